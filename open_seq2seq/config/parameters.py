@@ -1,0 +1,288 @@
+"""The one place where a parameter is declared: name, kind, default, range, one line of documentation.
+
+Every class that takes params has a class attribute ``PARAMETERS``, a tuple of :class:`Parameter`. From it come
+the defaults, the check of a user's config, ``--help`` and the reference page in docs/. In the manner of
+google/lingvo's hyperparams: an unknown name is answered with "did you mean".
+
+    PARAMETERS = (
+        Parameter("num_channels", Int(minimum=1), doc="output channels of the block"),
+        Parameter("dropout_keep_prob", Float(minimum=0.0, maximum=1.0), default=1.0, doc="..."),
+    )
+    checked = check_parameters(PARAMETERS, user_dict, "base_params[\"encoder_params\"]", report)
+
+``check_parameters`` never raises: it adds every mistake to ``report`` so that a user sees all of them at once.
+"""
+import difflib
+import numbers
+
+
+class _Required:
+    def __repr__(self):
+        return "REQUIRED"
+
+
+REQUIRED = _Required()
+
+
+class Report:
+    """Collects what a check found: ``problems`` refuse the config, ``notes`` are printed and the run goes on."""
+
+    def __init__(self):
+        self.problems = []
+        self.notes = []
+
+    def problem(self, path, message):
+        self.problems.append("%s %s" % (path, message))
+
+    def note(self, path, message):
+        self.notes.append("%s %s" % (path, message))
+
+
+class Kind:
+    """What values a parameter takes. ``check`` returns the value to use and reports a wrong one."""
+
+    description = "any value"
+
+    def check(self, value, path, report):
+        return value
+
+    def _expected(self, value, path, report):
+        report.problem(path, "is %r (%s), expected %s" % (value, type(value).__name__, self.description))
+        return value
+
+
+class Any(Kind):
+    pass
+
+
+class Bool(Kind):
+    description = "True or False"
+
+    def check(self, value, path, report):
+        if isinstance(value, bool):
+            return value
+        return self._expected(value, path, report)
+
+
+class _Number(Kind):
+    def __init__(self, minimum=None, maximum=None, above=None):
+        self.minimum, self.maximum, self.above = minimum, maximum, above
+        limits = []
+        if minimum is not None:
+            limits.append("at least %s" % minimum)
+        if above is not None:
+            limits.append("above %s" % above)
+        if maximum is not None:
+            limits.append("at most %s" % maximum)
+        self.description = self.noun + (" " + " and ".join(limits) if limits else "")
+
+    def _in_range(self, value):
+        # a NaN compares false with everything, so each test is written to fail for it
+        return ((self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
+                and (self.above is None or value > self.above) and value == value)
+
+
+class Int(_Number):
+    noun = "an integer"
+
+    def check(self, value, path, report):
+        if isinstance(value, numbers.Integral) and not isinstance(value, bool) and self._in_range(value):
+            return int(value)
+        return self._expected(value, path, report)
+
+
+class Float(_Number):
+    noun = "a number"
+
+    def check(self, value, path, report):
+        if isinstance(value, numbers.Real) and not isinstance(value, bool) and self._in_range(value):
+            return float(value)
+        return self._expected(value, path, report)
+
+
+class String(Kind):
+    description = "a string"
+
+    def check(self, value, path, report):
+        if isinstance(value, str):
+            return value
+        return self._expected(value, path, report)
+
+
+class Choice(Kind):
+    """One of a few fixed values; strings are compared as they are, or without case where ``fold_case``."""
+
+    def __init__(self, *values, **options):
+        self.values = values
+        self.fold_case = options.pop("fold_case", False)
+        assert not options, options
+        self.description = "one of " + ", ".join(repr(value) for value in values)
+
+    def check(self, value, path, report):
+        for accepted in self.values:
+            if type(value) is type(accepted) and value == accepted:
+                return accepted
+            if self.fold_case and isinstance(value, str) and isinstance(accepted, str):
+                if value.lower() == accepted.lower():
+                    return accepted
+        if isinstance(value, str):
+            close = difflib.get_close_matches(value, [v for v in self.values if isinstance(v, str)], 1)
+            if close:
+                report.problem(path, "is %r, expected %s (did you mean %r?)" % (value, self.description, close[0]))
+                return value
+        return self._expected(value, path, report)
+
+
+class Callable(Kind):
+    """A function or a class, e.g. ``tf.nn.relu`` or an initializer."""
+
+    description = "a function or a class"
+
+    def check(self, value, path, report):
+        if callable(value):
+            return value
+        return self._expected(value, path, report)
+
+
+class Dict(Kind):
+    """A dict whose keys belong to somebody else, e.g. the keyword arguments of an initializer."""
+
+    description = "a dict with string keys"
+
+    def check(self, value, path, report):
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            return dict(value)
+        return self._expected(value, path, report)
+
+
+class List(Kind):
+    """A list (or tuple) of one kind, of any length or of ``length``, or with at least ``minimum_length`` items."""
+
+    def __init__(self, item, length=None, minimum_length=0):
+        self.item, self.length, self.minimum_length = item, length, minimum_length
+        self.description = "a list of %s%s" % (
+            item.description, "" if length is None else " with %d item%s" % (length, "" if length == 1 else "s"))
+        if minimum_length:
+            self.description += " with at least %d" % minimum_length
+
+    def check(self, value, path, report):
+        if (not isinstance(value, (list, tuple)) or (self.length is not None and len(value) != self.length)
+                or len(value) < self.minimum_length):
+            return self._expected(value, path, report)
+        return [self.item.check(item, "%s[%d]" % (path, i), report) for i, item in enumerate(value)]
+
+
+class Struct(Kind):
+    """A dict with declared keys of its own."""
+
+    description = "a dict"
+
+    def __init__(self, parameters):
+        self.parameters = tuple(parameters)
+
+    def check(self, value, path, report):
+        if not isinstance(value, dict):
+            return self._expected(value, path, report)
+        return check_parameters(self.parameters, value, path, report)
+
+
+class Either(Kind):
+    """The first of several kinds that accepts the value."""
+
+    def __init__(self, *kinds):
+        self.kinds = kinds
+        self.description = " or ".join(kind.description for kind in kinds)
+
+    def check(self, value, path, report):
+        for kind in self.kinds:
+            trial = Report()
+            checked = kind.check(value, path, trial)
+            if not trial.problems:
+                report.notes.extend(trial.notes)
+                return checked
+        # a dict or a list was surely meant for the kind with structure: its message says more than "expected ..."
+        for kind in self.kinds:
+            if isinstance(value, dict) and isinstance(kind, Struct):
+                return kind.check(value, path, report)
+        return self._expected(value, path, report)
+
+
+class Parameter:
+    """One declared parameter.
+
+    Args:
+      name: the key in the params dict.
+      kind: a :class:`Kind`.
+      default: value when the key is absent; ``REQUIRED`` (the default) makes the key compulsory. A parameter whose
+        default is None also accepts None.
+      doc: one line for ``--help`` and docs/.
+      ignored: if given, the key is accepted for compatibility, has no effect, and this reason is reported.
+      replaced_by: if given, the key is an older spelling of that parameter and its value goes there.
+    """
+
+    def __init__(self, name, kind, default=REQUIRED, doc="", ignored=None, replaced_by=None):
+        self.name, self.kind, self.default, self.doc = name, kind, default, doc
+        self.ignored, self.replaced_by = ignored, replaced_by
+
+    @property
+    def required(self):
+        return self.default is REQUIRED and self.ignored is None and self.replaced_by is None
+
+    def __repr__(self):
+        return "Parameter(%r, %s, default=%r)" % (self.name, self.kind.description, self.default)
+
+
+def check_parameters(parameters, values, path, report):
+    """Checks ``values`` against declared ``parameters`` and fills in the defaults.
+
+    Args:
+      parameters: iterable of :class:`Parameter`.
+      values: the user's dict; it is not changed.
+      path: how to name the dict in messages, e.g. ``base_params["encoder_params"]``.
+      report: a :class:`Report` that receives every problem and note.
+
+    Returns:
+      A new dict with a value for every declared parameter that is neither ignored nor replaced.
+    """
+    declared = {parameter.name: parameter for parameter in parameters}
+    checked = {}
+    for name, value in values.items():
+        where = '%s["%s"]' % (path, name)
+        parameter = declared.get(name)
+        if parameter is None:
+            close = difflib.get_close_matches(str(name), list(declared), 1)
+            hint = '(did you mean "%s"?)' % close[0] if close else "(known: %s)" % ", ".join(sorted(declared))
+            report.problem(where, "is unknown " + hint)
+            continue
+        if parameter.ignored is not None:
+            report.note(where, "has no effect: %s" % parameter.ignored)
+            continue
+        target = parameter
+        if parameter.replaced_by is not None:
+            if parameter.replaced_by in values:
+                report.problem(where, 'and "%s" are the same parameter; keep one' % parameter.replaced_by)
+                continue
+            target = declared[parameter.replaced_by]
+        if value is None and target.default is None:
+            checked[target.name] = None
+            continue
+        checked[target.name] = target.kind.check(value, where, report)
+    for parameter in declared.values():
+        if parameter.name in checked or parameter.ignored is not None or parameter.replaced_by is not None:
+            continue
+        if parameter.required:
+            report.problem('%s["%s"]' % (path, parameter.name),
+                           "is missing; expected %s%s" % (parameter.kind.description,
+                                                          ": " + parameter.doc if parameter.doc else ""))
+        else:
+            checked[parameter.name] = _copy(parameter.default)
+    return checked
+
+
+def _copy(default):
+    """A default list or dict is copied, so that no two runs in one process share it."""
+    if isinstance(default, list):
+        return [_copy(item) for item in default]
+    if isinstance(default, dict):
+        return {key: _copy(value) for key, value in default.items()}
+    return default

@@ -1,0 +1,82 @@
+from open_seq2seq.config.parameters import (Bool, Callable, Choice, Dict, Either, Float, Int, List, Parameter, Report,
+                                            String, Struct, check_parameters)
+
+LAYER = (Parameter("num_channels", Int(minimum=1)), Parameter("stride", List(Int(minimum=1), length=1), default=[1]))
+PARAMETERS = (
+    Parameter("rate", Float(above=0.0)),
+    Parameter("mask", Bool(), default=True),
+    Parameter("layers", List(Struct(LAYER), minimum_length=1), default=[{"num_channels": 1, "stride": [1]}]),
+    Parameter("loss_scaling", Either(Float(minimum=1.0), Choice("Backoff", "LogMax", fold_case=True)), default=1.0),
+    Parameter("use_trt", Bool(), ignored="TensorRT is not used here"),
+    Parameter("window", Choice("hanning", "hamming"), default="hanning"),
+    Parameter("old_rate", Float(), replaced_by="rate"),
+    Parameter("limit", Int(), default=None),
+    Parameter("activation", Callable(), default=None),
+    Parameter("extra", Dict(), default={}),
+    Parameter("path", String(), default=""),
+)
+
+
+def check(values):
+    report = Report()
+    return check_parameters(PARAMETERS, values, "base_params", report), report
+
+
+def test_defaults_are_filled_in_and_an_int_serves_as_a_float():
+    checked, report = check({"rate": 1})
+    assert report.problems == []
+    assert checked["rate"] == 1.0 and isinstance(checked["rate"], float)
+    assert checked["mask"] is True and checked["limit"] is None and "use_trt" not in checked
+
+
+def test_defaults_are_not_shared_between_runs():
+    first, _ = check({"rate": 1})
+    first["layers"][0]["num_channels"] = 99
+    second, _ = check({"rate": 1})
+    assert second["layers"][0]["num_channels"] == 1
+
+
+def test_all_mistakes_are_reported_at_once_with_their_key_paths():
+    _, report = check({"mask": 1, "layers": [{"num_channels": 4}, {"num_chanels": 4}], "windw": "hanning"})
+    assert report.problems == [
+        'base_params["mask"] is 1 (int), expected True or False',
+        'base_params["layers"][1]["num_chanels"] is unknown (did you mean "num_channels"?)',
+        'base_params["layers"][1]["num_channels"] is missing; expected an integer at least 1',
+        'base_params["windw"] is unknown (did you mean "window"?)',
+        'base_params["rate"] is missing; expected a number above 0.0',
+    ]
+
+
+def test_a_bool_is_no_number_and_nan_is_in_no_range():
+    _, report = check({"rate": True})
+    assert report.problems == ['base_params["rate"] is True (bool), expected a number above 0.0']
+    _, report = check({"rate": float("nan")})
+    assert len(report.problems) == 1
+
+
+def test_choices_fold_case_only_where_declared_and_suggest():
+    checked, report = check({"rate": 1, "loss_scaling": "backoff"})
+    assert checked["loss_scaling"] == "Backoff" and not report.problems
+    _, report = check({"rate": 1, "window": "haning"})
+    assert report.problems == [
+        "base_params[\"window\"] is 'haning', expected one of 'hanning', 'hamming' (did you mean 'hanning'?)"]
+
+
+def test_ignored_keys_are_noted_not_dropped_in_silence():
+    _, report = check({"rate": 1, "use_trt": True})
+    assert report.problems == []
+    assert report.notes == ['base_params["use_trt"] has no effect: TensorRT is not used here']
+
+
+def test_an_older_spelling_fills_the_newer_and_both_together_are_refused():
+    checked, report = check({"old_rate": 2})
+    assert checked["rate"] == 2.0 and not report.problems
+    _, report = check({"old_rate": 2, "rate": 1})
+    assert report.problems == ['base_params["old_rate"] and "rate" are the same parameter; keep one']
+
+
+def test_none_is_accepted_only_where_it_is_the_default():
+    checked, report = check({"rate": 1, "limit": None})
+    assert checked["limit"] is None and not report.problems
+    _, report = check({"rate": None})
+    assert len(report.problems) == 1

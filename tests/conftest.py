@@ -1,0 +1,40 @@
+"""Shared fixtures: where the reference numbers lie, a graph of its own for every test that builds one."""
+import os
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SHARED = os.environ.get("JASPER_SHARED", os.path.join(os.path.dirname(REPOSITORY), "shared"))
+
+
+def _shared(*parts):
+    path = os.path.join(SHARED, *parts)
+    if not os.path.exists(path):
+        message = "%s is absent: this test compares with reference numbers that are not part of the project" % (
+            os.path.join("../shared", *parts))
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+@pytest.fixture(scope="session")
+def goldens():
+    """Directory of the numbers that the original OpenSeq2Seq computes."""
+    return _shared("goldens")
+
+
+@pytest.fixture(scope="session")
+def fsdd_recordings():
+    """Directory of the Free Spoken Digit Dataset's recordings, indices 5 to 49."""
+    return _shared("data", "fsdd", "recordings")
+
+
+@pytest.fixture
+def graph():
+    """A fresh default graph, so that no test sees another's variables."""
+    import tensorflow.compat.v1 as tf
+    with tf.Graph().as_default() as fresh:
+        yield fresh
