@@ -1,0 +1,91 @@
+"""The decoder of a CTC model: one fully connected layer from encoder outputs to logits."""
+import collections
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.parameters import Any, Bool, Parameter
+from open_seq2seq.encoders.tensor_checks import check_tensor
+from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
+
+DecoderOutput = collections.namedtuple("DecoderOutput", "logits logit_lengths")
+DecoderOutput.__doc__ = """logits: float32 [B, T', V + 1], blank last; logit_lengths: int32 [B], true lengths in frames."""
+
+_GREEDY = "transcripts are decoded greedily, without a language model"
+_VOCABULARY = "the vocabulary file of the data layer decides"
+
+
+class _UnavailableWhenTrue(Bool):
+    """A flag whose False is what happens anyway; True is accepted and its reason reported."""
+
+    def __init__(self, reason):
+        self.reason = reason
+
+    def check(self, value, path, report):
+        value = super().check(value, path, report)
+        if value is True:
+            report.note(path, "is True, which has no effect: %s" % self.reason)
+        return value
+
+
+class FullyConnectedCTCDecoder:
+    """One linear layer per frame: ``logits = outputs * kernel + bias``.
+
+    Args:
+      params: checked dict of :attr:`PARAMETERS`.
+      vocabulary_size: number of labels V without the blank.
+      mode: "train", "eval" or "infer"; the layer is the same in all of them.
+      name: variable scope.
+
+    Raises:
+      ConfigError: an initializer or regularizer that does not take its params.
+    """
+
+    PARAMETERS = (
+        Parameter("use_language_model", _UnavailableWhenTrue(_GREEDY), default=False,
+                  doc="search transcripts with a language model"),
+        Parameter("infer_logits_to_pickle", _UnavailableWhenTrue("inference writes transcripts, not logits"), default=False,
+                  doc="write logits instead of transcripts in infer mode"),
+    ) + tuple(Parameter(name, Any(), ignored=_GREEDY) for name in (
+        "beam_width", "alpha", "beta", "trie_weight", "decoder_library_path", "lm_path", "trie_path", "alphabet_config_path",
+        # spellings of OpenSeq2Seq before 18.10
+        "lm_weight", "word_count_weight", "valid_word_count_weight", "lm_binary_path", "lm_trie_path",
+    )) + tuple(Parameter(name, Any(), ignored=_VOCABULARY) for name in (
+        "tgt_vocab_size", "logits_to_outputs_func",
+    )) + VARIABLE_PARAMETERS
+
+    def __init__(self, params, vocabulary_size, mode, name="fully_connected_ctc_decoder"):
+        if vocabulary_size < 1:
+            raise ValueError("vocabulary_size is %d, expected at least 1" % vocabulary_size)
+        if mode not in ("train", "eval", "infer"):
+            raise ValueError("mode is %r, expected one of train, eval, infer" % (mode,))
+        self._num_outputs = vocabulary_size + 1
+        self._name = name
+        self._initializer = make_initializer(params)
+        self._regularizer = make_regularizer(params)
+
+    def __call__(self, encoder_output):
+        """Connects the decoder to an encoder.
+
+        Args:
+          encoder_output: EncoderOutput(outputs float32 [B, T', C] with known C, output_lengths int32 or int64 [B]).
+
+        Returns:
+          DecoderOutput(logits float32 [B, T', V + 1], logit_lengths [B]).
+
+        Raises:
+          IncompatibleShapeError, IncompatibleDtypeError: an input is not as described.
+        """
+        outputs, lengths = encoder_output.outputs, encoder_output.output_lengths
+        check_tensor(outputs, "FullyConnectedCTCDecoder: outputs", 3, (tf.float32,), known_last_dimension=True)
+        check_tensor(lengths, "FullyConnectedCTCDecoder: output_lengths", 1, (tf.int32, tf.int64))
+        channels = outputs.shape.as_list()[-1]
+        with tf.variable_scope(self._name, initializer=self._initializer, use_resource=False), \
+                tf.variable_scope("fully_connected"):
+            kernel = tf.get_variable("kernel", [channels, self._num_outputs], regularizer=self._regularizer)
+            bias = tf.get_variable("bias", [self._num_outputs], initializer=tf.zeros_initializer())
+            # one product of two matrices: a batched matmul would multiply utterance by utterance
+            logits = tf.nn.bias_add(tf.matmul(tf.reshape(outputs, [-1, channels]), kernel), bias)
+            batch_and_frames = tf.shape(outputs)[:2]
+            logits = tf.reshape(logits, tf.concat([batch_and_frames, [self._num_outputs]], 0), name="logits")
+            logits.set_shape(outputs.shape[:2].concatenate([self._num_outputs]))
+        return DecoderOutput(logits, lengths)

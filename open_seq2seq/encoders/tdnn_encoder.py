@@ -1,0 +1,211 @@
+"""The time-delay neural network encoder: Wav2Letter+, Jasper (arXiv:1904.03288) and QuartzNet (arXiv:1910.10261)."""
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.parameters import Bool, Callable, Choice, Either, Float, Int, Parameter
+from open_seq2seq.encoders import blocks
+from open_seq2seq.encoders.convnet_layers import ConvnetLayers, convolved_frames
+from open_seq2seq.encoders.encoder_output import EncoderOutput
+from open_seq2seq.encoders.normalization import batch_norm, instance_norm, layer_norm
+from open_seq2seq.encoders.tensor_checks import check_tensor
+from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
+from open_seq2seq.errors import ConfigError
+
+MODES = ("train", "eval", "infer")
+
+
+class _DataFormat(Choice):
+    """The layout never changes a number, so "channels_first" is accepted, and said to be without effect."""
+
+    def check(self, value, path, report):
+        value = super().check(value, path, report)
+        if value == "channels_first":
+            report.note(path, 'is "channels_first", which has no effect: activations are "channels_last"')
+        return value
+
+
+class TDNNEncoder:
+    """A stack of one-dimensional convolution blocks with plain or dense residual connections.
+
+    Block k has ``repeat`` convolutions named ``conv{k}{i}``, both counted from 1; each is followed by normalization,
+    activation and dropout. In a residual block the branches join before the last activation.
+
+    Args:
+      params: checked dict of :attr:`PARAMETERS`.
+      mode: "train" (dropout, batch statistics), "eval" or "infer" (moving statistics).
+      name: variable scope.
+      fast_gradients: compute convolution gradients as forward convolutions, see ``encoders/convolution.py``.
+
+    Raises:
+      ConfigError: residual layers without batch norm, or an initializer or regularizer that does not take its params.
+    """
+
+    PARAMETERS = (
+        Parameter("convnet_layers", ConvnetLayers(), doc="the blocks, first to last"),
+        Parameter("dropout_keep_prob", Float(above=0.0, maximum=1.0),
+                  doc="probability of keeping a value in training, for layers that do not say their own"),
+        Parameter("activation_fn", Either(Callable(), Choice(None)), doc="function of a tensor, e.g. tf.nn.relu, or None"),
+        Parameter("data_format", _DataFormat("channels_last", "channels_first"), default="channels_last",
+                  doc="layout of the original's activations; accepted for compatibility"),
+        Parameter("normalization", Choice("batch_norm", "layer_norm", "instance_norm", None), default="batch_norm",
+                  doc="what follows each convolution"),
+        Parameter("bn_momentum", Float(minimum=0.0, maximum=1.0), default=0.90,
+                  doc="share of the old moving statistic that a step keeps"),
+        Parameter("bn_epsilon", Float(above=0.0), default=1e-3, doc="added to the variance in batch norm"),
+        Parameter("mask_batch_norm", Bool(), default=False,
+                  doc="True: batch statistics over real frames only; False: over padding too, as OpenSeq2Seq has it"),
+        Parameter("use_conv_mask", Bool(), default=False, doc="set padded frames to zero before every convolution"),
+        Parameter("drop_block_prob", Float(minimum=0.0, maximum=1.0), default=0.0,
+                  doc="probability of leaving out a residual block's convolutions in a training step"),
+        Parameter("drop_block_index", Int(minimum=-1), default=-1,
+                  doc="index from 0 of a residual block left out in eval and infer if drop_block_prob > 0; -1: none"),
+    ) + VARIABLE_PARAMETERS
+
+    def __init__(self, params, mode, name="w2l_encoder", fast_gradients=True):
+        if mode not in MODES:
+            raise ValueError("mode is %r, expected one of %s" % (mode, ", ".join(MODES)))
+        if params["normalization"] != "batch_norm" and any(layer["residual"] for layer in params["convnet_layers"]):
+            raise ConfigError('encoder_params["normalization"] is %r, but residual layers need "batch_norm"; '
+                              'remove "residual" from the layers or set "normalization" to "batch_norm"' % (
+                                  params["normalization"],))
+        self._params = params
+        self._training = mode == "train"
+        self._name = name
+        self._fast_gradients = fast_gradients
+        self._initializer = make_initializer(params)
+        self._regularizer = make_regularizer(params)
+        self._batch_norm_settings = blocks.BatchNormSettings(
+            self._training, params["bn_momentum"], params["bn_epsilon"], self._regularizer)
+
+    @staticmethod
+    def output_frames(params, frames):
+        """Encoder output frames for a number of feature frames.
+
+        Args:
+          params: checked dict of :attr:`PARAMETERS`.
+          frames: int, or an integer tensor of any shape.
+
+        Returns:
+          An int or a tensor like ``frames``.
+        """
+        for layer in params["convnet_layers"]:
+            for _ in range(layer["repeat"]):
+                frames = convolved_frames(layer, frames)
+        return frames
+
+    def __call__(self, features, feature_lengths):
+        """Connects the encoder to its inputs.
+
+        Args:
+          features: float32 [B, T, F], zero-padded, F known.
+          feature_lengths: int32 or int64 [B], true lengths in frames.
+
+        Returns:
+          EncoderOutput(outputs float32 [B, T', C], not masked; output_lengths [B]).
+
+        Raises:
+          IncompatibleShapeError, IncompatibleDtypeError: an input is not as described.
+        """
+        check_tensor(features, "TDNNEncoder: features", 3, (tf.float32,), known_last_dimension=True)
+        check_tensor(feature_lengths, "TDNNEncoder: feature_lengths", 1, (tf.int32, tf.int64))
+        stream = _Stream(features, feature_lengths, self._params["use_conv_mask"], self._params["mask_batch_norm"])
+        dense_inputs = []
+        norm_count = 0
+        with tf.variable_scope(self._name, initializer=self._initializer, use_resource=False):
+            for block_index, layer in enumerate(self._params["convnet_layers"]):
+                stream.mask_activations()
+                residual_inputs = []
+                if layer["residual"] and layer["residual_dense"]:
+                    dense_inputs.append(stream.activations)
+                    residual_inputs = list(dense_inputs)
+                elif layer["residual"]:
+                    residual_inputs = [stream.activations]
+                for repeat_index in range(layer["repeat"]):
+                    if repeat_index > 0:
+                        stream.mask_activations()
+                    last = repeat_index == layer["repeat"] - 1
+                    name = "conv%d%d" % (block_index + 1, repeat_index + 1)
+                    self._convolution(stream, name, layer, block_index, residual_inputs if last else [], norm_count)
+                    norm_count += 1
+        return EncoderOutput(stream.activations, stream.lengths)
+
+    def _convolution(self, stream, name, layer, block_index, residual_inputs, norm_count):
+        """Sends ``stream`` through one convolution and what follows it."""
+        residual = None
+        if residual_inputs:
+            residual = self._residual(stream, name, layer, residual_inputs)
+        with tf.variable_scope(name):
+            settings = blocks.ConvolutionSettings(
+                layer["type"] == "sep_conv1d", layer["kernel_size"][0], layer["num_channels"],
+                layer["stride"][0], layer["dilation"][0], layer["padding"])
+            outputs = blocks.convolve(stream.activations, settings, self._regularizer, self._fast_gradients)
+            stream.set(outputs, convolved_frames(layer, stream.lengths))
+            if self._params["normalization"] == "batch_norm":
+                with tf.variable_scope("bn"):
+                    outputs = batch_norm(outputs, mask=stream.batch_norm_mask, **self._batch_norm_settings._asdict())
+        if self._params["normalization"] in ("layer_norm", "instance_norm"):
+            outputs = self._contrib_norm(outputs, norm_count)
+        if residual is not None:
+            outputs = self._join(outputs, residual, block_index)
+        if self._params["activation_fn"] is not None:
+            outputs = self._params["activation_fn"](outputs)
+        if self._training:
+            keep = layer["dropout_keep_prob"]
+            outputs = blocks.dropout(outputs, self._params["dropout_keep_prob"] if keep is None else keep)
+        stream.activations = outputs
+
+    def _residual(self, stream, name, layer, residual_inputs):
+        if layer["residual_dense"]:
+            names = [("res_%d" % i, "res_bn_%d" % i) for i in range(len(residual_inputs))]
+        else:
+            names = [("res", "res_bn")]
+        with tf.variable_scope(name):
+            return blocks.residual_sum(
+                residual_inputs, layer["type"] == "sep_conv1d", layer["num_channels"], names,
+                self._batch_norm_settings, self._fast_gradients, stream.batch_norm_mask)
+
+    def _contrib_norm(self, outputs, norm_count):
+        """Layer or instance norm under the names that tf.contrib.layers gave their scopes: LayerNorm, LayerNorm_1, ..."""
+        function, scope = {"layer_norm": (layer_norm, "LayerNorm"),
+                           "instance_norm": (instance_norm, "InstanceNorm")}[self._params["normalization"]]
+        with tf.variable_scope(scope if norm_count == 0 else "%s_%d" % (scope, norm_count)):
+            return function(outputs)
+
+    def _join(self, outputs, residual, block_index):
+        """The block's convolutions plus its residual branches; drop block leaves out the former."""
+        probability = self._params["drop_block_prob"]
+        if probability > 0.0 and self._training:
+            return residual + outputs * tf.cast(tf.random_uniform([]) >= probability, outputs.dtype)
+        if probability > 0.0 and block_index == self._params["drop_block_index"]:
+            return residual
+        return outputs + residual
+
+
+class _Stream:
+    """The activations on their way through the layers, with their lengths and the masks that follow from these."""
+
+    def __init__(self, activations, lengths, mask_convolutions, mask_batch_norm):
+        self.activations, self.lengths = activations, lengths
+        self._mask_convolutions, self._mask_batch_norm = mask_convolutions, mask_batch_norm
+        self._build_mask()
+
+    def _build_mask(self):
+        self._mask = None
+        if self._mask_convolutions or self._mask_batch_norm:
+            frames = tf.shape(self.activations)[1]
+            self._mask = tf.expand_dims(tf.sequence_mask(self.lengths, frames, dtype=self.activations.dtype), 2)
+
+    @property
+    def batch_norm_mask(self):
+        return self._mask if self._mask_batch_norm else None
+
+    def mask_activations(self):
+        """Sets padded frames to zero."""
+        if self._mask_convolutions:
+            self.activations = self.activations * self._mask
+
+    def set(self, activations, lengths):
+        """Takes a convolution's outputs and their lengths; the mask is rebuilt if the frames changed."""
+        changed = lengths is not self.lengths
+        self.activations, self.lengths = activations, lengths
+        if changed:
+            self._build_mask()

@@ -1,0 +1,130 @@
+"""The top-level keys of an experiment: what ``base_params`` of a config module may say."""
+import re
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.parameters import (
+    Any,
+    Bool,
+    Callable,
+    Choice,
+    Dict,
+    Either,
+    Float,
+    Int,
+    Kind,
+    List,
+    Parameter,
+    String,
+)
+
+_PROCESSES = "one process drives one device; the number of processes decides, see the launch scripts"
+_TENSORRT = "TensorRT belongs to NVIDIA's GPUs; the exporter freezes graphs for offline inference"
+_LANGUAGE_MODELLING = "belongs to OpenSeq2Seq's language models"
+
+
+class Precision(Kind):
+    """tf.float32, tf.float16 or "mixed"; on a command line also "float32" and "float16"."""
+
+    description = 'tf.float32, tf.float16 or "mixed"'
+
+    def check(self, value, path, report):
+        if isinstance(value, str) and value == "mixed":
+            return value
+        try:
+            dtype = tf.as_dtype(value)
+        except TypeError:
+            return self._expected(value, path, report)
+        if dtype in (tf.float32, tf.float16):
+            return dtype
+        return self._expected(value, path, report)
+
+
+class RegularExpression(String):
+    """A pattern of Python's re."""
+
+    description = "a regular expression"
+
+    def check(self, value, path, report):
+        value = super().check(value, path, report)
+        if isinstance(value, str):
+            try:
+                re.compile(value)
+            except re.error as error:
+                report.problem(path, "is %r, which is no regular expression: %s" % (value, error))
+        return value
+
+
+PARTS = (
+    Parameter("data_layer", Callable(), doc="class that reads the data, e.g. Speech2TextDataLayer"),
+    Parameter("data_layer_params", Dict(), default={}, doc="parameters of the data layer"),
+    Parameter("encoder", Callable(), doc="encoder class, e.g. TDNNEncoder"),
+    Parameter("encoder_params", Dict(), default={}, doc="parameters of the encoder"),
+    Parameter("decoder", Callable(), doc="decoder class, e.g. FullyConnectedCTCDecoder"),
+    Parameter("decoder_params", Dict(), default={}, doc="parameters of the decoder"),
+    Parameter("loss", Callable(), default=None, doc="loss class, e.g. CTCLoss; train and eval need one"),
+    Parameter("loss_params", Dict(), default={}, doc="parameters of the loss"),
+    Parameter("initializer", Callable(), default=None, doc="initializer of modules that do not name their own"),
+    Parameter("initializer_params", Dict(), default={}, doc="keyword arguments of the initializer"),
+    Parameter("regularizer", Callable(), default=None, doc="regularizer of modules that do not name their own"),
+    Parameter("regularizer_params", Dict(), default={}, doc="keyword arguments of the regularizer"),
+    Parameter("dtype", Precision(), default=tf.float32, doc='precision of training; "mixed": what the device has below float32'),
+)
+
+OPTIMIZATION = (
+    Parameter("optimizer", Either(String(), Callable()), default=None, doc="optimizer class or name, e.g. NovoGrad"),
+    Parameter("optimizer_params", Dict(), default={}, doc="parameters of the optimizer"),
+    Parameter("lr_policy", Callable(), default=None, doc="learning-rate policy, one of open_seq2seq.optimizers.lr_policies"),
+    Parameter("lr_policy_params", Dict(), default={}, doc="keyword arguments of the policy"),
+    Parameter("larc_params", Dict(), default=None, doc="layer-wise adaptive rates: larc_eta, larc_mode, min_update, epsilon"),
+    Parameter("max_grad_norm", Float(above=0.0), default=None, doc="largest norm of the gradient; None: no limit"),
+    Parameter("loss_scaling", Either(Float(above=0.0), Choice("Backoff", "LogMax", fold_case=True)), default=None,
+              doc="constant factor of the loss, or how to find one; used where precision is below float32"),
+    Parameter("loss_scaling_params", Dict(), default={}, doc="parameters of automatic loss scaling"),
+    Parameter("iter_size", Int(minimum=1), default=1, doc="batches whose gradients are averaged before an update"),
+    Parameter("freeze_variables_regex", RegularExpression(), default=None,
+              doc="trainable variables whose names match from the beginning are not trained"),
+)
+
+RUN = (
+    Parameter("batch_size_per_gpu", Int(minimum=1), doc="utterances in a training batch of one device"),
+    Parameter("eval_batch_size_per_gpu", Int(minimum=1), default=None,
+              doc="utterances in an evaluation batch; None: batch_size_per_gpu"),
+    Parameter("num_epochs", Int(minimum=1), default=None, doc="how often to go through the training data"),
+    Parameter("max_steps", Int(minimum=1), default=None, doc="how many steps to train, instead of num_epochs"),
+    Parameter("random_seed", Int(minimum=0), default=0, doc="seed of initial weights, shuffling, dropout and augmentation"),
+    Parameter("use_horovod", Bool(), default=False, doc="train in several processes through Horovod"),
+    Parameter("use_xla_jit", Bool(), default=False, doc="compile the graph with XLA"),
+    Parameter("hooks", List(Any()), default=[], doc="session hooks of your own"),
+    Parameter("bench_start", Int(minimum=0), default=10, doc="step from which time per step is averaged"),
+)
+
+FILES = (
+    Parameter("logdir", String(), default=None, doc="directory of the run: checkpoints, logs, summaries"),
+    Parameter("load_model", String(), default=None, doc="checkpoint (or its directory) to start from, as far as it matches"),
+    Parameter("finetune", Bool(), default=False, doc="start from the weights of load_model with a fresh optimizer"),
+    Parameter("restore_best_checkpoint", Bool(), default=False, doc="eval and infer take the best checkpoint, not the latest"),
+    Parameter("num_checkpoints", Int(minimum=1), default=5, doc="how many latest checkpoints to keep"),
+    Parameter("save_checkpoint_steps", Int(minimum=1), default=None, doc="steps between checkpoints; None: only the last"),
+    Parameter("save_summaries_steps", Int(minimum=1), default=None, doc="steps between summaries; None: none"),
+    Parameter("summaries", List(String()), default=[], doc="what to summarize: learning_rate, variables, gradients, ..."),
+    Parameter("print_loss_steps", Int(minimum=1), default=None, doc="steps between lines with the loss; None: none"),
+    Parameter("print_samples_steps", Int(minimum=1), default=None, doc="steps between sample transcripts; None: none"),
+    Parameter("print_bench_info_steps", Int(minimum=1), default=None, doc="steps between lines with the speed; None: none"),
+    Parameter("eval_steps", Int(minimum=1), default=None, doc="steps between evaluations in train_eval"),
+)
+
+IGNORED = (
+    Parameter("num_gpus", Int(minimum=0), ignored=_PROCESSES),
+    Parameter("gpu_ids", List(Int(minimum=0)), ignored=_PROCESSES),
+    Parameter("use_trt", Bool(), ignored=_TENSORRT),
+    Parameter("trt_precision_mode", String(), ignored=_TENSORRT),
+    Parameter("trt_max_workspace_size_bytes", Int(), ignored=_TENSORRT),
+    Parameter("trt_minimum_segment_size", Int(), ignored=_TENSORRT),
+    Parameter("trt_is_dynamic_op", Bool(), ignored=_TENSORRT),
+    Parameter("trt_maximum_cached_engines", Int(), ignored=_TENSORRT),
+    Parameter("lm_vocab_file", String(), ignored=_LANGUAGE_MODELLING),
+    Parameter("processed_data_folder", String(), ignored=_LANGUAGE_MODELLING),
+)
+
+BASE_PARAMETERS = PARTS + OPTIMIZATION + RUN + FILES + IGNORED

@@ -1,0 +1,77 @@
+"""Speech to text: an encoder, a decoder and a loss under the variable scope "ForwardPass"."""
+import collections
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.errors import ConfigError
+from open_seq2seq.models.base_params import BASE_PARAMETERS
+
+ModelOutput = collections.namedtuple("ModelOutput", "logits logit_lengths best_path loss encoder_output")
+ModelOutput.__doc__ = """What a model returns.
+
+logits: float32 [B, T', V + 1], the blank last.
+logit_lengths: int32 [B], true lengths in frames.
+best_path: int32 [B, T'], the most probable output of every frame; decoders/greedy.py makes labels of it.
+loss: LossOutput, None in infer mode.
+encoder_output: EncoderOutput.
+"""
+
+SCOPE = "ForwardPass"
+
+
+class Speech2Text:
+    """A CTC model.
+
+    Args:
+      params: checked dict of :attr:`PARAMETERS`; encoder_params, decoder_params and loss_params are checked, too.
+      mode: "train", "eval" or "infer".
+      vocabulary_size: number of labels V without the blank.
+      fast_gradients: compute convolution gradients as forward convolutions, see ``encoders/convolution.py``.
+
+    Raises:
+      ConfigError: train or eval without a loss, or a part that refuses its params.
+    """
+
+    PARAMETERS = BASE_PARAMETERS
+
+    def __init__(self, params, mode, vocabulary_size, fast_gradients=True):
+        encoder_params = _with_defaults_of(params, params["encoder_params"])
+        decoder_params = _with_defaults_of(params, params["decoder_params"])
+        self._encoder = params["encoder"](encoder_params, mode, fast_gradients=fast_gradients)
+        self._decoder = params["decoder"](decoder_params, vocabulary_size, mode)
+        self._loss = None
+        if mode != "infer":
+            if params["loss"] is None:
+                raise ConfigError('base_params["loss"] is missing: mode %s needs a loss, e.g. CTCLoss' % mode)
+            self._loss = params["loss"](params["loss_params"])
+
+    def __call__(self, batch):
+        """Builds the forward pass. A second call in the same graph shares the variables.
+
+        Args:
+          batch: Batch (data/speech2text/dataset.py); infer reads only features and feature_lengths.
+
+        Returns:
+          ModelOutput.
+
+        Raises:
+          IncompatibleShapeError, IncompatibleDtypeError: a tensor is not as its module expects.
+        """
+        # reference variables, not resources: the Ascend adapter and the original's checkpoints are written for these
+        with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE, use_resource=False):
+            encoder_output = self._encoder(batch.features, batch.feature_lengths)
+            decoder_output = self._decoder(encoder_output)
+            loss = None
+            if self._loss is not None:
+                loss = self._loss(decoder_output.logits, decoder_output.logit_lengths, batch.labels, batch.label_lengths)
+            best_path = tf.argmax(decoder_output.logits, 2, output_type=tf.int32, name="best_path")
+        return ModelOutput(decoder_output.logits, decoder_output.logit_lengths, best_path, loss, encoder_output)
+
+
+def _with_defaults_of(params, part_params):
+    """A part without an initializer or regularizer of its own takes the model's."""
+    merged = dict(part_params)
+    for key in ("initializer", "regularizer"):
+        if merged[key] is None:
+            merged[key], merged[key + "_params"] = params[key], params[key + "_params"]
+    return merged
