@@ -1,0 +1,39 @@
+"""The CPU: float32 everywhere, convolution gradients as forward convolutions."""
+import os
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.devices.device import Device
+
+
+def usable_cores():
+    """Number of cores this process may run on: in a container or under taskset fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+class Cpu(Device):
+    name = "cpu"
+    # TensorFlow's own gradient kernels run at 35-45 % of the speed of its forward convolution on a CPU
+    fast_gradients = True
+
+    def __init__(self, cores=None):
+        self.cores = cores or usable_cores()
+
+    def session_config(self, use_xla_jit=False):
+        # soft placement: users' configs may carry tf.device("/gpu:0") of their old machine
+        config = tf.ConfigProto(allow_soft_placement=True, device_count={"GPU": 0},
+                                intra_op_parallelism_threads=self.cores, inter_op_parallelism_threads=self.cores)
+        return with_xla(config, use_xla_jit)
+
+    def precision_note(self, dtype):
+        if dtype == tf.float32:
+            return None
+        return "dtype %s: a CPU computes in float32; the run goes on in float32" % (
+            '"mixed"' if dtype == "mixed" else tf.as_dtype(dtype).name)
+
+
+def with_xla(config, use_xla_jit):
+    """Switches XLA's just-in-time compiler on in ``config`` if asked for."""
+    if use_xla_jit:
+        config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
+    return config

@@ -1,0 +1,97 @@
+"""``--mode=eval`` and ``--mode=infer``: restore a checkpoint, run through the data once, report."""
+import contextlib
+import csv
+import pickle
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.devices import select_device
+from open_seq2seq.errors import DataError
+from open_seq2seq.evaluation.evaluation import EvaluationGraph, log_evaluation, run_evaluation
+from open_seq2seq.files import replaced_file
+from open_seq2seq.log_lines import log_line
+from open_seq2seq.models.assembly import build_data_layer
+from open_seq2seq.training.checkpoints import describe_restore, restore
+from open_seq2seq.training.progress import ProgressBar
+from open_seq2seq.training.session import open_session
+
+
+def evaluate(params, run_directory, arguments):
+    """Evaluates the newest (or best) checkpoint of the run directory and prints WER, CER and loss.
+
+    Args:
+      params: the checked config for mode "eval".
+      run_directory: a ``RunDirectory``.
+      arguments: the command line's flags.
+
+    Returns:
+      EvaluationResult.
+    """
+    with _restored(params, "eval", run_directory, arguments) as (session, graph):
+        log_line("Running evaluation:")
+        result = run_evaluation(session, graph, verbose=True)
+    log_evaluation(result)
+    log_line("Avg time per step: %.3fs" % (result.seconds / max(1, graph.data_layer.batches_per_epoch)))
+    log_line("Finished evaluation")
+    return result
+
+
+def infer(params, run_directory, arguments):
+    """Transcribes the data set and writes ``wav_filename,predicted_transcript`` in the order of the manifest.
+
+    With ``infer_logits_to_pickle`` the logits go to the file instead, as OpenSeq2Seq does it: a pickled dict
+    {wav_filename: float32 [T', V + 1]}.
+
+    Args: as :func:`evaluate`; ``arguments.infer_output_file`` is the file.
+
+    Returns:
+      List of (wav_filename, transcript).
+    """
+    to_pickle = params["decoder_params"]["infer_logits_to_pickle"]
+    transcripts, logits = {}, {}
+    with _restored(params, "infer", run_directory, arguments) as (session, graph):
+        layer = graph.data_layer
+        with ProgressBar(layer.batches_per_epoch, description="inference") as bar:
+            for done, values in enumerate(graph.batches(session, {"logits": graph.logits} if to_pickle else None), 1):
+                transcripts.update(zip(values["indices"], values["transcripts"]))
+                if to_pickle:
+                    for index, row, length in zip(values["indices"], values["logits"], values["lengths"]):
+                        logits[layer.utterances[index].wav_filename] = row[:length]
+                bar.update(done)
+                log_line("Processed %d/%d batches" % (done, layer.batches_per_epoch))
+        layer.raise_if_too_many_rejected()
+    if len(transcripts) + len(layer.run_time_rejections) != len(layer.utterances):
+        raise DataError("%d of %d utterances were transcribed; the rest were lost on the way"
+                        % (len(transcripts), len(layer.utterances)))
+    rows = [(layer.utterances[index].wav_filename, transcripts[index]) for index in sorted(transcripts)]
+    _write_inference(arguments.infer_output_file, rows, logits if to_pickle else None)
+    log_line("Wrote %d %s to %s" % (len(rows), "logit matrices" if to_pickle else "transcripts", arguments.infer_output_file))
+    log_line("Finished inference")
+    return rows
+
+
+def _write_inference(path, rows, logits):
+    if logits is not None:
+        with replaced_file(path, "wb") as file:
+            pickle.dump(logits, file, protocol=2)
+        return
+    with replaced_file(path, newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["wav_filename", "predicted_transcript"])
+        writer.writerows(rows)
+
+
+@contextlib.contextmanager
+def _restored(params, mode, run_directory, arguments):
+    """A session with the checkpoint's variables, and the evaluation graph in it."""
+    device = select_device(arguments.device, training=False)
+    checkpoint = run_directory.require_checkpoint(params["restore_best_checkpoint"])
+    note = device.precision_note(params["dtype"])
+    if note:
+        log_line(note)
+    layer = build_data_layer(params, mode, run_directory.rejected_file)
+    with tf.Graph().as_default():
+        graph = EvaluationGraph(params, mode, layer)
+        with contextlib.closing(open_session(device, arguments)) as session:
+            log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
+            yield session, graph

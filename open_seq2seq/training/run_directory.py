@@ -1,0 +1,111 @@
+"""The directory of a run: may it be used, where in it do checkpoints and logs go.
+
+Names are OpenSeq2Seq's: without ``--enable_logs`` checkpoints lie in ``logdir/``; with it in ``logdir/logs/``, and
+``logdir/{stdout_,stderr_}DATE.log`` hold what was printed.
+"""
+import os
+import tempfile
+import time
+
+from open_seq2seq.errors import CheckpointError, StorageError, UsageError
+from open_seq2seq.training.checkpoints import latest_checkpoint
+
+DATE_FORMAT = "%Y-%m-%d_%H-%M-%S"
+
+
+class RunDirectory:
+    """Paths inside a run's directory.
+
+    Args:
+      logdir: the config's ``logdir``.
+      enable_logs: checkpoints in ``logs/`` and a copy of the output.
+    """
+
+    def __init__(self, logdir, enable_logs=False):
+        self.path = logdir
+        self.enable_logs = enable_logs
+        self.checkpoints = os.path.join(logdir, "logs") if enable_logs else logdir
+        self.best_models = os.path.join(self.checkpoints, "best_models")
+        self.date = time.strftime(DATE_FORMAT)
+
+    def dated(self, prefix, extension="log"):
+        """Path of a file of this run, e.g. ``logdir/stdout_2026-01-31_12-00-00.log``."""
+        return os.path.join(self.path, "%s_%s.%s" % (prefix, self.date, extension))
+
+    @property
+    def rejected_file(self):
+        """The list of data rows that were refused."""
+        return os.path.join(self.path, "rejected.csv")
+
+    def prepare_training(self, continue_learning, no_dir_check=False):
+        """Checks that the directory may be trained into, and makes it.
+
+        Returns:
+          The checkpoint to go on from, or None for a fresh start.
+
+        Raises:
+          UsageError: it is not empty and ``--continue_learning`` was not given, or the other way round; or it is a file.
+          StorageError: it cannot be written.
+        """
+        if os.path.exists(self.path) and not os.path.isdir(self.path):
+            raise UsageError('logdir "%s" is a file; expected a directory or nothing. Choose another with --logdir='
+                             % self.path)
+        occupied = os.path.isdir(self.path) and bool(os.listdir(self.path))
+        checkpoint = None
+        if continue_learning:
+            checkpoint = self.find_checkpoint() if occupied else None
+            if checkpoint is None and not no_dir_check:
+                raise UsageError('--continue_learning: logdir "%s" %s; there is nothing to continue. Leave the flag out to '
+                                 "start afresh, or correct --logdir" % (
+                                     self.path, "holds no checkpoint" if occupied else "is empty or does not exist"))
+        elif occupied and not no_dir_check:
+            raise UsageError('logdir "%s" is not empty (%s). Use --continue_learning to go on with that run, another '
+                             "--logdir for a new one, or --no_dir_check to write into it all the same"
+                             % (self.path, _some_names(self.path)))
+        self.make_writable()
+        return checkpoint
+
+    def make_writable(self):
+        """Makes the directory and proves that a file can be written there.
+
+        Raises:
+          StorageError: it cannot.
+        """
+        try:
+            os.makedirs(self.checkpoints, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.checkpoints):
+                pass
+        except OSError as error:
+            raise StorageError('logdir "%s" cannot be written: %s. Choose another with --logdir=, or mend its '
+                               "permissions" % (self.path, error.strerror))
+
+    def find_checkpoint(self, best=False):
+        """The latest (or best) checkpoint's path without extension, or None.
+
+        A run may have been trained with ``--enable_logs`` and be evaluated without it, or the other way round: both
+        places are looked at, the one that this run's flags name first.
+        """
+        directories = [self.checkpoints, os.path.join(self.path, "logs"), self.path]
+        if best:
+            directories = [os.path.join(directory, "best_models") for directory in directories]
+        for directory in directories:
+            checkpoint = latest_checkpoint(directory)
+            if checkpoint is not None:
+                return checkpoint
+        return None
+
+    def require_checkpoint(self, best=False):
+        """As ``find_checkpoint``; a missing one is a CheckpointError."""
+        checkpoint = self.find_checkpoint(best)
+        if checkpoint is None:
+            kind = "best checkpoint (restore_best_checkpoint is True; best ones are saved by --mode=train_eval)" if best \
+                else "checkpoint"
+            raise CheckpointError('no %s in logdir "%s" nor in its logs/. Expected model.ckpt-N.index and .data files, as '
+                                  "--mode=train writes them with save_checkpoint_steps set; give their directory with --logdir="
+                                  % (kind, self.path))
+        return checkpoint
+
+
+def _some_names(directory):
+    names = sorted(os.listdir(directory))
+    return ", ".join(names[:3]) + (", ... %d entries" % len(names) if len(names) > 3 else "")
