@@ -1,0 +1,97 @@
+"""NovoGrad (Ginsburg et al., arXiv:1905.11286): momentum on gradients that are normalised tensor by tensor.
+
+    v = |g|^2                              the first time
+    v = beta2 * v + (1 - beta2) * |g|^2    afterwards; one number a tensor
+    m = beta1 * m + (g / (sqrt(v) + epsilon) + weight_decay * w)      times (1 - beta1) with grad_averaging
+    w = w - learning_rate * m
+
+This is algorithm 1 of the paper in the form of NVIDIA's DeepLearningExamples, with epsilon outside the root. OpenSeq2Seq
+has it inside and never stores v, so that its beta2 has no effect; with ``beta2=0`` the steps here are the same as there:
+the two places of epsilon differ by less than float32 shows wherever ``|g|`` is well above ``sqrt(epsilon)`` = 1e-4.
+The momentum is saved under OpenSeq2Seq's name, ``VARIABLE/NovoGrad``; v as ``VARIABLE/NovoGrad_second_moment``.
+"""
+import collections
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.parameters import Any, Bool, Float, Parameter
+from open_seq2seq.optimizers.fused_updates import descend_with_momentum, subtract_scaled
+
+# What is already known about a gradient. multiplier: scalar by which the gradient is still to be multiplied (loss scale,
+# clipping, LARC); squared_norm: scalar, of the gradient before that. NovoGrad needs no pass over memory for either.
+GradientScale = collections.namedtuple("GradientScale", "multiplier squared_norm")
+
+
+class NovoGrad(tf.train.Optimizer):
+    """Layer-wise adaptive momentum; a ``tf.train.Optimizer`` for dense gradients of float32 variables."""
+
+    PARAMETERS = (
+        Parameter("beta1", Float(minimum=0.0, maximum=1.0), default=0.95, doc="decay of the momentum"),
+        Parameter("beta2", Float(minimum=0.0, maximum=1.0), default=0.98,
+                  doc="decay of the average of squared gradient norms; 0 is what OpenSeq2Seq does whatever its config says"),
+        Parameter("epsilon", Float(minimum=0.0), default=1e-8, doc="added to the root of the second moment"),
+        Parameter("weight_decay", Float(minimum=0.0), default=0.0, doc="weight decay, added to the normalised gradient"),
+        Parameter("grad_averaging", Bool(), default=False, doc="multiply the normalised gradient by 1 - beta1"),
+        Parameter("use_locking", Bool(), default=False, doc="lock the variables while they are updated"),
+        Parameter("name", Any(), default="NovoGrad", doc="prefix of the saved state's names"),
+    )
+
+    def __init__(self, learning_rate=1.0, beta1=0.95, beta2=0.98, epsilon=1e-8, weight_decay=0.0, grad_averaging=False,
+                 use_locking=False, name="NovoGrad"):
+        super(NovoGrad, self).__init__(use_locking, name)
+        self._learning_rate = learning_rate
+        self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
+        self._weight_decay, self._grad_averaging = weight_decay, grad_averaging
+        self._scales = {}
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None, scales=None):
+        """As ``tf.train.Optimizer.apply_gradients``.
+
+        Args:
+          grads_and_vars: pairs as ``compute_gradients`` returns them.
+          global_step: variable to increment, or None.
+          name: name of the returned operation.
+          scales: dict variable name -> GradientScale for gradients that are yet to be scaled, or None.
+
+        Raises:
+          NotImplementedError: a gradient is sparse.
+        """
+        self._scales = scales or {}
+        return super(NovoGrad, self).apply_gradients(grads_and_vars, global_step=global_step, name=name)
+
+    def _create_slots(self, var_list):
+        for variable in var_list:
+            self._zeros_slot(variable, "momentum", self._name)
+            self._get_or_make_slot(variable, tf.zeros([], tf.float32), "second_moment", self._name + "_second_moment")
+
+    def _prepare(self):
+        self._learning_rate_tensor = tf.convert_to_tensor(self._learning_rate, tf.float32, name="learning_rate")
+
+    def _apply_dense(self, gradient, variable):
+        momentum = self.get_slot(variable, "momentum")
+        second_moment = self.get_slot(variable, "second_moment")
+        if variable.name in self._scales:
+            multiplier, squared_norm = self._scales[variable.name]
+            squared_norm = squared_norm * tf.square(multiplier)
+        else:
+            multiplier, squared_norm = 1.0, 2.0 * tf.nn.l2_loss(gradient)
+
+        previous = tf.convert_to_tensor(second_moment)
+        average = tf.where(tf.equal(previous, 0.0), squared_norm,
+                           self._beta2 * previous + (1.0 - self._beta2) * squared_norm)
+        share = 1.0 - self._beta1 if self._grad_averaging else 1.0
+        step = gradient * (share * multiplier / (tf.sqrt(average) + self._epsilon))
+        weight_decay = share * self._weight_decay
+
+        before = []
+        if weight_decay and self._beta1:
+            # beta1 * (m + weight_decay / beta1 * w) + g: the decay goes into the momentum in place
+            before.append(subtract_scaled(momentum, -weight_decay / self._beta1, variable, self._use_locking))
+        elif weight_decay:
+            step += weight_decay * variable
+        with tf.control_dependencies(before):
+            descent = descend_with_momentum(variable, momentum, self._learning_rate_tensor, step, self._beta1,
+                                            self._use_locking)
+        return tf.group(descent, second_moment.assign(average))
+
+    _resource_apply_dense = _apply_dense
