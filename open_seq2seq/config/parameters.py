@@ -25,17 +25,32 @@ REQUIRED = _Required()
 
 
 class Report:
-    """Collects what a check found: ``problems`` refuse the config, ``notes`` are printed and the run goes on."""
+    """Collects what a check found: ``problems`` refuse the config, ``notes`` are printed and the run goes on.
+
+    A mistake that shows in two dicts, because both took it over from ``base_params``, is listed once.
+    """
 
     def __init__(self):
         self.problems = []
         self.notes = []
 
     def problem(self, path, message):
-        self.problems.append("%s %s" % (path, message))
+        self._add(self.problems, "%s %s" % (path, message))
 
     def note(self, path, message):
-        self.notes.append("%s %s" % (path, message))
+        self._add(self.notes, "%s %s" % (path, message))
+
+    @staticmethod
+    def _add(lines, line):
+        if line not in lines:
+            lines.append(line)
+
+
+def child_path(path, key):
+    """The path of ``path[key]``: of a string another string, else what the path's own ``child`` says."""
+    if hasattr(path, "child"):
+        return path.child(key)
+    return "%s[%d]" % (path, key) if isinstance(key, int) else '%s["%s"]' % (path, key)
 
 
 class Kind:
@@ -169,7 +184,7 @@ class List(Kind):
         if (not isinstance(value, (list, tuple)) or (self.length is not None and len(value) != self.length)
                 or len(value) < self.minimum_length):
             return self._expected(value, path, report)
-        return [self.item.check(item, "%s[%d]" % (path, i), report) for i, item in enumerate(value)]
+        return [self.item.check(item, child_path(path, i), report) for i, item in enumerate(value)]
 
 
 class Struct(Kind):
@@ -204,6 +219,8 @@ class Either(Kind):
         for kind in self.kinds:
             if isinstance(value, dict) and isinstance(kind, Struct):
                 return kind.check(value, path, report)
+            if isinstance(value, (list, tuple)) and isinstance(kind, List):
+                return kind.check(value, path, report)
         return self._expected(value, path, report)
 
 
@@ -232,14 +249,22 @@ class Parameter:
         return "Parameter(%r, %s, default=%r)" % (self.name, self.kind.description, self.default)
 
 
-def check_parameters(parameters, values, path, report):
+def did_you_mean(name, known):
+    """What to say of an unknown ``name``: the closest of the ``known`` ones, or all of them where none is close."""
+    close = difflib.get_close_matches(str(name), list(known), 1)
+    return '(did you mean "%s"?)' % close[0] if close else "(known: %s)" % ", ".join(sorted(known))
+
+
+def check_parameters(parameters, values, path, report, require=True):
     """Checks ``values`` against declared ``parameters`` and fills in the defaults.
 
     Args:
       parameters: iterable of :class:`Parameter`.
       values: the user's dict; it is not changed.
-      path: how to name the dict in messages, e.g. ``base_params["encoder_params"]``.
+      path: how to name the dict in messages, e.g. ``base_params["encoder_params"]``, or an object with
+        ``child(key)`` and ``str()``.
       report: a :class:`Report` that receives every problem and note.
+      require: False where an absent compulsory parameter is no mistake, as no data set is to ``--mode=describe``.
 
     Returns:
       A new dict with a value for every declared parameter that is neither ignored nor replaced.
@@ -247,12 +272,10 @@ def check_parameters(parameters, values, path, report):
     declared = {parameter.name: parameter for parameter in parameters}
     checked = {}
     for name, value in values.items():
-        where = '%s["%s"]' % (path, name)
+        where = child_path(path, name)
         parameter = declared.get(name)
         if parameter is None:
-            close = difflib.get_close_matches(str(name), list(declared), 1)
-            hint = '(did you mean "%s"?)' % close[0] if close else "(known: %s)" % ", ".join(sorted(declared))
-            report.problem(where, "is unknown " + hint)
+            report.problem(where, "is unknown " + did_you_mean(name, declared))
             continue
         if parameter.ignored is not None:
             report.note(where, "has no effect: %s" % parameter.ignored)
@@ -271,9 +294,10 @@ def check_parameters(parameters, values, path, report):
         if parameter.name in checked or parameter.ignored is not None or parameter.replaced_by is not None:
             continue
         if parameter.required:
-            report.problem('%s["%s"]' % (path, parameter.name),
-                           "is missing; expected %s%s" % (parameter.kind.description,
-                                                          ": " + parameter.doc if parameter.doc else ""))
+            if require:
+                report.problem(child_path(path, parameter.name),
+                               "is missing; expected %s%s" % (parameter.kind.description,
+                                                              ": " + parameter.doc if parameter.doc else ""))
         else:
             checked[parameter.name] = _copy(parameter.default)
     return checked

@@ -1,5 +1,18 @@
-from open_seq2seq.config.parameters import (Bool, Callable, Choice, Dict, Either, Float, Int, List, Parameter, Report,
-                                            String, Struct, check_parameters)
+from open_seq2seq.config.parameters import (
+    Bool,
+    Callable,
+    Choice,
+    Dict,
+    Either,
+    Float,
+    Int,
+    List,
+    Parameter,
+    Report,
+    String,
+    Struct,
+    check_parameters,
+)
 
 LAYER = (Parameter("num_channels", Int(minimum=1)), Parameter("stride", List(Int(minimum=1), length=1), default=[1]))
 PARAMETERS = (

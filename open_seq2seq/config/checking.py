@@ -1,0 +1,81 @@
+"""Checks an experiment's params before any graph is built: every key of every part, and the rules that join keys."""
+from open_seq2seq.config.names import with_names_resolved
+from open_seq2seq.config.parameters import check_parameters
+from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies
+
+PARTS = ("data_layer", "encoder", "decoder", "loss")
+
+
+def check_params(base_model, mode, params, path, report):
+    """Checks the merged params of one mode.
+
+    Args:
+      base_model: the model class; its ``PARAMETERS`` are the top-level keys.
+      mode: "train", "eval", "infer" or "describe", which needs no data and no optimizer.
+      params: the merged dict as the user wrote it; it is not changed.
+      path: :class:`~open_seq2seq.config.provenance.KeyPath` of ``params``.
+      report: receives every problem and note.
+
+    Returns:
+      The checked params, defaults filled in, those of the parts included.
+    """
+    parameters = getattr(base_model, "PARAMETERS", None)
+    if parameters is None:
+        report.note(path.child("base_model"), "declares no PARAMETERS: the params are not checked")
+        return params
+    checked = _check(parameters, params, path, report)
+    for part in PARTS:
+        if checked.get(part) is not None:
+            _check_nested(checked, part + "_params", getattr(checked[part], "PARAMETERS", None), path, report,
+                          require=not (mode == "describe" and part == "data_layer"))
+    for key, parameters_of in (("optimizer", catalogue.parameters_of), ("lr_policy", lr_policies.parameters_of)):
+        if callable(checked.get(key)):
+            _check_nested(checked, key + "_params", parameters_of(checked[key]), path, report)
+    if isinstance(checked.get("larc_params"), dict):
+        _check_nested(checked, "larc_params", larc.PARAMETERS, path, report)
+    if checked.get("loss_scaling") in loss_scaling.ALGORITHMS:
+        _check_nested(checked, "loss_scaling_params", loss_scaling.parameters_of(checked["loss_scaling"]), path, report)
+    _check_rules(checked, mode, path, report)
+    return checked
+
+
+def _check(parameters, values, path, report, require=True):
+    return check_parameters(parameters, with_names_resolved(parameters, values, path, report), path, report, require)
+
+
+def _check_nested(checked, key, parameters, path, report, require=True):
+    """Replaces ``checked[key]`` by its checked form, if what it is for says what it takes."""
+    if not isinstance(checked.get(key), dict):
+        return
+    if parameters is None:
+        report.note(path.child(key), "is not checked: what it is for declares no PARAMETERS")
+        return
+    checked[key] = _check(parameters, checked[key], path.child(key), report, require)
+
+
+def _check_rules(checked, mode, path, report):
+    """The rules that join several keys. A value that is wrong by itself has been reported and is left alone here."""
+    def number(key):
+        value = checked.get(key)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    if mode == "train":
+        for key in ("optimizer", "lr_policy"):
+            if key in checked and checked[key] is None:
+                report.problem(path.child(key), "is missing; training needs it")
+        if "num_epochs" in checked and number("num_epochs") and number("max_steps"):
+            report.problem(path.child("max_steps"), "and %s are both given; keep one, or take the other back with "
+                                                    "--num_epochs=None or --max_steps=None" % path.child("num_epochs"))
+        elif "num_epochs" in checked and checked["num_epochs"] is None and checked.get("max_steps") is None:
+            report.problem(path.child("num_epochs"), "is missing; training needs num_epochs or max_steps")
+        if checked.get("larc_params") is not None and checked.get("max_grad_norm") is not None:
+            report.problem(path.child("max_grad_norm"), "and %s are both given; LARC limits the gradients already, keep one"
+                           % path.child("larc_params"))
+    if mode in ("train", "eval") and "loss" in checked and checked["loss"] is None:
+        report.problem(path.child("loss"), "is missing; --mode=%s needs it, e.g. CTCLoss" % mode)
+    if mode != "describe" and "logdir" in checked and not checked["logdir"]:
+        report.problem(path.child("logdir"), "is missing; expected the directory of the run")
+    samples, losses = number("print_samples_steps"), number("print_loss_steps")
+    if samples and losses and samples % losses:
+        report.problem(path.child("print_samples_steps"), "is %d, expected a multiple of print_loss_steps, which is %d: "
+                                                          "samples are printed below a loss" % (samples, losses))

@@ -1,0 +1,173 @@
+"""The command line of run.py: its own flags, and any key of the config as ``--key=value``."""
+import argparse
+import collections
+import difflib
+
+import open_seq2seq
+from open_seq2seq.config.overrides import Override, parse_overrides
+from open_seq2seq.errors import UsageError
+
+MODES = ("train", "eval", "train_eval", "infer", "describe")
+DEVICES = ("auto", "cpu", "gpu", "npu")
+
+_EXAMPLES = """any key of the config can be set, at any depth; the last word wins:
+  --batch_size_per_gpu=16 --optimizer_params/beta1=0.9
+  --encoder_params/convnet_layers/3/num_channels=256
+  --data_layer_params/dataset_files="['a.csv', 'b.csv']"
+  --train_params/data_layer_params/max_duration=10   only for training
+
+examples:
+  python run.py --config_file=configs/speech2text/jasper_mini_digits.py --mode=train_eval
+  python run.py --config_file=FILE --mode=infer --infer_output_file=transcripts.csv
+  python run.py --config_file=FILE --mode=describe
+  python run.py --config_file=FILE --help            what each key of that config means
+
+exit status: 0 done, 2 command line or config, 3 data or files, 4 device, 1 an error in the program"""
+
+
+def _boolean(text):
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    raise argparse.ArgumentTypeError("is %r, expected True or False" % text)
+
+
+def _whole(minimum):
+    def parse(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < minimum:
+            raise argparse.ArgumentTypeError("is %r, expected an integer at least %d" % (text, minimum))
+        return value
+    return parse
+
+
+# name, type or choices, default, documentation; a flag of type _boolean may stand alone
+_FLAGS = (
+    ("config_file", str, None, "the config, a Python file; it runs with your rights"),
+    ("mode", MODES, "train", "what to do"),
+    ("continue_learning", _boolean, False, "go on from the latest checkpoint in logdir"),
+    ("no_dir_check", _boolean, False, "write into a logdir that is not empty"),
+    ("enable_logs", _boolean, False, "copy the output, the config and the state of the code into logdir; checkpoints go to "
+                                     "logdir/logs"),
+    ("infer_output_file", str, "infer-out.csv", "where --mode=infer writes its transcripts"),
+    ("benchmark", _boolean, False, "train bench_steps steps, print the time per step, save nothing"),
+    ("bench_steps", _whole(1), 20, "steps of a benchmark"),
+    ("bench_start", _whole(0), 10, "step from which a benchmark counts"),
+    ("debug_port", _whole(1), None, "run under TensorFlow's debugger, which TensorBoard shows on this port"),
+    ("use_xla_jit", _boolean, False, "compile the graph with XLA"),
+    ("device", DEVICES, "auto", "auto takes an NPU, else a GPU, else the CPU"),
+    ("json", _boolean, False, "--mode=describe prints one JSON object"),
+    ("use_trt", _boolean, False, "accepted for old scripts; has no effect"),
+    ("precision", str, "fp32", "accepted for old scripts; has no effect"),
+    ("version", _boolean, False, "print the version and stop"),
+    ("help", _boolean, False, "print this, and with --config_file what its keys mean, and stop"),
+    ("help_params", _boolean, False, "print what the keys of a config mean, and stop"),
+)
+
+Arguments = collections.namedtuple("Arguments", [flag[0] for flag in _FLAGS])
+Arguments.__doc__ = "The flags of run.py, one field each."
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UsageError("%s. See run.py --help" % message)
+
+
+def _parser():
+    parser = _Parser(prog="run.py", usage="run.py --config_file=FILE [--mode=MODE] [--flags] [--key=value ...]",
+                     description="Trains, evaluates and runs Jasper speech recognition.", epilog=_EXAMPLES, add_help=False,
+                     allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, kind, default, doc in _FLAGS:
+        if default not in (None, False):
+            doc += " (default: %s)" % default
+        if kind is _boolean:
+            parser.add_argument("--" + name, nargs="?", const=True, default=default, type=kind, metavar="True", help=doc)
+        elif isinstance(kind, tuple):
+            parser.add_argument("--" + name, choices=kind, default=default, help=doc)
+        else:
+            parser.add_argument("--" + name, type=kind, default=default, help=doc,
+                                metavar="FILE" if name.endswith("file") else "N" if kind is not str else "NAME")
+    return parser
+
+
+def parse_command_line(words):
+    """Splits a command line into run.py's flags and overrides of the config.
+
+    Args:
+      words: the command line without the program's name.
+
+    Returns:
+      (:class:`Arguments`, list of :class:`~open_seq2seq.config.overrides.Override`). ``--benchmark`` adds the overrides
+      that make a benchmark of a config; ``--use_xla_jit`` is also a key of the config and set there.
+
+    Raises:
+      UsageError: a flag with a wrong value, a misspelled flag, no ``--config_file``, or an override that is none.
+      SystemExit: after ``--help``, ``--help_params`` or ``--version``, with status 0.
+    """
+    flags, others = _split(words)
+    arguments = Arguments(**vars(_parser().parse_args(flags)))
+    if arguments.help or arguments.help_params or arguments.version:
+        _inform(arguments)
+        raise SystemExit(0)
+    _suggest(others)
+    if arguments.config_file is None:
+        raise UsageError("--config_file is missing; expected e.g. --config_file=configs/speech2text/jasper_mini_digits.py. "
+                         "See run.py --help")
+    overrides = parse_overrides(others)
+    if arguments.use_xla_jit:
+        overrides.append(Override(("use_xla_jit",), True, "True"))
+    if arguments.benchmark:
+        arguments = arguments._replace(mode="train", no_dir_check=True)
+        overrides += _benchmark_overrides(arguments)
+    return arguments, overrides
+
+
+def _split(words):
+    """The words that belong to run.py's flags, as ``--flag=value``, and the others."""
+    kinds = {flag[0]: flag[1] for flag in _FLAGS}
+    flags, others, position = [], [], 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        name, equals, _ = word[2:].partition("=")
+        if word == "-h":
+            flags.append("--help")
+        elif not word.startswith("--") or name not in kinds:
+            others.append(word)
+        elif equals or kinds[name] is _boolean or position == len(words) or words[position].startswith("--"):
+            flags.append(word)
+        else:
+            flags.append("%s=%s" % (word, words[position]))
+            position += 1
+    return flags, others
+
+
+def _suggest(others):
+    """Refuses a word that is surely a misspelled flag; the keys of a config are checked where they are known."""
+    names = [flag[0] for flag in _FLAGS]
+    for word in others:
+        name = word.partition("=")[0].lstrip("-")
+        same = [known for known in names if known.replace("_", "") == name.lower().replace("-", "").replace("_", "")]
+        close = same or difflib.get_close_matches(name, names, 1, cutoff=0.85)
+        if word.startswith("-") and close:
+            raise UsageError("%s is unknown (did you mean --%s?). See run.py --help" % (word.partition("=")[0], close[0]))
+
+
+def _benchmark_overrides(arguments):
+    values = {"num_epochs": None, "max_steps": arguments.bench_steps, "bench_start": arguments.bench_start,
+              "print_loss_steps": 1, "print_samples_steps": None, "save_summaries_steps": None, "save_checkpoint_steps": None}
+    return [Override((key,), value, str(value)) for key, value in values.items()]
+
+
+def _inform(arguments):
+    if arguments.version:
+        print("open_seq2seq %s" % open_seq2seq.__version__)
+        return
+    if arguments.help:
+        print(_parser().format_help())
+    if arguments.help_params or arguments.config_file is not None:
+        # imports TensorFlow, which plain --help need not wait for
+        from open_seq2seq.config.reference import reference_of_config
+        print(reference_of_config(arguments.config_file))

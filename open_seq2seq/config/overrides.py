@@ -1,0 +1,134 @@
+"""``--key=value`` on the command line: any key of a config, at any depth, without editing the file.
+
+    --batch_size_per_gpu=16                                 a number, True/False, None
+    --logdir=runs/first                                     a plain word is a string
+    --data_layer_params/dataset_files="['a.csv', 'b.csv']"  lists and dicts as Python literals
+    --encoder_params/convnet_layers/3/num_channels=256      an index leads into a list
+    --train_params/data_layer_params/max_duration=10        only where train_params apply
+
+Values are parsed by ``ast.literal_eval`` and never evaluated. The last word wins, over the config and over earlier flags.
+"""
+import ast
+import collections
+
+from open_seq2seq.config.parameters import child_path
+from open_seq2seq.config.provenance import COMMAND_LINE, copied
+from open_seq2seq.errors import UsageError
+
+Override = collections.namedtuple("Override", "keys value text")
+Override.__doc__ = """One ``--key=value``: ``keys`` (tuple of strings and list indices), the parsed ``value``, the ``text`` typed."""
+
+SECTIONS = ("base_params", "train_params", "eval_params", "infer_params")
+
+
+def parse_value(text):
+    """The value that ``text`` stands for.
+
+    Returns:
+      What the Python literal ``text`` says; True or False for ``true`` and ``false``; any other plain word as a string.
+
+    Raises:
+      UsageError: ``text`` begins like a list, tuple, dict or quoted string but is none.
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        pass
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if text[:1] in ("[", "(", "{", "'", '"'):
+        raise UsageError("%s is not a Python literal. Quote the strings inside, and the whole for the shell: "
+                         "--key=\"['a.csv', 'b.csv']\"" % text)
+    return text
+
+
+def parse_overrides(tokens):
+    """The overrides among the command line's words.
+
+    Args:
+      tokens: list of words: ``--key=value``, ``--key value``, or ``--key`` alone, which says True.
+
+    Returns:
+      List of :class:`Override` in the order typed.
+
+    Raises:
+      UsageError: a word that belongs to no key, an empty key, or a value that is no literal.
+    """
+    overrides, position = [], 0
+    while position < len(tokens):
+        token = tokens[position]
+        position += 1
+        if not token.startswith("--") or token == "--":
+            raise UsageError("%r belongs to no flag; write --key=value" % token)
+        name, equals, text = token[2:].partition("=")
+        if not equals:
+            if position < len(tokens) and not tokens[position].startswith("--"):
+                text = tokens[position]
+                position += 1
+            else:
+                text = "True"
+        steps = name.split("/")
+        if not all(steps):
+            raise UsageError("%s has an empty key; write --key=value or --key/nested/key=value" % token)
+        try:
+            value = parse_value(text)
+        except UsageError as error:
+            raise UsageError("command line: --%s: %s" % (name, error))
+        overrides.append(Override(tuple(int(step) if step.isdigit() else step for step in steps), value, text))
+    return overrides
+
+
+def section_of(override):
+    """The dict that an override names first, and the keys inside it; None and all keys where it names none."""
+    if override.keys[0] in SECTIONS and len(override.keys) > 1:
+        return override.keys[0], override.keys[1:]
+    return None, override.keys
+
+
+def apply_override(params, keys, override, path, report):
+    """Sets one value in ``params`` in place.
+
+    A value for what is a string in the config stays the string typed: ``--logdir=2020`` names a directory.
+
+    Args:
+      params: the merged dict of a mode.
+      keys: where in it, without the name of the section.
+      override: the :class:`Override`.
+      path: :class:`KeyPath` of ``params``.
+      report: receives a problem where the keys lead into a value that has no keys, or past a list's end.
+    """
+    container, where = params, path
+    typed = "%s: --%s" % (COMMAND_LINE, "/".join(str(step) for step in override.keys))
+    for depth, key in enumerate(keys):
+        if isinstance(container, list):
+            if not isinstance(key, int) or key >= len(container):
+                report.problem(typed, "leads to item %s of a list of %d; items count from 0" % (key, len(container)))
+                return
+        elif isinstance(container, dict):
+            key = str(key)
+            container.setdefault(key, None)
+        else:
+            report.problem(typed, "leads into %r, which is neither a dict nor a list" % (container,))
+            return
+        where = child_path(where, key)
+        old = container[key]
+        if depth == len(keys) - 1:
+            as_typed = isinstance(old, str) and not isinstance(override.value, str) and override.value is not None
+            container[key] = override.text if as_typed else copied(override.value)
+            where.sources.record(where.keys, COMMAND_LINE)
+        else:
+            if old is None:
+                container[key] = {}
+                where.sources.record(where.keys, COMMAND_LINE)
+            elif isinstance(old, tuple):
+                container[key] = list(old)
+            container = container[key]
+
+
+def prefer_typed_length(params, overrides, path, report):
+    """``--max_steps=100`` takes the place of the config's ``num_epochs``, and the other way round."""
+    typed = {section_of(override)[1]: override.value for override in overrides}
+    for key, other in (("max_steps", "num_epochs"), ("num_epochs", "max_steps")):
+        if typed.get((key,)) is not None and (other,) not in typed and params.get(other) is not None:
+            report.note(path.child(other), "has no effect: the command line says --%s=%s" % (key, typed[(key,)]))
+            params[other] = None
