@@ -1,7 +1,7 @@
 """What a convolutional encoder's ``convnet_layers`` may say, and how many frames such a stack leaves."""
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.parameters import Bool, Choice, Float, Int, List, Parameter, Struct
+from open_seq2seq.config.parameters import Bool, Choice, Float, Int, List, Parameter, Struct, child_path
 
 LAYER_PARAMETERS = (
     Parameter("type", Choice("conv1d", "sep_conv1d"), doc="plain convolution, or depthwise followed by pointwise"),
@@ -33,7 +33,7 @@ class ConvnetLayers(List):
             return layers
         dense_from = None
         for index, layer in enumerate(layers):
-            where = "%s[%d]" % (path, index)
+            where = child_path(path, index)
             if layer["stride"][0] > 1 and layer["dilation"][0] > 1:
                 report.problem(where, "has stride %d and dilation %d, expected one of them to be 1" % (
                     layer["stride"][0], layer["dilation"][0]))
