@@ -19,6 +19,7 @@ class EvaluationGraph:
     """A data layer and a model in evaluation (or inference) mode, joined in the current graph.
 
     Args:
+      base_model: the model class.
       params: the checked config of the mode.
       mode: "eval" or "infer".
       data_layer: a ``Speech2TextDataLayer`` of that mode.
@@ -26,13 +27,13 @@ class EvaluationGraph:
     The variables are shared with a training model if one was built in the same graph before.
     """
 
-    def __init__(self, params, mode, data_layer):
+    def __init__(self, base_model, params, mode, data_layer):
         self.data_layer, self.mode = data_layer, mode
         # without masks a frame of padding is seen by its neighbours, so only equally long utterances may share a batch
         masked = params["encoder_params"].get("use_conv_mask", False)
         self._iterator = tf.data.make_initializable_iterator(data_layer.evaluation_dataset(same_length_batches=not masked))
         self._batch = self._iterator.get_next()
-        model = params["base_model"](params, mode, data_layer.vocabulary.size, fast_gradients=False)
+        model = base_model(params, mode, data_layer.vocabulary.size, fast_gradients=False)
         output = model(self._batch)
         self._fetches = {"indices": self._batch.utterance_indices, "best_path": output.best_path,
                          "lengths": output.logit_lengths}

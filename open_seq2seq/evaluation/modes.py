@@ -16,10 +16,11 @@ from open_seq2seq.training.progress import ProgressBar
 from open_seq2seq.training.session import open_session
 
 
-def evaluate(params, run_directory, arguments):
+def evaluate(base_model, params, run_directory, arguments):
     """Evaluates the newest (or best) checkpoint of the run directory and prints WER, CER and loss.
 
     Args:
+      base_model: the model class.
       params: the checked config for mode "eval".
       run_directory: a ``RunDirectory``.
       arguments: the command line's flags.
@@ -27,7 +28,7 @@ def evaluate(params, run_directory, arguments):
     Returns:
       EvaluationResult.
     """
-    with _restored(params, "eval", run_directory, arguments) as (session, graph):
+    with _restored(base_model, params, "eval", run_directory, arguments) as (session, graph):
         log_line("Running evaluation:")
         result = run_evaluation(session, graph, verbose=True)
     log_evaluation(result)
@@ -36,7 +37,7 @@ def evaluate(params, run_directory, arguments):
     return result
 
 
-def infer(params, run_directory, arguments):
+def infer(base_model, params, run_directory, arguments):
     """Transcribes the data set and writes ``wav_filename,predicted_transcript`` in the order of the manifest.
 
     With ``infer_logits_to_pickle`` the logits go to the file instead, as OpenSeq2Seq does it: a pickled dict
@@ -49,7 +50,7 @@ def infer(params, run_directory, arguments):
     """
     to_pickle = params["decoder_params"]["infer_logits_to_pickle"]
     transcripts, logits = {}, {}
-    with _restored(params, "infer", run_directory, arguments) as (session, graph):
+    with _restored(base_model, params, "infer", run_directory, arguments) as (session, graph):
         layer = graph.data_layer
         with ProgressBar(layer.batches_per_epoch, description="inference") as bar:
             for done, values in enumerate(graph.batches(session, {"logits": graph.logits} if to_pickle else None), 1):
@@ -82,7 +83,7 @@ def _write_inference(path, rows, logits):
 
 
 @contextlib.contextmanager
-def _restored(params, mode, run_directory, arguments):
+def _restored(base_model, params, mode, run_directory, arguments):
     """A session with the checkpoint's variables, and the evaluation graph in it."""
     device = select_device(arguments.device, training=False)
     checkpoint = run_directory.require_checkpoint(params["restore_best_checkpoint"])
@@ -91,7 +92,7 @@ def _restored(params, mode, run_directory, arguments):
         log_line(note)
     layer = build_data_layer(params, mode, run_directory.rejected_file)
     with tf.Graph().as_default():
-        graph = EvaluationGraph(params, mode, layer)
+        graph = EvaluationGraph(base_model, params, mode, layer)
         with contextlib.closing(open_session(device, arguments)) as session:
             log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
             yield session, graph

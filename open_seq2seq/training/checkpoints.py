@@ -102,8 +102,9 @@ def open_checkpoint(checkpoint):
     try:
         return tf.train.NewCheckpointReader(checkpoint)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise CheckpointError("cannot read checkpoint %s: %s. Expected the files %s.index and %s.data-*; if the newest is damaged, "
-                              "delete it and use the one before" % (checkpoint, str(error).split("\n")[0], checkpoint, checkpoint))
+        raise CheckpointError("cannot read checkpoint %s: %s. Expected the files %s.index and %s.data-*; if the newest is "
+                              "damaged, delete it and use the one before"
+                              % (checkpoint, str(error).split("\n")[0], checkpoint, checkpoint))
 
 
 def restore(session, checkpoint, variables, partial=False):
@@ -180,7 +181,8 @@ def _refuse_other_architecture(checkpoint, missing, mismatched, shapes, sources)
 def describe_restore(report):
     """One or two sentences for the log on what :func:`restore` did."""
     text = "Restored %d variables from %s" % (len(report.restored), report.checkpoint)
-    for title, names in (("missing in it (left at their initial values)", report.missing), ("surplus in it (not used)", report.surplus)):
+    for title, names in (("missing in it (left at their initial values)", report.missing),
+                         ("surplus in it (not used)", report.surplus)):
         if names:
             text += "; %d %s: %s" % (len(names), title, ", ".join(names[:6]) + (", ..." if len(names) > 6 else ""))
     return text

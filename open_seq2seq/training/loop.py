@@ -1,7 +1,6 @@
 """``--mode=train`` and ``--mode=train_eval``: the training loop, to be read from top to bottom."""
 import collections
 import contextlib
-import os
 
 import tensorflow.compat.v1 as tf
 
@@ -10,9 +9,10 @@ from open_seq2seq.errors import NonFiniteError
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.checkpoints import CheckpointWriter, describe_restore, restore
+from open_seq2seq.training.checkpoints import MODEL_SCOPE, CheckpointWriter, describe_restore, restore
 from open_seq2seq.training.graph import TrainingGraph
 from open_seq2seq.training.progress import ProgressBar, Throughput, clock_text
+from open_seq2seq.training.run_directory import RunDirectory
 from open_seq2seq.training.session import open_session
 
 # A loss scale of 2^14 takes 14 halvings to reach 1; more skipped steps than this in a row are no matter of scale.
@@ -21,14 +21,16 @@ MAX_SKIPPED_STEPS = 50
 TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation")
 
 
-def train(params, evaluation_params, run_directory, arguments):
+def train(base_model, params, evaluation_params, run_directory, arguments, checkpoint=None):
     """Trains, and evaluates between when ``evaluation_params`` is given.
 
     Args:
+      base_model: the model class.
       params: the checked config for mode "train".
       evaluation_params: the checked config for mode "eval", or None.
-      run_directory: a ``RunDirectory`` (its ``prepare_training`` is called here).
+      run_directory: a ``RunDirectory`` that is prepared.
       arguments: the command line's flags.
+      checkpoint: path of the checkpoint to go on from, or None for a fresh start.
 
     Returns:
       TrainingResult(step, loss, evaluation): the last step, its loss, the last EvaluationResult or None.
@@ -37,16 +39,15 @@ def train(params, evaluation_params, run_directory, arguments):
       NonFiniteError: too many steps in a row had a gradient that is not finite.
     """
     device = select_device(arguments.device, training=True)
-    checkpoint = run_directory.prepare_training(arguments.continue_learning, arguments.no_dir_check)
     note = device.precision_note(params["dtype"])
     if note:
         log_line(note)
     with tf.Graph().as_default():
-        graph = TrainingGraph(params, evaluation_params, device, run_directory.rejected_file)
+        graph = TrainingGraph(base_model, params, evaluation_params, device, run_directory.rejected_file)
         log_line("Total trainable parameters: %d" % sum(
             variable.shape.num_elements() for variable in tf.trainable_variables()))
         with contextlib.closing(open_session(device, arguments)) as session:
-            run = _Run(params, graph, session, run_directory, arguments)
+            run = _Run(params, graph, session, run_directory, saves=not arguments.benchmark)
             run.start(checkpoint)
             return run.until_last_step()
 
@@ -54,86 +55,165 @@ def train(params, evaluation_params, run_directory, arguments):
 class _Run:
     """The state of one training run between its steps."""
 
-    def __init__(self, params, graph, session, run_directory, arguments):
-        self.params, self.graph, self.session = params, graph, session
-        self.arguments = arguments
+    def __init__(self, params, graph, session, run_directory, saves):
+        self.params, self.graph, self.session, self.run_directory, self.saves = params, graph, session, run_directory, saves
         self.checkpoints = CheckpointWriter(run_directory.checkpoints, params["num_checkpoints"])
-        self.best = CheckpointWriter(run_directory.best_models, 1)
-        self.run_directory = run_directory
+        self.best = CheckpointWriter(run_directory.best_models, keep=1)
         frame_seconds = params["data_layer_params"]["window_stride"]
         self.recent, self.whole = Throughput(frame_seconds), Throughput(frame_seconds)
-        self.step = self.micro_batches = self.skipped = self.steps_here = 0
-        self.evaluation = None
-        self.last_saved = None
+        self.step = self.micro_batches = self.skipped_in_a_row = 0
+        self.last_saved = self.evaluation = self.summaries = None
         self.reported_uncounted = set()
-        self.summaries = None
 
     def start(self, checkpoint):
         """Initial values or a checkpoint's, and the input at the place where they left off."""
         session, graph = self.session, self.graph
         # in a run of its own: together with an iterator's initializer an NPU would leave the variables on the host
         session.run(tf.global_variables_initializer())
-        if checkpoint is None and self.params["load_model"]:
-            self._load_model(self.params["load_model"])
-        elif checkpoint is not None:
+        if checkpoint is not None:
             log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
             self.checkpoints.recover()
             self.best.recover()
-        self.step = self.last_saved = int(session.run(graph.train.global_step))
+        elif self.params["load_model"]:
+            weights = [variable for variable in tf.global_variables() if variable.op.name.startswith(MODEL_SCOPE)]
+            source = RunDirectory(self.params["load_model"]).require_checkpoint()
+            log_line(describe_restore(restore(session, source, weights, partial=True)))
+        self.step = int(session.run(graph.train.global_step))
+        if checkpoint is not None:
+            self.last_saved = self.step
+        # a checkpoint of OpenSeq2Seq does not say how many batches it took
         self.micro_batches = int(graph.state.get(session)["micro_batches"]) or self.step * graph.iter_size
         graph.start_data(session, self.micro_batches)
         if self.params["save_summaries_steps"]:
             self.summaries = tf.summary.FileWriter(self.run_directory.checkpoints, session.graph)
-
-    def _load_model(self, directory):
-        from open_seq2seq.training.run_directory import RunDirectory
-        variables = [variable for variable in tf.global_variables() if variable.op.name.startswith("ForwardPass/")]
-        report = restore(self.session, RunDirectory(directory).require_checkpoint(), variables, partial=True)
-        log_line(describe_restore(report))
 
     def until_last_step(self):
         """Steps until the last; returns the TrainingResult."""
         graph, loss = self.graph, float("nan")
         if self.step >= graph.last_step:
             log_line("Nothing to do: the checkpoint is at step %d and the config asks for %d" % (self.step, graph.last_step))
+        self.recent.restart()
+        first_step = self.step
         try:
             with ProgressBar(graph.last_step, self.step, "training") as bar:
                 while self.step < graph.last_step:
-                    loss = self._one_step()
+                    loss = self.one_step()
+                    if self.step - first_step == self.params["bench_start"]:
+                        self.whole.restart()
                     bar.update(self.step, "epoch %d, loss %.3f, %.1f utterances/s, %.0f audio s/s" % (
                         self.epoch, loss, self.recent.utterances_per_second, self.recent.audio_seconds_per_second))
+            self.save()
         finally:
             if self.summaries is not None:
                 self.summaries.close()
-        if self.params["save_checkpoint_steps"]:
-            self._save()
         log_line("Finished training")
-        self._log_benchmark()
+        if self.step - first_step > self.params["bench_start"]:
+            log_line("Avg time per step: %.3fs" % self.whole.seconds_per_step)
+            log_line("Avg objects per second: %.3f" % self.whole.frames_per_second)
+        else:
+            log_line("Not enough steps for benchmarking")
         return TrainingResult(self.step, loss, self.evaluation)
 
     @property
     def epoch(self):
-        return self.micro_batches // max(1, self.graph.data_layer.batches_per_epoch)
+        return self.micro_batches // self.graph.data_layer.batches_per_epoch
 
-    def _one_step(self):
-        """One update of the weights: ``iter_size`` batches forward and backward, then the optimizer."""
+    def one_step(self):
+        """One update of the weights: ``iter_size`` batches forward and backward, then the optimizer. Returns the loss."""
         graph, session, params = self.graph, self.session, self.params
+        always = {"loss": graph.loss.loss, "counted": graph.loss.counted, "indices": graph.batch.utterance_indices,
+                  "frames": graph.batch.feature_lengths}
         for _ in range(graph.iter_size - 1):
-            self._account(session.run({"accumulate": graph.train.accumulate, **self._always(), })
-                          if False else session.run(dict(self._always(), accumulate=graph.train.accumulate)))
-        fetches = dict(self._always(), update=graph.train.update, finite=graph.train.gradients_finite)
-        upcoming = self.step + 1
-        with_sample = _due(params["print_samples_steps"], upcoming)
-        if with_sample:
-            fetches.update(best_path=graph.best_path, logit_lengths=graph.logit_lengths, labels=graph.batch.labels,
-                           label_lengths=graph.batch.label_lengths)
-        if self.summaries is not None and _due(params["save_summaries_steps"], upcoming):
+            self._account(session.run(dict(always, accumulate=graph.train.accumulate)))
+        fetches = dict(always, update=graph.train.update, finite=graph.train.gradients_finite)
+        if self._due("print_samples_steps", self.step + 1):
+            fetches.update(graph.sample_fetches)
+        if self._due("save_summaries_steps", self.step + 1):
             fetches["summary"] = graph.summary
         values = session.run(fetches)
         self._account(values)
-        if not values["finite"]:
-            self._skipped_step(values)
-            return float(values["loss"])
-        self.step, self.skipped = upcoming, 0
-        self._after_step(values, with_sample)
+        if values["finite"]:
+            self.step, self.skipped_in_a_row = self.step + 1, 0
+            self._report(values)
+            if self._due("save_checkpoint_steps", self.step) and self.step > 1:
+                self.save()
+            if graph.evaluation is not None and (self.step % params["eval_steps"] == 0 or self.step == graph.last_step):
+                self.evaluate()
+        else:
+            self._skip(values)
         return float(values["loss"])
+
+    def _account(self, values):
+        """Counts a batch, and names utterances that CTC could not align."""
+        self.micro_batches += 1
+        for throughput in (self.recent, self.whole):
+            throughput.add(len(values["indices"]), int(values["frames"].sum()))
+        for index in values["indices"][~values["counted"]]:
+            if index not in self.reported_uncounted:
+                self.reported_uncounted.add(index)
+                utterance = self.graph.data_layer.utterances[index]
+                log_line("Utterance %s has no finite CTC loss (%.2f s, %d labels) and adds nothing to the gradient"
+                         % (utterance.id, utterance.duration, len(utterance.labels)))
+
+    def _due(self, parameter, step):
+        """The first step and every multiple, as OpenSeq2Seq's hooks fire."""
+        every = self.params[parameter]
+        return every is not None and (step == 1 or step % every == 0)
+
+    def _skip(self, values):
+        self.skipped_in_a_row += 1
+        names = [self.graph.data_layer.utterances[index].id for index in values["indices"]]
+        log_line("Step %d skipped: the gradient is not finite (loss %s, loss scale %g, utterances %s)" % (
+            self.step + 1, values["loss"], self.session.run(self.graph.train.loss_scale), ", ".join(names[:4])))
+        if self.skipped_in_a_row >= MAX_SKIPPED_STEPS:
+            raise NonFiniteError(
+                "%d steps in a row had a gradient that is not finite, the last at step %d (utterances %s). Lower the learning "
+                "rate, set max_grad_norm or larc_params, look at the named utterances; the last checkpoint is in %s"
+                % (self.skipped_in_a_row, self.step + 1, ", ".join(names), self.run_directory.checkpoints))
+
+    def _report(self, values):
+        """The lines and summaries that are due at this step."""
+        params, step, loss = self.params, self.step, float(values["loss"])
+        if self._due("print_loss_steps", step):
+            where = "Global step %d:" % step if params["max_steps"] else "Epoch %d, global step %d:" % (self.epoch, step)
+            log_line(where, end=" ")
+            log_line("Train loss: %.4f " % loss, offset=4)
+            log_line("time per step = " + clock_text(self.recent.seconds_per_step), start="")
+            log_line("%.1f utterances/s, %.1f audio seconds/s, %s to go" % (
+                self.recent.utterances_per_second, self.recent.audio_seconds_per_second,
+                clock_text(self.recent.seconds_per_step * (self.graph.last_step - step)).split(".")[0]), offset=4)
+        if "best_path" in values:
+            target, prediction = self.graph.sample(values)
+            log_line("Sample WER: %.4f" % word_error_rate(target, prediction), offset=4)
+            log_line("Sample target:     " + target, offset=4)
+            log_line("Sample prediction: " + prediction, offset=4)
+        if self._due("print_bench_info_steps", step):
+            log_line("Avg objects per second: %.3f" % self.whole.frames_per_second)
+        if "summary" in values and self.summaries is not None:
+            self.summaries.add_summary(values["summary"], step)
+        if self._due("print_loss_steps", step):
+            self.recent.restart()
+
+    def save(self):
+        """Saves a checkpoint of this step, once."""
+        if self.saves and self.last_saved != self.step:
+            self.graph.state.set(self.session, micro_batches=self.micro_batches)
+            self.checkpoints.save(self.session, self.step)
+            self.last_saved = self.step
+
+    def evaluate(self):
+        """Evaluates, and saves the model apart if it is the best so far by loss."""
+        log_line("Running evaluation on a validation set:")
+        self.evaluation = run_evaluation(self.session, self.graph.evaluation)
+        log_evaluation(self.evaluation)
+        loss = self.evaluation.loss
+        if self.saves and loss < self.graph.state.get(self.session)["best_loss"]:
+            self.graph.state.set(self.session, best_loss=loss, micro_batches=self.micro_batches)
+            self.best.save(self.session, self.step, "val_loss=%.4f-step" % loss)
+        if self.summaries is not None:
+            self.summaries.add_summary(tf.Summary(value=[
+                tf.Summary.Value(tag="eval_loss", simple_value=loss),
+                tf.Summary.Value(tag="eval_WER", simple_value=self.evaluation.word_error_rate.rate)]), self.step)
+        # the speeds that are printed are the training's
+        self.recent.restart()
+        self.whole.exclude(self.evaluation.seconds)

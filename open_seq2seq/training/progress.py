@@ -76,6 +76,10 @@ class Throughput:
         self.utterances += utterances
         self.frames += frames
 
+    def exclude(self, seconds):
+        """Leaves out time in which something else was done."""
+        self._since += seconds
+
     @property
     def seconds(self):
         return max(self._clock() - self._since, 1e-9)

@@ -1,0 +1,30 @@
+#!/usr/bin/env python
+"""The command line: see ``python run.py --help``."""
+import os
+import sys
+
+# TensorFlow's own remarks on the CPU's instruction sets are no news to anybody; set it to 0 to see them
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from open_seq2seq.errors import JasperError  # noqa: E402
+from open_seq2seq.modes import run  # noqa: E402
+
+RED, RESET = "\033[31m", "\033[0m"
+
+
+def main(words):
+    """Runs the command line; returns the exit status."""
+    try:
+        run(words)
+    except JasperError as error:
+        message = "%s: %s" % (type(error).__name__, error)
+        print(RED + message + RESET if sys.stderr.isatty() else message, file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("Interrupted. A run that had saved a checkpoint goes on with --continue_learning", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
