@@ -1,0 +1,117 @@
+"""One-dimensional convolution whose gradients are forward convolutions, for CPUs.
+
+TensorFlow's CPU kernels for the two gradients of a convolution run at about half the speed of its forward
+convolution. Both gradients are themselves convolutions: the one by the input convolves the output's gradient with the
+kernel reversed in time and transposed in its channels; the one by the kernel convolves the input with the output's
+gradient, batch and channels exchanged. With P padded input frames, tap w, stride s and dilation d:
+
+    outputs[b, t, o]       = sum over w, i of  padded[b, t * s + w * d, i] * kernel[w, i, o]
+    d padded[b, p, i]      = sum over w, o of  d outputs[b, p - w * d, o] * kernel[w, i, o]      (s = 1)
+    d kernel[w, i, o]      = sum over t, b of  padded[b, t * s + w * d, i] * d outputs[b, t, o]
+
+The last is a convolution over "images" [Cin, P, B] with the kernel [T', B, Cout], of stride d and dilation s.
+"""
+import tensorflow.compat.v1 as tf
+
+_GRADIENT_NAME = "Conv1DGradientsAsForwardConvolutions"
+
+
+def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=True, name=None):
+    """Convolution over time without bias, padded as TensorFlow pads.
+
+    Args:
+      inputs: float32 [B, T, Cin]; B and T may be unknown while the graph is built, Cin may not.
+      kernel: float32 [W, Cin, Cout], fully known.
+      stride: int, step between output frames in input frames.
+      dilation: int, distance between the kernel's taps in input frames; 1 if ``stride`` is above 1.
+      padding: "SAME" (ceil(T / stride) output frames) or "VALID" (whole windows only).
+      fast_gradients: True computes gradients as forward convolutions, the faster way on a CPU; False leaves them to
+        TensorFlow. The outputs are the same, the gradients equal up to rounding.
+      name: name scope of the ops.
+
+    Returns:
+      float32 [B, T', Cout].
+
+    Raises:
+      ValueError: stride and dilation are both above 1, or padding is neither "SAME" nor "VALID".
+    """
+    if stride > 1 and dilation > 1:
+        raise ValueError("stride is %d and dilation is %d, expected one of them to be 1" % (stride, dilation))
+    if padding not in ("SAME", "VALID"):
+        raise ValueError('padding is %r, expected "SAME" or "VALID"' % (padding,))
+    with tf.name_scope(name, "conv1d", [inputs, kernel]):
+        if not fast_gradients:
+            # tf.nn.convolution turns dilation into batch on 1.15, where Conv2D has no dilated gradient on a CPU
+            return tf.nn.convolution(inputs, kernel, padding, strides=[stride], dilation_rate=[dilation])
+        if kernel.shape.as_list()[0] == 1 and stride == 1:
+            return _convolve_one_tap(inputs, kernel)
+        with tf.get_default_graph().gradient_override_map({"Conv2D": _GRADIENT_NAME}):
+            return _convolve(inputs, kernel, stride, dilation, padding)
+
+
+def _convolve(inputs, kernel, stride, dilation, padding):
+    """conv1d as a Conv2D of height 1."""
+    outputs = tf.nn.conv2d(tf.expand_dims(inputs, 1), tf.expand_dims(kernel, 0), strides=[1, 1, stride, 1],
+                           padding=padding, dilations=[1, 1, dilation, 1])
+    return tf.squeeze(outputs, [1])
+
+
+def _convolve_one_tap(inputs, kernel):
+    """conv1d of width 1: one matrix product, and so are its gradients."""
+    _, input_channels, output_channels = kernel.shape.as_list()
+    frames = tf.shape(inputs)[1]
+    products = tf.matmul(tf.reshape(inputs, [-1, input_channels]), tf.reshape(kernel, [input_channels, output_channels]))
+    outputs = tf.reshape(products, [-1, frames, output_channels])
+    outputs.set_shape([inputs.shape[0], inputs.shape[1], output_channels])
+    return outputs
+
+
+@tf.RegisterGradient(_GRADIENT_NAME)
+def _gradients(operation, outputs_gradient):
+    """The gradients of a Conv2D of height 1 by its input [B, 1, T, Cin] and its kernel [1, W, Cin, Cout]."""
+    stride, dilation = operation.get_attr("strides")[2], operation.get_attr("dilations")[2]
+    padding = operation.get_attr("padding").decode()
+    images, filters = operation.inputs
+    inputs, kernel = tf.squeeze(images, [1]), tf.squeeze(filters, [0])
+    gradient = tf.squeeze(outputs_gradient, [1])
+    if stride == 1:
+        by_images = tf.expand_dims(_gradient_by_inputs(gradient, kernel, dilation, padding), 1)
+    else:
+        # as a forward convolution it would multiply mostly zeros; only the first layer has a stride, and nobody
+        # asks for the gradient by the features
+        by_images = tf.nn.conv2d_backprop_input(tf.shape(images), filters, outputs_gradient, strides=[1, 1, stride, 1],
+                                                padding=padding)
+    by_kernel = _gradient_by_kernel(inputs, gradient, kernel.shape.as_list()[0], stride, dilation, padding)
+    return by_images, tf.expand_dims(by_kernel, 0)
+
+
+def _gradient_by_inputs(gradient, kernel, dilation, padding):
+    """d inputs [B, T, Cin] from d outputs [B, T', Cout]."""
+    if padding == "VALID":
+        reach = (kernel.shape.as_list()[0] - 1) * dilation
+        gradient = tf.pad(gradient, [[0, 0], [reach, reach], [0, 0]])
+    # Reversing the activations in time before and after is the same as reversing the kernel, which is larger. SAME
+    # padding, one more frame at the end if it is odd, reversed is just the padding that the gradient wants.
+    reverse = _convolve(tf.reverse(gradient, [1]), tf.transpose(kernel, [0, 2, 1]), 1, dilation, padding)
+    return tf.reverse(reverse, [1])
+
+
+def _gradient_by_kernel(inputs, gradient, width, stride, dilation, padding):
+    """d kernel [W, Cin, Cout] from inputs [B, T, Cin] and d outputs [B, T', Cout]."""
+    # no window at all (T' = 0) would be a kernel of no taps, with which TensorFlow 1.15 divides by zero and dies
+    gradient = tf.pad(gradient, [[0, 0], [0, tf.maximum(1 - tf.shape(gradient)[1], 0)], [0, 0]])
+    covered = (tf.shape(gradient)[1] - 1) * stride + (width - 1) * dilation + 1
+    images = _pad_to_windows(tf.transpose(inputs, [2, 1, 0]), covered, padding)
+    by_kernel = tf.nn.conv2d(tf.expand_dims(images, 1), tf.expand_dims(tf.transpose(gradient, [1, 0, 2]), 0),
+                             strides=[1, 1, dilation, 1], padding="VALID", dilations=[1, 1, stride, 1])
+    by_kernel = tf.transpose(tf.squeeze(by_kernel, [1]), [1, 0, 2])
+    by_kernel.set_shape([width, inputs.shape[2], gradient.shape[2]])
+    return by_kernel
+
+
+def _pad_to_windows(images, covered, padding):
+    """Pads or cuts [C, T, B] to the ``covered`` frames that the convolution's windows see."""
+    missing = tf.maximum(covered - tf.shape(images)[1], 0)
+    before = missing // 2 if padding == "SAME" else 0
+    # a stride may leave frames at the end that no window sees
+    return tf.pad(images, [[0, 0], [before, missing - before], [0, 0]])[:, :covered]
