@@ -1,0 +1,10 @@
+"""Optimizers, learning-rate policies and what happens to a gradient on its way to the weights."""
+from open_seq2seq.optimizers import lr_policies
+from open_seq2seq.optimizers.adamw import AdamW
+from open_seq2seq.optimizers.catalogue import OPTIMIZERS, optimizer_class, parameters_of
+from open_seq2seq.optimizers.novograd import NovoGrad
+from open_seq2seq.optimizers.optimize import optimize, total_loss, trained_variables
+from open_seq2seq.optimizers.summaries import SUMMARIES
+
+__all__ = ["AdamW", "NovoGrad", "OPTIMIZERS", "SUMMARIES", "lr_policies", "optimize", "optimizer_class",
+           "parameters_of", "total_loss", "trained_variables"]

@@ -2,17 +2,16 @@
 
 The names, arguments and values are those of NVIDIA OpenSeq2Seq, whose configs import them from here. Every policy
 declares its parameters in ``PARAMETERS``, so that a config is checked before any graph is built. ``decay_steps`` and
-``steps_per_epoch`` may be left out of a config: :func:`complete_policy_params` derives them from the length of the training.
+``steps_per_epoch`` may be left out of a config: ``learning_rate.py`` derives them from the length of the training.
 A policy of one's own is any function ``policy(global_step, **lr_policy_params)``.
 """
-import inspect
 import math
 
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Any, Float, Int, List, Parameter
 from open_seq2seq.errors import ConfigError
-from open_seq2seq.optimizers.signatures import parameters_from_signature
+from open_seq2seq.optimizers.signatures import declares, parameters_from_signature
 
 _LEARNING_RATE = Parameter("learning_rate", Float(minimum=0.0), doc="learning rate at the start of the decay")
 _DECAY_STEPS = Parameter("decay_steps", Int(minimum=1), default=None,
@@ -22,14 +21,6 @@ _MIN_LR = Parameter("min_lr", Float(minimum=0.0), default=0.0, doc="learning rat
 _POWER = Parameter("power", Float(above=0.0), default=1.0, doc="power of the polynomial")
 _WARMUP_STEPS = Parameter("warmup_steps", Int(minimum=0), default=0,
                           doc="updates over which the learning rate rises linearly from 0")
-
-
-def declares(*parameters):
-    """Decorator that gives a policy its ``PARAMETERS``."""
-    def decorate(policy):
-        policy.PARAMETERS = parameters
-        return policy
-    return decorate
 
 
 def parameters_of(policy):
@@ -45,37 +36,6 @@ def parameters_of(policy):
     if hasattr(policy, "PARAMETERS"):
         return policy.PARAMETERS
     return parameters_from_signature(policy, supplied=("global_step",))
-
-
-def complete_policy_params(policy, policy_params, last_step, steps_per_epoch):
-    """Fills in what a policy takes and the config leaves open, as OpenSeq2Seq does.
-
-    ``begin_decay_at`` is at least ``warmup_steps``; ``decay_steps`` lasts from there to ``last_step``.
-
-    Args:
-      policy: the policy function.
-      policy_params: dict of its arguments; None counts as left open.
-      last_step: updates in the whole training.
-      steps_per_epoch: updates in one epoch, or None if the training is measured in steps.
-
-    Returns:
-      A new dict of keyword arguments for ``policy``.
-    """
-    completed = dict(policy_params)
-    try:
-        accepted = inspect.signature(policy).parameters
-    except (TypeError, ValueError):
-        return completed
-    if "decay_steps" in accepted and completed.get("decay_steps") is None:
-        begin = completed.get("begin_decay_at") or 0
-        if "begin_decay_at" in accepted:
-            begin = max(begin, completed.get("warmup_steps") or 0)
-            completed["begin_decay_at"] = begin
-        # a trial run can end before the decay begins: then the decay's length does not matter, but must not be zero
-        completed["decay_steps"] = max(1, last_step - begin)
-    if "steps_per_epoch" in accepted and completed.get("steps_per_epoch") is None and steps_per_epoch is not None:
-        completed["steps_per_epoch"] = steps_per_epoch
-    return completed
 
 
 def _warmed_up(global_step, learning_rate, warmup_steps):
@@ -139,7 +99,7 @@ def poly_decay(global_step, learning_rate, decay_steps, power=1.0, begin_decay_a
 
 @declares(
     _LEARNING_RATE, _DECAY_STEPS,
-    Parameter("power", Float(), default=1.0, ignored="a cosine has no power; OpenSeq2Seq takes this argument and does not use it"),
+    Parameter("power", Float(), default=1.0, ignored="a cosine has no power, and OpenSeq2Seq does not use it either"),
     _BEGIN_DECAY_AT,
     Parameter("min_lr", Float(minimum=0.0, maximum=1.0), default=0.0,
               doc="learning rate at the end of the decay, as a FRACTION of learning_rate"),

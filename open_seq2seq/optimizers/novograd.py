@@ -38,7 +38,7 @@ class NovoGrad(tf.train.Optimizer):
 
     def __init__(self, learning_rate=1.0, beta1=0.95, beta2=0.98, epsilon=1e-8, weight_decay=0.0, grad_averaging=False,
                  use_locking=False, name="NovoGrad"):
-        super(NovoGrad, self).__init__(use_locking, name)
+        super().__init__(use_locking, name)
         self._learning_rate = learning_rate
         self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
         self._weight_decay, self._grad_averaging = weight_decay, grad_averaging
@@ -57,7 +57,7 @@ class NovoGrad(tf.train.Optimizer):
           NotImplementedError: a gradient is sparse.
         """
         self._scales = scales or {}
-        return super(NovoGrad, self).apply_gradients(grads_and_vars, global_step=global_step, name=name)
+        return super().apply_gradients(grads_and_vars, global_step=global_step, name=name)
 
     def _create_slots(self, var_list):
         for variable in var_list:

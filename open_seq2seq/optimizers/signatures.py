@@ -1,7 +1,15 @@
-"""What a function or class of somebody else accepts, as far as its signature tells."""
+"""What a function accepts: as it declares, or, for somebody else's, as far as its signature tells."""
 import inspect
 
 from open_seq2seq.config.parameters import REQUIRED, Any, Parameter
+
+
+def declares(*parameters):
+    """Decorator that gives a function its ``PARAMETERS``."""
+    def decorate(function):
+        function.PARAMETERS = parameters
+        return function
+    return decorate
 
 
 def parameters_from_signature(function, supplied):

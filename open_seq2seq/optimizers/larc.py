@@ -1,0 +1,35 @@
+"""LARC: a learning rate for every tensor, from the ratio of its norm to its gradient's (arXiv:1708.03888).
+
+It is applied as a factor of the gradient in front of the optimizer. In front of NovoGrad, which divides by the gradient's
+norm, it nearly cancels.
+"""
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.parameters import Choice, Float, Parameter
+
+PARAMETERS = (
+    Parameter("larc_eta", Float(above=0.0), doc="trust coefficient: largest step as a fraction of the tensor's norm"),
+    Parameter("larc_mode", Choice("clip", "scale"), default="clip",
+              doc="clip: never a larger learning rate than the policy's (LARC); scale: times the ratio as it is (LARS)"),
+    Parameter("min_update", Float(minimum=0.0), default=1e-7, doc="least factor of a gradient"),
+    Parameter("epsilon", Float(minimum=0.0), default=1e-7, doc="added to the gradient's norm"),
+)
+
+
+def larc_factor(params, learning_rate, variable, gradient_norm):
+    """Factor of one gradient.
+
+    Args:
+      params: checked dict of ``PARAMETERS``.
+      learning_rate: float32 scalar.
+      variable: the variable the gradient belongs to.
+      gradient_norm: float32 scalar, Euclidean norm of the gradient.
+
+    Returns:
+      float32 scalar; in clip mode at most 1.
+    """
+    variable_norm = tf.sqrt(2.0 * tf.nn.l2_loss(tf.cast(variable, tf.float32)))
+    trusted = params["larc_eta"] * variable_norm
+    if params["larc_mode"] == "clip":
+        return tf.minimum(tf.maximum(trusted / (learning_rate * (gradient_norm + params["epsilon"])), params["min_update"]), 1.0)
+    return tf.maximum(trusted / (gradient_norm + params["epsilon"]), params["min_update"])

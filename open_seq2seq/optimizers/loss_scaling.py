@@ -1,0 +1,141 @@
+"""Loss scaling: the loss is multiplied before the backward pass and the gradients divided after it.
+
+In float16 small gradients vanish; a large factor keeps them, and the factor is lowered when something overflows. A step
+whose gradient is not finite is never applied, with or without scaling (``optimize.py``); here it only decides the next
+scale. The state lives in variables, so that a checkpoint carries it.
+"""
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.parameters import Float, Int, Parameter
+from open_seq2seq.errors import ConfigError
+
+_SCALE_MIN = Parameter("scale_min", Float(above=0.0), default=1.0, doc="least loss scale")
+_SCALE_MAX = Parameter("scale_max", Float(above=0.0), default=2.0 ** 14, doc="largest loss scale")
+
+
+def _state(name, value, dtype=tf.float32):
+    return tf.get_variable(name, shape=[], dtype=dtype, initializer=tf.constant_initializer(value), trainable=False,
+                           use_resource=False)
+
+
+class BackoffScaler:
+    """Divides the scale when a gradient is not finite, multiplies it after ``step_window`` good steps in a row."""
+
+    PARAMETERS = (
+        _SCALE_MIN, _SCALE_MAX,
+        Parameter("step_factor", Float(above=1.0), default=2.0, doc="factor by which the scale falls and rises"),
+        Parameter("step_window", Int(minimum=1), default=2000, doc="good steps in a row before the scale rises"),
+    )
+    needs_largest_gradient = False
+
+    def __init__(self, params):
+        self._params = params
+        self._scale = _state("loss_scale", params["scale_max"])
+        self._good_steps = _state("good_steps", 0, tf.int64)
+        self.scale = tf.identity(self._scale)
+
+    def update(self, finite, largest_gradient):
+        """Operation that sets the scale of the next step.
+
+        Args:
+          finite: bool scalar, whether this step's gradient is.
+          largest_gradient: not used.
+        """
+        params = self._params
+        good_steps = tf.where(finite, tf.convert_to_tensor(self._good_steps) + 1, tf.zeros([], tf.int64))
+        rises = tf.greater_equal(good_steps, params["step_window"])
+        factor = tf.where(finite, tf.where(rises, params["step_factor"], 1.0), 1.0 / params["step_factor"])
+        scale = tf.clip_by_value(self._scale * factor, params["scale_min"], params["scale_max"])
+        return tf.group(self._scale.assign(scale),
+                        self._good_steps.assign(tf.where(rises, tf.zeros([], tf.int64), good_steps)))
+
+
+class LogMaxScaler:
+    """Keeps the largest gradient below ``2 ** log_max`` with a margin of ``overflow_std_dev`` standard deviations.
+
+    The logarithm of the largest gradient is treated as normal; its mean and variance are running averages. A gradient that
+    is not finite counts as ``2 ** log_max``. (OpenSeq2Seq counts it as ``2 ** 2 ** log_max``, a slip of the pen after
+    which its scale stays at the minimum for thousands of steps.)
+    """
+
+    PARAMETERS = (
+        _SCALE_MIN, _SCALE_MAX,
+        Parameter("log_max", Float(), default=16.0, doc="binary logarithm of the largest number that is safe"),
+        Parameter("beta1", Float(minimum=0.0, maximum=1.0), default=0.99, doc="decay of the mean"),
+        Parameter("beta2", Float(minimum=0.0, maximum=1.0), default=0.999, doc="decay of the moments of the variance"),
+        Parameter("overflow_std_dev", Float(minimum=0.0), default=3.09,
+                  doc="margin in standard deviations; 3.09 lets 1 gradient in 1000 overflow"),
+    )
+    needs_largest_gradient = True
+
+    _SMALLEST = 2.0 ** -24  # least positive float16: what is below was lost anyway, and 0 has no logarithm
+
+    def __init__(self, params):
+        self._params = params
+        self._scale = _state("loss_scale", min(max(1.0, params["scale_min"]), params["scale_max"]))
+        self._mean = _state("log_mean", 0.0)
+        self._slow_mean = _state("log_slow_mean", 0.0)
+        self._square = _state("log_square", 0.0)
+        self._steps = _state("steps", 0.0)
+        self.scale = tf.identity(self._scale)
+
+    def update(self, finite, largest_gradient):
+        """Operation that sets the scale of the next step.
+
+        Args:
+          finite: bool scalar, whether this step's gradient is.
+          largest_gradient: float32 scalar, largest absolute value in the gradient without the loss scale.
+        """
+        params = self._params
+        beta1, beta2 = params["beta1"], params["beta2"]
+        logarithm = tf.where(finite, tf.log(tf.maximum(largest_gradient, self._SMALLEST)) / tf.log(2.0), params["log_max"])
+        mean = beta1 * self._mean + (1.0 - beta1) * logarithm
+        slow_mean = beta2 * self._slow_mean + (1.0 - beta2) * logarithm
+        square = beta2 * self._square + (1.0 - beta2) * tf.square(logarithm)
+        steps = self._steps + 1.0
+
+        # averages that started at 0 are divided by the weight they have received, as in Adam
+        fast_weight, slow_weight = 1.0 - tf.pow(beta1, steps), 1.0 - tf.pow(beta2, steps)
+        variance = square / slow_weight - tf.square(slow_mean / slow_weight)
+        cutoff = mean / fast_weight + params["overflow_std_dev"] * tf.sqrt(tf.maximum(variance, 0.0))
+        scale = tf.clip_by_value(tf.pow(2.0, params["log_max"] - cutoff), params["scale_min"], params["scale_max"])
+        return tf.group(self._scale.assign(scale), self._mean.assign(mean), self._slow_mean.assign(slow_mean),
+                        self._square.assign(square), self._steps.assign(steps))
+
+
+class FixedScaler:
+    """The same factor at every step."""
+
+    PARAMETERS = ()
+    needs_largest_gradient = False
+
+    def __init__(self, scale):
+        self.scale = tf.constant(scale, tf.float32)
+
+    def update(self, finite, largest_gradient):
+        """Does nothing."""
+        return tf.no_op()
+
+
+ALGORITHMS = {"Backoff": BackoffScaler, "LogMax": LogMaxScaler}
+
+
+def algorithm_named(name):
+    """The class of an automatic loss scaling, named without regard to case.
+
+    Raises:
+      ConfigError: there is none of that name.
+    """
+    for known, algorithm in ALGORITHMS.items():
+        if name.lower().strip() == known.lower():
+            return algorithm
+    raise ConfigError('"loss_scaling" is %r, expected a number, "Backoff" or "LogMax"' % (name,))
+
+
+def parameters_of(loss_scaling):
+    """Declared ``loss_scaling_params`` for a config's ``loss_scaling`` (a number takes none).
+
+    Raises:
+      ConfigError: no algorithm has that name.
+    """
+    return algorithm_named(loss_scaling).PARAMETERS if isinstance(loss_scaling, str) else FixedScaler.PARAMETERS
