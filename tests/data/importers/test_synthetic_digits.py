@@ -1,0 +1,148 @@
+"""The embedded corpus: whole or absent, equal for equal parameters, many voices, splits with voices of their own."""
+import csv
+import hashlib
+import os
+
+import numpy as np
+import pytest
+import soundfile
+
+from open_seq2seq.data.importers import espeak, synthetic_digits
+from open_seq2seq.data.importers.digits import DIGIT_WORDS
+from open_seq2seq.errors import DataError, StorageError
+
+SIZES = {"train": 24, "dev": 6, "test": 6}
+
+
+def digests(folder):
+    found = {}
+    for parent, _, names in os.walk(str(folder)):
+        for name in names:
+            path = os.path.join(parent, name)
+            with open(path, "rb") as stream:
+                found[os.path.relpath(path, str(folder))] = hashlib.sha256(stream.read()).hexdigest()
+    return found
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made") / "synthetic"
+    assert synthetic_digits.make_corpus(str(folder), SIZES, seed=1)
+    return folder
+
+
+def test_manifests_name_sixteen_kilohertz_pcm_files(corpus):
+    for split, size in SIZES.items():
+        with open(str(corpus / (split + ".csv")), newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        assert len(rows) == size
+        for row in rows:
+            path = corpus / row["wav_filename"]
+            assert int(row["wav_filesize"]) == path.stat().st_size
+            words = row["transcript"].split(" ")
+            assert 1 <= len(words) <= 7 and set(words) <= set(DIGIT_WORDS)
+            information = soundfile.info(str(path))
+            assert (information.samplerate, information.channels, information.subtype) == (16000, 1, "PCM_16")
+            assert 0.15 * len(words) < information.duration < 1.2 * len(words) + 1.0
+
+
+def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(corpus, tmp_path):
+    synthetic_digits.make_corpus(str(tmp_path / "again"), SIZES, seed=1)
+    assert digests(tmp_path / "again") == digests(corpus)
+    synthetic_digits.make_corpus(str(tmp_path / "other"), SIZES, seed=2)
+    other = digests(tmp_path / "other")
+    assert not set(other.values()) & set(digests(corpus).values())
+
+
+def test_a_larger_corpus_begins_with_the_smaller_one(corpus, tmp_path):
+    synthetic_digits.make_corpus(str(tmp_path / "larger"), dict(SIZES, dev=9), seed=1)
+    larger, smaller = digests(tmp_path / "larger"), digests(corpus)
+    assert all(larger[name] == digest for name, digest in smaller.items() if name.endswith(".wav"))
+
+
+def test_level_and_noise_vary(corpus):
+    peaks, floors = [], []
+    for path in sorted((corpus / "train").iterdir()):
+        samples, _ = soundfile.read(str(path))
+        peaks.append(np.abs(samples).max())
+        floors.append(np.sqrt(np.mean(samples[:700] ** 2)) / peaks[-1])  # the first 44 ms are background
+    assert max(peaks) <= 10 ** (-0.9 / 20) and min(peaks) >= 10 ** (-20.1 / 20)
+    assert np.ptp(20 * np.log10(peaks)) > 10
+    assert np.ptp(20 * np.log10(floors)) > 10
+
+
+def test_dev_and_test_are_spoken_by_unheard_voices():
+    variants = [set(names) for names in synthetic_digits.VARIANTS.values()]
+    assert not variants[0] & variants[1] and not variants[0] & variants[2] and not variants[1] & variants[2]
+    assert [len(synthetic_digits.voices_of(split)) for split in ("train", "dev", "test")] == [288, 48, 48]
+
+
+def test_voices_really_sound_different():
+    """Mean spectra of one sentence in 32 bands, in dB, loudness removed: equal voices under two names would differ by 0."""
+    variants = [variant for names in synthetic_digits.VARIANTS.values() for variant in names]
+    names = ["gmw/en-US+" + variant for variant in variants] + [accent + "+f2" for accent in synthetic_digits.ACCENTS[1:]]
+    spectra = []
+    with espeak.SpeakingProcess() as speaker:
+        for name in names:
+            samples = speaker.speak("zero one two three four five six seven eight nine", name, espeak.Manner(160, 50, 50))
+            frames = samples[:len(samples) // 512 * 512].reshape(-1, 512) * np.hanning(512)
+            power = np.abs(np.fft.rfft(frames)) ** 2
+            spectra.append(10 * np.log10(power.mean(axis=0)[:256].reshape(32, 8).mean(axis=1) + 1.0))
+    spectra = np.array(spectra)
+    spectra -= spectra.mean(axis=1, keepdims=True)  # loudness is no difference of voice
+    distances = np.sqrt(np.mean((spectra[:, None] - spectra[None]) ** 2, axis=2))
+    pairs = [(distances[i, j], names[i], names[j]) for i in range(len(names)) for j in range(i)]
+    assert min(pairs)[0] > 0.5, min(pairs)
+    assert np.median([pair[0] for pair in pairs]) > 3.0
+    heard = {"gmw/en-US+" + variant for variant in synthetic_digits.VARIANTS["train"]}
+    unheard = {"gmw/en-US+" + variant for split in ("dev", "test") for variant in synthetic_digits.VARIANTS[split]}
+    across = [pair for pair in pairs if {pair[1], pair[2]} & heard and {pair[1], pair[2]} & unheard]
+    assert min(across)[0] > 1.0, min(across)
+
+
+def test_speech_is_a_function_of_what_the_process_was_asked(tmp_path):
+    def speak():
+        with espeak.SpeakingProcess() as speaker:
+            manner = espeak.Manner(150, 40, 60)
+            return [speaker.speak("nine, five", "gmw/en+" + variant, manner) for variant in ("f2", "m1", "f2")]
+
+    for first, second in zip(speak(), speak()):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_an_unknown_voice_is_named_and_the_process_goes_on():
+    with espeak.SpeakingProcess() as speaker:
+        with pytest.raises(DataError, match="no voice 'nobody'"):
+            speaker.speak("one", "nobody", espeak.Manner(150, 50, 50))
+        assert len(speaker.speak("one", "gmw/en", espeak.Manner(150, 50, 50))) > espeak.SAMPLE_RATE // 10
+
+
+def test_a_synthesizer_that_dies_is_reported():
+    with espeak.SpeakingProcess() as speaker:
+        speaker._process.kill()
+        speaker._process.wait()
+        with pytest.raises(DataError, match="ended without an answer"):
+            speaker.speak("one", "gmw/en", espeak.Manner(150, 50, 50))
+
+
+def test_complete_corpus_is_left_alone_and_another_order_refused(corpus, tmp_path):
+    before = digests(corpus)
+    assert synthetic_digits.make_corpus(str(corpus), SIZES, seed=1) is False
+    with pytest.raises(StorageError, match="--overwrite"):
+        synthetic_digits.make_corpus(str(corpus), SIZES, seed=3)
+    assert digests(corpus) == before
+
+
+def test_a_run_cut_short_leaves_nothing(tmp_path, monkeypatch):
+    calls = []
+
+    def fail_late(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return len(arguments)
+
+    monkeypatch.setattr(synthetic_digits, "write_manifest", fail_late)
+    with pytest.raises(KeyboardInterrupt):
+        synthetic_digits.make_corpus(str(tmp_path / "synthetic"), {"train": 2, "dev": 2, "test": 2}, seed=1)
+    assert os.listdir(str(tmp_path)) == []
