@@ -6,6 +6,7 @@ import collections
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.encoders.convolution import conv1d
 from open_seq2seq.encoders.normalization import batch_norm
 
 ConvolutionSettings = collections.namedtuple("ConvolutionSettings", "separable width channels stride dilation padding")
@@ -13,11 +14,6 @@ ConvolutionSettings.__doc__ = """One convolution: separable bool, width in frame
 
 BatchNormSettings = collections.namedtuple("BatchNormSettings", "training momentum epsilon regularizer")
 BatchNormSettings.__doc__ = """What all batch normalizations of an encoder have in common; see batch_norm."""
-
-
-def conv1d(inputs, kernel, stride, dilation, padding, fast_gradients=True):
-    del fast_gradients
-    return tf.nn.convolution(inputs, kernel, padding, strides=[stride], dilation_rate=[dilation])
 
 
 def convolve(inputs, settings, regularizer, fast_gradients):

@@ -32,9 +32,10 @@ class Precision(Kind):
         if isinstance(value, str) and value == "mixed":
             return value
         try:
-            dtype = tf.as_dtype(value)
+            # as_dtype would take an integer for a dtype's number in a protocol buffer
+            dtype = None if isinstance(value, int) else tf.as_dtype(value)
         except TypeError:
-            return self._expected(value, path, report)
+            dtype = None
         if dtype in (tf.float32, tf.float16):
             return dtype
         return self._expected(value, path, report)
