@@ -1,0 +1,209 @@
+"""What the features are: their parameters, their geometry, and the reference computation with librosa or psf.
+
+Two families of features exist because OpenSeq2Seq had two, with other numbers: ``backend: "librosa"`` (centred frames,
+Slaney's mel filters) and ``backend: "psf"`` (python_speech_features: frames from the first sample, HTK's filters,
+16-bit samples, the padding to ``pad_to`` frames inside the features). The second is the default, as it was there. The
+functions in this module follow open_seq2seq/data/speech2text/speech_utils.py of OpenSeq2Seq in what they compute;
+:mod:`feature_graph` computes the same in TensorFlow, faster.
+"""
+import collections
+import functools
+import math
+
+import numpy as np
+
+from open_seq2seq.config.parameters import Bool, Choice, Either, Float, Int, Kind, List, Parameter
+from open_seq2seq.errors import ConfigError
+
+
+class _Array(Kind):
+    """A one-dimensional NumPy array of numbers, taken as a list."""
+
+    description = "a one-dimensional NumPy array"
+
+    def check(self, value, path, report):
+        if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "fiu":
+            return [float(item) for item in value]
+        return self._expected(value, path, report)
+
+
+_STATISTIC = Either(Float(), List(Float(), minimum_length=1), _Array())
+
+PARAMETERS = (
+    Parameter("num_audio_features", Int(minimum=1), doc="features per frame"),
+    Parameter("input_type", Choice("spectrogram", "mfcc", "logfbank"), default="spectrogram", doc="kind of features"),
+    Parameter("backend", Choice("librosa", "psf"), default="psf",
+              doc="whose features: librosa's or python_speech_features' (other frames, filters and normalisation)"),
+    Parameter("feature_engine", Choice("graph", "numpy"), default="graph",
+              doc="how they are computed: in TensorFlow operations, or by the reference library"),
+    Parameter("window", Choice("hanning", "hamming", "none"), default="hanning", doc="analysis window, backend librosa only"),
+    Parameter("window_size", Float(above=0.0), default=20e-3, doc="length of a frame in seconds"),
+    Parameter("window_stride", Float(above=0.0), default=10e-3, doc="step from frame to frame in seconds"),
+    Parameter("sample_freq", Int(minimum=1), default=16000, doc="samples per second of the waveform"),
+    Parameter("num_fft", Int(minimum=1), default=None,
+              doc="length of the Fourier transform, backend librosa only; None: the power of two at or above the window"),
+    Parameter("norm_per_feature", Bool(), default=False,
+              doc="normalise each feature over time, not all together; backend librosa only"),
+    Parameter("dither", Float(minimum=0.0), default=0.0,
+              doc="standard deviation of noise added to the waveform of peak 1, backend librosa only"),
+    Parameter("gain", Float(above=0.0), default=None,
+              doc="factor for 16-bit samples instead of normalisation to peak 1, backend librosa only"),
+    Parameter("features_mean", _STATISTIC, default=None,
+              doc="mean to normalise with, one or one per feature, backend librosa only; None: of the utterance"),
+    Parameter("features_std_dev", _STATISTIC, default=None,
+              doc="standard deviation to normalise with, backend librosa only; None: of the utterance"),
+    Parameter("pad_to", Int(minimum=0), default=8,
+              doc="frames are padded to a multiple of this (0: not); backend psf pads before it normalises"),
+    Parameter("precompute_mel_basis", Bool(), default=False, ignored="the mel filters are always computed once"),
+)
+
+PREEMPHASIS = 0.97
+INT16_SCALE = 32768.0              # waveforms here are samples / 32768, OpenSeq2Seq took the 16-bit samples
+PEAK_EPSILON = 1e-5                # added to the peak of the 16-bit samples, so that silence is divisible
+PSF_NUM_FFT = 512                  # OpenSeq2Seq's constant for mfcc and logfbank
+MEL_FLOOR, POWER_FLOOR = 1e-20, 1e-30
+WINDOWS = {"hanning": np.hanning, "hamming": np.hamming, "none": np.ones}
+
+
+class Geometry(collections.namedtuple("Geometry", "frame hop num_fft offset centred pad_to pad_frame pad_hop")):
+    """Where frames lie; all in samples, except ``pad_to`` in frames.
+
+    frame, hop: length of a frame and step to the next. num_fft: length of the Fourier transform.
+    offset: of the first frame's first sample before the waveform's first sample. centred: the waveform is reflected at
+    both ends. pad_to: multiple of frames to which psf pads a waveform, counted with pad_frame and pad_hop.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, params):
+        """Raises ConfigError when the parameters contradict each other."""
+        sample_freq, input_type = params["sample_freq"], params["input_type"]
+        frame, hop = int(sample_freq * params["window_size"]), int(sample_freq * params["window_stride"])
+        pad_frame, pad_hop = frame, hop
+        if min(frame, hop) < 1:
+            raise ConfigError("window_size %g s and window_stride %g s are %d and %d samples at %d Hz; expected at least one each"
+                              % (params["window_size"], params["window_stride"], frame, hop, sample_freq))
+        if input_type == "spectrogram":
+            num_fft = frame
+        elif params["backend"] == "psf":
+            num_fft = PSF_NUM_FFT
+            frame, hop = (int(math.floor(sample_freq * params[name] + 0.5)) for name in ("window_size", "window_stride"))
+        else:
+            num_fft = params["num_fft"] or 2 ** math.ceil(math.log2(params["window_size"] * sample_freq))
+            if num_fft < frame:
+                raise ConfigError("num_fft is %d, shorter than the window of %d samples; make it at least that, or leave it out"
+                                  % (num_fft, frame))
+        centred = params["backend"] == "librosa"
+        offset = num_fft // 2 - (num_fft - frame) // 2 if centred else 0
+        geometry = cls(frame, hop, num_fft, offset, centred, 0 if centred else params["pad_to"], pad_frame, pad_hop)
+        _check_num_audio_features(params, geometry)
+        return geometry
+
+    def psf_padding(self, num_samples, maximum=max):
+        """Zeros that psf features append to a waveform so that its frames become a multiple of ``pad_to``."""
+        if not self.pad_to:
+            return 0
+        frames = 1 - -maximum(num_samples - self.pad_frame, 0) // self.pad_hop
+        return -frames % self.pad_to * self.pad_hop
+
+    def num_frames(self, num_samples, maximum=max):
+        """Frames of a waveform of ``num_samples``: an int, or an int tensor when ``maximum`` is ``tf.maximum``."""
+        if self.centred:
+            return 1 + (num_samples + 2 * (self.num_fft // 2) - self.num_fft) // self.hop
+        padded = num_samples + self.psf_padding(num_samples, maximum)
+        return 1 - -maximum(padded - self.frame, 0) // self.hop
+
+
+def _check_num_audio_features(params, geometry):
+    limit = {"spectrogram": geometry.num_fft // 2 + 1, "mfcc": geometry.num_fft // 2 + 1}.get(params["input_type"])
+    features = params["num_audio_features"]
+    if limit is not None and features > limit:
+        raise ConfigError("num_audio_features is %d, but a %s of %d-sample transforms has no more than %d"
+                          % (features, params["input_type"], geometry.num_fft, limit))
+    for name in ("features_mean", "features_std_dev"):
+        if isinstance(params[name], list) and len(params[name]) != features:
+            raise ConfigError("%s has %d values, expected one or num_audio_features = %d" % (name, len(params[name]), features))
+
+
+def extract_features(waveform, params, rng=None):
+    """The features by the reference libraries, librosa or python_speech_features.
+
+    Args:
+      waveform: float [samples], at least one sample, in -1..1 at ``sample_freq``.
+      params: checked dict of ``PARAMETERS``.
+      rng: numpy RandomState for the dither; None: no dither.
+
+    Returns:
+      float32 [frames, num_audio_features], ``window_stride`` apart.
+
+    Raises:
+      ConfigError: parameters that contradict each other.
+    """
+    geometry = Geometry.of(params)
+    samples = np.asarray(waveform, np.float32) * np.float32(INT16_SCALE)
+    gain = params["gain"] if params["backend"] == "librosa" else None
+    if gain is None:
+        gain = 1.0 / (float(np.max(np.abs(samples))) + PEAK_EPSILON)
+    samples = samples * np.float32(gain)
+    if params["backend"] == "psf":
+        return _normalise(_psf_features(samples, params, geometry), None, None, None)
+    if rng is not None and params["dither"]:
+        samples = samples + np.float32(params["dither"]) * rng.standard_normal(samples.shape).astype(np.float32)
+    axis = 0 if params["norm_per_feature"] else None
+    return _normalise(_librosa_features(samples, params, geometry), axis, params["features_mean"], params["features_std_dev"])
+
+
+def _normalise(features, axis, mean, deviation):
+    """OpenSeq2Seq divides by a zero deviation and returns NaN (silence, a single frame); here such a feature is 0."""
+    features = features.astype(np.float64)
+    # the shift makes the deviation of a constant exactly 0
+    shift = features[:1] if axis == 0 else features[0, 0]
+    centred = features - (shift + np.mean(features - shift, axis=axis) if mean is None else np.asarray(mean))
+    if deviation is None:
+        deviation = np.std(features - shift, axis=axis)
+    deviation = np.asarray(deviation)
+    return (centred * np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)).astype(np.float32)
+
+
+def _librosa_features(samples, params, geometry):
+    import librosa  # takes seconds, and only the reference needs it
+
+    if params["input_type"] != "spectrogram":
+        samples = np.append(samples[0], samples[1:] - np.float32(PREEMPHASIS) * samples[:-1])
+    transform = librosa.stft(samples, n_fft=geometry.num_fft, hop_length=geometry.hop, win_length=geometry.frame, center=True,
+                             window=WINDOWS[params["window"]], pad_mode="reflect")
+    power = np.abs(transform) ** 2
+    num_features = params["num_audio_features"]
+    if params["input_type"] == "spectrogram":
+        return 10 * np.log10(np.maximum(power[:num_features].T, POWER_FLOOR))
+    if params["input_type"] == "mfcc":
+        # librosa takes S for a mel spectrogram in decibels; OpenSeq2Seq gave it the power spectrum, and so do we
+        return librosa.feature.mfcc(sr=params["sample_freq"], S=power, n_mfcc=num_features).T
+    filters = _librosa_mel_filters(params["sample_freq"], geometry.num_fft, num_features)
+    return np.log(np.dot(filters, power) + MEL_FLOOR).T
+
+
+@functools.lru_cache(maxsize=8)
+def _librosa_mel_filters(sample_freq, num_fft, num_filters):
+    import librosa
+
+    return librosa.filters.mel(sr=sample_freq, n_fft=num_fft, n_mels=num_filters, fmin=0, fmax=int(sample_freq / 2),
+                               dtype=np.float64)
+
+
+def _psf_features(samples, params, geometry):
+    import python_speech_features as psf
+
+    samples = (samples * np.float32(32767.0)).astype(np.int16)
+    samples = np.pad(samples, (0, geometry.psf_padding(len(samples))), mode="constant")
+    num_features, sample_freq = params["num_audio_features"], params["sample_freq"]
+    if params["input_type"] == "spectrogram":
+        frames = psf.sigproc.framesig(samples, geometry.frame, geometry.hop, winfunc=np.hanning)
+        return psf.sigproc.logpowspec(frames, geometry.num_fft)[:, :num_features]
+    frames = {"samplerate": sample_freq, "winlen": params["window_size"], "winstep": params["window_stride"],
+              "nfft": geometry.num_fft, "lowfreq": 0, "highfreq": sample_freq / 2, "preemph": PREEMPHASIS}
+    if params["input_type"] == "mfcc":
+        return psf.mfcc(samples, numcep=num_features, nfilt=2 * num_features, ceplifter=2 * num_features,
+                        appendEnergy=False, **frames)
+    return psf.logfbank(samples, nfilt=num_features, **frames)
