@@ -2,12 +2,15 @@
 
     v = |g|^2                              the first time
     v = beta2 * v + (1 - beta2) * |g|^2    afterwards; one number a tensor
-    m = beta1 * m + (g / (sqrt(v) + epsilon) + weight_decay * w)      times (1 - beta1) with grad_averaging
+    m = beta1 * m + (g / sqrt(v + epsilon) + weight_decay * w)      times (1 - beta1) with grad_averaging
     w = w - learning_rate * m
 
-This is algorithm 1 of the paper in the form of NVIDIA's DeepLearningExamples, with epsilon outside the root. OpenSeq2Seq
-has it inside and never stores v, so that its beta2 has no effect; with ``beta2=0`` the steps here are the same as there:
-the two places of epsilon differ by less than float32 shows wherever ``|g|`` is well above ``sqrt(epsilon)`` = 1e-4.
+This is algorithm 1 of the paper, in which v is kept from step to step. OpenSeq2Seq never stores v, so that its beta2 has no
+effect; with ``beta2=0`` the steps here are the same as there. Epsilon is under the root as OpenSeq2Seq has it; the paper and
+NVIDIA's DeepLearningExamples add it to the root. That makes no difference that float32 shows where ``|g|`` is well above
+``sqrt(epsilon)`` = 1e-4, but it does behind LARC: the gradient of a variable that is still zero comes out of it 1e-7 times as
+large, and only epsilon under the root keeps it from being blown up again.
+
 The momentum is saved under OpenSeq2Seq's name, ``VARIABLE/NovoGrad``; v as ``VARIABLE/NovoGrad_second_moment``.
 """
 import collections
@@ -29,7 +32,7 @@ class NovoGrad(tf.train.Optimizer):
         Parameter("beta1", Float(minimum=0.0, maximum=1.0), default=0.95, doc="decay of the momentum"),
         Parameter("beta2", Float(minimum=0.0, maximum=1.0), default=0.98,
                   doc="decay of the average of squared gradient norms; 0 is what OpenSeq2Seq does whatever its config says"),
-        Parameter("epsilon", Float(minimum=0.0), default=1e-8, doc="added to the root of the second moment"),
+        Parameter("epsilon", Float(minimum=0.0), default=1e-8, doc="added to the second moment, under the root"),
         Parameter("weight_decay", Float(minimum=0.0), default=0.0, doc="weight decay, added to the normalised gradient"),
         Parameter("grad_averaging", Bool(), default=False, doc="multiply the normalised gradient by 1 - beta1"),
         Parameter("use_locking", Bool(), default=False, doc="lock the variables while they are updated"),
@@ -80,7 +83,7 @@ class NovoGrad(tf.train.Optimizer):
         average = tf.where(tf.equal(previous, 0.0), squared_norm,
                            self._beta2 * previous + (1.0 - self._beta2) * squared_norm)
         share = 1.0 - self._beta1 if self._grad_averaging else 1.0
-        step = gradient * (share * multiplier / (tf.sqrt(average) + self._epsilon))
+        step = gradient * (share * multiplier / tf.sqrt(average + self._epsilon))
         weight_decay = share * self._weight_decay
 
         before = []

@@ -12,7 +12,7 @@ def _reference(weights, gradients, learning_rate, beta1, beta2, epsilon, weight_
     for g in gradients:
         g = g.astype(np.float64)
         v = np.sum(g * g) if v == 0.0 else beta2 * v + (1 - beta2) * np.sum(g * g)
-        step = g / (np.sqrt(v) + epsilon) + weight_decay * w
+        step = g / np.sqrt(v + epsilon) + weight_decay * w
         m = beta1 * m + step * (1 - beta1 if grad_averaging else 1.0)
         w = w - learning_rate * m
     return w, m, v
@@ -48,6 +48,16 @@ def test_zero_gradient_moves_nothing(graph):
         session.run(tf.global_variables_initializer())
         session.run(step)
         assert session.run(weights).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_epsilon_is_under_the_root(graph):
+    weights = tf.get_variable("w", initializer=np.zeros(2, np.float32), use_resource=False)
+    step = NovoGrad(1.0, epsilon=1e-8).apply_gradients([(tf.constant([3e-6, 4e-6]), weights)])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(step)
+        # 1e-8 beside a squared norm of 2.5e-11; added to the root it would give a step of length 1
+        np.testing.assert_allclose(session.run(weights), [-3e-6 / np.sqrt(1.0025e-8), -4e-6 / np.sqrt(1.0025e-8)], rtol=1e-5)
 
 
 def test_scale_is_as_good_as_a_scaled_gradient(graph):
