@@ -40,7 +40,9 @@ def check_params(base_model, mode, params, path, report):
 
 
 def _check(parameters, values, path, report, require=True):
-    return check_parameters(parameters, with_names_resolved(parameters, values, path, report), path, report, require)
+    values, reported = with_names_resolved(parameters, values, path, report)
+    parameters = [parameter for parameter in parameters if parameter.name not in reported]
+    return check_parameters(parameters, values, path, report, require)
 
 
 def _check_nested(checked, key, parameters, path, report, require=True):

@@ -84,7 +84,8 @@ def _merge(config, config_file, name, overrides, report):
     sections = ["%s_params" % name]
     if name == "describe":
         # older configs keep the data layer, and with it the number of features, out of base_params
-        sections = [] if "data_layer" in merged else [s for s in ("eval_params", "train_params", "infer_params") if s in config][:1]
+        others = ("eval_params", "train_params", "infer_params")
+        sections = [] if "data_layer" in merged else [section for section in others if section in config][:1]
     for section in sections:
         nested_update(merged, config.get(section, {}), section, path, report)
     for override in overrides:

@@ -48,8 +48,11 @@ def with_names_resolved(parameters, values, path, report):
       values: a params dict; it is not changed.
       path: how to name it in messages.
       report: receives a problem for a string that is neither accepted nor a known name.
+
+    Returns:
+      (the values, the set of keys that have been reported).
     """
-    resolved = dict(values)
+    resolved, reported = dict(values), set()
     for parameter in parameters:
         value = values.get(parameter.name)
         if not isinstance(value, str) or parameter.ignored is not None:
@@ -64,8 +67,9 @@ def with_names_resolved(parameters, values, path, report):
             report.problem(path.child(parameter.name), "is %r, expected %s, or one of the names %s%s" % (
                 value, parameter.kind.description, ", ".join(sorted(names)),
                 " (did you mean %r?)" % close[0] if close else ""))
+            reported.add(parameter.name)
             del resolved[parameter.name]
-    return resolved
+    return resolved, reported
 
 
 def _accepts(parameter, value):

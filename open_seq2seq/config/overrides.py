@@ -16,7 +16,10 @@ from open_seq2seq.config.provenance import COMMAND_LINE, copied
 from open_seq2seq.errors import UsageError
 
 Override = collections.namedtuple("Override", "keys value text")
-Override.__doc__ = """One ``--key=value``: ``keys`` (tuple of strings and list indices), the parsed ``value``, the ``text`` typed."""
+Override.__doc__ = """One ``--key=value``.
+
+keys: tuple of strings and list indices. value: what the text means. text: as typed.
+"""
 
 SECTIONS = ("base_params", "train_params", "eval_params", "infer_params")
 
@@ -98,6 +101,7 @@ def apply_override(params, keys, override, path, report):
       report: receives a problem where the keys lead into a value that has no keys, or past a list's end.
     """
     container, where = params, path
+    source = "--" if len(keys) == len(override.keys) else "--%s/" % override.keys[0]
     typed = "%s: --%s" % (COMMAND_LINE, "/".join(str(step) for step in override.keys))
     for depth, key in enumerate(keys):
         if isinstance(container, list):
@@ -115,11 +119,11 @@ def apply_override(params, keys, override, path, report):
         if depth == len(keys) - 1:
             as_typed = isinstance(old, str) and not isinstance(override.value, str) and override.value is not None
             container[key] = override.text if as_typed else copied(override.value)
-            where.sources.record(where.keys, COMMAND_LINE)
+            where.sources.record(where.keys, source)
         else:
             if old is None:
                 container[key] = {}
-                where.sources.record(where.keys, COMMAND_LINE)
+                where.sources.record(where.keys, source)
             elif isinstance(old, tuple):
                 container[key] = list(old)
             container = container[key]

@@ -252,7 +252,9 @@ class Parameter:
 def did_you_mean(name, known):
     """What to say of an unknown ``name``: the closest of the ``known`` ones, or all of them where none is close."""
     close = difflib.get_close_matches(str(name), list(known), 1)
-    return '(did you mean "%s"?)' % close[0] if close else "(known: %s)" % ", ".join(sorted(known))
+    if close:
+        return '(did you mean "%s"?)' % close[0]
+    return "(known: %s)" % ", ".join(sorted(known)) if len(known) <= 30 else "(run.py --help_params lists the known ones)"
 
 
 def check_parameters(parameters, values, path, report, require=True):

@@ -20,7 +20,12 @@ class Sources:
         self._written = {(): "base_params"}
 
     def record(self, keys, source):
-        """``source`` wrote the whole value at ``keys``: what others wrote inside the old value is gone."""
+        """``source`` wrote the whole value at ``keys``: what others wrote inside the old value is gone.
+
+        Args:
+          keys: the way to the value.
+          source: name of a config's dict; "--" or, e.g., "--train_params/" for the command line.
+        """
         keys = tuple(keys)
         for inner in [known for known in self._written if len(known) > len(keys) and known[:len(keys)] == keys]:
             del self._written[inner]
@@ -36,8 +41,8 @@ class Sources:
     def __call__(self, keys):
         """What the error messages call the value at ``keys``."""
         source = self.source(keys)
-        if source == COMMAND_LINE:
-            return "%s: --%s" % (COMMAND_LINE, "/".join(str(key) for key in keys))
+        if source.startswith("--"):
+            return "%s: %s%s" % (COMMAND_LINE, source, "/".join(str(key) for key in keys))
         steps = "".join("[%d]" % key if isinstance(key, int) else '["%s"]' % key for key in keys)
         return "%s: %s%s" % (self.config_file, source, steps)
 

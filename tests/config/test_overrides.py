@@ -81,12 +81,14 @@ def test_the_last_word_wins_and_dicts_and_list_items_are_reached():
     params = {"batch": 1, "encoder_params": {"convnet_layers": [{"n": 1}, {"n": 2}], "pair": (1, 2)}}
     params, path, report = apply(
         params, "--batch=2", "--batch=3", "--encoder_params/convnet_layers/1/n=7", "--encoder_params/pair/0=9",
-        "--new_params/x/y=1", "--base_params/z=4")
+        "--new_params/x/y=1", "--train_params/z=4")
     assert params == {"batch": 3, "encoder_params": {"convnet_layers": [{"n": 1}, {"n": 7}], "pair": [9, 2]},
                       "new_params": {"x": {"y": 1}}, "z": 4}
     assert not report.problems
     assert str(path.child("encoder_params").child("convnet_layers").child(1).child("n")) == (
         "command line: --encoder_params/convnet_layers/1/n")
+    assert str(path.child("z")) == "command line: --train_params/z"
+    assert str(path.child("new_params").child("x")) == "command line: --new_params/x"
     assert str(path.child("encoder_params").child("convnet_layers").child(0).child("n")) == (
         'c.py: base_params["encoder_params"]["convnet_layers"][0]["n"]')
 

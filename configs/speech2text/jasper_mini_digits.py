@@ -1,0 +1,137 @@
+"""A small dense-residual Jasper on spoken digit strings, for a CPU.
+
+For: a first run of everything, on the digits that scripts/quickstart.sh makes or the FSDD importer imports.
+Cost: 0.4 GFLOP for each second of audio in a training step, 2,500 steps of 16 utterances; time on 2 cores not measured yet.
+Expected WER on dev: not measured yet.
+
+Data: train.csv and dev.csv in $JASPER_DATA/digits (corpus/digits by default).
+"""
+import os
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.data import Speech2TextDataLayer
+from open_seq2seq.decoders import FullyConnectedCTCDecoder
+from open_seq2seq.encoders import TDNNEncoder
+from open_seq2seq.losses import CTCLoss
+from open_seq2seq.models import Speech2Text
+from open_seq2seq.optimizers.lr_policies import poly_decay
+from open_seq2seq.optimizers.novograd import NovoGrad
+
+digits = os.path.join(os.environ.get("JASPER_DATA", "corpus"), "digits")
+
+
+def block(repeat, kernel_size, num_channels, dropout_keep_prob, **others):
+    return dict(type="conv1d", repeat=repeat, kernel_size=[kernel_size], stride=[1], num_channels=num_channels,
+                padding="SAME", dilation=[1], dropout_keep_prob=dropout_keep_prob, **others)
+
+
+def dense_block(kernel_size, num_channels, dropout_keep_prob):
+    return block(2, kernel_size, num_channels, dropout_keep_prob, residual=True, residual_dense=True)
+
+
+base_model = Speech2Text
+
+base_params = {
+    "random_seed": 0,
+    "use_horovod": False,
+    "max_steps": 2500,
+    "batch_size_per_gpu": 16,
+    "iter_size": 1,
+
+    "logdir": "runs/jasper_mini_digits",
+    "num_checkpoints": 2,
+    "save_checkpoint_steps": 500,
+    "save_summaries_steps": 100,
+    "print_loss_steps": 50,
+    "print_samples_steps": 250,
+    "eval_steps": 500,
+    "summaries": ["learning_rate", "global_gradient_norm"],
+
+    "optimizer": NovoGrad,
+    "optimizer_params": {
+        "beta1": 0.95,
+        "beta2": 0.98,
+        "epsilon": 1e-8,
+        "weight_decay": 0.001,
+        "grad_averaging": False,
+    },
+    "lr_policy": poly_decay,
+    "lr_policy_params": {
+        "learning_rate": 0.02,
+        "min_lr": 1e-5,
+        "power": 2.0,
+        "warmup_steps": 100,
+    },
+    "dtype": tf.float32,
+
+    "encoder": TDNNEncoder,
+    "encoder_params": {
+        "convnet_layers": [
+            dict(block(1, 11, 64, 0.9), stride=[2]),
+            dense_block(11, 64, 0.9),
+            dense_block(11, 96, 0.9),
+            dense_block(13, 96, 0.9),
+            dense_block(13, 128, 0.9),
+            dict(block(1, 17, 160, 0.8), dilation=[2]),
+            block(1, 1, 192, 0.8),
+        ],
+        "dropout_keep_prob": 0.9,
+        "initializer": tf.glorot_normal_initializer,
+        "normalization": "batch_norm",
+        "activation_fn": tf.nn.relu,
+        "data_format": "channels_last",
+        "use_conv_mask": True,
+    },
+
+    "decoder": FullyConnectedCTCDecoder,
+    "decoder_params": {
+        "initializer": tf.glorot_uniform_initializer,
+    },
+
+    "loss": CTCLoss,
+
+    "data_layer": Speech2TextDataLayer,
+    "data_layer_params": {
+        "num_audio_features": 64,
+        "input_type": "logfbank",
+        "vocab_file": "open_seq2seq/test_utils/toy_speech_data/vocab.txt",
+        "norm_per_feature": True,
+        "window": "hanning",
+        "precompute_mel_basis": True,
+        "sample_freq": 16000,
+        "pad_to": 16,
+        "dither": 1e-5,
+        "backend": "librosa",
+    },
+}
+
+train_params = {
+    "data_layer_params": {
+        "dataset_files": [os.path.join(digits, "train.csv")],
+        "augmentation": {
+            "speed_perturbation_ratio": 0.1,
+            "noise_level_min": -90,
+            "noise_level_max": -46,
+            "n_freq_mask": 2,
+            "n_time_mask": 2,
+            "width_freq_mask": 6,
+            "width_time_mask": 6,
+        },
+        "shuffle": True,
+    },
+}
+
+eval_params = {
+    "data_layer_params": {
+        "dataset_files": [os.path.join(digits, "dev.csv")],
+        "shuffle": False,
+    },
+}
+
+infer_params = {
+    "data_layer_params": {
+        "dataset_files": [os.path.join(digits, "dev.csv")],
+        "shuffle": False,
+    },
+}
