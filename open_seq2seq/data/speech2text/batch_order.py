@@ -1,0 +1,104 @@
+"""Which utterance comes when: the endless stream of training, and the batches of an evaluation.
+
+All of it is computed from a position, nothing from what came before, so that a run can go on anywhere and any number of
+workers sees the same stream.
+"""
+import collections
+
+import numpy as np
+
+TrainingBatch = collections.namedtuple("TrainingBatch", "indices positions")
+TrainingBatch.__doc__ = """indices: int64 [batch_size], of utterances. positions: int64 [batch_size], in the stream of all
+training utterances of all workers; whatever is random about an utterance is drawn from it."""
+
+# tell the generators of the two uses apart
+EPOCH_STREAM, POOL_STREAM = 1, 2
+
+
+class TrainingOrder:
+    """The stream of training utterances, cut into batches for the workers.
+
+    The stream is one epoch after another, each a permutation drawn from (seed, epoch). It is cut into global batches of
+    ``batch_size * num_workers``, across the borders of epochs; of each the first worker takes the first ``batch_size``
+    and so on. So the global batches are the same for any number of workers that share them.
+
+    Args:
+      lengths: [n] lengths of the utterances in any unit; used only where ``length_pool`` is.
+      batch_size: utterances a worker takes at a time.
+      shuffle: False keeps the order of the manifest in every epoch.
+      seed: int.
+      num_workers, worker_id: who takes which part.
+      length_pool: so many global batches of the stream are sorted by length together and cut into batches anew, whose
+        order is drawn from (seed, pool): batches of like lengths need less padding. 0: the stream as it is.
+    """
+
+    def __init__(self, lengths, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0, length_pool=0):
+        self.lengths = np.asarray(lengths)
+        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
+        self.num_workers, self.worker_id, self.length_pool = num_workers, worker_id, length_pool
+        self._epochs = {}
+        self._pools = {}
+
+    def batch(self, number):
+        """This worker's part of global batch ``number``: a :class:`TrainingBatch`."""
+        global_size = self.batch_size * self.num_workers
+        part = slice(self.worker_id * self.batch_size, (self.worker_id + 1) * self.batch_size)
+        positions = np.arange(number * global_size, (number + 1) * global_size)
+        return TrainingBatch(self._global_batch(number, positions)[part], positions[part])
+
+    def _global_batch(self, number, positions):
+        if self.length_pool < 2:
+            return self._stream(positions)
+        pool, row = divmod(number, self.length_pool)
+        if pool not in self._pools:
+            self._pools = {pool: self._pool(pool, len(positions))}
+        return self._pools[pool][row]
+
+    def _pool(self, pool, global_size):
+        """[length_pool, global_size] indices."""
+        size = self.length_pool * global_size
+        indices = self._stream(np.arange(pool * size, (pool + 1) * size))
+        # the stable sort keeps equal lengths in the order of the stream, which is random already
+        batches = indices[np.argsort(self.lengths[indices], kind="stable")].reshape(self.length_pool, global_size)
+        return batches[np.random.RandomState([self.seed, POOL_STREAM, pool]).permutation(self.length_pool)]
+
+    def _stream(self, positions):
+        epochs, places = np.divmod(positions, len(self.lengths))
+        first, last = epochs[0], epochs[-1]
+        self._epochs = {epoch: self._epochs[epoch] if epoch in self._epochs else self._epoch(epoch)
+                        for epoch in range(first, last + 1)}
+        if first == last:
+            return self._epochs[first][places]
+        return np.concatenate([self._epochs[epoch][places[epochs == epoch]] for epoch in range(first, last + 1)])
+
+    def _epoch(self, epoch):
+        if not self.shuffle:
+            return np.arange(len(self.lengths))
+        return np.random.RandomState([self.seed, EPOCH_STREAM, epoch]).permutation(len(self.lengths))
+
+
+def evaluation_batches(frames, batch_size, same_length=False, pad_to=1, num_workers=1, worker_id=0):
+    """Cuts a worker's share of a data set into batches of like lengths, the longest first.
+
+    The longest come first so that a batch too large for the memory shows at once.
+
+    Args:
+      frames: [n] numbers of feature frames.
+      batch_size: most utterances in a batch.
+      same_length: put only utterances into a batch that are equally long after padding to ``pad_to``. The result of a
+        model that does not mask padding then does not depend on the batch size.
+      pad_to: frames are padded to a multiple of this.
+      num_workers, worker_id: a worker takes every ``num_workers``-th utterance of the sorted list.
+
+    Returns:
+      List of int64 arrays of indices; every utterance of the share is in exactly one.
+    """
+    frames = np.asarray(frames)
+    share = np.argsort(-frames, kind="stable")[worker_id::num_workers]
+    padded = -(-frames[share] // max(pad_to, 1))
+    batches, start = [], 0
+    for end in range(1, len(share) + 1):
+        if end == len(share) or end - start == batch_size or (same_length and padded[end] != padded[start]):
+            batches.append(share[start:end])
+            start = end
+    return batches

@@ -1,0 +1,137 @@
+"""Rows that are left out: why, how many, which, and when there are too many of them to go on.
+
+Two kinds of reasons. A *filter* is something the config asks for (``max_duration``): such rows are counted and listed. A
+*fault* is something wrong with the data: it counts against ``max_rejected_fraction`` as well.
+"""
+import collections
+import csv
+
+from open_seq2seq.errors import DataError
+from open_seq2seq.files import replaced_file
+
+Reason = collections.namedtuple("Reason", "name is_filter")
+
+MALFORMED_ROW = Reason("malformed row", False)
+MISSING_FILE = Reason("missing file", False)
+NOT_AUDIO = Reason("not audio", False)
+EMPTY_AUDIO = Reason("empty audio", False)
+WRONG_HEADER = Reason("wrong length in header", False)
+NOT_FINITE = Reason("non-finite samples", False)
+UNREADABLE = Reason("unreadable", False)
+EMPTY_TRANSCRIPT = Reason("empty transcript", False)
+UNKNOWN_CHARACTER = Reason("character outside the vocabulary", False)
+TOO_FEW_FRAMES = Reason("too few frames for CTC", False)
+TOO_LONG = Reason("longer than max_duration", True)
+TOO_SHORT = Reason("shorter than min_duration", True)
+TOO_MANY_FEATURES = Reason("longer than max_feature_length", True)
+TOO_MANY_LABELS = Reason("longer than max_label_length", True)
+
+Rejection = collections.namedtuple("Rejection", "manifest row wav_filename reason detail")
+Rejection.__doc__ = "One row that was left out; ``reason`` is a :class:`Reason`, ``detail`` says what was found."
+
+SHOWN_EXAMPLES = 5
+
+
+class RejectedData(DataError):
+    """A row cannot be used: ``reason`` is a :class:`Reason`, the message is the detail."""
+
+    def __init__(self, reason, detail):
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Rejections:
+    """The rows left out of a set of manifests.
+
+    Args:
+      num_rows: rows of the manifests, good and bad.
+      max_fraction: largest part of them that may be faulty.
+      path: the CSV file that lists them, or None for none. It is written only when there is something to list.
+    """
+
+    def __init__(self, num_rows, max_fraction, path=None):
+        self.num_rows, self.max_fraction, self.path = num_rows, max_fraction, path
+        self.items = []
+
+    def __len__(self):
+        return len(self.items)
+
+    def __iter__(self):
+        return iter(self.items)
+
+    def add(self, row, reason, detail):
+        """Adds a row (a ManifestRow or an Utterance)."""
+        self.items.append(Rejection(row.manifest, row.row, row.wav_filename, reason, detail))
+
+    @property
+    def faults(self):
+        """The rejections that count against the limit."""
+        return [rejection for rejection in self.items if not rejection.reason.is_filter]
+
+    def counts(self):
+        """OrderedDict from the name of a reason to the number of rows, the most frequent first."""
+        return collections.OrderedDict(
+            collections.Counter(rejection.reason.name for rejection in self.items).most_common())
+
+    def summary(self):
+        """One line for a log, or "" when nothing was left out."""
+        if not self.items:
+            return ""
+        return "%d of %d utterances left out: %s%s" % (len(self.items), self.num_rows, self._counts_text(self.items),
+                                                       "; listed in %s" % self.path if self.path else "")
+
+    def write(self):
+        """Writes ``manifest,row,wav_filename,reason,detail`` to ``path``, whole or not at all.
+
+        Raises:
+          StorageError: it cannot be written.
+        """
+        if self.path is None or not self.items:
+            return
+        with replaced_file(self.path, newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(Rejection._fields)
+            for rejection in self.items:
+                writer.writerow(rejection._replace(reason=rejection.reason.name))
+
+    @property
+    def too_many(self):
+        """Whether the faults are more than ``max_fraction`` of the rows, or nothing but faults is there."""
+        num_faults = len(self.faults)
+        return num_faults > self.max_fraction * self.num_rows or 0 < num_faults == self.num_rows
+
+    def raise_if_too_many(self):
+        """Raises DataError when the faults are too many."""
+        if not self.too_many:
+            return
+        faults = self.faults
+        raise DataError(
+            "%d of %d utterances (%.2f %%) cannot be used, more than max_rejected_fraction allows (%g): %s.\n%s\n%sMend or "
+            'remove these rows, or raise data_layer_params["max_rejected_fraction"] if going on without them is right'
+            % (len(faults), self.num_rows, 100.0 * len(faults) / self.num_rows, self.max_fraction,
+               self._counts_text(faults), self._examples(faults),
+               "All of them are listed in %s. " % self.path if self.path else ""))
+
+    def raise_if_nothing_left(self, num_accepted):
+        """Raises DataError when no utterance is left."""
+        if num_accepted == 0:
+            raise DataError("none of the %d utterances can be used: %s.\n%s\nMend the rows, or loosen the limits in "
+                            "data_layer_params" % (self.num_rows, self._counts_text(self.items), self._examples(self.items)))
+
+    @staticmethod
+    def _counts_text(rejections):
+        counts = collections.Counter(rejection.reason.name for rejection in rejections)
+        return ", ".join("%d %s" % (count, name) for name, count in counts.most_common())
+
+    @staticmethod
+    def _examples(rejections):
+        """The first of each reason before a second of any, so that no reason hides behind a frequent one."""
+        seen, ranked = collections.Counter(), []
+        for rejection in rejections:
+            ranked.append((seen[rejection.reason.name], len(ranked), rejection))
+            seen[rejection.reason.name] += 1
+        lines = ["  %s:%d: %s: %s: %s" % (r.manifest, r.row, r.wav_filename, r.reason.name, r.detail)
+                 for _, _, r in sorted(ranked)[:SHOWN_EXAMPLES]]
+        if len(rejections) > SHOWN_EXAMPLES:
+            lines.append("  ... and %d more" % (len(rejections) - SHOWN_EXAMPLES))
+        return "\n".join(lines)

@@ -1,0 +1,92 @@
+"""Which rows of the manifests are used, and why the others are not."""
+import os
+
+from open_seq2seq.data.speech2text import rejection
+from open_seq2seq.data.speech2text.audio import scan_audio
+from open_seq2seq.data.speech2text.manifest import Utterance
+from open_seq2seq.data.speech2text.rejection import RejectedData
+from open_seq2seq.errors import DataError
+
+
+def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames, rejections, show_progress=True):
+    """Looks at every row's audio header and transcript.
+
+    Training refuses what it cannot learn from: an empty transcript, and one that CTC cannot align with the audio.
+    Evaluation scores both, as the word error rate is defined for them (an empty reference counts every predicted word
+    as an insertion; a transcript that cannot be aligned has no CTC loss, which the loss reports). A character
+    outside the vocabulary is refused in both: it has no label. Inference looks at the audio only.
+
+    Args:
+      rows: list of ManifestRow.
+      params: the data layer's checked params (limits, sample_freq).
+      mode: "train", "eval" or "infer".
+      vocabulary: Vocabulary.
+      num_frames: function int samples -> int feature frames.
+      output_frames: function int feature frames -> int frames of the encoder's output; None: not checked.
+      rejections: Rejections, receives the rows that are left out.
+      show_progress: as in :func:`~open_seq2seq.data.speech2text.audio.scan_audio`.
+
+    Returns:
+      List of Utterance.
+    """
+    found = iter(scan_audio([_paths(row) for row in rows if row.problem is None], params["sample_freq"], show_progress))
+    utterances = []
+    for row in rows:
+        try:
+            if row.problem is not None:
+                raise RejectedData(rejection.MALFORMED_ROW, row.problem)
+            info = next(found)
+            if isinstance(info, RejectedData):
+                raise info
+            labels = () if mode == "infer" else _labels(row, mode, vocabulary)
+            _check_limits(info, labels, params, num_frames)
+            if mode == "train" and output_frames is not None:
+                _check_alignable(row, labels, num_frames(info.num_samples), output_frames)
+        except RejectedData as rejected:
+            rejections.add(row, rejected.reason, str(rejected))
+            continue
+        utterances.append(Utterance(len(utterances), "%s:%d" % (row.manifest, row.row), info.path, row.wav_filename,
+                                    row.manifest, row.row, info.duration, info.num_samples, row.transcript, labels))
+    return utterances
+
+
+def _paths(row):
+    """The path relative to the manifest and, as OpenSeq2Seq read it, relative to the working directory."""
+    return row.audio_path, None if os.path.isabs(row.wav_filename) else row.wav_filename
+
+
+def _labels(row, mode, vocabulary):
+    if not row.transcript.strip():
+        if mode == "train":
+            raise RejectedData(rejection.EMPTY_TRANSCRIPT, "there is nothing to learn from it")
+        return ()
+    try:
+        return tuple(vocabulary.encode(row.transcript))
+    except DataError as error:
+        raise RejectedData(rejection.UNKNOWN_CHARACTER, str(error))
+
+
+def _check_limits(info, labels, params, num_frames):
+    """A limit that is None, zero or negative is none, as in OpenSeq2Seq."""
+    def limit(name):
+        return params[name] if params[name] is not None and params[name] > 0 else None
+
+    if limit("max_duration") and info.duration > limit("max_duration"):
+        raise RejectedData(rejection.TOO_LONG, "%.3f s, the limit is %g s" % (info.duration, limit("max_duration")))
+    if limit("min_duration") and info.duration < limit("min_duration"):
+        raise RejectedData(rejection.TOO_SHORT, "%.3f s, the limit is %g s" % (info.duration, limit("min_duration")))
+    if limit("max_feature_length") and num_frames(info.num_samples) > limit("max_feature_length"):
+        raise RejectedData(rejection.TOO_MANY_FEATURES, "%d frames, the limit is %d" % (
+            num_frames(info.num_samples), limit("max_feature_length")))
+    if limit("max_label_length") and len(labels) > limit("max_label_length"):
+        raise RejectedData(rejection.TOO_MANY_LABELS, "%d labels, the limit is %d" % (len(labels), limit("max_label_length")))
+
+
+def _check_alignable(row, labels, frames, output_frames):
+    """CTC needs a frame for every label and one for the blank between equal neighbours (Graves et al. 2006)."""
+    repeats = sum(first == second for first, second in zip(labels, labels[1:]))
+    available = int(output_frames(frames))
+    if available < len(labels) + repeats:
+        raise RejectedData(rejection.TOO_FEW_FRAMES, "%d frames, %d after the encoder, but %d labels%s need %d: %r" % (
+            frames, available, len(labels), " with %d repeats" % repeats if repeats else "", len(labels) + repeats,
+            row.transcript[:80]))
