@@ -1,0 +1,223 @@
+"""Turns the Free Spoken Digit Dataset (or any folder of ``DIGIT_SPEAKER_INDEX.wav``) into connected-digit utterances.
+
+    python -m open_seq2seq.data.importers.fsdd --recordings DIR --output corpus/fsdd --train_utterances 4000 --seed 1
+
+An utterance is 1 to 7 recordings of one speaker, with pauses of 50 to 250 ms of near-silence before, between and after
+them, at 16 kHz. The splits share no recording: index 0-4 test (absent from some copies), 5-9 dev, 10 and above train.
+Within train a recording is used in several utterances, as often as any other of its speaker, give or take one. In dev
+and test each recording is used exactly ``EVALUATION_PASSES`` times, each time in other company.
+"""
+import collections
+import os
+import re
+import sys
+
+import numpy as np
+import soundfile
+import soxr
+
+from open_seq2seq.data.importers.corpus_folder import is_complete, new_corpus
+from open_seq2seq.data.importers.digits import LONGEST_STRING, SHORTEST_STRING, transcript_of
+from open_seq2seq.data.importers.importer_command import make_parser, progress_bar, run_importer, whole_number
+from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
+from open_seq2seq.errors import DataError
+
+MODULE = "open_seq2seq.data.importers.fsdd"
+VERSION = 1  # raise it when equal parameters no longer give equal files
+SAMPLE_RATE = 16000  # Hz, of what is written
+FILE_NAME = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[^_]+)_(?P<index>[0-9]+)\.wav$", re.IGNORECASE)
+FILE_PATTERN = "DIGIT_SPEAKER_INDEX.wav, for example 7_jackson_32.wav"
+SPLITS = ("train", "dev", "test")  # train first: it is what a corpus cannot be without
+EVALUATION_PASSES = 3
+PAUSES = (0.05, 0.25)  # seconds
+PAUSE_LEVEL = 3e-4  # standard deviation of the noise in a pause, full scale 1; recordings' own floor: 1e-3
+
+Recording = collections.namedtuple("Recording", "path digit speaker index")
+
+
+def split_of(index):
+    """The split that a recording's index puts it in."""
+    return "test" if index < 5 else "dev" if index < 10 else "train"
+
+
+def find_recordings(folder):
+    """The recordings in ``folder``, or in its sub-folder ``recordings`` (a clone of the data set's repository).
+
+    Returns:
+      list of :class:`Recording`, sorted.
+
+    Raises:
+      DataError: the folder is missing, or no file in it has a name of the expected pattern.
+    """
+    if not os.path.isdir(folder):
+        raise DataError("--recordings %s: there is no such folder; expected one with files named %s" % (folder, FILE_PATTERN))
+    for candidate in (folder, os.path.join(folder, "recordings")):
+        names = sorted(os.listdir(candidate)) if os.path.isdir(candidate) else []
+        matches = [match for match in map(FILE_NAME.match, names) if match]
+        if matches:
+            return [Recording(os.path.join(candidate, match.group(0)), int(match.group("digit")), match.group("speaker"),
+                              int(match.group("index"))) for match in matches]
+    names = sorted(os.listdir(folder))
+    raise DataError("--recordings %s: none of the %d files in it is named like %s%s" % (
+        folder, len(names), FILE_PATTERN, " (the first is %s)" % names[0] if names else ""))
+
+
+def read_recording(path):
+    """Reads one recording. Returns (float32 [samples] mixed down to one channel, its sample rate in Hz).
+
+    Raises:
+      DataError: it is no audio, has no samples, or samples that are not finite.
+    """
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (RuntimeError, OSError) as error:  # soundfile's own error is a RuntimeError
+        raise DataError("%s cannot be read as audio: %s" % (path, error))
+    if not len(samples):
+        raise DataError("%s has no samples" % path)
+    if not np.isfinite(samples).all():
+        raise DataError("%s has samples that are not finite numbers" % path)
+    return samples.mean(axis=1), rate
+
+
+def read_all(recordings):
+    """Reads every recording. Returns (dict path -> float32 [samples], their common rate in Hz).
+
+    The common rate is the one that most of them have (8000 Hz in FSDD); those at another are resampled to it.
+    """
+    audio = {recording.path: read_recording(recording.path) for recording in recordings}
+    rates = collections.Counter(rate for _, rate in audio.values())
+    common = max(rates, key=lambda rate: (rates[rate], rate))
+    return {path: samples if rate == common else soxr.resample(samples, rate, common)
+            for path, (samples, rate) in audio.items()}, common
+
+
+def make_corpus(recordings_folder, output, train_utterances, seed, overwrite=False):
+    """Makes the corpus, or finds it already complete.
+
+    Args:
+      recordings_folder: see :func:`find_recordings`.
+      output: folder to make; it gets a CSV and a folder of WAV files for every split that has recordings.
+      train_utterances: number of utterances in ``train.csv``.
+      seed: integer that decides who says what after what, and the pauses.
+      overwrite: replace a corpus made with other parameters.
+
+    Returns:
+      dict split -> number of utterances, or None where the corpus was there already.
+
+    Raises:
+      DataError: recordings are missing or unreadable, or none is left for training.
+      StorageError: ``output`` is in use or cannot be written.
+    """
+    recordings = find_recordings(recordings_folder)
+    order = {"importer": "fsdd", "version": VERSION, "parameters": {
+        "train_utterances": train_utterances, "seed": seed, "recordings": len(recordings),
+        "recordings_bytes": sum(os.path.getsize(recording.path) for recording in recordings)}}
+    if is_complete(output, order):
+        return None
+    by_split = {split: [r for r in recordings if split_of(r.index) == split] for split in SPLITS}
+    if not by_split["train"]:
+        raise DataError("%s has no recording for training: all %d have an index below 10, expected some from 10 up"
+                        % (recordings_folder, len(recordings)))
+    audio, rate = read_all(recordings)
+    with new_corpus(output, order, overwrite) as (folder, description):
+        sizes = collections.OrderedDict()
+        for number, split in enumerate(SPLITS):
+            if by_split[split]:
+                random = np.random.RandomState((seed, number))
+                strings = (train_strings(by_split[split], train_utterances, random) if split == "train"
+                           else evaluation_strings(by_split[split], random))
+                rows = _write_utterances(os.path.join(folder, split), strings, audio, rate, random)
+                sizes[split] = write_manifest(os.path.join(folder, split + ".csv"), rows)
+        description["utterances"] = sizes
+    return sizes
+
+
+def train_strings(recordings, count, random):
+    """``count`` strings (lists of recordings) of speakers drawn at random; a speaker's recordings come in shuffled rounds."""
+    decks = {speaker: _rounds(own, random) for speaker, own in _by_speaker(recordings).items()}
+    speakers = sorted(decks)
+    return [[next(decks[speakers[who]]) for _ in range(random.randint(SHORTEST_STRING, LONGEST_STRING + 1))]
+            for who in random.randint(0, len(speakers), size=count)]
+
+
+def evaluation_strings(recordings, random):
+    """Strings that use every recording exactly ``EVALUATION_PASSES`` times."""
+    strings = []
+    for _, own in sorted(_by_speaker(recordings).items()):
+        deck = _rounds(own, random)
+        left = EVALUATION_PASSES * len(own)
+        while left:
+            length = min(random.randint(SHORTEST_STRING, LONGEST_STRING + 1), left)
+            strings.append([next(deck) for _ in range(length)])
+            left -= length
+    return strings
+
+
+def _by_speaker(recordings):
+    grouped = collections.defaultdict(list)
+    for recording in recordings:
+        grouped[recording.speaker].append(recording)
+    return grouped
+
+
+def _rounds(recordings, random):
+    """All recordings in a random order, then all in another, without end."""
+    while True:
+        for position in random.permutation(len(recordings)):
+            yield recordings[position]
+
+
+def _write_utterances(folder, strings, audio, rate, random):
+    """Writes one WAV a string into ``folder``; returns the manifest rows."""
+    os.mkdir(folder)
+    rows = []
+    with progress_bar("%s.csv" % os.path.basename(folder), len(strings)) as advance:
+        for number, string in enumerate(strings):
+            path = os.path.join(folder, "%06d_%s.wav" % (number, string[0].speaker))
+            samples = join([audio[recording.path] for recording in string], rate, random)
+            soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
+            rows.append(ManifestRow(path, transcript_of(recording.digit for recording in string)))
+            advance()
+    return rows
+
+
+def join(pieces, rate, random):
+    """Joins recordings, with a pause before each and after the last, and resamples.
+
+    Args:
+      pieces: list of float32 [samples] at ``rate`` Hz.
+      rate: their sample rate.
+      random: numpy RandomState.
+
+    Returns:
+      float32 [samples] at ``SAMPLE_RATE``, -1..1.
+    """
+    parts = []
+    for piece in pieces:
+        parts.extend((_pause(rate, random), piece))
+    parts.append(_pause(rate, random))
+    return np.clip(soxr.resample(np.concatenate(parts), rate, SAMPLE_RATE), -1.0, 1.0)
+
+
+def _pause(rate, random):
+    return (PAUSE_LEVEL * random.standard_normal(int(rate * random.uniform(*PAUSES)))).astype(np.float32)
+
+
+def main(arguments=None):
+    parser = make_parser(MODULE, "Make connected-digit utterances from single recordings named %s. An interrupted run leaves "
+                                 "nothing behind; a complete corpus with the same parameters is left as it is." % FILE_PATTERN)
+    parser.add_argument("--recordings", required=True, help="folder of the recordings, or a clone of the data set")
+    parser.add_argument("--output", required=True, help="folder to make")
+    parser.add_argument("--train_utterances", type=whole_number(1), default=4000, help="utterances in train.csv")
+    parser.add_argument("--seed", type=whole_number(0), default=1, help="decides everything random")
+    parser.add_argument("--overwrite", action="store_true", help="replace a corpus made with other parameters")
+    options = parser.parse_args(arguments)
+    sizes = make_corpus(options.recordings, options.output, options.train_utterances, options.seed, options.overwrite)
+    if sizes is None:
+        print("%s is already complete with these parameters" % options.output)
+    else:
+        print("%s: %s" % (options.output, ", ".join("%d utterances in %s.csv" % (sizes[s], s) for s in sizes)))
+
+
+if __name__ == "__main__":
+    sys.exit(run_importer(main))

@@ -1,0 +1,174 @@
+"""Recordings of single digits become connected-digit utterances; no recording crosses a split."""
+import collections
+import csv
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from open_seq2seq.data.importers import fsdd
+from open_seq2seq.data.importers.fsdd import Recording
+from open_seq2seq.data.importers.importer_command import run_importer
+from open_seq2seq.errors import DataError
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+
+def tone_of(digit, index):
+    """A frequency that tells which recording is heard: 400 to 3840 Hz."""
+    return 400 + 340 * digit + 20 * index
+
+
+def make_recordings(folder, speakers=("ann", "bob"), indices=(0, 5, 9, 10, 11), rate=8000, seconds=0.3):
+    folder.mkdir(exist_ok=True)
+    time = np.arange(int(rate * seconds)) / rate
+    for speaker in speakers:
+        for digit in range(10):
+            for index in indices:
+                samples = 0.5 * np.sin(2 * np.pi * tone_of(digit, index) * time)
+                soundfile.write(str(folder / ("%d_%s_%d.wav" % (digit, speaker, index))), samples, rate)
+    return folder
+
+
+def rows_of(path):
+    with open(str(path), newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def heard(path, seconds=0.3):
+    """(digit, index) of every tone in an utterance, and the length of every pause in seconds."""
+    samples, rate = soundfile.read(str(path))
+    assert rate == 16000
+    envelope = np.convolve(np.abs(samples), np.ones(80) / 80, "same") > 0.1
+    edges = np.flatnonzero(np.diff(envelope.astype(int)))
+    starts, ends = edges[0::2], edges[1::2]
+    found = []
+    for start, end in zip(starts, ends):
+        spectrum = np.abs(np.fft.rfft(samples[start + 200:end - 200], 32000))
+        hertz = spectrum.argmax() / 2 - 400
+        found.append((int(hertz + 10) // 340, int(round((hertz % 340) / 20)) % 17))
+    boundaries = np.concatenate(([0], edges, [len(samples)]))
+    return found, np.diff(boundaries)[0::2] / rate
+
+
+def test_utterances_say_their_transcripts_with_recordings_of_their_split(tmp_path):
+    make_recordings(tmp_path / "recordings")
+    sizes = fsdd.make_corpus(str(tmp_path / "recordings"), str(tmp_path / "corpus"), train_utterances=40, seed=1)
+    assert sizes["train"] == 40
+    indices = {"train": {10, 11}, "dev": {5, 9}, "test": {0}}
+    for split in sizes:
+        uses, rows = collections.Counter(), rows_of(tmp_path / "corpus" / (split + ".csv"))
+        for row in rows:
+            found, pauses = heard(tmp_path / "corpus" / row["wav_filename"])
+            assert " ".join(fsdd.transcript_of([digit]) for digit, _ in found) == row["transcript"]
+            assert 1 <= len(found) <= 7 and {index for _, index in found} <= indices[split]
+            assert pauses.min() > 0.04 and pauses.max() < 0.26
+            speaker = row["wav_filename"].rpartition("_")[2]
+            uses.update((speaker,) + pair for pair in found)
+        assert len(uses) == 2 * 10 * len(indices[split])
+        if split != "train":
+            assert set(uses.values()) == {fsdd.EVALUATION_PASSES}
+
+
+def test_a_speakers_training_recordings_are_used_equally_often():
+    recordings = [Recording("%d%s%d" % (d, s, i), d, s, i) for d in range(10) for s in "ab" for i in (10, 11, 12)]
+    uses = {"a": collections.Counter(), "b": collections.Counter()}
+    for string in fsdd.train_strings(recordings, 200, np.random.RandomState(0)):
+        assert len({recording.speaker for recording in string}) == 1
+        uses[string[0].speaker].update(string)
+    for counts in uses.values():
+        assert len(counts) == 30 and max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_equal_seeds_give_equal_files_and_a_second_run_finds_them(tmp_path):
+    make_recordings(tmp_path / "recordings", speakers=("ann",))
+    for name, seed in (("first", 1), ("second", 1), ("third", 2)):
+        assert fsdd.make_corpus(str(tmp_path / "recordings"), str(tmp_path / name), 5, seed)
+    contents = [[path.read_bytes() for path in sorted((tmp_path / name).rglob("*.wav"))] for name in ("first", "second", "third")]
+    assert contents[0] == contents[1] != contents[2]
+    assert fsdd.make_corpus(str(tmp_path / "recordings"), str(tmp_path / "first"), 5, 1) is None
+
+
+def test_a_recording_at_another_rate_keeps_its_pitch(tmp_path):
+    folder = make_recordings(tmp_path / "recordings", speakers=("ann",), indices=(10,))
+    time = np.arange(13230) / 44100
+    stereo = np.stack([0.8 * np.sin(2 * np.pi * tone_of(3, 10) * time), np.zeros(len(time))], axis=1)
+    soundfile.write(str(folder / "3_ann_10.wav"), stereo, 44100)
+    fsdd.make_corpus(str(folder), str(tmp_path / "corpus"), 20, seed=1)
+    digits = set()
+    for row in rows_of(tmp_path / "corpus" / "train.csv"):
+        found, _ = heard(tmp_path / "corpus" / row["wav_filename"])
+        assert " ".join(fsdd.transcript_of([digit]) for digit, _ in found) == row["transcript"]
+        digits.update(digit for digit, _ in found)
+    assert 3 in digits
+
+
+def test_a_clone_of_the_data_set_works_too(tmp_path):
+    make_recordings(tmp_path / "recordings", speakers=("ann",), indices=(10,))
+    assert len(fsdd.find_recordings(str(tmp_path))) == 10
+
+
+@pytest.mark.parametrize("prepare,message", [
+    (lambda folder: None, "there is no such folder"),
+    (lambda folder: folder.mkdir(), "none of the 0 files in it is named like DIGIT_SPEAKER_INDEX.wav"),
+    (lambda folder: (folder.mkdir(), (folder / "cat.wav").write_bytes(b"")), r"none of the 1 files .* \(the first is cat.wav\)"),
+    (lambda folder: make_recordings(folder, indices=(0, 5)), "no recording for training: all 40 have an index below 10"),
+])
+def test_a_wrong_folder_is_explained(tmp_path, prepare, message):
+    prepare(tmp_path / "recordings")
+    with pytest.raises(DataError, match=message):
+        fsdd.make_corpus(str(tmp_path / "recordings"), str(tmp_path / "corpus"), 5, seed=1)
+    assert not (tmp_path / "corpus").exists()
+
+
+@pytest.mark.parametrize("content,message", [
+    (b"<html>not found</html>", "4_ann_10.wav cannot be read as audio"),
+    (None, "4_ann_10.wav has no samples"),
+    (np.array([0.0, np.nan]), "4_ann_10.wav has samples that are not finite"),
+])
+def test_an_unreadable_recording_is_named(tmp_path, content, message):
+    folder = make_recordings(tmp_path / "recordings", speakers=("ann",), indices=(10,))
+    if isinstance(content, bytes):
+        (folder / "4_ann_10.wav").write_bytes(content)
+    else:
+        soundfile.write(str(folder / "4_ann_10.wav"), np.zeros(0) if content is None else content, 8000, subtype="FLOAT")
+    with pytest.raises(DataError, match=message):
+        fsdd.make_corpus(str(folder), str(tmp_path / "corpus"), 5, seed=1)
+    assert os.listdir(str(tmp_path)) == ["recordings"]
+
+
+def test_the_command_makes_a_corpus(tmp_path):
+    make_recordings(tmp_path / "recordings", speakers=("ann",), indices=(10,))
+    made = subprocess.run([sys.executable, "-m", fsdd.MODULE, "--recordings", str(tmp_path / "recordings"), "--output",
+                           str(tmp_path / "corpus"), "--train_utterances", "3"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert made.returncode == 0
+    assert made.stdout == "%s: 3 utterances in train.csv\n" % (tmp_path / "corpus")
+    assert "train.csv: 3 done" in made.stderr
+
+
+def test_the_command_explains_mistakes(tmp_path, capsys):
+    make_recordings(tmp_path / "recordings", speakers=("ann",), indices=(10,))
+    order = ["--recordings", str(tmp_path / "recordings"), "--output", str(tmp_path / "corpus"), "--train_utterances"]
+    assert run_importer(fsdd.main, order + ["3"]) == 0
+    assert run_importer(fsdd.main, order + ["3"]) == 0
+    assert "already complete" in capsys.readouterr().out
+    assert run_importer(fsdd.main, order + ["4"]) == 3
+    error = capsys.readouterr().err
+    assert "error: " in error and "--overwrite" in error
+    assert run_importer(fsdd.main, order + ["4", "--overwrite"]) == 0
+    assert len(rows_of(tmp_path / "corpus" / "train.csv")) == 4
+    for wrong in (["0"], ["many"], ["3", "--train_utteranc", "3"]):
+        with pytest.raises(SystemExit) as refused:
+            run_importer(fsdd.main, order + wrong)
+        assert refused.value.code == 2
+
+
+@pytest.mark.shared
+def test_the_real_recordings_make_dev_and_train(fsdd_recordings, tmp_path):
+    sizes = fsdd.make_corpus(fsdd_recordings, str(tmp_path / "corpus"), train_utterances=60, seed=1)
+    assert list(sizes) == ["train", "dev"] and sizes["train"] == 60 and 200 <= sizes["dev"] <= 240
+    words = sum(len(row["transcript"].split()) for row in rows_of(tmp_path / "corpus" / "dev.csv"))
+    assert words == 300 * fsdd.EVALUATION_PASSES
