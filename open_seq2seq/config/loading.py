@@ -127,7 +127,7 @@ def _read(config_file):
 def _execute(config_file, source):
     """The names that the config defines. Its prints go to stderr: stdout may be for one JSON object."""
     try:
-        code = compile(source, config_file, "exec")
+        code = _compiled(config_file, source)
         with contextlib.redirect_stdout(sys.stderr), _importing_from(os.path.dirname(os.path.abspath(config_file))):
             return _run(code, config_file)
     except SyntaxError as error:
@@ -136,6 +136,13 @@ def _execute(config_file, source):
             "\n    %s" % error.text.strip() if error.text else ""))
     except (Exception, SystemExit) as error:
         raise _located(error, config_file)
+
+
+def _compiled(config_file, source):
+    try:
+        return compile(source, config_file, "exec")
+    except ValueError as error:
+        raise SyntaxError(str(error), (config_file, None, None, None))
 
 
 def _run(code, config_file):

@@ -175,10 +175,12 @@ class List(Kind):
 
     def __init__(self, item, length=None, minimum_length=0):
         self.item, self.length, self.minimum_length = item, length, minimum_length
-        self.description = "a list of %s%s" % (
-            item.description, "" if length is None else " with %d item%s" % (length, "" if length == 1 else "s"))
-        if minimum_length:
-            self.description += " with at least %d" % minimum_length
+        size = ""
+        if length is not None:
+            size = " of %d" % length
+        elif minimum_length:
+            size = " of at least %d" % minimum_length
+        self.description = "a list%s, each item %s" % (size, item.description)
 
     def check(self, value, path, report):
         if (not isinstance(value, (list, tuple)) or (self.length is not None and len(value) != self.length)

@@ -75,7 +75,7 @@ def _nested_parameters(kind):
 def _default(parameter):
     if parameter.default is REQUIRED:
         return "required"
-    # floats that hold a power of two or ten read better without an exponent than with repr's digits
+    # a data type's repr differs between versions of TensorFlow
     return getattr(parameter.default, "name", None) or repr(parameter.default)
 
 

@@ -13,7 +13,6 @@ import sys
 import time
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 import open_seq2seq
 from open_seq2seq.errors import StorageError
@@ -38,6 +37,8 @@ def write_resolved_config(directory, experiment, arguments, words=None, date=Non
     Raises:
       StorageError: the directory cannot be written.
     """
+    # not above: run.py imports this module before it knows whether TensorFlow, which takes seconds, will be needed
+    import tensorflow.compat.v1 as tf
     words = sys.argv if words is None else words
     date = date or time.strftime("%Y-%m-%d_%H-%M-%S")
     commit, changes = code_state()
@@ -94,7 +95,7 @@ def plain(value):
     if isinstance(value, (int, float)):
         # JSON has no infinity and no NaN
         return value if abs(value) != float("inf") and value == value else repr(value)
-    if isinstance(value, tf.DType):
+    if type(value).__name__ == "DType":
         return value.name
     if callable(value) and hasattr(value, "__qualname__"):
         return "%s.%s" % (value.__module__, value.__qualname__)
