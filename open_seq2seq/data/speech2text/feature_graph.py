@@ -224,7 +224,7 @@ class FeatureGraph:
         params = self._params
         mean, deviation = (None, None) if self._psf else (params["features_mean"], params["features_std_dev"])
         axis = [0] if params["norm_per_feature"] and not self._psf else [0, 1]
-        # the shift makes the deviation of a constant exactly 0, which rounding of its mean would not
+        # without the shift the deviation of a constant would be the rounding of its mean
         shift = computed[:1] if axis == [0] else computed[:1, :1]
         computed = computed - shift
         own_mean = tf.reduce_mean(computed, axis, keepdims=True)
@@ -232,7 +232,8 @@ class FeatureGraph:
         if deviation is None:
             # OpenSeq2Seq divides by a zero deviation and returns NaN (silence, a single frame); here such a feature is 0
             variance = tf.reduce_mean(tf.square(centred), axis, keepdims=True)
-            scale = tf.div_no_nan(1.0, tf.sqrt(variance))
+            varies = tf.cast(variance > tf.square(reference.CONSTANT * shift), tf.float32)
+            scale = tf.div_no_nan(varies, tf.sqrt(variance))
         else:
             deviation = np.asarray(deviation, np.float32)
             scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0).astype(np.float32)

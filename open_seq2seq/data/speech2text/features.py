@@ -62,6 +62,8 @@ INT16_SCALE = 32768.0              # waveforms here are samples / 32768, OpenSeq
 PEAK_EPSILON = 1e-5                # added to the peak of the 16-bit samples, so that silence is divisible
 PSF_NUM_FFT = 512                  # OpenSeq2Seq's constant for mfcc and logfbank
 MEL_FLOOR, POWER_FLOOR = 1e-20, 1e-30
+CONSTANT = 1e-6                    # a deviation below this part of the value is rounding: logarithms differ by 1e-7 between
+                                   # the vectorised body of an array and its tail
 WINDOWS = {"hanning": np.hanning, "hamming": np.hamming, "none": np.ones}
 
 
@@ -104,8 +106,10 @@ class Geometry(collections.namedtuple("Geometry", "frame hop num_fft offset cent
         """Zeros that psf features append to a waveform so that its frames become a multiple of ``pad_to``."""
         if not self.pad_to:
             return 0
-        frames = 1 - -maximum(num_samples - self.pad_frame, 0) // self.pad_hop
-        return -frames % self.pad_to * self.pad_hop
+        missing = -(1 - -maximum(num_samples - self.pad_frame, 0) // self.pad_hop) % self.pad_to
+        # a waveform shorter than a frame is first filled up to one; the original stops with an assertion there
+        any_missing = -(-missing // self.pad_to)
+        return missing * self.pad_hop + any_missing * maximum(self.pad_frame - num_samples, 0)
 
     def num_frames(self, num_samples, maximum=max):
         """Frames of a waveform of ``num_samples``: an int, or an int tensor when ``maximum`` is ``tf.maximum``."""
@@ -157,11 +161,12 @@ def extract_features(waveform, params, rng=None):
 def _normalise(features, axis, mean, deviation):
     """OpenSeq2Seq divides by a zero deviation and returns NaN (silence, a single frame); here such a feature is 0."""
     features = features.astype(np.float64)
-    # the shift makes the deviation of a constant exactly 0
+    # without the shift the deviation of a constant would be the rounding of its mean
     shift = features[:1] if axis == 0 else features[0, 0]
     centred = features - (shift + np.mean(features - shift, axis=axis) if mean is None else np.asarray(mean))
     if deviation is None:
         deviation = np.std(features - shift, axis=axis)
+        deviation = np.where(deviation > CONSTANT * np.abs(shift), deviation, 0)
     deviation = np.asarray(deviation)
     return (centred * np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)).astype(np.float32)
 

@@ -17,5 +17,5 @@ def stream_seed(seed, stream):
     Returns:
       int32 [2] tensor, for ``tf.random.stateless_*``.
     """
-    seeds = tf.random.stateless_uniform([len(STREAMS), 2], seed, minval=None, maxval=None, dtype=tf.int32)
+    seeds = tf.random.stateless_uniform([len(STREAMS), 2], seed, minval=0, maxval=2 ** 31 - 1, dtype=tf.int32)
     return seeds[STREAMS.index(stream)]

@@ -1,0 +1,165 @@
+"""Features in the graph: against the reference libraries where the goldens do not reach, and at the edges."""
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.parameters import Report, check_parameters
+from open_seq2seq.data.speech2text.feature_graph import FeatureGraph, NumpyFeatures, make_feature_function
+from open_seq2seq.data.speech2text.features import extract_features
+
+
+def checked(**given):
+    given = {**{"num_audio_features": 64, "input_type": "logfbank", "backend": "librosa"}, **given}
+    report = Report()
+    params = check_parameters(FeatureGraph.PARAMETERS, given, "data_layer_params", report)
+    assert not report.problems
+    return params
+
+
+def speech_like(samples, seed=0):
+    """Harmonics under an envelope over a noise floor."""
+    rng = np.random.RandomState(seed)
+    time = np.arange(samples) / 16000
+    voice = sum(np.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 30)) * (1 + np.sin(2 * np.pi * 3 * time))
+    return (0.1 * voice + 0.002 * rng.standard_normal(samples)).astype(np.float32)
+
+
+def compute(params, waveform, seed=None):
+    function = make_feature_function(params)
+    features = function(tf.constant(waveform), seed)
+    frames = function.num_frames(tf.size(waveform))
+    with tf.Session() as session:
+        found, num_frames = session.run([features, frames])
+    assert found.dtype == np.float32
+    assert found.shape == (num_frames, params["num_audio_features"])
+    assert num_frames == function.num_frames(len(waveform))
+    return found
+
+
+FRAMINGS = [
+    dict(window_size=0.025), dict(window_size=0.02, window_stride=0.0125), dict(sample_freq=22050), dict(num_fft=1024),
+    dict(window="none", norm_per_feature=True), dict(window_size=0.032, window_stride=0.016), dict(sample_freq=8000),
+    dict(input_type="spectrogram", num_audio_features=100, sample_freq=22050), dict(input_type="mfcc", num_audio_features=20),
+    dict(backend="psf", window_size=0.025, pad_to=0), dict(backend="psf", window_size=0.04), dict(backend="psf", pad_to=16),
+    dict(backend="psf", input_type="mfcc", num_audio_features=20, window_size=0.025),
+    dict(backend="psf", input_type="spectrogram", num_audio_features=160, window_size=0.0201),
+]
+
+
+@pytest.mark.parametrize("given", FRAMINGS, ids=lambda given: ",".join("%s=%s" % item for item in sorted(given.items())))
+def test_any_framing_equals_the_reference_library(graph, given):
+    params = checked(**given)
+    waveform = speech_like(20011)
+    expected = extract_features(waveform, params)
+    np.testing.assert_allclose(compute(params, waveform), expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("samples", [2, 100, 159, 160, 161, 257, 320, 321, 1000])
+@pytest.mark.parametrize("backend", ["librosa", "psf"])
+def test_short_waveforms_equal_the_reference_library(graph, backend, samples):
+    params = checked(backend=backend)
+    waveform = speech_like(samples)
+    expected = extract_features(waveform, params)
+    assert len(expected) == (1 + samples // 160 if backend == "librosa" else 8)
+    np.testing.assert_allclose(compute(params, waveform), expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("input_type", ["logfbank", "mfcc", "spectrogram"])
+@pytest.mark.parametrize("backend", ["librosa", "psf"])
+def test_one_sample_is_one_frame(graph, backend, input_type):
+    found = compute(checked(backend=backend, input_type=input_type, num_audio_features=13, pad_to=1), np.float32([0.5]))
+    assert found.shape == (1, 13)
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("engine", ["graph", "numpy"])
+@pytest.mark.parametrize("input_type", ["logfbank", "mfcc", "spectrogram"])
+@pytest.mark.parametrize("backend", ["librosa", "psf"])
+def test_silence_gives_zeros(graph, backend, input_type, engine):
+    """The original divides by a deviation of zero and trains on NaN; a feature that never varies tells nothing: 0."""
+    params = checked(backend=backend, input_type=input_type, num_audio_features=13, feature_engine=engine, pad_to=1)
+    found = compute(params, np.zeros(4000, np.float32))
+    if (backend, input_type) == ("psf", "mfcc"):
+        # the cepstrum of a constant: the first coefficient differs from the rest, and psf normalises all together
+        expected = np.tile([[-np.sqrt(12)] + [np.sqrt(1 / 12)] * 12], (24, 1))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    else:
+        np.testing.assert_array_equal(found, np.zeros((24 if backend == "psf" else 26, 13)))
+
+
+def test_a_single_frame_normalised_per_feature_is_zero(graph):
+    found = compute(checked(norm_per_feature=True), speech_like(100))
+    np.testing.assert_array_equal(found, np.zeros((1, 64)))
+
+
+def test_silent_stretches_stay_finite(graph):
+    waveform = speech_like(16000)
+    waveform[4000:9000] = 0
+    params = checked(norm_per_feature=True)
+    expected = extract_features(waveform, params)
+    np.testing.assert_allclose(compute(params, waveform), expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("engine", ["graph", "numpy"])
+def test_given_statistics_are_used(graph, engine):
+    waveform = speech_like(16000)
+    mean, deviation = np.linspace(-9, -5, 64), np.linspace(2, 4, 64)
+    given = dict(gain=1 / 32768, feature_engine=engine)
+    raw = compute(checked(features_mean=0.0, features_std_dev=1.0, **given), waveform)
+    assert -25 < raw.mean() < -1
+    found = compute(checked(features_mean=mean, features_std_dev=list(deviation), **given), waveform)
+    np.testing.assert_allclose(found, (raw - mean) / deviation, rtol=0, atol=1e-4)
+    louder = compute(checked(features_mean=0.0, features_std_dev=1.0, **given), 2 * waveform)
+    np.testing.assert_allclose(louder - raw, np.full_like(raw, np.log(4)), atol=1e-3)
+
+
+@pytest.mark.parametrize("engine", ["graph", "numpy"])
+def test_dither_has_its_level_and_follows_the_seed(graph, engine):
+    """Dither fills digital silence: white noise of deviation d has E|X|^2 = d^2 * sum(window^2) in every bin."""
+    level = 1e-3
+    given = dict(input_type="spectrogram", num_audio_features=161, features_mean=0.0, features_std_dev=1.0, dither=level,
+                 feature_engine=engine)
+    silence = np.zeros(32000, np.float32)
+    first = compute(checked(**given), silence, tf.constant([1, 2]))
+    np.testing.assert_array_equal(first, compute(checked(**given), silence, tf.constant([1, 2])))
+    assert np.abs(first - compute(checked(**given), silence, tf.constant([1, 3]))).max() > 1
+    power = np.mean(10 ** (first[:, 5:-5] / 10))
+    assert power == pytest.approx(level ** 2 * np.sum(np.hanning(320) ** 2), rel=0.05)
+    np.testing.assert_allclose(compute(checked(**given), silence), np.full((201, 161), -300), rtol=1e-5)
+
+
+def test_runs_in_a_dataset(graph):
+    params = checked()
+    waveforms = [speech_like(count, seed) for seed, count in enumerate((8000, 5000))]
+    for engine in ("graph", "numpy"):
+        function = make_feature_function(dict(params, feature_engine=engine))
+        dataset = tf.data.Dataset.from_generator(lambda: iter(waveforms), tf.float32, [None]).map(function)
+        iterator = tf.data.make_initializable_iterator(dataset)
+        features = iterator.get_next()
+        assert features.shape.as_list() == [None, 64]
+        with tf.Session() as session:
+            session.run(iterator.initializer)
+            for waveform in waveforms:
+                np.testing.assert_allclose(session.run(features), extract_features(waveform, params), rtol=0, atol=1e-3)
+
+
+def test_rejects_what_is_not_a_waveform(graph):
+    function = FeatureGraph(checked())
+    with pytest.raises(ValueError, match=r"float64 \(10,\), expected float32 \[samples\]"):
+        function(np.zeros(10))
+    with pytest.raises(ValueError, match=r"expected float32 \[samples\]"):
+        function(np.zeros((10, 2), np.float32))
+
+
+def test_the_engine_is_chosen():
+    assert isinstance(make_feature_function(checked()), FeatureGraph)
+    assert isinstance(make_feature_function(checked(feature_engine="numpy")), NumpyFeatures)
+
+
+def test_the_graph_engine_does_not_import_librosa():
+    code = ("import sys, open_seq2seq.data.speech2text.feature_graph, open_seq2seq.data.speech2text.augmentation;"
+            "sys.exit(bool({'librosa', 'python_speech_features', 'numba'} & set(sys.modules)))")
+    assert subprocess.call([sys.executable, "-c", code]) == 0
