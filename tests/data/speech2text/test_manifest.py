@@ -1,0 +1,125 @@
+import csv
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from open_seq2seq.data.speech2text.manifest import read_manifest
+from open_seq2seq.errors import DataError
+
+HEADER = b"wav_filename,wav_filesize,transcript\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(data):
+        path = tmp_path / "m.csv"
+        path.write_bytes(data)
+        return str(path)
+    return write
+
+
+@pytest.mark.parametrize("transcript", ["null", "nan", "NaN", "NA", "12", "1e5", "", " a  b ", "none", "True"])
+def test_transcripts_stay_text(write, transcript):
+    row, = read_manifest(write(HEADER + ("a.wav,1,%s\n" % transcript).encode()))
+    assert row.transcript == transcript and row.problem is None
+
+
+@pytest.mark.parametrize("data", [
+    HEADER + b"a.wav,1,hello\nb.wav,2,you\n",
+    b"\xef\xbb\xbf" + HEADER + b"a.wav,1,hello\nb.wav,2,you\n",
+    (HEADER + b"a.wav,1,hello\nb.wav,2,you\n").replace(b"\n", b"\r\n"),
+    b"wav_filename,transcript\na.wav,hello\nb.wav,you",
+    b"transcript, wav_filename ,speaker\nhello,a.wav,7\nyou,b.wav,8\n",
+    HEADER + b'"a.wav",1,"hello"\n"b.wav",2,"you"\n',
+])
+def test_forms_of_the_same_manifest(write, data):
+    assert [(row.row, row.wav_filename, row.transcript) for row in read_manifest(write(data))] == [
+        (2, "a.wav", "hello"), (3, "b.wav", "you")]
+
+
+def test_paths_are_relative_to_the_manifest(write, tmp_path):
+    rows = read_manifest(write(HEADER + b"sub/a.wav,1,x\n/data/b.wav,1,y\n"))
+    assert rows[0].audio_path == str(tmp_path / "sub" / "a.wav") and rows[0].wav_filename == "sub/a.wav"
+    assert rows[1].audio_path == "/data/b.wav"
+
+
+def test_row_numbers_are_lines_of_the_file(write):
+    rows = read_manifest(write(HEADER + b'\na.wav,1,"two\nlines"\n\n,,\nb.wav,1,x\n'))
+    assert [(row.row, row.transcript) for row in rows] == [(3, "two\nlines"), (7, "x")]
+
+
+@pytest.mark.parametrize("line, problem", [
+    (b"a.wav,1,yes, please", r"has 4 fields, the first line has 3: a field that holds a comma"),
+    (b"a.wav,1", "has 2 fields, the first line has 3: the transcript is not there"),
+    (b",1,hello", "names no audio file"),
+])
+def test_malformed_rows_are_marked_not_lost(write, line, problem):
+    rows = read_manifest(write(HEADER + line + b"\nb.wav,1,fine\n"))
+    assert problem in rows[0].problem and rows[0].row == 2
+    assert rows[1].problem is None
+
+
+def test_inference_needs_no_transcripts(write):
+    rows = read_manifest(write(b"wav_filename\na.wav\nb.wav\n"), transcripts=False)
+    assert [row.transcript for row in rows] == ["", ""]
+    rows = read_manifest(write(HEADER + b"a.wav\nb.wav,1,known\n"), transcripts=False)
+    assert [(row.transcript, row.problem) for row in rows] == [("", None), ("known", None)]
+
+
+@pytest.mark.parametrize("data, message", [
+    (b"wav_filename,wav_filesize\na.wav,1\n", r'no column "transcript"; its first line is "wav_filename,wav_filesize", expected'),
+    (b"wav_file_name,transcript\na.wav,x\n", r'no column "wav_filename" \(did you mean it by "wav_file_name"\?\)'),
+    (b"wav_filename;wav_filesize;transcript\na.wav;1;x\n", "fields must be separated by commas|did you mean"),
+    (b"a.wav,1,hello\n", 'no column "wav_filename"'),
+    (b"wav_filename,transcript,transcript\na,b,c\n", r'm.csv:1: column "transcript" is there 2 times'),
+    (b"", "is empty; expected the line wav_filename,wav_filesize,transcript"),
+    (b"\n\n", "is empty; expected the line"),
+    (HEADER, "has a header but no rows"),
+    (HEADER + b"a.wav,1,fine\nb.wav,1,caf\xe9\n", r"m.csv:3: not UTF-8 text \(byte 0xe9\)"),
+    (b"\xef\xbb\xbf" + HEADER + b"b.wav,1,caf\xe9\n", r"m.csv:2: not UTF-8 text \(byte 0xe9\)"),
+    (HEADER + b'a.wav,1,x\nb.wav,1,"never closed\nc.wav,1,y\n', r"m.csv:3: not a row of CSV"),
+    (b"RIFF\0\0\0\0", "m.csv:1: holds a NUL byte"),
+])
+def test_unusable_manifests_are_explained(write, data, message):
+    with pytest.raises(DataError, match=message):
+        read_manifest(write(data))
+
+
+def test_missing_manifest(tmp_path):
+    with pytest.raises(DataError, match="cannot read the manifest .*no.csv: No such file.*dataset_files"):
+        read_manifest(str(tmp_path / "no.csv"))
+
+
+# without a carriage return, which Python 3.7's writer does not quote
+TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\ufeff\r"))
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=80)
+@given(rows=st.lists(st.tuples(st.from_regex(r"[a-z0-9 _,\"']*\.wav", fullmatch=True), TEXT), min_size=1),
+       terminator=st.sampled_from(["\n", "\r\n"]), mark=st.booleans())
+def test_what_a_csv_writer_wrote_is_read(tmp_path_factory, rows, terminator, mark):
+    path = str(tmp_path_factory.mktemp("manifest") / "m.csv")
+    with open(path, "w", newline="", encoding="utf-8-sig" if mark else "utf-8") as file:
+        writer = csv.writer(file, lineterminator=terminator)
+        writer.writerow(["wav_filename", "wav_filesize", "transcript"])
+        for wav_filename, transcript in rows:
+            writer.writerow([wav_filename, 1, transcript])
+    assert [(row.wav_filename, row.transcript, row.problem) for row in read_manifest(path)] == [
+        (wav_filename, transcript, None) for wav_filename, transcript in rows]
+    os.remove(path)
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=80)
+@given(data=st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(
+    [b"a.wav", b",", b'"', b"\n", b"\r", b"x", b" ", b"\0", b"\xff", b"wav_filename,transcript\n"])).map(b"".join)))
+def test_any_bytes_are_rows_or_a_data_error(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("manifest") / "m.csv"
+    path.write_bytes(b"wav_filename,transcript\n" + data)
+    try:
+        rows = read_manifest(str(path))
+    except DataError as error:
+        assert "m.csv" in str(error)
+    else:
+        assert rows and all(row.row >= 2 for row in rows)
