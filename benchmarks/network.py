@@ -1,0 +1,102 @@
+"""The networks that are measured: real configs, built by the project's own code, on synthetic features."""
+import collections
+import os
+import sys
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, REPOSITORY)
+
+from open_seq2seq.config.loading import load_experiment  # noqa: E402
+from open_seq2seq.data.speech2text.dataset import Batch  # noqa: E402
+from open_seq2seq.optimizers import optimize  # noqa: E402
+
+JASPER = "jasper5x3_LibriSpeech_nvgrad_masks_1p.py"
+FRAMES_PER_SECOND = 100
+FRAMES_PER_LABEL = 8  # English read aloud: about 12 characters a second
+VOCABULARY_SIZE = 28
+
+Case = collections.namedtuple("Case", "config divisor batch_size frames")
+Case.__doc__ = """What is measured: config file, by what the channels are divided, utterances a batch, feature frames each."""
+
+CASES = {
+    "jasper5x3": Case(JASPER, 1, 2, 800),
+    "quarter": Case(JASPER, 4, 8, 400),
+    "mini": Case("jasper_mini_digits.py", 1, 16, 300),
+}
+
+Network = collections.namedtuple("Network", "session fetches flops")
+Network.__doc__ = """A network ready to run. fetches: what one ``session.run`` is to execute; flops: of its convolutions."""
+
+
+def add_arguments(parser, seconds):
+    """The command line that all benchmarks of networks have."""
+    parser.add_argument("--model", choices=sorted(CASES), default="jasper5x3", help="quarter: jasper5x3, channels / 4")
+    parser.add_argument("--batch_size", type=int, help="utterances in a batch; default 2, quarter 8, mini 16")
+    parser.add_argument("--frames", type=int, help="feature frames of every utterance; default 800, quarter 400, mini 300")
+    parser.add_argument("--seconds", type=float, default=seconds, help="how long to measure (default %(default)s)")
+
+
+def case_of(arguments):
+    """The Case that the command line asks for."""
+    case = CASES[arguments.model]
+    return case._replace(batch_size=arguments.batch_size or case.batch_size, frames=arguments.frames or case.frames)
+
+
+def checked_params(case, mode):
+    """The model class and the checked params of a case."""
+    experiment = load_experiment(os.path.join(REPOSITORY, "configs", "speech2text", case.config), mode)
+    params = experiment.params[mode]
+    for layer in params["encoder_params"]["convnet_layers"]:
+        layer["num_channels"] //= case.divisor
+    return experiment.base_model, params
+
+
+def synthetic_batch(case, num_features):
+    """A batch of noise, all utterances of full length: padding would be counted as work."""
+    generator = np.random.RandomState(0)
+    # a variable: TensorFlow would compute what depends on constants only once
+    features = tf.get_variable("features", trainable=False, use_resource=False, initializer=generator.randn(
+        case.batch_size, case.frames, num_features).astype(np.float32))
+    num_labels = max(1, case.frames // FRAMES_PER_LABEL)
+    labels = generator.randint(0, VOCABULARY_SIZE, [case.batch_size, num_labels]).astype(np.int32)
+    return Batch(tf.identity(features), tf.fill([case.batch_size], case.frames), tf.constant(labels),
+                 tf.fill([case.batch_size], num_labels), tf.range(case.batch_size))
+
+
+def convolution_flops(graph):
+    """FLOPs of all convolutions and matrix products in ``graph``, a multiplication and an addition each counted as one."""
+    flops = 0
+    for operation in graph.get_operations():
+        if operation.type in ("Conv2D", "MatMul"):
+            kernel = operation.inputs[1].shape.as_list()
+            flops += 2 * operation.outputs[0].shape.num_elements() * int(np.prod(kernel[:-1]))
+    return flops
+
+
+def build(case, mode, session_config, fast_gradients):
+    """Builds a case's network.
+
+    Args:
+      case: a :class:`Case`.
+      mode: "train" (a whole step: forward, backward, update) or "eval" (logits and best path).
+      session_config: ``tf.ConfigProto``.
+      fast_gradients: see ``open_seq2seq/encoders/convolution.py``.
+    """
+    base_model, params = checked_params(case, mode)
+    with tf.Graph().as_default() as graph:
+        tf.set_random_seed(0)
+        batch = synthetic_batch(case, params["data_layer_params"]["num_audio_features"])
+        output = base_model(params, mode, VOCABULARY_SIZE, fast_gradients=fast_gradients)(batch)
+        flops = convolution_flops(graph)
+        if mode == "train":
+            # the usual count: either gradient takes as much as the forward pass
+            fetches, flops = optimize(output.loss.loss, params, 100000, 1000).update, 3 * flops
+        else:
+            # not a tf.group: TensorFlow leaves out what only a group waits for
+            fetches = [output.logits.op, output.best_path.op]
+        session = tf.Session(config=session_config)
+        session.run(tf.global_variables_initializer())
+    return Network(session, fetches, flops)
