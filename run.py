@@ -3,8 +3,9 @@
 import os
 import sys
 
-# TensorFlow's own remarks on the CPU's instruction sets are no news to anybody; set it to 0 to see them
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# TensorFlow's remarks on the CPU's instruction sets, and its error about a GPU driver on a machine that has none, are no
+# news to anybody; set it to 0 to see them
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if os.path.exists("/dev/nvidiactl") else "3")
 
 from open_seq2seq.errors import JasperError  # noqa: E402
 from open_seq2seq.modes import run  # noqa: E402

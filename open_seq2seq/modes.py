@@ -35,9 +35,13 @@ def run(words):
 
 def _run_in_directory(experiment, arguments, stack):
     # imports TensorFlow: a mistake in the command line or the config is reported without waiting for it
+    import tensorflow.compat.v1 as tf
+
     from open_seq2seq.evaluation.modes import evaluate, infer
     from open_seq2seq.training.loop import train
     from open_seq2seq.training.run_directory import RunDirectory
+    # its advice is to rewrite for TensorFlow 2
+    tf.logging.set_verbosity(tf.logging.ERROR)
     params = next(iter(experiment.params.values()))
     if params["logdir"] is None:
         raise UsageError('%s: base_params["logdir"] is missing; expected the directory of the run, in the config or as '

@@ -73,7 +73,7 @@ def run_evaluation(session, graph, verbose=False):
       verbose: print ``Processed k/n batches`` now and then.
 
     Returns:
-      EvaluationResult: loss is the mean over the utterances that CTC can align; the rates are
+      EvaluationResult: loss is the mean over the utterances whose CTC loss is finite; the rates are
       :class:`~open_seq2seq.evaluation.error_rates.ErrorRate`; ``uncounted`` lists the utterances left out of the loss.
 
     Raises:
@@ -119,5 +119,5 @@ def log_evaluation(result):
         len(result.utterances), result.word_error_rate.length, result.audio_seconds, result.seconds,
         100 * (1 - result.sentence_error_rate.rate)), offset=4)
     if result.uncounted:
-        log_line("%d utterances have more labels than CTC can align and are left out of the loss (not of the WER): %s" % (
+        log_line("%d utterances have no finite CTC loss and are left out of the mean loss (not of the WER): %s" % (
             len(result.uncounted), ", ".join(utterance.id for utterance in result.uncounted[:5])), offset=4)

@@ -69,7 +69,7 @@ class _Run:
         """Initial values or a checkpoint's, and the input at the place where they left off."""
         session, graph = self.session, self.graph
         # in a run of its own: together with an iterator's initializer an NPU would leave the variables on the host
-        session.run(tf.global_variables_initializer())
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
         if checkpoint is not None:
             log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
             self.checkpoints.recover()

@@ -2,6 +2,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices import npu, select_device
+from open_seq2seq.devices.gpu import gpu_available
 from open_seq2seq.errors import DeviceError
 
 
@@ -20,7 +21,7 @@ def test_an_npu_that_is_not_there_is_refused_with_what_is_missing(monkeypatch):
 
 
 def test_a_gpu_that_is_not_there_is_refused():
-    if tf.test.is_gpu_available():
+    if gpu_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(DeviceError, match="sees no GPU"):
         select_device("gpu")

@@ -1,0 +1,198 @@
+"""What a user may get wrong: the exit status, the message, nothing left behind."""
+import csv
+import os
+import resource
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def manifest(corpus):
+    """Reads and rewrites the rows of train.csv."""
+    def edit(change, name="train.csv"):
+        path = corpus / name
+        with open(str(path), newline="") as file:
+            rows = list(csv.reader(file))
+        change(rows)
+        with open(str(path), "w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+    return edit
+
+
+def refuses(result, status, *parts):
+    assert result.status == status, result.err
+    for part in parts:
+        assert part in result.err, result.err
+    assert "Traceback" not in result.err
+
+
+def rejected(corpus):
+    with open(str(corpus / "run" / "rejected.csv"), newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_missing_config(run_here, corpus):
+    refuses(run_here(config="confg.py"), 2, "confg.py", "did you mean config.py?")
+    assert not (corpus / "run").exists()
+
+
+def test_syntax_error_in_the_config(run_here, corpus):
+    (corpus / "config.py").write_text("base_params = {\n  'a': 1,,\n}\n")
+    refuses(run_here(), 2, "config.py:2", "syntax error")
+
+
+def test_unknown_key_and_wrong_type_are_reported_together(run_here, corpus):
+    text = (corpus / "config.py").read_text()
+    text = text.replace('"repeat": 2', '"repeet": 2').replace('"batch_size_per_gpu": 4', '"batch_size_per_gpu": "four"')
+    (corpus / "config.py").write_text(text)
+    refuses(run_here(), 2, 'base_params["encoder_params"]["convnet_layers"][1]["repeet"] is unknown (did you mean "repeat"?)',
+            "base_params[\"batch_size_per_gpu\"] is 'four' (str), expected an integer")
+    assert not (corpus / "run").exists()
+
+
+def test_misspelled_flag_and_override(run_here):
+    refuses(run_here("--continue_lerning"), 2, "did you mean --continue_learning?")
+    refuses(run_here("--encoder_params/dropout_kep_prob=0.5"), 2, "dropout_keep_prob")
+    refuses(run_here("--mode=trian"), 2, "trian")
+
+
+def test_missing_vocabulary(run_here, corpus):
+    os.remove(str(corpus / "vocab.txt"))
+    refuses(run_here(), 3, "vocab.txt")
+
+
+def test_vocabulary_with_windows_line_ends_is_read(run_here, corpus):
+    (corpus / "vocab.txt").write_bytes(b"\r\n".join(letter.encode() for letter in " abcdefghijklmnopqrstuvwxyz'") + b"\r\n")
+    assert run_here("--max_steps=1").status == 0
+
+
+def test_vocabulary_with_a_duplicate(run_here, corpus):
+    (corpus / "vocab.txt").write_text("\n".join(" abcdefghijklmnopqrstuvwxyza") + "\n")
+    refuses(run_here(), 3, "vocab.txt", "'a'")
+
+
+def test_manifest_without_a_column(run_here, corpus):
+    (corpus / "train.csv").write_text("wav_filename,wav_filesize\nwav/train0.wav,1\n")
+    refuses(run_here(), 3, "train.csv", "transcript")
+
+
+@pytest.mark.parametrize("text", ["", "wav_filename,wav_filesize,transcript\n"])
+def test_empty_manifest(run_here, corpus, text):
+    (corpus / "train.csv").write_text(text)
+    refuses(run_here(), 3, "train.csv", "empty" if not text else "no ")
+
+
+def test_missing_manifest(run_here, corpus):
+    os.remove(str(corpus / "train.csv"))
+    refuses(run_here(), 3, "train.csv")
+
+
+def test_too_many_bad_rows_refuse_and_list(run_here, corpus):
+    os.remove(str(corpus / "wav" / "train3.wav"))
+    result = run_here()
+    refuses(result, 3, "1 of 16", "max_rejected_fraction", "rejected.csv", "train3.wav")
+    assert [row["wav_filename"] for row in rejected(corpus)] == ["wav/train3.wav"]
+
+
+def wav_header(frames, data_bytes, rate=16000):
+    return b"RIFF" + struct.pack("<I", 36 + data_bytes) + b"WAVEfmt " + struct.pack(
+        "<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16) + b"data" + struct.pack("<I", data_bytes) + b"\1\0" * frames
+
+
+BAD_AUDIO = {
+    "an HTML page": b"<!DOCTYPE html><html><body>404 Not Found</body></html>" * 40,
+    "zero length": wav_header(0, 0),
+    "an empty file": b"",
+    "a header that lies": wav_header(8000, 1000000),
+}
+
+
+@pytest.mark.parametrize("what", sorted(BAD_AUDIO))
+def test_bad_audio_is_counted_listed_and_skipped(run_here, corpus, what):
+    (corpus / "wav" / "train3.wav").write_bytes(BAD_AUDIO[what])
+    refuses(run_here(), 3, "1 of 16", "train3.wav")
+    result = run_here("--data_layer_params/max_rejected_fraction=0.1", "--max_steps=1", "--no_dir_check")
+    assert result.status == 0, result.err
+    assert [row["wav_filename"] for row in rejected(corpus)] == ["wav/train3.wav"]
+
+
+def test_samples_that_are_not_numbers(run_here, corpus):
+    samples = np.zeros(16000, np.float32)
+    samples[5] = np.nan
+    soundfile.write(str(corpus / "wav" / "train3.wav"), samples, 16000, subtype="FLOAT")
+    refuses(run_here(), 3, "1 of 16", "train3.wav", "NaN")
+
+
+@pytest.mark.parametrize("subtype, channels, rate", [
+    ("PCM_U8", 1, 16000), ("PCM_24", 1, 16000), ("PCM_32", 2, 44100), ("FLOAT", 2, 16000), ("PCM_16", 2, 8000)])
+def test_any_format_of_audio_trains(run_here, corpus, subtype, channels, rate):
+    for i in range(16):
+        path = str(corpus / "wav" / ("train%d.wav" % i))
+        samples, _ = soundfile.read(path)
+        soundfile.write(path, np.tile(samples[:, None], (1, channels)), rate, subtype=subtype)
+    result = run_here("--max_steps=1")
+    assert result.status == 0, result.err
+
+
+def test_a_character_outside_the_vocabulary_is_named_with_its_row(run_here, corpus, manifest):
+    manifest(lambda rows: rows[4].__setitem__(2, "seven $"))
+    refuses(run_here(), 3, "'$'", "train.csv")
+    assert rejected(corpus)[0]["row"] == "5"
+
+
+def test_an_empty_transcript(run_here, corpus, manifest):
+    manifest(lambda rows: rows[4].__setitem__(2, ""))
+    refuses(run_here(), 3, "1 of 16", "empty transcript")
+
+
+def test_an_utterance_too_short_for_its_transcript(run_here, corpus, manifest):
+    manifest(lambda rows: rows[4].__setitem__(2, "one two six " * 30 + "one"))
+    refuses(run_here(), 3, "1 of 16", "frames", "labels")
+
+
+def test_transcripts_that_look_like_missing_values_stay_text(run_here, corpus, manifest):
+    def change(rows):
+        rows[1][2], rows[2][2] = "null", "nan"
+    manifest(change)
+    assert run_here("--max_steps=1").status == 0
+
+
+def test_an_unwritable_logdir(run_here):
+    refuses(run_here("--logdir=/proc/nowhere/run"), 3, "cannot be written")
+
+
+def test_a_checkpoint_of_another_architecture(run_here):
+    assert run_here("--max_steps=1").status == 0
+    refuses(run_here("--mode=eval", "--encoder_params/convnet_layers/0/num_channels=32"), 3, "another architecture",
+            "ForwardPass/w2l_encoder/conv11/kernel is [5, 16, 32] here, [5, 16, 16] in the checkpoint")
+
+
+def test_evaluation_without_a_checkpoint(run_here, corpus):
+    refuses(run_here("--mode=eval"), 3, "no checkpoint in logdir")
+    assert not (corpus / "run").exists()
+
+
+def test_an_npu_that_is_not_there(run_command):
+    refuses(run_command("--config_file=config.py", "--device=npu"), 4, "npu_bridge")
+
+
+def test_a_full_disk_while_logging(run_here, corpus, monkeypatch):
+    from open_seq2seq.training.run_directory import RunDirectory
+    monkeypatch.setattr(RunDirectory, "dated", lambda self, prefix, extension="log": "/dev/full")
+    refuses(run_here("--enable_logs"), 3, "cannot write the log /dev/full: No space left on device", "--continue_learning")
+    assert not [name for name in os.listdir(str(corpus / "run" / "logs")) if name.startswith("model.ckpt")]
+
+
+def test_a_full_disk_while_saving(run_command, corpus):
+    # files may grow to 20 kB, then writing fails as on a full disk; the checkpoint is larger
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+    result = run_command("--config_file=config.py", "--mode=train", "--device=cpu", preexec_fn=limit)
+    refuses(result, 3, "cannot save checkpoint run/model.ckpt-3")
+    assert "*** Finished training" not in result.out
+    assert not [name for name in os.listdir(str(corpus / "run")) if name.startswith("model.ckpt")]

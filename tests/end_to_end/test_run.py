@@ -1,0 +1,140 @@
+"""run.py as a person runs it: train, resume, evaluate, infer."""
+import csv
+import json
+import os
+import re
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def names(directory):
+    return sorted(os.listdir(str(directory)))
+
+
+def wer(text):
+    return re.findall(r"^\*\*\*     Validation WER:  (\d+\.\d{4})$", text, re.MULTILINE)
+
+
+def test_train_eval_then_eval_then_infer_then_resume(run_command, corpus):
+    trained = run_command("--config_file=config.py", "--mode=train_eval", "--enable_logs", "--device=cpu")
+    assert trained.status == 0, trained.err
+    for line in (r"^\*\*\* Global step 1: \*\*\*     Train loss: \d+\.\d{4} $", r"^time per step = \d+:\d\d:\d+\.\d{3}$",
+                 r"^\*\*\*     Sample WER: \d+\.\d{4}$", r"^\*\*\*     Sample target:     [a-z ]+$",
+                 r"^\*\*\*     Sample prediction: [a-z ']*$", r"^\*\*\* Running evaluation on a validation set:$",
+                 r"^\*\*\*     Validation loss: \d+\.\d{4} $", r"^\*\*\* Finished training$",
+                 r"^\*\*\* Total trainable parameters: \d+$", r"^\*\*\* Not enough steps for benchmarking$"):
+        assert re.search(line, trained.out, re.MULTILINE), line
+    assert len(wer(trained.out)) == 2  # at steps 3 and 6, and not once more at the end
+    run = names(corpus / "run")
+    for prefix in ("config_", "cmd-args_", "git-info_", "stdout_", "stderr_", "resolved_config_"):
+        assert any(name.startswith(prefix) for name in run), (prefix, run)
+    resolved = json.loads((corpus / "run" / next(name for name in run if name.startswith("resolved_config_"))).read_text())
+    assert "max_steps" in json.dumps(resolved)
+    logs = names(corpus / "run" / "logs")
+    assert "model.ckpt-3.index" in logs and "model.ckpt-6.index" in logs and "best_models" in logs
+    assert any(re.match(r"val_loss=\d+\.\d{4}-step-[36]\.index$", name) for name in names(corpus / "run" / "logs" / "best_models"))
+    stdout_log = next(name for name in run if name.startswith("stdout_"))
+    assert "*** Finished training" in (corpus / "run" / stdout_log).read_text()
+
+    evaluated = run_command("--config_file=config.py", "--mode=eval", "--device=cpu")
+    assert evaluated.status == 0, evaluated.err
+    # the same weights and the same data: the same number as at the end of training
+    assert wer(evaluated.out) == wer(trained.out)[-1:]
+    assert "*** Finished evaluation" in evaluated.out and "Processed 1/2 batches" in evaluated.out
+
+    inferred = run_command("--config_file=config.py", "--mode=infer", "--infer_output_file=out.csv", "--device=cpu")
+    assert inferred.status == 0, inferred.err
+    with open(str(corpus / "out.csv")) as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["wav_filename", "predicted_transcript"]
+    assert [row[0] for row in rows[1:]] == ["wav/dev%d.wav" % i for i in range(5)]
+
+    refused = run_command("--config_file=config.py", "--mode=train", "--device=cpu")
+    assert refused.status == 2 and "is not empty" in refused.err and "--continue_learning" in refused.err
+    resumed = run_command("--config_file=config.py", "--mode=train", "--continue_learning", "--enable_logs", "--max_steps=8",
+                          "--device=cpu")
+    assert resumed.status == 0, resumed.err
+    assert "model.ckpt-6" in resumed.out
+    assert "model.ckpt-8.index" in names(corpus / "run" / "logs")
+
+
+def losses(text):
+    return [float(value) for value in re.findall(r"Train loss: (\d+\.\d{4})", text)]
+
+
+def test_resumed_training_goes_on_with_the_next_batch(run_here, corpus):
+    options = ["--mode=train", "--print_loss_steps=1", "--print_samples_steps=None",
+               "--lr_policy_params/decay_steps=8", "--data_layer_params/dither=0.0"]
+    whole = run_here("--logdir=whole", "--max_steps=8", *options)
+    assert whole.status == 0, whole.err
+    first = run_here("--logdir=parts", "--max_steps=4", *options)
+    second = run_here("--logdir=parts", "--max_steps=8", "--continue_learning", *options)
+    assert first.status == 0 and second.status == 0, first.err + second.err
+    assert len(losses(whole.out)) == 8
+    assert losses(first.out) + losses(second.out) == pytest.approx(losses(whole.out), rel=2e-4)
+
+
+def test_evaluation_does_not_depend_on_the_batch_size(run_here):
+    assert run_here("--mode=train", "--max_steps=12").status == 0
+    results = []
+    for batch_size in (1, 2, 5, 32):
+        evaluated = run_here("--mode=eval", "--batch_size_per_gpu=%d" % batch_size)
+        assert evaluated.status == 0, evaluated.err
+        assert "5 utterances" in evaluated.out
+        results.append([line for line in evaluated.out.splitlines() if "Validation" in line])
+    assert len(results[0]) == 3 and all(result == results[0] for result in results)
+
+
+def test_evaluation_without_masks_does_not_depend_on_the_batch_size(run_here):
+    options = ("--encoder_params/use_conv_mask=False",)
+    assert run_here("--mode=train", "--max_steps=12", *options).status == 0
+    results = []
+    for batch_size in (1, 5):
+        evaluated = run_here("--mode=eval", "--batch_size_per_gpu=%d" % batch_size, *options)
+        results.append([line for line in evaluated.out.splitlines() if "Validation" in line])
+    assert len(results[0]) == 3 and results[0] == results[1]
+
+
+def test_gradient_accumulation_counts_updates_and_takes_all_batches(run_here, corpus):
+    trained = run_here("--mode=train", "--iter_size=2", "--max_steps=4", "--print_loss_steps=1")
+    assert trained.status == 0, trained.err
+    assert len(losses(trained.out)) == 4 and "model.ckpt-4.index" in names(corpus / "run")
+
+
+def test_a_benchmark_measures_and_leaves_nothing(run_here, corpus):
+    before = names(corpus)
+    measured = run_here("--benchmark", "--bench_steps=6", "--bench_start=2")
+    assert measured.status == 0, measured.err
+    assert re.search(r"^\*\*\* Avg time per step: \d+\.\d{3}s$", measured.out, re.MULTILINE)
+    assert re.search(r"^\*\*\* Avg objects per second: \d+\.\d{3}$", measured.out, re.MULTILINE)
+    assert names(corpus) == before
+
+
+def test_training_starts_from_the_weights_of_another_model(run_here):
+    assert run_here("--mode=train", "--logdir=first", "--max_steps=3").status == 0
+    second = run_here("--mode=train", "--logdir=second", "--max_steps=1", "--load_model=first")
+    assert second.status == 0 and "Restored" in second.out and "first/model.ckpt-3" in second.out, second.err
+
+
+def test_num_epochs_counts_whole_passes(run_here, corpus):
+    trained = run_here("--mode=train", "--max_steps=None", "--num_epochs=3", "--print_loss_steps=1")
+    assert trained.status == 0, trained.err
+    assert len(losses(trained.out)) == 12  # 16 utterances, batch 4
+    assert "*** Epoch 0, global step 1:" in trained.out
+
+
+def test_mixed_precision_on_a_cpu_says_so(run_here):
+    trained = run_here("--mode=train", "--dtype=mixed", "--loss_scaling=Backoff", "--max_steps=2")
+    assert trained.status == 0 and "goes on in float32" in trained.out, trained.err
+
+
+def test_describe_prints_one_json_object(run_command):
+    described = run_command("--config_file=config.py", "--mode=describe", "--json")
+    assert described.status == 0, described.err
+    description = json.loads(described.out)
+    shapes = {name: shape for name, shape in description["variables"].items()}
+    assert shapes["ForwardPass/w2l_encoder/conv11/kernel"] == [5, 16, 16]
+    # three convolutions, one dense-residual 1x1, four batch norms (gamma, beta), the output layer
+    assert description["trainable_parameters"] == 3 * 5 * 16 * 16 + 16 * 16 + 4 * 2 * 16 + 16 * 29 + 29
