@@ -12,39 +12,52 @@ from open_seq2seq.encoders.normalization import batch_norm
 ConvolutionSettings = collections.namedtuple("ConvolutionSettings", "separable width channels stride dilation padding")
 ConvolutionSettings.__doc__ = """One convolution: separable bool, width in frames, output channels, stride, dilation, padding."""
 
-BatchNormSettings = collections.namedtuple("BatchNormSettings", "training momentum epsilon regularizer")
-BatchNormSettings.__doc__ = """What all batch normalizations of an encoder have in common; see batch_norm."""
+EncoderSettings = collections.namedtuple(
+    "EncoderSettings", "training momentum epsilon regularizer fast_gradients")
+EncoderSettings.__doc__ = """What all blocks of an encoder have in common.
+
+training: bool; momentum, epsilon: of batch_norm; regularizer: of kernels and gammas, or None; fast_gradients: see conv1d.
+"""
 
 
-def convolve(inputs, settings, regularizer, fast_gradients):
+def convolve(inputs, convolution, encoder, regularizer=None):
     """A convolution over time without bias.
 
     Args:
       inputs: float32 [B, T, Cin].
-      settings: a :class:`ConvolutionSettings`.
+      convolution: a :class:`ConvolutionSettings`.
+      encoder: an :class:`EncoderSettings`.
       regularizer: applied to the kernels, or None.
-      fast_gradients: see :func:`open_seq2seq.encoders.convolution.conv1d`.
 
     Returns:
-      float32 [B, T', settings.channels].
+      float32 [B, 1, T', channels]: rank 4, as batch norm wants it.
     """
     input_channels = inputs.shape.as_list()[-1]
-    stride, dilation, padding = settings.stride, settings.dilation, settings.padding
-    if not settings.separable:
-        kernel = tf.get_variable("kernel", [settings.width, input_channels, settings.channels], regularizer=regularizer)
-        return conv1d(inputs, kernel, stride, dilation, padding, fast_gradients)
-    depthwise = tf.get_variable("depthwise_kernel", [settings.width, input_channels, 1], regularizer=regularizer)
-    pointwise = tf.get_variable("pointwise_kernel", [1, input_channels, settings.channels], regularizer=regularizer)
-    if settings.width == 1 and stride == 1:
+    width, stride, dilation, padding = convolution.width, convolution.stride, convolution.dilation, convolution.padding
+    if not convolution.separable:
+        kernel = tf.get_variable("kernel", [width, input_channels, convolution.channels], regularizer=regularizer)
+        return _convolve(inputs, kernel, stride, dilation, padding, encoder)
+    depthwise = tf.get_variable("depthwise_kernel", [width, input_channels, 1], regularizer=regularizer)
+    pointwise = tf.get_variable("pointwise_kernel", [1, input_channels, convolution.channels], regularizer=regularizer)
+    if width == 1 and stride == 1:
         # a depthwise kernel of one tap is a scale of every channel
         filtered = inputs * tf.reshape(depthwise, [input_channels])
     else:
         filtered = tf.squeeze(tf.nn.depthwise_conv2d(
             tf.expand_dims(inputs, 1), tf.expand_dims(depthwise, 0), [1, stride, stride, 1], padding, rate=[1, dilation]), 1)
-    return conv1d(filtered, pointwise, 1, 1, "VALID", fast_gradients)
+    return _convolve(filtered, pointwise, 1, 1, "VALID", encoder)
 
 
-def residual_sum(residual_inputs, separable, channels, names, settings, fast_gradients, mask):
+def _convolve(inputs, kernel, stride, dilation, padding, encoder):
+    if encoder.training:
+        return tf.expand_dims(conv1d(inputs, kernel, stride, dilation, padding, encoder.fast_gradients), 1)
+    # Nobody asks for gradients here, and nothing may stand between the Conv2D and the FusedBatchNorm that follows, so
+    # that TensorFlow makes one op of the two.
+    return tf.nn.conv2d(tf.expand_dims(inputs, 1), tf.expand_dims(kernel, 0), strides=[1, 1, stride, 1], padding=padding,
+                        dilations=[1, 1, dilation, 1])
+
+
+def residual_sum(residual_inputs, separable, channels, names, encoder, mask):
     """The sum of all residual branches: each input through a 1x1 convolution and batch norm.
 
     Args:
@@ -52,9 +65,8 @@ def residual_sum(residual_inputs, separable, channels, names, settings, fast_gra
       separable: whether the 1x1 convolutions are separable, as the block's others are.
       channels: output channels.
       names: one (convolution's scope, batch norm's scope) an input.
-      settings: a :class:`BatchNormSettings`. Its regularizer covers gamma; the 1x1 kernels are not regularized,
-        as in the original.
-      fast_gradients: see :func:`open_seq2seq.encoders.convolution.conv1d`.
+      encoder: an :class:`EncoderSettings`. Its regularizer covers gamma; the 1x1 kernels are not regularized, as in the
+        original.
       mask: as in :func:`batch_norm`.
 
     Returns:
@@ -64,14 +76,29 @@ def residual_sum(residual_inputs, separable, channels, names, settings, fast_gra
     pointwise = ConvolutionSettings(separable, 1, channels, 1, 1, "VALID")
     for inputs, (convolution_name, norm_name) in zip(residual_inputs, names):
         with tf.variable_scope(convolution_name):
-            branch = convolve(inputs, pointwise, None, fast_gradients)
+            images = convolve(inputs, pointwise, encoder)
         with tf.variable_scope(norm_name):
-            branches.append(batch_norm(branch, mask=mask, **settings._asdict()))
-    return tf.add_n(branches) if len(branches) > 1 else branches[0]
+            branches.append(normalize(images, encoder, mask))
+    return tf.squeeze(tf.add_n(branches) if len(branches) > 1 else branches[0], 1)
 
 
-def dropout(inputs, keep_probability):
-    """Dropout with inverted scaling, seeded through the graph's seed; identity at keep probability 1."""
-    if keep_probability == 1.0:
-        return inputs
-    return tf.nn.dropout(inputs, rate=1.0 - keep_probability)
+def normalize(images, encoder, mask):
+    """:func:`batch_norm` with an encoder's settings."""
+    return batch_norm(images, encoder.training, encoder.momentum, encoder.epsilon, encoder.regularizer, mask)
+
+
+def dropout(inputs, keep_probability, mask=None):
+    """Dropout with inverted scaling, seeded through the graph's seed.
+
+    Args:
+      inputs: float32 [B, T, C].
+      keep_probability: of every value, above 0.
+      mask: float32 [B, T, 1]; if given, frames where it is 0 are set to zero in the same product.
+
+    Returns:
+      float32 [B, T, C].
+    """
+    kept = tf.cast(tf.random_uniform(tf.shape(inputs)) < keep_probability, inputs.dtype)
+    # scale and mask join the factor, outside of the gradient's way: one product forward and one backward
+    scale = 1.0 / keep_probability
+    return inputs * (kept * (scale if mask is None else mask * scale))

@@ -1,4 +1,4 @@
-"""Normalizations of activations [B, T, C]; each creates its variables in the current variable scope.
+"""Normalizations of activations; each creates its variables in the current variable scope.
 
 Names, shapes and numbers are those of the original OpenSeq2Seq, so that its checkpoints load.
 """
@@ -12,7 +12,7 @@ def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None)
     """Batch normalization (arXiv:1502.03167) of every channel.
 
     Args:
-      inputs: float32 [B, T, C].
+      inputs: float32 [B, 1, T, C]. Rank 4 is what makes it one FusedBatchNormV3 op; on rank 3 it would be a dozen.
       training: True normalizes with the batch's statistics and adds two updates of the moving statistics to
         ``tf.GraphKeys.UPDATE_OPS``; False normalizes with the moving statistics.
       momentum: share of the old moving statistic that an update keeps.
@@ -21,7 +21,7 @@ def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None)
       mask: float32 [B, T, 1]; if given, only frames where it is 1 count in the batch's statistics. None counts all.
 
     Returns:
-      float32 [B, T, C].
+      float32 [B, 1, T, C].
     """
     channels = inputs.shape.as_list()[-1]
     gamma = tf.get_variable("gamma", [channels], initializer=tf.ones_initializer(), regularizer=regularizer)
@@ -31,11 +31,9 @@ def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None)
     if training and mask is not None:
         outputs, mean, variance = _masked_normalization(inputs, mask, gamma, beta, epsilon)
     else:
-        # Rank 4 is what makes it one FusedBatchNormV3; on rank 3 it would be a dozen elementwise ops.
         statistics = {} if training else {"mean": moving_mean, "variance": moving_variance}
         outputs, mean, variance = tf.nn.fused_batch_norm(
-            tf.expand_dims(inputs, 1), gamma, beta, epsilon=epsilon, is_training=training, **statistics)
-        outputs = tf.squeeze(outputs, 1)
+            inputs, gamma, beta, epsilon=epsilon, is_training=training, **statistics)
     if training:
         for moving, batch in ((moving_mean, mean), (moving_variance, variance)):
             update = tf.assign_sub(moving, (moving - batch) * (1.0 - momentum))
@@ -44,9 +42,10 @@ def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None)
 
 
 def _masked_normalization(inputs, mask, gamma, beta, epsilon):
+    mask = tf.expand_dims(mask, 1)
     count = tf.maximum(tf.reduce_sum(mask), 1.0)
-    mean = tf.reduce_sum(inputs * mask, [0, 1]) / count
-    variance = tf.reduce_sum(tf.square(inputs - mean) * mask, [0, 1]) / count
+    mean = tf.reduce_sum(inputs * mask, [0, 1, 2]) / count
+    variance = tf.reduce_sum(tf.square(inputs - mean) * mask, [0, 1, 2]) / count
     scale = gamma * tf.rsqrt(variance + epsilon)
     outputs = inputs * scale + (beta - mean * scale)
     # the moving variance is the unbiased estimate, as FusedBatchNorm's is

@@ -5,7 +5,7 @@ from open_seq2seq.config.parameters import Bool, Callable, Choice, Either, Float
 from open_seq2seq.encoders import blocks
 from open_seq2seq.encoders.convnet_layers import ConvnetLayers, convolved_frames
 from open_seq2seq.encoders.encoder_output import EncoderOutput
-from open_seq2seq.encoders.normalization import batch_norm, instance_norm, layer_norm
+from open_seq2seq.encoders.normalization import instance_norm, layer_norm
 from open_seq2seq.encoders.tensor_checks import check_tensor
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
 from open_seq2seq.errors import ConfigError
@@ -70,11 +70,9 @@ class TDNNEncoder:
         self._params = params
         self._training = mode == "train"
         self._name = name
-        self._fast_gradients = fast_gradients
         self._initializer = make_initializer(params)
-        self._regularizer = make_regularizer(params)
-        self._batch_norm_settings = blocks.BatchNormSettings(
-            self._training, params["bn_momentum"], params["bn_epsilon"], self._regularizer)
+        self._settings = blocks.EncoderSettings(
+            self._training, params["bn_momentum"], params["bn_epsilon"], make_regularizer(params), fast_gradients)
 
     @staticmethod
     def output_frames(params, frames):
@@ -126,6 +124,10 @@ class TDNNEncoder:
                     name = "conv%d%d" % (block_index + 1, repeat_index + 1)
                     self._convolution(stream, name, layer, block_index, residual_inputs if last else [], norm_count)
                     norm_count += 1
+                    if self._training:
+                        keep = layer["dropout_keep_prob"]
+                        stream.drop_out(self._params["dropout_keep_prob"] if keep is None else keep,
+                                        final=last and layer is self._params["convnet_layers"][-1])
         return EncoderOutput(stream.activations, stream.lengths)
 
     def _convolution(self, stream, name, layer, block_index, residual_inputs, norm_count):
@@ -134,24 +136,22 @@ class TDNNEncoder:
         if residual_inputs:
             residual = self._residual(stream, name, layer, residual_inputs)
         with tf.variable_scope(name):
-            settings = blocks.ConvolutionSettings(
+            convolution = blocks.ConvolutionSettings(
                 layer["type"] == "sep_conv1d", layer["kernel_size"][0], layer["num_channels"],
                 layer["stride"][0], layer["dilation"][0], layer["padding"])
-            outputs = blocks.convolve(stream.activations, settings, self._regularizer, self._fast_gradients)
-            stream.set(outputs, convolved_frames(layer, stream.lengths))
+            images = blocks.convolve(stream.activations, convolution, self._settings, self._settings.regularizer)
+            stream.set_lengths(convolved_frames(layer, stream.lengths), tf.shape(images)[2])
             if self._params["normalization"] == "batch_norm":
                 with tf.variable_scope("bn"):
-                    outputs = batch_norm(outputs, mask=stream.batch_norm_mask, **self._batch_norm_settings._asdict())
+                    images = blocks.normalize(images, self._settings, stream.batch_norm_mask)
+            outputs = tf.squeeze(images, 1)
         if self._params["normalization"] in ("layer_norm", "instance_norm"):
             outputs = self._contrib_norm(outputs, norm_count)
         if residual is not None:
             outputs = self._join(outputs, residual, block_index)
         if self._params["activation_fn"] is not None:
             outputs = self._params["activation_fn"](outputs)
-        if self._training:
-            keep = layer["dropout_keep_prob"]
-            outputs = blocks.dropout(outputs, self._params["dropout_keep_prob"] if keep is None else keep)
-        stream.activations = outputs
+        stream.set(outputs)
 
     def _residual(self, stream, name, layer, residual_inputs):
         if layer["residual_dense"]:
@@ -160,8 +160,8 @@ class TDNNEncoder:
             names = [("res", "res_bn")]
         with tf.variable_scope(name):
             return blocks.residual_sum(
-                residual_inputs, layer["type"] == "sep_conv1d", layer["num_channels"], names,
-                self._batch_norm_settings, self._fast_gradients, stream.batch_norm_mask)
+                residual_inputs, layer["type"] == "sep_conv1d", layer["num_channels"], names, self._settings,
+                stream.batch_norm_mask)
 
     def _contrib_norm(self, outputs, norm_count):
         """Layer or instance norm under the names that tf.contrib.layers gave their scopes: LayerNorm, LayerNorm_1, ..."""
@@ -186,26 +186,35 @@ class _Stream:
     def __init__(self, activations, lengths, mask_convolutions, mask_batch_norm):
         self.activations, self.lengths = activations, lengths
         self._mask_convolutions, self._mask_batch_norm = mask_convolutions, mask_batch_norm
-        self._build_mask()
+        self._masked = False
+        self._build_mask(tf.shape(activations)[1])
 
-    def _build_mask(self):
+    def _build_mask(self, frames):
         self._mask = None
         if self._mask_convolutions or self._mask_batch_norm:
-            frames = tf.shape(self.activations)[1]
-            self._mask = tf.expand_dims(tf.sequence_mask(self.lengths, frames, dtype=self.activations.dtype), 2)
+            self._mask = tf.expand_dims(tf.sequence_mask(self.lengths, frames, dtype=tf.float32), 2)
 
     @property
     def batch_norm_mask(self):
         return self._mask if self._mask_batch_norm else None
 
-    def mask_activations(self):
-        """Sets padded frames to zero."""
-        if self._mask_convolutions:
-            self.activations = self.activations * self._mask
+    def set(self, activations):
+        """Takes a layer's outputs."""
+        self.activations, self._masked = activations, False
 
-    def set(self, activations, lengths):
-        """Takes a convolution's outputs and their lengths; the mask is rebuilt if the frames changed."""
-        changed = lengths is not self.lengths
-        self.activations, self.lengths = activations, lengths
-        if changed:
-            self._build_mask()
+    def set_lengths(self, lengths, frames):
+        """Takes the true lengths and the padded length of a convolution's outputs; rebuilds the mask if they changed."""
+        if lengths is not self.lengths:
+            self.lengths = lengths
+            self._build_mask(frames)
+
+    def mask_activations(self):
+        """Sets padded frames to zero, where convolutions are masked."""
+        if self._mask_convolutions and not self._masked:
+            self.activations, self._masked = self.activations * self._mask, True
+
+    def drop_out(self, keep_probability, final):
+        """Dropout, together with the mask of the next convolution; ``final`` activations are not masked."""
+        if keep_probability < 1.0:
+            self._masked = self._mask_convolutions and not final
+            self.activations = blocks.dropout(self.activations, keep_probability, self._mask if self._masked else None)
