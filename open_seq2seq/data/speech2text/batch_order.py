@@ -34,7 +34,8 @@ class TrainingOrder:
 
     def __init__(self, lengths, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0, length_pool=0):
         self.lengths = np.asarray(lengths)
-        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self.seed = seed % 2 ** 32         # what a RandomState takes
         self.num_workers, self.worker_id, self.length_pool = num_workers, worker_id, length_pool
         self._epochs = {}
         self._pools = {}

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.data.speech2text.batch_order import TrainingOrder
+from open_seq2seq.data.speech2text.dataset import Batch, FeaturePipeline, parallel_calls
+
+FEATURES = 3
+# utterance i has 10 * (i + 1) samples of value i + 1, a frame is 10 samples, and i % 4 labels
+BAD = 5
+
+
+def load(index):
+    if index == BAD:
+        return np.zeros([0], np.float32), np.zeros([2], np.int32)
+    return np.full([10 * (index + 1)], index + 1, np.float32), np.arange(1, index % 4 + 1, dtype=np.int32)
+
+
+def features_of(waveform, seed):
+    """Feature 0: the utterance; 1 and 2: the seed."""
+    frames = tf.reshape(waveform, [-1, 10])[:, :1]
+    return tf.concat([frames, tf.ones_like(frames) * tf.cast(seed, tf.float32)], 1)
+
+
+def read(dataset, count=None):
+    iterator = tf.data.make_initializable_iterator(dataset)
+    element, batches = iterator.get_next(), []
+    assert isinstance(element, Batch)
+    with tf.Session() as session:
+        session.run(iterator.initializer)
+        while count is None or len(batches) < count:
+            try:
+                batches.append(session.run(element))
+            except tf.errors.OutOfRangeError:
+                break
+    return batches
+
+
+def pipeline(pad_to=0):
+    return FeaturePipeline(load, features_of, FEATURES, pad_to, seed=11, num_parallel_calls=2)
+
+
+@pytest.mark.parametrize("pad_to, frames", [(0, 4), (1, 4), (3, 6), (16, 16)])
+def test_batches_are_padded_to_a_multiple_and_say_the_true_lengths(graph, pad_to, frames):
+    batch, = read(pipeline(pad_to).evaluation_dataset([np.array([3, 0, 2])], 8))
+    assert batch.features.shape == (3, frames, FEATURES) and batch.features.dtype == np.float32
+    assert batch.feature_lengths.tolist() == [4, 1, 3] and batch.feature_lengths.dtype == np.int32
+    assert batch.utterance_indices.tolist() == [3, 0, 2] and batch.utterance_indices.dtype == np.int32
+    assert batch.label_lengths.tolist() == [3, 0, 2] and batch.label_lengths.dtype == np.int32
+    assert batch.labels.tolist() == [[1, 2, 3], [0, 0, 0], [1, 2, 0]] and batch.labels.dtype == np.int32
+    for row, (index, length) in enumerate(zip(batch.utterance_indices, batch.feature_lengths)):
+        # an evaluation's random numbers belong to the utterance, wherever it stands
+        assert (batch.features[row, :length] == [index + 1, 11, index]).all()
+        assert (batch.features[row, length:] == 0).all()
+
+
+def test_evaluation_keeps_the_batches_as_they_were_cut(graph):
+    batches = [np.array([9, 8]), np.array([7]), np.array([6, 4]), np.array([3, 2, 1]), np.array([0])]
+    found = read(pipeline().evaluation_dataset(batches, 3))
+    assert [batch.utterance_indices.tolist() for batch in found] == [batch.tolist() for batch in batches]
+
+
+def test_a_file_that_turned_bad_leaves_its_batch_and_an_empty_batch_is_left_out(graph):
+    found = read(pipeline().evaluation_dataset([np.array([6, BAD, 4]), np.array([BAD]), np.array([1])], 3))
+    assert [batch.utterance_indices.tolist() for batch in found] == [[6, 4], [1]]
+
+
+def test_training_goes_on_across_epochs_with_static_batches(graph):
+    order = TrainingOrder(np.ones(10), 4, seed=2)
+    dataset = pipeline(2).training_dataset(order.batch, 0, 4)
+    assert [shape.as_list() for shape in tf.data.get_output_shapes(dataset)] == [[4, None, FEATURES], [4], [4, None], [4], [4]]
+    batches = read(dataset, 12)
+    expected = np.concatenate([order.batch(number).indices for number in range(14)])
+    positions = np.flatnonzero(expected != BAD)[:48]
+    assert np.concatenate([batch.utterance_indices for batch in batches]).tolist() == expected[positions].tolist()
+    # the seed is (seed, position in the stream), counted with the utterance that was left out
+    assert np.concatenate([batch.features[:, 0, 1:] for batch in batches]).tolist() == [
+        [11, position] for position in positions]
+
+
+def test_a_later_start_skips_without_computing(graph):
+    loaded = []
+
+    def counted(index):
+        loaded.append(int(index))
+        return load(index)
+
+    order = TrainingOrder(np.ones(5), 2, seed=0)
+    feature_pipeline = FeaturePipeline(counted, features_of, FEATURES, 0, 11, 1)
+    batch, = read(feature_pipeline.training_dataset(order.batch, 100, 2), 1)
+    assert batch.utterance_indices.tolist() == order.batch(100).indices.tolist()
+    assert batch.features[:, 0, 2].tolist() == [200, 201]
+    assert len(loaded) < 40
+
+
+def test_an_error_while_loading_ends_the_run(graph):
+    def broken(index):
+        raise RuntimeError("disk on fire")
+
+    feature_pipeline = FeaturePipeline(broken, features_of, FEATURES, 0, 0, 1)
+    with pytest.raises(tf.errors.OpError, match="disk on fire"):
+        read(feature_pipeline.evaluation_dataset([np.array([0])], 1))
+
+
+def test_cores_are_shared_by_the_workers():
+    assert 1 <= parallel_calls(8) <= parallel_calls(1) <= 16
