@@ -59,8 +59,7 @@ def _with_nested(title, parameters):
     for parameter in parameters:
         nested = _nested_parameters(parameter.kind)
         if nested is not None and parameter.ignored is None:
-            for section in _with_nested("`%s` in %s" % (parameter.name, title), nested):
-                yield section
+            yield from _with_nested("`%s` in %s" % (parameter.name, title), nested)
 
 
 def _nested_parameters(kind):

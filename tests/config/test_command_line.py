@@ -13,7 +13,7 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
 
 def run(*words):
     return subprocess.run((sys.executable, "run.py") + words, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          universal_newlines=True)
+                          text=True)
 
 
 def keys(overrides):
