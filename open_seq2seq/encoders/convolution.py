@@ -101,7 +101,7 @@ def _gradient_by_kernel(inputs, gradient, width, stride, dilation, padding):
     # no window at all (T' = 0) would be a kernel of no taps, with which TensorFlow 1.15 divides by zero and dies
     gradient = tf.pad(gradient, [[0, 0], [0, tf.maximum(1 - tf.shape(gradient)[1], 0)], [0, 0]])
     covered = (tf.shape(gradient)[1] - 1) * stride + (width - 1) * dilation + 1
-    images = _pad_to_windows(tf.transpose(inputs, [2, 1, 0]), covered, padding)
+    images = tf.transpose(_pad_to_windows(inputs, covered, padding), [2, 1, 0])
     by_kernel = tf.nn.conv2d(tf.expand_dims(images, 1), tf.expand_dims(tf.transpose(gradient, [1, 0, 2]), 0),
                              strides=[1, 1, dilation, 1], padding="VALID", dilations=[1, 1, stride, 1])
     by_kernel = tf.transpose(tf.squeeze(by_kernel, [1]), [1, 0, 2])
@@ -109,9 +109,9 @@ def _gradient_by_kernel(inputs, gradient, width, stride, dilation, padding):
     return by_kernel
 
 
-def _pad_to_windows(images, covered, padding):
-    """Pads or cuts [C, T, B] to the ``covered`` frames that the convolution's windows see."""
-    missing = tf.maximum(covered - tf.shape(images)[1], 0)
+def _pad_to_windows(inputs, covered, padding):
+    """Pads or cuts [B, T, C] to the ``covered`` frames that the convolution's windows see."""
+    missing = tf.maximum(covered - tf.shape(inputs)[1], 0)
     before = missing // 2 if padding == "SAME" else 0
     # a stride may leave frames at the end that no window sees
-    return tf.pad(images, [[0, 0], [before, missing - before], [0, 0]])[:, :covered]
+    return tf.pad(inputs, [[0, 0], [before, missing - before], [0, 0]])[:, :covered]
