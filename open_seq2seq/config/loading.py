@@ -15,7 +15,7 @@ import types
 import warnings
 
 import open_seq2seq
-from open_seq2seq.config.overrides import SECTIONS, apply_override, prefer_typed_length, section_of
+from open_seq2seq.config.overrides import SECTIONS, apply_override, prefer_typed_length, section_of, typed
 from open_seq2seq.config.parameters import Report
 from open_seq2seq.config.provenance import KeyPath, Sources, copied, nested_update
 from open_seq2seq.errors import ConfigError
@@ -66,9 +66,10 @@ def load_experiment(config_file, mode, overrides=()):
     from open_seq2seq.config.checking import check_params
     report = Report()
     _note_misspelled_sections(config, config_file, report)
+    applied = _without_misspelled_sections(base_model, mode, overrides, report)
     params = {}
     for name in PARAMS_OF_MODE[mode]:
-        merged, path = _merge(config, config_file, name, overrides, report)
+        merged, path = _merge(config, config_file, name, applied, report)
         params[name] = check_params(base_model, name, merged, path, report)
     if mode == "train_eval":
         _check_train_eval(config, config_file, params, report)
@@ -94,6 +95,23 @@ def _merge(config, config_file, name, overrides, report):
             apply_override(merged, keys, override, path, report)
     prefer_typed_length(merged, overrides, path, report)
     return merged, path
+
+
+def _without_misspelled_sections(base_model, mode, overrides, report):
+    """The overrides but for ``--trian_params/...``. ``--train_params/...`` stays and says nothing to ``--mode=eval``."""
+    declared = [parameter.name for parameter in getattr(base_model, "PARAMETERS", ())]
+    used = ["base_params"] + ["%s_params" % name for name in PARAMS_OF_MODE[mode]]
+    kept = []
+    for override in overrides:
+        section, keys = section_of(override)
+        close = difflib.get_close_matches(str(keys[0]), SECTIONS, 1, cutoff=0.8)
+        if section is None and close and keys[0] not in declared:
+            report.problem("command line: --%s" % keys[0], 'is unknown (did you mean "%s"?)' % close[0])
+            continue
+        if section is not None and section not in used and mode != "describe":
+            report.note("command line: %s" % typed(override), "has no effect in --mode=%s" % mode)
+        kept.append(override)
+    return kept
 
 
 def _check_train_eval(config, config_file, params, report):

@@ -18,7 +18,7 @@ from open_seq2seq.errors import UsageError
 Override = collections.namedtuple("Override", "keys value text")
 Override.__doc__ = """One ``--key=value``.
 
-keys: tuple of strings and list indices. value: what the text means. text: as typed.
+keys: tuple of strings and list indices. value: what the text means. text: as typed, None for a key alone, which says True.
 """
 
 SECTIONS = ("base_params", "train_params", "eval_params", "infer_params")
@@ -69,16 +69,21 @@ def parse_overrides(tokens):
                 text = tokens[position]
                 position += 1
             else:
-                text = "True"
+                text = None
         steps = name.split("/")
         if not all(steps):
             raise UsageError("%s has an empty key; write --key=value or --key/nested/key=value" % token)
         try:
-            value = parse_value(text)
+            value = True if text is None else parse_value(text)
         except UsageError as error:
             raise UsageError("command line: --%s: %s" % (name, error))
         overrides.append(Override(tuple(int(step) if step.isdigit() else step for step in steps), value, text))
     return overrides
+
+
+def typed(override):
+    """The override as one word of a command line."""
+    return "--%s" % "/".join(map(str, override.keys)) + ("" if override.text is None else "=%s" % override.text)
 
 
 def section_of(override):
@@ -102,23 +107,24 @@ def apply_override(params, keys, override, path, report):
     """
     container, where = params, path
     source = "--" if len(keys) == len(override.keys) else "--%s/" % override.keys[0]
-    typed = "%s: --%s" % (COMMAND_LINE, "/".join(str(step) for step in override.keys))
+    said = "%s: --%s" % (COMMAND_LINE, "/".join(str(step) for step in override.keys))
     for depth, key in enumerate(keys):
         if isinstance(container, list):
             if not isinstance(key, int) or key >= len(container):
-                report.problem(typed, "leads to item %s of a list of %d; items count from 0" % (key, len(container)))
+                report.problem(said, "leads to item %s of a list of %d; items count from 0" % (key, len(container)))
                 return
         elif isinstance(container, dict):
             key = str(key)
             container.setdefault(key, None)
         else:
-            report.problem(typed, "leads into %r, which is neither a dict nor a list" % (container,))
+            report.problem(said, "leads into %r, which is neither a dict nor a list" % (container,))
             return
         where = child_path(where, key)
         old = container[key]
         if depth == len(keys) - 1:
-            as_typed = isinstance(old, str) and not isinstance(override.value, str) and override.value is not None
-            container[key] = override.text if as_typed else copied(override.value)
+            # a key alone is no name for a directory: True is refused later
+            as_typed = isinstance(old, str) and override.value is not None and override.text is not None
+            container[key] = _unquoted(override) if as_typed else copied(override.value)
             where.sources.record(where.keys, source)
         else:
             if old is None:
@@ -127,6 +133,11 @@ def apply_override(params, keys, override, path, report):
             elif isinstance(old, tuple):
                 container[key] = list(old)
             container = container[key]
+
+
+def _unquoted(override):
+    """What was typed, without the quotes of a quoted string."""
+    return override.value if isinstance(override.value, str) else override.text
 
 
 def prefer_typed_length(params, overrides, path, report):

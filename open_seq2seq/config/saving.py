@@ -15,6 +15,7 @@ import time
 import numpy as np
 
 import open_seq2seq
+from open_seq2seq.config.overrides import typed
 from open_seq2seq.errors import StorageError
 from open_seq2seq.files import replaced_file
 
@@ -47,7 +48,7 @@ def write_resolved_config(directory, experiment, arguments, words=None, date=Non
         "sha256": experiment.sha256,
         "base_model": plain(experiment.base_model),
         "params": {mode: plain(params) for mode, params in sorted(experiment.params.items())},
-        "overrides": ["--%s=%s" % ("/".join(map(str, override.keys)), override.text) for override in experiment.overrides],
+        "overrides": [typed(override) for override in experiment.overrides],
         "arguments": arguments._asdict(),
         "command_line": words,
         "version": open_seq2seq.__version__,

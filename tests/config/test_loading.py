@@ -71,6 +71,15 @@ def test_overrides_win_over_the_mode_s_params_and_reach_one_mode_alone(write_con
     assert params["train"]["print_loss_steps"] == 1 and params["eval"]["print_loss_steps"] == 5
 
 
+def test_the_name_of_a_mode_s_dict_on_the_command_line(write_config):
+    path = write_config()
+    assert load(path, "--train_params/print_loss_steps=1", mode="eval").notes == [
+        "command line: --train_params/print_loss_steps=1 has no effect in --mode=eval"]
+    assert refusal(path, "--trian_params/print_loss_steps=1") == (
+        'command line: --trian_params is unknown (did you mean "train_params"?)')
+    assert refusal(path, "--logdir") == "command line: --logdir is True (bool), expected a string"
+
+
 def test_names_on_the_command_line(write_config):
     path = write_config('del base_params["optimizer_params"]')
     params = load(path, "--lr_policy=fixed_lr", "--optimizer=NovoGrad", "--dtype=mixed",

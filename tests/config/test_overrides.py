@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_seq2seq.config.overrides import apply_override, parse_overrides, parse_value, prefer_typed_length, section_of
+from open_seq2seq.config.overrides import apply_override, parse_overrides, parse_value, prefer_typed_length, section_of, typed
 from open_seq2seq.config.parameters import Report
 from open_seq2seq.config.provenance import KeyPath, Sources
 from open_seq2seq.errors import UsageError
@@ -96,6 +96,13 @@ def test_the_last_word_wins_and_dicts_and_list_items_are_reached():
 def test_what_is_a_string_in_the_config_stays_the_string_typed():
     params, _, _ = apply({"logdir": "runs", "steps": 3, "load_model": "x"}, "--logdir=2020", "--steps=7", "--load_model=None")
     assert params == {"logdir": "2020", "steps": 7, "load_model": None}
+
+
+def test_a_key_alone_is_no_string():
+    params, _, _ = apply({"logdir": "runs", "name": "x"}, "--logdir", "--name='y z'")
+    assert params == {"logdir": True, "name": "y z"}
+    assert [typed(override) for override in parse_overrides(["--logdir", "--a/0/b", "3", "--c='d e'"])] == [
+        "--logdir", "--a/0/b=3", "--c='d e'"]
 
 
 def test_keys_that_lead_nowhere_are_problems():
