@@ -12,7 +12,7 @@ from open_seq2seq.training.progress import ProgressBar
 
 EvaluationResult = collections.namedtuple(
     "EvaluationResult", "loss word_error_rate character_error_rate sentence_error_rate utterances transcripts uncounted "
-                        "audio_seconds seconds")
+                        "unscored audio_seconds seconds")
 
 
 class EvaluationGraph:
@@ -74,7 +74,8 @@ def run_evaluation(session, graph, verbose=False):
 
     Returns:
       EvaluationResult: loss is the mean over the utterances whose CTC loss is finite; the rates are
-      :class:`~open_seq2seq.evaluation.error_rates.ErrorRate`; ``uncounted`` lists the utterances left out of the loss.
+      :class:`~open_seq2seq.evaluation.error_rates.ErrorRate`; ``uncounted`` lists the utterances left out of the loss,
+      ``unscored`` those whose files turned bad since the start (at most max_rejected_fraction of all).
 
     Raises:
       DataError: an utterance was scored twice or not at all.
@@ -102,7 +103,7 @@ def run_evaluation(session, graph, verbose=False):
     return EvaluationResult(sum(losses) / len(losses) if losses else float("nan"), errors.word_error_rate,
                             errors.character_error_rate, errors.sentence_error_rate, utterances,
                             [transcripts[index] for index in indices], uncounted,
-                            sum(utterance.duration for utterance in utterances), time.monotonic() - started)
+                            list(layer.run_time_rejections), sum(utterance.duration for utterance in utterances), time.monotonic() - started)
 
 
 def _once(seen, utterance, index):
@@ -118,6 +119,9 @@ def log_evaluation(result):
     log_line("%d utterances, %d words, %.1f s of audio in %.1f s; %.1f %% of the sentences without an error" % (
         len(result.utterances), result.word_error_rate.length, result.audio_seconds, result.seconds,
         100 * (1 - result.sentence_error_rate.rate)), offset=4)
+    if result.unscored:
+        log_line("%d utterances could not be read and are not in these figures: %s" % (
+            len(result.unscored), ", ".join(utterance.id for utterance in result.unscored[:5])), offset=4)
     if result.uncounted:
         log_line("%d utterances have no finite CTC loss and are left out of the mean loss (not of the WER): %s" % (
             len(result.uncounted), ", ".join(utterance.id for utterance in result.uncounted[:5])), offset=4)

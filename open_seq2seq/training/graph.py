@@ -49,7 +49,7 @@ class TrainingGraph:
         self.summary = tf.summary.merge_all()
         self.evaluation = None
         if evaluation_params is not None:
-            layer = build_data_layer(evaluation_params, "eval", None)
+            layer = build_data_layer(evaluation_params, "eval", rejected_file)
             self.evaluation = EvaluationGraph(base_model, evaluation_params, "eval", layer)
 
     def start_data(self, session, first_batch):

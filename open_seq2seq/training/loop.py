@@ -5,7 +5,7 @@ import contextlib
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices import select_device
-from open_seq2seq.errors import NonFiniteError
+from open_seq2seq.errors import DeviceError, NonFiniteError
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
 from open_seq2seq.log_lines import log_line
@@ -120,17 +120,17 @@ class _Run:
 
     def one_step(self):
         """One update of the weights: ``iter_size`` batches forward and backward, then the optimizer. Returns the loss."""
-        graph, session, params = self.graph, self.session, self.params
+        graph, params = self.graph, self.params
         always = {"loss": graph.loss.loss, "counted": graph.loss.counted, "indices": graph.batch.utterance_indices,
                   "frames": graph.batch.feature_lengths}
         for _ in range(graph.iter_size - 1):
-            self._account(session.run(dict(always, accumulate=graph.train.accumulate)))
+            self._account(self._run(dict(always, accumulate=graph.train.accumulate)))
         fetches = dict(always, update=graph.train.update, finite=graph.train.gradients_finite)
         if self._due("print_samples_steps", self.step + 1):
             fetches.update(graph.sample_fetches)
         if self._due("save_summaries_steps", self.step + 1):
             fetches["summary"] = graph.summary
-        values = session.run(fetches)
+        values = self._run(fetches)
         self._account(values)
         if values["finite"]:
             self.step, self.skipped_in_a_row = self.step + 1, 0
@@ -142,6 +142,17 @@ class _Run:
         else:
             self._skip(values)
         return float(values["loss"])
+
+    def _run(self, fetches):
+        """One ``Session.run``; a stream of data that ended because its files turned bad says why."""
+        try:
+            return self.session.run(fetches)
+        except tf.errors.ResourceExhaustedError as error:
+            raise DeviceError("out of memory at step %d: %s. Lower batch_size_per_gpu (iter_size makes up for it) or "
+                              "max_duration" % (self.step + 1, error.message.split("\n")[0]))
+        except tf.errors.OpError:
+            self.graph.data_layer.raise_if_too_many_rejected()
+            raise
 
     def _account(self, values):
         """Counts a batch, and names utterances that CTC could not align."""

@@ -108,6 +108,11 @@ class FeatureGraph:
         computed.set_shape([None, self._params["num_audio_features"]])
         return computed
 
+    @property
+    def multiplications_per_frame(self):
+        """Multiplications in the matrix products of a frame."""
+        return sum(matrix.size for matrix in (self._cosines, self._sines, self._projection) if matrix is not None)
+
     # constants
 
     def _make_projection(self):

@@ -52,8 +52,8 @@ PARAMETERS = (
               doc="mean to normalise with, one or one per feature, backend librosa only; None: of the utterance"),
     Parameter("features_std_dev", _STATISTIC, default=None,
               doc="standard deviation to normalise with, backend librosa only; None: of the utterance"),
-    Parameter("pad_to", Int(minimum=0), default=8,
-              doc="frames are padded to a multiple of this (0: not); backend psf pads before it normalises"),
+    Parameter("pad_to", Int(), default=8,
+              doc="frames are padded to a multiple of this (0 or less: not); backend psf pads before it normalises"),
     Parameter("precompute_mel_basis", Bool(), default=False, ignored="the mel filters are always computed once"),
 )
 
@@ -98,7 +98,7 @@ class Geometry(collections.namedtuple("Geometry", "frame hop num_fft offset cent
                                   % (num_fft, frame))
         centred = params["backend"] == "librosa"
         offset = num_fft // 2 - (num_fft - frame) // 2 if centred else 0
-        geometry = cls(frame, hop, num_fft, offset, centred, 0 if centred else params["pad_to"], pad_frame, pad_hop)
+        geometry = cls(frame, hop, num_fft, offset, centred, 0 if centred else max(params["pad_to"], 0), pad_frame, pad_hop)
         _check_num_audio_features(params, geometry)
         return geometry
 

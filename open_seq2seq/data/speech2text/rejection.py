@@ -5,6 +5,7 @@ Two kinds of reasons. A *filter* is something the config asks for (``max_duratio
 """
 import collections
 import csv
+import os
 
 from open_seq2seq.errors import DataError
 from open_seq2seq.files import replaced_file
@@ -46,11 +47,13 @@ class Rejections:
     Args:
       num_rows: rows of the manifests, good and bad.
       max_fraction: largest part of them that may be faulty.
-      path: the CSV file that lists them, or None for none. It is written only when there is something to list.
+      path: the CSV file that lists them, or None for none. It exists only when there is something to list.
+      manifests: the manifests' paths. What the file says of other manifests (an evaluation's in the directory of a
+        training run) stays in it.
     """
 
-    def __init__(self, num_rows, max_fraction, path=None):
-        self.num_rows, self.max_fraction, self.path = num_rows, max_fraction, path
+    def __init__(self, num_rows, max_fraction, path=None, manifests=()):
+        self.num_rows, self.max_fraction, self.path, self._manifests = num_rows, max_fraction, path, set(manifests)
         self.items = []
 
     def __len__(self):
@@ -86,13 +89,26 @@ class Rejections:
         Raises:
           StorageError: it cannot be written.
         """
-        if self.path is None or not self.items:
+        if self.path is None:
+            return
+        listed = [rejection._replace(reason=rejection.reason.name) for rejection in self.items]
+        others = self._listed_of_other_manifests()
+        if not listed and not others:
+            if os.path.exists(self.path):
+                os.remove(self.path)
             return
         with replaced_file(self.path, newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(Rejection._fields)
-            for rejection in self.items:
-                writer.writerow(rejection._replace(reason=rejection.reason.name))
+            writer.writerows(others + listed)
+
+    def _listed_of_other_manifests(self):
+        if not os.path.exists(self.path):
+            return []
+        own = self._manifests | {rejection.manifest for rejection in self.items}
+        with open(self.path, encoding="utf-8", newline="") as file:
+            return [row for row in csv.reader(file) if len(row) == len(Rejection._fields) and row[0] not in own
+                    and tuple(row) != Rejection._fields]
 
     @property
     def too_many(self):

@@ -113,10 +113,11 @@ class Speech2TextDataLayer:
         self._same_length_batches, self._batches = params["same_length_batches"], None
         self._lock, self.run_time_rejections = threading.Lock(), []
         files = params["dataset_files"]
-        rows = [row for path in ([files] if isinstance(files, str) else files)
-                for row in read_manifest(path, transcripts=mode != "infer")]
+        files = [files] if isinstance(files, str) else files
+        rows = [row for path in files for row in read_manifest(path, transcripts=mode != "infer")]
         # the workers find the same rows; the first one speaks for all
-        self.rejections = Rejections(len(rows), params["max_rejected_fraction"], rejected_file if worker_id == 0 else None)
+        self.rejections = Rejections(len(rows), params["max_rejected_fraction"], rejected_file if worker_id == 0 else None,
+                                     manifests=files)
         self.utterances = select_utterances(rows, params, mode, self.vocabulary, self._features.num_frames, output_frames,
                                             self.rejections, show_progress=worker_id == 0)
         self.rejections.write()

@@ -80,3 +80,22 @@ def test_clean_data_says_nothing():
     rejections = Rejections(10, 0.0)
     rejections.raise_if_too_many()
     assert rejections.summary() == "" and len(rejections) == 0
+
+
+def test_the_rows_of_other_manifests_stay_listed_and_old_ones_of_its_own_go(tmp_path):
+    path = tmp_path / "rejected.csv"
+
+    def listed():
+        return [line.split(",")[0] for line in path.read_text().splitlines()[1:]]
+
+    training = Rejections(10, 1.0, str(path), manifests=["train.csv"])
+    training.add(row(2), rejection.MISSING_FILE, "gone")
+    training.write()
+    evaluation = Rejections(10, 1.0, str(path), manifests=["dev.csv"])
+    evaluation.add(row(2)._replace(manifest="dev.csv"), rejection.MISSING_FILE, "gone")
+    evaluation.write()
+    assert listed() == ["train.csv", "dev.csv"]
+    Rejections(10, 1.0, str(path), manifests=["train.csv"]).write()
+    assert listed() == ["dev.csv"]
+    Rejections(10, 1.0, str(path), manifests=["dev.csv"]).write()
+    assert not path.exists()
