@@ -56,7 +56,7 @@ def _run_in_directory(experiment, arguments, stack):
     if arguments.enable_logs:
         stack.enter_context(logged_output(directory.dated("stdout"), directory.dated("stderr")))
     if training and not arguments.benchmark:
-        write_resolved_config(directory.path, experiment, arguments)
+        write_resolved_config(directory.path, experiment, arguments, date=directory.date)
     for note in experiment.notes:
         log_line("Note: " + note)
     started = time.time()
