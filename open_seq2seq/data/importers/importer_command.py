@@ -67,7 +67,8 @@ def progress_bar(label, total):
         yield lambda: None
         print("%s: %d done, %.0f s" % (label, total, time.monotonic() - started), file=sys.stderr, flush=True)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+               TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(label, total=total)
         yield lambda: progress.advance(task)

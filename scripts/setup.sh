@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Makes the Python environment that everything runs in. See --help.
+set -euo pipefail
+# shellcheck source=scripts/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+show_help() {
+    cat <<'HELP'
+usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed]
+
+Makes the Python environment; does nothing where it is whole already, repairs it where it is not.
+
+  --tensorflow 1.15.0   in .venv, with CPython 3.7: the reference, and the default. Where no 3.7 is found, .venv gets
+                        the newest suitable Python and current TensorFlow instead
+  --tensorflow 2.6.5    in .venv-tf2.6.5, with CPython 3.7
+  --tensorflow current  in .venv-current, with Python 3.9 or newer
+  --distributed         also builds Horovod into it (needs a C++ compiler; several minutes)
+  --help
+
+PYTHON=PATH chooses the interpreter. Every other script calls this by itself.
+HELP
+}
+
+# Builds Horovod against the TensorFlow of the environment; its stamp holds what it was built from.
+build_horovod() {
+    local folder="$1" stamp
+    stamp="$(cat "$folder/jasper-stamp" "$repository/requirements-distributed.txt" | sha256sum)"
+    if [ "$(cat "$folder/jasper-horovod-stamp" 2>/dev/null || true)" = "$stamp" ]; then
+        say "Horovod is built already"
+        return 0
+    fi
+    command -v g++ >/dev/null || { complain "g++ was not found; Horovod needs a C++ compiler (Debian: apt install g++ make)"; return 3; }
+    say "building Horovod; this takes several minutes"
+    run_with_progress "$folder/horovod.log" "$folder/bin/python" -m pip install --progress-bar off cmake==3.27.9 wheel || return
+    run_with_progress "$folder/horovod.log" env PATH="$folder/bin:$PATH" HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 \
+        HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_GLOO=1 "$folder/bin/python" -m pip install -v \
+        --no-build-isolation --progress-bar off -r "$repository/requirements-distributed.txt" || return
+    run_with_progress "$folder/check.log" "$folder/bin/python" -c 'import horovod.tensorflow' || return
+    say "$stamp" > "$folder/jasper-horovod-stamp"
+    say "Horovod is built"
+}
+
+tensorflow=1.15.0
+distributed=no
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --tensorflow) tensorflow="$(option_value "$@")"; shift ;;
+        --tensorflow=*) tensorflow="${1#*=}" ;;
+        --distributed) distributed=yes ;;
+        --help | -h) show_help; exit 0 ;;
+        *) usage_error "unknown option $1" ;;
+    esac
+    shift
+done
+
+ensure_environment "$tensorflow"
+if [ "$distributed" = yes ]; then
+    build_horovod "$(environment_folder "$tensorflow")"
+fi
+say "ready: $environment_python (TensorFlow $environment_tensorflow)"
