@@ -43,8 +43,7 @@ class FullyConnectedCTCDecoder:
     PARAMETERS = (
         Parameter("use_language_model", _UnavailableWhenTrue(_GREEDY), default=False,
                   doc="search transcripts with a language model"),
-        Parameter("infer_logits_to_pickle", _UnavailableWhenTrue("inference writes transcripts, not logits"), default=False,
-                  doc="write logits instead of transcripts in infer mode"),
+        Parameter("infer_logits_to_pickle", Bool(), default=False, doc="write logits instead of transcripts in infer mode"),
     ) + tuple(Parameter(name, Any(), ignored=_GREEDY) for name in (
         "beam_width", "alpha", "beta", "trie_weight", "decoder_library_path", "lm_path", "trie_path", "alphabet_config_path",
         # spellings of OpenSeq2Seq before 18.10

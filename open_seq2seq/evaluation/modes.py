@@ -40,8 +40,9 @@ def evaluate(base_model, params, run_directory, arguments):
 def infer(base_model, params, run_directory, arguments):
     """Transcribes the data set and writes ``wav_filename,predicted_transcript`` in the order of the manifest.
 
-    With ``infer_logits_to_pickle`` the logits go to the file instead, as OpenSeq2Seq does it: a pickled dict
-    {wav_filename: float32 [T', V + 1]}.
+    With ``infer_logits_to_pickle`` the logits go to the file instead, in the form that OpenSeq2Seq's decode script reads: a
+    pickled dict of "logits" {wav_filename: float32 [T', V + 1]}, "vocab" {label: character} and "step_size" (seconds between
+    frames of the logits).
 
     Args: as :func:`evaluate`; ``arguments.infer_output_file`` is the file.
 
@@ -65,17 +66,24 @@ def infer(base_model, params, run_directory, arguments):
         raise DataError("%d of %d utterances were transcribed; the rest were lost on the way"
                         % (len(transcripts), len(layer.utterances)))
     rows = [(layer.utterances[index].wav_filename, transcripts[index]) for index in sorted(transcripts)]
-    _write_inference(arguments.infer_output_file, rows, logits if to_pickle else None)
+    if to_pickle:
+        frames = 1000  # long enough that rounding at the end does not matter
+        encoder_frames = params["encoder"].output_frames(params["encoder_params"], frames)
+        _write_logits(arguments.infer_output_file, logits, layer.vocabulary,
+                      params["data_layer_params"]["window_stride"] * round(frames / encoder_frames))
+    else:
+        _write_transcripts(arguments.infer_output_file, rows)
     log_line("Wrote %d %s to %s" % (len(rows), "logit matrices" if to_pickle else "transcripts", arguments.infer_output_file))
     log_line("Finished inference")
     return rows
 
 
-def _write_inference(path, rows, logits):
-    if logits is not None:
-        with replaced_file(path, "wb") as file:
-            pickle.dump(logits, file, protocol=2)
-        return
+def _write_logits(path, logits, vocabulary, step_size):
+    with replaced_file(path, "wb") as file:
+        pickle.dump({"logits": logits, "vocab": dict(enumerate(vocabulary.characters)), "step_size": step_size}, file, protocol=2)
+
+
+def _write_transcripts(path, rows):
     with replaced_file(path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["wav_filename", "predicted_transcript"])

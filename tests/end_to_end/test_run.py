@@ -2,6 +2,7 @@
 import csv
 import json
 import os
+import pickle
 import re
 
 import pytest
@@ -50,6 +51,19 @@ def test_train_eval_then_eval_then_infer_then_resume(run_command, corpus):
         rows = list(csv.reader(file))
     assert rows[0] == ["wav_filename", "predicted_transcript"]
     assert [row[0] for row in rows[1:]] == ["wav/dev%d.wav" % i for i in range(5)]
+
+    logits = run_command("--config_file=config.py", "--mode=infer", "--infer_output_file=out.pickle", "--device=cpu",
+                         "--decoder_params/infer_logits_to_pickle=True")
+    assert logits.status == 0, logits.err
+    with open(str(corpus / "out.pickle"), "rb") as file:
+        dump = pickle.load(file)
+    assert sorted(dump["logits"]) == ["wav/dev%d.wav" % i for i in range(5)]
+    assert dump["step_size"] == pytest.approx(0.02) and dump["vocab"][1] == "a" and len(dump["vocab"]) == 28
+    # the transcripts come from these logits
+    for row in rows[1:]:
+        path = dump["logits"][row[0]].argmax(1)
+        labels = [label for i, label in enumerate(path) if label != 28 and (i == 0 or label != path[i - 1])]
+        assert "".join(dump["vocab"][label] for label in labels) == row[1]
 
     refused = run_command("--config_file=config.py", "--mode=train", "--device=cpu")
     assert refused.status == 2 and "is not empty" in refused.err and "--continue_learning" in refused.err
