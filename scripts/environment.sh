@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Sourced by the other scripts: finds or makes the Python environment, from any working directory.
 #
 #     source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -94,7 +94,8 @@ choose_python() {
         read -r version chosen_python <<< "$(describe_python "$PYTHON")"
         if [ -z "$version" ]; then
             complain "PYTHON=$PYTHON is no Python that can make an environment (it needs the modules venv and ensurepip);"
-            complain "expected the path of a Python 3.7 or newer, e.g. PYTHON=python3.7"
+            complain "expected the path of a Python 3.7 or newer, e.g. PYTHON=python3.7. It said:"
+            "$PYTHON" -c 'import ensurepip, venv' 2>&1 | head -n 3 >&2
             return 2
         fi
     elif [ "$wanted" != current ] && [ "$(uname -m)" = x86_64 ] && chosen_python="$(find_python 3.7)"; then
@@ -178,7 +179,7 @@ run_with_progress() {
     while kill -0 "$job" 2>/dev/null; do
         sleep 0.2
         if [ $((SECONDS - started)) -ge "$next" ]; then
-            say "$(printf '  %4d s  %s' $((SECONDS - started)) "$(tail -n 1 "$log" | cut -c1-110)")"
+            say "$(printf '  %4d s  %s' $((SECONDS - started)) "$(grep -v '^ *WARNING' "$log" | tail -n 1 | cut -c1-110)")"
             next=$((next + 10))
         fi
     done
@@ -231,7 +232,6 @@ ensure_environment() {
         choose_python "$wanted" || exit
         build_environment "$folder" "$chosen_python" "$chosen_tensorflow" 9<&- || exit
         environment_python="$folder/bin/python"
-        # shellcheck disable=SC2034  # for the scripts that source this file
         environment_tensorflow="$chosen_tensorflow"
     fi
     exec 9<&-

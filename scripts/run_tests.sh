@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Checks the code and runs the tests. See --help.
+set -euo pipefail
+# shellcheck source=scripts/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+show_help() {
+    cat <<'HELP'
+usage: bash scripts/run_tests.sh [--fast] [--tensorflow VERSION] [-- PYTEST_ARGUMENTS]
+
+Makes the environment where needed, checks style (ruff, shellcheck), runs the tests. Exit status 0: all is well.
+
+  --fast                leaves out the tests marked slow: under 2 minutes
+  --tensorflow VERSION  1.15.0 (the default), 2.6.5 or current
+  --help
+
+  bash scripts/run_tests.sh -- tests/data -x        only tests/data, stop at the first failure
+HELP
+}
+
+tensorflow=1.15.0
+arguments=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --fast) arguments+=(-m "not slow") ;;
+        --tensorflow) tensorflow="$(option_value "$@")"; shift ;;
+        --tensorflow=*) tensorflow="${1#*=}" ;;
+        --help | -h) show_help; exit 0 ;;
+        --) shift; arguments+=("$@"); break ;;
+        *) usage_error "unknown option $1 (pytest's own go behind --)" ;;
+    esac
+    shift
+done
+
+ensure_environment "$tensorflow"
+cd "$repository"
+status=0
+say "checking style"
+"$environment_python" -m ruff check --quiet . || status=$?
+"$(dirname "$environment_python")/shellcheck" --external-sources scripts/*.sh .ci/run || status=$?
+say "testing with TensorFlow $environment_tensorflow ($environment_python)"
+# the tests' status comes first: pytest's 5, no test found, is a failure too
+"$environment_python" -m pytest ${arguments[@]+"${arguments[@]}"} || status=$?
+exit "$status"
