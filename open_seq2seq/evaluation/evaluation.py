@@ -103,7 +103,8 @@ def run_evaluation(session, graph, verbose=False):
     return EvaluationResult(sum(losses) / len(losses) if losses else float("nan"), errors.word_error_rate,
                             errors.character_error_rate, errors.sentence_error_rate, utterances,
                             [transcripts[index] for index in indices], uncounted,
-                            list(layer.run_time_rejections), sum(utterance.duration for utterance in utterances), time.monotonic() - started)
+                            list(layer.run_time_rejections), sum(utterance.duration for utterance in utterances),
+                            time.monotonic() - started)
 
 
 def _once(seen, utterance, index):

@@ -101,6 +101,6 @@ def _restored(base_model, params, mode, run_directory, arguments):
     layer = build_data_layer(params, mode, run_directory.rejected_file)
     with tf.Graph().as_default():
         graph = EvaluationGraph(base_model, params, mode, layer)
-        with contextlib.closing(open_session(device, arguments)) as session:
+        with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
             log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
             yield session, graph

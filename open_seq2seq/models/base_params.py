@@ -94,16 +94,15 @@ RUN = (
     Parameter("num_epochs", Int(minimum=1), default=None, doc="how often to go through the training data"),
     Parameter("max_steps", Int(minimum=1), default=None, doc="how many steps to train, instead of num_epochs"),
     Parameter("random_seed", Int(minimum=0), default=0, doc="seed of initial weights, shuffling, dropout and augmentation"),
-    Parameter("use_horovod", Bool(), default=False, doc="train in several processes through Horovod"),
+    Parameter("use_horovod", Bool(), default=False, doc="train in several processes; for now a run is one process and says so"),
     Parameter("use_xla_jit", Bool(), default=False, doc="compile the graph with XLA"),
-    Parameter("hooks", List(Any()), default=[], doc="session hooks of your own"),
     Parameter("bench_start", Int(minimum=0), default=10, doc="step from which time per step is averaged"),
 )
 
 FILES = (
     Parameter("logdir", String(), default=None, doc="directory of the run: checkpoints, logs, summaries"),
-    Parameter("load_model", String(), default=None, doc="checkpoint (or its directory) to start from, as far as it matches"),
-    Parameter("finetune", Bool(), default=False, doc="start from the weights of load_model with a fresh optimizer"),
+    Parameter("load_model", String(), default=None,
+              doc="checkpoint, or run directory, that a fresh training starts from as far as names and shapes match"),
     Parameter("restore_best_checkpoint", Bool(), default=False, doc="eval and infer take the best checkpoint, not the latest"),
     Parameter("num_checkpoints", Int(minimum=1), default=5, doc="how many latest checkpoints to keep"),
     Parameter("save_checkpoint_steps", Int(minimum=1), default=None, doc="steps between checkpoints; None: only the last"),
@@ -116,6 +115,8 @@ FILES = (
 )
 
 IGNORED = (
+    Parameter("hooks", List(Any()), ignored="the training loop is a plain one, without tf.train.SessionRunHook"),
+    Parameter("finetune", Bool(), ignored="load_model always starts with a fresh optimizer at step 0"),
     Parameter("num_gpus", Int(minimum=0), ignored=_PROCESSES),
     Parameter("gpu_ids", List(Int(minimum=0)), ignored=_PROCESSES),
     Parameter("use_trt", Bool(), ignored=_TENSORRT),

@@ -1,6 +1,7 @@
 """``--mode=train`` and ``--mode=train_eval``: the training loop, to be read from top to bottom."""
 import collections
 import contextlib
+import os
 
 import tensorflow.compat.v1 as tf
 
@@ -42,11 +43,13 @@ def train(base_model, params, evaluation_params, run_directory, arguments, check
     note = device.precision_note(params["dtype"])
     if note:
         log_line(note)
+    if params["use_horovod"]:
+        log_line("use_horovod is True; this run is one process, data-parallel runs are not written yet")
     with tf.Graph().as_default():
         graph = TrainingGraph(base_model, params, evaluation_params, device, run_directory.rejected_file)
         log_line("Total trainable parameters: %d" % sum(
             variable.shape.num_elements() for variable in tf.trainable_variables()))
-        with contextlib.closing(open_session(device, arguments)) as session:
+        with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
             run = _Run(params, graph, session, run_directory, saves=not arguments.benchmark)
             run.start(checkpoint)
             return run.until_last_step()
@@ -76,7 +79,9 @@ class _Run:
             self.best.recover()
         elif self.params["load_model"]:
             weights = [variable for variable in tf.global_variables() if variable.op.name.startswith(MODEL_SCOPE)]
-            source = RunDirectory(self.params["load_model"]).require_checkpoint()
+            source = self.params["load_model"]
+            if not os.path.exists(source + ".index"):
+                source = RunDirectory(source).require_checkpoint()
             log_line(describe_restore(restore(session, source, weights, partial=True)))
         self.step = int(session.run(graph.train.global_step))
         if checkpoint is not None:

@@ -4,14 +4,14 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.errors import UsageError
 
 
-def open_session(device, arguments):
-    """Returns a session on ``device``, under TensorBoard's debugger if ``--debug_port`` asks for it.
+def open_session(device, use_xla_jit=False, debug_port=None):
+    """Returns a session on ``device``, under TensorBoard's debugger if ``debug_port`` is given.
 
     Raises:
       UsageError: the debugger is not part of this TensorFlow.
     """
-    session = tf.Session(config=device.session_config(arguments.use_xla_jit))
-    if not arguments.debug_port:
+    session = tf.Session(config=device.session_config(use_xla_jit))
+    if debug_port is None:
         return session
     try:
         from tensorflow.python.debug import TensorBoardDebugWrapperSession
@@ -19,4 +19,4 @@ def open_session(device, arguments):
         session.close()
         raise UsageError("--debug_port: TensorBoard's debugger needs TensorFlow 1.15 with tensorboard and grpcio; this is "
                          "TensorFlow %s. Leave the flag out" % tf.__version__)
-    return TensorBoardDebugWrapperSession(session, "localhost:%d" % arguments.debug_port)
+    return TensorBoardDebugWrapperSession(session, "localhost:%d" % debug_port)

@@ -1,6 +1,5 @@
 """A corpus that takes a second to make, a config that takes seconds to train on it, and the two ways to run a command."""
 import csv
-import io
 import os
 import subprocess
 import sys
@@ -69,7 +68,7 @@ def spoken(words, seed):
 
 
 def write_manifest(path, rows, columns=("wav_filename", "wav_filesize", "transcript")):
-    with io.open(str(path), "w", encoding="utf-8", newline="") as file:
+    with open(str(path), "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
@@ -114,6 +113,6 @@ def run_command(corpus):
     """Runs ``python run.py`` as a person would, in the corpus folder."""
     def call(*words, **options):
         process = subprocess.run([sys.executable, os.path.join(REPOSITORY, "run.py")] + list(words), cwd=str(corpus),
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=240, **options)
+                                 capture_output=True, text=True, timeout=240, **options)
         return types.SimpleNamespace(status=process.returncode, out=process.stdout, err=process.stderr)
     return call

@@ -35,7 +35,8 @@ def test_train_eval_then_eval_then_infer_then_resume(run_command, corpus):
     assert "max_steps" in json.dumps(resolved)
     logs = names(corpus / "run" / "logs")
     assert "model.ckpt-3.index" in logs and "model.ckpt-6.index" in logs and "best_models" in logs
-    assert any(re.match(r"val_loss=\d+\.\d{4}-step-[36]\.index$", name) for name in names(corpus / "run" / "logs" / "best_models"))
+    best = names(corpus / "run" / "logs" / "best_models")
+    assert any(re.match(r"val_loss=\d+\.\d{4}-step-[36]\.index$", name) for name in best)
     stdout_log = next(name for name in run if name.startswith("stdout_"))
     assert "*** Finished training" in (corpus / "run" / stdout_log).read_text()
 
