@@ -148,7 +148,7 @@ stamp_of() {
     printf '%s python %s %s\n' "$1" "$2" "$(cd "$repository" && cat "${files[@]}" | sha256sum | cut -c1-16)"
 }
 
-# Whether folder $1 is a whole environment for TensorFlow $2. One that fell back on current TensorFlow stays while no 3.7 is found.
+# Whether folder $1 is a whole environment for TensorFlow $2, or the one to fall back on.
 environment_is_whole() {
     local folder="$1" wanted="$2" version stamp other
     [ -f "$folder/jasper-stamp" ] && [ ! -e "$folder/jasper-unfinished" ] || return 1
@@ -160,7 +160,9 @@ environment_is_whole() {
     stamp="$(cat "$folder/jasper-stamp")"
     if [ "$stamp" = "$(stamp_of "$wanted" "$version")" ]; then
         environment_tensorflow="$wanted"
-    elif [ "$wanted" = 1.15.0 ] && [ "$stamp" = "$(stamp_of current "$version")" ] && ! find_python 3.7 >/dev/null; then
+    elif [ "$wanted" = 1.15.0 ] && [ "$stamp" = "$(stamp_of current "$version")" ]; then
+        # it fell back; where nobody chose so, a 3.7 that has been installed since is taken
+        if [ -z "${PYTHON:-}" ] && find_python 3.7 >/dev/null; then return 1; fi
         environment_tensorflow=current
     else
         return 1

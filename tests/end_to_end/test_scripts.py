@@ -151,6 +151,7 @@ def test_an_environment_is_made_once_and_repaired(bare):
     assert (bare / ".venv" / "jasper-unfinished").exists()
 
 
+@pytest.mark.slow
 def test_run_tests_passes_on_the_status_of_pytest_and_of_the_checks(repository):
     write(repository / "tests" / "test_it.py", "import os\n\n\ndef test_it():\n    assert not os.environ.get('BREAK')\n")
     fine = call(repository, "scripts/run_tests.sh")
@@ -194,6 +195,7 @@ def test_quickstart_trains_evaluates_and_transcribes(repository, tmp_path):
         repository / "corpus" / "digits")
 
 
+@pytest.mark.slow
 def test_quickstart_goes_on_or_starts_afresh(repository):
     def modes():
         calls = (repository / "calls.txt").read_text().splitlines()
