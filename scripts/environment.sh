@@ -200,11 +200,12 @@ build_environment() {
     local folder="$1" python="$2" tensorflow="$3" version present file started=$SECONDS arguments=()
     read -r version _ <<< "$(describe_python "$python")"
     present="$("$folder/bin/python" -c 'import pip, sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)"
-    if [ -e "$folder/jasper-unfinished" ] || [ "$present" != "$version" ]; then
-        rm -rf "$folder" || return
+    say "making $folder with $("$python" --version 2>&1) ($python) and TensorFlow $tensorflow"
+    if [ -e "$folder" ] && { [ -e "$folder/jasper-unfinished" ] || [ "$present" != "$version" ]; }; then
+        # renamed first: a removal cut short must not leave half an environment under its name
+        { rm -rf "$folder-discarded" && mv "$folder" "$folder-discarded" && rm -rf "$folder-discarded"; } || return
     fi
     { mkdir -p "$folder" && touch "$folder/jasper-unfinished"; } || return
-    say "making $folder with $("$python" --version 2>&1) ($python) and TensorFlow $tensorflow"
     run_with_progress "$folder/setup.log" "$python" -m venv "$folder" || return
     run_with_progress "$folder/setup.log" "$folder/bin/python" -m pip install "pip>=22" || return
     for file in $(requirement_files "$tensorflow"); do arguments+=(-r "$repository/$file"); done
