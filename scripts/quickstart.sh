@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 config=configs/speech2text/jasper_mini_digits.py
-default_steps=1500
+default_steps=2000
 
 show_help() {
     cat <<HELP
