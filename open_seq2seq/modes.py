@@ -55,13 +55,13 @@ def _run_in_directory(experiment, arguments, stack):
         directory.require_checkpoint(params["restore_best_checkpoint"])
     if arguments.enable_logs:
         stack.enter_context(logged_output(directory.dated("stdout"), directory.dated("stderr")))
-    if training and not arguments.benchmark:
-        write_resolved_config(directory.path, experiment, arguments, date=directory.date)
     for note in experiment.notes:
         log_line("Note: " + note)
     started = time.time()
     if training:
-        train(experiment.base_model, params, experiment.params.get("eval"), directory, arguments, checkpoint)
+        stack.callback(directory.remove_if_empty)
+        train(experiment.base_model, params, experiment.params.get("eval"), directory, arguments, checkpoint,
+              on_start=lambda: write_resolved_config(directory.path, experiment, arguments, date=directory.date))
     else:
         (evaluate if arguments.mode == "eval" else infer)(experiment.base_model, params, directory, arguments)
     print("Done in %.0f s" % (time.time() - started), file=sys.stderr)

@@ -22,7 +22,7 @@ MAX_SKIPPED_STEPS = 50
 TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation")
 
 
-def train(base_model, params, evaluation_params, run_directory, arguments, checkpoint=None):
+def train(base_model, params, evaluation_params, run_directory, arguments, checkpoint=None, on_start=lambda: None):
     """Trains, and evaluates between when ``evaluation_params`` is given.
 
     Args:
@@ -32,6 +32,7 @@ def train(base_model, params, evaluation_params, run_directory, arguments, check
       run_directory: a ``RunDirectory`` that is prepared.
       arguments: the command line's flags.
       checkpoint: path of the checkpoint to go on from, or None for a fresh start.
+      on_start: called once data and model have been found good, before the first step.
 
     Returns:
       TrainingResult(step, loss, evaluation): the last step, its loss, the last EvaluationResult or None.
@@ -52,6 +53,7 @@ def train(base_model, params, evaluation_params, run_directory, arguments, check
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
             run = _Run(params, graph, session, run_directory, saves=not arguments.benchmark)
             run.start(checkpoint)
+            on_start()
             return run.until_last_step()
 
 

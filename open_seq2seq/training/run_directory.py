@@ -4,6 +4,7 @@ Names are OpenSeq2Seq's: without ``--enable_logs`` checkpoints lie in ``logdir/`
 ``logdir/{stdout_,stderr_}DATE.log`` hold what was printed.
 """
 import os
+import re
 import tempfile
 import time
 
@@ -11,6 +12,9 @@ from open_seq2seq.errors import CheckpointError, StorageError, UsageError
 from open_seq2seq.training.checkpoints import latest_checkpoint
 
 DATE_FORMAT = "%Y-%m-%d_%H-%M-%S"
+# what a run leaves that ended before its first checkpoint, e.g. because the data were refused
+_TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_[-_0-9]+\.(py|json|log)$|rejected\.csv$"
+                     r"|events\.out\.tfevents\.")
 
 
 class RunDirectory:
@@ -50,7 +54,7 @@ class RunDirectory:
         if os.path.exists(self.path) and not os.path.isdir(self.path):
             raise UsageError('logdir "%s" is a file; expected a directory or nothing. Choose another with --logdir='
                              % self.path)
-        occupied = os.path.isdir(self.path) and bool(os.listdir(self.path))
+        occupied = self._is_occupied()
         checkpoint = None
         if continue_learning:
             checkpoint = self.find_checkpoint() if occupied else None
@@ -64,6 +68,17 @@ class RunDirectory:
                              % (self.path, _some_names(self.path)))
         self.make_writable()
         return checkpoint
+
+    def _is_occupied(self):
+        """Whether the directory holds more than the traces of a run that saved nothing."""
+        names = [name for _, _, files in os.walk(self.path) for name in files]
+        return any(not _TRACES.match(name) for name in names)
+
+    def remove_if_empty(self):
+        """Removes the directories that ``make_writable`` made, if nothing came into them."""
+        for path in (self.checkpoints, self.path):
+            if os.path.isdir(path) and not os.listdir(path):
+                os.rmdir(path)
 
     def make_writable(self):
         """Makes the directory and proves that a file can be written there.

@@ -3,6 +3,7 @@ import csv
 import os
 import resource
 import struct
+from shutil import copy
 
 import numpy as np
 import pytest
@@ -90,6 +91,7 @@ def test_empty_manifest(run_here, corpus, text):
 def test_missing_manifest(run_here, corpus):
     os.remove(str(corpus / "train.csv"))
     refuses(run_here(), 3, "train.csv")
+    assert not (corpus / "run").exists()
 
 
 def test_too_many_bad_rows_refuse_and_list(run_here, corpus):
@@ -97,6 +99,11 @@ def test_too_many_bad_rows_refuse_and_list(run_here, corpus):
     result = run_here()
     refuses(result, 3, "1 of 16", "max_rejected_fraction", "rejected.csv", "train3.wav")
     assert [row["wav_filename"] for row in rejected(corpus)] == ["wav/train3.wav"]
+    assert os.listdir(str(corpus / "run")) == ["rejected.csv"]
+    # once the row is mended nothing stands in the way
+    copy(str(corpus / "wav" / "train2.wav"), str(corpus / "wav" / "train3.wav"))
+    assert run_here("--max_steps=1").status == 0
+    assert not (corpus / "run" / "rejected.csv").exists()
 
 
 def wav_header(frames, data_bytes, rate=16000):

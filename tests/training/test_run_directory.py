@@ -28,6 +28,28 @@ def test_a_directory_in_use_is_refused_with_the_ways_out(tmp_path):
     assert RunDirectory(str(tmp_path)).prepare_training(False, no_dir_check=True) is None
 
 
+def test_a_run_that_saved_nothing_does_not_occupy_its_directory(tmp_path):
+    directory = RunDirectory(str(tmp_path / "run"), enable_logs=True)
+    directory.prepare_training(False)
+    for name in ("rejected.csv", "stdout_%s.log" % directory.date, "config_%s.py" % directory.date):
+        (tmp_path / "run" / name).write_text("")
+    assert directory.prepare_training(False) is None
+    make_checkpoint(tmp_path / "run" / "logs", 1)
+    with pytest.raises(UsageError):
+        directory.prepare_training(False)
+
+
+def test_an_unused_directory_is_removed_and_a_used_one_is_not(tmp_path):
+    directory = RunDirectory(str(tmp_path / "run"), enable_logs=True)
+    directory.prepare_training(False)
+    directory.remove_if_empty()
+    assert os.listdir(str(tmp_path)) == []
+    directory.prepare_training(False)
+    (tmp_path / "run" / "rejected.csv").write_text("")
+    directory.remove_if_empty()
+    assert os.listdir(str(tmp_path / "run")) == ["rejected.csv"]
+
+
 @pytest.mark.parametrize("names, reason", [([], "is empty or does not exist"), (["notes.txt"], "holds no checkpoint")])
 def test_continuing_nothing_is_refused(tmp_path, names, reason):
     for name in names:
