@@ -31,7 +31,8 @@ ACCENTS = ("gmw/en-US", "gmw/en-US-nyc", "gmw/en", "gmw/en-GB-x-rp", "gmw/en-GB-
 VARIANTS = collections.OrderedDict((
     ("train", ("m1", "m3", "m4", "m5", "m7", "f1", "f2", "f5", "Alex", "Andy", "Annie", "Denis", "Gene", "Henrique", "Jacky",
                "Lee", "Michael", "Mike", "miguel", "belinda", "benjamin", "boris", "ed", "grandpa", "iven", "john", "linda",
-               "max", "michel", "paul", "rob", "steph", "travis", "shelby", "gustave", "victor", "Alicia", "Andrea", "Marco", "norbert")),
+               "max", "michel", "paul", "rob", "steph", "travis", "shelby", "gustave", "victor", "Alicia", "Andrea",
+               "Marco", "norbert")),
     ("dev", ("m2", "f3", "Mario", "Nguyen", "robert", "pablo")),
     ("test", ("m6", "f4", "ian", "grandma", "quincy", "sandro")),
 ))
