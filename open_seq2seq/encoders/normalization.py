@@ -14,7 +14,8 @@ def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None)
     Args:
       inputs: float32 [B, 1, T, C]. Rank 4 is what makes it one FusedBatchNormV3 op; on rank 3 it would be a dozen.
       training: True normalizes with the batch's statistics and adds two updates of the moving statistics to
-        ``tf.GraphKeys.UPDATE_OPS``; False normalizes with the moving statistics.
+        ``tf.GraphKeys.UPDATE_OPS``, which leave a channel as it is whose batch statistics are not finite; False
+        normalizes with the moving statistics.
       momentum: share of the old moving statistic that an update keeps.
       epsilon: added to the variance.
       regularizer: applied to gamma, or None.
@@ -35,9 +36,11 @@ def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None)
         outputs, mean, variance = tf.nn.fused_batch_norm(
             inputs, gamma, beta, epsilon=epsilon, is_training=training, **statistics)
     if training:
+        # a batch that overflows changes no weight; a moving average would keep its nan for good
+        finite = tf.is_finite(mean + variance)
         for moving, batch in ((moving_mean, mean), (moving_variance, variance)):
-            update = tf.assign_sub(moving, (moving - batch) * (1.0 - momentum))
-            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, update)
+            change = tf.where(finite, (moving - batch) * (1.0 - momentum), tf.zeros([channels]))
+            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, tf.assign_sub(moving, change))
     return outputs
 
 

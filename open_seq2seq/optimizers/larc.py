@@ -3,6 +3,7 @@
 It is applied as a factor of the gradient in front of the optimizer. In front of NovoGrad, which divides by the gradient's
 norm, it nearly cancels.
 """
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Choice, Float, Parameter
@@ -15,6 +16,8 @@ PARAMETERS = (
     Parameter("epsilon", Float(minimum=0.0), default=1e-7, doc="added to the gradient's norm"),
 )
 
+_LEAST_POSITIVE = float(np.finfo(np.float32).tiny)
+
 
 def larc_factor(params, learning_rate, variable, gradient_norm):
     """Factor of one gradient.
@@ -26,10 +29,13 @@ def larc_factor(params, learning_rate, variable, gradient_norm):
       gradient_norm: float32 scalar, Euclidean norm of the gradient.
 
     Returns:
-      float32 scalar; in clip mode at most 1.
+      float32 scalar; in clip mode at most 1. Also finite where the learning rate (first step of a warm-up), the variable
+      (a bias at its start) or the gradient is zero.
     """
     variable_norm = tf.sqrt(2.0 * tf.nn.l2_loss(tf.cast(variable, tf.float32)))
     trusted = params["larc_eta"] * variable_norm
     if params["larc_mode"] == "clip":
-        return tf.minimum(tf.maximum(trusted / (learning_rate * (gradient_norm + params["epsilon"])), params["min_update"]), 1.0)
-    return tf.maximum(trusted / (gradient_norm + params["epsilon"]), params["min_update"])
+        # the least normal float32 in place of 0: a variable that is not zero still has 1, and 0 / 0 becomes min_update
+        limit = tf.maximum(learning_rate * (gradient_norm + params["epsilon"]), _LEAST_POSITIVE)
+        return tf.minimum(tf.maximum(trusted / limit, params["min_update"]), 1.0)
+    return tf.maximum(tf.div_no_nan(trusted, gradient_norm + params["epsilon"]), params["min_update"])

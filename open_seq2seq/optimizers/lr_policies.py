@@ -127,7 +127,8 @@ def transformer_policy(global_step, learning_rate, d_model, warmup_steps, max_lr
 
 
 @declares(
-    _LEARNING_RATE, _DECAY_STEPS,
+    Parameter("learning_rate", Float(above=0.0), doc="learning rate at the start of the decay"),
+    _DECAY_STEPS,
     Parameter("min_lr", Float(minimum=0.0), doc="learning rate after decay_steps"),
     _POWER,
     Parameter("begin_decay_at", Int(minimum=0), default=0, ignored="inv_poly_decay decays from the first step"),

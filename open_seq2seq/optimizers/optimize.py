@@ -31,7 +31,8 @@ accumulate: operation for each of the ``iter_size - 1`` batches before it; None 
 learning_rate: float32 scalar, of the step that ``update`` makes.
 global_step: variable, the number of updates made; fetched together with ``update`` it may be old or new.
 loss_scale: float32 scalar.
-gradients_finite: bool scalar; False means that ``update`` changed no weight and did not count a step.
+gradients_finite: bool scalar, of the gradient as it is and times LARC's factors; False means that ``update`` changed no
+  weight and did not count a step.
 gradient_norm: float32 scalar, norm of the whole gradient before clipping and LARC.
 skipped_steps: int64 variable, how often gradients_finite was False in the whole training.
 
@@ -117,6 +118,9 @@ class _Step:
             self._larc_factors = [larc.larc_factor(larc_params, learning_rate, variable, norm)
                                   for variable, norm in zip(variables, self._norms)]
             self._factors = [unscale * factor for factor in self._larc_factors]
+            # a factor is computed from the weights and the learning rate, and could spoil a finite gradient
+            squared_products = tf.stack(self._squared_norms) * tf.square(tf.stack(self._factors))
+            self.finite = tf.logical_and(self.finite, tf.is_finite(tf.reduce_sum(squared_products)))
         elif params["max_grad_norm"] is not None:
             # all gradients by the same factor, so that the direction stays (Pascanu et al., arXiv:1211.5063)
             clipping = params["max_grad_norm"] / tf.maximum(self.norm, params["max_grad_norm"])

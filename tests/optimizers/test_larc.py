@@ -4,6 +4,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Report, check_parameters
+from open_seq2seq.optimizers import larc, lr_policies
 from open_seq2seq.optimizers.larc import PARAMETERS, larc_factor
 
 
@@ -36,3 +37,58 @@ def test_each_variable_has_a_factor_of_its_own(make_linear):
     np.testing.assert_allclose(model.session.run(model.weights),
                                [1.0 - 0.1 * 0.01 * np.sqrt(5.25), -2.0, 0.5], rtol=1e-6)
     assert model.session.run(model.bias) == pytest.approx(0.25 - 0.1 * 0.01 * 0.25, rel=1e-6)
+
+
+@pytest.mark.parametrize("params, learning_rate, weights, gradient_norm, expected", [
+    ({}, 0.0, [3.0, 4.0], 2.0, 1.0),
+    ({}, 0.0, [0.0, 0.0], 2.0, 1e-7),
+    ({}, 0.02, [0.0, 0.0], 2.0, 1e-7),
+    ({"epsilon": 0.0}, 0.02, [3.0, 4.0], 0.0, 1.0),
+    ({"epsilon": 0.0, "min_update": 0.0}, 0.0, [0.0, 0.0], 0.0, 0.0),
+    ({"larc_mode": "scale"}, 0.0, [0.0, 0.0], 2.0, 1e-7),
+    ({"larc_mode": "scale", "epsilon": 0.0}, 0.02, [3.0, 4.0], 0.0, 1e-7),
+    ({"larc_mode": "scale", "epsilon": 0.0}, 0.02, [0.0, 0.0], 0.0, 1e-7),
+])
+def test_factor_is_finite_where_something_is_zero(graph, params, learning_rate, weights, gradient_norm, expected):
+    checked = check_parameters(PARAMETERS, dict(params, larc_eta=0.001), "larc_params", Report())
+    variable = tf.get_variable("w", initializer=np.array(weights, np.float32), use_resource=False)
+    rate, norm = tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, [])
+    factor = larc_factor(checked, rate, variable, norm)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(factor, {rate: learning_rate, norm: gradient_norm}) == pytest.approx(expected, rel=1e-6)
+
+
+WARM_UP = {
+    "optimizer": "Momentum", "optimizer_params": {"momentum": 0.9}, "larc_params": {"larc_eta": 0.001},
+    "lr_policy": lr_policies.poly_decay, "lr_policy_params": {"learning_rate": 0.05, "power": 2.0, "warmup_steps": 10}}
+
+
+@pytest.mark.parametrize("overrides", [{}, {"optimizer": "NovoGrad", "optimizer_params": {}}], ids=["Momentum", "NovoGrad"])
+def test_warm_up_of_a_variable_that_is_zero(make_linear, overrides):
+    model = make_linear(**dict(WARM_UP, **overrides))
+    model.bias.load(0.0, model.session)
+    feed = {model.inputs: np.ones([4, 3], np.float32), model.targets: np.zeros(4, np.float32)}
+    _, finite = model.session.run([model.train.update, model.train.gradients_finite], feed)
+    assert finite
+    np.testing.assert_array_equal(model.session.run(model.weights), [1.0, -2.0, 0.5])
+    assert model.session.run(model.bias) == 0.0
+    model.session.run(model.train.update, feed)
+    weights, bias = model.session.run([model.weights, model.bias])
+    assert np.all(np.isfinite(weights)) and np.all(weights != [1.0, -2.0, 0.5]) and np.isfinite(bias)
+    assert model.session.run([model.train.global_step, model.train.skipped_steps]) == [2, 0]
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "NovoGrad"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_factor_that_is_not_finite_skips_the_step(make_linear, monkeypatch, optimizer, value):
+    monkeypatch.setattr(larc, "larc_factor", lambda params, rate, variable, norm: tf.constant(
+        value if variable.op.name.endswith("bias") else 1.0))
+    model = make_linear(optimizer=optimizer, larc_params={"larc_eta": 0.001})
+    # the gradient of every variable is exactly 0, which times inf is nan
+    feed = {model.inputs: np.zeros([4, 3], np.float32), model.targets: np.full(4, 0.25, np.float32)}
+    _, finite, norm = model.session.run([model.train.update, model.train.gradients_finite, model.train.gradient_norm], feed)
+    assert norm == 0.0 and not finite
+    np.testing.assert_array_equal(model.session.run(model.weights), [1.0, -2.0, 0.5])
+    assert model.session.run(model.bias) == 0.25
+    assert model.session.run([model.train.global_step, model.train.skipped_steps]) == [0, 1]

@@ -66,6 +66,7 @@ def test_policy_of_ones_own(graph):
     (lr_policies.cosine_decay, {"learning_rate": 0.1, "min_lr": 2.0}, "at most 1.0"),
     (lr_policies.exp_decay, {"learning_rate": 0.1, "decay_rate": 0.5}, 'lr["use_staircase_decay"] is missing'),
     (lr_policies.poly_decay, {"learning_rate": "0.1"}, "expected a number"),
+    (lr_policies.inv_poly_decay, {"learning_rate": 0.0, "min_lr": 0.0}, 'lr["learning_rate"] is 0.0'),
 ])
 def test_mistakes_are_named(policy, params, problem):
     report = Report()
