@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """The command line: see ``python run.py --help``."""
+import errno
 import os
 import sys
 
@@ -21,10 +22,26 @@ def main(words):
         message = "%s: %s" % (type(error).__name__, error)
         print(RED + message + RESET if sys.stderr.isatty() else message, file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:
+        _silence_stdout()
+        print("The reader of the output went away; stopped", file=sys.stderr)
+        return 3
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        _silence_stdout()
+        print("StorageError: %s. The output or a file of the run could not be written; free some space and go on with "
+              "--continue_learning" % error, file=sys.stderr)
+        return 3
     except KeyboardInterrupt:
         print("Interrupted. A run that had saved a checkpoint goes on with --continue_learning", file=sys.stderr)
         return 130
     return 0
+
+
+def _silence_stdout():
+    """Python writes what is left of stdout when it exits, and would fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,25 @@
 """Files that appear whole or not at all."""
 import contextlib
 import os
+import tempfile
 
 from open_seq2seq.errors import StorageError
+
+
+def require_writable(path):
+    """Proves that ``path`` can be written, before hours of work whose result goes there.
+
+    Raises:
+      StorageError: it is a directory, or its folder is missing or not writable.
+    """
+    if os.path.isdir(path):
+        raise StorageError("cannot write %s: it is a directory; expected the name of a file" % path)
+    try:
+        with tempfile.TemporaryFile(dir=os.path.dirname(path) or "."):
+            pass
+    except OSError as error:
+        raise StorageError("cannot write %s: %s. Make the folder, mend its permissions or choose another place"
+                           % (path, error.strerror))
 
 
 @contextlib.contextmanager

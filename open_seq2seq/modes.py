@@ -53,18 +53,25 @@ def _run_in_directory(experiment, arguments, stack):
         checkpoint = directory.prepare_training(arguments.continue_learning, arguments.no_dir_check)
     else:
         directory.require_checkpoint(params["restore_best_checkpoint"])
+    started = []
+    if training and not arguments.benchmark:
+        # entered before the logs are opened, so that it runs after they are closed
+        stack.callback(lambda: started or directory.remove_unused())
     if arguments.enable_logs:
         stack.enter_context(logged_output(directory.dated("stdout"), directory.dated("stderr")))
     for note in experiment.notes:
         log_line("Note: " + note)
-    started = time.time()
+    begin = time.time()
+
+    def on_start():
+        started.append(True)
+        write_resolved_config(directory.path, experiment, arguments, date=directory.date)
+
     if training:
-        stack.callback(directory.remove_if_empty)
-        train(experiment.base_model, params, experiment.params.get("eval"), directory, arguments, checkpoint,
-              on_start=lambda: write_resolved_config(directory.path, experiment, arguments, date=directory.date))
+        train(experiment.base_model, params, experiment.params.get("eval"), directory, arguments, checkpoint, on_start)
     else:
         (evaluate if arguments.mode == "eval" else infer)(experiment.base_model, params, directory, arguments)
-    print("Done in %.0f s" % (time.time() - started), file=sys.stderr)
+    print("Done in %.0f s" % (time.time() - begin), file=sys.stderr)
 
 
 def _refuse_several_processes():

@@ -43,6 +43,8 @@ def convolve(inputs, convolution, encoder, regularizer=None):
         # a depthwise kernel of one tap is a scale of every channel
         filtered = inputs * tf.reshape(depthwise, [input_channels])
     else:
+        if not encoder.training and padding == "VALID":
+            inputs = _at_least_one_window(inputs, width, dilation)
         filtered = tf.squeeze(tf.nn.depthwise_conv2d(
             tf.expand_dims(inputs, 1), tf.expand_dims(depthwise, 0), [1, stride, stride, 1], padding, rate=[1, dilation]), 1)
     return _convolve(filtered, pointwise, 1, 1, "VALID", encoder)
@@ -51,10 +53,24 @@ def convolve(inputs, convolution, encoder, regularizer=None):
 def _convolve(inputs, kernel, stride, dilation, padding, encoder):
     if encoder.training:
         return tf.expand_dims(conv1d(inputs, kernel, stride, dilation, padding, encoder.fast_gradients), 1)
+    if padding == "VALID":
+        inputs = _at_least_one_window(inputs, kernel.shape.as_list()[0], dilation)
     # Nobody asks for gradients here, and nothing may stand between the Conv2D and the FusedBatchNorm that follows, so
     # that TensorFlow makes one op of the two.
     return tf.nn.conv2d(tf.expand_dims(inputs, 1), tf.expand_dims(kernel, 0), strides=[1, 1, stride, 1], padding=padding,
                         dilations=[1, 1, dilation, 1])
+
+
+def _at_least_one_window(inputs, width, dilation):
+    """``inputs`` with zeros behind them where they are shorter than a VALID kernel, with which TensorFlow would fail.
+
+    Training refuses such utterances; evaluation scores them like all others, and their output lengths are 0.
+    """
+    window = (width - 1) * dilation + 1
+    known = inputs.shape.as_list()[1]
+    if window == 1 or known is not None and known >= window:
+        return inputs
+    return tf.pad(inputs, [[0, 0], [0, tf.maximum(window - tf.shape(inputs)[1], 0)], [0, 0]])
 
 
 def residual_sum(residual_inputs, separable, channels, names, encoder, mask):

@@ -90,6 +90,31 @@ class TDNNEncoder:
                 frames = convolved_frames(layer, frames)
         return frames
 
+    @staticmethod
+    def depends_on_padding(params, pad_to):
+        """Whether the outputs of an utterance change with the number of padded frames behind it (in eval and infer).
+
+        They do without masks, and where normalization takes statistics over padding. And TensorFlow's SAME padding of a
+        strided convolution starts at another frame for another remainder of T by the stride.
+
+        Args:
+          params: checked dict of :attr:`PARAMETERS`.
+          pad_to: what T is always a multiple of; 0 for nothing.
+
+        Returns:
+          A bool.
+        """
+        if not params["use_conv_mask"] or params["normalization"] in ("layer_norm", "instance_norm"):
+            return True
+        total_stride, shortened = 1, False
+        for layer in params["convnet_layers"]:
+            shortened = shortened or layer["padding"] == "VALID" and layer["kernel_size"][0] > 1
+            if layer["stride"][0] > 1:
+                total_stride *= layer["stride"][0] ** layer["repeat"]
+                if layer["padding"] == "SAME" and (shortened or pad_to <= 0 or pad_to % total_stride):
+                    return True
+        return False
+
     def __call__(self, features, feature_lengths):
         """Connects the encoder to its inputs.
 

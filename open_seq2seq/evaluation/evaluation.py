@@ -29,9 +29,9 @@ class EvaluationGraph:
 
     def __init__(self, base_model, params, mode, data_layer):
         self.data_layer, self.mode = data_layer, mode
-        # without masks a frame of padding is seen by its neighbours, so only equally long utterances may share a batch
-        masked = params["encoder_params"].get("use_conv_mask", False)
-        self._iterator = tf.data.make_initializable_iterator(data_layer.evaluation_dataset(same_length_batches=not masked))
+        # where padding is seen by an utterance's last frames, only equally long utterances may share a batch
+        apart = params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"])
+        self._iterator = tf.data.make_initializable_iterator(data_layer.evaluation_dataset(same_length_batches=apart))
         self._batch = self._iterator.get_next()
         model = base_model(params, mode, data_layer.vocabulary.size, fast_gradients=False)
         output = model(self._batch)
@@ -97,6 +97,9 @@ def run_evaluation(session, graph, verbose=False):
             if verbose and done % every == 0:
                 log_line("Processed %d/%d batches" % (done, total))
     layer.raise_if_too_many_rejected()
+    if len(transcripts) + len(layer.run_time_rejections) != len(layer.utterances):
+        raise DataError("%d of %d utterances were scored; the rest were lost on the way" % (
+            len(transcripts), len(layer.utterances)))
     indices = sorted(transcripts)
     utterances = [layer.utterances[index] for index in indices]
     errors = transcript_errors([utterance.transcript for utterance in utterances], [transcripts[index] for index in indices])

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.devices import select_device
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.evaluation import EvaluationGraph, log_evaluation, run_evaluation
-from open_seq2seq.files import replaced_file
+from open_seq2seq.files import replaced_file, require_writable
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.models.assembly import build_data_layer
 from open_seq2seq.training.checkpoints import describe_restore, restore
@@ -49,6 +49,7 @@ def infer(base_model, params, run_directory, arguments):
     Returns:
       List of (wav_filename, transcript).
     """
+    require_writable(arguments.infer_output_file)
     to_pickle = params["decoder_params"]["infer_logits_to_pickle"]
     transcripts, logits = {}, {}
     with _restored(base_model, params, "infer", run_directory, arguments) as (session, graph):

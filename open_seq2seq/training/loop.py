@@ -1,6 +1,7 @@
 """``--mode=train`` and ``--mode=train_eval``: the training loop, to be read from top to bottom."""
 import collections
 import contextlib
+import datetime
 import os
 
 import tensorflow.compat.v1 as tf
@@ -10,7 +11,14 @@ from open_seq2seq.errors import DeviceError, NonFiniteError
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.checkpoints import MODEL_SCOPE, CheckpointWriter, describe_restore, restore
+from open_seq2seq.training.checkpoints import (
+    MODEL_SCOPE,
+    CheckpointWriter,
+    describe_restore,
+    latest_checkpoint,
+    open_checkpoint,
+    restore,
+)
 from open_seq2seq.training.graph import TrainingGraph
 from open_seq2seq.training.progress import ProgressBar, Throughput, clock_text
 from open_seq2seq.training.run_directory import RunDirectory
@@ -79,6 +87,7 @@ class _Run:
             log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
             self.checkpoints.recover()
             self.best.recover()
+            self._recover_best_loss()
         elif self.params["load_model"]:
             weights = [variable for variable in tf.global_variables() if variable.op.name.startswith(MODEL_SCOPE)]
             source = self.params["load_model"]
@@ -93,6 +102,14 @@ class _Run:
         graph.start_data(session, self.micro_batches)
         if self.params["save_summaries_steps"]:
             self.summaries = tf.summary.FileWriter(self.run_directory.checkpoints, session.graph)
+
+    def _recover_best_loss(self):
+        """The best model may have been saved after the checkpoint that the run goes on from."""
+        best = latest_checkpoint(self.run_directory.best_models)
+        if best is not None:
+            best_loss = float(open_checkpoint(best).get_tensor("training_state/best_loss"))
+            if best_loss < self.graph.state.get(self.session)["best_loss"]:
+                self.graph.state.set(self.session, best_loss=best_loss)
 
     def until_last_step(self):
         """Steps until the last; returns the TrainingResult."""
@@ -130,8 +147,11 @@ class _Run:
         graph, params = self.graph, self.params
         always = {"loss": graph.loss.loss, "counted": graph.loss.counted, "indices": graph.batch.utterance_indices,
                   "frames": graph.batch.feature_lengths}
+        losses = []
         for _ in range(graph.iter_size - 1):
-            self._account(self._run(dict(always, accumulate=graph.train.accumulate)))
+            values = self._run(dict(always, accumulate=graph.train.accumulate))
+            self._account(values)
+            losses.append(values["loss"])
         fetches = dict(always, update=graph.train.update, finite=graph.train.gradients_finite)
         if self._due("print_samples_steps", self.step + 1):
             fetches.update(graph.sample_fetches)
@@ -139,16 +159,18 @@ class _Run:
             fetches["summary"] = graph.summary
         values = self._run(fetches)
         self._account(values)
+        loss = float(sum(losses + [values["loss"]])) / graph.iter_size
         if values["finite"]:
             self.step, self.skipped_in_a_row = self.step + 1, 0
-            self._report(values)
-            if self._due("save_checkpoint_steps", self.step) and self.step > 1:
-                self.save()
+            self._report(values, loss)
+            # evaluation first: the checkpoint of this step then knows the best loss
             if graph.evaluation is not None and (self.step % params["eval_steps"] == 0 or self.step == graph.last_step):
                 self.evaluate()
+            if self._due("save_checkpoint_steps", self.step) and self.step > 1:
+                self.save()
         else:
             self._skip(values)
-        return float(values["loss"])
+        return loss
 
     def _run(self, fetches):
         """One ``Session.run``; a stream of data that ended because its files turned bad says why."""
@@ -189,17 +211,17 @@ class _Run:
                 "rate, set max_grad_norm or larc_params, look at the named utterances; the last checkpoint is in %s"
                 % (self.skipped_in_a_row, self.step + 1, ", ".join(names), self.run_directory.checkpoints))
 
-    def _report(self, values):
+    def _report(self, values, loss):
         """The lines and summaries that are due at this step."""
-        params, step, loss = self.params, self.step, float(values["loss"])
+        params, step = self.params, self.step
         if self._due("print_loss_steps", step):
             where = "Global step %d:" % step if params["max_steps"] else "Epoch %d, global step %d:" % (self.epoch, step)
             log_line(where, end=" ")
-            log_line("Train loss: %.4f " % loss, offset=4)
+            log_line("Train loss: %.4f " % (0.0 if -1e-4 < loss < 0.0 else loss), offset=4)
             log_line("time per step = " + clock_text(self.recent.seconds_per_step), start="")
             log_line("%.1f utterances/s, %.1f audio seconds/s, %s to go" % (
                 self.recent.utterances_per_second, self.recent.audio_seconds_per_second,
-                clock_text(self.recent.seconds_per_step * (self.graph.last_step - step)).split(".")[0]), offset=4)
+                datetime.timedelta(seconds=round(self.recent.seconds_per_step * (self.graph.last_step - step)))), offset=4)
         if "best_path" in values:
             target, prediction = self.graph.sample(values)
             log_line("Sample WER: %.4f" % word_error_rate(target, prediction), offset=4)

@@ -14,7 +14,9 @@ from open_seq2seq.training.checkpoints import latest_checkpoint
 DATE_FORMAT = "%Y-%m-%d_%H-%M-%S"
 # what a run leaves that ended before its first checkpoint, e.g. because the data were refused
 _TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_[-_0-9]+\.(py|json|log)$|rejected\.csv$"
-                     r"|events\.out\.tfevents\.")
+                     r"|events\.out\.tfevents\."
+                     # a checkpoint cut short: its index comes last
+                     r"|.+\.data-\d{5}-of-\d{5}(\.tempstate\d+)?$|.+\.index\.tempstate\d+$")
 
 
 class RunDirectory:
@@ -74,8 +76,11 @@ class RunDirectory:
         names = [name for _, _, files in os.walk(self.path) for name in files]
         return any(not _TRACES.match(name) for name in names)
 
-    def remove_if_empty(self):
-        """Removes the directories that ``make_writable`` made, if nothing came into them."""
+    def remove_unused(self):
+        """Removes what a run that never started made: its logs (their one message was printed), its empty directories."""
+        for path in (self.dated("stdout"), self.dated("stderr")):
+            if os.path.isfile(path):  # a regular file, not a device that somebody linked there
+                os.remove(path)
         for path in (self.checkpoints, self.path):
             if os.path.isdir(path) and not os.listdir(path):
                 os.rmdir(path)

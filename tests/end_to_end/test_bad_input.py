@@ -3,6 +3,8 @@ import csv
 import os
 import resource
 import struct
+import subprocess
+import sys
 from shutil import copy
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import soundfile
 
 pytestmark = pytest.mark.slow
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 @pytest.fixture
@@ -192,14 +195,31 @@ def test_a_full_disk_while_logging(run_here, corpus, monkeypatch):
     from open_seq2seq.training.run_directory import RunDirectory
     monkeypatch.setattr(RunDirectory, "dated", lambda self, prefix, extension="log": "/dev/full")
     refuses(run_here("--enable_logs"), 3, "cannot write the log /dev/full: No space left on device", "--continue_learning")
-    assert not [name for name in os.listdir(str(corpus / "run" / "logs")) if name.startswith("model.ckpt")]
+    assert not (corpus / "run").exists()
+
+
+def test_a_full_disk_behind_redirected_output(run_command, corpus):
+    with open("/dev/full", "w") as full:
+        process = subprocess.run([sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--device=cpu"],
+                                 cwd=str(corpus), stdout=full, stderr=subprocess.PIPE, text=True)
+    assert process.returncode == 3 and "No space left on device" in process.stderr, process.stderr
+    assert "Traceback" not in process.stderr and "Exception ignored" not in process.stderr
+
+
+def test_an_output_file_that_cannot_be_written_is_refused_before_the_work(run_here, corpus):
+    assert run_here("--max_steps=1").status == 0
+    result = run_here("--mode=infer", "--infer_output_file=nowhere/out.csv")
+    refuses(result, 3, "cannot write nowhere/out.csv: No such file or directory")
+    assert "Processed" not in result.out
+    refuses(run_here("--mode=infer", "--infer_output_file=wav"), 3, "it is a directory")
 
 
 def test_a_full_disk_while_saving(run_command, corpus):
     # files may grow to 20 kB, then writing fails as on a full disk; the checkpoint is larger
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
-    result = run_command("--config_file=config.py", "--mode=train", "--device=cpu", preexec_fn=limit)
+    result = run_command("--config_file=config.py", "--mode=train", "--device=cpu", preexec_fn=limit,
+                         env=dict(os.environ, GIT_DIR="/nowhere"))  # uncommitted changes, which are saved, may be large
     refuses(result, 3, "cannot save checkpoint run/model.ckpt-3")
     assert "*** Finished training" not in result.out
     assert not [name for name in os.listdir(str(corpus / "run")) if name.startswith("model.ckpt")]

@@ -5,7 +5,9 @@ import os
 import pickle
 import re
 
+import numpy as np
 import pytest
+import soundfile
 
 pytestmark = pytest.mark.slow
 
@@ -102,14 +104,45 @@ def test_evaluation_does_not_depend_on_the_batch_size(run_here):
     assert len(results[0]) == 3 and all(result == results[0] for result in results)
 
 
-def test_evaluation_without_masks_does_not_depend_on_the_batch_size(run_here):
-    options = ("--encoder_params/use_conv_mask=False",)
+@pytest.mark.parametrize("options", [
+    ("--encoder_params/use_conv_mask=False",),
+    # TensorFlow's SAME padding of a strided convolution depends on the parity of the padded length
+    ("--data_layer_params/pad_to=0",),
+    ("--encoder_params/normalization=instance_norm", "--encoder_params/convnet_layers/1/residual=False",
+     "--encoder_params/convnet_layers/1/residual_dense=False")])
+def test_evaluation_that_padding_could_change_does_not_depend_on_the_batch_size(run_here, options):
     assert run_here("--mode=train", "--max_steps=12", *options).status == 0
     results = []
     for batch_size in (1, 5):
         evaluated = run_here("--mode=eval", "--batch_size_per_gpu=%d" % batch_size, *options)
         results.append([line for line in evaluated.out.splitlines() if "Validation" in line])
     assert len(results[0]) == 3 and results[0] == results[1]
+
+
+def test_an_utterance_shorter_than_a_valid_kernel_is_scored(run_here, corpus):
+    soundfile.write(str(corpus / "wav" / "short.wav"), np.zeros(1600), 16000, subtype="PCM_16")
+    (corpus / "dev.csv").write_text("wav_filename,transcript\nwav/short.wav,one\nwav/dev1.wav,two\n")
+    options = ("--encoder_params/convnet_layers/0/padding=VALID", "--encoder_params/convnet_layers/0/kernel_size=[41]")
+    assert run_here("--mode=train", "--max_steps=1", *options).status == 0
+    for batch_size in (1, 2):
+        evaluated = run_here("--mode=eval", "--batch_size_per_gpu=%d" % batch_size, *options)
+        assert evaluated.status == 0 and "2 utterances, 2 words" in evaluated.out, evaluated.err
+
+
+def test_the_best_score_is_remembered_on_resume(run_here, corpus):
+    options = ("--mode=train_eval", "--print_loss_steps=None", "--print_samples_steps=None", "--eval_steps=12")
+    assert run_here("--max_steps=12", *options).status == 0
+    best = [name for name in names(corpus / "run" / "best_models") if name.endswith(".index")]
+    # the same audio with longer and wrong transcripts: a worse loss
+    (corpus / "hard.csv").write_text("wav_filename,transcript\n" + "".join(
+        "wav/dev%d.wav,zzz qqq xxx\n" % i for i in range(5)))
+    resumed = run_here("--max_steps=14", "--continue_learning",
+                       "--eval_params/data_layer_params/dataset_files=hard.csv", *options)
+    assert resumed.status == 0, resumed.err
+    before, after = (float(re.search(r"[=:] *([0-9.]+)", text).group(1)) for text in (
+        best[0], re.search(r"Validation loss:.*", resumed.out).group(0)))
+    assert after > before
+    assert [name for name in names(corpus / "run" / "best_models") if name.endswith(".index")] == best
 
 
 def test_gradient_accumulation_counts_updates_and_takes_all_batches(run_here, corpus):

@@ -34,6 +34,8 @@ def test_a_run_that_saved_nothing_does_not_occupy_its_directory(tmp_path):
     for name in ("rejected.csv", "stdout_%s.log" % directory.date, "config_%s.py" % directory.date):
         (tmp_path / "run" / name).write_text("")
     assert directory.prepare_training(False) is None
+    (tmp_path / "run" / "logs" / "model.ckpt-3.data-00000-of-00001.tempstate123").write_text("cut short by a kill")
+    assert directory.prepare_training(False) is None
     make_checkpoint(tmp_path / "run" / "logs", 1)
     with pytest.raises(UsageError):
         directory.prepare_training(False)
@@ -42,11 +44,11 @@ def test_a_run_that_saved_nothing_does_not_occupy_its_directory(tmp_path):
 def test_an_unused_directory_is_removed_and_a_used_one_is_not(tmp_path):
     directory = RunDirectory(str(tmp_path / "run"), enable_logs=True)
     directory.prepare_training(False)
-    directory.remove_if_empty()
+    directory.remove_unused()
     assert os.listdir(str(tmp_path)) == []
     directory.prepare_training(False)
     (tmp_path / "run" / "rejected.csv").write_text("")
-    directory.remove_if_empty()
+    directory.remove_unused()
     assert os.listdir(str(tmp_path / "run")) == ["rejected.csv"]
 
 
