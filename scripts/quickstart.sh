@@ -5,7 +5,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 config=configs/speech2text/jasper_mini_digits.py
-default_steps=2000
+synthetic_steps=2000
+recorded_steps=3200
 
 show_help() {
     cat <<HELP
@@ -16,7 +17,7 @@ evaluates it on voices it has not heard, and transcribes one utterance. A second
 
   --recordings DIR   train on the Free Spoken Digit Dataset in DIR (files DIGIT_SPEAKER_INDEX.wav) instead
   --output DIR       where the model goes (default: runs/quickstart, or runs/quickstart_fsdd with --recordings)
-  --max_steps N      how long to train (default: $default_steps steps)
+  --max_steps N      how long to train (default: $synthetic_steps steps, $recorded_steps with --recordings)
   --minutes M        how long to train, in minutes: the speed is measured first, and sets the steps
   --fresh            forget the model in the output folder and train a new one
   --help
@@ -87,6 +88,8 @@ prepare_output() {
     fi
     mkdir -p "$output"
     if [ -n "$minutes" ] && [ -z "$stored_steps" ]; then measure_speed; fi
+    local default_steps="$synthetic_steps"
+    if [ -n "$recordings" ]; then default_steps="$recorded_steps"; fi
     steps="${steps:-${stored_steps:-$default_steps}}"
     printf '%s\n%s\n' "$steps" "$corpus" > "$order"
 }

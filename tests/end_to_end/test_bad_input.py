@@ -28,7 +28,7 @@ def manifest(corpus):
     return edit
 
 
-def refuses(result, status, *parts):
+def check_refused(result, status, *parts):
     assert result.status == status, result.err
     for part in parts:
         assert part in result.err, result.err
@@ -41,33 +41,34 @@ def rejected(corpus):
 
 
 def test_missing_config(run_here, corpus):
-    refuses(run_here(config="confg.py"), 2, "confg.py", "did you mean config.py?")
+    check_refused(run_here(config="confg.py"), 2, "confg.py", "did you mean config.py?")
     assert not (corpus / "run").exists()
 
 
 def test_syntax_error_in_the_config(run_here, corpus):
     (corpus / "config.py").write_text("base_params = {\n  'a': 1,,\n}\n")
-    refuses(run_here(), 2, "config.py:2", "syntax error")
+    check_refused(run_here(), 2, "config.py:2", "syntax error")
 
 
 def test_unknown_key_and_wrong_type_are_reported_together(run_here, corpus):
     text = (corpus / "config.py").read_text()
     text = text.replace('"repeat": 2', '"repeet": 2').replace('"batch_size_per_gpu": 4', '"batch_size_per_gpu": "four"')
     (corpus / "config.py").write_text(text)
-    refuses(run_here(), 2, 'base_params["encoder_params"]["convnet_layers"][1]["repeet"] is unknown (did you mean "repeat"?)',
+    check_refused(run_here(), 2,
+                  'base_params["encoder_params"]["convnet_layers"][1]["repeet"] is unknown (did you mean "repeat"?)',
             "base_params[\"batch_size_per_gpu\"] is 'four' (str), expected an integer")
     assert not (corpus / "run").exists()
 
 
 def test_misspelled_flag_and_override(run_here):
-    refuses(run_here("--continue_lerning"), 2, "did you mean --continue_learning?")
-    refuses(run_here("--encoder_params/dropout_kep_prob=0.5"), 2, "dropout_keep_prob")
-    refuses(run_here("--mode=trian"), 2, "trian")
+    check_refused(run_here("--continue_lerning"), 2, "did you mean --continue_learning?")
+    check_refused(run_here("--encoder_params/dropout_kep_prob=0.5"), 2, "dropout_keep_prob")
+    check_refused(run_here("--mode=trian"), 2, "trian")
 
 
 def test_missing_vocabulary(run_here, corpus):
     os.remove(str(corpus / "vocab.txt"))
-    refuses(run_here(), 3, "vocab.txt")
+    check_refused(run_here(), 3, "vocab.txt")
 
 
 def test_vocabulary_with_windows_line_ends_is_read(run_here, corpus):
@@ -77,30 +78,30 @@ def test_vocabulary_with_windows_line_ends_is_read(run_here, corpus):
 
 def test_vocabulary_with_a_duplicate(run_here, corpus):
     (corpus / "vocab.txt").write_text("\n".join(" abcdefghijklmnopqrstuvwxyza") + "\n")
-    refuses(run_here(), 3, "vocab.txt", "'a'")
+    check_refused(run_here(), 3, "vocab.txt", "'a'")
 
 
 def test_manifest_without_a_column(run_here, corpus):
     (corpus / "train.csv").write_text("wav_filename,wav_filesize\nwav/train0.wav,1\n")
-    refuses(run_here(), 3, "train.csv", "transcript")
+    check_refused(run_here(), 3, "train.csv", "transcript")
 
 
 @pytest.mark.parametrize("text", ["", "wav_filename,wav_filesize,transcript\n"])
 def test_empty_manifest(run_here, corpus, text):
     (corpus / "train.csv").write_text(text)
-    refuses(run_here(), 3, "train.csv", "empty" if not text else "no ")
+    check_refused(run_here(), 3, "train.csv", "empty" if not text else "no ")
 
 
 def test_missing_manifest(run_here, corpus):
     os.remove(str(corpus / "train.csv"))
-    refuses(run_here(), 3, "train.csv")
+    check_refused(run_here(), 3, "train.csv")
     assert not (corpus / "run").exists()
 
 
 def test_too_many_bad_rows_refuse_and_list(run_here, corpus):
     os.remove(str(corpus / "wav" / "train3.wav"))
     result = run_here()
-    refuses(result, 3, "1 of 16", "max_rejected_fraction", "rejected.csv", "train3.wav")
+    check_refused(result, 3, "1 of 16", "max_rejected_fraction", "rejected.csv", "train3.wav")
     assert [row["wav_filename"] for row in rejected(corpus)] == ["wav/train3.wav"]
     assert os.listdir(str(corpus / "run")) == ["rejected.csv"]
     # once the row is mended nothing stands in the way
@@ -125,7 +126,7 @@ BAD_AUDIO = {
 @pytest.mark.parametrize("what", sorted(BAD_AUDIO))
 def test_bad_audio_is_counted_listed_and_skipped(run_here, corpus, what):
     (corpus / "wav" / "train3.wav").write_bytes(BAD_AUDIO[what])
-    refuses(run_here(), 3, "1 of 16", "train3.wav")
+    check_refused(run_here(), 3, "1 of 16", "train3.wav")
     result = run_here("--data_layer_params/max_rejected_fraction=0.1", "--max_steps=1", "--no_dir_check")
     assert result.status == 0, result.err
     assert [row["wav_filename"] for row in rejected(corpus)] == ["wav/train3.wav"]
@@ -135,7 +136,7 @@ def test_samples_that_are_not_numbers(run_here, corpus):
     samples = np.zeros(16000, np.float32)
     samples[5] = np.nan
     soundfile.write(str(corpus / "wav" / "train3.wav"), samples, 16000, subtype="FLOAT")
-    refuses(run_here(), 3, "1 of 16", "train3.wav", "NaN")
+    check_refused(run_here(), 3, "1 of 16", "train3.wav", "NaN")
 
 
 @pytest.mark.parametrize("subtype, channels, rate", [
@@ -151,18 +152,18 @@ def test_any_format_of_audio_trains(run_here, corpus, subtype, channels, rate):
 
 def test_a_character_outside_the_vocabulary_is_named_with_its_row(run_here, corpus, manifest):
     manifest(lambda rows: rows[4].__setitem__(2, "seven $"))
-    refuses(run_here(), 3, "'$'", "train.csv")
+    check_refused(run_here(), 3, "'$'", "train.csv")
     assert rejected(corpus)[0]["row"] == "5"
 
 
 def test_an_empty_transcript(run_here, corpus, manifest):
     manifest(lambda rows: rows[4].__setitem__(2, ""))
-    refuses(run_here(), 3, "1 of 16", "empty transcript")
+    check_refused(run_here(), 3, "1 of 16", "empty transcript")
 
 
 def test_an_utterance_too_short_for_its_transcript(run_here, corpus, manifest):
     manifest(lambda rows: rows[4].__setitem__(2, "one two six " * 30 + "one"))
-    refuses(run_here(), 3, "1 of 16", "frames", "labels")
+    check_refused(run_here(), 3, "1 of 16", "frames", "labels")
 
 
 def test_transcripts_that_look_like_missing_values_stay_text(run_here, corpus, manifest):
@@ -173,28 +174,28 @@ def test_transcripts_that_look_like_missing_values_stay_text(run_here, corpus, m
 
 
 def test_an_unwritable_logdir(run_here):
-    refuses(run_here("--logdir=/proc/nowhere/run"), 3, "cannot be written")
+    check_refused(run_here("--logdir=/proc/nowhere/run"), 3, "cannot be written")
 
 
 def test_a_checkpoint_of_another_architecture(run_here):
     assert run_here("--max_steps=1").status == 0
-    refuses(run_here("--mode=eval", "--encoder_params/convnet_layers/0/num_channels=32"), 3, "another architecture",
+    check_refused(run_here("--mode=eval", "--encoder_params/convnet_layers/0/num_channels=32"), 3, "another architecture",
             "ForwardPass/w2l_encoder/conv11/kernel is [5, 16, 32] here, [5, 16, 16] in the checkpoint")
 
 
 def test_evaluation_without_a_checkpoint(run_here, corpus):
-    refuses(run_here("--mode=eval"), 3, "no checkpoint in logdir")
+    check_refused(run_here("--mode=eval"), 3, "no checkpoint in logdir")
     assert not (corpus / "run").exists()
 
 
 def test_an_npu_that_is_not_there(run_command):
-    refuses(run_command("--config_file=config.py", "--device=npu"), 4, "npu_bridge")
+    check_refused(run_command("--config_file=config.py", "--device=npu"), 4, "npu_bridge")
 
 
 def test_a_full_disk_while_logging(run_here, corpus, monkeypatch):
     from open_seq2seq.training.run_directory import RunDirectory
     monkeypatch.setattr(RunDirectory, "dated", lambda self, prefix, extension="log": "/dev/full")
-    refuses(run_here("--enable_logs"), 3, "cannot write the log /dev/full: No space left on device", "--continue_learning")
+    check_refused(run_here("--enable_logs"), 3, "cannot write the log /dev/full: No space left on device", "--continue_learning")
     assert not (corpus / "run").exists()
 
 
@@ -209,9 +210,9 @@ def test_a_full_disk_behind_redirected_output(run_command, corpus):
 def test_an_output_file_that_cannot_be_written_is_refused_before_the_work(run_here, corpus):
     assert run_here("--max_steps=1").status == 0
     result = run_here("--mode=infer", "--infer_output_file=nowhere/out.csv")
-    refuses(result, 3, "cannot write nowhere/out.csv: No such file or directory")
+    check_refused(result, 3, "cannot write nowhere/out.csv: No such file or directory")
     assert "Processed" not in result.out
-    refuses(run_here("--mode=infer", "--infer_output_file=wav"), 3, "it is a directory")
+    check_refused(run_here("--mode=infer", "--infer_output_file=wav"), 3, "it is a directory")
 
 
 def test_a_full_disk_while_saving(run_command, corpus):
@@ -220,6 +221,6 @@ def test_a_full_disk_while_saving(run_command, corpus):
         resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
     result = run_command("--config_file=config.py", "--mode=train", "--device=cpu", preexec_fn=limit,
                          env=dict(os.environ, GIT_DIR="/nowhere"))  # uncommitted changes, which are saved, may be large
-    refuses(result, 3, "cannot save checkpoint run/model.ckpt-3")
+    check_refused(result, 3, "cannot save checkpoint run/model.ckpt-3")
     assert "*** Finished training" not in result.out
     assert not [name for name in os.listdir(str(corpus / "run")) if name.startswith("model.ckpt")]

@@ -1,6 +1,6 @@
 """Turns the Free Spoken Digit Dataset (or any folder of ``DIGIT_SPEAKER_INDEX.wav``) into connected-digit utterances.
 
-    python -m open_seq2seq.data.importers.fsdd --recordings DIR --output corpus/fsdd --train_utterances 4000 --seed 1
+    python -m open_seq2seq.data.importers.fsdd --recordings DIR --output corpus/fsdd --train_utterances 8000 --seed 1
 
 An utterance is 1 to 7 recordings of one speaker, with pauses of 50 to 250 ms of near-silence before, between and after
 them, at 16 kHz. The splits share no recording: index 0-4 test (absent from some copies), 5-9 dev, 10 and above train.
@@ -208,7 +208,7 @@ def main(arguments=None):
                                  "nothing behind; a complete corpus with the same parameters is left as it is." % FILE_PATTERN)
     parser.add_argument("--recordings", required=True, help="folder of the recordings, or a clone of the data set")
     parser.add_argument("--output", required=True, help="folder to make")
-    parser.add_argument("--train_utterances", type=whole_number(1), default=4000, help="utterances in train.csv")
+    parser.add_argument("--train_utterances", type=whole_number(1), default=8000, help="utterances in train.csv")
     parser.add_argument("--seed", type=whole_number(0), default=1, help="decides everything random")
     parser.add_argument("--overwrite", action="store_true", help="replace a corpus made with other parameters")
     options = parser.parse_args(arguments)
