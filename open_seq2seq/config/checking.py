@@ -1,6 +1,11 @@
-"""Checks an experiment's params before any graph is built: every key of every part, and the rules that join keys."""
+"""Checks an experiment's params before any graph is built: every key of every part, and the rules that join keys.
+
+The rules of a part are its own: a class or a learning-rate policy may have a static ``check_rules(params, path, report)``,
+which is called with its checked params if none of them is wrong by itself, and reports what they are wrong in together.
+"""
 from open_seq2seq.config.names import with_names_resolved
-from open_seq2seq.config.parameters import check_parameters
+from open_seq2seq.config.parameters import Report, check_parameters
+from open_seq2seq.encoders.variables import check_factories
 from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies
 
 PARTS = ("data_layer", "encoder", "decoder", "loss")
@@ -26,15 +31,18 @@ def check_params(base_model, mode, params, path, report):
     checked = _check(parameters, params, path, report)
     for part in PARTS:
         if checked.get(part) is not None:
-            _check_nested(checked, part + "_params", getattr(checked[part], "PARAMETERS", None), path, report,
+            _check_nested(checked, part + "_params", checked[part], getattr(checked[part], "PARAMETERS", None), path, report,
                           require=not (mode == "describe" and part == "data_layer"))
     for key, parameters_of in (("optimizer", catalogue.parameters_of), ("lr_policy", lr_policies.parameters_of)):
         if callable(checked.get(key)):
-            _check_nested(checked, key + "_params", parameters_of(checked[key]), path, report)
+            _check_nested(checked, key + "_params", checked[key], parameters_of(checked[key]), path, report)
     if isinstance(checked.get("larc_params"), dict):
-        _check_nested(checked, "larc_params", larc.PARAMETERS, path, report)
+        _check_nested(checked, "larc_params", larc, larc.PARAMETERS, path, report)
     if checked.get("loss_scaling") in loss_scaling.ALGORITHMS:
-        _check_nested(checked, "loss_scaling_params", loss_scaling.parameters_of(checked["loss_scaling"]), path, report)
+        algorithm = checked["loss_scaling"]
+        _check_nested(checked, "loss_scaling_params", loss_scaling.ALGORITHMS[algorithm], loss_scaling.parameters_of(algorithm),
+                      path, report)
+    check_factories(checked, path, report)
     _check_rules(checked, mode, path, report)
     return checked
 
@@ -45,14 +53,23 @@ def _check(parameters, values, path, report, require=True):
     return check_parameters(parameters, values, path, report, require)
 
 
-def _check_nested(checked, key, parameters, path, report, require=True):
-    """Replaces ``checked[key]`` by its checked form, if what it is for says what it takes."""
+def _check_nested(checked, key, owner, parameters, path, report, require=True):
+    """Replaces ``checked[key]`` by its checked form, if its ``owner`` says what it takes."""
     if not isinstance(checked.get(key), dict):
         return
     if parameters is None:
         report.note(path.child(key), "is not checked: what it is for declares no PARAMETERS")
         return
-    checked[key] = _check(parameters, checked[key], path.child(key), report, require)
+    # a report of its own, because the common one does not list the same mistake again for a second mode
+    own = Report()
+    params = checked[key] = _check(parameters, checked[key], path.child(key), own, require)
+    if not own.problems:
+        check_factories(params, path.child(key), own)
+        rules = getattr(owner, "check_rules", None)
+        # --mode=describe asks for no data set, and rules may ask for any key
+        if rules is not None and all(parameter.name in params for parameter in parameters if parameter.required):
+            rules(params, path.child(key), own)
+    report.take(own)
 
 
 def _check_rules(checked, mode, path, report):

@@ -6,12 +6,13 @@
     --encoder_params/convnet_layers/3/num_channels=256      an index leads into a list
     --train_params/data_layer_params/max_duration=10        only where train_params apply
 
-Values are parsed by ``ast.literal_eval`` and never evaluated. The last word wins, over the config and over earlier flags.
+Values are parsed by ``ast.literal_eval`` and never evaluated; what is no literal is a string. The last
+word wins, over the config and over earlier flags.
 """
 import ast
 import collections
 
-from open_seq2seq.config.parameters import child_path
+from open_seq2seq.config.parameters import NoLiteral, child_path
 from open_seq2seq.config.provenance import COMMAND_LINE, copied
 from open_seq2seq.errors import UsageError
 
@@ -28,10 +29,9 @@ def parse_value(text):
     """The value that ``text`` stands for.
 
     Returns:
-      What the Python literal ``text`` says; True or False for ``true`` and ``false``; any other plain word as a string.
-
-    Raises:
-      UsageError: ``text`` begins like a list, tuple, dict or quoted string but is none.
+      What the Python literal ``text`` says; True or False for ``true`` and ``false``; any other text as a string, a
+      :class:`NoLiteral` if it begins like a list, tuple, dict or quoted string: only who knows the key can tell
+      ``(a|b).*``, a regular expression, from ``[a.csv]``, a list without quotes.
     """
     try:
         return ast.literal_eval(text)
@@ -40,8 +40,7 @@ def parse_value(text):
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     if text[:1] in ("[", "(", "{", "'", '"'):
-        raise UsageError("%s is not a Python literal. Quote the strings inside, and the whole for the shell: "
-                         "--key=\"['a.csv', 'b.csv']\"" % text)
+        return NoLiteral(text)
     return text
 
 
@@ -55,7 +54,7 @@ def parse_overrides(tokens):
       List of :class:`Override` in the order typed.
 
     Raises:
-      UsageError: a word that belongs to no key, an empty key, or a value that is no literal.
+      UsageError: a word that belongs to no key, or an empty key.
     """
     overrides, position = [], 0
     while position < len(tokens):
@@ -73,10 +72,7 @@ def parse_overrides(tokens):
         steps = name.split("/")
         if not all(steps):
             raise UsageError("%s has an empty key; write --key=value or --key/nested/key=value" % token)
-        try:
-            value = True if text is None else parse_value(text)
-        except UsageError as error:
-            raise UsageError("command line: --%s: %s" % (name, error))
+        value = True if text is None else parse_value(text)
         overrides.append(Override(tuple(int(step) if step.isdigit() else step for step in steps), value, text))
     return overrides
 

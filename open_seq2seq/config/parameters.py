@@ -15,6 +15,8 @@ google/lingvo's hyperparams: an unknown name is answered with "did you mean".
 import difflib
 import numbers
 
+from open_seq2seq.errors import ConfigError
+
 
 class _Required:
     def __repr__(self):
@@ -40,6 +42,12 @@ class Report:
     def note(self, path, message):
         self._add(self.notes, "%s %s" % (path, message))
 
+    def take(self, other):
+        """Adds what another report has collected."""
+        for lines, others in ((self.problems, other.problems), (self.notes, other.notes)):
+            for line in others:
+                self._add(lines, line)
+
     @staticmethod
     def _add(lines, line):
         if line not in lines:
@@ -53,6 +61,40 @@ def child_path(path, key):
     return "%s[%d]" % (path, key) if isinstance(key, int) else '%s["%s"]' % (path, key)
 
 
+class NamePath:
+    """The path of a dict that belongs to no config: it has a name, and its keys are called by theirs alone."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def child(self, key):
+        return key
+
+    def __str__(self):
+        return self._name
+
+
+def require_rules(check_rules, params, path):
+    """Applies a ``check_rules`` function to params that did not come through a config's check.
+
+    Raises:
+      ConfigError: with all problems that ``check_rules(params, path, report)`` reports.
+    """
+    report = Report()
+    check_rules(params, path, report)
+    if report.problems:
+        raise ConfigError("\n".join(report.problems))
+
+
+class NoLiteral(str):
+    """Text from the command line that begins like a list, tuple, dict or quoted string but is none.
+
+    A string it may be, such as a regular expression; anything else was meant to be a literal.
+    """
+
+    REMEDY = "Quote the strings inside, and the whole for the shell: --key=\"['a.csv', 'b.csv']\""
+
+
 class Kind:
     """What values a parameter takes. ``check`` returns the value to use and reports a wrong one."""
 
@@ -62,6 +104,10 @@ class Kind:
         return value
 
     def _expected(self, value, path, report):
+        if isinstance(value, NoLiteral):
+            report.problem(path, "is %s, which is not a Python literal; expected %s. %s" % (
+                value, self.description, NoLiteral.REMEDY))
+            return value
         report.problem(path, "is %r (%s), expected %s" % (value, type(value).__name__, self.description))
         return value
 
@@ -120,7 +166,7 @@ class String(Kind):
 
     def check(self, value, path, report):
         if isinstance(value, str):
-            return value
+            return str(value)
         return self._expected(value, path, report)
 
 
@@ -211,6 +257,8 @@ class Either(Kind):
         self.description = " or ".join(kind.description for kind in kinds)
 
     def check(self, value, path, report):
+        if isinstance(value, NoLiteral) and any(isinstance(kind, (List, Struct)) for kind in self.kinds):
+            return self._expected(value, path, report)
         for kind in self.kinds:
             trial = Report()
             checked = kind.check(value, path, trial)

@@ -1,14 +1,13 @@
 """The time-delay neural network encoder: Wav2Letter+, Jasper (arXiv:1904.03288) and QuartzNet (arXiv:1910.10261)."""
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.parameters import Bool, Callable, Choice, Either, Float, Int, Parameter
+from open_seq2seq.config.parameters import Bool, Callable, Choice, Either, Float, Int, Parameter, child_path, require_rules
 from open_seq2seq.encoders import blocks
 from open_seq2seq.encoders.convnet_layers import ConvnetLayers, convolved_frames
 from open_seq2seq.encoders.encoder_output import EncoderOutput
 from open_seq2seq.encoders.normalization import instance_norm, layer_norm
 from open_seq2seq.encoders.tensor_checks import check_tensor
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
-from open_seq2seq.errors import ConfigError
 
 MODES = ("train", "eval", "infer")
 
@@ -63,16 +62,20 @@ class TDNNEncoder:
     def __init__(self, params, mode, name="w2l_encoder", fast_gradients=True):
         if mode not in MODES:
             raise ValueError("mode is %r, expected one of %s" % (mode, ", ".join(MODES)))
-        if params["normalization"] != "batch_norm" and any(layer["residual"] for layer in params["convnet_layers"]):
-            raise ConfigError('encoder_params["normalization"] is %r, but residual layers need "batch_norm"; '
-                              'remove "residual" from the layers or set "normalization" to "batch_norm"' % (
-                                  params["normalization"],))
+        require_rules(self.check_rules, params, "encoder_params")
         self._params = params
         self._training = mode == "train"
         self._name = name
         self._initializer = make_initializer(params)
         self._settings = blocks.EncoderSettings(
             self._training, params["bn_momentum"], params["bn_epsilon"], make_regularizer(params), fast_gradients)
+
+    @staticmethod
+    def check_rules(params, path, report):
+        """Reports what checked params are wrong in together; ``path`` names them."""
+        if params["normalization"] != "batch_norm" and any(layer["residual"] for layer in params["convnet_layers"]):
+            report.problem(child_path(path, "normalization"), 'is %r, but residual layers need "batch_norm"; remove "residual" '
+                           'from the layers or set "normalization" to "batch_norm"' % (params["normalization"],))
 
     @staticmethod
     def output_frames(params, frames):

@@ -17,6 +17,7 @@ from open_seq2seq.config.parameters import (
     Parameter,
     String,
 )
+from open_seq2seq.optimizers.summaries import SUMMARIES
 
 _PROCESSES = "one process drives one device; the number of processes decides, see the launch scripts"
 _TENSORRT = "TensorRT belongs to NVIDIA's GPUs; the exporter freezes graphs for offline inference"
@@ -107,7 +108,7 @@ FILES = (
     Parameter("num_checkpoints", Int(minimum=1), default=5, doc="how many latest checkpoints to keep"),
     Parameter("save_checkpoint_steps", Int(minimum=1), default=None, doc="steps between checkpoints; None: only the last"),
     Parameter("save_summaries_steps", Int(minimum=1), default=None, doc="steps between summaries; None: none"),
-    Parameter("summaries", List(String()), default=[], doc="what to summarize: learning_rate, variables, gradients, ..."),
+    Parameter("summaries", List(Choice(*SUMMARIES)), default=[], doc="what to summarize beside the losses"),
     Parameter("print_loss_steps", Int(minimum=1), default=None, doc="steps between lines with the loss; None: none"),
     Parameter("print_samples_steps", Int(minimum=1), default=None, doc="steps between sample transcripts; None: none"),
     Parameter("print_bench_info_steps", Int(minimum=1), default=None, doc="steps between lines with the speed; None: none"),

@@ -113,7 +113,9 @@ def _layer(row, members, variables, geometry, last, window):
     kernels = [variables[name] for name in members if name.split("/")[-1].endswith("kernel")]
     flops_per_frame = 2.0 * sum(_size(shape) for shape in kernels)
     if row != scope:
-        kind, kernel_size, stride, dilation = "1x1 sum of %d" % sum("bn" not in n.split("/")[3] for n in members), 1, 1, 1
+        # a separable branch has two kernels in one scope
+        branches = {name.split("/")[3] for name in members if "bn" not in name.split("/")[3]}
+        kind, kernel_size, stride, dilation = "1x1 sum of %d" % len(branches), 1, 1, 1
     elif at is not None:
         kind, kernel_size, stride, dilation = at.kind, at.kernel_size, at.stride, at.dilation
     else:

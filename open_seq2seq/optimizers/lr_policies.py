@@ -9,8 +9,7 @@ import math
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.parameters import Any, Float, Int, List, Parameter
-from open_seq2seq.errors import ConfigError
+from open_seq2seq.config.parameters import Any, Float, Int, List, Parameter, require_rules
 from open_seq2seq.optimizers.signatures import declares, parameters_from_signature
 
 _LEARNING_RATE = Parameter("learning_rate", Float(minimum=0.0), doc="learning rate at the start of the decay")
@@ -65,13 +64,21 @@ def piecewise_constant(global_step, learning_rate, boundaries, decay_rates, step
     Raises:
       ConfigError: there are not as many ``decay_rates`` as ``boundaries``.
     """
-    if len(boundaries) != len(decay_rates):
-        raise ConfigError("lr_policy_params of piecewise_constant have %d boundaries and %d decay_rates, expected as many "
-                          "of one as of the other" % (len(boundaries), len(decay_rates)))
+    require_rules(_check_boundaries, {"boundaries": boundaries, "decay_rates": decay_rates}, "lr_policy_params")
     steps = [int(round(boundary * (steps_per_epoch or 1))) for boundary in boundaries]
     rates = [learning_rate] + [learning_rate * decay for decay in decay_rates]
     passed = tf.reduce_sum(tf.cast(tf.greater(tf.cast(global_step, tf.int64), tf.constant(steps, tf.int64)), tf.int32))
     return tf.gather(tf.constant(rates, tf.float32), passed)
+
+
+def _check_boundaries(params, path, report):
+    boundaries, rates = len(params["boundaries"]), len(params["decay_rates"])
+    if boundaries != rates:
+        report.problem(path, "has %d boundaries and %d decay_rates, expected as many of one as of the other"
+                       % (boundaries, rates))
+
+
+piecewise_constant.check_rules = _check_boundaries
 
 
 @declares(

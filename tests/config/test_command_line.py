@@ -70,7 +70,6 @@ def test_a_benchmark_changes_the_config():
     (["--confg_file=c.py"], r"--confg_file is unknown \(did you mean --config_file\?\)"),
     (["--config_file=c.py", "-mode=eval"], r"-mode is unknown \(did you mean --mode\?\)"),
     (["--config_file=c.py", "eval"], "'eval' belongs to no flag"),
-    (["--config_file=c.py", "--dataset=[a.csv]"], "is not a Python literal"),
 ])
 def test_wrong_command_lines(words, message):
     with pytest.raises(UsageError, match=message) as caught:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from open_seq2seq.config.overrides import apply_override, parse_overrides, parse_value, prefer_typed_length, section_of, typed
-from open_seq2seq.config.parameters import Report
+from open_seq2seq.config.parameters import Dict, Either, List, NoLiteral, Parameter, Report, String, Struct, check_parameters
 from open_seq2seq.config.provenance import KeyPath, Sources
 from open_seq2seq.errors import UsageError
 
@@ -38,12 +38,11 @@ def test_a_plain_word_is_a_string(word):
     assert parse_value(word) == word
 
 
-@given(st.text())
-def test_nothing_is_evaluated_and_nothing_but_a_usage_error_comes_out(text):
-    try:
-        parse_value(text)
-    except UsageError as error:
-        assert "literal" in str(error)
+@given(st.text() | st.text("([{'\"ab,+ \0"))
+def test_nothing_is_evaluated_and_what_is_no_literal_stays_the_text(text):
+    value = parse_value(text)
+    if isinstance(value, NoLiteral):
+        assert value == text and text[0] in "([{'\""
 
 
 @pytest.mark.parametrize("text, value", [
@@ -54,9 +53,22 @@ def test_values(text, value):
     assert parsed == value and type(parsed) is type(value)
 
 
-def test_a_list_whose_strings_lack_quotes_is_refused_with_the_remedy():
-    with pytest.raises(UsageError, match=r"command line: --dataset_files: \[a.csv\] is not a Python literal. Quote"):
-        parse_overrides(["--dataset_files=[a.csv]"])
+@pytest.mark.parametrize("text", ["(ForwardPass/a|b).*", "(my run)", "[ab]+", "{x", "'x"])
+@pytest.mark.parametrize("old", [None, "runs"])
+def test_a_string_may_begin_like_a_literal(text, old):
+    params, _, _ = apply({"key": old}, "--key=" + text)
+    report = Report()
+    checked = check_parameters([Parameter("key", String(), default=None)], params, "params", report)
+    assert checked == {"key": text} and type(checked["key"]) is str and not report.problems
+
+
+@pytest.mark.parametrize("kind", [List(String()), Either(List(String()), String()), Dict(), Struct([])])
+def test_what_is_no_string_and_lacks_quotes_is_refused_with_the_remedy(kind):
+    params, path, report = apply({"files": "a.csv"}, "--files=[a.csv]")
+    check_parameters([Parameter("files", kind)], params, path, report)
+    (problem,) = report.problems
+    assert problem.startswith("command line: --files is [a.csv], which is not a Python literal; expected a ")
+    assert problem.endswith(""". Quote the strings inside, and the whole for the shell: --key="['a.csv', 'b.csv']\"""")
 
 
 def test_a_key_alone_says_true_and_a_negative_number_is_a_value():

@@ -65,6 +65,15 @@ def test_a_small_network_by_hand(small):
     assert (rows["conv31"].kind, rows["conv31"].dilation, rows["conv22 residual"].kind) == ("sep_conv1d", 2, "1x1 sum of 1")
 
 
+@pytest.mark.parametrize("kind", ["conv1d", "sep_conv1d"])
+def test_residual_branches_are_counted_not_their_kernels(small, kind):
+    params = small.params["describe"]
+    first, block, last = params["encoder_params"]["convnet_layers"]
+    params["encoder_params"]["convnet_layers"] = [first, dict(block, type=kind), dict(block, type=kind), last]
+    kinds = {layer.name: layer.kind for layer in describe(small.base_model, params).layers}
+    assert kinds["conv22 residual"] == "1x1 sum of 1" and kinds["conv32 residual"] == "1x1 sum of 2"
+
+
 def test_the_receptive_field_is_what_the_gradient_reaches(small, graph):
     params = small.params["describe"]
     expected = describe(small.base_model, params).receptive_field_frames

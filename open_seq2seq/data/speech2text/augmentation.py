@@ -3,12 +3,13 @@
 Everything random is drawn in the graph from the utterance's seed, so that a position in the stream of utterances decides it.
 The ranges are those of OpenSeq2Seq; its order of drawing from NumPy's global generator is not.
 """
+import functools
+
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.parameters import Either, Float, Int, List, Parameter
+from open_seq2seq.config.parameters import Either, Float, Int, List, NamePath, Parameter, child_path, require_rules
 from open_seq2seq.data.speech2text.random_streams import stream_seed
-from open_seq2seq.errors import ConfigError
 
 _NOTHING = 1e-5 / 32768  # added to the peak, as before feature extraction
 
@@ -42,12 +43,27 @@ class Augmentation:
     def __init__(self, params, sample_freq):
         self._params = params
         self._sample_freq = sample_freq
+        require_rules(self.check_rules, params, NamePath("augmentation"))
+
+    @staticmethod
+    def check_rules(params, path, report, num_features=None):
+        """Reports what checked params are wrong in together.
+
+        Args:
+          params: checked dict of ``PARAMETERS``.
+          path: how to name it in messages.
+          report: receives the problems.
+          num_features: features per frame that the masks are for; None: not known, the width of bands is not checked.
+        """
         low, high = params["noise_level_min"], params["noise_level_max"]
         if (low is None) != (high is None):
-            raise ConfigError("augmentation has noise_level_%s but no noise_level_%s; give both, in dB, or neither"
-                              % (("max", "min") if low is None else ("min", "max")))
-        if low is not None and low > high:
-            raise ConfigError("augmentation has noise_level_min %g above noise_level_max %g; exchange them" % (low, high))
+            report.problem(path, "has noise_level_%s but no noise_level_%s; give both, in dB, or neither"
+                           % (("max", "min") if low is None else ("min", "max")))
+        elif low is not None and low > high:
+            report.problem(path, "has noise_level_min %g above noise_level_max %g; exchange them" % (low, high))
+        if num_features is not None and params["n_freq_mask"] and params["width_freq_mask"] >= num_features:
+            report.problem(child_path(path, "width_freq_mask"), "is %d, expected less than num_audio_features = %d"
+                           % (params["width_freq_mask"], num_features))
 
     def waveform(self, waveform, seed):
         """Changes the speed and adds noise, whichever is asked for.
@@ -100,9 +116,7 @@ class Augmentation:
         params, num_features = self._params, features.shape.as_list()[1]
         if not params["n_freq_mask"] + params["n_time_mask"]:
             return features
-        if params["n_freq_mask"] and params["width_freq_mask"] >= num_features:
-            raise ConfigError("augmentation's width_freq_mask is %d, expected less than num_audio_features = %d"
-                              % (params["width_freq_mask"], num_features))
+        require_rules(functools.partial(self.check_rules, num_features=num_features), params, NamePath("augmentation"))
         with tf.name_scope("masks"):
             drawn = tf.random.stateless_uniform([params["n_freq_mask"] + params["n_time_mask"], 2], stream_seed(seed, "masks"))
             bands = _intervals(drawn[:params["n_freq_mask"]], params["width_freq_mask"], num_features)

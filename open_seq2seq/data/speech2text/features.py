@@ -12,8 +12,19 @@ import math
 
 import numpy as np
 
-from open_seq2seq.config.parameters import Bool, Choice, Either, Float, Int, Kind, List, Parameter
-from open_seq2seq.errors import ConfigError
+from open_seq2seq.config.parameters import (
+    Bool,
+    Choice,
+    Either,
+    Float,
+    Int,
+    Kind,
+    List,
+    NamePath,
+    Parameter,
+    child_path,
+    require_rules,
+)
 
 
 class _Array(Kind):
@@ -80,27 +91,15 @@ class Geometry(collections.namedtuple("Geometry", "frame hop num_fft offset cent
     @classmethod
     def of(cls, params):
         """Raises ConfigError when the parameters contradict each other."""
-        sample_freq, input_type = params["sample_freq"], params["input_type"]
-        frame, hop = int(sample_freq * params["window_size"]), int(sample_freq * params["window_stride"])
-        pad_frame, pad_hop = frame, hop
-        if min(frame, hop) < 1:
-            raise ConfigError("window_size %g s and window_stride %g s are %d and %d samples at %d Hz; expected at least one each"
-                              % (params["window_size"], params["window_stride"], frame, hop, sample_freq))
-        if input_type == "spectrogram":
-            num_fft = frame
-        elif params["backend"] == "psf":
-            num_fft = PSF_NUM_FFT
-            frame, hop = (int(math.floor(sample_freq * params[name] + 0.5)) for name in ("window_size", "window_stride"))
-        else:
-            num_fft = params["num_fft"] or 2 ** math.ceil(math.log2(params["window_size"] * sample_freq))
-            if num_fft < frame:
-                raise ConfigError("num_fft is %d, shorter than the window of %d samples; make it at least that, or leave it out"
-                                  % (num_fft, frame))
+        require_rules(check_rules, params, NamePath("the window"))
+        (pad_frame, pad_hop), num_fft = _whole_samples(params), _transform_length(params)
+        frame, hop = pad_frame, pad_hop
+        if params["input_type"] != "spectrogram" and params["backend"] == "psf":
+            frame, hop = (int(math.floor(params["sample_freq"] * params[name] + 0.5))
+                          for name in ("window_size", "window_stride"))
         centred = params["backend"] == "librosa"
         offset = num_fft // 2 - (num_fft - frame) // 2 if centred else 0
-        geometry = cls(frame, hop, num_fft, offset, centred, 0 if centred else max(params["pad_to"], 0), pad_frame, pad_hop)
-        _check_num_audio_features(params, geometry)
-        return geometry
+        return cls(frame, hop, num_fft, offset, centred, 0 if centred else max(params["pad_to"], 0), pad_frame, pad_hop)
 
     def psf_padding(self, num_samples, maximum=max):
         """Zeros that psf features append to a waveform so that its frames become a multiple of ``pad_to``."""
@@ -119,15 +118,47 @@ class Geometry(collections.namedtuple("Geometry", "frame hop num_fft offset cent
         return 1 - -maximum(padded - self.frame, 0) // self.hop
 
 
-def _check_num_audio_features(params, geometry):
-    limit = {"spectrogram": geometry.num_fft // 2 + 1, "mfcc": geometry.num_fft // 2 + 1}.get(params["input_type"])
+def _whole_samples(params):
+    """The window's length and its step in samples, rounded down."""
+    return tuple(int(params["sample_freq"] * params[name]) for name in ("window_size", "window_stride"))
+
+
+def _transform_length(params):
+    """Samples in the Fourier transform; the window has at least one."""
+    if params["input_type"] == "spectrogram":
+        return _whole_samples(params)[0]
+    if params["backend"] == "psf":
+        return PSF_NUM_FFT
+    return params["num_fft"] or 2 ** math.ceil(math.log2(params["window_size"] * params["sample_freq"]))
+
+
+def check_rules(params, path, report):
+    """Reports what params are wrong in together.
+
+    Args:
+      params: checked dict of ``PARAMETERS``.
+      path: how to name it in messages.
+      report: receives the problems.
+    """
+    frame, hop = _whole_samples(params)
     features = params["num_audio_features"]
-    if limit is not None and features > limit:
-        raise ConfigError("num_audio_features is %d, but a %s of %d-sample transforms has no more than %d"
-                          % (features, params["input_type"], geometry.num_fft, limit))
     for name in ("features_mean", "features_std_dev"):
         if isinstance(params[name], list) and len(params[name]) != features:
-            raise ConfigError("%s has %d values, expected one or num_audio_features = %d" % (name, len(params[name]), features))
+            report.problem(child_path(path, name), "has %d values, expected one or num_audio_features = %d"
+                           % (len(params[name]), features))
+    if min(frame, hop) < 1:
+        report.problem(path, "has window_size %g s and window_stride %g s, which are %d and %d samples at %d Hz; expected at "
+                             "least one each" % (params["window_size"], params["window_stride"], frame, hop,
+                                                 params["sample_freq"]))
+        return
+    num_fft = _transform_length(params)
+    if num_fft < frame and params["backend"] == "librosa":
+        report.problem(child_path(path, "num_fft"), "is %d, shorter than the window of %d samples; make it at least that, or "
+                                                    "leave it out" % (num_fft, frame))
+        return
+    if params["input_type"] != "logfbank" and features > num_fft // 2 + 1:
+        report.problem(child_path(path, "num_audio_features"), "is %d, but a %s of %d-sample transforms has no more than %d"
+                       % (features, params["input_type"], num_fft, num_fft // 2 + 1))
 
 
 def extract_features(waveform, params, rng=None):

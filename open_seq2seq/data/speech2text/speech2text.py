@@ -4,12 +4,13 @@ import threading
 
 import numpy as np
 
-from open_seq2seq.config.parameters import Bool, Either, Float, Int, Kind, List, Parameter, String, Struct
+from open_seq2seq.config.parameters import Bool, Either, Float, Int, Kind, List, Parameter, String, Struct, child_path
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.batch_order import TrainingOrder, evaluation_batches
 from open_seq2seq.data.speech2text.dataset import FeaturePipeline, parallel_calls
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph, make_feature_function
+from open_seq2seq.data.speech2text.features import check_rules as check_feature_rules
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.data.speech2text.rejection import RejectedData, Rejections
 from open_seq2seq.data.speech2text.selection import select_utterances
@@ -125,6 +126,14 @@ class Speech2TextDataLayer:
         self.rejections.raise_if_nothing_left(len(self.utterances))
         if worker_id == 0 and self.rejections.items:
             log_line("%s data: %s" % (mode, self.rejections.summary()))
+
+    @staticmethod
+    def check_rules(params, path, report):
+        """Reports what checked params are wrong in together; ``path`` names them."""
+        check_feature_rules(params, path, report)
+        if params["augmentation"] is not None:
+            Augmentation.check_rules(params["augmentation"], child_path(path, "augmentation"), report,
+                                     params["num_audio_features"])
 
     @property
     def num_audio_features(self):
