@@ -216,8 +216,7 @@ class _Run:
         params, step = self.params, self.step
         if self._due("print_loss_steps", step):
             where = "Global step %d:" % step if params["max_steps"] else "Epoch %d, global step %d:" % (self.epoch, step)
-            log_line(where, end=" ")
-            log_line("Train loss: %.4f " % (0.0 if -1e-4 < loss < 0.0 else loss), offset=4)
+            log_line("%s ***     Train loss: %.4f " % (where, 0.0 if -1e-4 < loss < 0.0 else loss))
             log_line("time per step = " + clock_text(self.recent.seconds_per_step), start="")
             log_line("%.1f utterances/s, %.1f audio seconds/s, %s to go" % (
                 self.recent.utterances_per_second, self.recent.audio_seconds_per_second,

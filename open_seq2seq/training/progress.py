@@ -21,7 +21,8 @@ class ProgressBar:
     def __init__(self, total, completed=0, description=""):
         self._progress, self._total = None, total
         terminal = sys.stdout.terminal if isinstance(sys.stdout, LoggedStream) else sys.stdout
-        if not terminal.isatty():
+        # an evaluation within training leaves the bar to the training
+        if not terminal.isatty() or isinstance(terminal, FileProxy):
             return
         console = Console(file=terminal)
         self._progress = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),

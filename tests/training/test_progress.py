@@ -52,5 +52,8 @@ def test_on_a_terminal_lines_stay_whole_and_the_stream_is_put_back(monkeypatch):
     with ProgressBar(10, description="training") as bar:
         bar.update(3, "loss 1.0")
         print("*** a line")
+        with ProgressBar(5, description="evaluation") as inner:
+            inner.update(1, "inner")
     assert sys.stdout is terminal
+    assert "inner" not in terminal.getvalue()
     assert "*** a line" in terminal.getvalue() and "loss 1.0" in terminal.getvalue()
