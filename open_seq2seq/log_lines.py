@@ -8,9 +8,9 @@ import sys
 from open_seq2seq.errors import StorageError
 
 
-def log_line(text, offset=0, start="*** ", end="\n"):
+def log_line(text, offset=0, start="*** "):
     """Prints one line in the form of OpenSeq2Seq's logs: ``start``, ``offset`` spaces, the text."""
-    sys.stdout.write(start + " " * offset + text + end)
+    sys.stdout.write(start + " " * offset + text + "\n")
     sys.stdout.flush()
 
 

@@ -19,7 +19,7 @@ class ProgressBar:
     """
 
     def __init__(self, total, completed=0, description=""):
-        self._progress, self._total = None, total
+        self._progress = None
         terminal = sys.stdout.terminal if isinstance(sys.stdout, LoggedStream) else sys.stdout
         # an evaluation within training leaves the bar to the training
         if not terminal.isatty() or isinstance(terminal, FileProxy):

@@ -19,7 +19,9 @@ def load(name, mode):
 @pytest.mark.parametrize("name", NAMES)
 def test_they_load_in_every_mode(name):
     for mode in ("train", "eval", "infer", "train_eval", "describe"):
-        load(name, mode)
+        params = load(name, mode)
+        assert sorted(params) == (["eval", "train"] if mode == "train_eval" else [mode])
+        assert all(checked["encoder"].__name__ == "TDNNEncoder" for checked in params.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
