@@ -11,6 +11,7 @@ sys.path.insert(0, REPOSITORY)
 
 from open_seq2seq.config.loading import load_experiment  # noqa: E402
 from open_seq2seq.data.speech2text.dataset import Batch  # noqa: E402
+from open_seq2seq.encoders import Execution  # noqa: E402
 from open_seq2seq.optimizers import optimize  # noqa: E402
 
 JASPER = "jasper5x3_LibriSpeech_nvgrad_masks_1p.py"
@@ -89,7 +90,7 @@ def build(case, mode, session_config, fast_gradients):
     with tf.Graph().as_default() as graph:
         tf.set_random_seed(0)
         batch = synthetic_batch(case, params["data_layer_params"]["num_audio_features"])
-        output = base_model(params, mode, VOCABULARY_SIZE, fast_gradients=fast_gradients)(batch)
+        output = base_model(params, mode, VOCABULARY_SIZE, execution=Execution(fast_gradients))(batch)
         flops = convolution_flops(graph)
         if mode == "train":
             # the usual count: either gradient takes as much as the forward pass

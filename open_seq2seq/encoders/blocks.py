@@ -13,10 +13,10 @@ ConvolutionSettings = collections.namedtuple("ConvolutionSettings", "separable w
 ConvolutionSettings.__doc__ = """One convolution: separable bool, width in frames, output channels, stride, dilation, padding."""
 
 EncoderSettings = collections.namedtuple(
-    "EncoderSettings", "training momentum epsilon regularizer fast_gradients")
+    "EncoderSettings", "training momentum epsilon regularizer execution")
 EncoderSettings.__doc__ = """What all blocks of an encoder have in common.
 
-training: bool; momentum, epsilon: of batch_norm; regularizer: of kernels and gammas, or None; fast_gradients: see conv1d.
+training: bool; momentum, epsilon: of batch_norm; regularizer: of kernels and gammas, or None; execution: an Execution.
 """
 
 
@@ -52,7 +52,7 @@ def convolve(inputs, convolution, encoder, regularizer=None):
 
 def _convolve(inputs, kernel, stride, dilation, padding, encoder):
     if encoder.training:
-        return tf.expand_dims(conv1d(inputs, kernel, stride, dilation, padding, encoder.fast_gradients), 1)
+        return tf.expand_dims(conv1d(inputs, kernel, stride, dilation, padding, encoder.execution.fast_gradients), 1)
     if padding == "VALID":
         inputs = _at_least_one_window(inputs, kernel.shape.as_list()[0], dilation)
     # Nobody asks for gradients here, and nothing may stand between the Conv2D and the FusedBatchNorm that follows, so

@@ -5,6 +5,7 @@ from open_seq2seq.config.parameters import Bool, Callable, Choice, Either, Float
 from open_seq2seq.encoders import blocks
 from open_seq2seq.encoders.convnet_layers import ConvnetLayers, convolved_frames
 from open_seq2seq.encoders.encoder_output import EncoderOutput
+from open_seq2seq.encoders.execution import Execution
 from open_seq2seq.encoders.normalization import instance_norm, layer_norm
 from open_seq2seq.encoders.tensor_checks import check_tensor
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
@@ -32,7 +33,7 @@ class TDNNEncoder:
       params: checked dict of :attr:`PARAMETERS`.
       mode: "train" (dropout, batch statistics), "eval" or "infer" (moving statistics).
       name: variable scope.
-      fast_gradients: compute convolution gradients as forward convolutions, see ``encoders/convolution.py``.
+      execution: an :class:`~open_seq2seq.encoders.execution.Execution`.
 
     Raises:
       ConfigError: residual layers without batch norm, or an initializer or regularizer that does not take its params.
@@ -59,7 +60,7 @@ class TDNNEncoder:
                   doc="index from 0 of a residual block left out in eval and infer if drop_block_prob > 0; -1: none"),
     ) + VARIABLE_PARAMETERS
 
-    def __init__(self, params, mode, name="w2l_encoder", fast_gradients=True):
+    def __init__(self, params, mode, name="w2l_encoder", execution=Execution()):
         if mode not in MODES:
             raise ValueError("mode is %r, expected one of %s" % (mode, ", ".join(MODES)))
         require_rules(self.check_rules, params, "encoder_params")
@@ -68,7 +69,7 @@ class TDNNEncoder:
         self._name = name
         self._initializer = make_initializer(params)
         self._settings = blocks.EncoderSettings(
-            self._training, params["bn_momentum"], params["bn_epsilon"], make_regularizer(params), fast_gradients)
+            self._training, params["bn_momentum"], params["bn_epsilon"], make_regularizer(params), execution)
 
     @staticmethod
     def check_rules(params, path, report):

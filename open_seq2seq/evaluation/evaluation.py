@@ -5,6 +5,7 @@ import time
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.decoders.greedy import collapse
+from open_seq2seq.encoders import Execution
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.error_rates import transcript_errors
 from open_seq2seq.log_lines import log_line
@@ -33,7 +34,7 @@ class EvaluationGraph:
         apart = params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"])
         self._iterator = tf.data.make_initializable_iterator(data_layer.evaluation_dataset(same_length_batches=apart))
         self._batch = self._iterator.get_next()
-        model = base_model(params, mode, data_layer.vocabulary.size, fast_gradients=False)
+        model = base_model(params, mode, data_layer.vocabulary.size, execution=Execution(fast_gradients=False))
         output = model(self._batch)
         self._fetches = {"indices": self._batch.utterance_indices, "best_path": output.best_path,
                          "lengths": output.logit_lengths}

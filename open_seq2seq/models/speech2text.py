@@ -3,6 +3,7 @@ import collections
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.encoders.execution import Execution
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.models.base_params import BASE_PARAMETERS
 
@@ -26,7 +27,7 @@ class Speech2Text:
       params: checked dict of :attr:`PARAMETERS`; encoder_params, decoder_params and loss_params are checked, too.
       mode: "train", "eval" or "infer".
       vocabulary_size: number of labels V without the blank.
-      fast_gradients: compute convolution gradients as forward convolutions, see ``encoders/convolution.py``.
+      execution: an :class:`~open_seq2seq.encoders.execution.Execution`.
 
     Raises:
       ConfigError: train or eval without a loss, or a part that refuses its params.
@@ -34,10 +35,10 @@ class Speech2Text:
 
     PARAMETERS = BASE_PARAMETERS
 
-    def __init__(self, params, mode, vocabulary_size, fast_gradients=True):
+    def __init__(self, params, mode, vocabulary_size, execution=Execution()):
         encoder_params = _with_defaults_of(params, params["encoder_params"])
         decoder_params = _with_defaults_of(params, params["decoder_params"])
-        self._encoder = params["encoder"](encoder_params, mode, fast_gradients=fast_gradients)
+        self._encoder = params["encoder"](encoder_params, mode, execution=execution)
         self._decoder = params["decoder"](decoder_params, vocabulary_size, mode)
         self._loss = None
         if mode != "infer":

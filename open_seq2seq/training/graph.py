@@ -3,6 +3,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.decoders.greedy import collapse
+from open_seq2seq.encoders import Execution
 from open_seq2seq.evaluation.evaluation import EvaluationGraph
 from open_seq2seq.models.assembly import build_data_layer
 from open_seq2seq.optimizers import optimize
@@ -38,7 +39,7 @@ class TrainingGraph:
         dataset = self.data_layer.training_dataset(0)
         self._iterator = tf.data.Iterator.from_structure(tf.data.get_output_types(dataset), tf.data.get_output_shapes(dataset))
         self.batch = Batch(*self._iterator.get_next())
-        model = base_model(params, "train", self.data_layer.vocabulary.size, fast_gradients=device.fast_gradients)
+        model = base_model(params, "train", self.data_layer.vocabulary.size, execution=Execution(device.fast_gradients))
         output = model(self.batch)
         self.loss = output.loss
         self.sample_fetches = {"best_path": output.best_path, "logit_lengths": output.logit_lengths,

@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.loading import load_experiment
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.decoders.greedy import collapse
+from open_seq2seq.encoders import Execution
 
 pytestmark = pytest.mark.shared
 
@@ -26,7 +27,7 @@ class Case:
         with np.load(os.path.join(self.folder, "inputs.npz")) as inputs:
             batch = Batch(*[tf.constant(inputs[key]) for key in ("x", "x_len", "y", "y_len")],
                           utterance_indices=tf.range(len(inputs["x"])))
-        self.output = experiment.base_model(params, mode, len(VOCABULARY), fast_gradients=fast_gradients)(batch)
+        self.output = experiment.base_model(params, mode, len(VOCABULARY), execution=Execution(fast_gradients))(batch)
         with np.load(os.path.join(self.folder, "outputs.npz")) as golden:
             self.golden = dict(golden)
         with open(os.path.join(self.folder, "results.json")) as file:

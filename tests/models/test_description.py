@@ -142,7 +142,7 @@ def test_an_encoder_of_one_s_own_is_described_by_its_variables(tmp_path):
 import tensorflow as tf
 from open_seq2seq.encoders import EncoderOutput
 class Squeeze:
-    def __init__(self, params, mode, fast_gradients=True):
+    def __init__(self, params, mode, execution=None):
         pass
     def __call__(self, features, feature_lengths):
         with tf.variable_scope("squeeze"):

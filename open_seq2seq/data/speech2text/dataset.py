@@ -5,10 +5,12 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-Batch = collections.namedtuple("Batch", "features feature_lengths labels label_lengths utterance_indices")
+Batch = collections.namedtuple("Batch", "features feature_lengths labels label_lengths utterance_indices weights")
+Batch.__new__.__defaults__ = (None,)
 Batch.__doc__ = """What a model reads: features float32 [B, T, F], zero-padded; feature_lengths int32 [B], true lengths in
 frames; labels int32 [B, L], zero-padded; label_lengths int32 [B]; utterance_indices int32 [B], into the data layer's
-``utterances``."""
+``utterances``, -1 in rows that only fill up an evaluation batch; weights float32 [B] by which each utterance's loss counts, None:
+all are 1."""
 
 PREFETCHED_BATCHES = 4
 # beyond this many the threads of one process only wait for each other; a host with 8 devices runs 8 processes
@@ -82,7 +84,7 @@ class FeaturePipeline:
         def example(waveform, labels, index, number):
             features = self.features_of(waveform, tf.stack([tf.constant(self.seed, tf.int64), number]))
             features.set_shape([None, self.num_audio_features])
-            return features, tf.shape(features)[0], labels, tf.shape(labels)[0], tf.cast(index, tf.int32)
+            return features, tf.shape(features)[0], labels, tf.shape(labels)[0], tf.cast(index, tf.int32), tf.ones([])
 
         def is_there(waveform, labels, index, number):
             return tf.size(waveform) > 0
@@ -98,7 +100,7 @@ class FeaturePipeline:
                 features.set_shape([batch_dimension, None, self.num_audio_features])
             return Batch(features, *others)
 
-        shapes = ([None, self.num_audio_features], [], [None], [], [])
+        shapes = ([None, self.num_audio_features], [], [None], [], [], [])
         return examples.padded_batch(batch_size, shapes, drop_remainder=drop_remainder).map(_plain(padded))
 
 

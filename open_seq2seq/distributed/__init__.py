@@ -1,0 +1,4 @@
+"""Processes that train together: one, several over Horovod (CPU, GPU) or several over HCCL (Ascend NPU), behind one interface."""
+from open_seq2seq.distributed.group import ProcessGroup, Single
+
+__all__ = ["ProcessGroup", "Single"]

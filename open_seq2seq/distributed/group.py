@@ -1,0 +1,65 @@
+"""What the rest of the code may ask of the processes that train together."""
+import tensorflow.compat.v1 as tf
+
+
+class ProcessGroup:
+    """The processes that train together, one for each device.
+
+    The methods that take tensors build operations in the current graph. Every rank has to build the same ones in the same
+    order and to run them the same number of times, or all of them wait for ever.
+
+    Attributes:
+      name: "single", "Horovod" or "HCCL".
+      rank: int, this process's number from 0.
+      size: int, number of processes.
+      local_rank: int, this process's number among those on this machine.
+      local_size: int, number of processes on this machine.
+    """
+
+    name = None
+    rank, size, local_rank, local_size = 0, 1, 0, 1
+
+    @property
+    def is_first(self):
+        """Whether this process is the one that writes checkpoints, summaries and the log."""
+        return self.rank == 0
+
+    def sum(self, tensors):
+        """Sums over all ranks of a list of float32 tensors, through which gradients flow."""
+        raise NotImplementedError
+
+    def average(self, tensors):
+        """Means over all ranks of a list of float32 or float16 tensors, without gradients."""
+        raise NotImplementedError
+
+    def gather(self, tensor):
+        """int32 [size, K], every rank's ``tensor`` int32 [K]."""
+        raise NotImplementedError
+
+    def broadcast(self, variables):
+        """Operation that sets a list of variables to rank 0's values."""
+        raise NotImplementedError
+
+    def start(self, session):
+        """Prepares the devices of ``session`` for collective operations; before anything else runs in it."""
+
+    def finish(self, session):
+        """Undoes :meth:`start`, after everything else has run."""
+
+
+class Single(ProcessGroup):
+    """One process by itself."""
+
+    name = "single"
+
+    def sum(self, tensors):
+        return list(tensors)
+
+    def average(self, tensors):
+        return list(tensors)
+
+    def gather(self, tensor):
+        return tf.expand_dims(tensor, 0)
+
+    def broadcast(self, variables):
+        return tf.no_op()
