@@ -15,3 +15,5 @@ sum_over_ranks: function from a list of float32 tensors to a list of their sums 
 num_ranks: number of processes that train together.
 host_scope: function without arguments that returns a context manager; operations that the device cannot run are built in it.
 """
+
+ALONE = Execution()  # one process, float32

@@ -5,7 +5,7 @@ from open_seq2seq.config.parameters import Bool, Callable, Choice, Either, Float
 from open_seq2seq.encoders import blocks
 from open_seq2seq.encoders.convnet_layers import ConvnetLayers, convolved_frames
 from open_seq2seq.encoders.encoder_output import EncoderOutput
-from open_seq2seq.encoders.execution import Execution
+from open_seq2seq.encoders.execution import ALONE
 from open_seq2seq.encoders.normalization import instance_norm, layer_norm
 from open_seq2seq.encoders.tensor_checks import check_tensor
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
@@ -60,7 +60,7 @@ class TDNNEncoder:
                   doc="index from 0 of a residual block left out in eval and infer if drop_block_prob > 0; -1: none"),
     ) + VARIABLE_PARAMETERS
 
-    def __init__(self, params, mode, name="w2l_encoder", execution=Execution()):
+    def __init__(self, params, mode, name="w2l_encoder", execution=ALONE):
         if mode not in MODES:
             raise ValueError("mode is %r, expected one of %s" % (mode, ", ".join(MODES)))
         require_rules(self.check_rules, params, "encoder_params")

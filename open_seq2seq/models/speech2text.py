@@ -3,7 +3,7 @@ import collections
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.encoders.execution import Execution
+from open_seq2seq.encoders.execution import ALONE
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.models.base_params import BASE_PARAMETERS
 
@@ -35,7 +35,7 @@ class Speech2Text:
 
     PARAMETERS = BASE_PARAMETERS
 
-    def __init__(self, params, mode, vocabulary_size, execution=Execution()):
+    def __init__(self, params, mode, vocabulary_size, execution=ALONE):
         encoder_params = _with_defaults_of(params, params["encoder_params"])
         decoder_params = _with_defaults_of(params, params["decoder_params"])
         self._encoder = params["encoder"](encoder_params, mode, execution=execution)

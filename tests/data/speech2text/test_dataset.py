@@ -68,7 +68,8 @@ def test_a_file_that_turned_bad_leaves_its_batch_and_an_empty_batch_is_left_out(
 def test_training_goes_on_across_epochs_with_static_batches(graph):
     order = TrainingOrder(np.ones(10), 4, seed=2)
     dataset = pipeline(2).training_dataset(order.batch, 0, 4)
-    assert [shape.as_list() for shape in tf.data.get_output_shapes(dataset)] == [[4, None, FEATURES], [4], [4, None], [4], [4], [4]]
+    shapes = [shape.as_list() for shape in tf.data.get_output_shapes(dataset)]
+    assert shapes == [[4, None, FEATURES], [4], [4, None], [4], [4], [4]]
     batches = read(dataset, 12)
     expected = np.concatenate([order.batch(number).indices for number in range(14)])
     positions = np.flatnonzero(expected != BAD)[:48]
