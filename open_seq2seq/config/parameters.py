@@ -362,3 +362,18 @@ def _copy(default):
     if isinstance(default, dict):
         return {key: _copy(value) for key, value in default.items()}
     return default
+
+
+def checked_part(parameters, values, key):
+    """``values`` with defaults filled in; those of somebody else's function as they are.
+
+    Raises:
+      ConfigError: with every mistake in ``values``.
+    """
+    if parameters is None:
+        return dict(values or {})
+    report = Report()
+    checked = check_parameters(parameters, values or {}, key, report)
+    if report.problems:
+        raise ConfigError("\n".join(report.problems))
+    return checked

@@ -1,23 +1,18 @@
-"""From a loss to the operations of one training step.
-
-Every scalar by which a gradient has to be multiplied (loss scale, number of accumulated batches, clipping, LARC) is
-collected into one factor a tensor, and the norm of every gradient is computed once, for the test that it is finite, for
-clipping, LARC and NovoGrad: an update is bound by memory, and each of these done by itself is another pass over all parameters.
-"""
+"""From losses to the operations of a training step: gradients, loss scaling, accumulation, the optimizer."""
 import collections
 import re
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.parameters import Report, check_parameters
+from open_seq2seq.config.parameters import checked_part
 from open_seq2seq.errors import ConfigError
-from open_seq2seq.optimizers import larc, loss_scaling, lr_policies
+from open_seq2seq.optimizers import loss_scaling, lr_policies
 from open_seq2seq.optimizers.accumulation import GradientAccumulator
 from open_seq2seq.optimizers.catalogue import optimizer_class, parameters_of
 from open_seq2seq.optimizers.control_flow import cond_with_updates
 from open_seq2seq.optimizers.learning_rate import learning_rate_at
-from open_seq2seq.optimizers.novograd import GradientScale, NovoGrad
-from open_seq2seq.optimizers.summaries import SUMMARIES, summarize_training, summarize_variables
+from open_seq2seq.optimizers.step import Step
+from open_seq2seq.optimizers.summaries import SUMMARIES, summarize_training
 
 SCOPE = "Loss_Optimization"
 
@@ -31,12 +26,19 @@ accumulate: operation for each of the ``iter_size - 1`` batches before it; None 
 learning_rate: float32 scalar, of the step that ``update`` makes.
 global_step: variable, the number of updates made; fetched together with ``update`` it may be old or new.
 loss_scale: float32 scalar.
-gradients_finite: bool scalar, of the gradient as it is and times LARC's factors; False means that ``update`` changed no
-  weight and did not count a step.
+gradients_finite: bool scalar, of the gradient as it is and times LARC's factors, or what the device reports of an overflow;
+  False means that ``update`` changed no weight and did not count a step.
 gradient_norm: float32 scalar, norm of the whole gradient before clipping and LARC.
 skipped_steps: int64 variable, how often gradients_finite was False in the whole training.
 
 gradients_finite and gradient_norm mean something only in the same ``Session.run`` as ``update``.
+"""
+
+AdapterOptimizer = collections.namedtuple("AdapterOptimizer", "optimizer loss_scale")
+AdapterOptimizer.__doc__ = """A ``tf.train.Optimizer`` of a device's adapter round another one; its loss scale, float32 scalar.
+
+Its ``compute_gradients`` scales the loss, calls the inner optimizer's, sums up over the processes and takes the scale out
+again; its ``apply_gradients`` calls the inner optimizer's if the device saw no overflow, and adapts the scale.
 """
 
 
@@ -47,109 +49,154 @@ def total_loss(loss):
 
 
 def optimize(loss, params, last_step, steps_per_epoch, all_reduce=None):
-    """Builds the training operations for ``loss`` in the current graph.
+    """The training operations for the graph's only loss; arguments as :class:`Optimization`.
+
+    Returns:
+      TrainOperations.
+    """
+    return Optimization(params, last_step, steps_per_epoch, all_reduce).operations(
+        loss, tf.get_collection(tf.GraphKeys.UPDATE_OPS))
+
+
+class Optimization:
+    """The optimizer of a training with its state, in the current graph; several losses may share it.
 
     Args:
-      loss: float32 scalar without regularization.
       params: the checked config of the model; used are optimizer, optimizer_params, lr_policy, lr_policy_params, num_epochs,
         larc_params, max_grad_norm, loss_scaling, loss_scaling_params, iter_size, freeze_variables_regex and summaries.
       last_step: updates in the whole training; the default end of the learning rate's decay.
       steps_per_epoch: updates in one epoch; policies count epochs only if the config has num_epochs.
       all_reduce: function from a list of gradients to a list of their means over all processes, or None.
-
-    Returns:
-      TrainOperations.
+      wrap: function from a ``tf.train.Optimizer`` to an :class:`AdapterOptimizer` round it, or to None, where the device
+        scales losses, sums up gradients and detects overflow its own way; or None.
 
     Raises:
       ConfigError: a setting is wrong, or two of them exclude each other.
     """
-    _check_settings(params)
-    variables = trained_variables(params["freeze_variables_regex"])
-    global_step = tf.train.get_or_create_global_step()
-    learning_rate = learning_rate_at(
-        global_step, params["lr_policy"],
-        _checked(lr_policies.parameters_of(params["lr_policy"]), params["lr_policy_params"], "lr_policy_params"),
-        last_step, steps_per_epoch if params["num_epochs"] is not None else None)
-    moving_averages = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
 
-    with tf.variable_scope(SCOPE):
-        optimizer = optimizer_class(params["optimizer"])(learning_rate=learning_rate, **_checked(
-            parameters_of(params["optimizer"]), params["optimizer_params"], "optimizer_params"))
-        scaler = _loss_scaler(params)
-        pairs = _gradients(optimizer, total_loss(loss) * scaler.scale, variables)
+    def __init__(self, params, last_step, steps_per_epoch, all_reduce=None, wrap=None):
+        _check_settings(params)
+        self._params, self._all_reduce = params, all_reduce
+        self._accumulator = None
+        self.global_step = tf.train.get_or_create_global_step()
+        self.learning_rate = learning_rate_at(
+            self.global_step, params["lr_policy"],
+            checked_part(lr_policies.parameters_of(params["lr_policy"]), params["lr_policy_params"], "lr_policy_params"),
+            last_step, steps_per_epoch if params["num_epochs"] is not None else None)
+        # the name scope, in which summaries are named, is left to the operations
+        with tf.variable_scope(SCOPE, auxiliary_name_scope=False):
+            self._optimizer = optimizer_class(params["optimizer"])(learning_rate=self.learning_rate, **checked_part(
+                parameters_of(params["optimizer"]), params["optimizer_params"], "optimizer_params"))
+            self._inner = _InnerOptimizer(self._gradients, self._apply)
+            self._adapter = wrap(self._inner) if wrap is not None else None
+            self._scaler = None if self._adapter is not None else _loss_scaler(params)
+            self._skipped_steps = tf.get_variable("skipped_steps", shape=[], dtype=tf.int64, trainable=False,
+                                                  initializer=tf.zeros_initializer(), use_resource=False)
+
+    @property
+    def loss_scale(self):
+        """float32 scalar."""
+        return self._scaler.scale if self._adapter is None else self._adapter.loss_scale
+
+    def operations(self, loss, moving_averages=()):
+        """Builds the training operations for one loss.
+
+        Args:
+          loss: float32 scalar without regularization.
+          moving_averages: operations to run with every batch, such as the updates of batch norm's statistics.
+
+        Returns:
+          TrainOperations; all but update, accumulate, gradients_finite and gradient_norm are the same for every loss.
+
+        Raises:
+          ConfigError: freeze_variables_regex leaves nothing to train.
+        """
+        variables = trained_variables(self._params["freeze_variables_regex"])
+        with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE, auxiliary_name_scope=False), tf.name_scope(SCOPE):
+            build = self._own_update if self._adapter is None else self._adapter_update
+            update, accumulate, finite, step = build(total_loss(loss), variables, list(moving_averages))
+            step.summarize(self._params["summaries"])
+        summarize_training(self._params["summaries"], self.learning_rate, self.loss_scale, step.norm)
+        return TrainOperations(update, accumulate, self.learning_rate, self.global_step, self.loss_scale, finite, step.norm,
+                               self._skipped_steps)
+
+    def _own_update(self, loss, variables, moving_averages):
+        """(update, accumulate, finite, Step) with our own loss scaling: an overflow shows as a gradient that is not finite."""
+        scaler = self._scaler
+        pairs, accumulated = self._gradients(loss * scaler.scale, variables)
         gradients, variables = [gradient for gradient, _ in pairs], [variable for _, variable in pairs]
-
-        accumulate, clear = None, tf.no_op
-        if params["iter_size"] > 1:
-            accumulator = GradientAccumulator(variables)
-            accumulate = tf.group(accumulator.add(gradients), *moving_averages)
-            gradients, clear = accumulator.total(gradients), accumulator.clear
-        if all_reduce is not None:
-            gradients = all_reduce(gradients)
-
-        skipped_steps = tf.get_variable("skipped_steps", shape=[], dtype=tf.int64, initializer=tf.zeros_initializer(),
-                                        trainable=False, use_resource=False)
-        step = _Step(params, gradients, variables, learning_rate, 1.0 / (scaler.scale * params["iter_size"]))
-        applied = cond_with_updates(step.finite, lambda: step.apply(optimizer, global_step),
-                                    lambda: skipped_steps.assign_add(1, use_locking=True).op)
+        if self._all_reduce is not None:
+            gradients = self._all_reduce(gradients)
+        step = self._step(gradients, variables, 1.0 / (scaler.scale * self._params["iter_size"]))
+        applied = cond_with_updates(step.finite, lambda: step.apply(self._optimizer, self.global_step),
+                                    lambda: self._skipped_steps.assign_add(1, use_locking=True).op)
         with tf.control_dependencies([applied]):
             largest = step.largest_gradient() if scaler.needs_largest_gradient else None
-            update = tf.group(applied, clear(), scaler.update(step.finite, largest), *moving_averages)
-        step.summarize(params["summaries"])
-    summarize_training(params["summaries"], learning_rate, scaler.scale, step.norm)
-    return TrainOperations(update, accumulate, learning_rate, global_step, scaler.scale, step.finite, step.norm, skipped_steps)
+            update = tf.group(applied, self._clear(), scaler.update(step.finite, largest), *moving_averages)
+        return update, self._accumulate(accumulated, moving_averages), step.finite, step
+
+    def _adapter_update(self, loss, variables, moving_averages):
+        """The same where the device's adapter scales the loss and knows of an overflow, which shows in no number."""
+        pairs = self._adapter.optimizer.compute_gradients(loss, var_list=variables)
+        accumulated = self._inner.accumulated
+        before = tf.identity(self.global_step + 0)
+        with tf.control_dependencies([before]):
+            applied = self._adapter.optimizer.apply_gradients(pairs, global_step=self.global_step)
+        with tf.control_dependencies([applied]):
+            finite = tf.greater(self.global_step + 0, before)
+            skipped = self._skipped_steps.assign_add(1 - tf.cast(finite, tf.int64), use_locking=True)
+            update = tf.group(applied, skipped, self._clear(), *moving_averages)
+        return update, self._accumulate(accumulated, moving_averages), finite, self._inner.step
+
+    def _gradients(self, loss, variables):
+        """Pairs of dense gradient and variable, and the gradients of this batch alone."""
+        pairs = self._optimizer.compute_gradients(loss, var_list=variables)
+        # the loss may not depend on every variable
+        pairs = [(tf.convert_to_tensor(gradient), variable) for gradient, variable in pairs if gradient is not None]
+        gradients, variables = [gradient for gradient, _ in pairs], [variable for _, variable in pairs]
+        if self._params["iter_size"] > 1:
+            self._accumulator = GradientAccumulator(variables)
+            return list(zip(self._accumulator.total(gradients), variables)), gradients
+        return pairs, gradients
+
+    def _apply(self, pairs, global_step):
+        """Operation: a step with gradients from the adapter, which have the loss scale taken out. Returns it and the Step."""
+        step = self._step([gradient for gradient, _ in pairs], [variable for _, variable in pairs],
+                          1.0 / self._params["iter_size"])
+        return cond_with_updates(step.finite, lambda: step.apply(self._optimizer, global_step), tf.no_op), step
+
+    def _step(self, gradients, variables, unscale):
+        return Step(self._params, gradients, variables, self.learning_rate, unscale)
+
+    def _accumulate(self, gradients, moving_averages):
+        return tf.group(self._accumulator.add(gradients), *moving_averages) if self._accumulator is not None else None
+
+    def _clear(self):
+        return self._accumulator.clear() if self._accumulator is not None else tf.no_op()
 
 
-class _Step:
-    """One gradient for each variable, and the factors by which they are still to be multiplied."""
+class _InnerOptimizer(tf.train.Optimizer):
+    """What an adapter's optimizer is wrapped round: our gradients with those accumulated before, our step.
 
-    def __init__(self, params, gradients, variables, learning_rate, unscale):
-        self._gradients, self._variables = gradients, variables
-        self._learning_rate, self._unscale = learning_rate, unscale
-        self._squared_norms = [2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients]
-        self.norm = tf.sqrt(tf.add_n(self._squared_norms)) * unscale
-        # one number that is not finite makes the sum of all squares so
-        self.finite = tf.is_finite(self.norm)
-        self._norms = [tf.sqrt(squared_norm) * unscale for squared_norm in self._squared_norms]
+    Attributes:
+      accumulated: what the last ``compute_gradients`` found for its batch alone.
+      step: the Step of the last ``apply_gradients``.
+    """
 
-        self._larc_factors, self._factors = None, None
-        if params["larc_params"] is not None:
-            larc_params = _checked(larc.PARAMETERS, params["larc_params"], "larc_params")
-            self._larc_factors = [larc.larc_factor(larc_params, learning_rate, variable, norm)
-                                  for variable, norm in zip(variables, self._norms)]
-            self._factors = [unscale * factor for factor in self._larc_factors]
-            # a factor is computed from the weights and the learning rate, and could spoil a finite gradient
-            squared_products = tf.stack(self._squared_norms) * tf.square(tf.stack(self._factors))
-            self.finite = tf.logical_and(self.finite, tf.is_finite(tf.reduce_sum(squared_products)))
-        elif params["max_grad_norm"] is not None:
-            # all gradients by the same factor, so that the direction stays (Pascanu et al., arXiv:1211.5063)
-            clipping = params["max_grad_norm"] / tf.maximum(self.norm, params["max_grad_norm"])
-            self._factors = [unscale * clipping] * len(gradients)
-        elif params["iter_size"] > 1 or params["loss_scaling"] not in (None, 1.0):
-            self._factors = [unscale] * len(gradients)
+    def __init__(self, gradients, apply):
+        super().__init__(use_locking=False, name="Jasper")
+        self._gradients, self._apply = gradients, apply
+        self.accumulated = self.step = None
 
-    def apply(self, optimizer, global_step):
-        """Operation of the optimizer's step."""
-        pairs = list(zip(self._gradients, self._variables))
-        if isinstance(optimizer, NovoGrad):
-            factors = self._factors or [1.0] * len(pairs)
-            return optimizer.apply_gradients(pairs, global_step=global_step, scales={
-                variable.name: GradientScale(factor, squared_norm)
-                for variable, factor, squared_norm in zip(self._variables, factors, self._squared_norms)})
-        if self._factors is not None:
-            pairs = [(gradient * tf.cast(factor, gradient.dtype), variable)
-                     for (gradient, variable), factor in zip(pairs, self._factors)]
-        return optimizer.apply_gradients(pairs, global_step=global_step)
+    def compute_gradients(self, loss, var_list=None, *unused, **also_unused):
+        """As ``tf.train.Optimizer.compute_gradients``; how the gradients are gated and placed is left as it is."""
+        pairs, self.accumulated = self._gradients(loss, var_list)
+        return pairs
 
-    def largest_gradient(self):
-        """Largest absolute value in any gradient, without the loss scale; float32 scalar."""
-        largest = [tf.maximum(tf.reduce_max(gradient), -tf.reduce_min(gradient)) for gradient in self._gradients]
-        return tf.reduce_max(tf.stack(largest)) * self._unscale
-
-    def summarize(self, names):
-        summarize_variables(names, [(gradient, self._unscale, norm, variable) for gradient, norm, variable
-                                    in zip(self._gradients, self._norms, self._variables)],
-                            self._learning_rate, self._larc_factors)
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        """As ``tf.train.Optimizer.apply_gradients``."""
+        applied, self.step = self._apply(list(grads_and_vars), global_step)
+        return applied
 
 
 def trained_variables(freeze_variables_regex):
@@ -172,17 +219,11 @@ def trained_variables(freeze_variables_regex):
     return left
 
 
-def _gradients(optimizer, loss, variables):
-    """Pairs of dense gradient and variable, for those variables that the loss depends on."""
-    pairs = optimizer.compute_gradients(loss, var_list=variables)
-    return [(tf.convert_to_tensor(gradient), variable) for gradient, variable in pairs if gradient is not None]
-
-
 def _loss_scaler(params):
     setting = params["loss_scaling"]
     if isinstance(setting, str):
         algorithm = loss_scaling.algorithm_named(setting)
-        return algorithm(_checked(algorithm.PARAMETERS, params["loss_scaling_params"], "loss_scaling_params"))
+        return algorithm(checked_part(algorithm.PARAMETERS, params["loss_scaling_params"], "loss_scaling_params"))
     return loss_scaling.FixedScaler(1.0 if setting is None else setting)
 
 
@@ -196,18 +237,3 @@ def _check_settings(params):
     if unknown:
         raise ConfigError('"summaries" has %s, expected some of %s' % (
             ", ".join(repr(name) for name in unknown), ", ".join(SUMMARIES)))
-
-
-def _checked(parameters, values, key):
-    """``values`` with defaults filled in; those of somebody else's function as they are.
-
-    Raises:
-      ConfigError: with every mistake in ``values``.
-    """
-    if parameters is None:
-        return dict(values or {})
-    report = Report()
-    checked = check_parameters(parameters, values or {}, key, report)
-    if report.problems:
-        raise ConfigError("\n".join(report.problems))
-    return checked

@@ -1,0 +1,74 @@
+"""One gradient for each variable, and the factors by which they are still to be multiplied before the optimizer sees them."""
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.parameters import checked_part
+from open_seq2seq.optimizers import larc
+from open_seq2seq.optimizers.novograd import GradientScale, NovoGrad
+from open_seq2seq.optimizers.summaries import summarize_variables
+
+
+class Step:
+    """The gradients of one update of the weights.
+
+    Every scalar by which a gradient has to be multiplied (loss scale, number of accumulated batches, clipping, LARC) is
+    collected into one factor a tensor, and the norm of every gradient is computed once, for the test that it is finite, for
+    clipping, LARC and NovoGrad: an update is bound by memory, and each of these by itself is another pass over all parameters.
+
+    Args:
+      params: the checked config of the model; used are larc_params, max_grad_norm, iter_size and loss_scaling.
+      gradients, variables: lists of the same length, of dense tensors and variables.
+      learning_rate: float32 scalar.
+      unscale: float or float32 scalar, by which all gradients are to be multiplied.
+
+    Attributes:
+      norm: float32 scalar, of the whole gradient before clipping and LARC.
+      finite: bool scalar, whether the gradient is, as it is and times LARC's factors.
+    """
+
+    def __init__(self, params, gradients, variables, learning_rate, unscale):
+        self._gradients, self._variables = gradients, variables
+        self._learning_rate, self._unscale = learning_rate, unscale
+        self._squared_norms = [2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients]
+        self.norm = tf.sqrt(tf.add_n(self._squared_norms)) * unscale
+        # one number that is not finite makes the sum of all squares so
+        self.finite = tf.is_finite(self.norm)
+        self._norms = [tf.sqrt(squared_norm) * unscale for squared_norm in self._squared_norms]
+
+        self._larc_factors, self._factors = None, None
+        if params["larc_params"] is not None:
+            larc_params = checked_part(larc.PARAMETERS, params["larc_params"], "larc_params")
+            self._larc_factors = [larc.larc_factor(larc_params, learning_rate, variable, norm)
+                                  for variable, norm in zip(variables, self._norms)]
+            self._factors = [unscale * factor for factor in self._larc_factors]
+            # a factor is computed from the weights and the learning rate, and could spoil a finite gradient
+            squared_products = tf.stack(self._squared_norms) * tf.square(tf.stack(self._factors))
+            self.finite = tf.logical_and(self.finite, tf.is_finite(tf.reduce_sum(squared_products)))
+        elif params["max_grad_norm"] is not None:
+            # all gradients by the same factor, so that the direction stays (Pascanu et al., arXiv:1211.5063)
+            clipping = params["max_grad_norm"] / tf.maximum(self.norm, params["max_grad_norm"])
+            self._factors = [unscale * clipping] * len(gradients)
+        elif params["iter_size"] > 1 or params["loss_scaling"] not in (None, 1.0):
+            self._factors = [unscale] * len(gradients)
+
+    def apply(self, optimizer, global_step):
+        """Operation of the optimizer's step."""
+        pairs = list(zip(self._gradients, self._variables))
+        if isinstance(optimizer, NovoGrad):
+            factors = self._factors or [1.0] * len(pairs)
+            return optimizer.apply_gradients(pairs, global_step=global_step, scales={
+                variable.name: GradientScale(factor, squared_norm)
+                for variable, factor, squared_norm in zip(self._variables, factors, self._squared_norms)})
+        if self._factors is not None:
+            pairs = [(gradient * tf.cast(factor, gradient.dtype), variable)
+                     for (gradient, variable), factor in zip(pairs, self._factors)]
+        return optimizer.apply_gradients(pairs, global_step=global_step)
+
+    def largest_gradient(self):
+        """Largest absolute value in any gradient, without the loss scale; float32 scalar."""
+        largest = [tf.maximum(tf.reduce_max(gradient), -tf.reduce_min(gradient)) for gradient in self._gradients]
+        return tf.reduce_max(tf.stack(largest)) * self._unscale
+
+    def summarize(self, names):
+        summarize_variables(names, [(gradient, self._unscale, norm, variable) for gradient, norm, variable
+                                    in zip(self._gradients, self._norms, self._variables)],
+                            self._learning_rate, self._larc_factors)
