@@ -1,4 +1,16 @@
-"""Processes that train together: one, several over Horovod (CPU, GPU) or several over HCCL (Ascend NPU), behind one interface."""
-from open_seq2seq.distributed.group import ProcessGroup, Single
+"""Processes that train together: one, several over Horovod (CPU, GPU) or several over HCCL (Ascend NPU), behind one interface.
 
-__all__ = ["ProcessGroup", "Single"]
+The names are looked up when they are first used: the launcher and the rank tables belong to this package, too, and have to
+start at once, where no TensorFlow is installed as well.
+"""
+import importlib
+
+_MODULES = {"ProcessGroup": "group", "Single": "group"}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError("module %r has no attribute %r" % (__name__, name))
+    return getattr(importlib.import_module("%s.%s" % (__name__, _MODULES[name])), name)
