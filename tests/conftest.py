@@ -32,6 +32,12 @@ def fsdd_recordings():
     return _shared("data", "fsdd", "recordings")
 
 
+@pytest.fixture(scope="session")
+def adapter_facts():
+    """Directory of what is known about the Ascend adapter: its operator list, its options."""
+    return _shared("npu")
+
+
 @pytest.fixture
 def graph():
     """A fresh default graph, so that no test sees another's variables."""
