@@ -4,6 +4,7 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Any, Bool, Parameter
+from open_seq2seq.encoders.dimensions import dimensions
 from open_seq2seq.encoders.tensor_checks import check_tensor
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
 
@@ -66,16 +67,17 @@ class FullyConnectedCTCDecoder:
         """Connects the decoder to an encoder.
 
         Args:
-          encoder_output: EncoderOutput(outputs float32 [B, T', C] with known C, output_lengths int32 or int64 [B]).
+          encoder_output: EncoderOutput(outputs float32 or float16 [B, T', C] with known C, output_lengths int32 or int64 [B]).
 
         Returns:
-          DecoderOutput(logits float32 [B, T', V + 1], logit_lengths [B]).
+          DecoderOutput(logits float32 [B, T', V + 1], logit_lengths [B]). Only the product is of the outputs' type: a softmax
+          in half precision loses the small probabilities.
 
         Raises:
           IncompatibleShapeError, IncompatibleDtypeError: an input is not as described.
         """
         outputs, lengths = encoder_output.outputs, encoder_output.output_lengths
-        check_tensor(outputs, "FullyConnectedCTCDecoder: outputs", 3, (tf.float32,), known_last_dimension=True)
+        check_tensor(outputs, "FullyConnectedCTCDecoder: outputs", 3, (tf.float32, tf.float16), known_last_dimension=True)
         check_tensor(lengths, "FullyConnectedCTCDecoder: output_lengths", 1, (tf.int32, tf.int64))
         channels = outputs.shape.as_list()[-1]
         with tf.variable_scope(self._name, initializer=self._initializer, use_resource=False), \
@@ -83,8 +85,7 @@ class FullyConnectedCTCDecoder:
             kernel = tf.get_variable("kernel", [channels, self._num_outputs], regularizer=self._regularizer)
             bias = tf.get_variable("bias", [self._num_outputs], initializer=tf.zeros_initializer())
             # one product of two matrices: a batched matmul would multiply utterance by utterance
-            logits = tf.nn.bias_add(tf.matmul(tf.reshape(outputs, [-1, channels]), kernel), bias)
-            batch_and_frames = tf.shape(outputs)[:2]
-            logits = tf.reshape(logits, tf.concat([batch_and_frames, [self._num_outputs]], 0), name="logits")
-            logits.set_shape(outputs.shape[:2].concatenate([self._num_outputs]))
+            products = tf.matmul(tf.reshape(outputs, [-1, channels]), tf.cast(kernel, outputs.dtype))
+            logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
+            logits = tf.reshape(logits, dimensions(outputs)[:2] + [self._num_outputs], name="logits")
         return DecoderOutput(logits, lengths)

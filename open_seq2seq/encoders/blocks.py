@@ -1,12 +1,14 @@
 """Convolution blocks of the encoders: convolution, normalization, residual sum, activation, dropout.
 
-Every function creates its variables in the current variable scope, under the names of the original OpenSeq2Seq.
+Every function creates its variables in the current variable scope, under the names of the original OpenSeq2Seq. They are
+float32 and are read in the type of the activations, so in half precision they are the master copy of the weights.
 """
 import collections
 
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.encoders.convolution import conv1d
+from open_seq2seq.encoders.dimensions import at_least, dimension, dimensions, pad_frames
 from open_seq2seq.encoders.normalization import batch_norm
 
 ConvolutionSettings = collections.namedtuple("ConvolutionSettings", "separable width channels stride dilation padding")
@@ -24,21 +26,21 @@ def convolve(inputs, convolution, encoder, regularizer=None):
     """A convolution over time without bias.
 
     Args:
-      inputs: float32 [B, T, Cin].
+      inputs: float32 or float16 [B, T, Cin].
       convolution: a :class:`ConvolutionSettings`.
       encoder: an :class:`EncoderSettings`.
       regularizer: applied to the kernels, or None.
 
     Returns:
-      float32 [B, 1, T', channels]: rank 4, as batch norm wants it.
+      Of the inputs' type, [B, 1, T', channels]: rank 4, as batch norm wants it.
     """
     input_channels = inputs.shape.as_list()[-1]
     width, stride, dilation, padding = convolution.width, convolution.stride, convolution.dilation, convolution.padding
     if not convolution.separable:
-        kernel = tf.get_variable("kernel", [width, input_channels, convolution.channels], regularizer=regularizer)
+        kernel = _weights("kernel", [width, input_channels, convolution.channels], inputs.dtype, regularizer)
         return _convolve(inputs, kernel, stride, dilation, padding, encoder)
-    depthwise = tf.get_variable("depthwise_kernel", [width, input_channels, 1], regularizer=regularizer)
-    pointwise = tf.get_variable("pointwise_kernel", [1, input_channels, convolution.channels], regularizer=regularizer)
+    depthwise = _weights("depthwise_kernel", [width, input_channels, 1], inputs.dtype, regularizer)
+    pointwise = _weights("pointwise_kernel", [1, input_channels, convolution.channels], inputs.dtype, regularizer)
     if width == 1 and stride == 1:
         # a depthwise kernel of one tap is a scale of every channel
         filtered = inputs * tf.reshape(depthwise, [input_channels])
@@ -48,6 +50,11 @@ def convolve(inputs, convolution, encoder, regularizer=None):
         filtered = tf.squeeze(tf.nn.depthwise_conv2d(
             tf.expand_dims(inputs, 1), tf.expand_dims(depthwise, 0), [1, stride, stride, 1], padding, rate=[1, dilation]), 1)
     return _convolve(filtered, pointwise, 1, 1, "VALID", encoder)
+
+
+def _weights(name, shape, dtype, regularizer):
+    """A float32 variable, read in ``dtype``; the regularizer sees it in float32."""
+    return tf.cast(tf.get_variable(name, shape, dtype=tf.float32, regularizer=regularizer), dtype)
 
 
 def _convolve(inputs, kernel, stride, dilation, padding, encoder):
@@ -67,17 +74,16 @@ def _at_least_one_window(inputs, width, dilation):
     Training refuses such utterances; evaluation scores them like all others, and their output lengths are 0.
     """
     window = (width - 1) * dilation + 1
-    known = inputs.shape.as_list()[1]
-    if window == 1 or known is not None and known >= window:
+    if window == 1:
         return inputs
-    return tf.pad(inputs, [[0, 0], [0, tf.maximum(window - tf.shape(inputs)[1], 0)], [0, 0]])
+    return pad_frames(inputs, 0, at_least(window - dimension(inputs, 1), 0))
 
 
 def residual_sum(residual_inputs, separable, channels, names, encoder, mask):
     """The sum of all residual branches: each input through a 1x1 convolution and batch norm.
 
     Args:
-      residual_inputs: list of float32 [B, T, Ci].
+      residual_inputs: list of float32 or float16 [B, T, Ci].
       separable: whether the 1x1 convolutions are separable, as the block's others are.
       channels: output channels.
       names: one (convolution's scope, batch norm's scope) an input.
@@ -86,7 +92,7 @@ def residual_sum(residual_inputs, separable, channels, names, encoder, mask):
       mask: as in :func:`batch_norm`.
 
     Returns:
-      float32 [B, T, channels].
+      Of the inputs' type, [B, T, channels].
     """
     branches = []
     pointwise = ConvolutionSettings(separable, 1, channels, 1, 1, "VALID")
@@ -100,21 +106,22 @@ def residual_sum(residual_inputs, separable, channels, names, encoder, mask):
 
 def normalize(images, encoder, mask):
     """:func:`batch_norm` with an encoder's settings."""
-    return batch_norm(images, encoder.training, encoder.momentum, encoder.epsilon, encoder.regularizer, mask)
+    return batch_norm(images, encoder.training, encoder.momentum, encoder.epsilon, encoder.regularizer, mask,
+                      encoder.execution.sum_over_ranks)
 
 
 def dropout(inputs, keep_probability, mask=None):
     """Dropout with inverted scaling, seeded through the graph's seed.
 
     Args:
-      inputs: float32 [B, T, C].
+      inputs: float32 or float16 [B, T, C].
       keep_probability: of every value, above 0.
-      mask: float32 [B, T, 1]; if given, frames where it is 0 are set to zero in the same product.
+      mask: of the same type, [B, T, 1]; if given, frames where it is 0 are set to zero in the same product.
 
     Returns:
-      float32 [B, T, C].
+      Of the inputs' type, [B, T, C].
     """
-    kept = tf.cast(tf.random_uniform(tf.shape(inputs)) < keep_probability, inputs.dtype)
+    kept = tf.cast(tf.random_uniform(dimensions(inputs)) < keep_probability, inputs.dtype)
     # scale and mask join the factor, outside of the gradient's way: one product forward and one backward
     scale = 1.0 / keep_probability
     return inputs * (kept * (scale if mask is None else mask * scale))

@@ -13,6 +13,8 @@ The last is a convolution over "images" [Cin, P, B] with the kernel [T', B, Cout
 """
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.encoders.dimensions import at_least, dimension, pad_frames
+
 _GRADIENT_NAME = "Conv1DGradientsAsForwardConvolutions"
 
 
@@ -20,8 +22,8 @@ def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=
     """Convolution over time without bias, padded as TensorFlow pads.
 
     Args:
-      inputs: float32 [B, T, Cin]; B and T may be unknown while the graph is built, Cin may not.
-      kernel: float32 [W, Cin, Cout], fully known.
+      inputs: float32 or float16 [B, T, Cin]; B and T may be unknown while the graph is built, Cin may not.
+      kernel: of the same type, [W, Cin, Cout], fully known.
       stride: int, step between output frames in input frames.
       dilation: int, distance between the kernel's taps in input frames; 1 if ``stride`` is above 1.
       padding: "SAME" (ceil(T / stride) output frames) or "VALID" (whole windows only).
@@ -30,7 +32,7 @@ def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=
       name: name scope of the ops.
 
     Returns:
-      float32 [B, T', Cout].
+      Of the type of the inputs, [B, T', Cout].
 
     Raises:
       ValueError: stride and dilation are both above 1, or padding is neither "SAME" nor "VALID".
@@ -59,10 +61,10 @@ def _convolve(inputs, kernel, stride, dilation, padding):
 def _convolve_one_tap(inputs, kernel):
     """conv1d of width 1: one matrix product, and so are its gradients."""
     _, input_channels, output_channels = kernel.shape.as_list()
-    frames = tf.shape(inputs)[1]
+    batch_size, frames = inputs.shape.as_list()[0], dimension(inputs, 1)
     products = tf.matmul(tf.reshape(inputs, [-1, input_channels]), tf.reshape(kernel, [input_channels, output_channels]))
-    outputs = tf.reshape(products, [-1, frames, output_channels])
-    outputs.set_shape([inputs.shape[0], inputs.shape[1], output_channels])
+    outputs = tf.reshape(products, [-1 if batch_size is None else batch_size, frames, output_channels])
+    outputs.set_shape([batch_size, inputs.shape[1], output_channels])
     return outputs
 
 
@@ -89,7 +91,7 @@ def _gradient_by_inputs(gradient, kernel, dilation, padding):
     """d inputs [B, T, Cin] from d outputs [B, T', Cout]."""
     if padding == "VALID":
         reach = (kernel.shape.as_list()[0] - 1) * dilation
-        gradient = tf.pad(gradient, [[0, 0], [reach, reach], [0, 0]])
+        gradient = pad_frames(gradient, reach, reach)
     # Reversing the activations in time before and after is the same as reversing the kernel, which is larger. SAME
     # padding, one more frame at the end if it is odd, reversed is just the padding that the gradient wants.
     reverse = _convolve(tf.reverse(gradient, [1]), tf.transpose(kernel, [0, 2, 1]), 1, dilation, padding)
@@ -99,8 +101,8 @@ def _gradient_by_inputs(gradient, kernel, dilation, padding):
 def _gradient_by_kernel(inputs, gradient, width, stride, dilation, padding):
     """d kernel [W, Cin, Cout] from inputs [B, T, Cin] and d outputs [B, T', Cout]."""
     # no window at all (T' = 0) would be a kernel of no taps, with which TensorFlow 1.15 divides by zero and dies
-    gradient = tf.pad(gradient, [[0, 0], [0, tf.maximum(1 - tf.shape(gradient)[1], 0)], [0, 0]])
-    covered = (tf.shape(gradient)[1] - 1) * stride + (width - 1) * dilation + 1
+    gradient = pad_frames(gradient, 0, at_least(1 - dimension(gradient, 1), 0))
+    covered = (dimension(gradient, 1) - 1) * stride + (width - 1) * dilation + 1
     images = tf.transpose(_pad_to_windows(inputs, covered, padding), [2, 1, 0])
     by_kernel = tf.nn.conv2d(tf.expand_dims(images, 1), tf.expand_dims(tf.transpose(gradient, [1, 0, 2]), 0),
                              strides=[1, 1, dilation, 1], padding="VALID", dilations=[1, 1, stride, 1])
@@ -111,7 +113,7 @@ def _gradient_by_kernel(inputs, gradient, width, stride, dilation, padding):
 
 def _pad_to_windows(inputs, covered, padding):
     """Pads or cuts [B, T, C] to the ``covered`` frames that the convolution's windows see."""
-    missing = tf.maximum(covered - tf.shape(inputs)[1], 0)
+    missing = at_least(covered - dimension(inputs, 1), 0)
     before = missing // 2 if padding == "SAME" else 0
     # a stride may leave frames at the end that no window sees
-    return tf.pad(inputs, [[0, 0], [before, missing - before], [0, 0]])[:, :covered]
+    return pad_frames(inputs, before, missing - before)[:, :covered]

@@ -4,6 +4,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.parameters import Bool, Callable, Choice, Either, Float, Int, Parameter, child_path, require_rules
 from open_seq2seq.encoders import blocks
 from open_seq2seq.encoders.convnet_layers import ConvnetLayers, convolved_frames
+from open_seq2seq.encoders.dimensions import dimension
 from open_seq2seq.encoders.encoder_output import EncoderOutput
 from open_seq2seq.encoders.execution import ALONE
 from open_seq2seq.encoders.normalization import instance_norm, layer_norm
@@ -127,14 +128,15 @@ class TDNNEncoder:
           feature_lengths: int32 or int64 [B], true lengths in frames.
 
         Returns:
-          EncoderOutput(outputs float32 [B, T', C], not masked; output_lengths [B]).
+          EncoderOutput(outputs [B, T', C] of the execution's dtype, not masked; output_lengths [B]).
 
         Raises:
           IncompatibleShapeError, IncompatibleDtypeError: an input is not as described.
         """
         check_tensor(features, "TDNNEncoder: features", 3, (tf.float32,), known_last_dimension=True)
         check_tensor(feature_lengths, "TDNNEncoder: feature_lengths", 1, (tf.int32, tf.int64))
-        stream = _Stream(features, feature_lengths, self._params["use_conv_mask"], self._params["mask_batch_norm"])
+        activations = tf.cast(features, self._settings.execution.dtype)
+        stream = _Stream(activations, feature_lengths, self._params["use_conv_mask"], self._params["mask_batch_norm"])
         dense_inputs = []
         norm_count = 0
         with tf.variable_scope(self._name, initializer=self._initializer, use_resource=False):
@@ -169,7 +171,7 @@ class TDNNEncoder:
                 layer["type"] == "sep_conv1d", layer["kernel_size"][0], layer["num_channels"],
                 layer["stride"][0], layer["dilation"][0], layer["padding"])
             images = blocks.convolve(stream.activations, convolution, self._settings, self._settings.regularizer)
-            stream.set_lengths(convolved_frames(layer, stream.lengths), tf.shape(images)[2])
+            stream.set_lengths(convolved_frames(layer, stream.lengths), dimension(images, 2))
             if self._params["normalization"] == "batch_norm":
                 with tf.variable_scope("bn"):
                     images = blocks.normalize(images, self._settings, stream.batch_norm_mask)
@@ -216,16 +218,19 @@ class _Stream:
         self.activations, self.lengths = activations, lengths
         self._mask_convolutions, self._mask_batch_norm = mask_convolutions, mask_batch_norm
         self._masked = False
-        self._build_mask(tf.shape(activations)[1])
+        self._build_mask(dimension(activations, 1))
 
     def _build_mask(self, frames):
-        self._mask = None
+        self._mask, self._batch_norm_mask = None, None
         if self._mask_convolutions or self._mask_batch_norm:
-            self._mask = tf.expand_dims(tf.sequence_mask(self.lengths, frames, dtype=tf.float32), 2)
+            mask = tf.expand_dims(tf.sequence_mask(self.lengths, frames, dtype=tf.float32), 2)
+            self._mask = tf.cast(mask, self.activations.dtype)
+            # counts of frames, which float16 has up to 2048 only
+            self._batch_norm_mask = mask if self._mask_batch_norm else None
 
     @property
     def batch_norm_mask(self):
-        return self._mask if self._mask_batch_norm else None
+        return self._batch_norm_mask
 
     def set(self, activations):
         """Takes a layer's outputs."""

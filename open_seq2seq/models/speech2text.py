@@ -1,5 +1,6 @@
 """Speech to text: an encoder, a decoder and a loss under the variable scope "ForwardPass"."""
 import collections
+import inspect
 
 import tensorflow.compat.v1 as tf
 
@@ -29,6 +30,8 @@ class Speech2Text:
       vocabulary_size: number of labels V without the blank.
       execution: an :class:`~open_seq2seq.encoders.execution.Execution`.
 
+    A loss of one's own is given ``host_scope`` (constructor) and ``weights`` (call) if it has parameters of these names.
+
     Raises:
       ConfigError: train or eval without a loss, or a part that refuses its params.
     """
@@ -44,7 +47,7 @@ class Speech2Text:
         if mode != "infer":
             if params["loss"] is None:
                 raise ConfigError('base_params["loss"] is missing: mode %s needs a loss, e.g. CTCLoss' % mode)
-            self._loss = params["loss"](params["loss_params"])
+            self._loss = params["loss"](params["loss_params"], **_accepted(params["loss"], host_scope=execution.host_scope))
 
     def __call__(self, batch):
         """Builds the forward pass. A second call in the same graph shares the variables.
@@ -64,7 +67,10 @@ class Speech2Text:
             decoder_output = self._decoder(encoder_output)
             loss = None
             if self._loss is not None:
-                loss = self._loss(decoder_output.logits, decoder_output.logit_lengths, batch.labels, batch.label_lengths)
+                # a batch put together by hand may be without weights
+                weights = getattr(batch, "weights", None)
+                loss = self._loss(decoder_output.logits, decoder_output.logit_lengths, batch.labels, batch.label_lengths,
+                                  **({} if weights is None else _accepted(self._loss, weights=weights)))
             best_path = tf.argmax(decoder_output.logits, 2, output_type=tf.int32, name="best_path")
         return ModelOutput(decoder_output.logits, decoder_output.logit_lengths, best_path, loss, encoder_output)
 
@@ -76,3 +82,11 @@ def _with_defaults_of(params, part_params):
         if merged[key] is None:
             merged[key], merged[key + "_params"] = params[key], params[key + "_params"]
     return merged
+
+
+def _accepted(function, **arguments):
+    """Those of the keyword arguments that a function or class takes."""
+    parameters = inspect.signature(function).parameters
+    if any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return arguments
+    return {name: value for name, value in arguments.items() if name in parameters}
