@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# Starts a container with Ascend devices for training. See --help.
+set -euo pipefail
+# shellcheck source=scripts/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+show_help() {
+    cat <<'HELP'
+usage: bash scripts/docker_start.sh --image NAME [options] [-- COMMAND ...]
+
+Starts a container (scripts/docker/Dockerfile) that sees Ascend devices, their driver and this clone, at the path that it has
+here, so that rank tables, results and logs have one name inside and outside. Without COMMAND a shell.
+
+  --image NAME       the image
+  --devices 0,1,...  which devices (default: every /dev/davinciN of this machine)
+  --cpu              no devices (scripts/docker/Dockerfile.cpu)
+  --data DIR         data, readable at the same path inside; may be given several times
+  --result DIR       a folder outside this clone, writable at the same path inside; may be given several times
+  --driver DIR       where the driver is installed (default: /usr/local/Ascend/driver)
+  --shm_size SIZE    shared memory (default: 8g)
+  --name NAME        the container's name
+  --dry_run          print the command and what this machine lacks for it, start nothing
+  --help
+
+  bash scripts/docker_start.sh --image jasper-ascend --data /data/LibriSpeech -- bash scripts/run_8p.sh --data_root /data/LibriSpeech
+
+Exit status: that of COMMAND; 4 when a device or the driver is missing.
+HELP
+}
+
+# Adds folder $2, which has to exist, at the same path inside; $3 is ro or rw.
+mount_folder() {
+    [ -d "$2" ] || { complain "$1 $2: no such folder"; exit 3; }
+    local folder
+    folder="$(cd "$2" && pwd)"
+    arguments+=(--volume "$folder:$folder:$3")
+}
+
+# The numbers of all /dev/davinciN, in order, separated by commas.
+devices_found() {
+    local file
+    for file in /dev/davinci[0-9]*; do
+        if [ -e "$file" ]; then printf '%s\n' "${file#/dev/davinci}"; fi
+    done | sort -n | paste -sd, -
+}
+
+# Device files and driver: without them the adapter cannot start, with some of them it fails late.
+add_devices() {
+    local number file numbers
+    IFS=, read -r -a numbers <<< "$devices"
+    for number in "${numbers[@]}"; do files+=("/dev/davinci$number"); done
+    files+=(/dev/davinci_manager /dev/devmm_svm /dev/hisi_hdc)
+    for file in "${files[@]}"; do
+        if [ ! -e "$file" ]; then missing+=("$file"); fi
+        arguments+=(--device "$file")
+    done
+    if [ ! -d "$driver" ]; then missing+=("$driver"); fi
+    arguments+=(--volume "$driver:$driver:ro")
+    # what there is of them differs from driver to driver
+    for file in /usr/local/dcmi /usr/local/Ascend/add-ons /usr/local/bin/npu-smi /usr/local/sbin/npu-smi /etc/hccn.conf \
+        /etc/ascend_install.info /etc/hdcBasic.cfg /etc/sys_version.conf /usr/local/Ascend/version.info; do
+        if [ -e "$file" ]; then arguments+=(--volume "$file:$file:ro"); fi
+    done
+    if [ -d /var/log/npu ]; then arguments+=(--volume /var/log/npu:/var/log/npu:rw); fi
+}
+
+report_missing() {
+    complain "this machine has no ${missing[*]}"
+    complain "devices found: $(devices_found | sed 's/^$/none/'). They come with the Ascend driver (npu-smi info lists its devices);"
+    complain "choose others with --devices, another driver folder with --driver, or do without with --cpu"
+}
+
+image="" devices="" cpu=no driver=/usr/local/Ascend/driver shm_size=8g name="" dry_run=no
+data=() results=() command=() arguments=() files=() missing=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --image) image="$(option_value "$@")"; shift ;;
+        --image=*) image="${1#*=}" ;;
+        --devices) devices="$(option_value "$@")"; shift ;;
+        --devices=*) devices="${1#*=}" ;;
+        --data) data+=("$(option_value "$@")"); shift ;;
+        --data=*) data+=("${1#*=}") ;;
+        --result) results+=("$(option_value "$@")"); shift ;;
+        --result=*) results+=("${1#*=}") ;;
+        --driver) driver="$(option_value "$@")"; shift ;;
+        --driver=*) driver="${1#*=}" ;;
+        --shm_size) shm_size="$(option_value "$@")"; shift ;;
+        --shm_size=*) shm_size="${1#*=}" ;;
+        --name) name="$(option_value "$@")"; shift ;;
+        --name=*) name="${1#*=}" ;;
+        --cpu) cpu=yes ;;
+        --dry_run) dry_run=yes ;;
+        --help | -h) show_help; exit 0 ;;
+        --) shift; command=("$@"); break ;;
+        *) usage_error "unknown option $1" ;;
+    esac
+    shift
+done
+[ -n "$image" ] || usage_error "--image is missing; docker build -t jasper-ascend -f scripts/docker/Dockerfile makes one"
+if [ "$cpu" = yes ] && [ -n "$devices" ]; then usage_error "--cpu and --devices exclude each other"; fi
+if [ -n "$devices" ] && ! [[ "$devices" =~ ^[0-9]+(,[0-9]+)*$ ]]; then
+    usage_error "--devices $devices: expected numbers separated by commas, such as 0,1,2,3"
+fi
+[ "${#command[@]}" -gt 0 ] || command=(bash)
+
+arguments=(run --rm --init --network host --ipc host --shm-size "$shm_size" --workdir "$repository")
+if [ -t 0 ] && [ -t 1 ]; then arguments+=(--interactive --tty); fi
+if [ -n "$name" ]; then arguments+=(--name "$name"); fi
+mount_folder "this clone" "$repository" rw
+for folder in ${data[@]+"${data[@]}"}; do mount_folder --data "$folder" ro; done
+for folder in ${results[@]+"${results[@]}"}; do mount_folder --result "$folder" rw; done
+if [ "$cpu" = no ]; then
+    [ -n "$devices" ] || devices="$(devices_found)"
+    if [ -z "$devices" ]; then
+        complain "no /dev/davinciN on this machine; expected an Ascend server with its driver, or --cpu"
+        exit 4
+    fi
+    add_devices
+fi
+if [ "$dry_run" = yes ]; then
+    printf 'docker'
+    printf ' %q' "${arguments[@]}" "$image" "${command[@]}"
+    printf '\n'
+    if [ "${#missing[@]}" -gt 0 ]; then report_missing; fi
+    exit 0
+fi
+if [ "${#missing[@]}" -gt 0 ]; then report_missing; exit 4; fi
+command -v docker > /dev/null || { complain "docker was not found; install it, or start run_8p.sh without a container"; exit 4; }
+exec docker "${arguments[@]}" "$image" "${command[@]}"
