@@ -95,7 +95,10 @@ RUN = (
     Parameter("num_epochs", Int(minimum=1), default=None, doc="how often to go through the training data"),
     Parameter("max_steps", Int(minimum=1), default=None, doc="how many steps to train, instead of num_epochs"),
     Parameter("random_seed", Int(minimum=0), default=0, doc="seed of initial weights, shuffling, dropout and augmentation"),
-    Parameter("use_horovod", Bool(), default=False, doc="train in several processes; for now a run is one process and says so"),
+    Parameter("use_horovod", Bool(), default=False,
+              doc="accepted; the number of processes decides, which the launch scripts start (a run of one says so)"),
+    Parameter("sync_batch_norm", Bool(), default=False,
+              doc="statistics of batch norm over all processes; False: every process takes its own batch's, as OpenSeq2Seq"),
     Parameter("use_xla_jit", Bool(), default=False, doc="compile the graph with XLA"),
     Parameter("bench_start", Int(minimum=0), default=10, doc="step from which time per step is averaged"),
 )

@@ -72,8 +72,8 @@ def test_an_adapter_decides_what_is_skipped_and_we_count_it(graph, make_params, 
         pytest.skip("the adapters' classes are written for TensorFlow 1's control flow")
     overflow, poison = tf.placeholder_with_default(False, []), tf.placeholder_with_default(1.0, [])
     weights = tf.get_variable("w", initializer=5.0, use_resource=False)
-    optimization = Optimization(make_params(iter_size=iter_size, max_grad_norm=100.0), 10, 10, wrap=lambda inner: AdapterOptimizer(
-        _Adapter(inner, overflow), tf.constant(4.0)))
+    optimization = Optimization(make_params(iter_size=iter_size, max_grad_norm=100.0), 10, 10,
+                                wrap=lambda inner: AdapterOptimizer(_Adapter(inner, overflow), tf.constant(4.0)))
     train = optimization.operations(tf.square(weights) * poison)
     with tf.Session() as session:
         _run(session, [])
