@@ -9,6 +9,7 @@ import collections
 import concurrent.futures
 import contextlib
 import os
+import stat
 import sys
 import time
 
@@ -174,12 +175,19 @@ def _read_blocks(path, sound):
 def _open(path):
     """A binary file; whatever the file system has against it, now or while it is read, becomes RejectedData."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise RejectedData(NOT_AUDIO, "%s is a pipe or a device; expected a file" % path)
             yield file
     except (FileNotFoundError, NotADirectoryError):
         raise RejectedData(MISSING_FILE, "%s does not exist" % path)
     except OSError as error:
         raise RejectedData(UNREADABLE, "%s: %s" % (path, error.strerror or error))
+
+
+def _without_waiting(path, flags):
+    """Opens a pipe, too, without waiting for somebody to write into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _open_with_libsndfile(path):

@@ -89,6 +89,22 @@ class Augmentation:
                 waveform += noise * (peak * tf.pow(10.0, level / 20))
         return waveform
 
+    def most_samples(self, num_samples):
+        """The most samples that a waveform can have after the change of its speed.
+
+        Args:
+          num_samples: int, of the waveform.
+        """
+        ratio = self._params["speed_perturbation_ratio"]
+        if not ratio:
+            return num_samples
+        if isinstance(ratio, list):
+            rate = new_rate(self._sample_freq, np.float32(max(ratio)))
+        else:
+            # rounding of the drawn number to float32 may make the rate 1 Hz more
+            rate = new_rate(self._sample_freq, 1 + ratio) + 1
+        return changed_length(num_samples, self._sample_freq, rate)
+
     def _at_other_speed(self, waveform, seed):
         ratio = self._params["speed_perturbation_ratio"]
         drawn = tf.random.stateless_uniform([], stream_seed(seed, "speed"))
@@ -137,14 +153,24 @@ def change_duration(waveform, sample_freq, ratio):
     """
     import soxr
 
-    # the ratio comes from the graph as float32, where 0.9 * 16000 is a little less than 14400
-    new_freq = int(sample_freq * float(ratio) + 1e-3)
+    new_freq = new_rate(sample_freq, ratio)
     if new_freq == sample_freq or not len(waveform):
         return waveform
-    length = max(len(waveform) * new_freq // int(sample_freq), 1)
+    length = changed_length(len(waveform), sample_freq, new_freq)
     # the filter's rounding of the length may differ by a sample
     changed = soxr.resample(waveform, float(sample_freq), float(new_freq), quality="HQ")[:length]
     return np.pad(changed, (0, length - len(changed)), mode="constant").astype(np.float32)
+
+
+def new_rate(sample_freq, ratio):
+    """Hz at which a waveform of ``sample_freq`` Hz is sampled to last ``ratio`` times as long at the old rate."""
+    # the ratio comes from the graph as float32, where 0.9 * 16000 is a little less than 14400
+    return int(sample_freq * float(ratio) + 1e-3)
+
+
+def changed_length(num_samples, sample_freq, new_freq):
+    """Samples that ``num_samples`` at ``sample_freq`` Hz become at ``new_freq`` Hz."""
+    return max(num_samples * new_freq // int(sample_freq), 1)
 
 
 def _intervals(drawn, greatest_width, size):

@@ -7,9 +7,10 @@ import collections
 
 import numpy as np
 
-TrainingBatch = collections.namedtuple("TrainingBatch", "indices positions")
+TrainingBatch = collections.namedtuple("TrainingBatch", "indices positions weights")
 TrainingBatch.__doc__ = """indices: int64 [batch_size], of utterances. positions: int64 [batch_size], in the stream of all
-training utterances of all workers; whatever is random about an utterance is drawn from it."""
+training utterances of all workers; whatever is random about an utterance is drawn from it. weights: float32 [batch_size],
+factors of the utterances' losses."""
 
 # tell the generators of the two uses apart
 EPOCH_STREAM, POOL_STREAM = 1, 2
@@ -42,18 +43,22 @@ class TrainingOrder:
 
     def batch(self, number):
         """This worker's part of global batch ``number``: a :class:`TrainingBatch`."""
-        global_size = self.batch_size * self.num_workers
         part = slice(self.worker_id * self.batch_size, (self.worker_id + 1) * self.batch_size)
-        positions = np.arange(number * global_size, (number + 1) * global_size)
-        return TrainingBatch(self._global_batch(number, positions)[part], positions[part])
+        return TrainingBatch(self.global_batch(number)[part], self._positions(number)[part],
+                             np.ones([self.batch_size], np.float32))
 
-    def _global_batch(self, number, positions):
+    def global_batch(self, number):
+        """Indices of the utterances of all workers: int64 [batch_size * num_workers]."""
         if self.length_pool < 2:
-            return self._stream(positions)
+            return self._stream(self._positions(number))
         pool, row = divmod(number, self.length_pool)
         if pool not in self._pools:
-            self._pools = {pool: self._pool(pool, len(positions))}
+            self._pools = {pool: self._pool(pool, self.batch_size * self.num_workers)}
         return self._pools[pool][row]
+
+    def _positions(self, number):
+        global_size = self.batch_size * self.num_workers
+        return np.arange(number * global_size, (number + 1) * global_size)
 
     def _pool(self, pool, global_size):
         """[length_pool, global_size] indices."""

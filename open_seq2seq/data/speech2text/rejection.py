@@ -110,23 +110,27 @@ class Rejections:
             return [row for row in csv.reader(file) if len(row) == len(Rejection._fields) and row[0] not in own
                     and tuple(row) != Rejection._fields]
 
-    @property
-    def too_many(self):
-        """Whether the faults are more than ``max_fraction`` of the rows, or nothing but faults is there."""
-        num_faults = len(self.faults)
-        return num_faults > self.max_fraction * self.num_rows or 0 < num_faults == self.num_rows
+    def too_many(self, elsewhere=0):
+        """Whether the faults are more than ``max_fraction`` of the rows, or nothing but faults is there.
 
-    def raise_if_too_many(self):
-        """Raises DataError when the faults are too many."""
-        if not self.too_many:
+        Args:
+          elsewhere: faults that only other workers have found.
+        """
+        num_faults = len(self.faults) + elsewhere
+        return num_faults > self.max_fraction * self.num_rows or 0 < num_faults >= self.num_rows
+
+    def raise_if_too_many(self, elsewhere=0):
+        """Raises DataError when the faults are too many; ``elsewhere`` as in :meth:`too_many`."""
+        if not self.too_many(elsewhere):
             return
         faults = self.faults
+        num_faults = len(faults) + elsewhere
+        counts = [self._counts_text(faults)] * bool(faults) + ["%d found by other workers" % elsewhere] * bool(elsewhere)
         raise DataError(
             "%d of %d utterances (%.2f %%) cannot be used, more than max_rejected_fraction allows (%g): %s.\n%s\n%sMend or "
             'remove these rows, or raise data_layer_params["max_rejected_fraction"] if going on without them is right'
-            % (len(faults), self.num_rows, 100.0 * len(faults) / self.num_rows, self.max_fraction,
-               self._counts_text(faults), self._examples(faults),
-               "All of them are listed in %s. " % self.path if self.path else ""))
+            % (num_faults, self.num_rows, 100.0 * num_faults / self.num_rows, self.max_fraction, ", ".join(counts),
+               self._examples(faults), "All of them are listed in %s. " % self.path if self.path else ""))
 
     def raise_if_nothing_left(self, num_accepted):
         """Raises DataError when no utterance is left."""

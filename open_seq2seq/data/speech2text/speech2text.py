@@ -4,74 +4,23 @@ import threading
 
 import numpy as np
 
-from open_seq2seq.config.parameters import Bool, Either, Float, Int, Kind, List, Parameter, String, Struct, child_path
+from open_seq2seq.config.parameters import child_path
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.batch_order import TrainingOrder, evaluation_batches
-from open_seq2seq.data.speech2text.dataset import FeaturePipeline, parallel_calls
-from open_seq2seq.data.speech2text.feature_graph import FeatureGraph, make_feature_function
+from open_seq2seq.data.speech2text.bucket_order import BucketedOrder, bucketed_evaluation_batches
+from open_seq2seq.data.speech2text.buckets import make_buckets
+from open_seq2seq.data.speech2text.dataset import FeaturePipeline, Request, parallel_calls
+from open_seq2seq.data.speech2text.feature_graph import make_feature_function
 from open_seq2seq.data.speech2text.features import check_rules as check_feature_rules
+from open_seq2seq.data.speech2text.layer_parameters import PARAMETERS
 from open_seq2seq.data.speech2text.manifest import read_manifest
-from open_seq2seq.data.speech2text.rejection import RejectedData, Rejections
+from open_seq2seq.data.speech2text.rejection import WRONG_HEADER, RejectedData, Rejections
 from open_seq2seq.data.speech2text.selection import select_utterances
 from open_seq2seq.data.speech2text.vocabulary import Vocabulary
 from open_seq2seq.log_lines import log_line
 
 MODES = ("train", "eval", "infer")
-
-
-class Unsupported(Kind):
-    """Something of OpenSeq2Seq that this data layer does not do: only the value that switches it off is accepted."""
-
-    def __init__(self, off, reason):
-        self.off, self.reason = off, reason
-        self.description = "%r" % (off,)
-
-    def check(self, value, path, report):
-        if value != self.off:
-            report.problem(path, "is %r, which is not supported (only %r is): %s" % (value, self.off, self.reason))
-        return self.off
-
-
-_LIMIT = Either(Float(), Int())
-_NO_CACHE = "features are computed as they are needed, faster than they could be read"
-
-PARAMETERS = (
-    Parameter("dataset_files", Either(List(String(), minimum_length=1), String()),
-              doc="manifest CSVs (wav_filename,wav_filesize,transcript), a list or one"),
-    Parameter("vocab_file", String(), doc="one character a line; relative to the working directory, else to the repository"),
-) + FeatureGraph.PARAMETERS + (
-    Parameter("augmentation", Struct(Augmentation.PARAMETERS), default=None,
-              doc="what is done to training audio; evaluation and inference leave it as it is"),
-    Parameter("shuffle", Bool(), default=True, doc="a new order in every epoch of training; evaluation sorts by length"),
-    Parameter("length_pool", Int(minimum=0), default=0,
-              doc="batches of training that are sorted by length together, to save padding; 0: none"),
-    Parameter("same_length_batches", Bool(), default=False,
-              doc="evaluate only utterances of equal padded length together, for models that do not mask the padding"),
-    Parameter("max_duration", _LIMIT, default=None, doc="longer utterances (s) are left out; None, 0 or -1: no limit"),
-    Parameter("min_duration", _LIMIT, default=None, doc="shorter utterances (s) are left out; None, 0 or -1: no limit"),
-    Parameter("max_feature_length", Int(), default=None, doc="utterances with more frames are left out; None or 0: no limit"),
-    Parameter("max_label_length", Int(), default=None, doc="utterances with more labels are left out; None or 0: no limit"),
-    Parameter("max_rejected_fraction", Float(minimum=0.0, maximum=1.0), default=0.01,
-              doc="a run refuses to go on when more than this part of the rows is faulty; they are listed in rejected.csv"),
-    Parameter("bpe", Unsupported(False, "labels are single characters"), default=False, doc="sub-word labels"),
-    Parameter("autoregressive", Unsupported(False, "it is for attention decoders, here is only CTC"), default=False,
-              doc="start and end symbols for attention decoders"),
-    Parameter("interactive", Unsupported(False, "write a manifest and use --mode=infer"), default=False,
-              doc="inference on audio handed over from Python"),
-    Parameter("syn_enable", Unsupported(False, "list the synthetic files in a manifest of their own"), default=False,
-              doc="replace audio by synthesised speech at random"),
-    Parameter("noise_files", Unsupported(None, "noise from files is not mixed in; augmentation has noise_level_min and "
-                                               "noise_level_max"), default=None, doc="CSV of noise recordings"),
-    Parameter("syn_subdirs", List(String()), ignored="it belongs to syn_enable"),
-    Parameter("cache_features", Bool(), ignored=_NO_CACHE),
-    Parameter("cache_format", String(), ignored=_NO_CACHE),
-    Parameter("cache_regenerate", Bool(), ignored=_NO_CACHE),
-    Parameter("repeat", Bool(), ignored="training goes on without end, evaluation reads everything once"),
-    Parameter("batch_size", Int(), ignored="batch_size_per_gpu decides"),
-    Parameter("mode", String(), ignored="--mode decides"),
-    Parameter("dtype", Kind(), ignored="features are float32; the model's dtype decides how it computes"),
-)
 
 
 class Speech2TextDataLayer:
@@ -86,10 +35,15 @@ class Speech2TextDataLayer:
       rejected_file: path of the CSV that lists the rows left out; written only when there are any. None: not written.
       output_frames: function int feature frames -> int encoder output frames, to refuse in training what CTC cannot
         align. None: not checked.
+      static_shapes: StaticShapes: every batch is of one of a few static shapes. None: every batch is as long as it must be.
+      same_frames_on_all_workers: every worker pads a batch of training to the longest utterance of all workers' (as long as
+        speed perturbation could make it), so that what counts the padding, too, is the same as in one process. Static shapes
+        are the same on all workers anyway.
 
     Attributes:
       vocabulary: Vocabulary.
       utterances: the accepted rows, list of Utterance.
+      buckets: list of Bucket in order of length, the static shapes; None without ``static_shapes``.
       rejections: Rejections, all rows left out.
       run_time_rejections: list of the Utterances whose files turned bad after the start; they are among the rejections.
 
@@ -101,7 +55,8 @@ class Speech2TextDataLayer:
 
     PARAMETERS = PARAMETERS
 
-    def __init__(self, params, mode, batch_size, seed=0, num_workers=1, worker_id=0, rejected_file=None, output_frames=None):
+    def __init__(self, params, mode, batch_size, seed=0, num_workers=1, worker_id=0, rejected_file=None, output_frames=None,
+                 static_shapes=None, same_frames_on_all_workers=False):
         if mode not in MODES:
             raise ValueError("mode is %r, expected one of %s" % (mode, ", ".join(MODES)))
         self._params, self.mode, self.batch_size, self._seed = params, mode, batch_size, seed
@@ -126,6 +81,27 @@ class Speech2TextDataLayer:
         self.rejections.raise_if_nothing_left(len(self.utterances))
         if worker_id == 0 and self.rejections.items:
             log_line("%s data: %s" % (mode, self.rejections.summary()))
+        self.buckets = self._bucket_of_utterance = self._schedule = self._frame_limits = None
+        self._most_frames = np.array([self._most_frames_of(utterance.num_samples) for utterance in self.utterances])
+        self._same_frames = same_frames_on_all_workers and mode == "train"
+        if static_shapes is not None:
+            self._make_buckets(static_shapes)
+        elif self._same_frames:
+            self._frame_limits = self._padded(self._most_frames)
+
+    def _make_buckets(self, static_shapes):
+        training = self.mode == "train"
+        # in an evaluation the shapes, and with them the result of a model that sees its padding, are those of any batch size
+        self.buckets, self._bucket_of_utterance = make_buckets(
+            self._most_frames, [len(utterance.labels) for utterance in self.utterances], static_shapes, self._params["pad_to"],
+            self.batch_size * self.num_workers if training else 1, names=lambda index: self.utterances[index].id)
+        self._frame_limits = np.array([bucket.frames for bucket in self.buckets])[self._bucket_of_utterance]
+        if training:
+            self._schedule = self._bucketed_order()
+        if self.worker_id == 0:
+            log_line("%s data: %d static shapes (frames x labels): %s%s" % (
+                self.mode, len(self.buckets), ", ".join("%d x %d" % bucket for bucket in self.buckets),
+                "; length_pool is without effect" if training and self._params["length_pool"] else ""))
 
     @staticmethod
     def check_rules(params, path, report):
@@ -146,48 +122,113 @@ class Speech2TextDataLayer:
 
     @property
     def batches_per_epoch(self):
-        """Batches of this worker: in training those that an epoch fills (at least 1), else those of an evaluation."""
-        if self.mode == "train":
-            return max(1, len(self.utterances) // self.batch_size // self.num_workers)
-        return len(self._evaluation_batches())
+        """Batches of this worker: in training those that an epoch fills (at least 1), else those of an evaluation.
 
-    def raise_if_too_many_rejected(self):
+        In training with static shapes every bucket's last batch is filled up, so it is the batches that hold an epoch.
+        """
+        if self.mode != "train":
+            return len(self._evaluation_batches()) if self.buckets is None else sum(map(len, self._evaluation_batches()))
+        if self.buckets is not None:
+            return self._schedule.batches_per_epoch
+        return max(1, len(self.utterances) // self.batch_size // self.num_workers)
+
+    def raise_if_too_many_rejected(self, elsewhere=0):
         """Raises DataError when more rows than ``max_rejected_fraction`` allows have turned out faulty.
 
         A training pipeline that comes to this point fails with a ``tf.errors.OpError``; who runs the session then calls
         this for the error that says why. An evaluation comes to its end and calls this to know whether it counts.
-        """
-        self.rejections.raise_if_too_many()
 
-    def training_dataset(self, first_batch=0):
+        Args:
+          elsewhere: how many files have turned bad that only other workers have seen.
+        """
+        self.rejections.raise_if_too_many(elsewhere)
+
+    def bucket_of_batch(self, number):
+        """With static shapes: the number of the bucket that batch ``number`` of training comes from, on all workers."""
+        return self._schedule.bucket_of_batch(number)
+
+    def training_dataset(self, first_batch=0, bucket=None):
         """An endless ``tf.data.Dataset`` of Batch with static B.
 
         Args:
           first_batch: number of the first batch; those before are skipped, not computed. What comes then is the same
             as after reading them (unless files turn bad on the way).
+          bucket: with static shapes, the number of the bucket whose batches are wanted; all others are left out, and all
+            dimensions are static.
         """
+        self._check_bucket(bucket)
+        if bucket is not None:
+            order = self._bucketed_order()
+
+            def request_of(count):
+                batch = order.batch(order.number_of_batch(bucket, count))
+                return Request(*batch, frames=np.zeros([self.batch_size], np.int32))
+
+            return self._pipeline().static_dataset(request_of, (order.batches_before(bucket, first_batch), None),
+                                                   self.batch_size, self.buckets[bucket])
         order = TrainingOrder([utterance.num_samples for utterance in self.utterances], self.batch_size,
                               self._params["shuffle"], self._seed, self.num_workers, self.worker_id,
                               self._params["length_pool"])
-        return self._pipeline().training_dataset(order.batch, first_batch, self.batch_size)
 
-    def evaluation_dataset(self, same_length_batches=None):
+        def request_of(number):
+            frames = self._most_frames[order.global_batch(number)].max() if self._same_frames else 1
+            return Request(*order.batch(number), frames=np.full([self.batch_size], frames, np.int32))
+
+        return self._pipeline().training_dataset(request_of, first_batch, self.batch_size, keep_rows=self._same_frames)
+
+    def evaluation_dataset(self, same_length_batches=None, bucket=None):
         """A finite ``tf.data.Dataset`` of Batch: every utterance of this worker's share once, the longest first.
 
         Args:
           same_length_batches: whether a batch holds only utterances of equal padded length, which makes the result of a
             model without masks independent of the batch size; None: as the parameter says. ``batches_per_epoch`` follows.
+            With static shapes it is so anyway.
+          bucket: with static shapes, the number of the bucket whose utterances are wanted. All dimensions are static then;
+            rows that fill up the last batch have index -1, length, labels and weight 0.
         """
+        self._check_bucket(bucket)
+        if bucket is not None:
+            batches = self._evaluation_batches()[bucket]
+
+            def request_of(number):
+                indices = batches[number]
+                return Request(indices, np.maximum(indices, 0), (indices >= 0).astype(np.float32),
+                               np.zeros([self.batch_size], np.int32))
+
+            return self._pipeline().static_dataset(request_of, (0, len(batches)), self.batch_size, self.buckets[bucket])
         if same_length_batches is not None and same_length_batches != self._same_length_batches:
             self._same_length_batches, self._batches = same_length_batches, None
         return self._pipeline().evaluation_dataset(self._evaluation_batches(), self.batch_size)
 
+    def _check_bucket(self, bucket):
+        if (bucket is None) != (self.buckets is None) or bucket is not None and not 0 <= bucket < len(self.buckets):
+            raise ValueError("bucket is %r, expected %s" % (bucket, "None, as there are no static shapes" if self.buckets is None
+                                                            else "0 to %d" % (len(self.buckets) - 1)))
+
+    def _bucketed_order(self):
+        return BucketedOrder(self._bucket_of_utterance, self.batch_size, self._params["shuffle"], self._seed,
+                             self.num_workers, self.worker_id)
+
     def _evaluation_batches(self):
+        """List of arrays of indices; with static shapes, for each bucket an array [batches, batch_size]."""
         if self._batches is None:
-            frames = [self._features.num_frames(utterance.num_samples) for utterance in self.utterances]
-            self._batches = evaluation_batches(frames, self.batch_size, self._same_length_batches, self._params["pad_to"],
-                                               self.num_workers, self.worker_id)
+            if self.buckets is not None:
+                self._batches = bucketed_evaluation_batches(self._most_frames, self._bucket_of_utterance, len(self.buckets),
+                                                            self.batch_size, self.num_workers, self.worker_id)
+            else:
+                self._batches = evaluation_batches(self._most_frames, self.batch_size, self._same_length_batches,
+                                                   self._params["pad_to"], self.num_workers, self.worker_id)
         return self._batches
+
+    def _most_frames_of(self, num_samples):
+        """The most frames that a waveform of ``num_samples`` can have, whatever is drawn for it."""
+        if self._augmentation is not None:
+            num_samples = self._augmentation.most_samples(num_samples)
+        return self._features.num_frames(num_samples)
+
+    def _padded(self, frames):
+        pad_to = max(self._params["pad_to"], 1)
+        return -(-frames // pad_to) * pad_to
 
     def _pipeline(self):
         return FeaturePipeline(self._load, self._features_of, self.num_audio_features, self._params["pad_to"], self._seed,
@@ -204,6 +245,9 @@ class Speech2TextDataLayer:
         utterance = self.utterances[index]
         try:
             waveform = read_audio(utterance.audio_path, self._params["sample_freq"])
+            if self._frame_limits is not None and self._most_frames_of(len(waveform)) > self._frame_limits[index]:
+                raise RejectedData(WRONG_HEADER, "%d samples at the start of the run, %d now"
+                                   % (utterance.num_samples, len(waveform)))
         except RejectedData as rejected:
             self._reject_at_run_time(utterance, rejected)
             waveform = np.zeros([0], np.float32)

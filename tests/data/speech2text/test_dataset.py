@@ -3,7 +3,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.batch_order import TrainingOrder
-from open_seq2seq.data.speech2text.dataset import Batch, FeaturePipeline, parallel_calls
+from open_seq2seq.data.speech2text.dataset import Batch, FeaturePipeline, Request, parallel_calls
 
 FEATURES = 3
 # utterance i has 10 * (i + 1) samples of value i + 1, a frame is 10 samples, and i % 4 labels
@@ -40,6 +40,11 @@ def pipeline(pad_to=0):
     return FeaturePipeline(load, features_of, FEATURES, pad_to, seed=11, num_parallel_calls=2)
 
 
+def requests_of(order, frames=1):
+    """A function number -> Request for the batches of an order."""
+    return lambda number: Request(*order.batch(number), frames=np.full([order.batch_size], frames, np.int32))
+
+
 @pytest.mark.parametrize("pad_to, frames", [(0, 4), (1, 4), (3, 6), (16, 16)])
 def test_batches_are_padded_to_a_multiple_and_say_the_true_lengths(graph, pad_to, frames):
     batch, = read(pipeline(pad_to).evaluation_dataset([np.array([3, 0, 2])], 8))
@@ -67,7 +72,7 @@ def test_a_file_that_turned_bad_leaves_its_batch_and_an_empty_batch_is_left_out(
 
 def test_training_goes_on_across_epochs_with_static_batches(graph):
     order = TrainingOrder(np.ones(10), 4, seed=2)
-    dataset = pipeline(2).training_dataset(order.batch, 0, 4)
+    dataset = pipeline(2).training_dataset(requests_of(order), 0, 4)
     shapes = [shape.as_list() for shape in tf.data.get_output_shapes(dataset)]
     assert shapes == [[4, None, FEATURES], [4], [4, None], [4], [4], [4]]
     batches = read(dataset, 12)
@@ -88,7 +93,7 @@ def test_a_later_start_skips_without_computing(graph):
 
     order = TrainingOrder(np.ones(5), 2, seed=0)
     feature_pipeline = FeaturePipeline(counted, features_of, FEATURES, 0, 11, 1)
-    batch, = read(feature_pipeline.training_dataset(order.batch, 100, 2), 1)
+    batch, = read(feature_pipeline.training_dataset(requests_of(order), 100, 2), 1)
     assert batch.utterance_indices.tolist() == order.batch(100).indices.tolist()
     assert batch.features[:, 0, 2].tolist() == [200, 201]
     assert len(loaded) < 40

@@ -1,0 +1,126 @@
+"""Length buckets: the few static shapes that a data set's batches are padded to, for devices that compile every shape.
+
+With the lengths of all utterances known, the lengths of the buckets that cost the fewest frames are found exactly: sorted by
+length, every bucket is a run of the utterances and as long as its last, so the best division of the first j lengths into k
+buckets follows from the best divisions of fewer into k - 1 (dynamic programming, as in optimal histogram construction).
+"""
+import collections
+
+import numpy as np
+
+from open_seq2seq.errors import ConfigError, DataError
+
+StaticShapes = collections.namedtuple("StaticShapes", "bucket_frames max_buckets")
+StaticShapes.__new__.__defaults__ = (None, 4)
+StaticShapes.__doc__ = """What a device asks of the data layer: every batch of one of a few static shapes.
+
+bucket_frames: list of int, the buckets' lengths in feature frames; None: derived from the data.
+max_buckets: most buckets there may be; each is a compiled graph of its own."""
+
+Bucket = collections.namedtuple("Bucket", "frames labels")
+Bucket.__doc__ = """A static shape: frames, labels: int, to which features and labels are padded."""
+
+# labels are few, so rounding costs nothing, and a little more data then seldom means a new shape
+LABELS_MULTIPLE = 8
+CONFIG_KEY = 'npu_params["bucket_frames"]'
+
+
+def make_buckets(frames, label_lengths, static_shapes, pad_to=1, global_batch=1, names=None):
+    """Buckets for a data set; those that no utterance falls into are left out.
+
+    Args:
+      frames: [n] most feature frames that each utterance can have.
+      label_lengths: [n] labels of each.
+      static_shapes: StaticShapes.
+      pad_to: frames are a multiple of this.
+      global_batch: utterances that are taken from one bucket at a time; what fills up its last batch is counted as padding.
+      names: function index -> text that names an utterance in a message.
+
+    Returns:
+      (list of Bucket in order of length, int64 [n] number of each utterance's bucket).
+
+    Raises:
+      ConfigError: the given lengths are not usable.
+      DataError: an utterance is longer than the longest given length.
+    """
+    frames, label_lengths = np.asarray(frames, np.int64), np.asarray(label_lengths, np.int64)
+    pad_to = max(pad_to, 1)
+    if static_shapes.bucket_frames is None:
+        limits = bucket_lengths(frames, static_shapes.max_buckets, pad_to, global_batch)
+    else:
+        limits = list(static_shapes.bucket_frames)
+        check_bucket_frames(limits, static_shapes.max_buckets, pad_to)
+        _refuse_longer(frames, limits, names)
+    used, numbers = np.unique(np.searchsorted(limits, frames), return_inverse=True)
+    buckets = [Bucket(int(limits[bucket]), _rounded_up(max(int(label_lengths[numbers == place].max()), 1), LABELS_MULTIPLE))
+               for place, bucket in enumerate(used)]
+    return buckets, numbers
+
+
+def bucket_lengths(frames, max_buckets, pad_to=1, global_batch=1):
+    """The lengths of at most ``max_buckets`` buckets for which the batches hold the fewest frames, padding included.
+
+    Args:
+      frames: [n] feature frames, n at least 1.
+      max_buckets: int.
+      pad_to: the lengths are multiples of this.
+      global_batch: a bucket's utterances are filled up to a multiple of this.
+
+    Returns:
+      List of int, ascending; the last is at least the longest utterance. Of equally good ones the fewest.
+    """
+    lengths, counts = np.unique(_rounded_up(np.maximum(np.asarray(frames, np.int64), 1), pad_to), return_counts=True)
+    ends = np.cumsum(counts)                           # utterances in the first 1, 2, ... lengths
+    starts = np.concatenate([[0], ends[:-1]])          # utterances before a bucket that begins with each length
+    cost = _rounded_up(ends, global_batch) * lengths   # of the first lengths, all in one bucket
+    costs, first_lengths = [int(cost[-1])], []
+    for _ in range(1, min(max_buckets, len(lengths))):
+        before, cost = np.concatenate([[0], cost[:-1]]), np.empty_like(cost)
+        first = np.empty(len(lengths), np.int64)
+        for last, length in enumerate(lengths):
+            total = before[:last + 1] + _rounded_up(ends[last] - starts[:last + 1], global_batch) * length
+            first[last] = np.argmin(total)
+            cost[last] = total[first[last]]
+        costs.append(int(cost[-1]))
+        first_lengths.append(first)
+    chosen, last = [], len(lengths) - 1
+    for first in reversed(first_lengths[:int(np.argmin(costs))]):
+        chosen.append(last)
+        last = first[last] - 1
+        if last < 0:
+            break
+    else:
+        chosen.append(last)
+    return [int(lengths[place]) for place in reversed(chosen)]
+
+
+def check_bucket_frames(bucket_frames, max_buckets, pad_to=1):
+    """Checks lengths that a user has given.
+
+    Raises:
+      ConfigError: they are not ascending multiples of ``pad_to``, or too many.
+    """
+    if not bucket_frames or len(bucket_frames) > max_buckets:
+        raise ConfigError("%s has %d lengths, expected 1 to %d: each is a graph that the device compiles"
+                          % (CONFIG_KEY, len(bucket_frames), max_buckets))
+    for shorter, longer in zip([0] + list(bucket_frames), bucket_frames):
+        if longer <= shorter:
+            raise ConfigError("%s is %r, expected ascending lengths above 0, in frames" % (CONFIG_KEY, list(bucket_frames)))
+        if longer % max(pad_to, 1):
+            raise ConfigError('%s holds %d, which is not a multiple of data_layer_params["pad_to"] = %d; the next is %d'
+                              % (CONFIG_KEY, longer, pad_to, _rounded_up(longer, pad_to)))
+
+
+def _refuse_longer(frames, limits, names):
+    too_long = np.flatnonzero(frames > limits[-1])
+    if len(too_long):
+        worst = int(too_long[np.argmax(frames[too_long])])
+        raise DataError(
+            "%d of %d utterances are longer than the longest bucket, %d frames; utterance %s has the most: %d frames (speed "
+            'perturbation included). Raise the last of %s to at least that, or leave them out with data_layer_params["max_'
+            'feature_length"] or ["max_duration"]' % (len(too_long), len(frames), limits[-1],
+                                                      names(worst) if names else worst, frames[worst], CONFIG_KEY))
+
+
+def _rounded_up(number, multiple):
+    return -(-number // multiple) * multiple
