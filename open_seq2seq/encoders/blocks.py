@@ -8,7 +8,7 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.encoders.convolution import conv1d
-from open_seq2seq.encoders.dimensions import at_least, dimension, dimensions, pad_frames
+from open_seq2seq.encoders.dimensions import at_least, dimension, pad_frames
 from open_seq2seq.encoders.normalization import batch_norm
 
 ConvolutionSettings = collections.namedtuple("ConvolutionSettings", "separable width channels stride dilation padding")
@@ -121,7 +121,7 @@ def dropout(inputs, keep_probability, mask=None):
     Returns:
       Of the inputs' type, [B, T, C].
     """
-    kept = tf.cast(tf.random_uniform(dimensions(inputs)) < keep_probability, inputs.dtype)
+    kept = tf.cast(tf.random_uniform(tf.shape(inputs)) < keep_probability, inputs.dtype)
     # scale and mask join the factor, outside of the gradient's way: one product forward and one backward
     scale = 1.0 / keep_probability
     return inputs * (kept * (scale if mask is None else mask * scale))
