@@ -2,23 +2,32 @@
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.devices.device import Device
 from open_seq2seq.devices.gpu import Gpu, gpu_available
-from open_seq2seq.devices.npu import Npu, missing_parts
+from open_seq2seq.devices.npu import Npu, npu_present
 
-__all__ = ["Device", "select_device"]
+__all__ = ["Device", "resolve_device_name", "select_device"]
 
 
-def select_device(name, training=True):
+def resolve_device_name(name):
+    """Returns "cpu", "gpu" or "npu" for ``--device``; "auto" is an NPU if there is one, else a GPU, else the CPU."""
+    if name != "auto":
+        return name
+    return "npu" if npu_present() else "gpu" if gpu_available() else "cpu"
+
+
+def select_device(name, training=True, params=None, group=None):
     """Returns the device for ``--device``.
 
     Args:
-      name: "auto" (an NPU if there is one, else a GPU, else the CPU), "cpu", "gpu" or "npu".
+      name: "auto", "cpu", "gpu" or "npu".
       training: False for evaluation and inference, which the NPU's graph engine compiles differently.
+      params: the checked config of the model, None for the defaults.
+      group: the ``ProcessGroup`` that runs together, None for one process.
 
     Raises:
+      ConfigError: the config asks for something that the device cannot do.
       DeviceError: the device asked for is not there; the message says what is missing.
     """
-    if name == "auto":
-        name = "npu" if not missing_parts() else "gpu" if gpu_available() else "cpu"
+    name = resolve_device_name(name)
     if name == "npu":
-        return Npu(training)
-    return Gpu() if name == "gpu" else Cpu()
+        return Npu(training, params, group)
+    return Gpu(group) if name == "gpu" else Cpu()

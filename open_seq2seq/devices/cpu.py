@@ -29,6 +29,9 @@ class Cpu(Device):
                                 intra_op_parallelism_threads=self.cores, inter_op_parallelism_threads=self.cores)
         return with_xla(config, use_xla_jit)
 
+    def compute_dtype(self, dtype):
+        return tf.float32
+
     def precision_note(self, dtype):
         if dtype == tf.float32:
             return None

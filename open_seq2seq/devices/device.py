@@ -1,4 +1,5 @@
 """What the rest of the code may ask of a device."""
+import contextlib
 
 
 class Device:
@@ -7,15 +8,56 @@ class Device:
     Attributes:
       name: "cpu", "gpu" or "npu".
       fast_gradients: whether convolution gradients written as forward convolutions are the faster ones here.
+      static_shapes: whether the device compiles a graph for every shape, so that batches come in few lengths.
     """
 
     name = None
     fast_gradients = False
+    static_shapes = False
 
     def session_config(self, use_xla_jit=False):
         """Returns the ``tf.ConfigProto`` for sessions on this device."""
         raise NotImplementedError
 
+    def compute_dtype(self, dtype):
+        """Returns the data type in which the graph computes where the config says ``dtype``, a tf.DType or "mixed"."""
+        raise NotImplementedError
+
     def precision_note(self, dtype):
         """Returns a sentence when the device computes in another precision than ``dtype`` asks for, else None."""
         raise NotImplementedError
+
+    def wrap_optimizer(self, optimizer, params, group):
+        """The optimizer of the device's adapter round ``optimizer``, where the adapter scales losses and sums up gradients.
+
+        Args:
+          optimizer: a ``tf.train.Optimizer``.
+          params: the checked config of the model; used are loss_scaling and loss_scaling_params.
+          group: the ``ProcessGroup`` that trains, None for one process.
+
+        Returns:
+          None, or an ``AdapterOptimizer``.
+
+        Raises:
+          ConfigError, DeviceError: the loss scaling asked for is none that the device can do.
+        """
+        return None
+
+    def host_scope(self):
+        """Returns a context manager: what is built in it is computed on the host."""
+        return contextlib.nullcontext()
+
+    def check_session(self, session, graph):
+        """Makes sure that a session really uses the device; after its variables were initialised, before the first step.
+
+        Args:
+          session: a ``tf.Session`` with :meth:`session_config`.
+          graph: its graph, to which a few small operations are added.
+
+        Raises:
+          DeviceError: it would run elsewhere, or computes something wrong.
+        """
+
+    def describe(self):
+        """Returns a list of lines for the log: the options in force."""
+        return []

@@ -1,5 +1,6 @@
 """An NVIDIA GPU, through TensorFlow's own kernels."""
 import glob
+import os
 
 import tensorflow.compat.v1 as tf
 
@@ -9,27 +10,73 @@ from open_seq2seq.errors import DeviceError
 
 
 class Gpu(Device):
+    """One GPU for each process.
+
+    Args:
+      group: the ``ProcessGroup`` that trains together, None for one process.
+
+    Raises:
+      DeviceError: TensorFlow sees no GPU, or fewer than there are processes on this machine.
+    """
+
     name = "gpu"
 
-    def __init__(self):
+    def __init__(self, group=None):
         if not gpu_available():
             raise DeviceError(
                 "--device gpu: TensorFlow %s sees no GPU. Expected an NVIDIA driver (nvidia-smi), the CUDA version this "
                 "TensorFlow was built for, and a build with CUDA. Use --device cpu to run on the CPU" % tf.__version__)
+        self._visible_device = None if group is None else device_of_rank(group, len(visible_gpus()), os.environ)
 
     def session_config(self, use_xla_jit=False):
         config = tf.ConfigProto(allow_soft_placement=True)
         # the whole memory is not taken at once, so that evaluation beside training is possible
         config.gpu_options.allow_growth = True
+        if self._visible_device is not None:
+            config.gpu_options.visible_device_list = self._visible_device
         return with_xla(config, use_xla_jit)
 
+    def compute_dtype(self, dtype):
+        return tf.float32 if dtype == tf.float32 else tf.float16
+
     def precision_note(self, dtype):
-        if dtype == tf.float32:
-            return None
-        return "dtype %s: mixed precision on a GPU is not written yet; the run goes on in float32" % (dtype,)
+        if dtype == tf.float16:
+            return "dtype float16: products and activations are float16; variables, batch norm's statistics and the loss float32"
+        return None
+
+
+def visible_gpus():
+    """The GPUs that TensorFlow may use, without opening them: opening takes their memory."""
+    return tf.config.experimental.list_physical_devices("GPU")
 
 
 def gpu_available():
     """True if TensorFlow was built with CUDA and sees a GPU."""
     # asking TensorFlow where there is no driver prints an error that frightens people
-    return bool(glob.glob("/dev/nvidia[0-9]*")) and tf.test.is_built_with_cuda() and tf.test.is_gpu_available()
+    return bool(glob.glob("/dev/nvidia[0-9]*")) and tf.test.is_built_with_cuda() and bool(visible_gpus())
+
+
+def device_of_rank(group, num_devices, environ):
+    """The GPU of this process, for ``gpu_options.visible_device_list``.
+
+    Args:
+      group: the ``ProcessGroup``.
+      num_devices: how many GPUs TensorFlow sees.
+      environ: the environment.
+
+    Returns:
+      A number as text, or None where any will do.
+
+    Raises:
+      DeviceError: there are fewer GPUs than processes.
+    """
+    if group.size == 1:
+        return None
+    if num_devices == 1 and environ.get("CUDA_VISIBLE_DEVICES"):
+        return "0"  # whoever started this process has given it its own
+    if group.local_size > num_devices:
+        raise DeviceError("rank %d: %d processes run on this machine, but TensorFlow sees %d GPU%s. Start one process for each "
+                          "GPU, or show it more (CUDA_VISIBLE_DEVICES is %r)" % (
+                              group.rank, group.local_size, num_devices, "" if num_devices == 1 else "s",
+                              environ.get("CUDA_VISIBLE_DEVICES")))
+    return str(group.local_rank)

@@ -1,56 +1,131 @@
-"""A Huawei Ascend NPU, through the adapter ``npu_bridge``.
+"""A Huawei Ascend NPU, through the adapter ``npu_bridge`` (TensorFlow 1.15) or ``npu_device`` (TensorFlow 2.6).
 
-Facts used here (adapter source, master of December 2023): the optimizer must be named exactly ``NpuOptimizer`` and
-``npu_bridge`` must be imported, or the graph silently runs on the host; ``remapping`` must be off or inference graphs
-fall back to the host; ``from npu_bridge.npu_init import *`` patches every session of the process, so it is not used.
+The graph is float32 throughout; the adapter casts to float16 where it gains. The optimizer must be named exactly
+``NpuOptimizer`` and the adapter be imported, or the graph silently runs on the host: :meth:`Npu.check_session` looks.
 """
-import glob
-import importlib
-import importlib.util
+import os
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.devices import npu_environment, npu_params, npu_session_check
 from open_seq2seq.devices.device import Device
+from open_seq2seq.devices.npu_adapter import load_adapter, missing_adapter, require_host_sessions
+from open_seq2seq.devices.npu_loss_scaling import chosen_loss_scaling, describe_loss_scaling, wrapped_optimizer
+from open_seq2seq.devices.npu_operators import load_operator_list
 from open_seq2seq.errors import DeviceError
 
 DEVICE_FILES = "/dev/davinci[0-9]*"
 
+# TensorFlow's own optimizers, then the adapter's, which lets the all-reduces of several gradients be fused. A list overrides
+# the switches remapping and memory_optimization, so "remap" and "memory" must not be in it.
+_DISTRIBUTED_OPTIMIZERS = ("pruning", "function", "constfold", "shape", "arithmetic", "loop", "dependency", "layout",
+                           "GradFusionOptimizer")
 
-def missing_parts():
+
+def npu_present():
+    """Whether this machine has an NPU and the adapter for it, which is what ``--device auto`` asks."""
+    return not missing_adapter() and not npu_environment.missing_device(DEVICE_FILES)
+
+
+def missing_parts(environ=None):
     """Returns a list of sentences, one for each thing that an NPU run needs and this machine lacks."""
-    missing = []
-    if importlib.util.find_spec("npu_bridge") is None:
-        missing.append("the TensorFlow adapter: the module npu_bridge cannot be imported (install the CANN toolkit and its "
-                       "TensorFlow plugin for %s, then `source /usr/local/Ascend/ascend-toolkit/set_env.sh`)"
-                       % tf.__version__)
-    if not glob.glob(DEVICE_FILES):
-        missing.append("a device: no %s (install the Ascend driver; in a container pass --device /dev/davinci0 "
-                       "and the driver's folders)" % DEVICE_FILES)
-    return missing
+    environ = os.environ if environ is None else environ
+    return (missing_adapter() + npu_environment.missing_device(DEVICE_FILES)
+            + npu_environment.missing_variables(environ))
 
 
 class Npu(Device):
-    name = "npu"
+    """One NPU.
 
-    def __init__(self, training=True):
-        missing = missing_parts()
+    Args:
+      training: False for evaluation and inference.
+      params: the checked config of the model, of which npu_params, loss_scaling, loss_scaling_params and use_xla_jit are used;
+        None for the defaults.
+      group: the ``ProcessGroup`` that trains together, None for one process.
+      environ: the environment, None for this process's.
+
+    Raises:
+      ConfigError: an option fits no run of this kind, or names a file that is not there.
+      DeviceError: the machine lacks something, or the environment is not as the adapter needs it.
+    """
+
+    name = "npu"
+    static_shapes = True
+
+    def __init__(self, training=True, params=None, group=None, environ=None):
+        params = params or {}
+        self._environ = os.environ if environ is None else environ
+        self._params = npu_params.checked_npu_params(params.get("npu_params") or {})
+        self._options = npu_params.completed(self._params, training)
+        self._use_xla_jit = params.get("use_xla_jit", False)
+        self._distributed = group is not None and group.size > 1
+        self._loss_scaling = chosen_loss_scaling(
+            params.get("loss_scaling"), params.get("loss_scaling_params"), self._params) if training else None
+        missing = missing_parts(self._environ)
         if missing:
-            raise DeviceError("--device npu: this machine lacks " + "; and ".join(missing)
-                              + ". Use --device cpu to run the same config on the CPU")
-        importlib.import_module("npu_bridge")
-        self._training = training
+            raise DeviceError("--device npu: this machine lacks\n  %s\nUse --device cpu to run the same config on the CPU"
+                              % "\n  ".join(missing))
+        npu_environment.check_environment(self._environ, self._options, DEVICE_FILES)
+        npu_params.require_places(self._options)
+        self._adapter = load_adapter()
+
+    @property
+    def offloads(self):
+        """False where the config says that everything is to run on the host."""
+        return self._options["use_off_line"]
 
     def session_config(self, use_xla_jit=False):
         config = tf.ConfigProto(allow_soft_placement=True)
         rewrite_options = config.graph_options.rewrite_options
         optimizer = rewrite_options.custom_optimizers.add()
-        optimizer.name = "NpuOptimizer"
-        optimizer.parameter_map["use_off_line"].b = True
-        optimizer.parameter_map["precision_mode"].s = tf.compat.as_bytes("allow_mix_precision")
-        optimizer.parameter_map["graph_run_mode"].i = 1 if self._training else 0
+        optimizer.name = npu_session_check.OPTIMIZER_NAME
+        npu_params.write_parameter_map(self._options, optimizer.parameter_map)
+        # fused operators are not in the adapter's list: the whole of an inference graph would stay on the host
         rewrite_options.remapping = rewrite_options.OFF
         rewrite_options.memory_optimization = rewrite_options.OFF
+        if self._distributed:
+            rewrite_options.optimizers.extend(_DISTRIBUTED_OPTIMIZERS)
         return config
 
+    def compute_dtype(self, dtype):
+        return tf.float32
+
     def precision_note(self, dtype):
-        return "the adapter casts to float16 where it gains (allow_mix_precision); variables stay float32"
+        if not self.offloads:
+            return "use_off_line is False: everything runs on the host's CPU, on purpose, in float32"
+        key = "precision_mode" if "precision_mode" in self._options else "precision_mode_v2"
+        return "the graph is float32, the adapter computes by %s %s; variables stay float32" % (key, self._options[key])
+
+    def wrap_optimizer(self, optimizer, params, group):
+        if not self.offloads:
+            return None
+        scaling = chosen_loss_scaling(params.get("loss_scaling"), params.get("loss_scaling_params"), self._params)
+        return wrapped_optimizer(self._adapter, optimizer, scaling, group is not None and group.size > 1,
+                                 self._options.get("is_tailing_optimization", False), load_operator_list(self._environ))
+
+    def host_scope(self):
+        return self._adapter.module("estimator.npu.npu_scope").without_npu_compile_scope()
+
+    def check_session(self, session, graph):
+        require_host_sessions(self._adapter)
+        if not self.offloads:
+            return
+        npu_session_check.check_offloading(session, graph, self._adapter.name, self._environ)
+        if not self._params["ctc_on_host"]:
+            npu_session_check.check_ctc(session, graph)
+
+    def describe(self):
+        source, number = npu_environment.chosen_device(self._environ, self._options)
+        lines = ["NPU: device %s by %s, adapter %s %s, operators of %s" % (
+            number, source, self._adapter.name, self._adapter.version, load_operator_list(self._environ).source)]
+        if not self.offloads:
+            lines.append("use_off_line is False: everything runs on the host, on purpose")
+        if self._loss_scaling is not None and self.offloads:
+            lines.append(describe_loss_scaling(self._loss_scaling))
+        if self._params["ctc_on_host"]:
+            lines.append("the CTC loss is computed on the host")
+        if self._use_xla_jit:
+            lines.append("use_xla_jit has no effect: the NPU's graph engine compiles the graph")
+        for name, value in sorted(self._options.items()):
+            lines.append("npu_params[%r] = %r%s" % (name, value, "" if name in self._params else " (not in the config)"))
+        return lines

@@ -17,6 +17,7 @@ from open_seq2seq.config.parameters import (
     Parameter,
     String,
 )
+from open_seq2seq.devices.npu_params import OWN_DEFAULTS, NpuParams
 from open_seq2seq.optimizers.summaries import SUMMARIES
 
 _PROCESSES = "one process drives one device; the number of processes decides, see the launch scripts"
@@ -70,7 +71,8 @@ PARTS = (
     Parameter("initializer_params", Dict(), default={}, doc="keyword arguments of the initializer"),
     Parameter("regularizer", Callable(), default=None, doc="regularizer of modules that do not name their own"),
     Parameter("regularizer_params", Dict(), default={}, doc="keyword arguments of the regularizer"),
-    Parameter("dtype", Precision(), default=tf.float32, doc='precision of training; "mixed": what the device has below float32'),
+    Parameter("dtype", Precision(), default=tf.float32,
+              doc='"mixed": float16 products and float32 variables on a GPU; a CPU stays with float32, an NPU has npu_params'),
 )
 
 OPTIMIZATION = (
@@ -81,7 +83,7 @@ OPTIMIZATION = (
     Parameter("larc_params", Dict(), default=None, doc="layer-wise adaptive rates: larc_eta, larc_mode, min_update, epsilon"),
     Parameter("max_grad_norm", Float(above=0.0), default=None, doc="largest norm of the gradient; None: no limit"),
     Parameter("loss_scaling", Either(Float(above=0.0), Choice("Backoff", "LogMax", fold_case=True)), default=None,
-              doc="constant factor of the loss, or how to find one; used where precision is below float32"),
+              doc="constant factor of the loss, or how to find one; None: 1, but Backoff on an NPU that computes in float16"),
     Parameter("loss_scaling_params", Dict(), default={}, doc="parameters of automatic loss scaling"),
     Parameter("iter_size", Int(minimum=1), default=1, doc="batches whose gradients are averaged before an update"),
     Parameter("freeze_variables_regex", RegularExpression(), default=None,
@@ -100,6 +102,7 @@ RUN = (
     Parameter("sync_batch_norm", Bool(), default=False,
               doc="statistics of batch norm over all processes; False: every process takes its own batch's, as OpenSeq2Seq"),
     Parameter("use_xla_jit", Bool(), default=False, doc="compile the graph with XLA"),
+    Parameter("npu_params", NpuParams(), default=OWN_DEFAULTS, doc="options of the Ascend NPU and its adapter"),
     Parameter("bench_start", Int(minimum=0), default=10, doc="step from which time per step is averaged"),
 )
 

@@ -27,19 +27,6 @@ def test_a_gpu_that_is_not_there_is_refused():
         select_device("gpu")
 
 
-def test_the_npu_session_registers_the_optimizer_by_its_exact_name(monkeypatch):
-    monkeypatch.setattr(npu, "missing_parts", lambda: [])
-    monkeypatch.setattr(npu.importlib, "import_module", lambda name: None)
-    for training, run_mode in ((True, 1), (False, 0)):
-        options = npu.Npu(training).session_config().graph_options.rewrite_options
-        assert [optimizer.name for optimizer in options.custom_optimizers] == ["NpuOptimizer"]
-        parameters = options.custom_optimizers[0].parameter_map
-        assert parameters["use_off_line"].b is True
-        assert parameters["precision_mode"].s == b"allow_mix_precision"
-        assert parameters["graph_run_mode"].i == run_mode
-        assert options.remapping == options.OFF and options.memory_optimization == options.OFF
-
-
 def test_mixed_precision_on_a_cpu_is_float32_and_says_so():
     cpu = select_device("cpu")
     assert cpu.precision_note(tf.float32) is None

@@ -1,0 +1,189 @@
+"""The config key ``npu_params``: the adapter's options, ours beside them, and what they are wrong in together.
+
+The adapter aborts the process at most of these contradictions, and ignores the rest.
+"""
+from open_seq2seq.config.parameters import Bool, Int, NamePath, Parameter, Report, Struct, child_path
+from open_seq2seq.devices.npu_options import OPTION_BY_NAME, OPTIONS
+from open_seq2seq.devices.npu_values import Ascending, Place
+from open_seq2seq.errors import ConfigError
+
+# each length is a graph of its own, compiled for minutes and kept in the device's memory
+MOST_BUCKETS = 4
+
+OWN_PARAMETERS = (
+    Parameter("bucket_frames", Ascending(Int(minimum=1), MOST_BUCKETS), default=None,
+              doc="lengths in frames to which utterances are padded, each a compiled graph; None: from the manifest"),
+    Parameter("ctc_on_host", Bool(), default=False, doc="compute the CTC loss on the host's CPU instead of the device"),
+)
+OWN_DEFAULTS = {parameter.name: parameter.default for parameter in OWN_PARAMETERS}
+
+DEFAULT_PRECISION_MODE = "allow_mix_precision"
+_MIXED = {"precision_mode": (DEFAULT_PRECISION_MODE, "allow_mix_precision_fp16", "allow_mix_precision_bf16"),
+          "precision_mode_v2": ("mixed_float16", "mixed_bfloat16")}
+_WITHOUT_FLOAT16 = {"precision_mode": ("force_fp32", "must_keep_origin_dtype", "allow_mix_precision_bf16", "allow_fp32_to_bf16"),
+                    "precision_mode_v2": ("origin", "mixed_bfloat16")}
+
+_TOGETHER = ("input_shape", "dynamic_dims", "dynamic_node_type")
+_DYNAMIC = ("dynamic_input", "dynamic_graph_execute_mode", "dynamic_inputs_shape_range") + _TOGETHER
+
+# option: (the option that it only matters with, and that option's value; None: any)
+_ONLY_WITH = {
+    "dump_debug_mode": ("enable_dump_debug", True), "profiling_options": ("profiling_mode", True),
+    "aoe_config_file": ("aoe_mode", None), "distribute_config": ("aoe_mode", None), "work_path": ("aoe_mode", None),
+    "in_out_pair_flag": ("in_out_pair", None), "graph_parallel_option_path": ("enable_graph_parallel", True)}
+
+
+def _declared(option):
+    doc = option.doc
+    if option.deprecated is not None:
+        doc += "; deprecated, see %s" % option.deprecated.split(":")[0] if option.deprecated in OPTION_BY_NAME else "; deprecated"
+    if option.default is not None:
+        doc += " (adapter: %s)" % option.default
+    return Parameter(option.name, option.kind, default=None, doc=doc)
+
+
+class NpuParams(Struct):
+    """The dict ``npu_params``. Checked, it holds our own keys, and of the adapter's options those that are given."""
+
+    description = "a dict of the adapter's options"
+
+    def __init__(self):
+        super().__init__(OWN_PARAMETERS + tuple(_declared(option) for option in OPTIONS))
+
+    def check(self, value, path, report):
+        checked = super().check(value, path, report)
+        if not isinstance(value, dict):
+            return checked
+        checked = {key: setting for key, setting in checked.items() if setting is not None or key in OWN_DEFAULTS}
+        _check_pairs(checked, path, report)
+        _check_dump(checked, path, report)
+        _check_shapes(checked, path, report)
+        _check_trainer(checked, path, report)
+        for name in checked:
+            if name in OPTION_BY_NAME and OPTION_BY_NAME[name].deprecated is not None:
+                report.note(child_path(path, name), "is deprecated by the adapter; in its place: %s"
+                            % OPTION_BY_NAME[name].deprecated)
+            other, wanted = _ONLY_WITH.get(name, (None, None))
+            if other is not None and (checked.get(other) != wanted if wanted is not None else other not in checked):
+                report.note(child_path(path, name), "has no effect without %s" % other)
+        return checked
+
+
+def _check_pairs(params, path, report):
+    if "precision_mode" in params and "precision_mode_v2" in params:
+        report.problem(child_path(path, "precision_mode_v2"), "and precision_mode are both given; keep one of them")
+    elif "modify_mixlist" in params and not _is_mixed(params):
+        report.problem(child_path(path, "modify_mixlist"), "needs mixed precision, that is precision_mode one of %s, or "
+                       "precision_mode_v2 one of %s" % tuple(", ".join(_MIXED[key]) for key in sorted(_MIXED)))
+    if params.get("enable_compress_weight") is True and "compress_weight_conf" in params:
+        report.problem(child_path(path, "compress_weight_conf"), "and enable_compress_weight are both given; the file says "
+                                                                 "which weights, the other takes all. Keep one of them")
+    if "optypelist_for_implmode" in params and "op_select_implmode" not in params:
+        report.problem(child_path(path, "optypelist_for_implmode"), "needs op_select_implmode")
+    if "in_out_pair" in params and params.get("mix_compile_mode") is not True:
+        report.problem(child_path(path, "in_out_pair"), "needs mix_compile_mode True")
+
+
+def _check_dump(params, path, report):
+    for name in ("enable_dump", "enable_dump_debug"):
+        if params.get(name) is True and "dump_path" not in params:
+            report.problem(child_path(path, name), "needs dump_path, an existing directory")
+    if params.get("enable_dump") is not True and params.get("enable_dump_debug") is not True:
+        for name in ("dump_path", "dump_step", "dump_mode", "dump_data", "dump_layer"):
+            if name in params:
+                report.note(child_path(path, name), "has no effect without enable_dump or enable_dump_debug")
+
+
+def _check_shapes(params, path, report):
+    """The adapter's ways to let shapes change contradict the length buckets."""
+    given, missing = [], []
+    for name in _TOGETHER:
+        (given if name in params else missing).append(name)
+    if given and missing:
+        report.problem(child_path(path, given[0]), "needs %s as well" % " and ".join(missing))
+    for name in _DYNAMIC:
+        if params.get(name, False) is not False:
+            report.problem(child_path(path, name), "cannot be used: the graphs of this trainer have static shapes, one for each "
+                           "length of bucket_frames. Leave it out; bucket_frames says which lengths there are")
+
+
+def _check_trainer(params, path, report):
+    """What the training loop cannot do."""
+    if params.get("job") in ("ps", "default"):
+        report.problem(child_path(path, "job"), "is %r, with which the adapter offloads nothing and says nothing; to run on the "
+                       "host on purpose set use_off_line to False" % params["job"])
+    loops = params.get("iterations_per_loop")
+    if isinstance(loops, int) and loops > 1:
+        report.problem(child_path(path, "iterations_per_loop"), "is %d, but each step of this trainer chooses its bucket and is "
+                       "fed from the host; expected 1" % loops)
+
+
+def _is_mixed(params):
+    if "precision_mode_v2" in params:
+        return params["precision_mode_v2"] in _MIXED["precision_mode_v2"]
+    return params.get("precision_mode", DEFAULT_PRECISION_MODE) in _MIXED["precision_mode"]
+
+
+def computes_in_float16(params):
+    """Whether checked ``npu_params`` let the device compute in float16, which needs loss scaling."""
+    key = "precision_mode_v2" if "precision_mode_v2" in params else "precision_mode"
+    return params.get(key, DEFAULT_PRECISION_MODE) not in _WITHOUT_FLOAT16[key]
+
+
+def completed(params, training):
+    """Checked ``npu_params`` with what a run sets where the config says nothing.
+
+    Args:
+      params: checked ``npu_params``.
+      training: False for evaluation and inference.
+
+    Returns:
+      dict of the adapter's options alone.
+
+    Raises:
+      ConfigError: the options fit no training.
+    """
+    options = {"use_off_line": True, "graph_run_mode": 1 if training else 0}
+    if "precision_mode_v2" not in params:
+        options["precision_mode"] = DEFAULT_PRECISION_MODE
+    options.update((name, value) for name, value in params.items() if name not in OWN_DEFAULTS)
+    if training and options["graph_run_mode"] == 0:
+        raise ConfigError('npu_params["graph_run_mode"] is 0, inference, but this run trains; leave it out: the mode of the run '
+                          "decides")
+    return options
+
+
+def require_places(options):
+    """Checks the files and directories that options name.
+
+    Raises:
+      ConfigError: with everything that is not as the adapter needs it.
+    """
+    problems = []
+    for name, value in sorted(options.items()):
+        kind = OPTION_BY_NAME[name].kind
+        fault = kind.check_place(value) if isinstance(kind, Place) else None
+        if fault is not None:
+            problems.append('npu_params["%s"] is %r, expected %s on this machine: %s' % (name, value, kind.description, fault))
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def checked_npu_params(params):
+    """``params`` of somebody who did not go through a config's check, checked.
+
+    Raises:
+      ConfigError: with every mistake.
+    """
+    report = Report()
+    checked = NpuParams().check(params, NamePath("npu_params"), report)
+    if report.problems:
+        raise ConfigError("\n".join(report.problems))
+    return checked
+
+
+def write_parameter_map(options, parameter_map):
+    """Puts options into the ``parameter_map`` of a custom optimizer, each into the field that the adapter reads."""
+    for name, value in options.items():
+        field = OPTION_BY_NAME[name].field
+        setattr(parameter_map[name], field, value.encode("utf-8") if field == "s" else value)

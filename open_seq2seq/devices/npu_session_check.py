@@ -1,0 +1,154 @@
+"""Whether a session that was meant for the NPU uses it, and whether the NPU's CTC loss is the right one.
+
+A graph that the adapter does not take over runs on the host, and trains, and nothing says so. The positive sign is an operator
+``GeOp`` in the graphs that TensorFlow really ran: what was offloaded has become one.
+"""
+import sys
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.devices.npu_operators import DEFAULT_OPP_PATH, FILE_NAME, operator_list_files
+from open_seq2seq.errors import DeviceError
+from open_seq2seq.losses import CTCLoss
+
+OPTIMIZER_NAME = "NpuOptimizer"
+OFFLOADED = "GeOp"
+
+# float16 keeps 11 bits, and a handful of logarithms are added up; a label counted wrong changes the loss by half and more
+CTC_TOLERANCE = 0.02
+
+# [utterances, frames, labels and blank]; repeated labels need a blank between them, the rest of a row is padding
+_LOGITS = np.random.RandomState(20190405).normal(size=[3, 8, 5]).astype(np.float32)
+_LOGIT_LENGTHS = np.array([8, 6, 7], np.int32)
+_LABELS = np.array([[0, 1, 1, 3], [2, 2, 0, 0], [3, 0, 0, 0]], np.int32)
+_LABEL_LENGTHS = np.array([4, 2, 1], np.int32)
+
+
+def run_with_partitions(session, fetches, feed_dict=None):
+    """Runs ``fetches``; returns their values and the set of operator types that TensorFlow executed."""
+    metadata = tf.RunMetadata()
+    values = session.run(fetches, feed_dict=feed_dict, options=tf.RunOptions(output_partition_graphs=True),
+                         run_metadata=metadata)
+    return values, {node.op for graph in metadata.partition_graphs for node in graph.node}
+
+
+def check_offloading(session, graph, adapter_name, environ):
+    """Runs a small matrix product and looks whether it was offloaded.
+
+    Raises:
+      DeviceError: it ran on the host; with the likely causes.
+    """
+    with graph.as_default(), tf.name_scope("npu_check"):
+        matrix = tf.placeholder(tf.float32, [4, 4], "matrix")
+        product = tf.matmul(matrix, matrix)
+    identity = np.eye(4, dtype=np.float32)
+    value, operators = run_with_partitions(session, product, {matrix: 2.0 * identity})
+    if OFFLOADED not in operators:
+        raise DeviceError("--device npu: the session does not use the NPU: a matrix product ran on the host (no operator %s "
+                          "among %s). Likely causes:\n%s" % (
+                              OFFLOADED, ", ".join(sorted(operators)), _causes(session, adapter_name, environ)))
+    if not np.allclose(value, 4.0 * identity, rtol=1e-2):
+        raise DeviceError("--device npu: the device multiplies wrongly: twice the identity, squared, gives\n%s\nexpected 4 on "
+                          "the diagonal. Look at `npu-smi info` and the Ascend log" % value)
+
+
+def _causes(session, adapter_name, environ):
+    """The four ways in which an adapter silently does nothing, and which of them apply."""
+    config = getattr(session, "_config", None) or tf.ConfigProto()
+    optimizers = config.graph_options.rewrite_options.custom_optimizers
+    ours = [optimizer for optimizer in optimizers if optimizer.name == OPTIMIZER_NAME]
+    off_line = [optimizer.parameter_map["use_off_line"].b for optimizer in ours if "use_off_line" in optimizer.parameter_map]
+    lists = operator_list_files(environ)
+    path = environ.get("ASCEND_OPP_PATH") or DEFAULT_OPP_PATH
+    causes = [
+        (adapter_name not in sys.modules, "the adapter %s is not imported" % adapter_name),
+        (not ours, "the session's config has no optimizer named %s, but %s" % (
+            OPTIMIZER_NAME, ", ".join(repr(optimizer.name) for optimizer in optimizers) or "none")),
+        (bool(off_line) and not off_line[0], "use_off_line is False"),
+        (not lists, "ASCEND_OPP_PATH is %s, without a %s below it" % (path, FILE_NAME)),
+    ]
+    lines = ["  %s: %s" % ("applies" if applies else "not so", text) for applies, text in causes]
+    if not any(applies for applies, _ in causes):
+        lines.append("  None of them applies. The adapter may be of another TensorFlow or CANN release, or the device in use: "
+                     "look at `npu-smi info`, and at the Ascend log with ASCEND_GLOBAL_LOG_LEVEL=1 ASCEND_SLOG_PRINT_TO_STDOUT=1")
+    return "\n".join(lines)
+
+
+def check_ctc(session, graph):
+    """Compares the CTC loss of three short utterances, and its gradient, with what NumPy computes.
+
+    Labels are padded to static shapes with the blank, and the operator finds their lengths by itself.
+
+    Raises:
+      DeviceError: the device computes another loss.
+    """
+    with graph.as_default(), tf.name_scope("npu_check"):
+        logits = tf.placeholder(tf.float32, _LOGITS.shape, "logits")
+        labels = tf.placeholder(tf.int32, _LABELS.shape, "labels")
+        logit_lengths = tf.placeholder(tf.int32, _LOGIT_LENGTHS.shape, "logit_lengths")
+        label_lengths = tf.placeholder(tf.int32, _LABEL_LENGTHS.shape, "label_lengths")
+        losses = CTCLoss({"mask_nan": True})(logits, logit_lengths, labels, label_lengths).per_utterance
+        gradient = tf.gradients(losses, logits)[0]
+    try:
+        found, found_gradient = session.run([losses, gradient], {
+            logits: _LOGITS, labels: _LABELS, logit_lengths: _LOGIT_LENGTHS, label_lengths: _LABEL_LENGTHS})
+    except tf.errors.OpError as error:
+        raise DeviceError("--device npu: the device cannot compute the CTC loss: %s. %s" % (error.message, _CTC_ON_HOST))
+    expected, expected_gradient = reference_ctc(_LOGITS, _LOGIT_LENGTHS, _LABELS, _LABEL_LENGTHS)
+    if not np.allclose(found, expected, rtol=CTC_TOLERANCE):
+        raise DeviceError("--device npu: the device computes a wrong CTC loss: %s, expected %s. %s" % (
+            _numbers(found), _numbers(expected), _CTC_ON_HOST))
+    error = np.max(np.abs(found_gradient - expected_gradient))
+    if not error < CTC_TOLERANCE:
+        raise DeviceError("--device npu: the device computes a wrong gradient of the CTC loss: an entry is wrong by %.3g, at "
+                          "most %g is expected. %s" % (error, CTC_TOLERANCE, _CTC_ON_HOST))
+
+
+_CTC_ON_HOST = "Compute it on the host: --npu_params/ctc_on_host=True"
+
+
+def _numbers(values):
+    return "[%s]" % ", ".join("%.4f" % value for value in values)
+
+
+def reference_ctc(logits, logit_lengths, labels, label_lengths):
+    """CTC loss and gradient in double precision, for a few short utterances.
+
+    Args:
+      logits: [B, T, V + 1], the blank last.
+      logit_lengths: [B]. labels: [B, L]. label_lengths: [B].
+
+    Returns:
+      (losses [B], gradient of their sum by the logits [B, T, V + 1], by central differences).
+    """
+    logits = np.asarray(logits, np.float64)
+    rows = [(logit_lengths[b], labels[b][:label_lengths[b]]) for b in range(len(logits))]
+    losses = np.array([_reference_loss(logits[b][:length], label) for b, (length, label) in enumerate(rows)])
+    gradient = np.zeros_like(logits)
+    step = 1e-5
+    for b, (length, label) in enumerate(rows):
+        for place in np.ndindex(length, logits.shape[2]):
+            moved = [logits[b][:length].copy() for _ in range(2)]
+            moved[0][place] += step
+            moved[1][place] -= step
+            gradient[b][place] = (_reference_loss(moved[0], label) - _reference_loss(moved[1], label)) / (2.0 * step)
+    return losses, gradient
+
+
+def _reference_loss(logits, label):
+    """Minus the log of the summed probability of all paths (Graves et al. 2006, equations 6 and 8)."""
+    probabilities = np.exp(logits) / np.sum(np.exp(logits), 1, keepdims=True)
+    blank = logits.shape[1] - 1
+    states = [blank]
+    for symbol in label:
+        states += [symbol, blank]
+    forward = np.zeros(len(states) + 2)  # two more in front, where no path has been
+    forward[2:4] = probabilities[0][states[:2]]
+    for frame in probabilities[1:]:
+        skips = [0.0] * len(states)
+        for s in range(2, len(states)):
+            if states[s] not in (blank, states[s - 2]):
+                skips[s] = forward[s]
+        forward[2:] = (forward[2:] + forward[1:-1] + skips) * frame[states]
+    return -np.log(forward[-1] + (forward[-2] if len(states) > 1 else 0.0))
