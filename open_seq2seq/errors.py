@@ -45,6 +45,10 @@ class DeviceError(JasperError):
     exit_status = 4
 
 
+class PeerLostError(DeviceError):
+    """Another process of the run died or did not answer any more: a consequence, whose cause is in that process's log."""
+
+
 class NonFiniteError(JasperError):
     """Training produced a value that is not finite and could not go on (exit status 3)."""
 

@@ -1,0 +1,64 @@
+"""Numbers of the host that all ranks exchange: counts, losses, times, decisions."""
+import math
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+
+class Exchange:
+    """Gathers a fixed set of named numbers from all ranks; its operations are built once, in the current graph.
+
+    The numbers travel as the bits of a float64, split into two int32: no device rounds them, and HCCL, which knows no float64,
+    carries them too.
+
+    Args:
+      group: a ``ProcessGroup``.
+      names: the numbers' names; the same ones in the same order on every rank.
+    """
+
+    def __init__(self, group, names):
+        self._names = tuple(names)
+        if len(set(self._names)) != len(self._names):
+            raise ValueError("a name comes twice in %s" % (self._names,))
+        with tf.name_scope("exchange"):
+            self._own = tf.placeholder(tf.int32, [2 * len(self._names)], name="own")
+            self._gathered = group.gather(self._own)
+
+    def all(self, session, values):
+        """Every rank's numbers. All ranks have to call it together.
+
+        Args:
+          session: a session of the graph.
+          values: dict from every name to a float or an int of at most 2^53 in magnitude, beyond which a float64 has gaps.
+
+        Returns:
+          List of dicts from name to float, in the order of the ranks.
+
+        Raises:
+          ValueError: a name is missing, unknown, or its int is too large to be sent exactly.
+        """
+        if set(values) != set(self._names):
+            raise ValueError("expected numbers for %s, got %s" % (sorted(self._names), sorted(values)))
+        for name, value in values.items():
+            if isinstance(value, (int, np.integer)) and abs(int(value)) > 2 ** 53:
+                raise ValueError("%s is %d, more than a float64 holds exactly" % (name, value))
+        own = np.array([values[name] for name in self._names], np.float64)
+        gathered = np.ascontiguousarray(session.run(self._gathered, {self._own: own.view(np.int32)}))
+        return [dict(zip(self._names, row.tolist())) for row in gathered.view(np.float64)]
+
+    def sum(self, session, values):
+        """Sums over all ranks, rounded once whatever the number of ranks: the same float64 on each. Like :meth:`all`.
+
+        Returns:
+          Dict from name to float; NaN where a rank's is NaN or infinities cancel.
+        """
+        ranks = self.all(session, values)
+        return {name: _exact_sum([rank[name] for rank in ranks]) for name in self._names}
+
+
+def _exact_sum(numbers):
+    try:
+        return math.fsum(numbers)
+    except (ValueError, OverflowError):
+        # infinities of both signs, or finite numbers whose sum is infinite
+        return float(np.sum(np.array(numbers)))
