@@ -1,13 +1,18 @@
 """Connectionist temporal classification (Graves et al. 2006)."""
 import collections
+import contextlib
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Bool, Parameter
+from open_seq2seq.encoders.dimensions import dimension
 from open_seq2seq.encoders.tensor_checks import check_tensor
 
 LossOutput = collections.namedtuple("LossOutput", "loss per_utterance counted")
-LossOutput.__doc__ = """loss: float32 [], mean of per_utterance; per_utterance: float32 [B]; counted: bool [B]."""
+LossOutput.__doc__ = """loss: float32 [], mean of weight * per_utterance; per_utterance: float32 [B]; counted: bool [B]."""
+
+IMPOSSIBLE = -1e4  # a logit whose probability is 0 in float32, and in float16, where it can still be written
 
 
 def required_frames(labels, label_lengths):
@@ -20,7 +25,7 @@ def required_frames(labels, label_lengths):
     Returns:
       int32 [B].
     """
-    within = tf.sequence_mask(label_lengths, tf.shape(labels)[1])
+    within = tf.sequence_mask(label_lengths, dimension(labels, 1))
     repeats = tf.logical_and(tf.equal(labels[:, 1:], labels[:, :-1]), within[:, 1:])
     return tf.cast(label_lengths, tf.int32) + tf.reduce_sum(tf.cast(repeats, tf.int32), 1)
 
@@ -32,8 +37,12 @@ class CTCLoss:
     counted: it adds 0 to the sum, which is still divided by the batch size, and its logits get a gradient of 0. An empty
     transcript is legal: its loss is that of blanks only.
 
+    With inputs of fully static shape every operation has a static shape, too.
+
     Args:
       params: checked dict of :attr:`PARAMETERS`.
+      host_scope: function without arguments that returns a context manager, in which ``tf.nn.ctc_loss`` is built; for
+        devices that cannot run it. None: it is built like all else.
     """
 
     PARAMETERS = (
@@ -41,10 +50,11 @@ class CTCLoss:
                   doc="True: utterances without a finite loss count as 0; False: they make the loss infinite or NaN"),
     )
 
-    def __init__(self, params):
+    def __init__(self, params, host_scope=None):
         self._mask_nan = params["mask_nan"]
+        self._host_scope = host_scope or contextlib.suppress
 
-    def __call__(self, logits, logit_lengths, labels, label_lengths):
+    def __call__(self, logits, logit_lengths, labels, label_lengths, weights=None):
         """Connects the loss to logits and labels.
 
         Args:
@@ -52,9 +62,11 @@ class CTCLoss:
           logit_lengths: int32 or int64 [B], true lengths in frames.
           labels: int32 or int64 [B, L], padded.
           label_lengths: int32 or int64 [B].
+          weights: float32 [B], factors of the utterances' losses in the mean, which still divides by B; where 0, not even an
+            infinite loss counts. None: all are 1.
 
         Returns:
-          LossOutput; ``counted`` says which utterances contributed.
+          LossOutput; ``counted`` says which utterances have a finite loss, ``per_utterance`` is without the weights.
 
         Raises:
           IncompatibleShapeError, IncompatibleDtypeError: an input is not as described.
@@ -64,25 +76,26 @@ class CTCLoss:
         check_tensor(logit_lengths, "CTCLoss: logit_lengths", 1, integers)
         check_tensor(labels, "CTCLoss: labels", 2, integers)
         check_tensor(label_lengths, "CTCLoss: label_lengths", 1, integers)
+        if weights is not None:
+            check_tensor(weights, "CTCLoss: weights", 1, (tf.float32,))
         with tf.name_scope("ctc_loss"):
             logits = tf.cast(logits, tf.float32)
-            logit_lengths = tf.cast(logit_lengths, tf.int32)
-            within = tf.sequence_mask(logit_lengths, tf.shape(logits)[1])
+            logit_lengths, label_lengths = tf.cast(logit_lengths, tf.int32), tf.cast(label_lengths, tf.int32)
+            within = tf.sequence_mask(logit_lengths, dimension(logits, 1))
             broken = tf.logical_and(within, tf.logical_not(tf.reduce_all(tf.is_finite(logits), 2)))
             finite = tf.logical_not(tf.reduce_any(broken, 1))
             feasible = logit_lengths >= tf.maximum(required_frames(labels, label_lengths), 1)
             usable = tf.logical_and(finite, feasible)
-            losses = self._losses(logits, logit_lengths, labels, label_lengths, within, usable)
+            losses = self._losses(logits, logit_lengths, tf.cast(labels, tf.int32), label_lengths, within, usable)
             counted = tf.logical_and(usable, tf.is_finite(losses))
             if self._mask_nan:
                 losses = tf.where(counted, losses, tf.zeros_like(losses))
             else:
-                infinite = tf.fill(tf.shape(losses), float("inf"))
+                infinite = tf.zeros_like(losses) + float("inf")
                 losses = tf.where(finite, tf.where(feasible, losses, infinite), infinite * 0.0)
-            return LossOutput(tf.reduce_mean(losses), losses, counted)
+            return LossOutput(_weighted_mean(losses, weights), losses, counted)
 
-    @staticmethod
-    def _losses(logits, logit_lengths, labels, label_lengths, within, usable):
+    def _losses(self, logits, logit_lengths, labels, label_lengths, within, usable):
         """float32 [B], the losses of the usable utterances; something finite, without gradient, for the others."""
         frames = tf.logical_and(within, usable[:, tf.newaxis])
         # tf.where twice, here and on the result: a NaN that enters the op makes a NaN gradient even where the result is
@@ -92,16 +105,55 @@ class CTCLoss:
         # The op refuses an empty label, and prints a line about one that does not fit. Such rows get the label [0].
         empty = tf.equal(label_lengths, 0)
         regular = tf.logical_and(usable, tf.logical_not(empty))
-        regular_lengths = tf.where(regular, tf.cast(label_lengths, tf.int32), tf.ones_like(logit_lengths))
-        padded_labels = tf.pad(tf.cast(labels, tf.int32), [[0, 0], [0, 1]])
-        padded_labels = padded_labels * tf.cast(regular, tf.int32)[:, tf.newaxis]
-        label_mask = tf.sequence_mask(regular_lengths, tf.shape(padded_labels)[1])
-        indices = tf.where(label_mask)
-        sparse_labels = tf.SparseTensor(
-            indices, tf.gather_nd(padded_labels, indices), tf.shape(padded_labels, out_type=tf.int64))
-        regular_losses = tf.nn.ctc_loss(
-            sparse_labels, tf.transpose(safe_logits, [1, 0, 2]), tf.maximum(logit_lengths, 1),
-            ignore_longer_outputs_than_inputs=True)
-        log_blank = safe_logits[:, :, -1] - tf.reduce_logsumexp(safe_logits, 2)
+        regular_lengths = tf.where(regular, label_lengths, tf.ones_like(label_lengths))
+        static = None not in logits.shape.as_list() + labels.shape.as_list()
+        if not static or labels.shape.as_list()[1] == 0:
+            labels = tf.pad(labels, [[0, 0], [0, 1]])
+        labels *= tf.cast(regular, tf.int32)[:, tf.newaxis]
+        if static:
+            regular_losses = self._static_losses(safe_logits, logit_lengths, labels, regular_lengths, usable)
+        else:
+            regular_losses = self._dynamic_losses(safe_logits, logit_lengths, labels, regular_lengths)
+        log_blank = tf.nn.log_softmax(safe_logits)[:, :, -1]
         blank_losses = -tf.reduce_sum(tf.where(frames, log_blank, tf.zeros_like(log_blank)), 1)
         return tf.where(empty, blank_losses, regular_losses)
+
+    def _dynamic_losses(self, logits, logit_lengths, labels, label_lengths):
+        with self._host_scope():
+            indices = tf.where(tf.sequence_mask(label_lengths, tf.shape(labels)[1]))
+            sparse_labels = tf.SparseTensor(indices, tf.gather_nd(labels, indices), tf.shape(labels, out_type=tf.int64))
+            return _ctc_loss(sparse_labels, logits, tf.maximum(logit_lengths, 1))
+
+    def _static_losses(self, logits, logit_lengths, labels, label_lengths, usable):
+        """The same losses without an operation whose output's shape depends on values.
+
+        The labels are handed over with their padding, as the blank: the op ignores blanks at a label's end. But it counts
+        them when it leaves out what is longer than the logits. So rows are lengthened to have room for them, by frames that
+        can be nothing but blank: of probability 1, they change neither the loss nor the gradient.
+        """
+        batch_size, num_frames, outputs = logits.shape.as_list()
+        num_labels = labels.shape.as_list()[1]
+        lengthened = max(num_frames, num_labels)
+        beyond = tf.logical_and(tf.logical_not(tf.sequence_mask(logit_lengths, lengthened)), usable[:, tf.newaxis])
+        only_blank = np.float32([IMPOSSIBLE] * (outputs - 1) + [0.0])
+        logits = (tf.pad(logits, [[0, 0], [0, lengthened - num_frames], [0, 0]])
+                  + tf.cast(beyond, tf.float32)[:, :, tf.newaxis] * only_blank)
+        with self._host_scope():
+            blanks = tf.fill([batch_size, num_labels], outputs - 1)
+            values = tf.where(tf.sequence_mask(label_lengths, num_labels), labels, blanks)
+            places = np.stack(np.indices([batch_size, num_labels]), 2).reshape(-1, 2)
+            sparse_labels = tf.SparseTensor(tf.constant(places, tf.int64), tf.reshape(values, [batch_size * num_labels]),
+                                            tf.constant([batch_size, num_labels], tf.int64))
+            return _ctc_loss(sparse_labels, logits, tf.maximum(logit_lengths, num_labels))
+
+
+def _ctc_loss(sparse_labels, logits, logit_lengths):
+    return tf.nn.ctc_loss(sparse_labels, tf.transpose(logits, [1, 0, 2]), logit_lengths,
+                          ignore_longer_outputs_than_inputs=True)
+
+
+def _weighted_mean(losses, weights):
+    if weights is None:
+        return tf.reduce_mean(losses)
+    weighted = tf.where(tf.equal(weights, 0.0), tf.zeros_like(losses), losses * weights)
+    return tf.reduce_mean(weighted)

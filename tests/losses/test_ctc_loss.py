@@ -22,12 +22,24 @@ def ctc_by_enumeration(logits, labels):
     return -np.log(total) if total else np.inf
 
 
-def run(logits, logit_lengths, labels, label_lengths, mask_nan=True):
-    """Returns (loss, per_utterance, counted, gradient of the loss by the logits)."""
+def run(logits, logit_lengths, labels, label_lengths, mask_nan=True, weights=None):
+    """Returns (loss, per_utterance, counted, gradient of the loss by the logits), the same for known and unknown shapes."""
+    static, dynamic = (_run(unknown, logits, logit_lengths, labels, label_lengths, mask_nan, weights)
+                       for unknown in (False, True))
+    for first, second in zip(static, dynamic):
+        np.testing.assert_allclose(first, second, rtol=1e-6, atol=1e-6)
+    return static
+
+
+def _run(unknown_shapes, logits, logit_lengths, labels, label_lengths, mask_nan, weights):
     with tf.Graph().as_default(), tf.Session() as session:
-        logits = tf.constant(np.asarray(logits, np.float32))
+        logits, labels = tf.constant(np.asarray(logits, np.float32)), tf.constant(labels, tf.int32)
+        if unknown_shapes:
+            logits = tf.placeholder_with_default(logits, [None, None, logits.shape.as_list()[-1]])
+            labels = tf.placeholder_with_default(labels, [None, None])
         output = CTCLoss({"mask_nan": mask_nan})(
-            logits, tf.constant(logit_lengths, tf.int32), tf.constant(labels, tf.int32), tf.constant(label_lengths, tf.int32))
+            logits, tf.constant(logit_lengths, tf.int32), labels, tf.constant(label_lengths, tf.int32),
+            None if weights is None else tf.constant(weights, tf.float32))
         return session.run([output.loss, output.per_utterance, output.counted, tf.gradients(output.loss, logits)[0]])
 
 
@@ -120,6 +132,78 @@ def test_padding_does_not_matter():
     assert (clean[3][0, 4:] == 0.0).all() and (clean[3][1, 3:] == 0.0).all()
 
 
+def test_more_room_for_labels_than_frames():
+    """As in a length bucket: its labels' dimension is that of another utterance, with which the op would leave out this one."""
+    logits, labels = random_logits(3, 4, 4), np.array([[0, 1, 2], [1, 1, 0], [2, 0, 0]])
+    narrow = run(logits, [4, 4, 2], labels, [3, 2, 1])
+    wide = run(logits, [4, 4, 2], np.pad(labels, [[0, 0], [0, 17]], mode="constant"), [3, 2, 1])
+    for first, second in zip(narrow, wide):
+        np.testing.assert_allclose(first, second, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(wide[1][1], ctc_by_enumeration(logits[1], [1, 1]), rtol=1e-5)
+
+
+def test_frames_that_can_only_be_blank_are_no_way_round():
+    """A label that is next to impossible in every true frame must not find a better place behind them."""
+    logits = np.zeros([1, 3, 3], np.float32)
+    logits[0, :, 1] = -80.0
+    _, per_utterance, counted, _ = run(logits, [3], [[1] + [0] * 9], [1])
+    assert counted[0]
+    np.testing.assert_allclose(per_utterance[0], ctc_by_enumeration(logits[0], [1]), rtol=1e-5)
+    assert per_utterance[0] > 79.0
+
+
+def test_weights_scale_the_utterances_of_the_mean():
+    logits, weights = random_logits(4, 5, 4), [2.0, 0.0, 0.5, 1.0]
+    loss, per_utterance, counted, gradient = run(logits, LOGIT_LENGTHS, LABELS, LABEL_LENGTHS, weights=weights)
+    plain = run(logits, LOGIT_LENGTHS, LABELS, LABEL_LENGTHS)
+    np.testing.assert_array_equal(per_utterance, plain[1])
+    assert counted.all()
+    np.testing.assert_allclose(loss, np.dot(weights, per_utterance) / 4, rtol=1e-6)
+    np.testing.assert_allclose(gradient, plain[3] * np.reshape(weights, [4, 1, 1]), rtol=1e-5, atol=1e-7)
+    assert (gradient[1] == 0.0).all()
+
+
+@pytest.mark.parametrize("mask_nan", [True, False])
+def test_rows_that_only_fill_up_the_batch_do_not_matter(mask_nan):
+    """No frames, no labels, weight 0: neither the infinite loss of such a row nor a NaN in it reaches the mean."""
+    logits = random_logits(3, 4, 3)
+    logits[2] = np.nan
+    loss, _, _, gradient = run(logits, [4, 0, 3], [[1, 0], [0, 0], [1, 0]], [2, 0, 1], mask_nan, weights=[3.0, 0.0, 0.0])
+    alone = run(logits[:1], [4], [[1, 0]], [2])
+    np.testing.assert_allclose(loss, alone[0], rtol=1e-6)
+    np.testing.assert_allclose(gradient[0], alone[3][0], rtol=1e-5, atol=1e-7)
+    assert (gradient[1:] == 0.0).all()
+
+
+def test_no_shape_depends_on_values_where_the_inputs_are_static(graph):
+    """Gradient included; and no 64-bit numbers but the constants that the op asks for."""
+    logits = tf.placeholder(tf.float32, [3, 8, 4])
+    lengths = tf.placeholder(tf.int32, [3])
+    output = CTCLoss({"mask_nan": True})(logits, lengths, tf.placeholder(tf.int32, [3, 5]), lengths,
+                                         tf.placeholder(tf.float32, [3]))
+    assert tf.gradients(output.loss, logits)[0].shape.as_list() == [3, 8, 4]
+    operations = graph.get_operations()
+    assert [op.type for op in operations if op.type == "CTCLoss"] == ["CTCLoss"]
+    unknown = [op.name for op in operations for tensor in op.outputs if not tensor.shape.is_fully_defined()]
+    assert unknown == []
+    wide = {op.type for op in operations for tensor in op.outputs if tensor.dtype in (tf.int64, tf.float64)}
+    assert wide == {"Const"}
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_the_op_and_its_labels_are_built_in_the_host_scope(graph, static):
+    shape = [2, 6, 4] if static else [None, None, 4]
+    loss = CTCLoss({"mask_nan": True}, host_scope=lambda: tf.device("/device:CPU:7"))
+    lengths = tf.placeholder(tf.int32, [2])
+    loss(tf.placeholder(tf.float32, shape), lengths, tf.placeholder(tf.int32, shape[:2]), lengths)
+    inside = {op.type for op in graph.get_operations() if op.device.endswith("CPU:7")}
+    assert "CTCLoss" in inside and ("Where" in inside) != static
+    assert not inside & {"IsFinite", "LogSoftmax", "Mean", "Placeholder"}
+    op, = [op for op in graph.get_operations() if op.type == "CTCLoss"]
+    # behind the logits, whatever makes the labels lies in the scope, too
+    assert {tensor.op.device.split(":")[-1] for tensor in op.inputs[1:3]} == {"7"}
+
+
 def test_required_frames(graph):
     labels = tf.constant([[1, 1, 1, 2], [1, 2, 1, 2], [1, 1, 0, 0], [0, 0, 0, 0]])
     with tf.Session() as session:
@@ -138,5 +222,7 @@ def test_wrong_inputs_are_refused(graph):
         loss(tf.zeros([4, 3]), lengths, tf.constant([[0]]), tf.constant([1]))
     with pytest.raises(IncompatibleShapeError, match="labels"):
         loss(tf.zeros([1, 4, 3]), lengths, tf.constant([0]), tf.constant([1]))
+    with pytest.raises(IncompatibleDtypeError, match="weights"):
+        loss(tf.zeros([1, 4, 3]), lengths, tf.constant([[0]]), tf.constant([1]), tf.constant([1]))
     with pytest.raises(IncompatibleDtypeError, match="label_lengths"):
         loss(tf.zeros([1, 4, 3]), lengths, tf.constant([[0]]), tf.constant([1.0]))
