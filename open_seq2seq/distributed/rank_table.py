@@ -233,10 +233,10 @@ def _check_unique(devices, fields):
                 shown = "%s of server %s" % (value[1], value[0]) if name == "device_id" else value
                 fields.mistake(" and ".join(where), "have the same %s %s" % (name, shown))
     ranks = {device.rank for device in devices}
-    missing = [rank for rank in range(len(ranks)) if rank not in ranks]
+    missing = [rank for rank in range(len(devices)) if rank not in ranks]
     if missing:
         fields.mistake("", "its %d devices should have the ranks 0 to %d: %s %s missing" % (
-            len(ranks), len(ranks) - 1, ", ".join(map(str, missing)), "is" if len(missing) == 1 else "are"))
+            len(devices), len(devices) - 1, ", ".join(map(str, missing)), "is" if len(missing) == 1 else "are"))
 
 
 def check_against_environment(table, environ):
