@@ -1,4 +1,5 @@
 """Shared fixtures: where the reference numbers lie, a graph of its own for every test that builds one."""
+import importlib.util
 import os
 
 import pytest
@@ -36,6 +37,29 @@ def fsdd_recordings():
 def adapter_facts():
     """Directory of what is known about the Ascend adapter: its operator list, its options."""
     return _shared("npu")
+
+
+def _fake_environment():
+    # tests/fakes is on nobody's sys.path: with it, every process would seem to have the Ascend adapter
+    specification = importlib.util.spec_from_file_location(
+        "fake_npu_environment", os.path.join(REPOSITORY, "tests", "fakes", "environment.py"))
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def npu_server(tmp_path):
+    """A pretended server with Ascend NPUs: ``environment(...)`` for processes to start on it, see tests/fakes/environment.py."""
+    return _fake_environment().NpuServer(tmp_path / "npu_server")
+
+
+@pytest.fixture
+def fake_adapter(npu_server, tmp_path, monkeypatch):
+    """The fake Ascend adapter in this process and in a working folder of its own; yields the ``npu_server``."""
+    monkeypatch.chdir(str(tmp_path))
+    with _fake_environment().adapter_in_this_process(npu_server):
+        yield npu_server
 
 
 @pytest.fixture

@@ -1,0 +1,117 @@
+"""A machine with Ascend NPUs, pretended: the environment for processes that tests start, and the fake in this process.
+
+Loaded by tests/conftest.py, whose fixtures ``npu_server`` and ``fake_adapter`` are the way to use it.
+"""
+import contextlib
+import json
+import os
+import sys
+
+FAKES = os.path.dirname(os.path.abspath(__file__))
+REPOSITORY = os.path.dirname(os.path.dirname(FAKES))
+OPERATORS = os.path.join(REPOSITORY, "open_seq2seq", "devices", "npu_operators.txt")
+# of an adapter and a CANN of the same generation; the list of the ModelZoo port is older and lacks the V2 pair
+STATUS_OPERATORS = ("NpuAllocFloatStatus", "NpuGetFloatStatusV2", "NpuClearFloatStatusV2")
+VARIABLES = ("ASCEND_DEVICE_ID", "DEVICE_ID", "DEVICE_INDEX", "JOB_ID", "RANK_ID", "RANK_SIZE", "RANK_TABLE_FILE", "POD_NAME",
+             "CM_CHIEF_IP", "CM_CHIEF_PORT", "CM_CHIEF_DEVICE", "CM_WORKER_IP", "CM_WORKER_SIZE", "TF_CONFIG", "AOE_MODE")
+PREFIXES = ("HOROVOD_", "HCCL_", "FAKE_ASCEND_", "ASCEND_")
+PACKAGES = ("npu_bridge", "fake_ascend", "hccl")
+
+
+def write_operator_list(folder, status_operators=True, without=()):
+    """Writes npu_supported_ops.json as below an ASCEND_OPP_PATH and returns that path.
+
+    Args:
+      folder: where to write it; made if absent.
+      status_operators: whether the list has the operators that read the status register (V2), as a current CANN's has.
+      without: operator types to leave out.
+    """
+    operators = {}
+    with open(OPERATORS, encoding="utf-8") as file:
+        for line in file:
+            words = line.split("#")[0].split()
+            if words:
+                operators[words[0]] = {"isGray": "gray" in words[1:], "isHeavy": False}
+    if status_operators:
+        operators.update((name, {"isGray": False, "isHeavy": False}) for name in STATUS_OPERATORS)
+    for name in without:
+        del operators[name]
+    path = os.path.join(str(folder), "framework", "built-in", "tensorflow")
+    os.makedirs(path, exist_ok=True)
+    with open(os.path.join(path, "npu_supported_ops.json"), "w", encoding="utf-8") as file:
+        json.dump(operators, file)
+    return str(folder)
+
+
+def write_rank_table(path, size):
+    """Writes a rank table of ``size`` devices on one server and returns its path."""
+    devices = [{"device_id": str(rank), "device_ip": "192.168.100.%d" % (101 + rank), "rank_id": str(rank)}
+               for rank in range(size)]
+    with open(str(path), "w", encoding="utf-8") as file:
+        json.dump({"version": "1.0", "status": "completed", "server_count": "1",
+                   "server_list": [{"server_id": "10.0.0.1", "device": devices}]}, file)
+    return str(path)
+
+
+class NpuServer:
+    """What a test needs to start processes on a pretended server.
+
+    Args:
+      folder: an empty folder for the operator list, rank tables and the meeting place of the ranks.
+    """
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.opp_path = write_operator_list(os.path.join(self.folder, "opp"))
+
+    def environment(self, rank=None, size=1, **variables):
+        """A process's environment: this one's without anything of HCCL or Horovod, with the fake adapter on PYTHONPATH.
+
+        Args:
+          rank: number of the process among ``size``, which then get a rank table; None for a process by itself, or for a
+            launcher that sets the ranks' variables.
+          size: number of ranks.
+          variables: further ones; None takes one away.
+        """
+        environment = {name: value for name, value in os.environ.items()
+                       if name not in VARIABLES and not name.startswith(PREFIXES)}
+        paths = [FAKES, REPOSITORY] + [path for path in [environment.get("PYTHONPATH")] if path]
+        environment.update(PYTHONPATH=os.pathsep.join(paths), ASCEND_OPP_PATH=self.opp_path, FAKE_ASCEND_DEVICES="8",
+                           FAKE_ASCEND_RENDEZVOUS_FOLDER=self.folder, CUDA_VISIBLE_DEVICES="")
+        if rank is not None:
+            table = write_rank_table(os.path.join(self.folder, "%d.json.%d" % (size, rank)), size)
+            os.replace(table, os.path.join(self.folder, "%d.json" % size))
+            environment.update(RANK_ID=str(rank), RANK_SIZE=str(size), JOB_ID="10086", DEVICE_ID=str(rank),
+                               ASCEND_DEVICE_ID=str(rank), RANK_TABLE_FILE=os.path.join(self.folder, "%d.json" % size))
+        for name, value in variables.items():
+            if value is None:
+                environment.pop(name, None)
+            else:
+                environment[name] = str(value)
+        return environment
+
+
+@contextlib.contextmanager
+def adapter_in_this_process(server):
+    """The fake adapter importable, davinci devices visible and the environment of one device set; undone at the end."""
+    before, path = dict(os.environ), list(sys.path)
+    modules = {name for name in sys.modules if name.split(".")[0] in PACKAGES}
+    assert not modules, "an adapter is imported already: %s" % sorted(modules)
+    os.environ.clear()
+    os.environ.update(server.environment(DEVICE_ID="0"))
+    sys.path.insert(0, FAKES)
+    import tensorflow.compat.v1 as tf
+    initialisers = tf.Session.__init__, tf.InteractiveSession.__init__
+    from fake_ascend import device_files, sessions
+    device_files.install()
+    try:
+        yield
+    finally:
+        sessions.uninstall()
+        device_files.uninstall()
+        tf.Session.__init__, tf.InteractiveSession.__init__ = initialisers
+        for name in [name for name in sys.modules if name.split(".")[0] in PACKAGES]:
+            del sys.modules[name]
+        sys.path[:] = path
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,229 @@
+"""The hook round every session: one whose config names ``NpuOptimizer`` behaves as with the adapter; others stay as they are.
+
+The real adapter works in TensorFlow's graph passes; here ``BaseSession``'s ``run``, ``_do_run``, ``make_callable`` and
+``close`` are wrapped. ``tf.Session.__init__`` is left alone: only ``npu_bridge.npu_init`` replaces it, as the real one does.
+"""
+import atexit
+import collections
+import weakref
+
+import tensorflow.compat.v1 as tf
+from tensorflow.python.client import session as session_module
+
+from fake_ascend import checks, collectives, fatal, operator_list, process, reports, settings, standins
+from fake_ascend.options import HOST, npu_optimizer, read_options
+from fake_ascend.partition import divide
+
+_STATE = "_fake_ascend_state"
+_originals = {}
+_open_states = weakref.WeakSet()
+_graph_numbers = [0]
+
+Graph = collections.namedtuple("Graph", "partition entering unresolved number shapes builds")
+Graph.__doc__ = """One set of fetches, compiled.
+
+partition: a ``Partition``.
+entering: tensors that enter the offloaded part.
+unresolved: those of them whose shapes only a run tells.
+number: of the graph, as in the log.
+shapes: list of the distinct tuples of shapes that it was compiled for.
+builds: list of one int, how often the graph engine had to build it.
+"""
+
+
+class State:
+    """What the fake knows of one session.
+
+    Attributes:
+      options: an ``Options``, or None where the session is not meant for the NPU.
+      operators: the operator list; empty where nothing can be offloaded.
+      graphs: {names of fetches and targets: Graph}.
+      on_host_only: names of variables whose value the device does not know.
+      last: Graph of the last run.
+    """
+
+    def __init__(self, config):
+        entry = npu_optimizer(config)
+        self.options, self.operators = None, {}
+        self.graphs, self.on_host_only, self.last = {}, set(), None
+        if entry is None:
+            return
+        device = entry.parameter_map["session_device_id"].i if "session_device_id" in entry.parameter_map else None
+        self.options = read_options(entry)
+        process.initialise(device)
+        if self.options.offload:
+            self.operators = operator_list.read_operators()
+            _open_states.add(self)
+
+    @property
+    def offloads(self):
+        return self.options is not None and self.options.offload
+
+
+def state_of(session):
+    """The ``State`` of a session, read from its config at its first run."""
+    state = getattr(session, _STATE, None)
+    if state is None:
+        state = State(session._config)
+        setattr(session, _STATE, state)
+    return state
+
+
+def graphs(session):
+    """List of every ``Graph`` that the session compiled for the device."""
+    return [graph for graph in state_of(session).graphs.values() if graph.partition.offloaded]
+
+
+def compiled_shapes(session):
+    """How many distinct input shapes the device was given graphs for, over all sets of fetches."""
+    return sum(len(graph.shapes) for graph in graphs(session))
+
+
+def _compile(state, fetches, targets, fed):
+    """The ``Graph`` of a set of fetches, after the checks that need no values."""
+    key = (tuple(tensor.name for tensor in fetches), tuple(operation.name for operation in targets),
+           tuple(sorted(tensor.name for tensor in fed)))
+    if key in state.graphs:
+        return state.graphs[key]
+    partition = divide(fetches, targets, fed, state.operators, state.options or HOST)
+    checks.check_kernels(partition)
+    if partition.offloaded:
+        checks.check_references(partition)
+        unknown = checks.unknown_shape(partition, fed)
+        if unknown is not None and settings.unknown_shapes_refused():
+            raise tf.errors.InvalidArgumentError(
+                None, unknown.op, "fake adapter: %s (%s) has the unknown shape %s in the offloaded part; a real device would "
+                "compile this graph anew for every shape (FAKE_ASCEND_UNKNOWN_SHAPES=allow lets it through)"
+                % (unknown.name, unknown.op.type, unknown.shape))
+        _graph_numbers[0] += 1
+    entering = checks.entering_tensors(partition, fed)
+    fed_names = {tensor.name for tensor in fed}
+    unresolved = [tensor for tensor in entering if tensor.dtype.base_dtype not in checks.WITHOUT_SHAPE
+                  and tensor.name not in fed_names and not tensor.shape.is_fully_defined()
+                  and tensor.op._control_flow_context is None]
+    graph = Graph(partition, entering, unresolved, _graph_numbers[0], [], [0])
+    state.graphs[key] = graph
+    return graph
+
+
+def _check_initialised(state, partition):
+    """The device does not see what a run on the host assigned."""
+    assigned = checks.assigned_variables(partition)
+    for name in checks.read_variables(partition):
+        if name in state.on_host_only and name not in assigned:
+            raise tf.errors.FailedPreconditionError(
+                None, None, "Attempting to use uninitialized value %s (it was initialized on the host only: its initializer "
+                "shared a run with an iterator's)" % name)
+
+
+def _note_assigned(state, partition):
+    for name, on_device in checks.assigned_variables(partition).items():
+        (state.on_host_only.discard if on_device else state.on_host_only.add)(name)
+
+
+def _note_shapes(state, graph, feed, values):
+    """Counts compilations, as ``jit_compile`` has them, and refuses too many shapes."""
+    known = {tensor.name: tuple(getattr(value, "shape", ())) for tensor, value in feed.items()}
+    known.update((tensor.name, tuple(value.shape)) for tensor, value in zip(graph.unresolved, values))
+    shape = tuple(known.get(tensor.name, str(tensor.shape)) for tensor in graph.entering)
+    if graph.shapes and graph.shapes[-1] == shape:
+        return
+    changed = bool(graph.shapes)
+    if shape in graph.shapes:
+        graph.shapes.remove(shape)
+    graph.shapes.append(shape)
+    # with jit_compile "auto" and "false" the second build already leaves the changing dimensions open
+    if not changed or state.options.jit_compile == "true" or graph.builds[0] < 2:
+        graph.builds[0] += 1
+    fatal.log("I", "kernels/geop_npu.cc:1303",
+              "The model has been compiled on the Ascend AI processor, current graph id is: %d" % graph.number)
+    if len(graph.shapes) > settings.most_shapes():
+        raise tf.errors.ResourceExhaustedError(
+            None, None, "fake adapter: %d distinct shapes of one graph, more than %d (FAKE_ASCEND_MOST_SHAPES): %s" % (
+                len(graph.shapes), settings.most_shapes(), graph.shapes))
+
+
+def _system_operations(partition):
+    """Runs what initialize_system and shutdown_system stand for."""
+    for operation in partition.operations:
+        operator_type = standins.type_of(operation)
+        if operator_type == "NPUInit":
+            collectives.start()
+        elif operator_type == "NPUShutdown":
+            collectives.stop()
+
+
+def _do_run(session, handle, target_list, fetch_list, feed_dict, options, run_metadata):
+    state = state_of(session)
+    if handle is not None or not (state.offloads or standins.has_standins(session.graph)):
+        return _originals["_do_run"](session, handle, target_list, fetch_list, feed_dict, options, run_metadata)
+    feed = {tensor.deref() if hasattr(tensor, "deref") else tensor: value for tensor, value in feed_dict.items()}
+    graph = _compile(state, fetch_list, target_list, list(feed))
+    state.last = graph
+    partition = graph.partition
+    for operation in partition.operations:
+        if standins.type_of(operation).startswith("Hcom"):
+            collectives.check_ready(standins.type_of(operation))
+    _check_initialised(state, partition)
+    _system_operations(partition)
+    values = _originals["_do_run"](session, handle, target_list, list(fetch_list) + graph.unresolved, feed_dict, options,
+                                   run_metadata)
+    _note_assigned(state, partition)
+    if partition.offloaded:
+        _note_shapes(state, graph, feed, values[len(fetch_list):])
+    return values[:len(fetch_list)]
+
+
+def _run(session, fetches, feed_dict=None, options=None, run_metadata=None):
+    values = _originals["run"](session, fetches, feed_dict, options, run_metadata)
+    state = getattr(session, _STATE, None)
+    if run_metadata is not None and state is not None and state.offloads and state.last is not None:
+        reports.show_geops(run_metadata, state.last, state.operators, state.options)
+    return values
+
+
+def _make_callable(session, fetches, feed_list=None, accept_options=False):
+    if not state_of(session).offloads:
+        return _originals["make_callable"](session, fetches, feed_list, accept_options)
+
+    def call(*values, **options):
+        return session.run(fetches, dict(zip(feed_list or (), values)), **options)
+    return call
+
+
+def _finish(state):
+    if state in _open_states:
+        _open_states.discard(state)
+        reports.write_check_result(state)
+        reports.write_record(state)
+
+
+def _close(session):
+    _originals["close"](session)
+    state = getattr(session, _STATE, None)
+    if state is not None:
+        _finish(state)
+
+
+def install():
+    """Wraps the sessions of this process; what npu_bridge's import does. :func:`uninstall` undoes it."""
+    if _originals:
+        return
+    base = session_module.BaseSession
+    for name, wrapper in (("run", _run), ("_do_run", _do_run), ("make_callable", _make_callable), ("close", _close)):
+        _originals[name] = getattr(base, name)
+        setattr(base, name, wrapper)
+    atexit.register(finish_all)
+
+
+def finish_all():
+    """Ends what sessions left open at the end of the process."""
+    for state in list(_open_states):
+        _finish(state)
+
+
+def uninstall():
+    for name, original in _originals.items():
+        setattr(session_module.BaseSession, name, original)
+    _originals.clear()
+    _open_states.clear()

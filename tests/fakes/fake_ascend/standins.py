@@ -1,0 +1,39 @@
+"""Operators of the adapter that TensorFlow does not have: an ordinary operator with a mark that says whose place it takes."""
+import tensorflow.compat.v1 as tf
+
+MARK = "_fake_ascend_type"
+HOST_MARK = "_without_npu_compile"  # set by npu_scope.without_npu_compile_scope, as in the adapter
+COLLECTION = "fake_ascend_standins"
+
+# these have kernels on the host; all others of the adapter's operators run on the device only
+HOST_KERNELS = frozenset(["NPUInit", "NPUShutdown"])
+
+
+def mark(operation, operator_type):
+    """Makes ``operation`` count as one of type ``operator_type``, and returns it."""
+    operation._set_attr(MARK, tf.AttrValue(s=tf.compat.as_bytes(operator_type)))
+    operation.graph.add_to_collection(COLLECTION, operation.name)
+    return operation
+
+
+def has_standins(graph):
+    return bool(graph.get_collection_ref(COLLECTION))
+
+
+def attribute(operation, name):
+    """Value of an attribute of an operation, or None."""
+    try:
+        return operation.get_attr(name)
+    except ValueError:
+        return None
+
+
+def type_of(operation):
+    """The operator type that the adapter would see."""
+    marked = attribute(operation, MARK)
+    return operation.type if marked is None else tf.compat.as_str(marked)
+
+
+def type_of_node(node):
+    """As ``type_of``, for a NodeDef."""
+    return tf.compat.as_str(node.attr[MARK].s) if MARK in node.attr else node.op

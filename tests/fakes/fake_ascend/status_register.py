@@ -1,0 +1,76 @@
+"""The float status register: overflow on an Ascend 910 is no inf, the value saturates and this register is set until cleared."""
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from fake_ascend import settings, standins
+
+SIZE = 8  # int32 words that NpuGetFloatStatusV2 returns
+_register = {"overflow": False, "readings": 0}
+
+
+def reset():
+    """A register as after power-on, for tests."""
+    _register.update(overflow=False, readings=0)
+
+
+def set_overflow():
+    """Sets the register by hand, as an overflow anywhere on the device would."""
+    _register["overflow"] = True
+
+
+def readings():
+    """How often the register was read: once a training step."""
+    return _register["readings"]
+
+
+def saturate(gradients):
+    """Limits scaled gradients to what half precision holds.
+
+    Returns:
+      The list of limited gradients (None stays None), and a list of bool [] tensors, true where a limit was met or a
+      value was NaN.
+    """
+    limit = settings.largest_gradient()
+    if limit is None:
+        return list(gradients), []
+    limited, overflows = [], []
+    for gradient in gradients:
+        if gradient is None:
+            limited.append(None)
+            continue
+        values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+        inside = tf.reduce_all(tf.abs(values) <= limit)
+        overflows.append(tf.logical_not(inside))
+        values = tf.clip_by_value(values, -limit, limit)
+        limited.append(tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+                       if isinstance(gradient, tf.IndexedSlices) else values)
+    return limited, overflows
+
+
+def get_float_status(overflows):
+    """NpuGetFloatStatusV2, int32 [8], not zero after an overflow. ``overflows``: what to set the register by first."""
+    def read(*found):
+        if any(found) or _register["readings"] in settings.overflow_at():
+            _register["overflow"] = True
+        _register["readings"] += 1
+        status = np.zeros([SIZE], np.int32)
+        status[0] = int(_register["overflow"])
+        return status
+
+    return _stand_in(read, overflows, "NpuGetFloatStatusV2")
+
+
+def clear_float_status():
+    """NpuClearFloatStatusV2, int32 [8]."""
+    def clear():
+        _register["overflow"] = False
+        return np.zeros([SIZE], np.int32)
+
+    return _stand_in(clear, [], "NpuClearFloatStatusV2")
+
+
+def _stand_in(function, inputs, operator_type):
+    status = tf.py_func(function, inputs, tf.int32, name=operator_type)
+    status.set_shape([SIZE])
+    standins.mark(status.op, operator_type)
+    return status

@@ -1,0 +1,11 @@
+"""How gradients are fused for the all-reduce: of no effect in the fake, where every gradient travels by itself."""
+
+
+def set_split_strategy_by_idx(idxList, group="hccl_world_group"):
+    """Accepts the indices after which a new segment begins."""
+
+
+def set_split_strategy_by_size(dataSizeList, group="hccl_world_group"):
+    """Accepts the shares of the segments in percent, which have to make 100."""
+    if sum(dataSizeList) != 100:
+        raise ValueError("the shares make %s, not 100" % sum(dataSizeList))
