@@ -1,0 +1,129 @@
+"""How much device memory a graph needs: an estimate from the shapes of its tensors and the order of its operations.
+
+The graph engine plans memory before the first step, as is done here: a tensor is there from the operation that makes it to
+the last one that reads it. What it adds by its own formats and work space, and saves by fusing operators, is not known here.
+"""
+import collections
+
+import tensorflow.compat.v1 as tf
+
+MemoryEstimate = collections.namedtuple("MemoryEstimate", "weights optimizer gradients activations peak total largest_layers")
+MemoryEstimate.__doc__ = """Bytes.
+
+weights: trainable variables. optimizer: the other variables. gradients: one for each weight that has one.
+activations: results of the forward pass that the backward pass reads.
+peak: the most that is there at a time beside the variables: activations, gradients, intermediate results.
+total: weights + optimizer + peak.
+largest_layers: list of (layer, bytes of its activations), the largest first; in a graph without backward pass of its results.
+"""
+
+_VARIABLES = frozenset(["Variable", "VariableV2", "VarHandleOp"])
+# their first output is their first input under another name
+_SAME_MEMORY = frozenset(["Reshape", "Squeeze", "ExpandDims", "Identity", "StopGradient", "PreventGradient", "CheckNumerics",
+                          "Enter", "Exit", "Switch", "ReadVariableOp"])
+LARGEST_LAYERS = 5
+
+
+def estimate_memory(divided, layers, trainable, half_precision=True):
+    """Estimates the memory of the offloaded part of a run.
+
+    Args:
+      divided: a ``graph_partition.Partition`` whose offloaded tensors have known shapes.
+      layers: its ``LayerNames``.
+      trainable: set of names of the trainable variables.
+      half_precision: whether float32 activations are float16 on the device. Gradients of weights, variables and
+        everything of rank below 3 count as they are.
+
+    Returns:
+      A :class:`MemoryEstimate`.
+    """
+    # in the order of creation, which is how the forward and the backward pass follow each other
+    order = sorted(divided.offloaded, key=lambda operation: operation._id)
+    variables = [operation for operation in divided.operations if operation.type in _VARIABLES]
+    weights = sum(_variable_bytes(operation) for operation in variables if operation.name in trainable)
+    others = sum(_variable_bytes(operation) for operation in variables if operation.name not in trainable)
+    shapes = {_plain(_variable_shape(operation)) for operation in variables}
+    lives = _lives(order, divided, lambda tensor: _bytes(tensor, shapes, half_precision))
+    kept = [life for life in lives if not layers.is_backward(life.made_by) and any(map(layers.is_backward, life.read_by))]
+    by_layer = collections.Counter()
+    for life in kept or lives:
+        by_layer[layers[life.made_by]] += life.size
+    gradients = sum(_variable_bytes(operation) for operation in variables if operation.name in trainable) if kept else 0
+    peak = _peak(lives, order)
+    return MemoryEstimate(weights, others, gradients, sum(life.size for life in kept), peak, weights + others + peak,
+                          by_layer.most_common(LARGEST_LAYERS))
+
+
+class _Life:
+    """A piece of memory: who makes it, who reads it, under whatever name."""
+
+    def __init__(self, made_by, size):
+        self.made_by, self.size, self.read_by = made_by, size, []
+
+
+def _lives(order, divided, size_of):
+    held, lives = {}, []
+    entering = {tensor for operation in order for tensor in operation.inputs if tensor.op in divided.host}
+    for tensor in sorted(entering, key=lambda tensor: tensor.name):
+        held[tensor] = _Life(tensor.op, size_of(tensor))
+        lives.append(held[tensor])
+    for operation in order:
+        for tensor in operation.inputs:
+            if tensor in held:
+                held[tensor].read_by.append(operation)
+        if operation.type in _SAME_MEMORY and len(operation.inputs):
+            source = held.get(operation.inputs[0])
+            if source is not None:
+                held.update((tensor, source) for tensor in operation.outputs)
+            continue
+        for tensor in operation.outputs:
+            # a reference is the variable itself
+            if operation.type in _VARIABLES or tensor.dtype != tensor.dtype.base_dtype:
+                continue
+            held[tensor] = _Life(operation, size_of(tensor))
+            lives.append(held[tensor])
+    return lives
+
+
+def _peak(lives, order):
+    position = {operation: index for index, operation in enumerate(order)}
+    change = collections.Counter()
+    for life in lives:
+        begin = position.get(life.made_by, 0)
+        end = max([position[operation] for operation in life.read_by] + [begin])
+        change[begin] += life.size
+        change[end + 1] -= life.size
+    there, most = 0, 0
+    for index in sorted(change):
+        there += change[index]
+        most = max(most, there)
+    return most
+
+
+def _bytes(tensor, variable_shapes, half_precision):
+    if not tensor.shape.is_fully_defined() or tensor.dtype.base_dtype in (tf.string, tf.resource, tf.variant):
+        return 0
+    size = tensor.dtype.base_dtype.size
+    shape = tensor.shape.as_list()
+    if half_precision and tensor.dtype.base_dtype == tf.float32 and len(shape) > 2 and _plain(shape) not in variable_shapes:
+        size = 2
+    return tensor.shape.num_elements() * size
+
+
+def _variable_shape(operation):
+    return [dimension.size for dimension in operation.get_attr("shape").dim]
+
+
+def _variable_bytes(operation):
+    elements = 1
+    for size in _variable_shape(operation):
+        elements *= size
+    return elements * tf.as_dtype(operation.get_attr("dtype")).size
+
+
+def _plain(shape):
+    """A shape without the ones before it: the kernel [1, W, Cin, Cout] of a Conv2D is a variable [W, Cin, Cout]."""
+    shape = list(shape)
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    return tuple(shape)
