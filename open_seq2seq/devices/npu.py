@@ -104,6 +104,8 @@ class Npu(Device):
                                  self._options.get("is_tailing_optimization", False), load_operator_list(self._environ))
 
     def host_scope(self):
+        if not self._params["ctc_on_host"]:
+            return super().host_scope()
         return self._adapter.module("estimator.npu.npu_scope").without_npu_compile_scope()
 
     def check_session(self, session, graph):

@@ -82,6 +82,10 @@ def _check_pairs(params, path, report):
         report.problem(child_path(path, "optypelist_for_implmode"), "needs op_select_implmode")
     if "in_out_pair" in params and params.get("mix_compile_mode") is not True:
         report.problem(child_path(path, "in_out_pair"), "needs mix_compile_mode True")
+    if params.get("ctc_on_host") is True and params.get("mix_compile_mode") is False:
+        report.problem(child_path(path, "ctc_on_host"), "needs mix_compile_mode, which is False: of the graph's parts before "
+                       "and behind the loss the adapter would offload only the larger one, and leave the other on the host "
+                       "without a message. Leave mix_compile_mode out")
 
 
 def _check_dump(params, path, report):
@@ -146,6 +150,9 @@ def completed(params, training):
     options = {"use_off_line": True, "graph_run_mode": 1 if training else 0}
     if "precision_mode_v2" not in params:
         options["precision_mode"] = DEFAULT_PRECISION_MODE
+    if params.get("ctc_on_host"):
+        # in the other mode only one connected part of the graph is offloaded, forward pass or backward pass
+        options["mix_compile_mode"] = True
     options.update((name, value) for name, value in params.items() if name not in OWN_DEFAULTS)
     if training and options["graph_run_mode"] == 0:
         raise ConfigError('npu_params["graph_run_mode"] is 0, inference, but this run trains; leave it out: the mode of the run '
