@@ -2,7 +2,7 @@
 import collections
 
 from open_seq2seq.distributed.cores import shares_of_cores
-from open_seq2seq.distributed.rank_table import DEVICES_OF_A_SERVER
+from open_seq2seq.distributed.rank_table import DEVICES_OF_A_SERVER, VERSION
 from open_seq2seq.errors import DeviceError
 
 DEFAULT_JOB_ID = "10087"
@@ -123,6 +123,9 @@ def plan_hccl(table, server, device_ids, connect_timeout, environ):
         environment["HCCL_CONNECT_TIMEOUT"] = str(connect_timeout)
         if table.size > 1:
             environment["RANK_TABLE_FILE"] = table.path
+        if table.version == VERSION:
+            # the adapter would prefer it to RANK_ID, and only tables of the older form know pods
+            environment.pop("POD_NAME", None)
         plans.append(RankPlan(device.rank, table.size, device.device_id, None, environment))
     return plans
 
