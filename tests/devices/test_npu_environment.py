@@ -1,0 +1,135 @@
+import pytest
+
+from open_seq2seq.devices.npu_environment import (
+    check_environment,
+    chosen_device,
+    device_numbers,
+    missing_device,
+    missing_variables,
+)
+from open_seq2seq.errors import DeviceError
+
+
+@pytest.fixture
+def devices(tmp_path):
+    """Pattern of the files of devices 0, 1, 2 and 5."""
+    for number in (0, 1, 2, 5):
+        (tmp_path / ("davinci%d" % number)).write_text("")
+    (tmp_path / "davinci_manager").write_text("")
+    return str(tmp_path / "davinci[0-9]*")
+
+
+@pytest.fixture
+def rank(tmp_path):
+    """The environment of rank 1 of 2, with changes."""
+    table = tmp_path / "2p.json"
+    table.write_text("{}")
+
+    def environment(**changes):
+        variables = dict(RANK_ID="1", RANK_SIZE="2", RANK_TABLE_FILE=str(table), JOB_ID="10086", DEVICE_ID="1",
+                         ASCEND_DEVICE_ID="1")
+        variables.update(changes)
+        return {name: value for name, value in variables.items() if value is not None}
+
+    return environment
+
+
+def refusal(environ, devices, **options):
+    with pytest.raises(DeviceError) as refused:
+        check_environment(environ, options, devices)
+    assert refused.value.exit_status == 4
+    return str(refused.value)
+
+
+def test_devices_are_counted_by_their_files(devices):
+    assert device_numbers(devices) == [0, 1, 2, 5]
+    assert missing_device(devices) == []
+
+
+def test_a_missing_device_names_the_driver_and_the_files(tmp_path):
+    text = " ".join(missing_device(str(tmp_path / "davinci[0-9]*")))
+    assert "/usr/local/Ascend/driver" in text and "--device /dev/davinci0" in text
+
+
+def test_a_wrong_operator_path_is_named(tmp_path):
+    assert missing_variables({"ASCEND_OPP_PATH": str(tmp_path)})[0].startswith(
+        "an environment variable: ASCEND_OPP_PATH is %r" % str(tmp_path))
+    assert "is not set, which means /usr/local/Ascend/opp" in missing_variables({})[0]
+    folder = tmp_path / "framework" / "built-in" / "tensorflow"
+    folder.mkdir(parents=True)
+    (folder / "npu_supported_ops.json").write_text("{}")
+    assert missing_variables({"ASCEND_OPP_PATH": str(tmp_path)}) == []
+
+
+def test_a_process_by_itself_needs_no_variable(devices, rank):
+    check_environment({}, {}, devices)
+    check_environment({"DEVICE_ID": "5", "RANK_SIZE": "1"}, {}, devices)
+    check_environment({"ASCEND_DEVICE_ID": "3"}, {}, devices)  # logical: the fourth of the four
+    check_environment(rank(), {}, devices)
+    check_environment(rank(TF_CONFIG='{"task": {"type": "worker"}}', AOE_MODE="2"), {}, devices)
+
+
+@pytest.mark.parametrize("variables,said", [
+    ({"DEVICE_ID": "x"}, "DEVICE_ID is 'x', expected the number of a device, such as 0; there are 0, 1, 2, 5"),
+    ({"ASCEND_DEVICE_ID": "-1"}, "ASCEND_DEVICE_ID is '-1', expected the number of a device"),
+    ({"DEVICE_ID": "3"}, "DEVICE_ID is 3, but this machine has no such device"),
+    ({"ASCEND_DEVICE_ID": "8"}, "ASCEND_DEVICE_ID is 8, but this machine has no such device"),
+    ({"RANK_SIZE": "two"}, "RANK_SIZE is 'two', expected the number of processes"),
+    ({"RANK_SIZE": "0"}, "RANK_SIZE is '0', expected the number of processes, at least 1"),
+    ({"CM_CHIEF_IP": "10.0.0.1"}, "CM_CHIEF_IP is '10.0.0.1': this trainer's ranks are found by RANK_TABLE_FILE"),
+    ({"TF_CONFIG": "{"}, "TF_CONFIG is '{', which is not JSON"),
+    ({"TF_CONFIG": "[1]"}, "expected an object whose task is an object"),
+    ({"TF_CONFIG": '{"task": {"type": "ps"}}'}, "this process is a ps"),
+    ({"AOE_MODE": "7"}, "AOE_MODE is '7', expected one of 1, 2, 4, mdat"),
+])
+def test_wrong_variables_of_one_process_are_named(devices, variables, said):
+    text = refusal(variables, devices)
+    assert text.startswith("this process (RANK_ID is not set): ")
+    assert said in text and text.count("\n") == 1
+
+
+@pytest.mark.parametrize("changes,said", [
+    ({"RANK_TABLE_FILE": None}, "RANK_SIZE is 2, but RANK_TABLE_FILE is not set: each rank would train alone"),
+    ({"RANK_TABLE_FILE": "/nowhere/8p.json"}, "RANK_TABLE_FILE is '/nowhere/8p.json', and there is no such file"),
+    ({"JOB_ID": None}, "JOB_ID is not set: the adapter cannot build its all-reduce"),
+    ({"RANK_ID": "2"}, "RANK_ID is 2, but RANK_SIZE is 2; expected at most 1"),
+    ({"RANK_ID": "x"}, "RANK_ID is 'x', expected an integer from 0"),
+    ({"DEVICE_ID": None, "ASCEND_DEVICE_ID": None}, "all ranks would take device 0"),
+    ({"CM_CHIEF_IP": "10.0.0.1"}, "CM_CHIEF_IP and RANK_TABLE_FILE exclude each other"),
+    ({"CM_WORKER_SIZE": "2", "RANK_TABLE_FILE": None, "RANK_SIZE": "1"}, "RANK_SIZE and CM_WORKER_SIZE are both set"),
+])
+def test_wrong_variables_of_a_rank_are_named_with_the_rank(devices, rank, changes, said):
+    text = refusal(rank(**changes), devices)
+    assert text.startswith("rank %s: " % changes.get("RANK_ID", "1")) and said in text
+
+
+def test_a_rank_without_its_number_is_named_so(devices, rank):
+    text = refusal(rank(RANK_ID=None), devices)
+    assert text.startswith("this process (RANK_ID is not set): ") and "RANK_TABLE_FILE is set without RANK_ID" in text
+
+
+def test_all_mistakes_are_said_at_once(devices, rank):
+    text = refusal(rank(JOB_ID=None, DEVICE_ID="seven", ASCEND_DEVICE_ID=None, AOE_MODE="7"), devices)
+    assert text.count("\n") == 3
+
+
+def test_options_of_one_device_contradict_several_ranks(devices, rank):
+    assert "puts all ranks on device 0" in refusal(rank(), devices, session_device_id=0)
+    assert "HCCL has no operators on the host" in refusal(rank(), devices, use_off_line=False)
+    check_environment({}, {"session_device_id": 3, "use_off_line": False}, devices)
+    assert "is 4, but this machine has no such device" in refusal({}, devices, session_device_id=4)
+
+
+def test_faster_training_needs_its_variables(devices):
+    options = {"experimental_accelerate_train_mode": "fast|step|0.9"}
+    assert "needs TOTAL_STEP and STEP_NOW in the environment; STEP_NOW is not set" in refusal(
+        {"TOTAL_STEP": "100"}, devices, **options)
+    check_environment({"TOTAL_STEP": "100", "STEP_NOW": "0"}, options, devices)
+
+
+def test_the_device_is_chosen_as_the_adapter_does():
+    environ = {"ASCEND_DEVICE_ID": "2", "DEVICE_ID": "1"}
+    assert chosen_device(environ, {"session_device_id": 0}) == ('npu_params["session_device_id"]', 0)
+    assert chosen_device(environ, {}) == ("ASCEND_DEVICE_ID", 2)
+    assert chosen_device({"DEVICE_ID": "1"}, {}) == ("DEVICE_ID", 1)
+    assert chosen_device({}, {}) == ("the adapter's default", 0)

@@ -1,0 +1,149 @@
+import os
+import re
+
+import pytest
+
+from open_seq2seq.config.parameters import Bool, Choice, Int, NamePath, Report
+from open_seq2seq.devices.npu_options import OPTION_BY_NAME, OPTIONS
+from open_seq2seq.devices.npu_values import DumpSteps, ExistingFile, ExistingFolder, Folder, Place, Text, Word
+
+
+def check(name, value):
+    """(value to use, problems) of one option."""
+    report = Report()
+    return OPTION_BY_NAME[name].kind.check(value, NamePath("params").child(name), report), report.problems
+
+
+def accepted(name, value):
+    checked, problems = check(name, value)
+    return not problems and checked is not None
+
+
+def documented_options(folder):
+    """{name: (field, default, accepted)} from the table of the adapter's facts."""
+    with open(os.path.join(folder, "options.md"), encoding="utf-8") as file:
+        text = file.read().replace("\\|", "\0")
+    found = {}
+    for line in text.splitlines():
+        cells = [cell.strip().replace("\0", "|") for cell in line.strip().strip("|").split("|")]
+        if re.fullmatch(r"`\w+`", cells[0]) and len(cells) >= 5:
+            found[cells[0].strip("`")] = (cells[1], cells[3], cells[4])
+    return found
+
+
+@pytest.mark.shared
+def test_the_table_has_every_option_in_its_field(adapter_facts):
+    documented = documented_options(adapter_facts)
+    assert len(documented) == 92
+    assert {option.name: option.field for option in OPTIONS} == {name: facts[0] for name, facts in documented.items()}
+
+
+@pytest.mark.shared
+def test_the_table_accepts_what_is_documented(adapter_facts):
+    for name, (field, _, values) in documented_options(adapter_facts).items():
+        kind = OPTION_BY_NAME[name].kind
+        if values == "bool":
+            assert isinstance(kind, Bool), name
+        elif re.fullmatch(r"(`\w+`, )+`\w+`", values):
+            assert isinstance(kind, Choice) and sorted(kind.values) == sorted(re.findall(r"`(\w+)`", values)), name
+        elif values.startswith("path"):
+            assert isinstance(kind, Place), name
+        elif values.startswith("existing"):
+            assert isinstance(kind, ExistingFolder), name
+        elif field == "i":
+            assert accepted(name, 0) or accepted(name, 1), name
+            numbers = re.match(r"int (0/1|0, 1, 2|0 \(.*\) or 1|\d\.\.\d|>= \d)", values)
+            if numbers is not None:
+                allowed = [int(number) for number in re.findall(r"\d", numbers.group(1))]
+                assert accepted(name, allowed[0]) and accepted(name, allowed[-1]), name
+                assert not accepted(name, min(allowed) - 1), name
+                assert ">=" in values or not accepted(name, max(allowed) + 1), name
+        else:
+            assert isinstance(kind, (Text, Word, Choice)), name
+            for example in re.findall(r"`([^`]+)`", values.split("regex")[0]):
+                if not example.startswith(("str(", "localhost")) and "..." not in example:
+                    assert accepted(name, example), (name, example)
+
+
+@pytest.mark.shared
+def test_the_tables_defaults_are_the_documented_ones(adapter_facts):
+    for name, (field, default, _) in documented_options(adapter_facts).items():
+        ours = OPTION_BY_NAME[name].default
+        if default in ('""', "unset") or default.startswith(("env", "unset", "JSON")) or "(unset)" in default or default == "-1":
+            assert ours in (None, -1), name
+        else:
+            word = default.split(" ")[0]
+            assert ours == {"b": lambda: word == "True", "i": lambda: int(word), "s": lambda: word}[field](), name
+
+
+def test_every_option_says_what_it_is_for():
+    assert all(option.doc and "|" not in option.doc.replace("step|0.9", "").replace("loss|1.02", "").replace("0|5|10-20", "")
+               for option in OPTIONS)
+    assert {option.field for option in OPTIONS} == {"b", "i", "s"}
+    assert all(isinstance(option.kind, Bool) == (option.field == "b") for option in OPTIONS)
+    assert all(isinstance(option.kind, (Int, Choice)) for option in OPTIONS if option.field == "i")
+
+
+@pytest.mark.parametrize("name,value,wrong", [
+    ("precision_mode", "mixed", "expected one of 'force_fp32'"),
+    ("precision_mode", "allow_mixed_precision", "did you mean 'allow_mix_precision'"),
+    ("precision_mode", True, "True (bool)"),
+    ("use_off_line", "false", "expected True or False"),
+    ("use_off_line", 0, "expected True or False"),
+    ("graph_run_mode", 2, "expected one of 0, 1"),
+    ("graph_run_mode", True, "expected one of 0, 1"),
+    ("iterations_per_loop", 0, "at least 1"),
+    ("iterations_per_loop", 2 ** 40, "at most 2147483647"),
+    ("jit_compile", "on", "expected one of 'true', 'false', 'auto'"),
+    ("aoe_mode", "7", "expected one of '1', '2', '4', 'mdat'"),
+    ("local_rank_id", 8, "at most 7"),
+    ("local_device_list", "1;2", "a text like 1,2,3"),
+    ("dynamic_dims", "10,,20", "a text like 10,20;30,40"),
+    ("experimental_accelerate_train_mode", "fast|epoch|1", "a text like fast|step|0.9"),
+    ("graph_memory_max_size", "26 GB", "a number of bytes, or a product"),
+    ("graph_memory_max_size", "__import__('os')", "a number of bytes, or a product"),
+    ("profiling_options", "output=/tmp", "a JSON object"),
+    ("profiling_options", "[1]", "a JSON object"),
+    ("dump_step", "0|a", "steps and ranges of steps"),
+    ("dump_step", "0|9-3", "9-3 runs backwards"),
+    ("dump_step", "|".join(map(str, range(101))), "at most 100"),
+    ("dump_path", "", "expected the path of a directory"),
+    ("soc_config", 1.5, "expected a text"),
+    ("op_debug_level", "2", "expected an integer"),
+])
+def test_wrong_values_are_named_with_what_is_expected(name, value, wrong):
+    problems = check(name, value)[1]
+    assert len(problems) == 1
+    assert problems[0].startswith(name) and wrong in problems[0]
+
+
+@pytest.mark.parametrize("name,value,used", [
+    ("jit_compile", True, "true"), ("jit_compile", "auto", "auto"),  # what true means on a command line
+    ("aoe_mode", 2, "2"), ("ac_parallel_enable", 1, "1"), ("local_device_list", 3, "3"), ("soc_config", 910, "910"),
+    ("graph_memory_max_size", 26 * 2 ** 30, "27917287424"),
+    ("graph_memory_max_size", "26 * 1024 * 1024 * 1024", "26 * 1024 * 1024 * 1024"),
+    ("profiling_options", {"training_trace": "on", "output": "/tmp"}, '{"output": "/tmp", "training_trace": "on"}'),
+    ("dump_step", "0|5|10-20", "0|5|10-20"), ("dump_step", "|".join(map(str, range(100))), "|".join(map(str, range(100)))),
+    ("dynamic_node_type", 1, 1), ("hcom_parallel", False, False), ("stream_sync_timeout", -1, -1),
+])
+def test_values_become_what_the_adapter_reads(name, value, used):
+    assert check(name, value) == (used, [])
+    assert type(check(name, value)[0]) is type(used)
+
+
+def test_places_are_looked_at_on_the_machine_with_the_device(tmp_path):
+    text = tmp_path / "mixlist.json"
+    text.write_text("{not JSON")
+    assert "no such file" in ExistingFile().check_place(str(tmp_path / "absent"))
+    assert "no such file" in ExistingFile().check_place(str(tmp_path))
+    assert "not JSON" in ExistingFile(json=True).check_place(str(text))
+    assert ExistingFile().check_place(str(text)) is None
+    assert "no such directory" in ExistingFolder().check_place(str(tmp_path / "absent"))
+    assert "no such directory" in ExistingFolder().check_place(str(text))
+    assert ExistingFolder().check_place(str(tmp_path)) is None
+    assert Folder().check_place(str(tmp_path / "a" / "b")) is None
+    assert "mixlist.json is not a directory" in Folder().check_place(str(text / "below"))
+
+
+def test_a_dump_of_one_step_is_no_range():
+    assert DumpSteps().check("7", NamePath("params"), Report()) == "7"
