@@ -1,4 +1,5 @@
 import io
+import os
 import struct
 import wave
 
@@ -162,3 +163,11 @@ def test_scan_keeps_the_order(tmp_path):
         7, 107, 207, 307, 407, 507]
     assert all(result.num_samples == number + 1 for number, result in enumerate(results)
                if not isinstance(result, RejectedData))
+
+
+def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path):
+    path = str(tmp_path / "pipe.wav")
+    os.mkfifo(path)
+    for function in (inspect_audio, read_audio):
+        assert rejection_of(function, path, RATE) == ("not audio", "%s is a pipe or a device; expected a file" % path)
+    assert rejection_of(inspect_audio, "/dev/zero", RATE)[0] == "not audio"

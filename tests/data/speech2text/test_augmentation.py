@@ -43,6 +43,22 @@ def test_speed_ratio_of_a_list_is_one_of_it(graph):
     assert counts.min() > 40  # 67 expected, standard deviation 6.7
 
 
+@pytest.mark.parametrize("ratio", [0.05, 0.1, 0.33, [0.9, 1.0, 1.1], [0.8, 0.95], None])
+def test_no_change_of_speed_gives_more_samples_than_announced(graph, ratio):
+    changing = augmentation(speed_perturbation_ratio=ratio)
+    for samples in (1, 160, 15999, 48001):
+        most = changing.most_samples(samples)
+        if isinstance(ratio, float):
+            # the largest number below 1 that can be drawn, rounded up at every step
+            drawn = np.nextafter(np.float32(1 + ratio), np.float32(9))
+            longest = len(change_duration(np.zeros(samples, np.float32), 16000, drawn))
+            assert longest <= most <= longest + 1 + samples // 16000
+        else:
+            longest = max([len(change_duration(np.zeros(samples, np.float32), 16000, np.float32(number))) for number in ratio]
+                          if ratio else [samples])
+            assert most == longest
+
+
 def test_changed_duration_moves_the_pitch_and_keeps_the_level():
     waveform = np.sin(2 * np.pi * 1000 / 16000 * np.arange(16000)).astype(np.float32)
     for ratio in (0.8, 0.9, 1.1, 1.2):

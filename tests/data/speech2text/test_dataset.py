@@ -3,6 +3,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.batch_order import TrainingOrder
+from open_seq2seq.data.speech2text.buckets import Bucket
 from open_seq2seq.data.speech2text.dataset import Batch, FeaturePipeline, Request, parallel_calls
 
 FEATURES = 3
@@ -18,7 +19,8 @@ def load(index):
 
 def features_of(waveform, seed):
     """Feature 0: the utterance; 1 and 2: the seed."""
-    frames = tf.reshape(waveform, [-1, 10])[:, :1]
+    whole = tf.pad(waveform, [[0, tf.mod(-tf.size(waveform), 10)]])
+    frames = tf.reshape(whole, [-1, 10])[:, :1]
     return tf.concat([frames, tf.ones_like(frames) * tf.cast(seed, tf.float32)], 1)
 
 
@@ -82,6 +84,58 @@ def test_training_goes_on_across_epochs_with_static_batches(graph):
     # the seed is (seed, position in the stream), counted with the utterance that was left out
     assert np.concatenate([batch.features[:, 0, 1:] for batch in batches]).tolist() == [
         [11, position] for position in positions]
+
+
+def static_batches(rows, bucket, count=None):
+    """Batches of given rows of indices, -1 for none."""
+    def request_of(number):
+        indices = np.array(rows[number])
+        return Request(indices, np.maximum(indices, 0), 2.0 * (indices >= 0).astype(np.float32), np.zeros(len(indices), np.int32))
+
+    dataset = pipeline(pad_to=16).static_dataset(request_of, (0, len(rows)), len(rows[0]), bucket)
+    return tf.data.get_output_shapes(dataset), read(dataset, count)
+
+
+def test_static_shapes_are_known_and_padded_to(graph):
+    shapes, (batch,) = static_batches([[3, 0, 2]], Bucket(7, 5))
+    assert [shape.as_list() for shape in shapes] == [[3, 7, FEATURES], [3], [3, 5], [3], [3], [3]]
+    assert batch.feature_lengths.tolist() == [4, 1, 3] and batch.label_lengths.tolist() == [3, 0, 2]
+    assert batch.labels.tolist() == [[1, 2, 3, 0, 0], [0] * 5, [1, 2, 0, 0, 0]]
+    assert batch.weights.tolist() == [2.0] * 3 and batch.weights.dtype == np.float32
+    for row, (index, length) in enumerate(zip(batch.utterance_indices, batch.feature_lengths)):
+        assert (batch.features[row, :length, 0] == index + 1).all() and (batch.features[row, length:] == 0).all()
+
+
+def test_rows_without_an_utterance_and_files_that_turned_bad_keep_their_places(graph):
+    _, batches = static_batches([[3, BAD], [BAD, BAD], [2, -1]], Bucket(8, 4))
+    assert [batch.utterance_indices.tolist() for batch in batches] == [[3, -1], [-1, -1], [2, -1]]
+    assert [batch.feature_lengths.tolist() for batch in batches] == [[4, 0], [0, 0], [3, 0]]
+    assert [batch.label_lengths.tolist() for batch in batches] == [[3, 0], [0, 0], [2, 0]]
+    assert [batch.weights.tolist() for batch in batches] == [[2.0, 0.0], [0.0, 0.0], [2.0, 0.0]]
+    for batch in batches:
+        empty = batch.utterance_indices < 0
+        assert (batch.features[empty] == 0).all() and (batch.labels[empty] == 0).all()
+
+
+def test_more_frames_than_the_bucket_has_end_the_run(graph):
+    with pytest.raises(tf.errors.OpError, match="smaller size"):
+        static_batches([[9, 0]], Bucket(7, 5))
+
+
+@pytest.mark.parametrize("frames, length", [(1, 6), (6, 6), (7, 9), (13, 15)])
+def test_training_batches_are_as_long_as_asked(graph, frames, length):
+    order = TrainingOrder(np.ones(5), 5, shuffle=False)
+    batch, = read(pipeline(3).training_dataset(requests_of(order, frames), 0, 5), 1)
+    assert batch.features.shape == (5, length, FEATURES)
+    assert batch.feature_lengths.tolist() == [1, 2, 3, 4, 5] and batch.weights.tolist() == [1.0] * 5
+
+
+def test_training_may_keep_the_rows_of_bad_files(graph):
+    order = TrainingOrder(np.ones(10), 4, shuffle=False)
+    first, second = read(pipeline().training_dataset(requests_of(order), 0, 4, keep_rows=True), 2)
+    assert first.utterance_indices.tolist() == [0, 1, 2, 3]
+    assert second.utterance_indices.tolist() == [4, -1, 6, 7]
+    assert second.weights.tolist() == [1.0, 0.0, 1.0, 1.0] and second.feature_lengths.tolist() == [5, 0, 7, 8]
 
 
 def test_a_later_start_skips_without_computing(graph):
