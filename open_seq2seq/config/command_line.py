@@ -7,7 +7,7 @@ import open_seq2seq
 from open_seq2seq.config.overrides import Override, parse_overrides
 from open_seq2seq.errors import UsageError
 
-MODES = ("train", "eval", "train_eval", "infer", "describe")
+MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 
 _EXAMPLES = """any key of the config can be set, at any depth; the last word wins:
@@ -20,6 +20,7 @@ examples:
   python run.py --config_file=configs/speech2text/jasper_mini_digits.py --mode=train_eval
   python run.py --config_file=FILE --mode=infer --infer_output_file=transcripts.csv
   python run.py --config_file=FILE --mode=describe
+  python run.py --config_file=FILE --mode=npu_check  would it run on an Ascend NPU? Needs none
   python run.py --config_file=FILE --help            what each key of that config means
 
 exit status: 0 done, 2 command line or config, 3 data or files, 4 device, 1 an error in the program"""
@@ -43,6 +44,17 @@ def _whole(minimum):
     return parse
 
 
+def _positive(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    # not "<= 0": nan is no size either
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("is %r, expected a number above 0" % text)
+    return value
+
+
 # name, type or choices, default, documentation; a flag of type _boolean may stand alone
 _FLAGS = (
     ("config_file", str, None, "the config, a Python file; it runs with your rights"),
@@ -58,7 +70,8 @@ _FLAGS = (
     ("debug_port", _whole(1), None, "run under TensorFlow's debugger, which TensorBoard shows on this port"),
     ("use_xla_jit", _boolean, False, "compile the graph with XLA"),
     ("device", DEVICES, "auto", "auto takes an NPU, else a GPU, else the CPU"),
-    ("json", _boolean, False, "--mode=describe prints one JSON object"),
+    ("json", _boolean, False, "--mode=describe and --mode=npu_check print one JSON object"),
+    ("npu_memory", _positive, 32.0, "memory in GB of the NPU that --mode=npu_check has in mind"),
     ("use_trt", _boolean, False, "accepted for old scripts; has no effect"),
     ("precision", str, "fp32", "accepted for old scripts; has no effect"),
     ("version", _boolean, False, "print the version and stop"),

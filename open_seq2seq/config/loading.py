@@ -29,7 +29,7 @@ which stops a run. source: the file's bytes. overrides: what the command line se
 """
 
 PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "train_eval": ("train", "eval"),
-                  "describe": ("describe",)}
+                  "describe": ("describe",), "npu_check": ("train", "eval")}
 SUPPORTED = "this project has convolutional CTC speech models: base_model Speech2Text, encoder TDNNEncoder, decoder " \
             "FullyConnectedCTCDecoder, loss CTCLoss, data_layer Speech2TextDataLayer"
 
@@ -40,7 +40,7 @@ def load_experiment(config_file, mode, overrides=()):
     Args:
       config_file: path of a Python file that defines ``base_model`` and ``base_params``, and may define
         ``train_params``, ``eval_params`` and ``infer_params``.
-      mode: "train", "eval", "infer", "train_eval" or "describe".
+      mode: "train", "eval", "infer", "train_eval", "describe" or "npu_check", which takes of train and eval what the config has.
       overrides: list of :class:`~open_seq2seq.config.overrides.Override`.
 
     Returns:
@@ -68,7 +68,7 @@ def load_experiment(config_file, mode, overrides=()):
     _note_misspelled_sections(config, config_file, report)
     applied = _without_misspelled_sections(base_model, mode, overrides, report)
     params = {}
-    for name in PARAMS_OF_MODE[mode]:
+    for name in _params_of_mode(mode, config):
         merged, path = _merge(config, config_file, name, applied, report)
         params[name] = check_params(base_model, name, merged, path, report)
     if mode == "train_eval":
@@ -76,6 +76,13 @@ def load_experiment(config_file, mode, overrides=()):
     if report.problems:
         raise ConfigError("\n".join(report.problems))
     return Experiment(config_file, sha256, base_model, params, report.notes, source, list(overrides))
+
+
+def _params_of_mode(mode, config):
+    names = PARAMS_OF_MODE[mode]
+    if mode == "npu_check":
+        return [name for name in names if "%s_params" % name in config] or names[:1]
+    return names
 
 
 def _merge(config, config_file, name, overrides, report):

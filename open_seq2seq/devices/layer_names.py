@@ -5,7 +5,7 @@ operation between two layers, such as an activation, counts to the one it comes 
 """
 import re
 
-OPTIMIZER, INPUT, UNKNOWN = "optimizer", "input", "graph"
+OPTIMIZER, INPUT, SUMMARIES, UNKNOWN = "optimizer", "input", "summaries", "graph"
 MODEL = "ForwardPass"
 # what tf.gradients calls its operations: gradients/NAME OF THE FORWARD OPERATION_grad/TYPE
 _GRADIENT = re.compile(r"(?:^|/)gradients(?:_\d+)?/(?:(?P<forward>.+?)_grad(?:_\d+)?/)?")
@@ -25,9 +25,10 @@ class LayerNames:
         self._scopes = {tuple(name.split("/")[:-1]) for name in variables}
         self._prefixes = {scope[:length] for scope in self._scopes for length in range(1, len(scope) + 1)}
         self._optimizer_scopes = optimizer_scopes
-        self._names, self._gradients = {}, set()
+        self._names, self._gradients, self._vague = {}, set(), set()
         for operation in operations:
             self._names[operation] = self._name(operation)
+        self._name_by_consumers(operations)
 
     def __getitem__(self, operation):
         return self._names.get(operation, UNKNOWN)
@@ -37,6 +38,10 @@ class LayerNames:
         return operation in self._gradients
 
     def _name(self, operation):
+        if operation.type.startswith(("Iterator", "Placeholder", "OneShotIterator")):
+            return INPUT
+        if operation.type.endswith("Summary"):
+            return SUMMARIES
         steps = operation.name.split("/")
         gradient = _GRADIENT.search(operation.name)
         if gradient is not None:
@@ -47,21 +52,32 @@ class LayerNames:
         elif MODEL not in steps and any(_COPY.sub("", step) in self._optimizer_scopes for step in steps[:-1]):
             self._gradients.add(operation)
             return OPTIMIZER
-        elif len(steps) == 1 or steps[0].startswith("Iterator"):
-            return INPUT if operation.type.startswith(("Iterator", "Placeholder", "OneShot")) else UNKNOWN
         plain = [_COPY.sub("", step) for step in steps]
-        if MODEL in plain:
-            # a copy of the model for another length may stand in a scope of its own
-            steps = [MODEL] + steps[plain.index(MODEL) + 1:]
-            plain = plain[plain.index(MODEL):]
+        if MODEL not in plain:
+            return plain[0] if len(plain) > 1 else UNKNOWN
+        # a copy of the model for another length may stand in a scope of its own
+        steps = [MODEL] + steps[plain.index(MODEL) + 1:]
+        plain = plain[plain.index(MODEL):]
         found = self._of_scope(steps[:-1])
-        if found is None and plain[0] == MODEL and len(steps) == 3:
-            # straight in the encoder's scope, between two layers
+        if found is not None:
+            return found
+        if (MODEL, plain[1]) in self._prefixes:
+            # in the encoder's scope, but between two layers
             found = self._of_inputs(operation)
-        if found is None and plain[0] == MODEL and len(steps) > 2:
-            has_variables = (MODEL, plain[1]) in self._prefixes
-            found = "/".join(plain[1:-1]) if has_variables else plain[1]
-        return found or plain[0]
+            if found is None:
+                self._vague.add(operation)
+        return found or plain[min(1, len(plain) - 2)]
+
+    def _name_by_consumers(self, operations):
+        """What comes from no layer, such as the random numbers of dropout, counts to the layer that takes it."""
+        for operation in reversed(operations):
+            if operation not in self._vague:
+                continue
+            for consumer in (consumer for tensor in operation.outputs for consumer in tensor.consumers()):
+                if consumer in self._names and consumer not in self._vague and not self.is_backward(consumer):
+                    self._names[operation] = self._names[consumer]
+                    self._vague.discard(operation)
+                    break
 
     def _of_scope(self, steps):
         """The innermost layer with variables whose scope the steps begin with; None: there is none."""
@@ -75,7 +91,10 @@ class LayerNames:
         return None if best is None else _short(best)
 
     def _of_inputs(self, operation):
-        for tensor in operation.inputs:
+        # activations, not the mask or the scale that they are multiplied by
+        for tensor in sorted(operation.inputs, key=lambda tensor: -(tensor.shape.num_elements() or 0)):
+            if tensor.op in self._vague:
+                return None
             name = self._names.get(tensor.op)
             if name not in (None, OPTIMIZER, INPUT, UNKNOWN) and tensor.op.type != "Const":
                 return name

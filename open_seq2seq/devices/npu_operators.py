@@ -80,7 +80,7 @@ def built_in_operator_list():
             supported.append(name)
             if mark == "gray":
                 gray.append(name)
-    return OperatorList("the built-in list (no operator package is installed here)", (), frozenset(supported), frozenset(gray))
+    return OperatorList("the built-in list", (), frozenset(supported), frozenset(gray))
 
 
 def _read(path):
