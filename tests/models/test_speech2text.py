@@ -1,13 +1,15 @@
 """Speech2Text: the parts joined, defaults of the parts, shared variables, and the top-level keys."""
 import collections
+import contextlib
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Report, check_parameters
+from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.decoders import FullyConnectedCTCDecoder
-from open_seq2seq.encoders import TDNNEncoder
+from open_seq2seq.encoders import Execution, TDNNEncoder
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.losses import CTCLoss
 from open_seq2seq.models import Speech2Text
@@ -88,6 +90,57 @@ def test_evaluation_beside_training_shares_the_variables(graph):
     assert [variable.op.name for variable in tf.global_variables()] == names
     assert len(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) == updates == 2
     assert all(name.startswith("ForwardPass/") for name in names)
+
+
+def test_weights_of_the_batch_reach_the_loss(graph):
+    output = Speech2Text(checked(), "train", 3)(Batch(*inputs(), weights=tf.constant([0.0, 1.5])))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        loss, per_utterance = session.run([output.loss.loss, output.loss.per_utterance])
+    assert per_utterance[0] > 0.1
+    np.testing.assert_allclose(loss, 1.5 * per_utterance[1] / 2, rtol=1e-5)
+
+
+def test_the_loss_is_told_where_the_host_is(graph):
+    @contextlib.contextmanager
+    def host_scope():
+        with tf.name_scope("kept_on_the_host"):
+            yield
+
+    Speech2Text(checked(), "train", 3, Execution(host_scope=host_scope))(inputs())
+    losses = [operation.name for operation in graph.get_operations() if operation.type.startswith("CTCLoss")]
+    assert losses and all("kept_on_the_host" in name for name in losses)
+
+
+class PlainLoss:
+    """A loss of one's own that knows of no weights and no host."""
+
+    PARAMETERS = ()
+
+    def __init__(self, params):
+        self.params = params
+
+    def __call__(self, logits, logit_lengths, labels, label_lengths):
+        return tf.reduce_sum(logits)
+
+
+class KeywordLoss(PlainLoss):
+    """One that takes whatever comes."""
+
+    def __init__(self, params, **settings):
+        super().__init__(params)
+        self.settings = settings
+
+    def __call__(self, *tensors, **others):
+        return sorted(self.settings) + sorted(others)
+
+
+def test_a_loss_of_ones_own_is_given_what_it_takes(graph):
+    batch = Batch(*inputs(), weights=tf.ones([2]))
+    assert Speech2Text(checked(loss=PlainLoss), "train", 3)(batch).loss.shape.as_list() == []
+    model = Speech2Text(checked(loss=KeywordLoss), "train", 3)
+    assert model(batch).loss == ["host_scope", "weights"]
+    assert model(batch._replace(weights=None)).loss == ["host_scope"]
 
 
 def test_parts_take_the_models_initializer_and_regularizer_unless_they_have_their_own(graph):
