@@ -44,7 +44,7 @@ class Device:
         return None
 
     def host_scope(self):
-        """Returns a context manager: what is built in it is computed on the host."""
+        """Returns a context manager for the CTC loss, which it keeps on the host where the config asks for that."""
         return contextlib.nullcontext()
 
     def check_session(self, session, graph):

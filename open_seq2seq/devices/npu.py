@@ -67,6 +67,7 @@ class Npu(Device):
                               % "\n  ".join(missing))
         npu_environment.check_environment(self._environ, self._options, DEVICE_FILES)
         npu_params.require_places(self._options)
+        self._operators = load_operator_list(self._environ)
         self._adapter = load_adapter()
 
     @property
@@ -101,7 +102,7 @@ class Npu(Device):
             return None
         scaling = chosen_loss_scaling(params.get("loss_scaling"), params.get("loss_scaling_params"), self._params)
         return wrapped_optimizer(self._adapter, optimizer, scaling, group is not None and group.size > 1,
-                                 self._options.get("is_tailing_optimization", False), load_operator_list(self._environ))
+                                 self._options.get("is_tailing_optimization", False), self._operators)
 
     def host_scope(self):
         if not self._params["ctc_on_host"]:
@@ -119,7 +120,7 @@ class Npu(Device):
     def describe(self):
         source, number = npu_environment.chosen_device(self._environ, self._options)
         lines = ["NPU: device %s by %s, adapter %s %s, operators of %s" % (
-            number, source, self._adapter.name, self._adapter.version, load_operator_list(self._environ).source)]
+            number, source, self._adapter.name, self._adapter.version, self._operators.source)]
         if not self.offloads:
             lines.append("use_off_line is False: everything runs on the host, on purpose")
         if self._loss_scaling is not None and self.offloads:

@@ -36,7 +36,7 @@ _ONLY_WITH = {
 def _declared(option):
     doc = option.doc
     if option.deprecated is not None:
-        doc += "; deprecated, see %s" % option.deprecated.split(":")[0] if option.deprecated in OPTION_BY_NAME else "; deprecated"
+        doc += "; deprecated" + (", see %s" % option.deprecated if option.deprecated in OPTION_BY_NAME else "")
     if option.default is not None:
         doc += " (adapter: %s)" % option.default
     return Parameter(option.name, option.kind, default=None, doc=doc)

@@ -1,0 +1,273 @@
+"""The NPU device on the fake adapter (tests/fakes), which refuses what the real one refuses and is silent where it is silent."""
+import json
+import os
+import sys
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.devices import npu_session_check, resolve_device_name, select_device
+from open_seq2seq.devices.npu import Npu, missing_parts
+from open_seq2seq.distributed import ProcessGroup, Single
+from open_seq2seq.errors import ConfigError, DeviceError
+
+
+class _Pair(ProcessGroup):
+    """As the second of two processes sees them."""
+
+    rank, size, local_rank, local_size = 1, 2, 1, 2
+
+
+def options_of(config):
+    """{option: value} of a session config's NpuOptimizer."""
+    [optimizer] = config.graph_options.rewrite_options.custom_optimizers
+    assert optimizer.name == "NpuOptimizer"
+    return {name: getattr(value, value.WhichOneof("value")) for name, value in optimizer.parameter_map.items()}
+
+
+def rank_environment(fake_adapter, monkeypatch):
+    for name, value in fake_adapter.environment(rank=1, size=2).items():
+        monkeypatch.setenv(name, value)
+
+
+def test_auto_takes_the_npu_that_is_there(fake_adapter):
+    assert resolve_device_name("auto") == "npu"
+    assert select_device("auto").name == "npu"
+    assert missing_parts() == []
+
+
+def test_auto_stops_at_a_wrong_operator_path_instead_of_training_on_the_cpu(fake_adapter, monkeypatch, tmp_path):
+    monkeypatch.setenv("ASCEND_OPP_PATH", str(tmp_path))
+    assert resolve_device_name("auto") == "npu"
+    with pytest.raises(DeviceError, match="ASCEND_OPP_PATH is .*no npu_supported_ops.json below it"):
+        select_device("auto")
+
+
+def test_without_device_auto_is_no_npu(fake_adapter, monkeypatch):
+    monkeypatch.setenv("FAKE_ASCEND_DEVICES", "0")
+    assert resolve_device_name("auto") != "npu"
+    with pytest.raises(DeviceError, match="a device: no /dev/davinci"):
+        select_device("npu")
+
+
+def test_the_session_config_of_training_and_of_evaluation(fake_adapter):
+    for training, run_mode in ((True, 1), (False, 0)):
+        config = Npu(training).session_config()
+        assert options_of(config) == {
+            "use_off_line": True, "precision_mode": b"allow_mix_precision", "graph_run_mode": run_mode}
+        rewrite_options = config.graph_options.rewrite_options
+        assert rewrite_options.remapping == rewrite_options.memory_optimization == rewrite_options.OFF
+        assert list(rewrite_options.optimizers) == []
+        assert config.allow_soft_placement
+
+
+def test_options_of_the_config_reach_the_session(fake_adapter):
+    device = select_device("npu", params={"npu_params": {
+        "precision_mode_v2": "mixed_float16", "hccl_timeout": 1800, "ctc_on_host": True, "bucket_frames": [400, 800]}})
+    assert options_of(device.session_config()) == {
+        "use_off_line": True, "precision_mode_v2": b"mixed_float16", "graph_run_mode": 1, "hccl_timeout": 1800,
+        "mix_compile_mode": True}
+
+
+def test_xla_is_left_to_other_devices(fake_adapter):
+    device = select_device("npu", params={"use_xla_jit": True})
+    assert device.session_config(use_xla_jit=True) == device.session_config()
+    assert "use_xla_jit has no effect: the NPU's graph engine compiles the graph" in device.describe()
+
+
+def test_several_ranks_fuse_their_gradients(fake_adapter, monkeypatch):
+    rank_environment(fake_adapter, monkeypatch)
+    rewrite_options = select_device("npu", group=_Pair()).session_config().graph_options.rewrite_options
+    assert list(rewrite_options.optimizers)[-1] == "GradFusionOptimizer"
+    # a list decides by itself which optimizers run: those that are switched off must not be in it
+    assert not {"remap", "memory"} & set(rewrite_options.optimizers)
+
+
+def test_a_wrong_environment_is_refused_before_the_adapter_is_imported(fake_adapter, monkeypatch):
+    monkeypatch.setenv("DEVICE_ID", "first")
+    monkeypatch.setenv("RANK_ID", "3")
+    with pytest.raises(DeviceError, match="rank 3: .*\n.*DEVICE_ID is 'first'"):
+        select_device("npu")
+    assert "npu_bridge" not in sys.modules
+
+
+def test_wrong_options_are_refused_before_the_adapter_is_imported(fake_adapter, tmp_path):
+    with pytest.raises(ConfigError, match="precision_mode is 'mixed'"):
+        select_device("npu", params={"npu_params": {"precision_mode": "mixed"}})
+    with pytest.raises(ConfigError, match="no such directory"):
+        select_device("npu", params={"npu_params": {"enable_dump": True, "dump_path": str(tmp_path / "absent")}})
+    assert "npu_bridge" not in sys.modules
+
+
+def test_an_adapter_that_cannot_be_loaded_is_named(fake_adapter, tmp_path, monkeypatch):
+    (tmp_path / "npu_bridge.py").write_text("raise ImportError('undefined symbol: _ZN10tensorflow')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(DeviceError, match="npu_bridge is there, but cannot be loaded with TensorFlow .*undefined symbol"):
+        select_device("npu")
+
+
+def test_the_options_in_force_are_described(fake_adapter):
+    lines = select_device("npu", params={"npu_params": {"precision_mode": "force_fp16"}}).describe()
+    assert lines[0].startswith("NPU: device 0 by DEVICE_ID, adapter npu_bridge 1.15.0-fake, operators of ")
+    assert lines[1].startswith("loss scaling: Backoff by the NPU's overflow check, from 16384, divided by 2")
+    assert lines[2:] == ["npu_params['graph_run_mode'] = 1 (not in the config)", "npu_params['precision_mode'] = 'force_fp16'",
+                         "npu_params['use_off_line'] = True (not in the config)"]
+
+
+def test_what_the_device_is_for_the_graph(fake_adapter):
+    device = select_device("npu")
+    assert device.static_shapes and not device.fast_gradients
+    assert device.compute_dtype("mixed") == device.compute_dtype(tf.float16) == tf.float32
+    assert "allow_mix_precision; variables stay float32" in device.precision_note("mixed")
+
+
+def test_sessions_meant_for_the_host_stay_as_they_were(fake_adapter, graph):
+    before = tf.Session.__init__, tf.InteractiveSession.__init__
+    device = select_device("npu")
+    device.host_scope()
+    device.wrap_optimizer(tf.train.GradientDescentOptimizer(0.1), {"loss_scaling": 2.0}, Single())
+    assert (tf.Session.__init__, tf.InteractiveSession.__init__) == before
+    assert "npu_bridge.npu_init" not in sys.modules
+    matrix = tf.placeholder(tf.float32, [2, 2])
+    with tf.Session() as session:
+        operators = npu_session_check.run_with_partitions(session, tf.matmul(matrix, matrix), {matrix: np.eye(2)})[1]
+    assert "MatMul" in operators and "GeOp" not in operators
+
+
+def test_a_config_that_patches_every_session_is_refused(fake_adapter):
+    import npu_bridge.npu_init  # noqa: F401  what a config of the ModelZoo may do
+    with pytest.raises(DeviceError, match="npu_bridge.npu_init has been imported.*every tf.Session"):
+        select_device("npu")
+
+
+def test_patching_after_the_device_was_chosen_is_seen_before_the_first_step(fake_adapter, graph):
+    device = select_device("npu")
+    session = tf.Session(config=device.session_config())
+    import npu_bridge.npu_init  # noqa: F401
+    with pytest.raises(DeviceError, match="npu_init has been imported"):
+        device.check_session(session, graph)
+
+
+def test_a_session_on_the_npu_passes(fake_adapter, graph):
+    device = select_device("npu")
+    with tf.Session(config=device.session_config()) as session:
+        device.check_session(session, graph)
+    assert not [operation for operation in graph.get_operations() if not operation.name.startswith("npu_check")]
+
+
+def check_refused(device, config, graph, monkeypatch=None):
+    with tf.Session(config=config) as session, pytest.raises(DeviceError) as refusal:
+        device.check_session(session, graph)
+    assert refusal.value.exit_status == 4
+    text = str(refusal.value)
+    assert text.startswith("--device npu: the session does not use the NPU: a matrix product ran on the host")
+    return [line.strip() for line in text.splitlines()[1:]]
+
+
+def applies(lines):
+    return [line for line in lines if line.startswith("applies: ")]
+
+
+def test_a_misspelt_optimizer_is_found(fake_adapter, graph):
+    device = select_device("npu")
+    config = device.session_config()
+    config.graph_options.rewrite_options.custom_optimizers[0].name = "NPUOptimizer"
+    assert applies(check_refused(device, config, graph)) == [
+        "applies: the session's config has no optimizer named NpuOptimizer, but 'NPUOptimizer'"]
+
+
+def test_a_session_without_the_devices_config_is_found(fake_adapter, graph):
+    assert applies(check_refused(select_device("npu"), tf.ConfigProto(), graph)) == [
+        "applies: the session's config has no optimizer named NpuOptimizer, but none"]
+
+
+def test_use_off_line_that_somebody_switched_off_is_found(fake_adapter, graph):
+    device = select_device("npu")
+    config = device.session_config()
+    config.graph_options.rewrite_options.custom_optimizers[0].parameter_map["use_off_line"].b = False
+    assert applies(check_refused(device, config, graph)) == ["applies: use_off_line is False"]
+
+
+def test_an_operator_path_that_changed_is_found(fake_adapter, graph, monkeypatch, tmp_path):
+    device = select_device("npu")
+    monkeypatch.setenv("ASCEND_OPP_PATH", str(tmp_path))
+    [line] = applies(check_refused(device, device.session_config(), graph))
+    assert line == "applies: ASCEND_OPP_PATH is %s, without a npu_supported_ops.json below it" % tmp_path
+
+
+def test_an_adapter_whose_passes_are_not_loaded_is_found(fake_adapter, graph):
+    device = select_device("npu")
+    from fake_ascend import sessions
+    sessions.uninstall()
+    lines = check_refused(device, device.session_config(), graph)
+    assert applies(lines) == [] and lines[-1].startswith("None of them applies. The adapter may be of another TensorFlow")
+
+
+def test_the_host_on_purpose_is_no_error_and_says_so(fake_adapter, graph):
+    device = select_device("npu", params={"npu_params": {"use_off_line": False}})
+    with tf.Session(config=device.session_config()) as session:
+        device.check_session(session, graph)
+    assert graph.get_operations() == []
+    assert "use_off_line is False: everything runs on the host, on purpose" in device.describe()
+    assert "on purpose, in float32" in device.precision_note(tf.float32)
+    assert device.wrap_optimizer(tf.train.GradientDescentOptimizer(0.1), {"loss_scaling": "Backoff"}, Single()) is None
+
+
+def test_a_wrong_ctc_loss_is_found_and_the_host_proposed(fake_adapter, graph, monkeypatch):
+    device = select_device("npu")
+
+    class WrongLoss(npu_session_check.CTCLoss):
+        """As a device that takes the padding of labels for labels."""
+
+        def __call__(self, logits, logit_lengths, labels, label_lengths, weights=None):
+            return super().__call__(logits, logit_lengths, labels, tf.maximum(label_lengths, 2), weights)
+
+    monkeypatch.setattr(npu_session_check, "CTCLoss", WrongLoss)
+    with tf.Session(config=device.session_config()) as session:
+        with pytest.raises(DeviceError, match="a wrong CTC loss.*--npu_params/ctc_on_host=True"):
+            device.check_session(session, graph)
+
+
+def test_ctc_on_the_host_is_not_tried_on_the_device(fake_adapter, graph, monkeypatch):
+    monkeypatch.setattr(npu_session_check, "check_ctc", None)
+    device = select_device("npu", params={"npu_params": {"ctc_on_host": True}})
+    with tf.Session(config=device.session_config()) as session:
+        device.check_session(session, graph)
+    assert "the CTC loss is computed on the host" in device.describe()
+
+
+def test_what_is_built_in_the_host_scope_stays_there_if_asked_for(fake_adapter, graph):
+    matrix = tf.placeholder(tf.float32, [2, 2])
+    for ctc_on_host in (True, False):
+        device = select_device("npu", params={"npu_params": {"ctc_on_host": ctc_on_host}})
+        with device.host_scope():
+            product = tf.matmul(matrix, matrix)
+        with tf.Session(config=device.session_config()) as session:
+            operators = npu_session_check.run_with_partitions(session, product, {matrix: np.eye(2)})[1]
+        assert ("GeOp" in operators, "MatMul" in operators) == (not ctc_on_host, ctc_on_host)
+
+
+def test_initializers_of_variables_and_iterators_take_separate_runs(fake_adapter, graph):
+    """Why they must, and that the session check comes through after separate ones."""
+    iterator = tf.data.make_initializable_iterator(tf.data.Dataset.from_tensors(np.ones([2], np.float32)))
+    variable = tf.get_variable("weight", [2], initializer=tf.ones_initializer(), use_resource=False)
+    product = variable * iterator.get_next()
+    device = select_device("npu")
+    with tf.Session(config=device.session_config()) as session:
+        session.run([tf.global_variables_initializer(), iterator.initializer])
+        with pytest.raises(tf.errors.FailedPreconditionError):
+            session.run(product)
+    with tf.Session(config=device.session_config()) as session:
+        session.run(tf.global_variables_initializer())
+        session.run(iterator.initializer)
+        device.check_session(session, graph)
+        assert session.run(product).tolist() == [1.0, 1.0]
+
+
+def test_an_operator_list_that_is_no_json_is_refused(fake_adapter):
+    path = os.path.join(fake_adapter.opp_path, "framework", "built-in", "tensorflow", "npu_supported_ops.json")
+    with open(path, "w") as file:
+        json.dump([], file)
+    with pytest.raises(DeviceError, match="npu_supported_ops.json holds a JSON list"):
+        select_device("npu")
