@@ -22,7 +22,7 @@ here, so that rank tables, results and logs have one name inside and outside. Wi
   --dry_run          print the command and what this machine lacks for it, start nothing
   --help
 
-  bash scripts/docker_start.sh --image jasper-ascend --data /data/LibriSpeech -- bash scripts/run_8p.sh --data_root /data/LibriSpeech
+  bash scripts/docker_start.sh --image jasper-ascend --data /data/speech -- bash scripts/run_8p.sh
 
 Exit status: that of COMMAND; 4 when a device or the driver is missing.
 HELP
@@ -66,7 +66,7 @@ add_devices() {
 
 report_missing() {
     complain "this machine has no ${missing[*]}"
-    complain "devices found: $(devices_found | sed 's/^$/none/'). They come with the Ascend driver (npu-smi info lists its devices);"
+    complain "devices found: $(devices_found | sed 's/^$/none/'). They come with the Ascend driver (npu-smi info lists them);"
     complain "choose others with --devices, another driver folder with --driver, or do without with --cpu"
 }
 
@@ -125,5 +125,5 @@ if [ "$dry_run" = yes ]; then
     exit 0
 fi
 if [ "${#missing[@]}" -gt 0 ]; then report_missing; exit 4; fi
-command -v docker > /dev/null || { complain "docker was not found; install it, or start run_8p.sh without a container"; exit 4; }
+command -v docker > /dev/null || { complain "docker was not found; install it, or run run_8p.sh without a container"; exit 4; }
 exec docker "${arguments[@]}" "$image" "${command[@]}"

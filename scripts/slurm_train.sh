@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=jasper
+#SBATCH --ntasks-per-node=1
+#SBATCH --exclusive
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=jasper_%j.log
+# Trains on the nodes of a Slurm job. See --help.
+set -euo pipefail
+# sbatch runs a copy of this file, in a folder of its own: the clone is then where it was submitted from
+here="$(dirname "${BASH_SOURCE[0]}")"
+if [ ! -f "$here/environment.sh" ]; then here="${SLURM_SUBMIT_DIR:-.}/scripts"; fi
+if [ ! -f "$here/environment.sh" ]; then
+    echo "slurm_train.sh: $here has no environment.sh; call sbatch in the clone: cd CLONE && sbatch scripts/slurm_train.sh" >&2
+    exit 2
+fi
+# shellcheck source=scripts/environment.sh
+source "$here/environment.sh"
+repository="$(cd "$here/.." && pwd)"
+
+show_help() {
+    cat <<'HELP'
+usage: sbatch --nodes=N [sbatch's options] scripts/slurm_train.sh --device DEVICE --config_file FILE [options] [-- WORDS ...]
+
+Starts one launcher (open_seq2seq.distributed.launch) on every node, which starts one process for each of its devices: with
+Horovod over Gloo on CPUs and GPUs, with HCCL and a rank table made here on NPUs. The clone, the Python environment, the data
+and the result folder have to be on a file system that all nodes see. The same command goes on with an earlier run in the result
+folder; so does a job that Slurm put back into its queue. WORDS are further words for run.py.
+
+  --device cpu|gpu|npu   required
+  --config_file FILE     required
+  --processes N          processes, that is devices, on each node (default: cpu 1, gpu Slurm's GPUs of the node, npu 8)
+  --result DIR           logs and checkpoints (default: result/slurm)
+  --python PATH          interpreter (default: .venv/bin/python of the clone where there is one, else python3)
+  --port PORT            of the rendezvous on the first node (default: from the job's number)
+  --hccn_conf FILE       NPU: the file with the devices' addresses on every node (default: /etc/hccn.conf, else hccn_tool)
+  --rank_table FILE      NPU: a rank table that exists already, instead of one made from these
+  --srun_options "..."   further options of srun, separated by blanks
+  --dry_run              print the commands, run nothing
+  --help
+
+  cd CLONE && sbatch --nodes=4 --gres=gpu:8 scripts/slurm_train.sh --device gpu --config_file configs/speech2text/FILE.py
+HELP
+}
+
+check_options() {
+    [[ "$device" =~ ^(cpu|gpu|npu)$ ]] || usage_error "--device ${device:-is missing}: expected cpu, gpu or npu"
+    [ -n "$config_file" ] || usage_error "--config_file is missing"
+    [ -f "$config_file" ] || usage_error "--config_file $config_file: no such file"
+    [[ "$processes" =~ ^([1-9][0-9]{0,3})?$ ]] || usage_error "--processes $processes: expected a whole number above 0"
+    [[ "$port" =~ ^([1-9][0-9]{0,4})?$ ]] || usage_error "--port $port: expected the number of a port"
+    if [ "$device" = npu ] && [ -n "$port" ]; then usage_error "--port is for CPUs and GPUs; NPUs have their rank table"; fi
+    if [ "$device" != npu ] && [ -n "$rank_table$hccn_conf" ]; then usage_error "--rank_table and --hccn_conf are for NPUs"; fi
+    if [ -z "${SLURM_JOB_ID:-}" ] || [ -z "${SLURM_JOB_NODELIST:-}" ]; then
+        complain "this is no Slurm job (SLURM_JOB_ID, SLURM_JOB_NODELIST are not set); start it with sbatch, or in salloc."
+        complain "Without Slurm: scripts/run_8p.sh on one machine, python -m open_seq2seq.distributed.launch --help on several"
+        exit 4
+    fi
+}
+
+# Processes on a node if nobody said.
+default_processes() {
+    case "$device" in
+        cpu) echo 1 ;;
+        npu) echo 8 ;;
+        gpu)
+            [[ "${SLURM_GPUS_ON_NODE:-}" =~ ^[1-9][0-9]*$ ]] ||
+                usage_error "--processes is missing, and SLURM_GPUS_ON_NODE names no GPUs (sbatch --gres=gpu:8)"
+            echo "$SLURM_GPUS_ON_NODE" ;;
+    esac
+}
+
+# Runs a command, or prints it as it would be typed.
+run() {
+    if [ "$dry_run" = yes ]; then
+        printf '%q ' "$@" | sed 's/ $//'
+        printf '\n'
+    else
+        "$@"
+    fi
+}
+
+# srun with one task on each node. Without the number of cores a task would get one.
+on_every_node() {
+    local options=()
+    read -r -a options <<< "$srun_options"
+    run srun --nodes="${#hosts[@]}" --ntasks="${#hosts[@]}" --ntasks-per-node=1 --cpus-per-task="${SLURM_CPUS_ON_NODE:-1}" \
+        --cpu-bind=none --kill-on-bad-exit=1 ${options[@]+"${options[@]}"} "$@"
+}
+
+# Has every node make the rank table of its own devices, and puts them together in the order of the nodes.
+make_rank_table() {
+    local folder="$result/rank_table_$SLURM_JOB_ID" number tables=() source=()
+    rank_table="$folder/rank_table.json"
+    if [ -n "$hccn_conf" ]; then source=(--hccn_conf "$hccn_conf"); fi
+    run mkdir -p "$folder"
+    # shellcheck disable=SC2016
+    local start='folder="$1"; shift; exec "$@" --server_id "$SLURMD_NODENAME" --output "$folder/$SLURM_NODEID.json"'
+    on_every_node bash -c "$start" node "$folder" \
+        "$python" scripts/make_rank_table.py ${source[@]+"${source[@]}"} --devices "$(seq -s , 0 "$((processes - 1))")"
+    for number in "${!hosts[@]}"; do tables+=("$folder/$number.json"); done
+    run "$python" scripts/make_rank_table.py --merge "${tables[@]}" --output "$rank_table"
+}
+
+# Other nodes cannot reach a name that stands for the loopback, as some systems have it for their own.
+check_first_host() {
+    local address
+    address="$(getent ahostsv4 "${hosts[0]}" | awk '{ print $1; exit }')" || true
+    if [ "${#hosts[@]}" -gt 1 ] && [[ "$address" == 127.* ]] && [ "$address" != "${hosts[0]}" ]; then
+        complain "the first node, ${hosts[0]}, is $address to itself, where no other node reaches it; expected its address in"
+        complain "the network. Take the line with $address out of its /etc/hosts"
+        exit 4
+    fi
+}
+
+# Starts the launcher on every node; each finds out which of them it is.
+train() {
+    local launch=(--device "$device" --log "$result/train_{rank}.log" --verdict "turing train" "$@" --)
+    # shellcheck disable=SC2016
+    local start='python="$1"; shift; exec "$python" -m open_seq2seq.distributed.launch --server "$SLURM_NODEID" "$@"'
+    on_every_node bash -c "$start" node "$python" "${launch[@]}" "$python" run.py --config_file="$config_file" \
+        --mode=train_eval --device="$device" --enable_logs --continue_learning --no_dir_check \
+        --logdir="$result/jasper_log_folder" ${words[@]+"${words[@]}"}
+}
+
+device="" config_file="" processes="" result="result/slurm" python="" port="" hccn_conf="" rank_table="" srun_options=""
+dry_run=no words=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --device) device="$(option_value "$@")"; shift ;;
+        --device=*) device="${1#*=}" ;;
+        --config_file) config_file="$(option_value "$@")"; shift ;;
+        --config_file=*) config_file="${1#*=}" ;;
+        --processes) processes="$(option_value "$@")"; shift ;;
+        --processes=*) processes="${1#*=}" ;;
+        --result) result="$(option_value "$@")"; shift ;;
+        --result=*) result="${1#*=}" ;;
+        --python) python="$(option_value "$@")"; shift ;;
+        --python=*) python="${1#*=}" ;;
+        --port) port="$(option_value "$@")"; shift ;;
+        --port=*) port="${1#*=}" ;;
+        --hccn_conf) hccn_conf="$(option_value "$@")"; shift ;;
+        --hccn_conf=*) hccn_conf="${1#*=}" ;;
+        --rank_table) rank_table="$(option_value "$@")"; shift ;;
+        --rank_table=*) rank_table="${1#*=}" ;;
+        --srun_options) srun_options="$(option_value "$@")"; shift ;;
+        --srun_options=*) srun_options="${1#*=}" ;;
+        --dry_run) dry_run=yes ;;
+        --help | -h) show_help; exit 0 ;;
+        --) shift; words=("$@"); break ;;
+        *) usage_error "unknown option $1 (words for run.py come after --)" ;;
+    esac
+    shift
+done
+case "$config_file" in "" | /*) ;; *) config_file="$PWD/$config_file" ;; esac
+check_options
+[ -n "$processes" ] || processes="$(default_processes)"
+if [ -z "$python" ]; then
+    python=python3
+    if [ -x "$repository/.venv/bin/python" ]; then python="$repository/.venv/bin/python"; fi
+fi
+cd "$repository"
+case "$result" in /*) ;; *) result="$repository/$result" ;; esac
+mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+[ "${#hosts[@]}" -gt 0 ] || { complain "scontrol show hostnames $SLURM_JOB_NODELIST names no node"; exit 4; }
+check_first_host
+run mkdir -p "$result"
+if [ "$device" = npu ]; then
+    [ -n "$rank_table" ] || make_rank_table
+    train --rank_table "$rank_table"
+else
+    # below the ports that the kernel gives away by itself; two jobs on one node seldom share one
+    [ -n "$port" ] || port="$((12000 + SLURM_JOB_ID % 20000))"
+    train --servers "$(printf "%s:$processes," "${hosts[@]}" | sed 's/,$//')" --port "$port"
+fi
