@@ -32,6 +32,8 @@ several servers (each with as many devices; ranks in the order given):
   make_rank_table.py --server 10.0.0.1=192.168.100.101,192.168.101.101 --server 10.0.0.2=192.168.100.102,192.168.101.102
   make_rank_table.py --merge server0.json server1.json  tables made on each of the servers
 
+  make_rank_table.py --check FILE     checks one and prints a line RANK SERVER_ID DEVICE_ID DEVICE_IP for each rank
+
 exit status: 0 done, 2 command line, 3 the file cannot be written, 4 addresses or devices that make no rank table""" % HCCN_CONF
 
 
@@ -57,6 +59,7 @@ def make_parser():
     source.add_argument("--from_table", metavar="FILE", help="a rank table of one server, of which --devices are taken")
     source.add_argument("--server", action="append", metavar="ID=IP,IP", help="a server and its devices' addresses; repeated")
     source.add_argument("--merge", nargs="+", metavar="FILE", help="rank tables of different servers")
+    source.add_argument("--check", metavar="FILE", help="write nothing; check this one and print it")
     parser.add_argument("--devices", type=device_numbers, metavar="0,1", help="numbers of the devices (default: all there are)")
     parser.add_argument("--server_id", metavar="ID", help="this server's name in the table (default: its address)")
     parser.add_argument("--output", metavar="FILE", help="where to write (default: Np.json for N ranks); - for stdout")
@@ -96,8 +99,8 @@ def ask_hccn_tool(command, devices):
             asked = subprocess.run([command, "-i", str(device), "-ip", "-g"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    text=True, timeout=60)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise DeviceError("%s cannot be run: %s. It comes with the driver (/usr/local/Ascend/driver/tools/hccn_tool); or name "
-                              "a file like %s with --hccn_conf, or the addresses with --addresses"
+            raise DeviceError("%s cannot be run: %s. It comes with the driver (/usr/local/Ascend/driver/tools/hccn_tool); or "
+                              "name a file like %s with --hccn_conf, or the addresses with --addresses"
                               % (command, getattr(error, "strerror", None) or error, HCCN_CONF))
         addresses = re.findall(r"^\s*ipaddr\s*:\s*(\S+)", asked.stdout, re.MULTILINE)
         if addresses:
@@ -209,6 +212,10 @@ def content_of(servers):
 def main(words):
     try:
         arguments = make_parser().parse_args(words)
+        if arguments.check:
+            for device in read_rank_table(arguments.check).devices:
+                print(device.rank, device.server_id, device.device_id, device.device_ip)
+            return 0
         servers = servers_of(arguments)
         content = content_of(servers)
         size = sum(len(devices) for _, devices in servers)

@@ -162,7 +162,7 @@ def _watch(processes, verdict):
     status, report = _report(outcome, processes)
     if report:
         print("\n" + report, file=sys.stderr, flush=True)
-    if outcome.cause is not None:
+    if outcome.cause is not None and len(processes) > 1:  # a single one's lines have just been shown
         print("The last lines of %s:\n  %s" % (outcome.cause.log, "\n  ".join(outcome.cause.last_lines())),
               file=sys.stderr, flush=True)
     _leave_word(processes, report, verdict and "%s %s" % (verdict, "fail" if status else "success"))

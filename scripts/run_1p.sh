@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Trains on one device. See --help.
+set -euo pipefail
+# shellcheck source=scripts/run_options.sh
+source "$(dirname "${BASH_SOURCE[0]}")/run_options.sh"
+
+show_help() {
+    cat <<'HELP'
+usage: bash scripts/run_1p.sh [options] [-- WORDS]
+
+Trains on one device, with evaluation on the way. A second run goes on where the first stopped, and says so.
+
+  --device_id N      which of the devices (default: 0)
+  --fresh            start anew; what the run before left is renamed, and where to is said
+HELP
+    common_options_help
+    cat <<'HELP'
+
+  result/1p/N/jasper_log_folder/logs    checkpoints
+  result/1p/train_N.log                 everything printed; the last line is "turing train success" or "turing train fail"
+
+Relative paths inside a config are relative to the repository, those on this command line to the working directory. Exit
+status: 0 trained, 2 command line or config, 3 data or files, 4 device, 130 or 143 stopped, 1 an error in the program.
+HELP
+}
+
+parse_run_options "device config data device_id result environment python fresh" "$@"
+choose_environment
+prepare_run 1p "$option_device_id" "$option_device_id"
+exec bash "$repository/scripts/train_1p.sh" "$environment_python" "$device" "$option_device_id" "$result/1p" \
+    --config_file="${option_config:-configs/speech2text/jasper5x3_LibriSpeech_nvgrad_masks_1p.py}" \
+    ${going_on[@]+"${going_on[@]}"} ${overrides[@]+"${overrides[@]}"}

@@ -1,0 +1,222 @@
+# shellcheck shell=bash disable=SC2034
+# Sourced by run_1p.sh, run_8p.sh and run_eval.sh: their options, the Python for the device, the folders of a run.
+#
+# A script calls parse_run_options with the names of its options, then choose_environment.
+
+# shellcheck source=scripts/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+option_config="" option_data="" option_device=auto option_device_id=0 option_devices="" option_processes="" option_result=""
+option_environment="" option_python="" option_rank_table="" option_servers="" option_server="" option_port="" option_from=""
+fresh=no
+overrides=()           # what goes to run.py as it is
+device=""              # cpu, gpu or npu
+environment_loaded=""  # whether a file was sourced that sets up the Ascend software
+
+common_options_help() {
+    cat <<'HELP'
+  --device NAME      npu, gpu, cpu or auto (the default: NPU if there is one, else GPU, else CPU)
+  --config FILE      the experiment (default: configs/speech2text/jasper5x3_LibriSpeech_nvgrad_masks_*p.py)
+  --data DIR         the data root, which the configs read as $JASPER_DATA (default: $JASPER_DATA or corpus)
+  --result DIR       where results go (default: result in the repository)
+  --environment FILE a shell file to source first, e.g. /usr/local/Ascend/ascend-toolkit/set_env.sh (with an NPU the
+                     usual ones are sourced by default when ASCEND_OPP_PATH is not set)
+  --python PATH      use this Python as it is (default: with an NPU the first of $PYTHON, python3, python3.7 that has the
+                     adapter npu_bridge; else the environment .venv, which is made where needed)
+  --help
+  -- WORDS           further flags and keys for run.py, e.g. -- --max_steps=100 --batch_size_per_gpu=16
+HELP
+}
+
+absolute() { case "$1" in /*) printf '%s' "$1" ;; *) printf '%s' "$PWD/$1" ;; esac; }
+
+# Reads the options named in $1 (and --fresh if "fresh" is in it, --help, --) from the other arguments into option_NAME.
+parse_run_options() {
+    local allowed=" $1 " name value
+    shift
+    while [ $# -gt 0 ]; do
+        name="${1%%=*}"
+        name="${name#--}"
+        case "$1" in
+            --) shift; overrides=("$@"); break ;;
+            --help | -h) show_help; exit 0 ;;
+            --fresh) [[ "$allowed" == *" fresh "* ]] || usage_error "unknown option --fresh"; fresh=yes ;;
+            --*)
+                [[ "$name" != fresh && "$allowed" == *" $name "* ]] ||
+                    usage_error "unknown option --$name (run.py's own flags and the config's keys go behind --)"
+                if [[ "$1" == *=* ]]; then value="${1#*=}"; else value="$(option_value "$@")"; shift; fi
+                [ -n "$value" ] || usage_error "--$name needs a value"
+                printf -v "option_$name" '%s' "$value" ;;
+            *) usage_error "unknown word $1 (run.py's own flags and the config's keys go behind --)" ;;
+        esac
+        shift
+    done
+    check_run_options
+}
+
+check_run_options() {
+    case "$option_device" in
+        auto | cpu | gpu | npu) ;;
+        *) usage_error "--device $option_device is unknown; expected auto, cpu, gpu or npu" ;;
+    esac
+    [[ "$option_device_id" =~ ^[0-9]{1,3}$ ]] || usage_error "--device_id $option_device_id: expected the number of a device"
+    [[ -z "$option_devices" || "$option_devices" =~ ^[0-9]{1,3}(,[0-9]{1,3})*$ ]] ||
+        usage_error "--devices $option_devices: expected numbers with commas, e.g. 0,1"
+    [[ -z "$option_processes" || "$option_processes" =~ ^[1-9][0-9]{0,3}$ ]] ||
+        usage_error "--processes $option_processes: expected a whole number above 0"
+    local file
+    for file in "$option_config" "$option_environment" "$option_rank_table"; do
+        [ -z "$file" ] || [ -f "$file" ] || usage_error "$file does not exist"
+    done
+    [ -z "$option_data" ] || [ -d "$option_data" ] || usage_error "--data $option_data is no directory"
+    result="$(absolute "${option_result:-$repository/result}")"
+    if [ -n "$option_config" ]; then option_config="$(absolute "$option_config")"; fi
+    if [ -n "$option_rank_table" ]; then option_rank_table="$(absolute "$option_rank_table")"; fi
+    if [ -n "$option_data" ]; then
+        JASPER_DATA="$(absolute "$option_data")"
+        export JASPER_DATA
+    fi
+}
+
+# Sources a file that was not written for set -eu, such as Ascend's set_env.sh.
+load_environment() {
+    say "environment: $1"
+    set +eu
+    # shellcheck source=/dev/null
+    source "$1"
+    set -eu
+}
+
+load_ascend_environment() {
+    local file
+    if [ -n "$option_environment" ] || [ -n "${ASCEND_OPP_PATH:-}" ]; then return 0; fi
+    for file in /usr/local/Ascend/{ascend-toolkit,nnae,tfplugin}/set_env.sh; do
+        if [ -f "$file" ]; then load_environment "$file"; fi
+    done
+}
+
+# Whether an NPU's device file is there.
+davinci_present() { compgen -G '/dev/davinci[0-9]*' >/dev/null; }
+
+# Prints the modules that Python $1 lacks for a run on an NPU, one a line; nothing if it is complete.
+missing_for_npu() {
+    "$1" -c 'if True:
+        import importlib.util as util
+        if not (util.find_spec("npu_bridge") or util.find_spec("npu_device")):
+            print("npu_bridge")
+        for name in ("tensorflow", "numpy", "soundfile"):
+            if util.find_spec(name) is None:
+                print(name)' 2>/dev/null || echo "a Python that works"
+}
+
+# Sets environment_python to a Python for the NPU, which comes with the Ascend software and is not ours to make; or says what
+# was looked at and fails.
+find_npu_python() {
+    local candidate missing looked_at=""
+    for candidate in "$option_python" "${PYTHON:-}" python3 python3.7 "$repository/.venv/bin/python"; do
+        if [ -z "$candidate" ] || ! command -v "$candidate" >/dev/null; then continue; fi
+        missing="$(missing_for_npu "$candidate" | paste -s -d , -)"
+        if [ -z "$missing" ]; then
+            environment_python="$(command -v "$candidate")"
+            return 0
+        fi
+        looked_at="$looked_at
+    $candidate lacks $missing"
+        if [ "$candidate" = "$option_python" ]; then break; fi
+    done
+    complain "no Python was found that can use an NPU; looked at:${looked_at:- nothing}"
+    complain "npu_bridge, the TensorFlow adapter, comes with the CANN toolkit and its plugin (tfplugin): source its set_env.sh or give"
+    complain "it with --environment; what else is missing: PYTHON -m pip install tensorflow==1.15.0 soundfile soxr. docs/ascend.md"
+    davinci_present || complain "There is no NPU either: no /dev/davinci*; install the driver, or start the container with its devices."
+    return 4
+}
+
+# Sets device and environment_python.
+choose_environment() {
+    if [ -n "$option_environment" ]; then load_environment "$option_environment"; fi
+    device="$option_device"
+    if [ "$device" = npu ] || { [ "$device" = auto ] && davinci_present; }; then
+        load_ascend_environment
+        if find_npu_python; then
+            device=npu
+            return 0
+        fi
+        if [ "$device" = npu ]; then exit 4; fi
+        say "going on without the NPU"
+    fi
+    if [ -n "$option_python" ]; then
+        environment_python="$(command -v "$option_python")" || usage_error "--python $option_python was not found"
+    else
+        ensure_environment 1.15.0
+    fi
+    if [ "$device" = auto ]; then
+        device="$(cd "$repository" && "$environment_python" -c \
+            'from open_seq2seq.devices import resolve_device_name; print(resolve_device_name("auto"))' | tail -n 1)"
+    fi
+}
+
+# Horovod, which several processes on CPUs or GPUs talk through; built where the environment is ours.
+ensure_horovod() {
+    if "$environment_python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("horovod") is None)'; then
+        return 0
+    fi
+    if [ -n "$option_python" ]; then
+        complain "$environment_python has no Horovod, which several processes on a $device need (requirements-distributed.txt)"
+        exit 4
+    fi
+    bash "$repository/scripts/setup.sh" --distributed
+}
+
+# Keeps two runs from writing into one folder; the lock ends with the last process of the run.
+lock_run() {
+    if ! mkdir -p "$result/$1"; then
+        complain "$(basename "$0"): choose another place with --result"
+        exit 3
+    fi
+    if command -v flock >/dev/null; then
+        exec 8> "$result/$1/.lock_$2"
+        if ! flock --nonblock 8; then
+            complain "$(basename "$0"): another run is writing into $result/$1/$2; wait for it, or choose another --result or device"
+            exit 4
+        fi
+    fi
+}
+
+# Decides whether the run in folder $1 (1p or 8p) of device $2 goes on or starts; $3 are the numbers of all its devices. Sets
+# going_on to the flags for run.py.
+prepare_run() {
+    local kind="$1" device_id="$2" folder kept last number
+    folder="$result/$kind/$device_id"
+    lock_run "$kind" "$device_id"
+    if [ "$fresh" = yes ] && [ -e "$folder" ]; then
+        kept="$folder.$(date +%Y-%m-%d_%H-%M-%S)"
+        while [ -e "$kept" ]; do kept="$kept~"; done
+        mv "$folder" "$kept"
+        for number in ${3//,/ }; do
+            if [ -f "$result/$kind/train_$number.log" ]; then mv "$result/$kind/train_$number.log" "$kept"; fi
+        done
+        say "--fresh: the run before and its logs are kept in $kept"
+    fi
+    last="$(last_checkpoint "$folder/jasper_log_folder/logs")"
+    going_on=()
+    if [ -n "$last" ]; then
+        going_on=(--continue_learning)
+        say "going on with the run in $folder/jasper_log_folder from $last (--fresh starts a new one)"
+    else
+        say "a new run in $folder/jasper_log_folder"
+    fi
+}
+
+# Name of the newest whole checkpoint in directory $1, or nothing.
+last_checkpoint() {
+    local index
+    for index in "$1"/*.index; do
+        if [ -f "$index" ]; then printf '%s %s\n' "${index##*-}" "$(basename "$index" .index)"; fi
+    done | sort -n | tail -n 1 | cut -d ' ' -f 2
+}
+
+# A path as part of a launcher's --log, where braces have a meaning.
+without_braces() {
+    local path="${1//"{"/"{{"}"
+    printf '%s' "${path//"}"/"}}"}"
+}

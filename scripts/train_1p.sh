@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# One training process on one device; run_1p.sh calls this with everything decided.
+#
+#     bash scripts/train_1p.sh PYTHON DEVICE DEVICE_ID FOLDER [WORDS FOR run.py]
+#
+# e.g. bash scripts/train_1p.sh python3 npu 0 result/1p --config_file=FILE. The launcher takes the place of this script (exec),
+# so that signals reach it and its exit status is the script's.
+set -euo pipefail
+# shellcheck source=scripts/run_options.sh
+source "$(dirname "${BASH_SOURCE[0]}")/run_options.sh"
+
+[ $# -ge 4 ] || usage_error "expected PYTHON DEVICE DEVICE_ID FOLDER; run_1p.sh is the script to type"
+python="$1" device="$2" device_id="$3" folder="$(absolute "$4")"
+shift 4
+
+cd "$repository"
+exec "$python" -m open_seq2seq.distributed.launch --device "$device" --devices "$device_id" \
+    --log "$(without_braces "$folder")/train_{device_id}.log" --verdict "turing train" -- \
+    "$python" run.py --mode=train_eval --enable_logs --device="$device" --logdir="$folder/$device_id/jasper_log_folder" "$@"
