@@ -62,6 +62,18 @@ def fake_adapter(npu_server, tmp_path, monkeypatch):
         yield npu_server
 
 
+@pytest.fixture(scope="session")
+def needs_horovod():
+    """For tests that start several processes: skipped where Horovod was not built, but never in CI."""
+    try:
+        import horovod.tensorflow  # noqa: F401
+    except ImportError as error:
+        message = "horovod cannot be imported (%s); `bash scripts/setup.sh --distributed` builds it" % error
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+
+
 @pytest.fixture
 def graph():
     """A fresh default graph, so that no test sees another's variables."""
