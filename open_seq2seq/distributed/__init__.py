@@ -5,7 +5,7 @@ start at once, where no TensorFlow is installed as well.
 """
 import importlib
 
-_MODULES = {"ProcessGroup": "group", "Single": "group"}
+_MODULES = {"ProcessGroup": "group", "Single": "group", "open_group": "opening"}
 
 __all__ = sorted(_MODULES)
 

@@ -1,0 +1,93 @@
+"""Whether all ranks run the same thing: another config, another TensorFlow or other data on one rank spoil the whole run."""
+import hashlib
+import json
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.errors import DeviceError
+
+LONGEST = 100
+"""A value with more characters is shown by its fingerprint."""
+
+_DIGEST_NUMBERS = 8  # int32 that hold a SHA-256
+
+
+def fingerprint(value):
+    """A short text that differs where two values differ.
+
+    Args:
+      value: what JSON can say: dicts with str keys, lists, tuples, str, numbers, bool, None. The order of keys does not matter.
+
+    Returns:
+      16 hexadecimal digits of the SHA-256.
+    """
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
+def check_agreement(group, session, facts):
+    """Compares facts over all ranks, which have to call this together; adds its operations to the session's graph.
+
+    A hash of all facts is compared first. Only where it differs the facts themselves are exchanged, so they may be as long as
+    they like: with every key of the config as a fact of its own, the message says which key differs.
+
+    Args:
+      group: a ``ProcessGroup``.
+      session: a session, in which nothing need be initialised.
+      facts: dict from what it is about (str) to its value (str).
+
+    Raises:
+      DeviceError: on every rank alike, if a fact differs; lists each with the ranks that have it.
+    """
+    if group.size == 1:
+        return
+    text = json.dumps(facts, sort_keys=True).encode("utf-8")
+    padded = text + b" " * (-len(text) % 4)
+    own = np.concatenate([np.frombuffer(hashlib.sha256(text).digest(), np.int32), np.array([len(padded) // 4], np.int32)])
+    everybody = _gather(group, session, own)
+    digests, lengths = everybody[:, :_DIGEST_NUMBERS], everybody[:, _DIGEST_NUMBERS]
+    if (digests == digests[0]).all():
+        return
+    row = np.frombuffer(padded.ljust(4 * int(lengths.max())), np.int32)
+    texts = _gather(group, session, row)
+    raise DeviceError(_describe([json.loads(rank.tobytes().decode("utf-8")) for rank in texts]))
+
+
+def _gather(group, session, numbers):
+    with session.graph.as_default(), tf.name_scope("agreement"):
+        own = tf.placeholder(tf.int32, [len(numbers)])
+        gathered = group.gather(own)
+    return np.ascontiguousarray(session.run(gathered, {own: numbers}))
+
+
+def _describe(facts_of_ranks):
+    """The message for facts that differ, from a list of every rank's dict."""
+    subjects = list(dict.fromkeys(subject for facts in facts_of_ranks for subject in facts))
+    lines = []
+    for subject in subjects:
+        ranks_of_values = {}
+        for rank, facts in enumerate(facts_of_ranks):
+            ranks_of_values.setdefault(facts.get(subject), []).append(rank)
+        if len(ranks_of_values) > 1:
+            lines.append("  %s: %s" % (subject, "; ".join(
+                "%s on rank %s" % (_shown(value), _listed(ranks)) for value, ranks in ranks_of_values.items())))
+    return ("the ranks do not run the same thing, and cannot train together:\n%s\nStart all of them with the same code, "
+            "environment, config, options and data files" % "\n".join(lines))
+
+
+def _shown(value):
+    if value is None:
+        return "nothing"
+    return value if len(value) <= LONGEST else "%d characters with fingerprint %s" % (len(value), fingerprint(value))
+
+
+def _listed(ranks):
+    """Rank numbers in ascending order as text: 0, 2-7."""
+    parts, start = [], 0
+    for place in range(1, len(ranks) + 1):
+        if place == len(ranks) or ranks[place] != ranks[place - 1] + 1:
+            first, last = ranks[start], ranks[place - 1]
+            parts.append(str(first) if first == last else "%d%s%d" % (first, "-" if last > first + 1 else ", ", last))
+            start = place
+    return ", ".join(parts)
