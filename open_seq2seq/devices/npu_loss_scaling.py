@@ -42,9 +42,9 @@ def chosen_loss_scaling(loss_scaling, loss_scaling_params, npu_params):
     if isinstance(loss_scaling, str) and loss_scaling.lower() == "logmax":
         raise ConfigError('"loss_scaling" is "LogMax", which finds its scale from the size of gradients that have overflowed; on '
                           'an NPU these saturate and have none. Use "Backoff" or a number')
+    if loss_scaling in (None, 1.0) and not computes_in_float16(npu_params):
+        return LossScaling(None, {}, "nothing is computed in float16")
     if loss_scaling is None:
-        if not computes_in_float16(npu_params):
-            return LossScaling(None, {}, "nothing is computed in float16")
         because = "the default where the NPU computes in float16; --loss_scaling=1.0 leaves the loss as it is"
         loss_scaling = "Backoff"
     else:

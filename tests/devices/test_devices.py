@@ -1,8 +1,9 @@
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.devices import npu, select_device
-from open_seq2seq.devices.gpu import gpu_available
+from open_seq2seq.devices import gpu, npu, resolve_device_name, select_device
+from open_seq2seq.devices.gpu import device_of_rank, gpu_available
+from open_seq2seq.distributed import ProcessGroup, Single
 from open_seq2seq.errors import DeviceError
 
 
@@ -38,3 +39,56 @@ def test_xla_is_switched_on_only_when_asked_for():
     level = cpu.session_config(use_xla_jit=True).graph_options.optimizer_options.global_jit_level
     assert level == tf.OptimizerOptions.ON_1
     assert cpu.session_config().graph_options.optimizer_options.global_jit_level != level
+
+
+class _Ranks(ProcessGroup):
+    def __init__(self, rank, size, local_rank, local_size):
+        self.rank, self.size, self.local_rank, self.local_size = rank, size, local_rank, local_size
+
+
+def test_each_process_takes_its_own_gpu():
+    assert device_of_rank(Single(), 4, {}) is None
+    assert [device_of_rank(_Ranks(rank, 8, rank % 4, 4), 4, {}) for rank in (0, 3, 4, 7)] == ["0", "3", "0", "3"]
+    # the launcher has given this process one of its own
+    assert device_of_rank(_Ranks(3, 4, 3, 4), 1, {"CUDA_VISIBLE_DEVICES": "3"}) == "0"
+
+
+def test_more_processes_than_gpus_are_refused_with_the_rank():
+    with pytest.raises(DeviceError, match="rank 2: 4 processes run on this machine, but TensorFlow sees 2 GPUs"):
+        device_of_rank(_Ranks(2, 4, 2, 4), 2, {})
+    with pytest.raises(DeviceError, match="rank 1: 2 processes run on this machine, but TensorFlow sees 1 GPU. "):
+        device_of_rank(_Ranks(1, 2, 1, 2), 1, {})
+
+
+def gpu_of(monkeypatch, group):
+    monkeypatch.setattr(gpu, "gpu_available", lambda: True)
+    monkeypatch.setattr(gpu, "visible_gpus", lambda: ["first", "second"])
+    return select_device("gpu", group=group)
+
+
+def test_a_gpus_session_sees_one_gpu_and_takes_memory_as_needed(monkeypatch):
+    options = gpu_of(monkeypatch, _Ranks(1, 2, 1, 2)).session_config().gpu_options
+    assert options.visible_device_list == "1" and options.allow_growth
+    assert gpu_of(monkeypatch, None).session_config().gpu_options.visible_device_list == ""
+
+
+def test_mixed_precision_on_a_gpu_is_float16(monkeypatch):
+    device = gpu_of(monkeypatch, None)
+    assert device.compute_dtype("mixed") == device.compute_dtype(tf.float16) == tf.float16
+    assert device.compute_dtype(tf.float32) == tf.float32
+    assert device.precision_note("mixed") is None and device.precision_note(tf.float32) is None
+    assert "variables, batch norm's statistics and the loss float32" in device.precision_note(tf.float16)
+
+
+def test_a_cpu_computes_in_float32_and_asks_nothing_of_the_graph():
+    cpu = select_device("cpu")
+    assert [cpu.compute_dtype(dtype) for dtype in ("mixed", tf.float16, tf.float32)] == [tf.float32] * 3
+    assert not cpu.static_shapes
+    assert cpu.wrap_optimizer(tf.train.GradientDescentOptimizer(0.1), {"loss_scaling": "Backoff"}, Single()) is None
+    assert cpu.describe() == []
+    with cpu.host_scope():
+        assert cpu.check_session(None, None) is None
+
+
+def test_device_names_are_resolved_once():
+    assert [resolve_device_name(name) for name in ("cpu", "gpu", "npu")] == ["cpu", "gpu", "npu"]
