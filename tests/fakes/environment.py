@@ -94,11 +94,11 @@ class NpuServer:
 @contextlib.contextmanager
 def adapter_in_this_process(server):
     """The fake adapter importable, davinci devices visible and the environment of one device set; undone at the end."""
-    before, path = dict(os.environ), list(sys.path)
+    before, inside, path = dict(os.environ), server.environment(DEVICE_ID="0"), list(sys.path)
     modules = {name for name in sys.modules if name.split(".")[0] in PACKAGES}
     assert not modules, "an adapter is imported already: %s" % sorted(modules)
     os.environ.clear()
-    os.environ.update(server.environment(DEVICE_ID="0"))
+    os.environ.update(inside)
     sys.path.insert(0, FAKES)
     import tensorflow.compat.v1 as tf
     initialisers = tf.Session.__init__, tf.InteractiveSession.__init__

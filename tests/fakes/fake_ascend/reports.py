@@ -46,8 +46,9 @@ def _producer(name):
 
 def _offloaded(node, partition, operators, options):
     operator_type = standins.type_of_node(node)
-    if operator_type.startswith("_Mkl"):  # this CPU's own variant of an operator, in newer TensorFlow
-        operator_type = operator_type[len("_Mkl"):]
+    for prefix in ("_MklNative", "_Mkl"):  # this CPU's own variant of an operator, in newer TensorFlow
+        if operator_type.startswith(prefix):
+            operator_type = operator_type[len(prefix):]
     if node.name in partition.host or not supported(operator_type, operators, options):
         return False
     if standins.HOST_MARK in node.attr and node.attr[standins.HOST_MARK].b:

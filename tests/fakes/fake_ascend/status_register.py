@@ -39,7 +39,8 @@ def saturate(gradients):
             limited.append(None)
             continue
         values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
-        inside = tf.reduce_all(tf.abs(values) <= limit)
+        # is_nan apart, since grappler makes "not less or equal" into "greater", which is false for NaN
+        inside = tf.reduce_all(tf.logical_and(tf.abs(values) <= limit, tf.logical_not(tf.is_nan(values))))
         overflows.append(tf.logical_not(inside))
         values = tf.clip_by_value(values, -limit, limit)
         limited.append(tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
