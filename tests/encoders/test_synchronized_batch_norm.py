@@ -51,7 +51,7 @@ def batch_of(case, step, rank, size):
             weights[share, :frames // 2].astype(np.float32))
 
 
-def train(case, sum_over_ranks=None, average=lambda gradient: gradient, rank=0, size=1):
+def train(case, sum_over_ranks=None, average=list, rank=0, size=1):
     """Two steps' outputs, gradients and moving statistics, and the last after a step that is not finite on rank 0."""
     features = tf.placeholder(tf.float32, [len(LENGTHS) // size, None, FEATURES])
     lengths = tf.placeholder(tf.int32, [len(LENGTHS) // size])
@@ -61,7 +61,7 @@ def train(case, sum_over_ranks=None, average=lambda gradient: gradient, rank=0, 
         tf.not_equal(weights, 0.0), tf.float32)
     loss = tf.reduce_mean(tf.reduce_sum(tf.square(outputs) * weights, [1, 2]))
     trained = tf.trainable_variables()
-    gradients = [average(gradient) for gradient in tf.gradients(loss, trained)]
+    gradients = average(tf.gradients(loss, trained))
     updates = tf.group(*tf.get_collection(tf.GraphKeys.UPDATE_OPS))
     moving = [variable for variable in tf.global_variables() if "/moving_" in variable.op.name]
     results = {}
@@ -81,18 +81,6 @@ def train(case, sum_over_ranks=None, average=lambda gradient: gradient, rank=0, 
             results.update(("moving/%d/%s" % (step, variable.op.name), value)
                            for variable, value in zip(moving, session.run(moving)))
     return results
-
-
-@pytest.fixture
-def horovod():
-    """Skips where Horovod is absent, unless this is continuous integration."""
-    try:
-        import horovod.tensorflow  # noqa: F401
-    except ImportError as error:
-        message = "horovod cannot be imported (%s): scripts/setup.sh --distributed builds it" % error
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
 
 
 def run_ranks(case, size, folder):
@@ -139,7 +127,7 @@ def check_close(actual, expected, tolerance):
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize("case", CASES)
-def test_ranks_equal_one_process_with_the_whole_batch(horovod, graph, tmp_path, case, size):
+def test_ranks_equal_one_process_with_the_whole_batch(needs_horovod, graph, tmp_path, case, size):
     expected = train(case)
     ranks = run_ranks(case, size, str(tmp_path))
     for step in range(2):
@@ -216,18 +204,11 @@ def test_one_sum_over_ranks_a_layer_and_none_in_evaluation():
 
 
 def main(case, folder):
-    import horovod.tensorflow as hvd
-    hvd.init()
-
-    def sum_over_ranks(tensors):
-        return [hvd.allreduce(tensor, op=hvd.Sum) for tensor in tensors]
-
-    def average(gradient):
-        return hvd.allreduce(gradient, op=hvd.Average)
-
-    results = train(case, sum_over_ranks, average, hvd.rank(), hvd.size())
-    np.savez(os.path.join(folder, "%d.npz" % hvd.rank()), **results)
-    hvd.shutdown()
+    from open_seq2seq.distributed.horovod_group import HorovodGroup
+    group = HorovodGroup()
+    results = train(case, group.sum, group.average, group.rank, group.size)
+    np.savez(os.path.join(folder, "%d.npz" % group.rank), **results)
+    group.finish(None)
 
 
 if __name__ == "__main__":
