@@ -27,7 +27,7 @@ def variance_scaling_initializer(factor=2.0, mode="FAN_IN", uniform=False, seed=
       dtype: floating-point type.
 
     Returns:
-      A function (shape, dtype, partition_info) -> tensor.
+      A callable (shape, dtype, partition_info) -> tensor.
 
     Raises:
       ValueError: another mode.
@@ -38,21 +38,29 @@ def variance_scaling_initializer(factor=2.0, mode="FAN_IN", uniform=False, seed=
     if not tf.as_dtype(dtype).is_floating:
         raise TypeError("Cannot create initializer for non-floating point type %s." % dtype)
 
-    def initialize(shape, dtype=dtype, partition_info=None):
+    return _VarianceScaling(factor, mode, uniform, seed, dtype)
+
+
+class _VarianceScaling:
+    """What :func:`variance_scaling_initializer` returns. Like TensorFlow's initializers it shows its ``seed``."""
+
+    def __init__(self, factor, mode, uniform, seed, dtype):
+        self.factor, self.mode, self.uniform, self.seed, self.dtype = factor, mode, uniform, seed, dtype
+
+    def __call__(self, shape, dtype=None, partition_info=None):
+        dtype = dtype or self.dtype
         sizes = [float(size) for size in (shape.as_list() if isinstance(shape, tf.TensorShape) else shape)]
         window = 1.0
         for size in sizes[:-2]:
             window *= size
         fan_in = window * (sizes[-2] if len(sizes) > 1 else sizes[-1] if sizes else 1.0)
         fan_out = window * (sizes[-1] if sizes else 1.0)
-        connections = {"FAN_IN": fan_in, "FAN_OUT": fan_out, "FAN_AVG": (fan_in + fan_out) / 2.0}[mode]
-        if uniform:
-            limit = math.sqrt(3.0 * factor / connections)
-            return tf.random_uniform(shape, -limit, limit, dtype, seed=seed)
+        connections = {"FAN_IN": fan_in, "FAN_OUT": fan_out, "FAN_AVG": (fan_in + fan_out) / 2.0}[self.mode]
+        if self.uniform:
+            limit = math.sqrt(3.0 * self.factor / connections)
+            return tf.random_uniform(shape, -limit, limit, dtype, seed=self.seed)
         # 1.3 makes up for the variance that the truncation takes away
-        return tf.truncated_normal(shape, 0.0, math.sqrt(1.3 * factor / connections), dtype, seed=seed)
-
-    return initialize
+        return tf.truncated_normal(shape, 0.0, math.sqrt(1.3 * self.factor / connections), dtype, seed=self.seed)
 
 
 def xavier_initializer(uniform=True, seed=None, dtype=tf.float32):

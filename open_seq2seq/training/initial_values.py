@@ -11,7 +11,10 @@ import tensorflow.compat.v1 as tf
 
 
 def seeded_by_name(seed):
-    """Context manager: initializers of variables made inside draw from (seed, name), unless they have a seed of their own.
+    """Context manager: initializers of variables made inside draw from (seed, name).
+
+    Those with a seed of their own keep it, and so does a plain function, which has no ``seed`` to set: its draws go by
+    TensorFlow's numbers.
 
     Args:
       seed: int.

@@ -1,6 +1,7 @@
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.config.contrib import xavier_initializer
 from open_seq2seq.training.initial_values import seeded_by_name
 
 
@@ -26,6 +27,21 @@ def test_values_depend_on_the_name_and_the_seed_and_on_nothing_built_before():
         np.testing.assert_array_equal(value, same)
     assert np.all(reference[0] != reference[1])
     assert np.all(reference[0] != other[0]) and np.all(reference[3] != other[3])
+
+
+def test_initializers_of_configs_are_seeded_too():
+    drawn = []
+    for operations_before in (0, 7):
+        with tf.Graph().as_default(), tf.Session() as session:
+            tf.set_random_seed(1)
+            for _ in range(operations_before):
+                tf.constant(0.0)
+            with seeded_by_name(5), tf.variable_scope("network", initializer=xavier_initializer(uniform=False)):
+                kernels = [tf.get_variable(name, [3, 4]) for name in ("a", "b")]
+            session.run(tf.global_variables_initializer())
+            drawn.append(session.run(kernels))
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert np.all(drawn[0][0] != drawn[0][1])
 
 
 def test_zeros_and_seeds_of_ones_own_stay():
