@@ -25,20 +25,26 @@ class BucketedOrder:
     same for any number of workers that share them, and the workers' shares of a batch that is filled up differ by one
     utterance at most.
 
+    Where a row holds several utterances joined, read "row" for "utterance"; the loss of a row is then the sum of its
+    utterances', and the mean is still that over the utterances.
+
     Args:
       bucket_of_utterance: int [n], numbers of the buckets; none is without an utterance.
       batch_size: utterances a worker takes at a time.
       shuffle: False keeps the order of the manifest within a bucket, and the batches in the order of their first utterances.
       seed: int.
       num_workers, worker_id: who takes which part.
+      counts: int [n], how many utterances a row holds; None: one each.
 
     Attributes:
       batches_of_bucket: int64 [buckets], global batches an epoch.
       batches_per_epoch: their sum.
     """
 
-    def __init__(self, bucket_of_utterance, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0):
+    def __init__(self, bucket_of_utterance, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0,
+                 counts=None):
         self._bucket_of_utterance = np.asarray(bucket_of_utterance, np.int64)
+        self._counts = np.ones_like(self._bucket_of_utterance) if counts is None else np.asarray(counts)
         self._global_size, self._shuffle, self._seed = batch_size * num_workers, shuffle, seed % 2 ** 32
         self._rows = slice(worker_id, None, num_workers)
         self.batches_of_bucket = -(-np.bincount(self._bucket_of_utterance) // self._global_size)
@@ -55,7 +61,8 @@ class BucketedOrder:
         counting = min(self._global_size, len(members) - start)
         rows = np.arange(self._global_size)
         indices = members[(start + rows) % len(members)]
-        weights = np.where(rows < counting, self._global_size / float(counting), 0.0).astype(np.float32)
+        weight = self._global_size / float(self._counts[indices[:counting]].sum())
+        weights = np.where(rows < counting, weight, 0.0).astype(np.float32)
         positions = number * self._global_size + rows
         return TrainingBatch(indices[self._rows], positions[self._rows], weights[self._rows])
 

@@ -31,6 +31,9 @@ PARAMETERS = (
     Parameter("length_pool", Int(minimum=0), default=0,
               doc="batches of training that are sorted by length together, to save padding; 0: none. Without effect "
                   "where the device has length buckets"),
+    Parameter("join_shorter_than", Either(Float(minimum=0.0), Int(minimum=0)), default=0,
+              doc="s; where the device has length buckets, shorter utterances of training are joined end to end to rows as long "
+                  "as the longest utterance, to save padding; 0: none"),
     Parameter("same_length_batches", Bool(), default=False,
               doc="evaluate only utterances of equal padded length together, for models that do not mask the padding"),
     Parameter("max_duration", _LIMIT, default=None, doc="longer utterances (s) are left out; None, 0 or -1: no limit"),

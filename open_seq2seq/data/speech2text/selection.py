@@ -82,11 +82,14 @@ def _check_limits(info, labels, params, num_frames):
         raise RejectedData(rejection.TOO_MANY_LABELS, "%d labels, the limit is %d" % (len(labels), limit("max_label_length")))
 
 
+def frames_to_align(labels):
+    """The fewest frames of output for labels: one each, and one for the blank between equal neighbours (Graves et al. 2006)."""
+    return len(labels) + sum(first == second for first, second in zip(labels, labels[1:]))
+
+
 def _check_alignable(row, labels, frames, output_frames):
-    """CTC needs a frame for every label and one for the blank between equal neighbours (Graves et al. 2006)."""
-    repeats = sum(first == second for first, second in zip(labels, labels[1:]))
-    available = int(output_frames(frames))
-    if available < len(labels) + repeats:
+    needed, available = frames_to_align(labels), int(output_frames(frames))
+    if available < needed:
+        repeats = needed - len(labels)
         raise RejectedData(rejection.TOO_FEW_FRAMES, "%d frames, %d after the encoder, but %d labels%s need %d: %r" % (
-            frames, available, len(labels), " with %d repeats" % repeats if repeats else "", len(labels) + repeats,
-            row.transcript[:80]))
+            frames, available, len(labels), " with %d repeats" % repeats if repeats else "", needed, row.transcript[:80]))

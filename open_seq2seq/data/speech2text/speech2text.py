@@ -13,10 +13,11 @@ from open_seq2seq.data.speech2text.buckets import make_buckets
 from open_seq2seq.data.speech2text.dataset import FeaturePipeline, Request, parallel_calls
 from open_seq2seq.data.speech2text.feature_graph import make_feature_function
 from open_seq2seq.data.speech2text.features import check_rules as check_feature_rules
+from open_seq2seq.data.speech2text.joining import joined_rows, single_rows
 from open_seq2seq.data.speech2text.layer_parameters import PARAMETERS
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.data.speech2text.rejection import WRONG_HEADER, RejectedData, Rejections
-from open_seq2seq.data.speech2text.selection import select_utterances
+from open_seq2seq.data.speech2text.selection import frames_to_align, select_utterances
 from open_seq2seq.data.speech2text.vocabulary import Vocabulary
 from open_seq2seq.log_lines import log_line
 
@@ -81,27 +82,46 @@ class Speech2TextDataLayer:
         self.rejections.raise_if_nothing_left(len(self.utterances))
         if worker_id == 0 and self.rejections.items:
             log_line("%s data: %s" % (mode, self.rejections.summary()))
-        self.buckets = self._bucket_of_utterance = self._schedule = self._frame_limits = None
-        self._most_frames = np.array([self._most_frames_of(utterance.num_samples) for utterance in self.utterances])
+        self.buckets = self._bucket_of_row = self._schedule = None
         self._same_frames = same_frames_on_all_workers and mode == "train"
+        self._rows = single_rows(self.utterances)
+        if static_shapes is not None and mode == "train" and params["join_shorter_than"]:
+            self._rows = self._joined_rows(output_frames)
+        self._most_frames = np.array([self._most_frames_of(row.num_samples) for row in self._rows])
+        limits = [None] * len(self._rows)
         if static_shapes is not None:
             self._make_buckets(static_shapes)
+            limits = [self.buckets[bucket].frames for bucket in self._bucket_of_row]
         elif self._same_frames:
-            self._frame_limits = self._padded(self._most_frames)
+            limits = self._padded(self._most_frames)
+        self._row_of_first = {row.indices[0]: (row, limit) for row, limit in zip(self._rows, limits)}
+
+    def _joined_rows(self, output_frames):
+        def is_alignable(labels, num_samples):
+            return output_frames is None or output_frames(self._features.num_frames(num_samples)) >= frames_to_align(labels)
+
+        return joined_rows(self.utterances, self._params["join_shorter_than"] * self._params["sample_freq"], self._separator,
+                           is_alignable)
+
+    @property
+    def _separator(self):
+        """Labels between those of joined utterances."""
+        return tuple(self.vocabulary.encode(" ")) if " " in self.vocabulary.characters else ()
 
     def _make_buckets(self, static_shapes):
         training = self.mode == "train"
         # in an evaluation the shapes, and with them the result of a model that sees its padding, are those of any batch size
-        self.buckets, self._bucket_of_utterance = make_buckets(
-            self._most_frames, [len(utterance.labels) for utterance in self.utterances], static_shapes, self._params["pad_to"],
-            self.batch_size * self.num_workers if training else 1, names=lambda index: self.utterances[index].id)
-        self._frame_limits = np.array([bucket.frames for bucket in self.buckets])[self._bucket_of_utterance]
+        self.buckets, self._bucket_of_row = make_buckets(
+            self._most_frames, [len(row.labels) for row in self._rows], static_shapes, self._params["pad_to"],
+            self.batch_size * self.num_workers if training else 1, lambda row: self.utterances[self._rows[row].indices[0]].id)
         if training:
             self._schedule = self._bucketed_order()
         if self.worker_id == 0:
-            log_line("%s data: %d static shapes (frames x labels): %s%s" % (
+            joined = len(self.utterances) - sum(len(row.indices) == 1 for row in self._rows)
+            log_line("%s data: %d static shapes (frames x labels): %s%s%s" % (
                 self.mode, len(self.buckets), ", ".join("%d x %d" % bucket for bucket in self.buckets),
-                "; length_pool is without effect" if training and self._params["length_pool"] else ""))
+                "; %d utterances are joined to %d rows" % (joined, len(self._rows) - len(self.utterances) + joined)
+                if joined else "", "; length_pool is without effect" if training and self._params["length_pool"] else ""))
 
     @staticmethod
     def check_rules(params, path, report):
@@ -158,11 +178,12 @@ class Speech2TextDataLayer:
         """
         self._check_bucket(bucket)
         if bucket is not None:
-            order = self._bucketed_order()
+            order, first_utterances = self._bucketed_order(), np.array([row.indices[0] for row in self._rows])
 
             def request_of(count):
                 batch = order.batch(order.number_of_batch(bucket, count))
-                return Request(*batch, frames=np.zeros([self.batch_size], np.int32))
+                return Request(first_utterances[batch.indices], batch.positions, batch.weights,
+                               np.zeros([self.batch_size], np.int32))
 
             return self._pipeline().static_dataset(request_of, (order.batches_before(bucket, first_batch), None),
                                                    self.batch_size, self.buckets[bucket])
@@ -206,14 +227,14 @@ class Speech2TextDataLayer:
                                                             else "0 to %d" % (len(self.buckets) - 1)))
 
     def _bucketed_order(self):
-        return BucketedOrder(self._bucket_of_utterance, self.batch_size, self._params["shuffle"], self._seed,
-                             self.num_workers, self.worker_id)
+        return BucketedOrder(self._bucket_of_row, self.batch_size, self._params["shuffle"], self._seed,
+                             self.num_workers, self.worker_id, [len(row.indices) for row in self._rows])
 
     def _evaluation_batches(self):
         """List of arrays of indices; with static shapes, for each bucket an array [batches, batch_size]."""
         if self._batches is None:
             if self.buckets is not None:
-                self._batches = bucketed_evaluation_batches(self._most_frames, self._bucket_of_utterance, len(self.buckets),
+                self._batches = bucketed_evaluation_batches(self._most_frames, self._bucket_of_row, len(self.buckets),
                                                             self.batch_size, self.num_workers, self.worker_id)
             else:
                 self._batches = evaluation_batches(self._most_frames, self.batch_size, self._same_length_batches,
@@ -241,17 +262,27 @@ class Speech2TextDataLayer:
         return self._augmentation.features(features, seed)
 
     def _load(self, index):
-        """(float32 [samples], int32 [labels]) of an utterance; no samples when its file has turned bad. Thread-safe."""
-        utterance = self.utterances[index]
-        try:
-            waveform = read_audio(utterance.audio_path, self._params["sample_freq"])
-            if self._frame_limits is not None and self._most_frames_of(len(waveform)) > self._frame_limits[index]:
-                raise RejectedData(WRONG_HEADER, "%d samples at the start of the run, %d now"
-                                   % (utterance.num_samples, len(waveform)))
-        except RejectedData as rejected:
-            self._reject_at_run_time(utterance, rejected)
-            waveform = np.zeros([0], np.float32)
-        return waveform, np.asarray(utterance.labels, np.int32)
+        """(float32 [samples], int32 [labels]) of the row that begins with an utterance; without those utterances whose files
+        have turned bad, and so perhaps without samples. Thread-safe."""
+        row, most_frames = self._row_of_first[index]
+        waveforms, separator = [], self._separator if len(row.indices) > 1 else ()
+        labels, num_samples = (), row.num_samples
+        for utterance in [self.utterances[index] for index in row.indices]:
+            try:
+                waveform = read_audio(utterance.audio_path, self._params["sample_freq"])
+                longer = len(waveform) - utterance.num_samples
+                if most_frames is not None and self._most_frames_of(num_samples + longer) > most_frames:
+                    raise RejectedData(WRONG_HEADER, "%d samples at the start of the run, %d now"
+                                       % (utterance.num_samples, len(waveform)))
+            except RejectedData as rejected:
+                self._reject_at_run_time(utterance, rejected)
+                continue
+            labels += (separator if waveforms else ()) + utterance.labels
+            waveforms.append(waveform)
+            num_samples += longer
+        if not waveforms:
+            return np.zeros([0], np.float32), np.zeros([0], np.int32)
+        return np.concatenate(waveforms) if len(waveforms) > 1 else waveforms[0], np.asarray(labels, np.int32)
 
     def _reject_at_run_time(self, utterance, rejected):
         with self._lock:

@@ -62,6 +62,17 @@ def test_the_mean_over_all_workers_is_the_mean_over_the_utterances_that_count(nu
     assert filled_up == 3
 
 
+def test_the_mean_counts_the_utterances_of_joined_rows():
+    counts = np.random.RandomState(2).randint(1, 4, len(BUCKETS))
+    workers, losses = orders(4, counts=counts), np.random.RandomState(1).rand(len(BUCKETS))
+    for number in range(workers[0].batches_per_epoch):
+        parts = [order.batch(number) for order in workers]
+        # the loss of a row is the sum of its utterances' losses
+        mean = np.mean([np.sum(part.weights * losses[part.indices]) / len(part.indices) for part in parts])
+        rows = np.concatenate([part.indices[part.weights > 0] for part in parts])
+        assert mean == pytest.approx(losses[rows].sum() / counts[rows].sum(), rel=1e-6)
+
+
 def test_what_fills_up_a_batch_is_speech_of_its_bucket_but_not_of_the_batch():
     order = orders(1)[0]
     for number in range(order.batches_per_epoch):

@@ -237,3 +237,41 @@ def test_a_file_that_turns_bad_does_not_shift_the_workers_batches(manifest, tmp_
     first, second = read(layer.training_dataset, 2)[1]
     assert first.utterance_indices.tolist() == [0, 1, 2, 3] and second.utterance_indices.tolist() == [4, -1, 6, 7]
     assert second.weights.tolist() == [1.0, 0.0, 1.0, 1.0] and first.weights.tolist() == [1.0] * 4
+
+
+def test_joined_utterances_make_one_row(manifest, noise):
+    """0.3 s and longer stay alone; the others, 0.2 to 0.26 s, make one row no longer than the longest, 1.02 s."""
+    layer = layer_of(manifest, batch_size=1, shuffle=False, join_shorter_than=0.3, dither=0.0, static_shapes=StaticShapes())
+    order = [3, 2, 1, 0]
+    batches = training_stream(layer, 0, layer.batches_per_epoch)
+    assert len(batches) == layer.batches_per_epoch == 8
+    joined, = [batch for batch in batches if batch.utterance_indices[0] == order[0]]
+    assert {batch.utterance_indices[0] for batch in batches} == {3} | set(range(4, 11))
+    samples = [int(DURATIONS[index] * RATE) for index in order]
+    assert joined.feature_lengths[0] == sum(samples) // 160 + 1 <= layer.buckets[-1].frames
+    labels = []
+    for index in order:
+        labels += ([0] if labels else []) + list(layer.utterances[index].labels)
+    assert joined.labels[0, :joined.label_lengths[0]].tolist() == labels and layer.vocabulary.decode([0]) == " "
+    # four utterances count as such in the mean of their batch
+    assert joined.weights.tolist() == [0.25] and sum(batch.weights[0] for batch in batches) == 7.25
+    waveform, _ = layer._load(3)
+    expected = np.concatenate([noise[:count] for count in samples])
+    np.testing.assert_allclose(waveform, expected, atol=2.0 ** -15)
+
+
+def test_a_joined_row_goes_on_without_a_file_that_turned_bad(manifest, tmp_path):
+    layer = layer_of(manifest, batch_size=1, join_shorter_than=0.3, static_shapes=StaticShapes(), max_rejected_fraction=0.5)
+    (tmp_path / "3.wav").write_bytes(b"<html>")
+    waveform, labels = layer._load(3)
+    assert len(waveform) == sum(int(DURATIONS[index] * RATE) for index in (2, 1, 0))
+    assert layer.vocabulary.decode(labels) == "ababab abab ab"
+    for number in (0, 1, 2):
+        (tmp_path / ("%d.wav" % number)).unlink()
+    assert [len(part) for part in layer._load(3)] == [0, 0]
+    assert len(layer.run_time_rejections) == 4
+
+
+def test_evaluation_joins_nothing(manifest):
+    layer = layer_of(manifest, "eval", 1, join_shorter_than=0.3, static_shapes=StaticShapes())
+    assert layer.batches_per_epoch == len(DURATIONS)
