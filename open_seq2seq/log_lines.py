@@ -8,8 +8,26 @@ import sys
 from open_seq2seq.errors import StorageError
 
 
-def log_line(text, offset=0, start="*** "):
-    """Prints one line in the form of OpenSeq2Seq's logs: ``start``, ``offset`` spaces, the text."""
+_reporting = True  # False in a process whose fellow prints the same
+
+
+def report_only_troubles():
+    """From now on this process prints no line of a run's progress: another rank prints the same."""
+    global _reporting
+    _reporting = False
+
+
+def log_line(text, offset=0, start="*** ", from_every_rank=False):
+    """Prints one line in the form of OpenSeq2Seq's logs: ``start``, ``offset`` spaces, the text.
+
+    Args:
+      text: the line.
+      offset: number of spaces before it.
+      start: what the line begins with.
+      from_every_rank: print it also where :func:`report_only_troubles` was called.
+    """
+    if not (_reporting or from_every_rank):
+        return
     sys.stdout.write(start + " " * offset + text + "\n")
     sys.stdout.flush()
 

@@ -8,8 +8,8 @@ import time
 from open_seq2seq.config.command_line import parse_command_line
 from open_seq2seq.config.loading import load_experiment
 from open_seq2seq.config.saving import write_resolved_config
-from open_seq2seq.errors import DeviceError, UsageError
-from open_seq2seq.log_lines import log_line, logged_output
+from open_seq2seq.errors import JasperError, UsageError
+from open_seq2seq.log_lines import log_line, logged_output, report_only_troubles
 
 
 def run(words):
@@ -24,60 +24,98 @@ def run(words):
         from open_seq2seq.models.description import print_description
         print_description(experiment, as_json=arguments.json)
         return
-    _refuse_several_processes()
+    if arguments.mode == "npu_check":
+        from open_seq2seq.devices.npu_check_report import run_check
+        run_check(experiment, arguments)
+        return
     with contextlib.ExitStack() as stack:
         if arguments.benchmark:
             # a benchmark leaves nothing behind
             logdir = stack.enter_context(tempfile.TemporaryDirectory(prefix="jasper-benchmark-"))
             experiment.params["train"]["logdir"] = logdir
-        _run_in_directory(experiment, arguments, stack)
+        _run_on_device(experiment, arguments, stack)
 
 
-def _run_in_directory(experiment, arguments, stack):
+def _run_on_device(experiment, arguments, stack):
     # imports TensorFlow: a mistake in the command line or the config is reported without waiting for it
     import tensorflow.compat.v1 as tf
 
-    from open_seq2seq.evaluation.modes import evaluate, infer
-    from open_seq2seq.training.loop import train
-    from open_seq2seq.training.run_directory import RunDirectory
+    from open_seq2seq.devices import resolve_device_name, select_device
+    from open_seq2seq.distributed import open_group
     # its advice is to rewrite for TensorFlow 2
     tf.logging.set_verbosity(tf.logging.ERROR)
     params = next(iter(experiment.params.values()))
     if params["logdir"] is None:
         raise UsageError('%s: base_params["logdir"] is missing; expected the directory of the run, in the config or as '
                          "--logdir=DIRECTORY" % experiment.path)
+    device_name = resolve_device_name(arguments.device)
+    group = open_group(device_name)
+    with _named_by_rank(group):
+        if group.size > 1 and arguments.mode == "infer":
+            raise UsageError("--mode=infer writes one file and is one process; started as one of %d. Start it without the "
+                             "launcher" % group.size)
+        device = select_device(device_name, arguments.mode in ("train", "train_eval"), params, group)
+        _run_in_directory(experiment, params, arguments, device, group, stack)
+
+
+def _run_in_directory(experiment, params, arguments, device, group, stack):
+    from open_seq2seq.evaluation.modes import evaluate, infer
+    from open_seq2seq.training.loop import train
+    from open_seq2seq.training.run_directory import RunDirectory
     directory = RunDirectory(params["logdir"], arguments.enable_logs)
     training = arguments.mode in ("train", "train_eval")
-    checkpoint = None
-    if training:
+    checkpoint, started = None, []
+    # one rank writes, and reads what all of them go on from
+    if not group.is_first:
+        log_line("Rank %d of %d, device %s, process %d" % (group.rank, group.size, device.name, os.getpid()))
+        report_only_troubles()
+    elif training:
         checkpoint = directory.prepare_training(arguments.continue_learning, arguments.no_dir_check)
+        if not arguments.benchmark:
+            # entered before the logs are opened, so that it runs after they are closed
+            stack.callback(lambda: started or directory.remove_unused())
     else:
         directory.require_checkpoint(params["restore_best_checkpoint"])
-    started = []
-    if training and not arguments.benchmark:
-        # entered before the logs are opened, so that it runs after they are closed
-        stack.callback(lambda: started or directory.remove_unused())
-    if arguments.enable_logs:
+    if arguments.enable_logs and group.is_first:
         stack.enter_context(logged_output(directory.dated("stdout"), directory.dated("stderr")))
-    for note in experiment.notes:
-        log_line("Note: " + note)
+    for line in ["Note: " + note for note in experiment.notes] + list(_about(params, device, group)):
+        log_line(line)
     begin = time.time()
 
     def on_start():
         started.append(True)
-        write_resolved_config(directory.path, experiment, arguments, date=directory.date)
+        if group.is_first:
+            write_resolved_config(directory.path, experiment, arguments, date=directory.date)
 
     if training:
-        train(experiment.base_model, params, experiment.params.get("eval"), directory, arguments, checkpoint, on_start)
+        train(experiment.base_model, params, experiment.params.get("eval"), directory, arguments, device, group, checkpoint,
+              on_start)
     else:
-        (evaluate if arguments.mode == "eval" else infer)(experiment.base_model, params, directory, arguments)
+        (evaluate if arguments.mode == "eval" else infer)(experiment.base_model, params, directory, arguments, device, group)
     print("Done in %.0f s" % (time.time() - begin), file=sys.stderr)
 
 
-def _refuse_several_processes():
-    """Several processes that know nothing of each other would write into one log directory."""
-    for variable in ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "RANK_SIZE"):
-        value = os.environ.get(variable, "")
-        if value.isdigit() and int(value) > 1:
-            raise DeviceError("%s=%s: started as one of several processes, and data-parallel runs are not written yet. Start "
-                              "one process, without horovodrun, mpirun or a rank table" % (variable, value))
+def _about(params, device, group):
+    """Lines for the log on where the run computes and with whom."""
+    note = device.precision_note(params["dtype"])
+    if note:
+        yield note
+    yield from device.describe()
+    if group.size > 1:
+        yield "%d processes, joined by %s; the global batch is %d utterances" % (
+            group.size, group.name, group.size * params["batch_size_per_gpu"] * params["iter_size"])
+    elif params["use_horovod"]:
+        yield "use_horovod is True, and this is one process; scripts/run_8p.sh starts several"
+
+
+@contextlib.contextmanager
+def _named_by_rank(group):
+    """Errors say which of several ranks they come from; one that came of another rank's end says so."""
+    from open_seq2seq.distributed.errors import translate_errors
+    try:
+        with translate_errors(group):
+            yield
+    except JasperError as error:
+        if group.size == 1:
+            raise
+        raise type(error)("rank %d of %d: %s" % (group.rank, group.size, error))

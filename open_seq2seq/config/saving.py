@@ -103,6 +103,14 @@ def plain(value):
     return repr(value)
 
 
+def flattened(value, path=""):
+    """Pairs of path and plain value of what :func:`plain` returns, e.g. ("encoder_params/convnet_layers/3/repeat", 5)."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        return [(path, value)]
+    return [pair for key, item in items for pair in flattened(item, "%s/%s" % (path, key) if path else str(key))]
+
+
 def code_state():
     """The commit that the code is at, None where it lies in no repository, and its uncommitted changes as a diff."""
     commit = _git("rev-parse", "HEAD")

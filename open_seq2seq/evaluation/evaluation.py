@@ -4,16 +4,29 @@ import time
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.decoders.greedy import collapse
-from open_seq2seq.encoders import Execution
+from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.errors import DataError
-from open_seq2seq.evaluation.error_rates import transcript_errors
+from open_seq2seq.evaluation.error_rates import ErrorRate, transcript_errors
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.models.assembly import execution_of
 from open_seq2seq.training.progress import ProgressBar
 
+RATES = ("word_error_rate", "character_error_rate", "sentence_error_rate")
+SUMMED = ("loss", "counted", "uncounted", "utterances", "unscored", "audio_seconds") + tuple(
+    rate + part for rate in RATES for part in ("_edits", "_length"))
+
 EvaluationResult = collections.namedtuple(
-    "EvaluationResult", "loss word_error_rate character_error_rate sentence_error_rate utterances transcripts uncounted "
-                        "unscored audio_seconds seconds")
+    "EvaluationResult", ("loss",) + RATES + ("num_utterances", "num_uncounted", "num_unscored", "audio_seconds", "seconds",
+                                             "utterances", "transcripts", "uncounted"))
+EvaluationResult.__doc__ = """Figures of a whole data set, over all ranks, and this rank's share of it.
+
+loss: mean over the utterances whose CTC loss is finite. The rates are ``error_rates.ErrorRate``. num_utterances: that were
+scored. num_uncounted: of these, how many have no finite loss. num_unscored: whose files turned bad since the start (at most
+max_rejected_fraction of all). audio_seconds: of what was scored. seconds: that it took.
+utterances, transcripts: lists, of this rank's share. uncounted: list of this rank's utterances that are left out of the loss.
+"""
 
 
 class EvaluationGraph:
@@ -24,49 +37,69 @@ class EvaluationGraph:
       params: the checked config of the mode.
       mode: "eval" or "infer".
       data_layer: a ``Speech2TextDataLayer`` of that mode.
+      device: a ``Device``.
+      group: a ``ProcessGroup``; the data layer's batches are this rank's share.
 
     The variables are shared with a training model if one was built in the same graph before.
     """
 
-    def __init__(self, base_model, params, mode, data_layer):
-        self.data_layer, self.mode = data_layer, mode
+    def __init__(self, base_model, params, mode, data_layer, device, group):
+        self.data_layer, self.mode, self.group = data_layer, mode, group
+        self._model = base_model(params, mode, data_layer.vocabulary.size, execution=execution_of(params, mode, device, group))
         # where padding is seen by an utterance's last frames, only equally long utterances may share a batch
         apart = params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"])
-        self._iterator = tf.data.make_initializable_iterator(data_layer.evaluation_dataset(same_length_batches=apart))
-        self._batch = self._iterator.get_next()
-        model = base_model(params, mode, data_layer.vocabulary.size, execution=Execution(fast_gradients=False))
-        output = model(self._batch)
-        self._fetches = {"indices": self._batch.utterance_indices, "best_path": output.best_path,
-                         "lengths": output.logit_lengths}
-        if mode == "eval":
-            self._fetches.update(losses=output.loss.per_utterance, counted=output.loss.counted)
-        self.logits = output.logits
+        if data_layer.buckets is None:
+            datasets = [data_layer.evaluation_dataset(same_length_batches=apart)]
+        else:
+            datasets = [data_layer.evaluation_dataset(bucket=number) for number in range(len(data_layer.buckets))]
+        self._towers = [self._tower(dataset) for dataset in datasets]
+        self.exchange = Exchange(group, SUMMED) if mode == "eval" else None
 
-    def batches(self, session, extra_fetches=None):
+    def _tower(self, dataset):
+        """(initializer of the data, what to fetch) for batches of one shape."""
+        iterator = tf.data.make_initializable_iterator(dataset)
+        batch = Batch(*iterator.get_next())
+        output = self._model(batch)
+        fetches = {"indices": batch.utterance_indices, "best_path": output.best_path, "lengths": output.logit_lengths}
+        if self.mode == "eval":
+            fetches.update(losses=output.loss.per_utterance, counted=output.loss.counted)
+        return iterator.initializer, fetches, output.logits
+
+    @property
+    def fetches_of_buckets(self):
+        """What a run fetches of a batch, by name; one dict for each shape of batches."""
+        return [fetches for _, fetches, _ in self._towers]
+
+    def batches(self, session, with_logits=False):
         """Runs through the data once.
 
         Args:
           session: a session whose variables are set.
-          extra_fetches: further tensors to fetch, by name.
+          with_logits: fetch the logits, too.
 
         Yields:
           A dict of arrays per batch: indices [B], transcripts (list of str), lengths [B]; in eval mode losses [B] and
-          counted [B]; and what was asked for.
+          counted [B]; logits [B, T', V + 1] if asked for. Rows that only fill up a batch are left out.
         """
-        session.run(self._iterator.initializer)
-        fetches = dict(self._fetches, **(extra_fetches or {}))
-        while True:
-            try:
-                values = session.run(fetches)
-            except tf.errors.OutOfRangeError:
-                return
-            values["transcripts"] = [self.data_layer.vocabulary.decode(labels) for labels in
-                                     collapse(values["best_path"], values["lengths"], self.data_layer.vocabulary.size)]
-            yield values
+        session.run([initializer for initializer, _, _ in self._towers])
+        for _, fetches, logits in self._towers:
+            wanted = dict(fetches, logits=logits) if with_logits else fetches
+            while True:
+                try:
+                    values = session.run(wanted)
+                except tf.errors.OutOfRangeError:
+                    break
+                real = values["indices"] >= 0
+                values = {name: value[real] for name, value in values.items()}
+                values["transcripts"] = [self.data_layer.vocabulary.decode(labels) for labels in
+                                         collapse(values["best_path"], values["lengths"], self.data_layer.vocabulary.size)]
+                yield values
 
 
 def run_evaluation(session, graph, verbose=False):
     """Evaluates the model in ``session`` on all utterances of ``graph``'s data layer.
+
+    Every rank scores its share; all of them return the sums over all ranks. The ranks have to call this together.
 
     Args:
       session: a session whose variables are set.
@@ -74,12 +107,10 @@ def run_evaluation(session, graph, verbose=False):
       verbose: print ``Processed k/n batches`` now and then.
 
     Returns:
-      EvaluationResult: loss is the mean over the utterances whose CTC loss is finite; the rates are
-      :class:`~open_seq2seq.evaluation.error_rates.ErrorRate`; ``uncounted`` lists the utterances left out of the loss,
-      ``unscored`` those whose files turned bad since the start (at most max_rejected_fraction of all).
+      EvaluationResult.
 
     Raises:
-      DataError: an utterance was scored twice or not at all.
+      DataError: an utterance was scored twice or not at all, or too many files turned bad since the start.
     """
     layer, started = graph.data_layer, time.monotonic()
     transcripts, losses, uncounted = {}, [], []
@@ -98,17 +129,29 @@ def run_evaluation(session, graph, verbose=False):
             if verbose and done % every == 0:
                 log_line("Processed %d/%d batches" % (done, total))
     layer.raise_if_too_many_rejected()
-    if len(transcripts) + len(layer.run_time_rejections) != len(layer.utterances):
-        raise DataError("%d of %d utterances were scored; the rest were lost on the way" % (
-            len(transcripts), len(layer.utterances)))
     indices = sorted(transcripts)
     utterances = [layer.utterances[index] for index in indices]
-    errors = transcript_errors([utterance.transcript for utterance in utterances], [transcripts[index] for index in indices])
-    return EvaluationResult(sum(losses) / len(losses) if losses else float("nan"), errors.word_error_rate,
-                            errors.character_error_rate, errors.sentence_error_rate, utterances,
-                            [transcripts[index] for index in indices], uncounted,
-                            list(layer.run_time_rejections), sum(utterance.duration for utterance in utterances),
-                            time.monotonic() - started)
+    hypotheses = [transcripts[index] for index in indices]
+    sums = graph.exchange.sum(session, _summands(layer, utterances, hypotheses, losses, uncounted))
+    layer.raise_if_too_many_rejected(elsewhere=int(sums["unscored"]) - len(layer.run_time_rejections))
+    if sums["utterances"] + sums["unscored"] != len(layer.utterances):
+        raise DataError("%d of %d utterances were scored; the rest were lost on the way" % (
+            sums["utterances"], len(layer.utterances)))
+    return EvaluationResult(sums["loss"] / sums["counted"] if sums["counted"] else float("nan"),
+                            *[ErrorRate(int(sums[rate + "_edits"]), int(sums[rate + "_length"])) for rate in RATES],
+                            int(sums["utterances"]), int(sums["uncounted"]), int(sums["unscored"]), sums["audio_seconds"],
+                            time.monotonic() - started, utterances, hypotheses, uncounted)
+
+
+def _summands(layer, utterances, hypotheses, losses, uncounted):
+    """What this rank adds to the figures of an evaluation: dict with the keys ``SUMMED``."""
+    errors = transcript_errors([utterance.transcript for utterance in utterances], hypotheses)
+    summands = {"loss": sum(losses), "counted": len(losses), "uncounted": len(uncounted), "utterances": len(utterances),
+                "unscored": len(layer.run_time_rejections),
+                "audio_seconds": sum(utterance.duration for utterance in utterances)}
+    for rate in RATES:
+        summands[rate + "_edits"], summands[rate + "_length"] = getattr(errors, rate).edits, getattr(errors, rate).length
+    return summands
 
 
 def _once(seen, utterance, index):
@@ -122,11 +165,11 @@ def log_evaluation(result):
     log_line("Validation WER:  %.4f" % result.word_error_rate.rate, offset=4)
     log_line("Validation CER:  %.4f" % result.character_error_rate.rate, offset=4)
     log_line("%d utterances, %d words, %.1f s of audio in %.1f s; %.1f %% of the sentences without an error" % (
-        len(result.utterances), result.word_error_rate.length, result.audio_seconds, result.seconds,
+        result.num_utterances, result.word_error_rate.length, result.audio_seconds, result.seconds,
         100 * (1 - result.sentence_error_rate.rate)), offset=4)
-    if result.unscored:
-        log_line("%d utterances could not be read and are not in these figures: %s" % (
-            len(result.unscored), ", ".join(utterance.id for utterance in result.unscored[:5])), offset=4)
-    if result.uncounted:
+    if result.num_unscored:
+        log_line("%d utterances could not be read and are not in these figures; they are listed on stderr"
+                 % result.num_unscored, offset=4)
+    if result.num_uncounted:
         log_line("%d utterances have no finite CTC loss and are left out of the mean loss (not of the WER): %s" % (
-            len(result.uncounted), ", ".join(utterance.id for utterance in result.uncounted[:5])), offset=4)
+            result.num_uncounted, ", ".join(utterance.id for utterance in result.uncounted[:5])), offset=4)

@@ -5,7 +5,6 @@ import pickle
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.devices import select_device
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.evaluation import EvaluationGraph, log_evaluation, run_evaluation
 from open_seq2seq.files import replaced_file, require_writable
@@ -16,7 +15,7 @@ from open_seq2seq.training.progress import ProgressBar
 from open_seq2seq.training.session import open_session
 
 
-def evaluate(base_model, params, run_directory, arguments):
+def evaluate(base_model, params, run_directory, arguments, device, group):
     """Evaluates the newest (or best) checkpoint of the run directory and prints WER, CER and loss.
 
     Args:
@@ -24,11 +23,13 @@ def evaluate(base_model, params, run_directory, arguments):
       params: the checked config for mode "eval".
       run_directory: a ``RunDirectory``.
       arguments: the command line's flags.
+      device: a ``Device``.
+      group: a ``ProcessGroup``; its ranks share the data, and the first one reads the checkpoint.
 
     Returns:
       EvaluationResult.
     """
-    with _restored(base_model, params, "eval", run_directory, arguments) as (session, graph):
+    with _restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, graph):
         log_line("Running evaluation:")
         result = run_evaluation(session, graph, verbose=True)
     log_evaluation(result)
@@ -37,7 +38,7 @@ def evaluate(base_model, params, run_directory, arguments):
     return result
 
 
-def infer(base_model, params, run_directory, arguments):
+def infer(base_model, params, run_directory, arguments, device, group):
     """Transcribes the data set and writes ``wav_filename,predicted_transcript`` in the order of the manifest.
 
     With ``infer_logits_to_pickle`` the logits go to the file instead, in the form that OpenSeq2Seq's decode script reads: a
@@ -52,10 +53,10 @@ def infer(base_model, params, run_directory, arguments):
     require_writable(arguments.infer_output_file)
     to_pickle = params["decoder_params"]["infer_logits_to_pickle"]
     transcripts, logits = {}, {}
-    with _restored(base_model, params, "infer", run_directory, arguments) as (session, graph):
+    with _restored(base_model, params, "infer", run_directory, arguments, device, group) as (session, graph):
         layer = graph.data_layer
         with ProgressBar(layer.batches_per_epoch, description="inference") as bar:
-            for done, values in enumerate(graph.batches(session, {"logits": graph.logits} if to_pickle else None), 1):
+            for done, values in enumerate(graph.batches(session, with_logits=to_pickle), 1):
                 transcripts.update(zip(values["indices"], values["transcripts"]))
                 if to_pickle:
                     for index, row, length in zip(values["indices"], values["logits"], values["lengths"]):
@@ -92,16 +93,20 @@ def _write_transcripts(path, rows):
 
 
 @contextlib.contextmanager
-def _restored(base_model, params, mode, run_directory, arguments):
+def _restored(base_model, params, mode, run_directory, arguments, device, group):
     """A session with the checkpoint's variables, and the evaluation graph in it."""
-    device = select_device(arguments.device, training=False)
-    checkpoint = run_directory.require_checkpoint(params["restore_best_checkpoint"])
-    note = device.precision_note(params["dtype"])
-    if note:
-        log_line(note)
-    layer = build_data_layer(params, mode, run_directory.rejected_file)
+    layer = build_data_layer(params, mode, device, group, run_directory.rejected_file if group.is_first else None)
     with tf.Graph().as_default():
-        graph = EvaluationGraph(base_model, params, mode, layer)
+        graph = EvaluationGraph(base_model, params, mode, layer, device, group)
+        broadcast, initialize = group.broadcast(tf.global_variables()), tf.global_variables_initializer()
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
-            log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
+            group.start(session)
+            if group.is_first:
+                checkpoint = run_directory.require_checkpoint(params["restore_best_checkpoint"])
+                log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
+            else:
+                session.run(initialize)
+            device.check_session(session, tf.get_default_graph())
+            session.run(broadcast)
             yield session, graph
+            group.finish(session)

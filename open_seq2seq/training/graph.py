@@ -1,16 +1,83 @@
 """The training graph: data, model, optimizer, and in train_eval mode the evaluation model beside it."""
+import collections
+import re
+
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.decoders.greedy import collapse
-from open_seq2seq.encoders import Execution
 from open_seq2seq.evaluation.evaluation import EvaluationGraph
-from open_seq2seq.models.assembly import build_data_layer
-from open_seq2seq.optimizers import optimize
-from open_seq2seq.training.checkpoints import SavedState
+from open_seq2seq.models.assembly import build_data_layer, execution_of
+from open_seq2seq.optimizers import Optimization
+from open_seq2seq.training.checkpoints import MODEL_SCOPE, SavedState
+from open_seq2seq.training.initial_values import seeded_by_name
 
 # larger than any loss, and finite, so that it passes through a checkpoint
 NO_BEST_LOSS = 1e9
+# ranks must not drop out the same activations
+SEED_STEP = 1000003
+
+Tower = collections.namedtuple("Tower", "batch loss mean_loss train accumulate update sample_fetches summary")
+Tower.__doc__ = """The operations of a training step for batches of one shape.
+
+batch: Batch. loss: LossOutput of this rank's batch. train: TrainOperations. accumulate: operation for each of the
+``iter_size - 1`` batches before ``update``, or None. update: operation. mean_loss: float32 scalar, over all ranks and all
+batches of the step; fetched together with ``update``. sample_fetches: what ``TrainingGraph.sample`` wants fetched. summary: a
+serialized ``tf.Summary`` or None; its tags begin with the name of the tower's scope.
+"""
+
+
+class TowerBuilder:
+    """Builds the operations of a training step; every call for batches of another shape, on the same variables.
+
+    Args:
+      base_model: the model class.
+      params: the checked config of mode "train".
+      vocabulary_size: labels without the blank.
+      last_step, steps_per_epoch: as of ``Optimization``.
+      device: a ``Device``.
+      group: a ``ProcessGroup``.
+    """
+
+    def __init__(self, base_model, params, vocabulary_size, last_step, steps_per_epoch, device, group):
+        self._params, self._group = params, group
+        self._model = base_model(params, "train", vocabulary_size, execution=execution_of(params, "train", device, group))
+        self.optimization = Optimization(
+            params, last_step, steps_per_epoch, all_reduce=group.average if group.size > 1 else None,
+            wrap=lambda optimizer: device.wrap_optimizer(optimizer, params, group))
+        self._accumulated_loss = None
+        if params["iter_size"] > 1:
+            self._accumulated_loss = tf.get_variable("accumulated_loss", [], trainable=False, use_resource=False,
+                                                     initializer=tf.zeros_initializer(),
+                                                     collections=[tf.GraphKeys.LOCAL_VARIABLES])
+
+    def __call__(self, batch):
+        """The :class:`Tower` for a batch."""
+        earlier = {key: len(tf.get_collection(key)) for key in (tf.GraphKeys.UPDATE_OPS, tf.GraphKeys.SUMMARIES)}
+
+        def added(key):
+            return tf.get_collection(key)[earlier[key]:]
+
+        with seeded_by_name(self._params["random_seed"]):
+            output = self._model(batch)
+        train = self.optimization.operations(output.loss.loss, added(tf.GraphKeys.UPDATE_OPS))
+        mean_loss, accumulate, update = self._with_loss(output.loss.loss, train)
+        tf.summary.scalar("train_loss", mean_loss)
+        samples = {"best_path": output.best_path, "logit_lengths": output.logit_lengths, "labels": batch.labels,
+                   "label_lengths": batch.label_lengths}
+        return Tower(batch, output.loss, mean_loss, train, accumulate, update, samples,
+                     tf.summary.merge(added(tf.GraphKeys.SUMMARIES)))
+
+    def _with_loss(self, loss, train):
+        """(mean loss of the step, accumulate, update), the latter two keeping the losses of the batches before the last."""
+        if self._accumulated_loss is None:
+            return self._group.average([loss])[0], None, train.update
+        total = self._accumulated_loss + loss
+        mean_loss = self._group.average([total / self._params["iter_size"]])[0]
+        accumulate = tf.group(train.accumulate, self._accumulated_loss.assign_add(loss, read_value=False))
+        with tf.control_dependencies([mean_loss]):
+            update = tf.group(train.update, self._accumulated_loss.assign(0.0, read_value=False))
+        return mean_loss, accumulate, update
 
 
 class TrainingGraph:
@@ -21,41 +88,74 @@ class TrainingGraph:
       params: the checked config of mode "train".
       evaluation_params: the checked config of mode "eval", or None.
       device: a ``Device``.
+      group: a ``ProcessGroup``.
       rejected_file: where to list refused rows.
 
     Attributes:
-      data_layer, evaluation (an EvaluationGraph or None), train (TrainOperations), loss (LossOutput), batch,
-      sample_fetches (what ``sample`` wants fetched), summary, state (SavedState), steps_per_epoch, last_step.
+      data_layer, evaluation (an EvaluationGraph or None), towers (list of Tower, one for each of the data layer's buckets or
+      just one), optimization, state (SavedState), iter_size, steps_per_epoch, last_step; initialize (operations to run once,
+      before the data), broadcast (operation: all ranks take the first one's variables), average_statistics (operation: all
+      ranks take the mean of their moving averages).
     """
 
-    def __init__(self, base_model, params, evaluation_params, device, rejected_file):
-        tf.set_random_seed(params["random_seed"])
-        self.params = params
-        self.data_layer = build_data_layer(params, "train", rejected_file)
+    def __init__(self, base_model, params, evaluation_params, device, group, rejected_file):
+        tf.set_random_seed(params["random_seed"] + SEED_STEP * group.rank)
+        self.data_layer = build_data_layer(params, "train", device, group, rejected_file)
         self.iter_size = params["iter_size"]
         self.steps_per_epoch = max(1, self.data_layer.batches_per_epoch // self.iter_size)
         self.last_step = params["max_steps"] or params["num_epochs"] * self.steps_per_epoch
-        # which batch of the stream comes first is known only when a checkpoint has been read
-        dataset = self.data_layer.training_dataset(0)
-        self._iterator = tf.data.Iterator.from_structure(tf.data.get_output_types(dataset), tf.data.get_output_shapes(dataset))
-        self.batch = Batch(*self._iterator.get_next())
-        model = base_model(params, "train", self.data_layer.vocabulary.size, execution=Execution(device.fast_gradients))
-        output = model(self.batch)
-        self.loss = output.loss
-        self.sample_fetches = {"best_path": output.best_path, "logit_lengths": output.logit_lengths,
-                               "labels": self.batch.labels, "label_lengths": self.batch.label_lengths}
-        self.train = optimize(output.loss.loss, params, self.last_step, self.steps_per_epoch)
+        builder = TowerBuilder(base_model, params, self.data_layer.vocabulary.size, self.last_step, self.steps_per_epoch,
+                               device, group)
+        self.optimization = builder.optimization
+        self._iterators, self.towers = [], []
+        for number, bucket in enumerate(self.data_layer.buckets or [None]):
+            with tf.name_scope("" if bucket is None else tower_name(bucket.frames)):
+                # which batch of the stream comes first is known only when a checkpoint has been read
+                dataset = self._dataset(0, number)
+                self._iterators.append(tf.data.Iterator.from_structure(tf.data.get_output_types(dataset),
+                                                                       tf.data.get_output_shapes(dataset)))
+                self.towers.append(builder(Batch(*self._iterators[-1].get_next())))
         self.state = SavedState(micro_batches=0, best_loss=NO_BEST_LOSS)
-        tf.summary.scalar("train_loss", output.loss.loss)
-        self.summary = tf.summary.merge_all()
         self.evaluation = None
         if evaluation_params is not None:
-            layer = build_data_layer(evaluation_params, "eval", rejected_file)
-            self.evaluation = EvaluationGraph(base_model, evaluation_params, "eval", layer)
+            layer = build_data_layer(evaluation_params, "eval", device, group, rejected_file)
+            self.evaluation = EvaluationGraph(base_model, evaluation_params, "eval", layer, device, group)
+        # the moving averages, the optimizer's slots and the step counter, too, not only what is trained
+        self.broadcast = group.broadcast(tf.global_variables())
+        self.average_statistics = self._average_statistics(group)
+        self.initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
+
+    @staticmethod
+    def _average_statistics(group):
+        """Every rank has seen another part of the data; the mean of their moving averages is what all of it would have given."""
+        if group.size == 1:
+            return tf.no_op()
+        trained = set(tf.trainable_variables())
+        statistics = [variable for variable in tf.global_variables()
+                      if variable not in trained and variable.op.name.startswith(MODEL_SCOPE)]
+        return tf.group(*[variable.assign(mean, read_value=False)
+                          for variable, mean in zip(statistics, group.average([tf.identity(value) for value in statistics]))])
+
+    def _dataset(self, first_batch, number):
+        return self.data_layer.training_dataset(first_batch, number if self.data_layer.buckets else None)
+
+    def tower_of_batch(self, number):
+        """The tower for batch ``number`` of the stream; the same on every rank."""
+        return self.towers[self.data_layer.bucket_of_batch(number) if self.data_layer.buckets else 0]
 
     def start_data(self, session, first_batch):
         """Sets the input to the given batch of the stream of training batches."""
-        session.run(self._iterator.make_initializer(self.data_layer.training_dataset(first_batch)))
+        # not together with the variables' initial values: an NPU's adapter would leave these on the host
+        session.run([iterator.make_initializer(self._dataset(first_batch, number))
+                     for number, iterator in enumerate(self._iterators)])
+
+    @staticmethod
+    def without_tower_name(serialized_summary):
+        """A ``tf.Summary`` whose tags are the same for batches of every shape."""
+        summary = tf.Summary.FromString(serialized_summary)
+        for value in summary.value:
+            value.tag = re.sub("^%s" % tower_name(r"\d+/"), "", value.tag)
+        return summary
 
     def sample(self, values):
         """The first utterance of a fetched batch (``sample_fetches``) as (reference, prediction)."""
@@ -63,3 +163,8 @@ class TrainingGraph:
         labels = values["labels"][0][:values["label_lengths"][0]]
         prediction = collapse(values["best_path"][:1], values["logit_lengths"][:1], vocabulary.size)[0]
         return vocabulary.decode(labels), vocabulary.decode(prediction)
+
+
+def tower_name(frames):
+    """Name scope of the operations for batches of so many frames, e.g. "bucket_1680"."""
+    return "bucket_%s" % frames

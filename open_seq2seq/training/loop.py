@@ -6,7 +6,9 @@ import os
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.devices import select_device
+import open_seq2seq
+from open_seq2seq.config.saving import flattened, plain
+from open_seq2seq.distributed.agreement import check_agreement, fingerprint
 from open_seq2seq.errors import DeviceError, NonFiniteError
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
@@ -30,7 +32,8 @@ MAX_SKIPPED_STEPS = 50
 TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation")
 
 
-def train(base_model, params, evaluation_params, run_directory, arguments, checkpoint=None, on_start=lambda: None):
+def train(base_model, params, evaluation_params, run_directory, arguments, device, group, checkpoint=None,
+          on_start=lambda: None):
     """Trains, and evaluates between when ``evaluation_params`` is given.
 
     Args:
@@ -39,7 +42,9 @@ def train(base_model, params, evaluation_params, run_directory, arguments, check
       evaluation_params: the checked config for mode "eval", or None.
       run_directory: a ``RunDirectory`` that is prepared.
       arguments: the command line's flags.
-      checkpoint: path of the checkpoint to go on from, or None for a fresh start.
+      device: a ``Device``.
+      group: a ``ProcessGroup``; all its ranks call this together, and the first one alone writes files.
+      checkpoint: path of the checkpoint to go on from, or None for a fresh start; read by the first rank only.
       on_start: called once data and model have been found good, before the first step.
 
     Returns:
@@ -47,29 +52,29 @@ def train(base_model, params, evaluation_params, run_directory, arguments, check
 
     Raises:
       NonFiniteError: too many steps in a row had a gradient that is not finite.
+      DeviceError: the device would not be used, or the ranks do not fit together.
     """
-    device = select_device(arguments.device, training=True)
-    note = device.precision_note(params["dtype"])
-    if note:
-        log_line(note)
-    if params["use_horovod"]:
-        log_line("use_horovod is True; this run is one process, data-parallel runs are not written yet")
     with tf.Graph().as_default():
-        graph = TrainingGraph(base_model, params, evaluation_params, device, run_directory.rejected_file)
+        rejected_file = run_directory.rejected_file if group.is_first else None
+        graph = TrainingGraph(base_model, params, evaluation_params, device, group, rejected_file)
         log_line("Total trainable parameters: %d" % sum(
             variable.shape.num_elements() for variable in tf.trainable_variables()))
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
-            run = _Run(params, graph, session, run_directory, saves=not arguments.benchmark)
+            group.start(session)
+            run = _Run(params, graph, session, run_directory, device, group, saves=group.is_first and not arguments.benchmark)
             run.start(checkpoint)
             on_start()
-            return run.until_last_step()
+            result = run.until_last_step()
+            group.finish(session)
+            return result
 
 
 class _Run:
     """The state of one training run between its steps."""
 
-    def __init__(self, params, graph, session, run_directory, saves):
-        self.params, self.graph, self.session, self.run_directory, self.saves = params, graph, session, run_directory, saves
+    def __init__(self, params, graph, session, run_directory, device, group, saves):
+        self.params, self.graph, self.session, self.run_directory = params, graph, session, run_directory
+        self.device, self.group, self.saves = device, group, saves
         self.checkpoints = CheckpointWriter(run_directory.checkpoints, params["num_checkpoints"])
         self.best = CheckpointWriter(run_directory.best_models, keep=1)
         frame_seconds = params["data_layer_params"]["window_stride"]
@@ -79,12 +84,39 @@ class _Run:
         self.reported_uncounted = set()
 
     def start(self, checkpoint):
-        """Initial values or a checkpoint's, and the input at the place where they left off."""
-        session, graph = self.session, self.graph
+        """Initial values or a checkpoint's, on every rank, and the input at the place where they left off."""
+        session, graph, params = self.session, self.graph, self.params
+        check_agreement(self.group, session, self._facts())
         # in a run of its own: together with an iterator's initializer an NPU would leave the variables on the host
-        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        session.run(graph.initialize)
+        self.device.check_session(session, tf.get_default_graph())
+        if self.group.is_first:
+            self._restore(checkpoint)
+        session.run(graph.broadcast)
+        self.step = int(session.run(graph.optimization.global_step))
+        self.last_saved = self.step or None
+        # a checkpoint of OpenSeq2Seq does not say how many batches it took
+        self.micro_batches = int(graph.state.get(session)["micro_batches"]) or self.step * graph.iter_size
+        graph.start_data(session, self.micro_batches)
+        if params["save_summaries_steps"] and self.saves:
+            self.summaries = tf.summary.FileWriter(self.run_directory.checkpoints, session.graph)
+
+    def _facts(self):
+        """What has to be the same on every rank."""
+        layer = self.graph.data_layer
+        facts = collections.OrderedDict([
+            ("project version", open_seq2seq.__version__), ("TensorFlow", tf.__version__), ("device", self.device.name),
+            ("utterances", str(len(layer.utterances))),
+            ("contents of the data", fingerprint([(utterance.num_samples, utterance.transcript)
+                                                  for utterance in layer.utterances])),
+            ("last step", str(self.graph.last_step))])
+        facts.update(("config " + path, repr(value)) for path, value in flattened(plain(self.params)))
+        # what the run is read from and written to matters on the first rank only
+        return {name: value for name, value in facts.items() if name not in ("config logdir", "config load_model")}
+
+    def _restore(self, checkpoint):
         if checkpoint is not None:
-            log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
+            log_line(describe_restore(restore(self.session, checkpoint, tf.global_variables())))
             self.checkpoints.recover()
             self.best.recover()
             self._recover_best_loss()
@@ -93,15 +125,7 @@ class _Run:
             source = self.params["load_model"]
             if not os.path.exists(source + ".index"):
                 source = RunDirectory(source).require_checkpoint()
-            log_line(describe_restore(restore(session, source, weights, partial=True)))
-        self.step = int(session.run(graph.train.global_step))
-        if checkpoint is not None:
-            self.last_saved = self.step
-        # a checkpoint of OpenSeq2Seq does not say how many batches it took
-        self.micro_batches = int(graph.state.get(session)["micro_batches"]) or self.step * graph.iter_size
-        graph.start_data(session, self.micro_batches)
-        if self.params["save_summaries_steps"]:
-            self.summaries = tf.summary.FileWriter(self.run_directory.checkpoints, session.graph)
+            log_line(describe_restore(restore(self.session, source, weights, partial=True)))
 
     def _recover_best_loss(self):
         """The best model may have been saved after the checkpoint that the run goes on from."""
@@ -145,21 +169,18 @@ class _Run:
     def one_step(self):
         """One update of the weights: ``iter_size`` batches forward and backward, then the optimizer. Returns the loss."""
         graph, params = self.graph, self.params
-        always = {"loss": graph.loss.loss, "counted": graph.loss.counted, "indices": graph.batch.utterance_indices,
-                  "frames": graph.batch.feature_lengths}
-        losses = []
         for _ in range(graph.iter_size - 1):
-            values = self._run(dict(always, accumulate=graph.train.accumulate))
-            self._account(values)
-            losses.append(values["loss"])
-        fetches = dict(always, update=graph.train.update, finite=graph.train.gradients_finite)
+            tower = graph.tower_of_batch(self.micro_batches)
+            self._account(self._run(dict(_of_batch(tower), accumulate=tower.accumulate)))
+        tower = graph.tower_of_batch(self.micro_batches)
+        fetches = dict(_of_batch(tower), loss=tower.mean_loss, update=tower.update, finite=tower.train.gradients_finite)
         if self._due("print_samples_steps", self.step + 1):
-            fetches.update(graph.sample_fetches)
+            fetches.update(tower.sample_fetches)
         if self._due("save_summaries_steps", self.step + 1):
-            fetches["summary"] = graph.summary
+            fetches["summary"] = tower.summary
         values = self._run(fetches)
         self._account(values)
-        loss = float(sum(losses + [values["loss"]])) / graph.iter_size
+        loss = float(values["loss"])
         if values["finite"]:
             self.step, self.skipped_in_a_row = self.step + 1, 0
             self._report(values, loss)
@@ -186,14 +207,16 @@ class _Run:
     def _account(self, values):
         """Counts a batch, and names utterances that CTC could not align."""
         self.micro_batches += 1
+        real = values["weights"] > 0
         for throughput in (self.recent, self.whole):
-            throughput.add(len(values["indices"]), int(values["frames"].sum()))
-        for index in values["indices"][~values["counted"]]:
+            # the other ranks' batches are like this one
+            throughput.add(int(real.sum()) * self.group.size, int(values["frames"][real].sum()) * self.group.size)
+        for index in values["indices"][real & ~values["counted"]]:
             if index not in self.reported_uncounted:
                 self.reported_uncounted.add(index)
                 utterance = self.graph.data_layer.utterances[index]
                 log_line("Utterance %s has no finite CTC loss (%.2f s, %d labels) and adds nothing to the gradient"
-                         % (utterance.id, utterance.duration, len(utterance.labels)))
+                         % (utterance.id, utterance.duration, len(utterance.labels)), from_every_rank=True)
 
     def _due(self, parameter, step):
         """The first step and every multiple, as OpenSeq2Seq's hooks fire."""
@@ -204,7 +227,7 @@ class _Run:
         self.skipped_in_a_row += 1
         names = [self.graph.data_layer.utterances[index].id for index in values["indices"]]
         log_line("Step %d skipped: the gradient is not finite (loss %s, loss scale %g, utterances %s)" % (
-            self.step + 1, values["loss"], self.session.run(self.graph.train.loss_scale), ", ".join(names[:4])))
+            self.step + 1, values["loss"], self.session.run(self.graph.optimization.loss_scale), ", ".join(names[:4])))
         if self.skipped_in_a_row >= MAX_SKIPPED_STEPS:
             raise NonFiniteError(
                 "%d steps in a row had a gradient that is not finite, the last at step %d (utterances %s). Lower the learning "
@@ -229,26 +252,31 @@ class _Run:
         if self._due("print_bench_info_steps", step):
             log_line("Avg objects per second: %.3f" % self.whole.frames_per_second)
         if "summary" in values and self.summaries is not None:
-            self.summaries.add_summary(values["summary"], step)
+            self.summaries.add_summary(self.graph.without_tower_name(values["summary"]), step)
         if self._due("print_loss_steps", step):
             self.recent.restart()
 
     def save(self):
-        """Saves a checkpoint of this step, once."""
-        if self.saves and self.last_saved != self.step:
+        """Saves a checkpoint of this step, once; all ranks call it together."""
+        if self.last_saved == self.step:
+            return
+        self.last_saved = self.step
+        self.session.run(self.graph.average_statistics)
+        if self.saves:
             self.graph.state.set(self.session, micro_batches=self.micro_batches)
             self.checkpoints.save(self.session, self.step)
-            self.last_saved = self.step
 
     def evaluate(self):
         """Evaluates, and saves the model apart if it is the best so far by loss."""
         log_line("Running evaluation on a validation set:")
+        self.session.run(self.graph.average_statistics)
         self.evaluation = run_evaluation(self.session, self.graph.evaluation)
         log_evaluation(self.evaluation)
         loss = self.evaluation.loss
-        if self.saves and loss < self.graph.state.get(self.session)["best_loss"]:
+        if loss < self.graph.state.get(self.session)["best_loss"]:
             self.graph.state.set(self.session, best_loss=loss, micro_batches=self.micro_batches)
-            self.best.save(self.session, self.step, "val_loss=%.4f-step" % loss)
+            if self.saves:
+                self.best.save(self.session, self.step, "val_loss=%.4f-step" % loss)
         if self.summaries is not None:
             self.summaries.add_summary(tf.Summary(value=[
                 tf.Summary.Value(tag="eval_loss", simple_value=loss),
@@ -256,3 +284,9 @@ class _Run:
         # the speeds that are printed are the training's
         self.recent.restart()
         self.whole.exclude(self.evaluation.seconds)
+
+
+def _of_batch(tower):
+    """What is fetched of every batch."""
+    return {"counted": tower.loss.counted, "indices": tower.batch.utterance_indices, "frames": tower.batch.feature_lengths,
+            "weights": tower.batch.weights}

@@ -71,6 +71,11 @@ def test_values_that_json_has_no_word_for():
         "b": True, "none": None}
 
 
+def test_flattened_paths_are_those_of_overrides():
+    assert saving.flattened({"b": {"layers": [{"repeat": 5}, 7]}, "a": "x", "none": {}}) == [
+        ("b/layers/0/repeat", 5), ("b/layers/1", 7), ("a", "x")]
+
+
 def test_code_outside_a_repository_has_no_commit(monkeypatch, tmp_path):
     monkeypatch.setattr(saving, "CODE", str(tmp_path))
     assert saving.code_state() == (None, "")

@@ -1,0 +1,136 @@
+"""Real runs of several processes, started by the launcher: the same numbers as one process, and one end for all of them."""
+import os
+import re
+import subprocess
+import sys
+import types
+
+import pytest
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+pytestmark = pytest.mark.slow
+
+# the same global batch for any number of processes, statistics of it all, nothing at random
+TOGETHER = ("--sync_batch_norm=True", "--print_loss_steps=1", "--print_samples_steps=None", "--max_steps=8", "--eval_steps=4",
+            "--data_layer_params/dither=0.0")
+
+SUICIDE = """
+import os, signal, threading, time
+
+def watch():
+    while not os.path.exists("run/model.ckpt-3.index"):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if "HOROVOD_RANK" in os.environ and os.environ["HOROVOD_RANK"] == os.environ.get("VICTIM"):
+    threading.Thread(target=watch, daemon=True).start()
+"""
+
+
+@pytest.fixture
+def launch(corpus, needs_horovod):
+    """Runs the launcher round ``run.py`` in the corpus folder: status, output and the text of every rank's log."""
+    def call(processes, *words, mode="train_eval", rank_words=None, **environment):
+        command = [sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--mode=" + mode,
+                   "--device=cpu"] + list(words)
+        if rank_words is not None:
+            script = 'exec "$@" $(test "$HOROVOD_RANK" = %d && echo "%s")' % rank_words
+            command = ["bash", "-c", script, "rank"] + command
+        # a launch adds to the logs of the one before
+        for path in corpus.glob("log_*.txt"):
+            path.unlink()
+        process = subprocess.run(
+            [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--processes", str(processes),
+             "--log", "log_{rank}.txt", "--"] + command, cwd=str(corpus), capture_output=True, text=True, timeout=300,
+            env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(corpus), REPOSITORY]), **environment))
+        logs = [(corpus / ("log_%d.txt" % rank)).read_text() for rank in range(processes)]
+        return types.SimpleNamespace(status=process.returncode, out=process.stdout, err=process.stderr, logs=logs)
+    return call
+
+
+def _losses(output):
+    return [float(loss) for loss in re.findall(r"Train loss: (\S+)", output)]
+
+
+def _figures(output, name):
+    return [float(figure) for figure in re.findall(r"Validation %s: +(\S+)" % name, output)]
+
+
+def test_one_two_and_four_ranks_have_the_same_losses_and_the_same_evaluation(launch, corpus):
+    runs = {}
+    for ranks in (1, 2, 4):
+        run = launch(ranks, "--batch_size_per_gpu=%d" % (8 // ranks), "--logdir=run%d" % ranks, *TOGETHER)
+        assert run.status == 0, run.err + run.logs[-1]
+        runs[ranks] = run.logs[0]
+        # what the others print is short, and none of it is the first one's
+        assert all(len(log.splitlines()) < 12 and not _losses(log) for log in run.logs[1:])
+    losses = _losses(runs[1])
+    assert len(losses) == 8 and losses[-1] < losses[0]
+    for ranks in (2, 4):
+        # four decimals are printed
+        assert _losses(runs[ranks]) == pytest.approx(losses, rel=1e-4, abs=1e-4)
+        assert _figures(runs[ranks], "loss") == pytest.approx(_figures(runs[1], "loss"), rel=1e-4, abs=1e-4)
+        assert "5 utterances, " in runs[ranks]
+
+
+def test_a_checkpoint_is_evaluated_alike_by_any_number_of_ranks(launch, corpus):
+    assert launch(2, "--logdir=run", "--batch_size_per_gpu=4", mode="train").status == 0
+    figures = []
+    for ranks in (1, 2, 3):
+        run = launch(ranks, "--logdir=run", "--eval_batch_size_per_gpu=2", mode="eval")
+        assert run.status == 0, run.err + run.logs[-1]
+        figures.append([_figures(run.logs[0], name) for name in ("loss", "WER", "CER")])
+        # seven ranks would find five utterances, too: two of them none
+        assert "5 utterances, " in run.logs[0]
+    assert len(figures[0][0]) == 1
+    assert figures[0] == figures[1] == figures[2]
+
+
+def test_the_first_rank_alone_writes_and_a_second_run_continues(launch, corpus):
+    words = ("--logdir=run", "--enable_logs", "--batch_size_per_gpu=4", "--save_summaries_steps=2")
+    first = launch(2, *words)
+    assert first.status == 0, first.err + first.logs[1]
+    logdir = corpus / "run"
+    assert len(list(logdir.glob("stdout_*.log"))) == len(list(logdir.glob("resolved_config_*.json"))) == 1
+    assert len(list((logdir / "logs").glob("events.out.tfevents.*"))) == 1
+    assert sorted(path.name for path in (logdir / "logs").glob("*.index")) == ["model.ckpt-3.index", "model.ckpt-6.index"]
+    second = launch(2, "--continue_learning", "--max_steps=9", *words)
+    assert second.status == 0, second.err + second.logs[1]
+    assert "model.ckpt-6" in second.logs[0] and (logdir / "logs" / "model.ckpt-9.index").exists()
+
+
+@pytest.mark.parametrize("difference, named", [
+    ("--optimizer_params/beta1=0.5", "optimizer_params/beta1: 0.95 on rank 0; 0.5 on rank 1"), ("--max_steps=7", "last step"),
+    ("--train_params/data_layer_params/max_duration=0.7", "utterances")])
+def test_ranks_that_differ_are_refused_by_name(launch, corpus, difference, named):
+    run = launch(2, "--logdir=run", mode="train", rank_words=(1, difference))
+    assert run.status == 4
+    assert "rank 1" in run.err + run.out and named in run.err + run.out
+    assert not (corpus / "run" / "model.ckpt-6.index").exists()
+
+
+def test_a_rank_without_its_data_is_named(launch, corpus):
+    run = launch(2, "--logdir=run", mode="train",
+                 rank_words=(1, "--train_params/data_layer_params/dataset_files=elsewhere.csv"))
+    assert run.status == 3
+    assert "rank 1 of 2" in run.err + run.out and "elsewhere.csv" in run.err + run.out
+
+
+def test_inference_is_refused_to_several_ranks(launch, corpus):
+    assert launch(2, "--logdir=run", mode="train").status == 0
+    run = launch(2, "--logdir=run", mode="infer")
+    assert run.status == 2 and "one process" in run.err + run.out
+
+
+@pytest.mark.parametrize("victim", ["0", "1"])
+def test_a_rank_that_is_killed_ends_the_run_and_loses_no_checkpoint(launch, corpus, victim):
+    # the rank kills itself when it sees the first checkpoint: no clock is involved
+    (corpus / "sitecustomize.py").write_text(SUICIDE)
+    run = launch(2, "--logdir=run", "--max_steps=100000", "--save_checkpoint_steps=3", "--num_checkpoints=100000", mode="train",
+                 VICTIM=victim)
+    assert run.status == 4
+    assert "rank %s of 2" % victim in run.err and "SIGKILL" in run.err
+    steps = [int(path.name[len("model.ckpt-"):-len(".index")]) for path in (corpus / "run").glob("model.ckpt-*.index")]
+    evaluated = launch(1, "--logdir=run", mode="eval")
+    assert evaluated.status == 0, evaluated.err
+    assert "model.ckpt-%d" % max(steps) in evaluated.logs[0]
