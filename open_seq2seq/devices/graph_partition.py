@@ -12,7 +12,8 @@ from open_seq2seq.devices.graph_walk import folded_constants, predecessors, refe
 
 HOST_ATTRIBUTE = "_without_npu_compile"  # what the adapter's without_npu_compile_scope sets
 _NEVER_OFFLOADED = ("_Arg", "_Retval", "StringJoin")
-_WITHOUT_WORK = frozenset(["NoOp", "Identity", "Const", "ControlTrigger"])
+_WITHOUT_WORK = frozenset(["NoOp", "Identity", "Const", "ControlTrigger", "Variable", "VariableV2", "VarHandleOp",
+                           "ReadVariableOp"])
 INPUT_TYPES = frozenset(["Iterator", "IteratorV2", "OneShotIterator", "IteratorGetNext", "IteratorGetNextSync", "MakeIterator",
                          "Placeholder", "PlaceholderV2", "PlaceholderWithDefault"])
 SUMMARY_TYPES = frozenset(["ScalarSummary", "HistogramSummary", "MergeSummary", "TensorSummary", "TensorSummaryV2",

@@ -104,8 +104,8 @@ class LayerNames:
 def _short(scope):
     """conv23/res_0 of (ForwardPass, w2l_encoder, conv23, res_0); batch norm counts to its convolution."""
     steps = list(scope)
-    if len(steps) > 2 and steps[0] == MODEL:
-        steps = steps[2:]
+    if len(steps) > 1 and steps[0] == MODEL:
+        steps = steps[2:] or steps[1:]
     if len(steps) > 1 and steps[-1] == "bn":
         steps = steps[:-1]
     return "/".join(steps).replace("res_bn", "res")
