@@ -26,6 +26,11 @@ def options_of(config):
     return {name: getattr(value, value.WhichOneof("value")) for name, value in optimizer.parameter_map.items()}
 
 
+def multiplies(operators):
+    """Whether a matrix product ran on the host; some builds of TensorFlow have their own name for it."""
+    return bool({"MatMul", "_MklMatMul"} & operators)
+
+
 def rank_environment(fake_adapter, monkeypatch):
     for name, value in fake_adapter.environment(rank=1, size=2).items():
         monkeypatch.setenv(name, value)
@@ -100,9 +105,9 @@ def test_wrong_options_are_refused_before_the_adapter_is_imported(fake_adapter, 
     assert "npu_bridge" not in sys.modules
 
 
-def test_an_adapter_that_cannot_be_loaded_is_named(fake_adapter, tmp_path, monkeypatch):
+def test_an_adapter_that_cannot_be_loaded_is_named(fake_adapter, tmp_path):
     (tmp_path / "npu_bridge.py").write_text("raise ImportError('undefined symbol: _ZN10tensorflow')")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.path.insert(0, str(tmp_path))  # the fixture takes it away again, with the fake adapter
     with pytest.raises(DeviceError, match="npu_bridge is there, but cannot be loaded with TensorFlow .*undefined symbol"):
         select_device("npu")
 
@@ -132,7 +137,7 @@ def test_sessions_meant_for_the_host_stay_as_they_were(fake_adapter, graph):
     matrix = tf.placeholder(tf.float32, [2, 2])
     with tf.Session() as session:
         operators = npu_session_check.run_with_partitions(session, tf.matmul(matrix, matrix), {matrix: np.eye(2)})[1]
-    assert "MatMul" in operators and "GeOp" not in operators
+    assert multiplies(operators) and "GeOp" not in operators
 
 
 def test_a_config_that_patches_every_session_is_refused(fake_adapter):
@@ -245,7 +250,7 @@ def test_what_is_built_in_the_host_scope_stays_there_if_asked_for(fake_adapter, 
             product = tf.matmul(matrix, matrix)
         with tf.Session(config=device.session_config()) as session:
             operators = npu_session_check.run_with_partitions(session, product, {matrix: np.eye(2)})[1]
-        assert ("GeOp" in operators, "MatMul" in operators) == (not ctc_on_host, ctc_on_host)
+        assert ("GeOp" in operators, multiplies(operators)) == (not ctc_on_host, ctc_on_host)
 
 
 def test_initializers_of_variables_and_iterators_take_separate_runs(fake_adapter, graph):

@@ -62,7 +62,7 @@ class Training:
 
     def __init__(self, device, params, group=None):
         self.gradient = tf.placeholder(tf.float32, [])
-        self.weight = tf.get_variable("weight", [], initializer=tf.ones_initializer(), use_resource=False)
+        self.weight = tf.get_variable("weight", [], initializer=tf.ones_initializer(), use_resource=True)
         self.step = tf.train.get_or_create_global_step()
         self.adapter = device.wrap_optimizer(tf.train.GradientDescentOptimizer(1.0), params, group or Single())
         pairs = self.adapter.optimizer.compute_gradients(self.weight * self.gradient, var_list=[self.weight])
@@ -110,8 +110,10 @@ class _Pair(ProcessGroup):
     rank, size, local_rank, local_size = 0, 2, 0, 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss_scaling,class_name,scale", [(None, "NPUDistributedOptimizer", 1.0), (64.0, "NPUOptimizer", 64.0)])
-def test_several_ranks_are_averaged_by_the_adapter(fake_adapter, graph, monkeypatch, loss_scaling, class_name, scale):
+def test_several_ranks_are_averaged_by_the_adapter(needs_horovod, fake_adapter, graph, monkeypatch, loss_scaling, class_name,
+                                                   scale):
     for name, value in fake_adapter.environment(rank=0, size=2).items():
         monkeypatch.setenv(name, value)
     device = select_device("npu", params={"npu_params": {"precision_mode": "force_fp32"}}, group=_Pair())
