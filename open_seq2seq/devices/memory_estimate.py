@@ -38,7 +38,8 @@ def estimate_memory(divided, layers, trainable, half_precision=True):
       A :class:`MemoryEstimate`.
     """
     # in the order of creation, which is how the forward and the backward pass follow each other
-    order = sorted(divided.offloaded, key=lambda operation: operation._id)
+    graph = divided.operations[0].graph
+    order = [operation for operation in graph.get_operations() if operation in divided.offloaded]
     variables = [operation for operation in divided.operations if operation.type in _VARIABLES]
     weights = sum(_variable_bytes(operation) for operation in variables if operation.name in trainable)
     others = sum(_variable_bytes(operation) for operation in variables if operation.name not in trainable)
