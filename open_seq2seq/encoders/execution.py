@@ -8,7 +8,8 @@ Execution = collections.namedtuple("Execution", "fast_gradients dtype sum_over_r
 Execution.__new__.__defaults__ = (True, tf.float32, None, 1, contextlib.suppress)
 Execution.__doc__ = """What a model is told about where it runs.
 
-fast_gradients: compute convolution gradients as forward convolutions, see ``encoders/convolution.py``.
+fast_gradients: compute convolution gradients as forward convolutions, see ``encoders/convolution.py``; works in either dtype, but
+  is faster on CPUs only, and these have no use for float16.
 dtype: tf.float32, or tf.float16 for products and activations in half precision; variables are float32 either way.
 sum_over_ranks: function from a list of float32 tensors to a list of their sums over all processes, through which gradients
   flow; batch norm then takes its statistics over the whole global batch. None: every process by itself.
