@@ -183,3 +183,41 @@ def test_first_node_that_only_it_can_reach_is_refused(slurm, tmp_path):
     write(tmp_path / "bin" / "scontrol", "#!/bin/sh\nprintf 'localhost\\nelsewhere\\n'\n")
     done = slurm("--device", "cpu", "--config_file", CONFIG, "--dry_run")
     assert done.status == 4 and "the first node, localhost, is 127." in done.err
+
+
+def require_horovod():
+    try:
+        import horovod.tensorflow  # noqa: F401
+    except ImportError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip("Horovod is not built: scripts/setup.sh --distributed")
+
+
+@pytest.mark.slow
+def test_two_nodes_train_one_model_and_a_second_job_goes_on(slurm, corpus):
+    require_horovod()
+    words = ["--device", "cpu", "--config_file", str(corpus / "config.py"), "--"]
+    data = ["--data_layer_params/vocab_file=%s" % (corpus / "vocab.txt"),
+            "--train_params/data_layer_params/dataset_files=%r" % [str(corpus / "train.csv")],
+            "--eval_params/data_layer_params/dataset_files=%r" % [str(corpus / "dev.csv")]]
+    done = slurm(*words, *data)
+    assert done.status == 0, done.out + done.err
+    result = corpus / "result"
+    assert (result / "jasper_log_folder" / "logs" / "model.ckpt-6.index").exists()
+    logs = [(result / ("train_%d.log" % rank)).read_text() for rank in (0, 1)]
+    assert all(log.splitlines()[-1] == "turing train success" for log in logs)
+    assert "Validation WER" in logs[0] and "Validation WER" not in logs[1]
+
+    more = slurm(*words, *data, "--max_steps=8")
+    assert more.status == 0, more.out + more.err
+    assert (result / "jasper_log_folder" / "logs" / "model.ckpt-8.index").exists()
+    assert "Restored" in (result / "train_0.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_node_that_fails_fails_the_job(slurm, corpus):
+    require_horovod()
+    done = slurm("--device", "cpu", "--config_file", str(corpus / "config.py"), "--", "--data_layer_params/vocab_file=none.txt")
+    assert done.status == 3 and "none.txt" in done.out + done.err
+    assert (corpus / "result" / "train_0.log").read_text().splitlines()[-1] == "turing train fail"
