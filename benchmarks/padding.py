@@ -1,0 +1,155 @@
+"""Share of padding in the batches of a LibriSpeech-like training set: one length, length buckets, no static shapes at all.
+
+    python benchmarks/padding.py
+
+No audio is needed: the durations of LibriSpeech's 281,241 training utterances are drawn from quantiles. Those were found by
+least squares so that a set of every utterance at speeds 0.9, 1 and 1.1 has the quantiles and the mean that k2-fsa/icefall
+publishes for exactly such sets (egs/librispeech/ASR/local/display_manifest_statistics.py); how far they are off is printed.
+Then the orders of training that the data layer uses deal out an epoch. What counts as padding is every frame that the network
+computes beyond those of utterances that count: the ends of rows, and the rows that fill up the last batch of a bucket.
+"""
+import argparse
+import collections
+import json
+import os
+import sys
+
+import numpy as np
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from open_seq2seq.data.speech2text.augmentation import changed_length, new_rate  # noqa: E402
+from open_seq2seq.data.speech2text.batch_order import TrainingOrder  # noqa: E402
+from open_seq2seq.data.speech2text.bucket_order import BucketedOrder  # noqa: E402
+from open_seq2seq.data.speech2text.buckets import StaticShapes, make_buckets  # noqa: E402
+from open_seq2seq.data.speech2text.joining import joined_rows, single_rows  # noqa: E402
+
+SAMPLE_FREQ, HOP = 16000, 160
+PAD_TO = 16
+MODEL_ZOO_FRAMES = 1664  # the Ascend ModelZoo port pads everything to this
+SPEEDS = (0.9, 1.0, 1.1)
+
+# durations in s at these shares of a set's utterances, as recorded
+SHARES = (0, .001, .005, .01, .03, .06, .1, .15, .2, .25, .3, .4, .5, .6, .7, .8, .9, .95, .98, .995, 1)
+# published, of sets at three speeds
+PUBLISHED_SHARES = (.001, .005, .01, .05, .1, .25, .5, .75, .9, .95, .99, .995, .999)
+
+Corpus = collections.namedtuple("Corpus", "name size durations published published_mean")
+CORPORA = (
+    Corpus("train-clean-100", 28539,
+           (1.89, 1.95, 2.21, 2.54, 3.34, 4.63, 6.42, 8.46, 10.18, 11.86, 12.45, 13.35, 14.22, 14.62, 15.0, 15.31, 15.81, 16.08,
+            16.4, 16.89, 16.95),
+           (1.9, 2.2, 2.5, 4.2, 6.4, 11.4, 13.8, 15.3, 16.7, 17.3, 18.1, 18.4, 18.8), 12.8),
+    Corpus("train-clean-360", 104014,
+           (1.79, 1.85, 2.2, 2.55, 3.45, 4.57, 6.19, 8.28, 9.92, 11.68, 12.24, 13.22, 14.09, 14.51, 14.87, 15.36, 15.77, 16.08,
+            16.4, 16.9, 16.95),
+           (1.8, 2.2, 2.5, 4.2, 6.2, 11.2, 13.7, 15.3, 16.6, 17.3, 18.1, 18.4, 18.8), 12.7),
+    Corpus("train-other-500", 148688,
+           (1.66, 1.73, 2.14, 2.38, 2.86, 3.82, 5.01, 6.39, 8.13, 10.19, 10.87, 12.78, 13.87, 14.4, 14.79, 15.14, 15.81, 16.11,
+            16.37, 16.98, 17.04),
+           (1.7, 2.1, 2.3, 3.5, 5.0, 9.8, 13.4, 15.1, 16.5, 17.2, 18.1, 18.4, 18.9), 12.1),
+)
+
+Utterance = collections.namedtuple("Utterance", "index num_samples labels")
+
+
+def durations_of(corpus, one_in=1):
+    """float64 [size / one_in] s."""
+    size = corpus.size // one_in
+    return np.interp((np.arange(size) + 0.5) / size, SHARES, corpus.durations)
+
+
+def largest_deviation():
+    """s between the published figures and those of the model, at most."""
+    deviations = []
+    for corpus in CORPORA:
+        durations = durations_of(corpus)
+        changed = np.concatenate([durations / speed for speed in SPEEDS])
+        deviations += list(np.quantile(changed, PUBLISHED_SHARES) - corpus.published) + [changed.mean() - corpus.published_mean]
+    return float(np.abs(deviations).max())
+
+
+def num_frames(num_samples):
+    """Feature frames of so many samples, as the librosa backend has them."""
+    return num_samples // HOP + 1
+
+
+def most_frames(num_samples, greatest_ratio):
+    return num_frames(changed_length(num_samples, SAMPLE_FREQ, new_rate(SAMPLE_FREQ, greatest_ratio)))
+
+
+def bucketed(utterances, arguments, static_shapes, join_shorter_than=0, ratios=(1.0,)):
+    """(share of padding, description of the lengths) where every batch is of one of a few lengths."""
+    rows = single_rows(utterances)
+    if join_shorter_than:
+        rows = joined_rows(utterances, join_shorter_than * SAMPLE_FREQ, (), lambda labels, num_samples: True)
+    greatest = [most_frames(row.num_samples, max(ratios)) for row in rows]
+    global_batch = arguments.batch_size * arguments.workers
+    buckets, numbers = make_buckets(greatest, np.zeros(len(rows)), static_shapes, PAD_TO, global_batch)
+    order = BucketedOrder(numbers, global_batch)
+    # every speed is as likely as the others
+    frames = np.mean([[most_frames(row.num_samples, ratio) for row in rows] for ratio in ratios], 0)
+    computed, real = 0, 0.0
+    for number in range(order.batches_per_epoch):
+        batch = order.batch(number)
+        computed += len(batch.indices) * buckets[order.bucket_of_batch(number)].frames
+        real += frames[batch.indices[batch.weights > 0]].sum()
+    return 1 - real / computed, " ".join("%d" % bucket.frames for bucket in buckets)
+
+
+def unbucketed(utterances, arguments, length_pool=0):
+    """(share of padding, "") where every worker pads each batch to its longest utterance."""
+    frames = np.array([num_frames(utterance.num_samples) for utterance in utterances])
+    order = TrainingOrder(frames, arguments.batch_size * arguments.workers, length_pool=length_pool)
+    computed = real = 0
+    for number in range(len(frames) // (arguments.batch_size * arguments.workers)):
+        batches = frames[order.global_batch(number)].reshape(arguments.workers, arguments.batch_size)
+        longest = -(-batches.max(1) // PAD_TO) * PAD_TO
+        computed += int(longest.sum()) * arguments.batch_size
+        real += int(batches.sum())
+    return 1 - real / computed, ""
+
+
+def measure(utterances, arguments):
+    """List of (name, (share of padding, frames of the lengths))."""
+    short = [utterance for utterance in utterances if num_frames(utterance.num_samples) <= MODEL_ZOO_FRAMES]
+    rows = [
+        ("all to %d frames (ModelZoo)" % MODEL_ZOO_FRAMES, bucketed(short, arguments, StaticShapes([MODEL_ZOO_FRAMES]))),
+        ("each batch to its longest", unbucketed(utterances, arguments)),
+        ("the same, length_pool 50", unbucketed(utterances, arguments, length_pool=50)),
+    ]
+    for count in (1, 2, 4, 6, 8):
+        rows.append(("1 length" if count == 1 else "%d lengths" % count,
+                     bucketed(utterances, arguments, StaticShapes(None, count))))
+    for seconds in (5.0, 7.0, 8.5):
+        rows.append(("4 lengths, join_shorter_than %g" % seconds, bucketed(utterances, arguments, StaticShapes(), seconds)))
+    rows += [("4 lengths, speeds 0.9, 1, 1.1", bucketed(utterances, arguments, StaticShapes(), ratios=SPEEDS)),
+             ("the same, join_shorter_than 7", bucketed(utterances, arguments, StaticShapes(), 7.0, SPEEDS))]
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch_size", type=int, default=32, help="utterances a worker takes at a time (default %(default)s)")
+    parser.add_argument("--workers", type=int, default=8, help="processes that share the data (default %(default)s)")
+    parser.add_argument("--max_duration", type=float, default=16.7,
+                        help="longer utterances (s) are left out (default %(default)s)")
+    parser.add_argument("--one_in", type=int, default=1, help="take only one of so many utterances (default %(default)s)")
+    arguments = parser.parse_args()
+    durations = np.concatenate([durations_of(corpus, arguments.one_in) for corpus in CORPORA])
+    print("%d utterances, %.0f h, mean %.2f s; published quantiles and means are met to %.2f s" % (
+        len(durations), durations.sum() / 3600, durations.mean(), largest_deviation()))
+    kept = durations[durations <= arguments.max_duration]
+    utterances = [Utterance(index, int(duration * SAMPLE_FREQ), ()) for index, duration in enumerate(kept)]
+    print("%d of them up to %g s; %d workers with batches of %d" % (len(kept), arguments.max_duration, arguments.workers,
+                                                                    arguments.batch_size))
+    rows = measure(utterances, arguments)
+    print("%-34s %8s  %s" % ("", "padding", "frames of the lengths"))
+    for name, (share, lengths) in rows:
+        print("%-34s %7.2f%%  %s" % (name, 100 * share, lengths))
+    print(json.dumps({"title": "padding", "utterances": len(utterances), "rows": [
+        {"name": name, "padding_share": share, "lengths": lengths} for name, (share, lengths) in rows]}))
+
+
+if __name__ == "__main__":
+    main()
