@@ -7,6 +7,8 @@ from fake_ascend.standins import HOST_KERNELS, HOST_MARK
 
 # their shapes come from a checkpoint's file; the variables that take them know their own
 SHAPED_BY_FILE = ("RestoreV2", "Restore", "RestoreSlice")
+# a kernel's private memory, whose shape TensorFlow never knows: (operator type, number of the output)
+PRIVATE = (("FusedBatchNormV3", 5),)
 WITHOUT_SHAPE = (tf.string, tf.resource, tf.variant)
 VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
 ASSIGNMENTS = ("Assign", "AssignVariableOp")
@@ -72,7 +74,10 @@ def unknown_shape(partition, fed):
         entering = [tensor for tensor in operation.inputs
                     if tensor.name in fed_names or tensor.op.name not in partition.offloaded]
         for tensor in entering + list(operation.outputs):
-            if tensor.dtype.base_dtype not in WITHOUT_SHAPE and not tensor.shape.is_fully_defined():
+            if operation.type == "FusedBatchNormV3" and tensor is operation.outputs[5]:
+                continue  # scratch space of its gradient, whose shape TensorFlow never knows
+            if tensor.dtype.base_dtype not in WITHOUT_SHAPE and not tensor.shape.is_fully_defined() \
+                    and (tensor.op.type, tensor.value_index) not in PRIVATE:
                 return tensor
     return None
 
