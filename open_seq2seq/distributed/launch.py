@@ -22,7 +22,7 @@ from open_seq2seq.distributed.rank_environment import (
     plan_single,
     plan_single_npu,
 )
-from open_seq2seq.distributed.rank_process import RankProcess
+from open_seq2seq.distributed.rank_process import RankProcess, open_log
 from open_seq2seq.distributed.rank_table import read_rank_table
 from open_seq2seq.distributed.rendezvous import LOOPBACK, Rendezvous, import_horovod, interface_towards, wait_for_rendezvous
 from open_seq2seq.errors import DeviceError, JasperError, UsageError
@@ -138,6 +138,8 @@ def launch(words, environ=None):
     else:
         plans, rendezvous, slots = _plan_horovod(device_name, arguments, environ)
     logs = _log_paths(arguments.log, plans)
+    for log in logs:
+        open_log(log).close()
     process_watch.block_signals()
     guard = KillGuard()
     try:

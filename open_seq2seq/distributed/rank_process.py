@@ -50,7 +50,7 @@ class RankProcess:
                 os.sched_setaffinity(0, plan.cores)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
-        with _open_log(log) as output:
+        with open_log(log) as output:
             self.log_start = os.fstat(output.fileno()).st_size
             self._started = time.monotonic()
             # a session of its own: its whole family can be signalled, and a Ctrl-C in the terminal is for the launcher to pass on
@@ -108,11 +108,16 @@ class RankProcess:
 
     def append(self, line):
         """Adds a line to its log."""
-        with _open_log(self.log) as log:
+        with open_log(self.log) as log:
             log.write((line + "\n").encode())
 
 
-def _open_log(path):
+def open_log(path):
+    """Opens a log to be added to.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         # adding, since a continued run's log continues, too
