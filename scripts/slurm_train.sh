@@ -9,14 +9,13 @@
 set -euo pipefail
 # sbatch runs a copy of this file, in a folder of its own: the clone is then where it was submitted from
 here="$(dirname "${BASH_SOURCE[0]}")"
-if [ ! -f "$here/environment.sh" ]; then here="${SLURM_SUBMIT_DIR:-.}/scripts"; fi
-if [ ! -f "$here/environment.sh" ]; then
-    echo "slurm_train.sh: $here has no environment.sh; call sbatch in the clone: cd CLONE && sbatch scripts/slurm_train.sh" >&2
+if [ ! -f "$here/run_options.sh" ]; then here="${SLURM_SUBMIT_DIR:-.}/scripts"; fi
+if [ ! -f "$here/run_options.sh" ]; then
+    echo "slurm_train.sh: $here has no run_options.sh; call sbatch in the clone: cd CLONE && sbatch scripts/slurm_train.sh" >&2
     exit 2
 fi
-# shellcheck source=scripts/environment.sh
-source "$here/environment.sh"
-repository="$(cd "$here/.." && pwd)"
+# shellcheck source=scripts/run_options.sh
+source "$here/run_options.sh"
 
 show_help() {
     cat <<'HELP'
@@ -34,6 +33,7 @@ folder; so does a job that Slurm put back into its queue. WORDS are further word
   --python PATH          interpreter (default: .venv/bin/python of the clone where there is one, else python3)
   --port PORT            of the rendezvous on the first node (default: from the job's number)
   --hccn_conf FILE       NPU: the file with the devices' addresses on every node (default: /etc/hccn.conf, else hccn_tool)
+  --environment FILE     a shell file to source first (default: for NPUs Ascend's set_env.sh)
   --rank_table FILE      NPU: a rank table that exists already, instead of one made from these
   --srun_options "..."   further options of srun, separated by blanks
   --dry_run              print the commands, run nothing
@@ -51,6 +51,8 @@ check_options() {
     [[ "$port" =~ ^([1-9][0-9]{0,4})?$ ]] || usage_error "--port $port: expected the number of a port"
     if [ "$device" = npu ] && [ -n "$port" ]; then usage_error "--port is for CPUs and GPUs; NPUs have their rank table"; fi
     if [ "$device" != npu ] && [ -n "$rank_table$hccn_conf" ]; then usage_error "--rank_table and --hccn_conf are for NPUs"; fi
+    [ -z "$option_environment" ] || [ -f "$option_environment" ] ||
+        usage_error "--environment $option_environment: no such file"
     if [ -z "${SLURM_JOB_ID:-}" ] || [ -z "${SLURM_JOB_NODELIST:-}" ]; then
         complain "this is no Slurm job (SLURM_JOB_ID, SLURM_JOB_NODELIST are not set); start it with sbatch, or in salloc."
         complain "Without Slurm: scripts/run_8p.sh on one machine, python -m open_seq2seq.distributed.launch --help on several"
@@ -141,6 +143,8 @@ while [ $# -gt 0 ]; do
         --port=*) port="${1#*=}" ;;
         --hccn_conf) hccn_conf="$(option_value "$@")"; shift ;;
         --hccn_conf=*) hccn_conf="${1#*=}" ;;
+        --environment) option_environment="$(option_value "$@")"; shift ;;
+        --environment=*) option_environment="${1#*=}" ;;
         --rank_table) rank_table="$(option_value "$@")"; shift ;;
         --rank_table=*) rank_table="${1#*=}" ;;
         --srun_options) srun_options="$(option_value "$@")"; shift ;;
@@ -159,6 +163,9 @@ if [ -z "$python" ]; then
     python=python3
     if [ -x "$repository/.venv/bin/python" ]; then python="$repository/.venv/bin/python"; fi
 fi
+# srun passes it on to all nodes
+if [ -n "$option_environment" ]; then load_environment "$option_environment"; fi
+if [ "$device" = npu ]; then load_ascend_environment; fi
 cd "$repository"
 case "$result" in /*) ;; *) result="$repository/$result" ;; esac
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")

@@ -106,6 +106,16 @@ def test_dockerfiles_copy_what_exists_and_leave_the_base_image_to_the_user():
     assert "ARG BASE_IMAGE\n" in dockerfile("Dockerfile") and "pip install --no-cache-dir --no-deps" in dockerfile("Dockerfile")
 
 
+def test_entry_point_adds_the_drivers_libraries_and_runs_the_command(tmp_path):
+    entry = os.path.join(SCRIPTS, "docker", "entrypoint.sh")
+    show = 'echo "$LD_LIBRARY_PATH|$1"; exit 7'
+    done = call([entry, "bash", "-c", show, "name", "a b"], tmp_path, dict(os.environ, LD_LIBRARY_PATH="/own"))
+    assert done.status == 7
+    libraries, word = done.out.splitlines()[-1].split("|")
+    assert libraries.split(":")[0] == "/usr/local/Ascend/driver/lib64" and libraries.split(":")[-1] == "/own" and word == "a b"
+    assert '"/opt/jasper/code/scripts/docker/entrypoint.sh"]' in dockerfile("Dockerfile")
+
+
 def missing_requirements():
     pytest.importorskip("pkg_resources", reason="setuptools has none any more")
     path = os.path.join(SCRIPTS, "docker", "missing_requirements.py")
@@ -185,8 +195,9 @@ def test_volcano_jobs_command_is_one_that_both_programs_take():
     from open_seq2seq.distributed.launch_options import parse_options
     _, job = manifests("ascend_volcano_job.yaml")
     container, = job["spec"]["tasks"][0]["template"]["spec"]["containers"]
-    words = container["command"] + container["args"]
-    assert words[:3] == ["python3", "-m", "open_seq2seq.distributed.config_map"]
+    # a command would take the place of the image's entry point
+    words = container["args"]
+    assert "command" not in container and words[:3] == ["python3", "-m", "open_seq2seq.distributed.config_map"]
     launch = words[words.index("--") + 1:]
     assert launch[:3] == ["python3", "-m", "open_seq2seq.distributed.launch"]
     place = Place("10.0.0.1", list(range(8)), 0, 16)

@@ -41,8 +41,8 @@ def main(path):
     """Prints what is missing; returns the exit status."""
     installed = {normalized(distribution.project_name) for distribution in pkg_resources.working_set}
     if not any(name.startswith("tensorflow") for name in installed):
-        print("%s has no TensorFlow; expected an image with the TensorFlow that its Ascend adapter was made for" % sys.executable,
-              file=sys.stderr)
+        print("%s has no TensorFlow; expected an image with the TensorFlow that its Ascend adapter was made for"
+              % sys.executable, file=sys.stderr)
         return 4
     with open(path, encoding="utf-8") as file:
         for requirement in missing(file, installed):

@@ -158,6 +158,15 @@ def test_refuses_wrong_options(slurm, words, status, message):
     assert done.status == status and message in done.err and done.out == ""
 
 
+def test_an_environment_file_is_sourced_for_all_nodes(slurm, tmp_path):
+    write(tmp_path / "set_env.sh", "echo sourced $UNSET_NAME\n", executable=False)
+    words = ["--device", "npu", "--config_file", CONFIG, "--dry_run"]
+    done = slurm(*words, "--environment", str(tmp_path / "set_env.sh"))
+    assert done.status == 0 and "sourced" in done.out.splitlines()
+    missing = slurm(*words, "--environment=none.sh")
+    assert missing.status == 2 and "--environment none.sh: no such file" in missing.err
+
+
 def test_outside_a_job_says_so(slurm):
     done = slurm("--device", "cpu", "--config_file", CONFIG, SLURM_JOB_ID=None)
     assert done.status == 4 and "this is no Slurm job" in done.err
