@@ -1,0 +1,96 @@
+"""Whole runs with --device npu on the fake adapter: the NPU's path through training, evaluation and several ranks."""
+import json
+import os
+import re
+import subprocess
+import sys
+import types
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not tf.__version__.startswith("1.15"),
+                                                   reason="npu_bridge is the adapter of TensorFlow 1.15")]
+TOGETHER = ("--sync_batch_norm=True", "--print_loss_steps=1", "--print_samples_steps=None", "--max_steps=6",
+            "--data_layer_params/dither=0.0", "--loss_scaling=128.0")
+
+
+def make_rank_table(path, ranks):
+    """Writes one with the project's own command; returns its path."""
+    subprocess.run([sys.executable, os.path.join(REPOSITORY, "scripts", "make_rank_table.py"), "--from_table",
+                    os.path.join(REPOSITORY, "scripts", "8p.json"), "--devices", ",".join(map(str, range(ranks))),
+                    "--output", str(path)], check=True, timeout=60)
+    return str(path)
+
+
+@pytest.fixture
+def run_on_npus(corpus, npu_server):
+    """Runs ``run.py`` with --device npu in the corpus folder, in ``ranks`` processes if that is above 1, through the launcher."""
+    def call(*words, ranks=1, **variables):
+        command = [sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--device=npu"] + list(words)
+        if ranks > 1:
+            for path in corpus.glob("log_*.txt"):
+                path.unlink()
+            table = make_rank_table(corpus / "rank_table.json", ranks)
+            command = [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "npu", "--processes", str(ranks),
+                       "--rank_table", table, "--log", "log_{rank}.txt", "--"] + command
+        process = subprocess.run(command, cwd=str(corpus), capture_output=True, text=True, timeout=300,
+                                 env=npu_server.environment(**variables))
+        return types.SimpleNamespace(status=process.returncode, out=process.stdout, err=process.stderr)
+    return call
+
+
+def _losses(output):
+    return [float(loss) for loss in re.findall(r"Train loss: (\S+)", output)]
+
+
+def _validation(output):
+    return re.findall(r"Validation (\w+): +(\S+)", output)
+
+
+def test_training_on_an_npu_and_the_same_evaluation_as_on_a_cpu(run_on_npus, run_command, corpus):
+    records = corpus / "sessions.jsonl"
+    trained = run_on_npus("--mode=train_eval", "--max_steps=8", "--eval_steps=8", "--save_checkpoint_steps=4",
+                          FAKE_ASCEND_RECORD_FILE=str(records), FAKE_ASCEND_OVERFLOW_AT="2")
+    assert trained.status == 0, trained.err
+    assert len(_validation(trained.out)) == 3
+    assert "'precision_mode'] = 'allow_mix_precision'" in trained.out and "'graph_run_mode'] = 1" in trained.out
+    # the register was read once too often; the count travels with the checkpoint
+    assert "Step 3 skipped" in trained.out
+    assert tf.train.load_variable(str(corpus / "run"), "Loss_Optimization/skipped_steps") >= 1
+    # what the session ran was offloaded, and compiled once for each of at most four shapes
+    graphs = json.loads(records.read_text().splitlines()[-1])["graphs"]
+    steps = [graph for graph in graphs if graph["offloaded"] > 500]
+    assert 1 <= len(steps) <= 8 and all(graph["geops"] == graph["shapes"] == graph["builds"] == 1 for graph in steps)
+    figures = []
+    for evaluate, words in ((run_on_npus, ()), (run_command, ("--config_file=config.py", "--device=cpu"))):
+        evaluated = evaluate("--mode=eval", "--eval_batch_size_per_gpu=2", *words)
+        assert evaluated.status == 0, evaluated.err
+        figures.append(_validation(evaluated.out))
+    assert figures[0] == figures[1]
+
+
+def test_two_ranks_over_hccl_have_the_losses_of_one(run_on_npus, needs_horovod):
+    runs = [run_on_npus("--mode=train_eval", "--eval_steps=6", "--logdir=run%d" % ranks,
+                        "--batch_size_per_gpu=%d" % (4 // ranks), *TOGETHER, ranks=ranks) for ranks in (1, 2)]
+    for run in runs:
+        assert run.status == 0, run.err
+        assert len(_losses(run.out)) == 6
+    assert _losses(runs[1].out) == pytest.approx(_losses(runs[0].out), rel=1e-4, abs=1e-4)
+    figures = [dict(_validation(run.out)) for run in runs]
+    assert float(figures[1]["loss"]) == pytest.approx(float(figures[0]["loss"]), rel=1e-4)
+    assert "2 processes, joined by HCCL" in runs[1].out
+
+
+def test_a_run_that_would_silently_use_the_cpu_is_refused_before_the_first_step(run_on_npus, corpus):
+    refused = run_on_npus("--mode=train", ASCEND_OPP_PATH=str(corpus / "nowhere"))
+    assert refused.status == 4
+    assert "ASCEND_OPP_PATH" in refused.err and not _losses(refused.out)
+    assert not (corpus / "run").exists()
+
+
+def test_an_npu_used_as_host_on_purpose(run_on_npus):
+    run = run_on_npus("--mode=train", "--max_steps=2", "--print_loss_steps=1", "--npu_params/use_off_line=False")
+    assert run.status == 0, run.err
+    assert len(_losses(run.out)) == 2
