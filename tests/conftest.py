@@ -58,7 +58,7 @@ def npu_server(tmp_path):
 def fake_adapter(npu_server, tmp_path, monkeypatch):
     """The fake Ascend adapter in this process and in a working folder of its own; yields the ``npu_server``."""
     monkeypatch.chdir(str(tmp_path))
-    with _fake_environment().adapter_in_this_process(npu_server):
+    with npu_server.adapter_here():
         yield npu_server
 
 

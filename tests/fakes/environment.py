@@ -90,28 +90,27 @@ class NpuServer:
                 environment[name] = str(value)
         return environment
 
-
-@contextlib.contextmanager
-def adapter_in_this_process(server):
-    """The fake adapter importable, davinci devices visible and the environment of one device set; undone at the end."""
-    before, inside, path = dict(os.environ), server.environment(DEVICE_ID="0"), list(sys.path)
-    modules = {name for name in sys.modules if name.split(".")[0] in PACKAGES}
-    assert not modules, "an adapter is imported already: %s" % sorted(modules)
-    os.environ.clear()
-    os.environ.update(inside)
-    sys.path.insert(0, FAKES)
-    import tensorflow.compat.v1 as tf
-    initialisers = tf.Session.__init__, tf.InteractiveSession.__init__
-    from fake_ascend import device_files, sessions
-    device_files.install()
-    try:
-        yield
-    finally:
-        sessions.uninstall()
-        device_files.uninstall()
-        tf.Session.__init__, tf.InteractiveSession.__init__ = initialisers
-        for name in [name for name in sys.modules if name.split(".")[0] in PACKAGES]:
-            del sys.modules[name]
-        sys.path[:] = path
+    @contextlib.contextmanager
+    def adapter_here(self):
+        """The fake adapter importable, davinci devices visible and the environment of one device set; undone at the end."""
+        before, inside, path = dict(os.environ), self.environment(DEVICE_ID="0"), list(sys.path)
+        modules = {name for name in sys.modules if name.split(".")[0] in PACKAGES}
+        assert not modules, "an adapter is imported already: %s" % sorted(modules)
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(inside)
+        sys.path.insert(0, FAKES)
+        import tensorflow.compat.v1 as tf
+        initialisers = tf.Session.__init__, tf.InteractiveSession.__init__
+        from fake_ascend import device_files, sessions
+        device_files.install()
+        try:
+            yield
+        finally:
+            sessions.uninstall()
+            device_files.uninstall()
+            tf.Session.__init__, tf.InteractiveSession.__init__ = initialisers
+            for name in [name for name in sys.modules if name.split(".")[0] in PACKAGES]:
+                del sys.modules[name]
+            sys.path[:] = path
+            os.environ.clear()
+            os.environ.update(before)

@@ -101,6 +101,19 @@ def test_an_unknown_shape_that_arises_inside_is_refused_with_its_operator(npu_br
             session.run(chosen, {features: FEED})
 
 
+def test_batch_norms_private_memory_counts_as_no_unknown_shape(npu_bridge, make_npu_config, operators_run):
+    image = tf.placeholder(tf.float32, [2, 1, 4, 3], "image")
+    scale = tf.get_variable("scale", [3], initializer=tf.ones_initializer())
+    normal = tf.nn.fused_batch_norm(tf.nn.relu(image), scale, tf.zeros([3]), is_training=True)[0]
+    gradient = tf.gradients(tf.reduce_sum(normal * image), scale)[0]
+    with tf.Session(config=make_npu_config()) as session:
+        session.run(scale.initializer)
+        value, nodes = operators_run(session, gradient, {image: np.arange(24.0).reshape([2, 1, 4, 3])})
+    assert types(nodes) & {"GeOp", "FusedBatchNormV3"} == {"GeOp"}
+    # sum of x (x - mean) / deviation: 8 rows, 3 apart, of variance 47.25
+    np.testing.assert_allclose(value, [8 * np.sqrt(47.25)] * 3, rtol=1e-4)
+
+
 @pytest.mark.parametrize("jit_compile,builds", [("auto", 2), ("false", 2), ("true", 4)])
 def test_shapes_and_builds_are_counted_and_limited(npu_bridge, make_npu_config, monkeypatch, jit_compile, builds):
     from fake_ascend import sessions

@@ -1,0 +1,60 @@
+"""The pretended server fits the product that looks at it, and goes away again."""
+import glob
+import importlib.util
+import os
+import subprocess
+import sys
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.devices.npu_operators import load_operator_list
+from open_seq2seq.distributed.rank_table import check_against_environment, read_rank_table
+
+
+def test_processes_see_devices_and_an_adapter_from_their_environment_alone(npu_server):
+    program = ("import glob, importlib.util\n"
+               "print(glob.glob('/dev/davinci[0-9]*'), importlib.util.find_spec('npu_bridge') is None)")
+    for devices, seen in ((2, "['/dev/davinci0', '/dev/davinci1'] False"), (0, "[] False")):
+        output = subprocess.run([sys.executable, "-c", program], env=npu_server.environment(FAKE_ASCEND_DEVICES=devices),
+                                capture_output=True, text=True, timeout=60, check=True).stdout
+        assert output.strip() == seen
+
+
+def test_the_rank_table_agrees_with_the_ranks(npu_server):
+    for rank in range(8):
+        environment = npu_server.environment(rank, 8)
+        table = read_rank_table(environment["RANK_TABLE_FILE"])
+        device = check_against_environment(table, environment)
+        assert (table.size, device.rank, device.device_id) == (8, rank, rank)
+
+
+def test_a_process_by_itself_gets_nothing_of_another_run(npu_server, monkeypatch):
+    for name in ("RANK_ID", "RANK_TABLE_FILE", "HOROVOD_SIZE", "HCCL_CONNECT_TIMEOUT", "FAKE_ASCEND_MOST_SHAPES", "JOB_ID"):
+        monkeypatch.setenv(name, "1")
+    environment = npu_server.environment(JOB_ID="7")
+    assert {name for name in environment if name.startswith(("RANK_", "HOROVOD_", "HCCL_", "FAKE_"))} == {
+        "FAKE_ASCEND_DEVICES", "FAKE_ASCEND_RENDEZVOUS_FOLDER"}
+    assert environment["JOB_ID"] == "7"
+
+
+def test_the_operator_list_is_the_products_with_the_status_operators(npu_server):
+    environment = npu_server.environment()
+    installed = load_operator_list(environment)
+    assert installed.source.startswith(npu_server.opp_path)
+    built_in = load_operator_list({"ASCEND_OPP_PATH": "/nowhere"})
+    assert set(installed.supported) - set(built_in.supported) == {"NpuGetFloatStatusV2", "NpuClearFloatStatusV2"}
+    assert set(built_in.supported) - set(installed.supported) == set()
+
+
+def test_nothing_is_left_when_the_fake_goes(npu_server):
+    def state():
+        adapter = [name for name in sys.modules if name.split(".")[0] in ("npu_bridge", "fake_ascend", "hccl")]
+        return (glob.glob, glob.iglob, os.path.exists, dict(os.environ), list(sys.path), adapter, tf.Session.__init__,
+                tf.Session.run, tf.Session.make_callable, tf.Session.close, importlib.util.find_spec("npu_bridge"))
+
+    before = state()
+    for _ in range(2):
+        with npu_server.adapter_here():
+            import npu_bridge.npu_init  # noqa: F401
+            assert [old == new for old, new in zip(before, state())] == [False] * 11
+        assert state() == before
