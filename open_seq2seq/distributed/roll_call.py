@@ -34,23 +34,22 @@ def answer_roll_call(rank, size, environ):
     own = "%d %s:%d" % (size, socket.gethostname(), os.getpid())
     try:
         _request(environ, "PUT", rank, own)
-        notes = {}
-        while len(notes) < size:
-            for other in set(range(size)) - set(notes):
-                note = _request(environ, "GET", other)
-                if note is not None:
-                    notes[other] = note
-            if len(notes) < size:
-                if time.monotonic() > deadline:
-                    raise DeviceError("rank %d of %d: rank %s did not start within %g s. Look at the end of its log for why; "
-                                      "HOROVOD_START_TIMEOUT sets how long to wait" % (
-                                          rank, size, ", ".join(map(str, sorted(set(range(size)) - set(notes)))), seconds))
-                time.sleep(0.05)
+        missing = list(range(size))
+        while True:
+            missing = [other for other in missing if not _has_answered(other, rank, size, own, environ)]
+            # its own again and again: a second process of the same rank may come at any time
+            _has_answered(rank, rank, size, own, environ)
+            if not missing:
+                return
+            if time.monotonic() > deadline:
+                raise DeviceError("rank %d of %d: rank %s did not start within %g s. Look at the end of its log for why; "
+                                  "HOROVOD_START_TIMEOUT sets how long to wait" % (
+                                      rank, size, ", ".join(map(str, missing)), seconds))
+            time.sleep(0.05)
     except (OSError, http.client.HTTPException) as error:
         address = ":".join([environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"], environ["HOROVOD_GLOO_RENDEZVOUS_PORT"]])
         raise DeviceError("rank %d of %d: no rendezvous server answers at %s: %s. It belongs to the launcher: expected it to "
                           "run there still, and no firewall between" % (rank, size, address, error))
-    _check_notes(rank, size, own, notes)
 
 
 def leave_roll_call(rank, environ):
@@ -61,15 +60,19 @@ def leave_roll_call(rank, environ):
         pass  # a server that is gone holds no notes
 
 
-def _check_notes(rank, size, own, notes):
-    for other, note in sorted(notes.items()):
-        other_size, _, place = note.partition(" ")
-        if other == rank and note != own:
-            raise DeviceError("rank %d of %d: another process, %s, has the same rank. Each needs a HOROVOD_RANK of its own" % (
-                rank, size, place))
-        if int(other_size) != size:
-            raise DeviceError("rank %d of %d: HOROVOD_SIZE is %d here but %s on rank %d (%s). All processes have to be started "
-                              "with the same number" % (rank, size, size, other_size, other, place))
+def _has_answered(other, rank, size, own, environ):
+    """Whether rank ``other`` has left a note; refuses one that does not fit this process's ``own``."""
+    note = _request(environ, "GET", other)
+    if note is None:
+        return False
+    other_size, _, place = note.partition(" ")
+    if other == rank and note != own:
+        raise DeviceError("rank %d of %d: another process, %s, has the same rank. Each needs a HOROVOD_RANK of its own" % (
+            rank, size, place))
+    if other_size != str(size):
+        raise DeviceError("rank %d of %d: HOROVOD_SIZE is %d here but %s on rank %d (%s). All processes have to be started "
+                          "with the same number" % (rank, size, size, other_size, other, place))
+    return True
 
 
 def _check_interfaces(rank, size, environ):

@@ -1,0 +1,60 @@
+"""One process by itself, and which group a process's environment puts it into."""
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.distributed import Single, open_group
+from open_seq2seq.errors import DeviceError
+
+LAUNCHED = {"HOROVOD_RANK": "1", "HOROVOD_SIZE": "2", "HOROVOD_LOCAL_RANK": "1", "HOROVOD_LOCAL_SIZE": "2",
+            "HOROVOD_CROSS_RANK": "0", "HOROVOD_CROSS_SIZE": "1", "HOROVOD_GLOO_RENDEZVOUS_ADDR": "127.0.0.1",
+            "HOROVOD_GLOO_RENDEZVOUS_PORT": "1"}
+
+
+def test_a_process_by_itself_keeps_its_values(graph):
+    group = Single()
+    assert (group.rank, group.size, group.local_rank, group.local_size, group.is_first) == (0, 1, 0, 1, True)
+    weight = tf.Variable(3.0)
+    total, = group.sum([weight * 2])
+    mean, half = group.average([weight, tf.cast(weight, tf.float16)])
+    slope, = tf.gradients(total, weight)
+    with tf.Session() as session:
+        group.start(session)
+        session.run(tf.global_variables_initializer())
+        session.run(group.broadcast([weight]))
+        assert session.run([total, mean, half, slope]) == [6.0, 3.0, 3.0, 2.0]
+        np.testing.assert_array_equal(session.run(group.gather(tf.constant([4, 5]))), [[4, 5]])
+        group.finish(session)
+
+
+@pytest.mark.parametrize("device, environ", [
+    ("cpu", {}), ("gpu", {}), ("npu", {}), ("cpu", {"HOROVOD_SIZE": "1", "HOROVOD_RANK": "0"}), ("cpu", {"RANK_SIZE": "1"}),
+    ("npu", {"RANK_SIZE": "1", "RANK_ID": "0"}), ("cpu", {"SLURM_NTASKS": "8"}), ("npu", {"RANK_SIZE": ""})])
+def test_a_process_whose_launcher_names_no_others_is_single(device, environ):
+    assert isinstance(open_group(device, environ), Single)
+
+
+@pytest.mark.parametrize("device, environ, message", [
+    ("cpu", {"OMPI_COMM_WORLD_SIZE": "2"}, "OMPI_COMM_WORLD_SIZE=2: started as one of 2 processes.*HOROVOD_RANK, HOROVOD_SIZE "
+                                           "and the address.*run_8p.sh --device cpu"),
+    ("gpu", {"SLURM_STEP_NUM_TASKS": "4"}, "SLURM_STEP_NUM_TASKS=4.*slurm_train.sh"),
+    ("cpu", {"RANK_SIZE": "8", "RANK_ID": "0", "RANK_TABLE_FILE": "8p.json"}, "RANK_SIZE=8.*--device cpu"),
+    ("npu", {"HOROVOD_SIZE": "2", "HOROVOD_RANK": "0"}, "HOROVOD_SIZE=2.*RANK_SIZE, RANK_ID and RANK_TABLE_FILE"),
+    ("npu", {"RANK_SIZE": "many", "RANK_ID": "3"}, 'rank 3: RANK_SIZE is "many", expected the number of processes'),
+    ("npu", {"RANK_SIZE": "0"}, 'RANK_SIZE is "0"'),
+    ("npu", {"RANK_SIZE": "2", "RANK_ID": "1"}, "rank 1 of 2: RANK_TABLE_FILE is not set"),
+    ("npu", {"RANK_SIZE": "2"}, r"rank \? of 2: RANK_TABLE_FILE and RANK_ID are not set"),
+    ("npu", {"RANK_SIZE": "2", "RANK_ID": "1", "RANK_TABLE_FILE": "/nowhere/2p.json"}, "/nowhere/2p.json"),
+    ("cpu", {"HOROVOD_RANK": "1"}, r"rank 1 of \?.*HOROVOD_SIZE is not set.*HOROVOD_GLOO_RENDEZVOUS_ADDR is not set.*launch"),
+    ("cpu", dict(LAUNCHED, HOROVOD_RANK="2"), "rank 2 of 2.*HOROVOD_RANK is 2, expected less than HOROVOD_SIZE=2"),
+    ("cpu", dict(LAUNCHED, HOROVOD_LOCAL_SIZE="two"), 'HOROVOD_LOCAL_SIZE is "two", expected a whole number')])
+def test_a_process_that_cannot_find_the_others_is_refused(device, environ, message):
+    with pytest.raises(DeviceError, match="(?s)" + message):
+        open_group(device, environ)
+
+
+def test_without_horovod_the_message_says_how_to_build_it(monkeypatch):
+    import sys
+    monkeypatch.setitem(sys.modules, "horovod", None)
+    with pytest.raises(DeviceError, match="rank 1 of 2.*need Horovod.*setup.sh --distributed"):
+        open_group("cpu", LAUNCHED)
