@@ -143,7 +143,7 @@ def report(arguments, ones, twos, limits, gradient_bytes, large, small):
         "2 ranks, as the cost model predicts them", prediction.utterances_per_second, prediction.speedup))
     print("all-reduce of the gradients %.1f ms, of one number %.2f ms: %.2f GB/s each way" % (
         1e3 * large, 1e3 * small, link.bandwidth / 1e9))
-    print("2 ranks reach %.1f %% of the limit; the cost model expects %.1f %% of twice one rank, and of the limit" % (
+    print("2 ranks reach %.1f %% of the limit; the cost model expects %.1f %%" % (
         100 * of_limit, 100 * prediction.efficiency))
     spread = max(max(values) / min(values) for values in (ones, twos, limits))
     print("target %.1f: %s" % (TARGET, "reached" if ratio >= TARGET else "missed"))
@@ -151,8 +151,8 @@ def report(arguments, ones, twos, limits, gradient_bytes, large, small):
         print("the machine was busy with other things: the fastest turn was %.2f times the slowest. The figures mean little; "
               "run it again when the machine is quiet" % spread)
     print(json.dumps({"one": ones, "two": twos, "limit": limits, "ratio": ratio, "limit_ratio": limit,
-                      "ratio_to_limit": of_limit, "spread": spread, "predicted_ratio": prediction.speedup, "gradient_bytes": gradient_bytes,
-                      "all_reduce_seconds": large, "small_all_reduce_seconds": small}))
+                      "ratio_to_limit": of_limit, "spread": spread, "predicted_ratio": prediction.speedup,
+                      "gradient_bytes": gradient_bytes, "all_reduce_seconds": large, "small_all_reduce_seconds": small}))
 
 
 def main():
