@@ -33,12 +33,12 @@ def answer_roll_call(rank, size, environ):
     deadline = time.monotonic() + seconds
     own = "%d %s:%d" % (size, socket.gethostname(), os.getpid())
     try:
-        _request(environ, "PUT", rank, own)
+        _request(environ, "PUT", rank, own, deadline)
         missing = list(range(size))
         while True:
-            missing = [other for other in missing if not _has_answered(other, rank, size, own, environ)]
+            missing = [other for other in missing if not _has_answered(other, rank, size, own, environ, deadline)]
             # its own again and again: a second process of the same rank may come at any time
-            _has_answered(rank, rank, size, own, environ)
+            _has_answered(rank, rank, size, own, environ, deadline)
             if not missing:
                 return
             if time.monotonic() > deadline:
@@ -60,9 +60,9 @@ def leave_roll_call(rank, environ):
         pass  # a server that is gone holds no notes
 
 
-def _has_answered(other, rank, size, own, environ):
+def _has_answered(other, rank, size, own, environ, deadline):
     """Whether rank ``other`` has left a note; refuses one that does not fit this process's ``own``."""
-    note = _request(environ, "GET", other)
+    note = _request(environ, "GET", other, deadline=deadline)
     if note is None:
         return False
     other_size, _, place = note.partition(" ")
@@ -83,8 +83,23 @@ def _check_interfaces(rank, size, environ):
                 rank, size, name, ", ".join(known)))
 
 
-def _request(environ, method, rank, text=None):
-    """The answer's text, None where the server knows no such note."""
+def _request(environ, method, rank, text=None, deadline=0.0):
+    """The answer's text, None where the server knows no such note.
+
+    On a busy machine the server may be slow to answer: until ``deadline``, a time of the monotonic clock, it is asked again.
+    Where nobody listens that is final: the server is there before the ranks are started.
+    """
+    while True:
+        try:
+            return _request_once(environ, method, rank, text)
+        except ConnectionRefusedError:
+            raise
+        except (socket.timeout, ConnectionError, http.client.HTTPException):
+            if time.monotonic() > deadline:
+                raise
+
+
+def _request_once(environ, method, rank, text):
     connection = http.client.HTTPConnection(environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"],
                                             int(environ["HOROVOD_GLOO_RENDEZVOUS_PORT"]), timeout=10)
     try:

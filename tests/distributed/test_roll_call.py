@@ -1,8 +1,10 @@
 """Processes that do not all come, or do not belong together, are told so by name instead of being aborted."""
 import concurrent.futures
 import http.client
+import http.server
 import re
 import socket
+import threading
 
 import pytest
 
@@ -68,6 +70,44 @@ def test_no_rendezvous_server_at_the_address(run_ranks):
         outcome, = run_ranks(MEET, started=[1], expect_success=False, HOROVOD_GLOO_RENDEZVOUS_PORT=str(port))
     assert outcome.status == 4, outcome.err
     assert re.match("rank 1 of 2: no rendezvous server answers at 127.0.0.1:%d: .*refused" % port, outcome.out)
+
+
+def test_a_server_that_is_busy_is_asked_again():
+    """The first two connections are dropped without an answer; then it answers as the rendezvous server does."""
+    notes, dropped = {}, []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def handle(self):
+            if len(dropped) < 2:
+                dropped.append(self.client_address)
+            else:
+                super().handle()
+
+        def do_PUT(self):
+            notes[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(200, b"")
+
+        def do_GET(self):
+            self._answer(200 if self.path in notes else 404, notes.get(self.path, b""))
+
+        def _answer(self, status, content):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *words):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            assert answers(server.server_port, [0], size=1) == ["met"]
+        finally:
+            server.shutdown()
+            thread.join()
+    assert len(dropped) == 2 and list(notes) == ["/roll_call/0"]
 
 
 @pytest.mark.slow
