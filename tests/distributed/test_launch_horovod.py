@@ -32,8 +32,8 @@ with tf.Session() as session:
 
 def command_of(folder, words, script_words=()):
     (folder / "rank.py").write_text(RANK)
-    return ([sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--log", "train_{rank}.log"] + list(words)
-            + ["--", sys.executable, str(folder / "rank.py")] + list(script_words))
+    launcher = [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--log", "train_{rank}.log"]
+    return launcher + list(words) + ["--", sys.executable, str(folder / "rank.py")] + list(script_words)
 
 
 def environment():
@@ -44,8 +44,8 @@ def environment():
 @pytest.fixture
 def launch(tmp_path, needs_horovod):
     def call(words, script_words=()):
-        done = subprocess.run(command_of(tmp_path, words, script_words), cwd=str(tmp_path), env=environment(), capture_output=True,
-                              text=True, timeout=PATIENCE)
+        done = subprocess.run(command_of(tmp_path, words, script_words), cwd=str(tmp_path), env=environment(),
+                              capture_output=True, text=True, timeout=PATIENCE)
         return types.SimpleNamespace(status=done.returncode, out=done.stdout, err=done.stderr)
     return call
 

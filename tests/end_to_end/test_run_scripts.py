@@ -1,0 +1,248 @@
+"""run_1p.sh, run_8p.sh and run_eval.sh as a person types them, on the CPU, with the real run.py."""
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import types
+
+import pytest
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PATIENCE = 300
+
+
+def environment(**variables):
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith(("HOROVOD_", "RANK_", "JASPER_DATA", "ASCEND_", "PYTHONPATH"))}
+    return dict(kept, **variables)
+
+
+def script(name):
+    return os.path.join(REPOSITORY, "scripts", name)
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """Runs a script in ``tmp_path`` with the Python of this test."""
+    def call(name, *words, python=sys.executable, **variables):
+        options = ["--python", python] if python else []
+        done = subprocess.run(["bash", script(name)] + options + list(words), cwd=str(tmp_path), env=environment(**variables),
+                              capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+        return types.SimpleNamespace(status=done.returncode, out=done.stdout, err=done.stderr)
+    return call
+
+
+@pytest.fixture
+def train(corpus, run_script):
+    """Runs a script on the tiny corpus, whose config is made independent of the working directory; results go to a folder
+    whose name has a blank and braces."""
+    text = (corpus / "config.py").read_text()
+    for name in ("vocab.txt", "train.csv", "dev.csv"):
+        text = text.replace('"%s"' % name, repr(str(corpus / name)))
+    (corpus / "config.py").write_text(text)
+
+    def call(name, *words, **variables):
+        return run_script(name, "--device=cpu", "--config", "config.py", "--result=my {results}", *words, **variables)
+    return call
+
+
+def steps_of(folder):
+    return sorted(int(re.match(r"model\.ckpt-(\d+)\.index$", name).group(1)) for name in os.listdir(str(folder))
+                  if re.match(r"model\.ckpt-\d+\.index$", name))
+
+
+@pytest.mark.slow
+def test_one_device_trains_goes_on_fails_evaluates_and_starts_afresh(train, corpus):
+    results = corpus / "my {results}" / "1p"
+    logs, log = results / "3" / "jasper_log_folder" / "logs", results / "train_3.log"
+    first = train("run_1p.sh", "--device_id", "3")
+    assert first.status == 0, first.err
+    assert "a new run in %s" % logs.parent in first.out and first.out.endswith("turing train success\n")
+    assert steps_of(logs) == [3, 6] and log.read_text().endswith("turing train success\n")
+
+    second = train("run_1p.sh", "--device_id=3", "--", "--max_steps=9")
+    assert second.status == 0, second.err
+    assert "going on with the run in %s from model.ckpt-6" % logs.parent in second.out
+    assert 9 in steps_of(logs) and log.read_text().count("turing train success\n") == 2
+    assert log.read_text().startswith(first.out.partition("\n")[2].partition("\n")[0])
+
+    failed = train("run_1p.sh", "--device_id=3", "--", "--max_steps=12", "--optimizer_params/beta1=high")
+    assert failed.status == 2 and failed.out.endswith("turing train fail\n")
+    assert log.read_text().endswith("turing train fail\n") and "beta1" in failed.out
+
+    evaluated = train("run_eval.sh", "--from", "1p")
+    assert evaluated.status == 0, evaluated.err
+    assert "evaluating %s" % logs.parent in evaluated.out
+    assert re.search(r"\*\*\* +Validation WER: +\d\.\d{4}", evaluated.out) and evaluated.out.endswith("turing eval success\n")
+    assert (results / "eval_0.log").read_text().endswith("turing eval success\n")
+
+    afresh = train("run_1p.sh", "--device_id=3", "--fresh", "--", "--max_steps=3")
+    assert afresh.status == 0 and steps_of(logs) == [3], afresh.err
+    kept = re.search(r"--fresh: the run before and its logs are kept in (.*)\n", afresh.out).group(1)
+    assert 9 in steps_of(os.path.join(kept, "jasper_log_folder", "logs"))
+    assert os.path.exists(os.path.join(kept, "train_3.log")) and log.read_text().count("turing train") == 1
+
+
+@pytest.mark.slow
+def test_data_that_are_missing_fail_with_their_status(train, corpus):
+    os.remove(str(corpus / "train.csv"))
+    failed = train("run_1p.sh")
+    assert failed.status == 3 and "train.csv" in failed.out and failed.out.endswith("turing train fail\n")
+    assert "launch: rank 0 of 1 (device 0) failed with exit status 3" in failed.err
+
+
+@pytest.mark.slow
+def test_several_processes_train_in_one_run_directory(train, corpus, needs_horovod):
+    done = train("run_8p.sh", "--devices", "2,5")
+    assert done.status == 0, done.err
+    results = corpus / "my {results}" / "8p"
+    assert 6 in steps_of(results / "2" / "jasper_log_folder" / "logs") and not (results / "5").exists()
+    for device in (2, 5):
+        assert (results / ("train_%d.log" % device)).read_text().endswith("turing train success\n")
+    again = train("run_8p.sh", "--devices", "2,5", "--", "--max_steps=8")
+    assert again.status == 0 and "going on with the run in" in again.out and "from model.ckpt-6" in again.out, again.err
+    evaluated = train("run_eval.sh")
+    assert evaluated.status == 0 and (results / "eval_0.log").read_text().endswith("turing eval success\n"), evaluated.err
+
+
+@pytest.mark.slow
+def test_a_script_that_is_told_to_stop_stops_everything(train, corpus):
+    process = subprocess.Popen(
+        ["bash", script("run_1p.sh"), "--device=cpu", "--python", sys.executable, "--config=config.py", "--result=results", "--",
+         "--max_steps=1000000"], cwd=str(corpus), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stdout:
+            if "Global step" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    assert process.returncode == 143 and "launch: stopped by SIGTERM" in err and out.endswith("turing train fail\n")
+    assert (corpus / "results" / "1p" / "train_0.log").read_text().endswith("turing train fail\n")
+
+
+@pytest.mark.slow
+def test_two_runs_do_not_write_into_one_folder(train, corpus):
+    (corpus / "my {results}" / "1p").mkdir(parents=True)
+    lock = corpus / "my {results}" / "1p" / ".lock_0"
+    holder = subprocess.Popen(["flock", str(lock), "sh", "-c", "echo locked; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"locked\n"
+        refused = train("run_1p.sh")
+    finally:
+        holder.communicate()
+    assert refused.status == 4 and "another run is writing into" in refused.err
+    assert not (corpus / "my {results}" / "1p" / "train_0.log").exists()
+
+
+@pytest.mark.parametrize("name", ["run_1p.sh", "run_8p.sh", "run_eval.sh"])
+def test_help_and_wrong_options(run_script, tmp_path, name):
+    helped = run_script(name, "--help", python=None)
+    assert helped.status == 0 and helped.out.startswith("usage: bash scripts/" + name) and not helped.err
+    for words, message in ((["--frobnicate"], "unknown option --frobnicate"), (["--device=tpu"], "--device tpu is unknown"),
+                           (["--config", "nowhere.py"], "nowhere.py does not exist"), (["--result"], "--result needs a value"),
+                           (["--data", "nowhere"], "--data nowhere is no directory"), (["word"], "unknown word word"),
+                           (["--fresh=yes"], "unknown option --fresh"), (["--max_steps=3"], "go behind --")):
+        wrong = run_script(name, *words, python=None)
+        assert wrong.status == 2 and wrong.err.startswith(name + ": ") and message in wrong.err, wrong.err
+    assert not os.listdir(str(tmp_path))
+
+
+@pytest.mark.parametrize("name,words,message", [
+    ("run_1p.sh", ["--device_id", "x"], "--device_id x: expected the number of a device"),
+    ("run_1p.sh", ["--devices", "0,1"], "unknown option --devices"),
+    ("run_8p.sh", ["--devices", "0,x"], "--devices 0,x: expected numbers with commas"),
+    ("run_8p.sh", ["--processes", "0"], "--processes 0: expected a whole number above 0"),
+    ("run_8p.sh", ["--processes=2", "--devices=0,1"], "keep one"),
+    ("run_eval.sh", ["--fresh"], "unknown option --fresh"),
+    ("run_eval.sh", ["--from", "2p"], "--from 2p: expected 1p, 8p or a directory"),
+    ("train_1p.sh", [], "run_1p.sh is the script to type"),
+    ("train_8p.sh", ["python"], "run_8p.sh is the script to type"),
+    ("eval_1p.sh", [], "run_eval.sh is the script to type"),
+])
+def test_wrong_values(run_script, name, words, message):
+    wrong = run_script(name, *words, python=None)
+    assert wrong.status == 2 and message in wrong.err, wrong.err
+
+
+def test_evaluation_without_a_checkpoint(run_script):
+    refused = run_script("run_eval.sh", "--result", "results")
+    assert refused.status == 3 and "no checkpoint in" in refused.err and not refused.out
+
+
+@pytest.mark.parametrize("name", ["run_1p.sh", "run_8p.sh", "run_eval.sh"])
+def test_an_npu_without_the_adapter_says_what_is_missing(run_script, tmp_path, name):
+    logs = tmp_path / "results" / "1p" / "0" / "jasper_log_folder" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "model.ckpt-3.index").write_text("")
+    refused = run_script(name, "--device", "npu", "--result", "results")
+    assert refused.status == 4 and "%s lacks npu_bridge" % sys.executable in refused.err and "set_env.sh" in refused.err
+    assert "turing" not in refused.out and os.listdir(str(tmp_path / "results")) == ["1p"]
+
+
+PYTHON = '''#!/bin/sh
+case "$*" in
+*run_options*|*find_spec*) exit 0 ;;
+*make_rank_table.py*) exec %s "$@" ;;
+*) printf '%%s\\n' "$@" > calls.txt; env > environment.txt ;;
+esac
+''' % sys.executable
+
+
+@pytest.fixture
+def started_on_npus(run_script, tmp_path):
+    """Runs a script with a Python that claims to have the adapter; the words and the environment that it started with."""
+    python = tmp_path / "python"
+    python.write_text(PYTHON.replace("calls.txt", str(tmp_path / "calls.txt")).replace(
+        "environment.txt", str(tmp_path / "environment.txt")))
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+
+    def call(name, *words, **variables):
+        done = run_script(name, "--device=npu", "--result", "results", *words, python=str(python), **variables)
+        assert done.status == 0, done.err
+        done.words = (tmp_path / "calls.txt").read_text().splitlines()
+        done.environment = (tmp_path / "environment.txt").read_text()
+        return done
+    return call
+
+
+def value_after(words, option):
+    return words[words.index(option) + 1]
+
+
+def test_rank_table_of_the_repository_is_narrowed_to_the_devices(started_on_npus, tmp_path):
+    started = started_on_npus("run_8p.sh", "--devices", "4,5", "--", "--max_steps=3", PATH="/usr/bin:/bin")
+    table = value_after(started.words, "--rank_table")
+    assert table == str(tmp_path / "results" / "8p" / "4" / "rank_table.json")
+    with open(table) as file:
+        devices = json.load(file)["server_list"][0]["device"]
+    assert [(device["rank_id"], device["device_id"]) for device in devices] == [("0", "4"), ("1", "5")]
+    assert value_after(started.words, "--devices") == "4,5" and started.words[-1] == "--max_steps=3"
+    assert "--logdir=%s" % (tmp_path / "results" / "8p" / "4" / "jasper_log_folder") in started.words
+    assert "--config_file=configs/speech2text/jasper5x3_LibriSpeech_nvgrad_masks_8p.py" in started.words
+
+
+def test_a_given_rank_table_decides_the_devices(started_on_npus, tmp_path):
+    table = os.path.join(REPOSITORY, "scripts", "8p.json")
+    for words, variables in ((["--rank_table", table], {}), ([], {"RANK_TABLE_FILE": table})):
+        started = started_on_npus("run_8p.sh", *words, **variables)
+        assert value_after(started.words, "--rank_table") == table
+        assert value_after(started.words, "--devices") == "0,1,2,3,4,5,6,7"
+
+
+def test_one_npu_needs_no_rank_table(started_on_npus):
+    assert "--rank_table" not in started_on_npus("run_8p.sh", "--devices", "6").words
+    started = started_on_npus("run_1p.sh", "--device_id", "6")
+    assert "--rank_table" not in started.words and value_after(started.words, "--devices") == "6"
+
+
+def test_the_environment_file_is_sourced_and_the_data_root_passed_on(started_on_npus, tmp_path):
+    (tmp_path / "set_env.sh").write_text('export FROM_SET_ENV="$UNSET_VARIABLE"yes\nfalse\n')
+    (tmp_path / "data").mkdir()
+    started = started_on_npus("run_1p.sh", "--environment", "set_env.sh", "--data", "data")
+    assert "environment: set_env.sh\n" in started.out
+    assert "\nFROM_SET_ENV=yes\n" in started.environment and "\nJASPER_DATA=%s\n" % (tmp_path / "data") in started.environment
