@@ -28,6 +28,7 @@ sys.path.insert(0, REPOSITORY)
 LIMIT_SECONDS = 10.0
 WAIT_SECONDS = 180  # for a checkpoint, on a busy machine
 MARK = "JASPER_KILL_RANKS"  # in the environment of every process of a run, by which it is found
+NO_CHECKPOINT = "no checkpoint came"
 LAUNCHER = -1  # in the place of a rank
 
 Kill = collections.namedtuple("Kill", "number ranks victim signal moment seconds status left saved_before saved_after problems")
@@ -166,14 +167,18 @@ class Trial:
             moment = self._wait(run, number % 3)
             if moment.startswith("writing"):
                 victim = 0
-            before = saved_step(self.checkpoints)
+            before, ended_before = saved_step(self.checkpoints), run.launcher.poll() is not None
             while not run.kill(victim, signal_number) and run.launcher.poll() is None:
                 time.sleep(0.01)
         except BaseException:
             run.launcher.kill()
             raise
         seconds, left = run.wait_until_gone()
-        problems = ["no checkpoint was ever written"] if moment.startswith("no checkpoint") else []
+        problems = []
+        if ended_before:
+            problems.append("the run had ended by itself")
+        elif moment == NO_CHECKPOINT:
+            problems.append("no checkpoint within %d s" % WAIT_SECONDS)
         if seconds >= LIMIT_SECONDS:
             problems.append("not gone after %.0f s" % LIMIT_SECONDS)
         if left:
@@ -198,7 +203,7 @@ class Trial:
             return "%.1f s after the start" % pause
         count = self.random.randint(1, 4)
         if not wait_for_checkpoint(run, self.checkpoints, count, written=kind == 1):
-            return "no checkpoint within %d s" % WAIT_SECONDS
+            return NO_CHECKPOINT
         if kind == 2:
             return "writing checkpoint %d" % count
         pause = self.random.uniform(0.0, 3.0)
