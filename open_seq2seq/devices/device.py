@@ -8,12 +8,14 @@ class Device:
     Attributes:
       name: "cpu", "gpu" or "npu".
       fast_gradients: whether convolution gradients written as forward convolutions are the faster ones here.
+      skip_reason: what it means that a step was not applied.
       static_shapes: whether the device compiles a graph for every shape, so that batches come in few lengths.
     """
 
     name = None
     fast_gradients = False
     static_shapes = False
+    skip_reason = "the gradient is not finite"
 
     def session_config(self, use_xla_jit=False):
         """Returns the ``tf.ConfigProto`` for sessions on this device."""

@@ -23,15 +23,11 @@ from open_seq2seq.models.assembly import build_data_layer
 # each is compiled for minutes and kept in the device's memory
 MOST_SHAPES = 4
 
-GraphRow = collections.namedtuple("GraphRow", "report fetch_sets")
-GraphRow.__doc__ = """A graph of the experiment. report: GraphReport. fetch_sets: how many different sets of tensors the run
-fetches of it; TensorFlow makes a graph of its own for each, and the adapter compiles it."""
-
 CheckResult = collections.namedtuple(
     "CheckResult", "operator_list data_source graphs findings shapes compilations padding_share seconds memory_bytes")
 CheckResult.__doc__ = """What :func:`check_experiment` found.
 
-operator_list: the OperatorList. data_source: a sentence on where the shapes come from. graphs: list of GraphRow.
+operator_list: the OperatorList. data_source: a sentence on where the shapes come from. graphs: list of GraphReport.
 findings: list of (Finding, names of the graphs it is in), errors first.
 shapes: dict from "train" and "eval" to the number of compiled shapes.
 compilations: how many graphs a whole run compiles. padding_share: of all frames of training those that only pad, None without
@@ -85,17 +81,16 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
     for mode, params in params_of_mode.items():
         with tf.Graph().as_default() as graph:
             runs, layer = _training_runs(base_model, params) if mode == "train" else _evaluation_runs(base_model, params)
-            rows = [GraphRow(_checked(graph, name, fetches, operator_list, npu_params), fetch_sets)
-                    for name, fetches, fetch_sets in runs]
-        shapes[mode] = len({row.report.signature for row in rows if "accumulate" not in row.report.name})
+            rows = [_checked(graph, name, fetches, operator_list, npu_params) for name, fetches in runs]
+        shapes[mode] = len({row.signature for row in rows if "accumulate" not in row.name})
         graphs += rows
         if mode == "train":
             padding_share = _padding_share(layer, params)
     findings = _joined(graphs) + [(finding, names) for finding, names in _about_shapes(graphs, shapes)]
-    findings += check_memory([row.report for row in graphs], npu_params, memory_bytes)
+    findings += check_memory(graphs, npu_params, memory_bytes)
     findings += _about_loss_scaling(params_of_mode, operator_list)
     findings.sort(key=lambda item: (ERROR, WARNING, NOTE).index(item[0].level))
-    return CheckResult(operator_list, data_source, graphs, findings, shapes, sum(row.fetch_sets for row in graphs),
+    return CheckResult(operator_list, data_source, graphs, findings, shapes, len(graphs),
                        padding_share, time.monotonic() - begin, memory_bytes)
 
 
@@ -119,21 +114,15 @@ def _manifests(params):
 
 
 def _training_runs(base_model, params):
-    """List of (name, fetches, number of fetch sets) of a training, as ``training/loop.py`` runs it; and its data layer."""
+    """List of (name, fetches) of a training, as ``training/loop.py`` runs it; and its data layer."""
     from open_seq2seq.training.graph import TrainingGraph
     training = TrainingGraph(base_model, params, None, AbsentNpu(params), Single(), None)
     runs = []
     for tower in training.towers:
-        of_batch = [tower.loss.counted, tower.batch.utterance_indices, tower.batch.feature_lengths, tower.batch.weights]
-        step = of_batch + [tower.mean_loss, tower.update, tower.train.gradients_finite]
-        if params["print_samples_steps"] is not None:
-            step += list(tower.sample_fetches.values())
-        if params["save_summaries_steps"] is not None and tower.summary is not None:
-            step.append(tower.summary)
-        sets = 2 ** ((params["print_samples_steps"] is not None) + (params["save_summaries_steps"] is not None))
-        runs.append(("train, %s frames" % _frames(tower.batch), step, sets))
+        step = tower.update_fetches(params["print_samples_steps"] is not None, params["save_summaries_steps"] is not None)
+        runs.append(("train, %s frames" % _frames(tower.batch), list(step.values())))
         if tower.accumulate is not None:
-            runs.append(("train, %s frames, accumulate" % _frames(tower.batch), of_batch + [tower.accumulate], 1))
+            runs.append(("train, %s frames, accumulate" % _frames(tower.batch), list(tower.accumulate_fetches().values())))
     return runs, training.data_layer
 
 
@@ -142,7 +131,7 @@ def _evaluation_runs(base_model, params):
     device = AbsentNpu(params)
     layer = build_data_layer(params, "eval", device, Single())
     evaluation = EvaluationGraph(base_model, params, "eval", layer, device, Single())
-    runs = [("eval, %s frames" % bucket.frames, list(fetches.values()), 1)
+    runs = [("eval, %s frames" % bucket.frames, list(fetches.values()))
             for bucket, fetches in zip(layer.buckets, evaluation.fetches_of_buckets)]
     return runs, layer
 
@@ -169,9 +158,9 @@ def _joined(graphs):
     """The findings of all graphs; what is in several of them once, with the names of these."""
     groups = collections.OrderedDict()
     for row in graphs:
-        for finding in row.report.findings:
+        for finding in row.findings:
             key = (finding.level, finding.kind, finding.layer, finding.type)
-            groups.setdefault(key, (finding, []))[1].append(row.report.name)
+            groups.setdefault(key, (finding, []))[1].append(row.name)
     return list(groups.values())
 
 
@@ -180,10 +169,6 @@ def _about_shapes(graphs, shapes):
         if count > MOST_SHAPES:
             yield Finding(ERROR, "too many shapes", mode, "", "", count, "%d shapes would be compiled, expected at most %d"
                           % (count, MOST_SHAPES), "give fewer lengths in npu_params bucket_frames"), [mode]
-    extra = sum(row.fetch_sets - 1 for row in graphs)
-    if extra:
-        yield Finding(NOTE, "compilations", "train", "", "", extra, "steps that print samples or write summaries fetch more; "
-                      "each such set of tensors is compiled by itself, %d in all" % extra, None), ["train"]
 
 
 def _about_loss_scaling(params_of_mode, operator_list):

@@ -48,14 +48,14 @@ def as_json(result):
         "passed": all(finding.level != ERROR for finding, _ in result.findings),
         "operator_list": result.operator_list.source, "shapes_from": result.data_source,
         "compiled_shapes": dict(result.shapes), "compilations": result.compilations, "padding_share": result.padding_share,
-        "unknown_shapes": sum(row.report.unknown_shapes for row in result.graphs), "seconds": round(result.seconds, 3),
+        "unknown_shapes": sum(row.unknown_shapes for row in result.graphs), "seconds": round(result.seconds, 3),
         "device_memory": int(result.memory_bytes),
         "findings": [dict(finding._asdict(), graphs=names) for finding, names in result.findings],
         "graphs": [{
-            "name": row.report.name, "offloaded": row.report.offloaded, "host": row.report.host, "parts": row.report.parts,
-            "unknown_shapes": row.report.unknown_shapes, "compilations": row.fetch_sets,
-            "inputs": [{"dtype": dtype, "shape": shape} for dtype, shape in row.report.signature],
-            "memory": None if row.report.memory is None else row.report.memory._asdict()} for row in result.graphs]}
+            "name": row.name, "offloaded": row.offloaded, "host": row.host, "parts": row.parts,
+            "unknown_shapes": row.unknown_shapes,
+            "inputs": [{"dtype": dtype, "shape": shape} for dtype, shape in row.signature],
+            "memory": None if row.memory is None else row.memory._asdict()} for row in result.graphs]}
 
 
 def print_result(result, name):
@@ -71,7 +71,7 @@ def print_result(result, name):
                    "total", "largest layers"):
         table.add_column(column, justify="left" if column in ("graph", "largest layers") else "right")
     for row in result.graphs:
-        table.add_row(*_cells(row.report))
+        table.add_row(*_cells(row))
     console.print(table)
     if result.findings:
         console.print(_findings_table(result, Table))
@@ -109,9 +109,9 @@ def _totals(result):
         len(result.operator_list.supported))
     yield "Shapes: %s" % result.data_source
     yield "Compiled shapes: %s; unknown shapes: %d" % (", ".join("%s %d" % item for item in result.shapes.items()),
-                                                       sum(row.report.unknown_shapes for row in result.graphs))
+                                                       sum(row.unknown_shapes for row in result.graphs))
     yield "Graphs that a whole run compiles: %d, each takes minutes on the device" % result.compilations
-    known = [row.report.memory.total for row in result.graphs if row.report.memory is not None]
+    known = [row.memory.total for row in result.graphs if row.memory is not None]
     if known:
         yield "Memory of the largest graph: about %.1f GB of %.0f GB" % (max(known) / GIBIBYTE, result.memory_bytes / GIBIBYTE)
     if result.padding_share is not None:

@@ -17,14 +17,34 @@ NO_BEST_LOSS = 1e9
 # ranks must not drop out the same activations
 SEED_STEP = 1000003
 
-Tower = collections.namedtuple("Tower", "batch loss mean_loss train accumulate update sample_fetches summary")
-Tower.__doc__ = """The operations of a training step for batches of one shape.
 
-batch: Batch. loss: LossOutput of this rank's batch. train: TrainOperations. accumulate: operation for each of the
-``iter_size - 1`` batches before ``update``, or None. update: operation. mean_loss: float32 scalar, over all ranks and all
-batches of the step; fetched together with ``update``. sample_fetches: what ``TrainingGraph.sample`` wants fetched. summary: a
-serialized ``tf.Summary`` or None; its tags begin with the name of the tower's scope.
-"""
+class Tower(collections.namedtuple("Tower", "batch loss mean_loss train accumulate update sample_fetches summary")):
+    """The operations of a training step for batches of one shape.
+
+    batch: Batch. loss: LossOutput of this rank's batch. train: TrainOperations. accumulate: operation for each of the
+    ``iter_size - 1`` batches before ``update``, or None. update: operation. mean_loss: float32 scalar, over all ranks and all
+    batches of the step; fetched together with ``update``. sample_fetches: what ``TrainingGraph.sample`` wants fetched. summary: a
+    serialized ``tf.Summary``; its tags begin with the name of the tower's scope.
+    """
+
+    __slots__ = ()
+
+    def accumulate_fetches(self):
+        """What a session runs with each batch before the last of a step: dict of counted, indices, frames and weights."""
+        return dict(self._of_batch(), accumulate=self.accumulate)
+
+    def update_fetches(self, samples=False, summary=False):
+        """What a session runs with the last batch of a step: the same, with loss and finite; and what else is asked for."""
+        fetches = dict(self._of_batch(), loss=self.mean_loss, update=self.update, finite=self.train.gradients_finite)
+        if samples:
+            fetches.update(self.sample_fetches)
+        if summary:
+            fetches["summary"] = self.summary
+        return fetches
+
+    def _of_batch(self):
+        return {"counted": self.loss.counted, "indices": self.batch.utterance_indices, "frames": self.batch.feature_lengths,
+                "weights": self.batch.weights}
 
 
 class TowerBuilder:

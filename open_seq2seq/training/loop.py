@@ -171,14 +171,9 @@ class _Run:
         graph, params = self.graph, self.params
         for _ in range(graph.iter_size - 1):
             tower = graph.tower_of_batch(self.micro_batches)
-            self._account(self._run(dict(_of_batch(tower), accumulate=tower.accumulate)))
+            self._account(self._run(tower.accumulate_fetches()))
         tower = graph.tower_of_batch(self.micro_batches)
-        fetches = dict(_of_batch(tower), loss=tower.mean_loss, update=tower.update, finite=tower.train.gradients_finite)
-        if self._due("print_samples_steps", self.step + 1):
-            fetches.update(tower.sample_fetches)
-        if self._due("save_summaries_steps", self.step + 1):
-            fetches["summary"] = tower.summary
-        values = self._run(fetches)
+        values = self._run(tower.update_fetches(self._fetched("print_samples_steps"), self._fetched("save_summaries_steps")))
         self._account(values)
         loss = float(values["loss"])
         if values["finite"]:
@@ -223,11 +218,18 @@ class _Run:
         every = self.params[parameter]
         return every is not None and (step == 1 or step % every == 0)
 
+    def _fetched(self, parameter):
+        """Whether the next step fetches what ``parameter`` asks for now and then."""
+        if self.device.static_shapes:
+            # every set of fetches is a graph of its own that the device compiles, so there is but one set
+            return self.params[parameter] is not None
+        return self._due(parameter, self.step + 1)
+
     def _skip(self, values):
         self.skipped_in_a_row += 1
-        names = [self.graph.data_layer.utterances[index].id for index in values["indices"]]
-        log_line("Step %d skipped: the gradient is not finite (loss %s, loss scale %g, utterances %s)" % (
-            self.step + 1, values["loss"], self.session.run(self.graph.optimization.loss_scale), ", ".join(names[:4])))
+        names = [self.graph.data_layer.utterances[index].id for index in values["indices"] if index >= 0]
+        log_line("Step %d skipped: %s (loss %s, loss scale %g, utterances %s)" % (
+            self.step + 1, self.device.skip_reason, values["loss"], self.session.run(self.graph.optimization.loss_scale), ", ".join(names[:4])))
         if self.skipped_in_a_row >= MAX_SKIPPED_STEPS:
             raise NonFiniteError(
                 "%d steps in a row had a gradient that is not finite, the last at step %d (utterances %s). Lower the learning "
@@ -244,14 +246,14 @@ class _Run:
             log_line("%.1f utterances/s, %.1f audio seconds/s, %s to go" % (
                 self.recent.utterances_per_second, self.recent.audio_seconds_per_second,
                 datetime.timedelta(seconds=round(self.recent.seconds_per_step * (self.graph.last_step - step)))), offset=4)
-        if "best_path" in values:
+        if "best_path" in values and self._due("print_samples_steps", step):
             target, prediction = self.graph.sample(values)
             log_line("Sample WER: %.4f" % word_error_rate(target, prediction), offset=4)
             log_line("Sample target:     " + target, offset=4)
             log_line("Sample prediction: " + prediction, offset=4)
         if self._due("print_bench_info_steps", step):
             log_line("Avg objects per second: %.3f" % self.whole.frames_per_second)
-        if "summary" in values and self.summaries is not None:
+        if self.summaries is not None and self._due("save_summaries_steps", step):
             self.summaries.add_summary(self.graph.without_tower_name(values["summary"]), step)
         if self._due("print_loss_steps", step):
             self.recent.restart()
@@ -284,9 +286,3 @@ class _Run:
         # the speeds that are printed are the training's
         self.recent.restart()
         self.whole.exclude(self.evaluation.seconds)
-
-
-def _of_batch(tower):
-    """What is fetched of every batch."""
-    return {"counted": tower.loss.counted, "indices": tower.batch.utterance_indices, "frames": tower.batch.feature_lengths,
-            "weights": tower.batch.weights}

@@ -52,17 +52,17 @@ def _validation(output):
 def test_training_on_an_npu_and_the_same_evaluation_as_on_a_cpu(run_on_npus, run_command, corpus):
     records = corpus / "sessions.jsonl"
     trained = run_on_npus("--mode=train_eval", "--max_steps=8", "--eval_steps=8", "--save_checkpoint_steps=4",
-                          FAKE_ASCEND_RECORD_FILE=str(records), FAKE_ASCEND_OVERFLOW_AT="2")
+                          "--loss_scaling=128.0", FAKE_ASCEND_RECORD_FILE=str(records), FAKE_ASCEND_OVERFLOW_AT="2")
     assert trained.status == 0, trained.err
     assert len(_validation(trained.out)) == 3
     assert "'precision_mode'] = 'allow_mix_precision'" in trained.out and "'graph_run_mode'] = 1" in trained.out
-    # the register was read once too often; the count travels with the checkpoint
-    assert "Step 3 skipped" in trained.out
-    assert tf.train.load_variable(str(corpus / "run"), "Loss_Optimization/skipped_steps") >= 1
+    # the count travels with the checkpoint
+    assert re.findall(r"Step (\d+) skipped: the NPU reported an overflow", trained.out) == ["3"]
+    assert tf.train.load_variable(str(corpus / "run"), "Loss_Optimization/skipped_steps") == 1
     # what the session ran was offloaded, and compiled once for each of at most four shapes
     graphs = json.loads(records.read_text().splitlines()[-1])["graphs"]
     steps = [graph for graph in graphs if graph["offloaded"] > 500]
-    assert 1 <= len(steps) <= 8 and all(graph["geops"] == graph["shapes"] == graph["builds"] == 1 for graph in steps)
+    assert 1 <= len(steps) <= 4 and all(graph["geops"] == graph["shapes"] == graph["builds"] == 1 for graph in steps)
     figures = []
     for evaluate, words in ((run_on_npus, ()), (run_command, ("--config_file=config.py", "--device=cpu"))):
         evaluated = evaluate("--mode=eval", "--eval_batch_size_per_gpu=2", *words)
