@@ -4,8 +4,8 @@ import contextlib
 
 import tensorflow.compat.v1 as tf
 
-Execution = collections.namedtuple("Execution", "fast_gradients dtype sum_over_ranks num_ranks host_scope")
-Execution.__new__.__defaults__ = (True, tf.float32, None, 1, contextlib.suppress)
+Execution = collections.namedtuple("Execution", "fast_gradients dtype sum_over_ranks host_scope")
+Execution.__new__.__defaults__ = (True, tf.float32, None, contextlib.suppress)
 Execution.__doc__ = """What a model is told about where it runs.
 
 fast_gradients: compute convolution gradients as forward convolutions, see ``encoders/convolution.py``; works in either dtype, but
@@ -13,7 +13,6 @@ fast_gradients: compute convolution gradients as forward convolutions, see ``enc
 dtype: tf.float32, or tf.float16 for products and activations in half precision; variables are float32 either way.
 sum_over_ranks: function from a list of float32 tensors to a list of their sums over all processes, through which gradients
   flow; batch norm then takes its statistics over the whole global batch. None: every process by itself.
-num_ranks: number of processes that train together.
 host_scope: function without arguments that returns a context manager; operations that the device cannot run are built in it.
 """
 

@@ -56,7 +56,7 @@ def train(case, sum_over_ranks=None, average=list, rank=0, size=1):
     features = tf.placeholder(tf.float32, [len(LENGTHS) // size, None, FEATURES])
     lengths = tf.placeholder(tf.int32, [len(LENGTHS) // size])
     weights = tf.placeholder(tf.float32, [len(LENGTHS) // size, None, CHANNELS])
-    execution = Execution(sum_over_ranks=sum_over_ranks, num_ranks=size)
+    execution = Execution(sum_over_ranks=sum_over_ranks)
     outputs = TDNNEncoder(params(case), "train", execution=execution)(features, lengths).outputs * tf.cast(
         tf.not_equal(weights, 0.0), tf.float32)
     loss = tf.reduce_mean(tf.reduce_sum(tf.square(outputs) * weights, [1, 2]))
@@ -208,7 +208,7 @@ def test_one_sum_over_ranks_a_layer_and_none_in_evaluation():
 
     for mode, sums in (("eval", 0), ("train", 8)):
         with tf.Graph().as_default():
-            TDNNEncoder(params("masked"), mode, execution=Execution(sum_over_ranks=record, num_ranks=2))(
+            TDNNEncoder(params("masked"), mode, execution=Execution(sum_over_ranks=record))(
                 tf.zeros([2, FRAMES, FEATURES]), tf.constant([FRAMES, 3]))
         assert packed == [[("float32", [2 * CHANNELS + 1])]] * sums
 
