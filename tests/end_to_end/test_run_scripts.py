@@ -246,3 +246,27 @@ def test_the_environment_file_is_sourced_and_the_data_root_passed_on(started_on_
     started = started_on_npus("run_1p.sh", "--environment", "set_env.sh", "--data", "data")
     assert "environment: set_env.sh\n" in started.out
     assert "\nFROM_SET_ENV=yes\n" in started.environment and "\nJASPER_DATA=%s\n" % (tmp_path / "data") in started.environment
+
+
+@pytest.mark.slow
+def test_two_npus_train_and_are_evaluated(corpus, npu_server, needs_horovod):
+    table = os.path.join(REPOSITORY, "scripts", "8p.json")
+    options = ["--device=npu", "--python", sys.executable, "--config=config.py", "--result=results"]
+    files = ["--%s/dataset_files=%r" % (params, [str(corpus / name)]) for params, name in (
+        ("train_params/data_layer_params", "train.csv"), ("eval_params/data_layer_params", "dev.csv"))]
+    files.append("--data_layer_params/vocab_file=%s" % (corpus / "vocab.txt"))
+
+    def call(name, *words):
+        return subprocess.run(["bash", script(name)] + options + list(words) + ["--"] + files, cwd=str(corpus), timeout=PATIENCE,
+                              env=npu_server.environment(), capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    trained = call("run_8p.sh", "--devices=6,7", "--rank_table", table)
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    results = corpus / "results" / "8p"
+    assert 6 in steps_of(results / "6" / "jasper_log_folder" / "logs") and trained.stdout.endswith("turing train success\n")
+    for device in (6, 7):
+        assert (results / ("train_%d.log" % device)).read_text().endswith("turing train success\n")
+    evaluated = call("run_eval.sh", "--device_id=7")
+    assert evaluated.returncode == 0, evaluated.stdout + evaluated.stderr
+    assert "Validation WER:" in evaluated.stdout
+    assert (results / "eval_7.log").read_text().endswith("turing eval success\n")
