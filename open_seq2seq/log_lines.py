@@ -7,7 +7,6 @@ import sys
 
 from open_seq2seq.errors import StorageError
 
-
 _reporting = True  # False in a process whose fellow prints the same
 
 

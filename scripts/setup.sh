@@ -32,9 +32,11 @@ build_horovod() {
     command -v g++ >/dev/null || { complain "g++ was not found; Horovod needs a C++ compiler (Debian: apt install g++ make)"; return 3; }
     say "building Horovod; this takes several minutes"
     run_with_progress "$folder/horovod.log" "$folder/bin/python" -m pip install --progress-bar off cmake==3.27.9 wheel || return
+    # pip would take one that is there, or that it keeps from another environment, whatever TensorFlow it was built for
+    run_with_progress "$folder/horovod.log" "$folder/bin/python" -m pip uninstall --yes horovod || return
     run_with_progress "$folder/horovod.log" env PATH="$folder/bin:$PATH" HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 \
         HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_GLOO=1 "$folder/bin/python" -m pip install -v \
-        --no-build-isolation --progress-bar off -r "$repository/requirements-distributed.txt" || return
+        --no-build-isolation --no-cache-dir --progress-bar off -r "$repository/requirements-distributed.txt" || return
     run_with_progress "$folder/check.log" "$folder/bin/python" -c 'import horovod.tensorflow' || return
     say "$stamp" > "$folder/jasper-horovod-stamp"
     say "Horovod is built"

@@ -28,19 +28,24 @@ def translate_errors(group):
     try:
         yield
     except (tf.errors.OpError, RuntimeError) as error:
-        sign = None if group.size == 1 else find_sign(error)
-        if sign is None:
+        if group.size == 1 or not tells_of_lost_peer(str(error)):
             raise
-        raise PeerLostError("another rank died or does not answer (%s said: %s), so this one stops. The cause is in the other "
-                            "rank's log. The last checkpoint is whole: start again with --continue_learning to go on from it"
-                            % (group.name, sign)) from error
+        raise PeerLostError(lost_peer_message(group, str(error))) from error
 
 
-def find_sign(error):
-    """The line of an error's message that tells of a lost peer, shortened; None where there is none."""
-    for line in str(error).splitlines():
-        for sign in SIGNS:
-            place = line.find(sign)
-            if place >= 0:
-                return line[place:place + 120].split(". ")[0]
-    return None
+def tells_of_lost_peer(text):
+    """Whether an error's message is one of those that a lost peer causes."""
+    return any(sign in text for sign in SIGNS)
+
+
+def lost_peer_message(group, text):
+    """What a user is told, with the words of Horovod, Gloo or HCCL that matter in ``text``."""
+    said = text.splitlines()[0] if text else ""
+    for sign in SIGNS:
+        if sign in text:
+            line = next(line for line in text.splitlines() if sign in line)
+            said = line[line.index(sign):]
+            break
+    return ("another rank died or does not answer (%s said: %s), so this one stops. The cause is in the other rank's log. The last "
+            "checkpoint is whole: start again with --continue_learning to go on from it" % (
+                group.name, said[:120].split(". ")[0]))

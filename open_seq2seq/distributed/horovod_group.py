@@ -6,6 +6,7 @@ import warnings
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.distributed.group import ProcessGroup
+from open_seq2seq.distributed.peer_watch import PeerWatch
 from open_seq2seq.distributed.roll_call import answer_roll_call, leave_roll_call
 from open_seq2seq.errors import DeviceError
 
@@ -49,6 +50,7 @@ class HorovodGroup(ProcessGroup):
         leave_roll_call(rank, environ)
         self.rank, self.size = self._horovod.rank(), self._horovod.size()
         self.local_rank, self.local_size = self._horovod.local_rank(), self._horovod.local_size()
+        self._watch = PeerWatch(self._horovod, self)
 
     def sum(self, tensors):
         return self._all_reduce(tensors, 1.0)
@@ -80,7 +82,15 @@ class HorovodGroup(ProcessGroup):
     def broadcast(self, variables):
         return tf.group(*[tf.assign(variable, self._horovod.broadcast(variable, root_rank=0)) for variable in variables])
 
+    def start(self, session):
+        self._watch.start()
+
     def finish(self, session):
+        """Waits for the others to finish, too: where one leaves, Horovod ends on all of them, and rank 0 may still be saving."""
+        with session.graph.as_default():
+            farewell = self._horovod.allreduce(tf.zeros([1]), op=self._horovod.Sum, name="farewell")
+        session.run(farewell)
+        self._watch.stop()
         self._horovod.shutdown()
 
 

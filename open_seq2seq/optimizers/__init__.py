@@ -6,5 +6,5 @@ from open_seq2seq.optimizers.novograd import NovoGrad
 from open_seq2seq.optimizers.optimize import AdapterOptimizer, Optimization, optimize, total_loss, trained_variables
 from open_seq2seq.optimizers.summaries import SUMMARIES
 
-__all__ = ["AdamW", "AdapterOptimizer", "NovoGrad", "OPTIMIZERS", "Optimization", "SUMMARIES", "lr_policies", "optimize", "optimizer_class",
-           "parameters_of", "total_loss", "trained_variables"]
+__all__ = ["AdamW", "AdapterOptimizer", "NovoGrad", "OPTIMIZERS", "Optimization", "SUMMARIES", "lr_policies", "optimize",
+           "optimizer_class", "parameters_of", "total_loss", "trained_variables"]

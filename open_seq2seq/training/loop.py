@@ -229,7 +229,8 @@ class _Run:
         self.skipped_in_a_row += 1
         names = [self.graph.data_layer.utterances[index].id for index in values["indices"] if index >= 0]
         log_line("Step %d skipped: %s (loss %s, loss scale %g, utterances %s)" % (
-            self.step + 1, self.device.skip_reason, values["loss"], self.session.run(self.graph.optimization.loss_scale), ", ".join(names[:4])))
+            self.step + 1, self.device.skip_reason, values["loss"], self.session.run(self.graph.optimization.loss_scale),
+            ", ".join(names[:4])))
         if self.skipped_in_a_row >= MAX_SKIPPED_STEPS:
             raise NonFiniteError(
                 "%d steps in a row had a gradient that is not finite, the last at step %d (utterances %s). Lower the learning "

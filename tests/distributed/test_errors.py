@@ -21,6 +21,7 @@ group = open_group("cpu")
 weight = tf.Variable(tf.ones([1000]))
 update = weight.assign(group.average([weight])[0])
 with tf.Session() as session:
+    group.start(session)
     session.run(tf.global_variables_initializer())
     try:
         with translate_errors(group):

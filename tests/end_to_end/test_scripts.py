@@ -168,8 +168,10 @@ def test_ci_counts_both_lanes_and_fails_when_either_does(repository):
     write(repository / "tests" / "test_it.py", "\n".join((
         "import os, pytest", "def test_fast(): assert not os.environ.get('BREAK')",
         "@pytest.mark.slow", "def test_slow(): pass", "def test_skipped(): pytest.skip('why')")))
+    # Horovod counts as built
+    call(repository, "-c", "cat .venv/jasper-stamp requirements-distributed.txt | sha256sum > .venv/jasper-horovod-stamp")
     fine = call(repository, ".ci/run")
-    assert fine.status == 0 and fine.out.splitlines()[-1] == "3 passed, 0 failed, 2 skipped"
+    assert fine.status == 0 and "Horovod is built already" in fine.out and fine.out.splitlines()[-1] == "3 passed, 0 failed, 2 skipped"
     broken = call(repository, ".ci/run", BREAK="1")
     assert broken.status == 1 and broken.out.splitlines()[-1] == "1 passed, 2 failed, 2 skipped"
     write(repository / "tests" / "test_it.py", "")
