@@ -46,6 +46,6 @@ def lost_peer_message(group, text):
             line = next(line for line in text.splitlines() if sign in line)
             said = line[line.index(sign):]
             break
-    return ("another rank died or does not answer (%s said: %s), so this one stops. The cause is in the other rank's log. The last "
-            "checkpoint is whole: start again with --continue_learning to go on from it" % (
+    return ("another rank died or does not answer (%s said: %s), so this one stops. The cause is in the other rank's log. The "
+            "last checkpoint is whole: start again with --continue_learning to go on from it" % (
                 group.name, said[:120].split(". ")[0]))

@@ -86,7 +86,7 @@ class HorovodGroup(ProcessGroup):
         self._watch.start()
 
     def finish(self, session):
-        """Waits for the others to finish, too: where one leaves, Horovod ends on all of them, and rank 0 may still be saving."""
+        """Waits for the others to finish, too: when one leaves, Horovod ends on all, and rank 0 may still be saving."""
         with session.graph.as_default():
             farewell = self._horovod.allreduce(tf.zeros([1]), op=self._horovod.Sum, name="farewell")
         session.run(farewell)
