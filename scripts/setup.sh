@@ -24,7 +24,7 @@ HELP
 # Builds Horovod against the TensorFlow of the environment; its stamp holds what it was built from.
 build_horovod() {
     local folder="$1" stamp
-    stamp="$(cat "$folder/jasper-stamp" "$repository/requirements-distributed.txt" | sha256sum)"
+    stamp="$({ cat "$folder/jasper-stamp"; grep -v '^#' "$repository/requirements-distributed.txt"; } | sha256sum)"
     if [ "$(cat "$folder/jasper-horovod-stamp" 2>/dev/null || true)" = "$stamp" ]; then
         say "Horovod is built already"
         return 0
