@@ -1,0 +1,233 @@
+"""Input bins: a model's inputs as raw files, one pair for each utterance, for Ascend's ``msame`` and ``ais_bench``.
+
+``FOLDER/input_0/NAME.bin`` holds the features [1, T, F] and ``FOLDER/input_reshape/NAME.bin`` the mask [M] of the frames that
+come out of the encoder: 1 for a real one, 0 behind the utterance's end. float32 or float16, in the machine's (little-endian)
+order, without a header: the mask tells which of the two, as no other type makes it ones and zeros.
+"""
+import os
+import re
+import shutil
+
+import numpy as np
+
+from open_seq2seq.errors import DataError, StorageError
+
+FEATURES_FOLDER, MASK_FOLDER = "input_0", "input_reshape"
+DTYPES = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
+
+
+def bin_names(wav_filenames):
+    """A name for each utterance's bins.
+
+    It is the audio file's without folder and extension, as in the public Ascend port. Dots become underscores, as ``ais_bench``
+    cuts a name at its first dot, and so does whatever else a shell would trip over. Utterances of the same name get their
+    number behind it.
+
+    Args:
+      wav_filenames: list of str, in the manifests' order.
+
+    Returns:
+      List of as many different str.
+    """
+    names, taken = [], set()
+    for number, wav_filename in enumerate(wav_filenames, 1):
+        stem = os.path.splitext(os.path.basename(wav_filename))[0]
+        stem = re.sub(r"[^\w-]", "_", stem).lstrip("-") or "utterance"
+        name = stem
+        while name in taken:
+            name = "%s_%d" % (stem if name == stem else name, number)
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def output_mask(length, frames, subsampling):
+    """float32 [ceil(frames / subsampling)]: 1 for each output frame that sees a real input frame of its own.
+
+    Args:
+      length: real input frames.
+      frames: input frames with the padding.
+      subsampling: input frames for each output frame.
+    """
+    return (np.arange(-(-frames // subsampling)) < -(-length // subsampling)).astype(np.float32)
+
+
+class BinWriter:
+    """Writes bins into new folders, which take their place when all went well; the old ones stay otherwise.
+
+    Args:
+      folder: where the folders ``input_0`` and ``input_reshape`` go; made if missing.
+      dtype: "float32" or "float16".
+
+    Raises:
+      StorageError: the folder cannot be written, or what is to be replaced holds other files than bins.
+    """
+
+    def __init__(self, folder, dtype="float32"):
+        self.folder, self._dtype = folder, DTYPES[dtype]
+        self._new = {name: os.path.join(folder, "%s.%d.tmp" % (name, os.getpid())) for name in (FEATURES_FOLDER, MASK_FOLDER)}
+        for name in self._new:
+            require_only_bins(os.path.join(folder, name))
+
+    def __enter__(self):
+        try:
+            for path in self._new.values():
+                os.makedirs(path)
+        except OSError as error:
+            self._discard()
+            raise _cannot_write(self.folder, error)
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            self._discard()
+            if issubclass(kind, OSError):
+                raise _cannot_write(self.folder, value)
+            return
+        for name, path in self._new.items():
+            shutil.rmtree(os.path.join(self.folder, name), ignore_errors=True)
+            os.rename(path, os.path.join(self.folder, name))
+
+    def _discard(self):
+        for path in self._new.values():
+            shutil.rmtree(path, ignore_errors=True)
+
+    def add(self, name, features, mask):
+        """Writes an utterance's pair of bins.
+
+        Args:
+          name: one of :func:`bin_names`.
+          features: float [T, F], with the padding.
+          mask: float [M].
+
+        Raises:
+          DataError: the features are too large for float16.
+        """
+        stored = features.astype(self._dtype)
+        if not np.isfinite(stored).all():
+            raise DataError("%s: %d features are not finite as %s, the largest is %g; write float32 bins" % (
+                name, np.sum(~np.isfinite(stored)), self._dtype.name, np.max(np.abs(features))))
+        stored.tofile(os.path.join(self._new[FEATURES_FOLDER], name + ".bin"))
+        mask.astype(self._dtype).tofile(os.path.join(self._new[MASK_FOLDER], name + ".bin"))
+
+
+class InputBins:
+    """The bins of a folder.
+
+    Args:
+      folder: what holds ``input_0`` and ``input_reshape``.
+      num_features: F, features per frame.
+      subsampling: input frames for each output frame.
+      frames: T, of a model whose shapes are static; None: the bins decide, and all are equally long.
+
+    Attributes:
+      names: sorted list of str.
+      frames: T.
+      output_frames: M, the mask's length.
+
+    Raises:
+      DataError: a folder is missing or empty, an utterance has one bin only, or a bin has a wrong length (the first is checked
+        here, the others when they are read).
+    """
+
+    def __init__(self, folder, num_features, subsampling, frames=None):
+        self.folder, self._num_features, self._subsampling = folder, num_features, subsampling
+        names = {kind: set(bins_of(os.path.join(folder, kind))) for kind in (FEATURES_FOLDER, MASK_FOLDER)}
+        for here, there in ((FEATURES_FOLDER, MASK_FOLDER), (MASK_FOLDER, FEATURES_FOLDER)):
+            alone = sorted(names[here] - names[there])
+            if alone:
+                raise DataError("%s has no %s.bin, but %s has (%d like it); write the bins anew with --pre_process True" % (
+                    os.path.join(folder, there), alone[0], os.path.join(folder, here), len(alone)))
+        self.names = sorted(names[FEATURES_FOLDER])
+        self.frames = frames
+        self.output_frames = None if frames is None else -(-frames // subsampling)
+        if frames is None:
+            mask, dtype = self._read_mask(self.names[0])
+            size = os.path.getsize(self.path(FEATURES_FOLDER, self.names[0]))
+            self.frames, self.output_frames = size // (num_features * dtype.itemsize), len(mask)
+            if -(-self.frames // subsampling) != len(mask):
+                raise DataError("%s has %d bytes, which is %d frames of %d %s features, but its mask has %d frames; expected %d "
+                                "input frames for each" % (self.path(FEATURES_FOLDER, self.names[0]), size, self.frames,
+                                                           num_features, dtype.name, len(mask), subsampling))
+
+    def path(self, kind, name):
+        """Path of a bin; ``kind`` is one of the two folders' names."""
+        return os.path.join(self.folder, kind, name + ".bin")
+
+    def output_length(self, name):
+        """Real output frames of an utterance."""
+        return int(self._read_mask(name)[0].sum())
+
+    def read(self, name):
+        """Reads an utterance's pair.
+
+        Returns:
+          (float32 [1, T, F], float32 [M])
+
+        Raises:
+          DataError: a wrong length or values that are not finite, with the file's name.
+        """
+        mask, dtype = self._read_mask(name)
+        path = self.path(FEATURES_FOLDER, name)
+        features = np.fromfile(path, dtype)
+        expected = self.frames * self._num_features
+        if len(features) != expected or os.path.getsize(path) != expected * dtype.itemsize:
+            raise DataError("%s has %d bytes, expected %d: %s [1, %d, %d]. Write the bins anew with --pre_process True" % (
+                path, os.path.getsize(path), expected * dtype.itemsize, dtype.name, self.frames, self._num_features))
+        if not np.isfinite(features).all():
+            raise DataError("%s: %d of %d values are NaN or infinite; write the bins anew with --pre_process True"
+                            % (path, np.sum(~np.isfinite(features)), expected))
+        return features.astype(np.float32).reshape(1, self.frames, self._num_features), mask
+
+    def _read_mask(self, name):
+        path = self.path(MASK_FOLDER, name)
+        for dtype in DTYPES.values():
+            if os.path.getsize(path) % dtype.itemsize:
+                continue
+            mask = np.fromfile(path, dtype)
+            # ones, then zeros
+            if len(mask) and mask[0] == 1 and np.isin(mask, (0, 1)).all() and (np.diff(mask) <= 0).all():
+                if self.output_frames is not None and len(mask) != self.output_frames:
+                    raise DataError("%s has %d bytes, which is a mask of %d %s frames; expected %d. The bins were made for another "
+                                    "model: write them anew with --pre_process True"
+                                    % (path, os.path.getsize(path), len(mask), dtype.name, self.output_frames))
+                return mask.astype(np.float32), dtype
+        raise DataError("%s (%d bytes) is no mask: expected ones, then zeros, as float32 or float16. Write the bins anew with "
+                        "--pre_process True" % (path, os.path.getsize(path)))
+
+
+def bins_of(folder):
+    """Names (without .bin) of the bins in a folder.
+
+    Raises:
+      DataError: it is missing or holds none.
+    """
+    try:
+        found = os.listdir(folder)
+    except OSError as error:
+        raise DataError("cannot read the folder of bins %s: %s. --pre_process True writes it" % (folder, error.strerror))
+    names = [name[:-len(".bin")] for name in found if name.endswith(".bin")]
+    if not names:
+        raise DataError("%s holds no .bin file; --pre_process True writes them" % folder)
+    return names
+
+
+def require_only_bins(folder):
+    """Makes sure that a folder may be replaced.
+
+    Raises:
+      StorageError: it is no folder, or holds something else than bins.
+    """
+    if not os.path.lexists(folder):
+        return
+    if not os.path.isdir(folder) or os.path.islink(folder):
+        raise StorageError("%s is no folder; expected one with bins, to be replaced. Choose another --output_dir" % folder)
+    others = sorted(name for name in os.listdir(folder) if not name.endswith(".bin"))
+    if others:
+        raise StorageError("%s was to be replaced, but holds %s, which is no bin; move it away or choose another --output_dir"
+                           % (folder, others[0]))
+
+
+def _cannot_write(folder, error):
+    return StorageError("cannot write bins into %s: %s. Free some space, mend the permissions or choose another --output_dir"
+                        % (folder, error.strerror or error))
