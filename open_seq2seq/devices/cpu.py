@@ -4,11 +4,7 @@ import os
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices.device import Device
-
-
-def usable_cores():
-    """Number of cores this process may run on: in a container or under taskset fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+from open_seq2seq.distributed.cores import usable_cores
 
 
 class Cpu(Device):

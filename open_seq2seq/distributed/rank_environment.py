@@ -1,6 +1,7 @@
-"""What each rank of a run is told in its environment, and where it runs."""
+"""What each rank of a run is told in its environment."""
 import collections
 
+from open_seq2seq.distributed.cores import VARIABLE as CORES
 from open_seq2seq.distributed.cores import shares_of_cores
 from open_seq2seq.distributed.rank_table import DEVICES_OF_A_SERVER, VERSION
 from open_seq2seq.errors import DeviceError
@@ -14,14 +15,13 @@ _HOROVOD = ("HOROVOD_RANK", "HOROVOD_SIZE", "HOROVOD_LOCAL_RANK", "HOROVOD_LOCAL
 _HCCL = ("RANK_ID", "RANK_SIZE", "RANK_TABLE_FILE")
 
 
-class RankPlan(collections.namedtuple("RankPlan", "rank size device_id cores environment")):
+class RankPlan(collections.namedtuple("RankPlan", "rank size device_id environment")):
     """How one process is to be started.
 
     Attributes:
       rank: int, its number in the whole run.
       size: int, number of processes of the whole run.
       device_id: int, its device's number on this machine; on a CPU a number for the names of its files.
-      cores: list of int, the cores it may run on, or None for all.
       environment: dict, its whole environment.
     """
 
@@ -47,7 +47,7 @@ def plan_single(device_name, device_id, environ):
     environment = _without(environ, _HOROVOD + _HCCL)
     if device_name == "gpu" and device_id is not None:
         environment["CUDA_VISIBLE_DEVICES"] = str(device_id)
-    return [RankPlan(0, 1, device_id or 0, None, environment)]
+    return [RankPlan(0, 1, device_id or 0, environment)]
 
 
 def plan_horovod(device_name, slots, device_ids, rendezvous, interface, environ):
@@ -62,11 +62,10 @@ def plan_horovod(device_name, slots, device_ids, rendezvous, interface, environ)
       environ: the environment to begin with.
 
     Returns:
-      List of :class:`RankPlan`. On a CPU each has its share of the cores.
+      List of :class:`RankPlan`.
     """
-    shares = shares_of_cores(len(slots)) if device_name == "cpu" else [None] * len(slots)
     plans = []
-    for slot, cores, device_id in zip(slots, shares, device_ids or range(len(slots))):
+    for slot, share, device_id in zip(slots, shares_of_cores(len(slots)), device_ids or range(len(slots))):
         environment = _without(environ, _HOROVOD + _HCCL)
         environment.update(
             HOROVOD_HOSTNAME=slot.hostname, HOROVOD_RANK=str(slot.rank), HOROVOD_SIZE=str(slot.size),
@@ -77,7 +76,8 @@ def plan_horovod(device_name, slots, device_ids, rendezvous, interface, environ)
         if device_name == "gpu" and device_ids is not None:
             # every rank sees all of them and takes the one of its local rank
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, device_ids))
-        plans.append(RankPlan(slot.rank, slot.size, device_id, cores, environment))
+        environment.update(_cores(share))
+        plans.append(RankPlan(slot.rank, slot.size, device_id, environment))
     return plans
 
 
@@ -89,7 +89,7 @@ def plan_single_npu(device_id, environ):
     """
     check_device_ids([device_id])
     environment = _npu_environment(environ, 0, 1, device_id, 0)
-    return [RankPlan(0, 1, device_id, None, environment)]
+    return [RankPlan(0, 1, device_id, environment)]
 
 
 def plan_hccl(table, server, device_ids, connect_timeout, environ):
@@ -118,16 +118,22 @@ def plan_hccl(table, server, device_ids, connect_timeout, environ):
                               "table have to run: make one for these devices with scripts/make_rank_table.py --devices %s"
                               % (table.path, _listed(in_table), table.servers[index], _listed(device_ids), _listed(device_ids)))
     plans = []
-    for device in devices:
+    for device, share in zip(devices, shares_of_cores(len(devices))):
         environment = _npu_environment(environ, device.rank, table.size, device.device_id, index)
+        environment.update(_cores(share))
         environment["HCCL_CONNECT_TIMEOUT"] = str(connect_timeout)
         if table.size > 1:
             environment["RANK_TABLE_FILE"] = table.path
         if table.version == VERSION:
             # the adapter would prefer it to RANK_ID, and only tables of the older form know pods
             environment.pop("POD_NAME", None)
-        plans.append(RankPlan(device.rank, table.size, device.device_id, None, environment))
+        plans.append(RankPlan(device.rank, table.size, device.device_id, environment))
     return plans
+
+
+def _cores(share):
+    """Variables that keep a process to its share of the cores."""
+    return {CORES: str(share), "OMP_NUM_THREADS": str(share)}
 
 
 def _npu_environment(environ, rank, size, device_id, server_index):

@@ -46,8 +46,6 @@ class RankProcess:
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != launcher:  # it was killed before the line above
                 os._exit(1)
-            if plan.cores is not None:
-                os.sched_setaffinity(0, plan.cores)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
         with open_log(log) as output:

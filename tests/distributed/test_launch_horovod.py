@@ -1,4 +1,4 @@
-"""The launcher with real Horovod: ranks find each other, have their own cores, and do not outlive each other."""
+"""The launcher with real Horovod: ranks find each other, have their share of the cores, and do not outlive each other."""
 import os
 import re
 import socket
@@ -20,7 +20,7 @@ hvd.init()
 total = hvd.allreduce(tf.constant([float(hvd.rank() + 1)]), op=hvd.Sum)
 with tf.Session() as session:
     print("rank %d of %d, %d of %d here, cores %s, sum %g" % (
-        hvd.rank(), hvd.size(), hvd.local_rank(), hvd.local_size(), sorted(os.sched_getaffinity(0)), session.run(total)[0]))
+        hvd.rank(), hvd.size(), hvd.local_rank(), hvd.local_size(), os.environ["JASPER_CORES"], session.run(total)[0]))
     # a rank that is to die does so when all have met; the others go on until they notice
     while len(sys.argv) > 1:
         session.run(total)
@@ -51,7 +51,7 @@ def launch(tmp_path, needs_horovod):
 
 
 def facts_of(log):
-    return re.search(r"rank (\d+) of (\d+), (\d+) of (\d+) here, cores \[(.*)\], sum (\d+)", log.read_text()).groups()
+    return re.search(r"rank (\d+) of (\d+), (\d+) of (\d+) here, cores (\d+), sum (\d+)", log.read_text()).groups()
 
 
 @pytest.mark.parametrize("size", [2, 4])
@@ -61,12 +61,7 @@ def test_ranks_meet_and_share_the_cores(launch, tmp_path, size):
     found = [facts_of(tmp_path / ("train_%d.log" % rank)) for rank in range(size)]
     assert [facts[:4] + facts[5:] for facts in found] == [
         (str(rank), str(size), str(rank), str(size), str(size * (size + 1) // 2)) for rank in range(size)]
-    cores = sorted(os.sched_getaffinity(0))
-    shares = [[int(core) for core in facts[4].split(", ")] for facts in found]
-    if len(cores) >= size:
-        assert sorted(sum(shares, [])) == cores  # every core is one rank's
-    else:
-        assert sorted(set(sum(shares, []))) == cores and {len(share) for share in shares} == {1}
+    assert sum(int(facts[4]) for facts in found) == max(size, len(os.sched_getaffinity(0)))
 
 
 @pytest.mark.parametrize("victim", [0, 1])

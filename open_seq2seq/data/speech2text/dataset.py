@@ -5,6 +5,9 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.distributed.cores import VARIABLE as SHARE_OF_CORES
+from open_seq2seq.distributed.cores import usable_cores
+
 Batch = collections.namedtuple("Batch", "features feature_lengths labels label_lengths utterance_indices weights")
 Batch.__new__.__defaults__ = (None,)
 Batch.__doc__ = """What a model reads: features float32 [B, T, F], zero-padded; feature_lengths int32 [B], true lengths in
@@ -24,8 +27,11 @@ MAX_PARALLEL_CALLS = 16
 
 def parallel_calls(num_workers):
     """Utterances to work on at a time, given the processes that share the machine's cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MAX_PARALLEL_CALLS, cores // min(num_workers, cores)))
+    cores = usable_cores()
+    if SHARE_OF_CORES not in os.environ:
+        # started by another launcher than ours
+        cores //= min(num_workers, cores)
+    return min(MAX_PARALLEL_CALLS, cores)
 
 
 class FeaturePipeline:
