@@ -82,12 +82,12 @@ def inspect_audio(path, sample_rate, fallback=None):
     """
     if fallback is not None and not os.path.exists(path) and os.path.exists(fallback):
         path = fallback
-    with _open(path) as file:
+    with open_audio_file(path) as file:
         header = read_wav_header(file)
     if header is not None:
         rate, num_samples, must_read = header.sample_rate, header.num_samples, header.encoding != PCM
     else:
-        with _open_with_libsndfile(path) as sound:
+        with open_sound(path) as sound:
             rate, num_samples = sound.samplerate, sound.frames
             must_read = sound.subtype in FLOAT_SUBTYPES or num_samples > UNKNOWN_FRAMES
     if must_read:
@@ -131,7 +131,7 @@ def scan_audio(paths, sample_rate, show_progress=True):
 
 def _read(path):
     """(float32 [samples] or [samples, channels], rate)"""
-    with _open(path) as file:
+    with open_audio_file(path) as file:
         header = read_wav_header(file)
         if header is not None and header.encoding == PCM and header.bits == 16:
             count = header.num_samples * header.channels
@@ -141,7 +141,7 @@ def _read(path):
             samples = data.astype(np.float32)
             samples *= INT16_SCALE
             return samples.reshape(-1, header.channels) if header.channels > 1 else samples, header.sample_rate
-    with _open_with_libsndfile(path) as sound:
+    with open_sound(path) as sound:
         samples, rate, promised = _read_blocks(path, sound), sound.samplerate, sound.frames
     if header is not None:
         promised = header.num_samples
@@ -172,7 +172,7 @@ def _read_blocks(path, sound):
 
 
 @contextlib.contextmanager
-def _open(path):
+def open_audio_file(path):
     """A binary file; whatever the file system has against it, now or while it is read, becomes RejectedData."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
@@ -190,11 +190,16 @@ def _without_waiting(path, flags):
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _open_with_libsndfile(path):
+def open_sound(path):
+    """A ``soundfile.SoundFile``.
+
+    Raises:
+      RejectedData: libsndfile cannot read it; says what the file begins with.
+    """
     try:
         return soundfile.SoundFile(path)
     except RuntimeError as error:
-        with _open(path) as file:
+        with open_audio_file(path) as file:
             start = file.read(40)
         if not start:
             raise RejectedData(EMPTY_AUDIO, "the file has 0 bytes")
