@@ -1,7 +1,7 @@
 """Input bins: a model's inputs as raw files, one pair for each utterance, for Ascend's ``msame`` and ``ais_bench``.
 
 ``FOLDER/input_0/NAME.bin`` holds the features [1, T, F] and ``FOLDER/input_reshape/NAME.bin`` the mask [M] of the frames that
-come out of the encoder: 1 for a real one, 0 behind the utterance's end. float32 or float16, in the machine's (little-endian)
+the first convolution leaves: 1 for a real one, 0 behind the utterance's end. float32 or float16, in the machine's (little-endian)
 order, without a header: the mask tells which of the two, as no other type makes it ones and zeros.
 """
 import os
@@ -41,15 +41,15 @@ def bin_names(wav_filenames):
     return names
 
 
-def output_mask(length, frames, subsampling):
-    """float32 [ceil(frames / subsampling)]: 1 for each output frame that sees a real input frame of its own.
+def frame_mask(length, frames, mask_frames):
+    """float32 [M]: 1 for the frames that the first convolution makes of real ones, 0 behind them.
 
     Args:
       length: real input frames.
       frames: input frames with the padding.
-      subsampling: input frames for each output frame.
+      mask_frames: function int input frames -> int frames that the mask counts.
     """
-    return (np.arange(-(-frames // subsampling)) < -(-length // subsampling)).astype(np.float32)
+    return (np.arange(mask_frames(frames)) < mask_frames(length)).astype(np.float32)
 
 
 class BinWriter:
@@ -117,21 +117,20 @@ class InputBins:
     Args:
       folder: what holds ``input_0`` and ``input_reshape``.
       num_features: F, features per frame.
-      subsampling: input frames for each output frame.
+      mask_frames: function int input frames -> int frames that the mask counts, as ``ExportDescription.mask_frames``.
       frames: T, of a model whose shapes are static; None: the bins decide, and all are equally long.
 
     Attributes:
       names: sorted list of str.
       frames: T.
-      output_frames: M, the mask's length.
 
     Raises:
       DataError: a folder is missing or empty, an utterance has one bin only, or a bin has a wrong length (the first is checked
         here, the others when they are read).
     """
 
-    def __init__(self, folder, num_features, subsampling, frames=None):
-        self.folder, self._num_features, self._subsampling = folder, num_features, subsampling
+    def __init__(self, folder, num_features, mask_frames, frames=None):
+        self.folder, self._num_features = folder, num_features
         names = {kind: set(bins_of(os.path.join(folder, kind))) for kind in (FEATURES_FOLDER, MASK_FOLDER)}
         for here, there in ((FEATURES_FOLDER, MASK_FOLDER), (MASK_FOLDER, FEATURES_FOLDER)):
             alone = sorted(names[here] - names[there])
@@ -140,22 +139,23 @@ class InputBins:
                     os.path.join(folder, there), alone[0], os.path.join(folder, here), len(alone)))
         self.names = sorted(names[FEATURES_FOLDER])
         self.frames = frames
-        self.output_frames = None if frames is None else -(-frames // subsampling)
+        self._masked = None if frames is None else mask_frames(frames)
         if frames is None:
             mask, dtype = self._read_mask(self.names[0])
             size = os.path.getsize(self.path(FEATURES_FOLDER, self.names[0]))
-            self.frames, self.output_frames = size // (num_features * dtype.itemsize), len(mask)
-            if -(-self.frames // subsampling) != len(mask):
-                raise DataError("%s has %d bytes, which is %d frames of %d %s features, but its mask has %d frames; expected %d "
-                                "input frames for each" % (self.path(FEATURES_FOLDER, self.names[0]), size, self.frames,
-                                                           num_features, dtype.name, len(mask), subsampling))
+            self.frames, self._masked = size // (num_features * dtype.itemsize), len(mask)
+            if mask_frames(self.frames) != len(mask):
+                raise DataError("%s has %d bytes, which is %d frames of %d %s features, but its mask has %d frames, expected %d. "
+                                "The bins were made for another model: write them anew with --pre_process True" % (
+                                    self.path(FEATURES_FOLDER, self.names[0]), size, self.frames, num_features, dtype.name,
+                                    len(mask), mask_frames(self.frames)))
 
     def path(self, kind, name):
         """Path of a bin; ``kind`` is one of the two folders' names."""
         return os.path.join(self.folder, kind, name + ".bin")
 
-    def output_length(self, name):
-        """Real output frames of an utterance."""
+    def mask_length(self, name):
+        """How many frames of an utterance's mask are real."""
         return int(self._read_mask(name)[0].sum())
 
     def read(self, name):
@@ -187,10 +187,10 @@ class InputBins:
             mask = np.fromfile(path, dtype)
             # ones, then zeros
             if len(mask) and mask[0] == 1 and np.isin(mask, (0, 1)).all() and (np.diff(mask) <= 0).all():
-                if self.output_frames is not None and len(mask) != self.output_frames:
-                    raise DataError("%s has %d bytes, which is a mask of %d %s frames; expected %d. The bins were made for another "
-                                    "model: write them anew with --pre_process True"
-                                    % (path, os.path.getsize(path), len(mask), dtype.name, self.output_frames))
+                if self._masked is not None and len(mask) != self._masked:
+                    raise DataError("%s has %d bytes, which is a mask of %d %s frames, expected %d. The bins were made for "
+                                    "another model: write them anew with --pre_process True"
+                                    % (path, os.path.getsize(path), len(mask), dtype.name, self._masked))
                 return mask.astype(np.float32), dtype
         raise DataError("%s (%d bytes) is no mask: expected ones, then zeros, as float32 or float16. Write the bins anew with "
                         "--pre_process True" % (path, os.path.getsize(path)))

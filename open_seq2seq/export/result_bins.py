@@ -91,6 +91,6 @@ def read_result(path, output_frames, num_outputs):
                                 "model with --precision_mode=force_fp32, or look at the input bin"
                                 % (path, np.sum(~np.isfinite(logits)), count))
             return logits.reshape(output_frames, num_outputs)
+    expected = " or ".join("%d (%s)" % (count * dtype.itemsize, name) for name, dtype in DTYPES.items())
     raise DataError("%s has %d bytes, expected %s for logits [1, %d, %d]. It is the result of another model, of several "
-                    "utterances in one, or cut short" % (path, size, " or ".join(
-                        "%d (%s)" % (count * dtype.itemsize, name) for name, dtype in DTYPES.items()), output_frames, num_outputs))
+                    "utterances in one, or cut short" % (path, size, expected, output_frames, num_outputs))
