@@ -4,6 +4,7 @@
 the first convolution leaves: 1 for a real one, 0 behind the utterance's end. float32 or float16, in the machine's (little-endian)
 order, without a header: the mask tells which of the two, as no other type makes it ones and zeros.
 """
+import contextlib
 import os
 import re
 import shutil
@@ -52,8 +53,30 @@ def frame_mask(length, frames, mask_frames):
     return (np.arange(mask_frames(frames)) < mask_frames(length)).astype(np.float32)
 
 
+@contextlib.contextmanager
+def replaced_folder(path):
+    """Yields a new, empty neighbour of ``path``, which takes its place when the block ends without an exception.
+
+    Raises:
+      StorageError: it cannot be written, or what is to be replaced holds other files than bins.
+    """
+    require_only_bins(path)
+    new = "%s.%d.tmp" % (path, os.getpid())
+    try:
+        os.makedirs(new)
+        yield new
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        os.rename(new, path)
+    except OSError as error:
+        raise StorageError("cannot write %s: %s. Free some space, mend the permissions or choose another --output_dir"
+                           % (path, error.strerror or error))
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
 class BinWriter:
-    """Writes bins into new folders, which take their place when all went well; the old ones stay otherwise.
+    """Writes bins into new folders, which take the old ones' place when all went well.
 
     Args:
       folder: where the folders ``input_0`` and ``input_reshape`` go; made if missing.
@@ -64,33 +87,18 @@ class BinWriter:
     """
 
     def __init__(self, folder, dtype="float32"):
-        self.folder, self._dtype = folder, DTYPES[dtype]
-        self._new = {name: os.path.join(folder, "%s.%d.tmp" % (name, os.getpid())) for name in (FEATURES_FOLDER, MASK_FOLDER)}
-        for name in self._new:
-            require_only_bins(os.path.join(folder, name))
+        self._folder, self._dtype = folder, DTYPES[dtype]
+        self._stack, self._new = contextlib.ExitStack(), {}
 
     def __enter__(self):
-        try:
-            for path in self._new.values():
-                os.makedirs(path)
-        except OSError as error:
-            self._discard()
-            raise _cannot_write(self.folder, error)
+        with contextlib.ExitStack() as stack:
+            for kind in (FEATURES_FOLDER, MASK_FOLDER):
+                self._new[kind] = stack.enter_context(replaced_folder(os.path.join(self._folder, kind)))
+            self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind, value, trace):
-        if kind is not None:
-            self._discard()
-            if issubclass(kind, OSError):
-                raise _cannot_write(self.folder, value)
-            return
-        for name, path in self._new.items():
-            shutil.rmtree(os.path.join(self.folder, name), ignore_errors=True)
-            os.rename(path, os.path.join(self.folder, name))
-
-    def _discard(self):
-        for path in self._new.values():
-            shutil.rmtree(path, ignore_errors=True)
+    def __exit__(self, *exception):
+        return self._stack.__exit__(*exception)
 
     def add(self, name, features, mask):
         """Writes an utterance's pair of bins.
@@ -226,8 +234,3 @@ def require_only_bins(folder):
     if others:
         raise StorageError("%s was to be replaced, but holds %s, which is no bin; move it away or choose another --output_dir"
                            % (folder, others[0]))
-
-
-def _cannot_write(folder, error):
-    return StorageError("cannot write bins into %s: %s. Free some space, mend the permissions or choose another --output_dir"
-                        % (folder, error.strerror or error))
