@@ -1,65 +1,71 @@
-"""Features outside a training graph: a waveform in, what the model was evaluated on out."""
+"""Features of a waveform exactly as evaluation computes them, but for the dither, which is off."""
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.data.speech2text.feature_graph import make_feature_function
+from open_seq2seq.config.parameters import Report, check_parameters
+from open_seq2seq.data.speech2text.feature_graph import FeatureGraph, make_feature_function
+from open_seq2seq.devices.cpu import Cpu
+from open_seq2seq.errors import CheckpointError, DataError
 
 
 class FeatureExtractor:
-    """The features of single waveforms, computed on the CPU in a session of its own, without dither as in evaluation.
+    """Computes features in a session of its own.
 
     Args:
-      params: checked dict of :data:`~open_seq2seq.data.speech2text.features.PARAMETERS`.
-      threads: of the session; 0: as many as there are cores.
+      params: the features' params, checked or from a description's JSON.
 
     Raises:
-      ConfigError: parameters that contradict each other.
+      CheckpointError: the params are none of this project's features.
     """
 
-    def __init__(self, params, threads=0):
-        self.sample_rate, self.num_audio_features = params["sample_freq"], params["num_audio_features"]
-        # evaluation pads to this after the features, and psf within them
-        self._pad_to = max(params["pad_to"], 1)
-        self._features = make_feature_function(params)
-        with tf.Graph().as_default() as graph, tf.device("/cpu:0"):
+    def __init__(self, params):
+        report = Report()
+        checked = check_parameters(FeatureGraph.PARAMETERS, params, "feature_params", report)
+        if report.problems:
+            raise CheckpointError("the model's features cannot be computed: %s" % "; ".join(report.problems))
+        self._graph = tf.Graph()
+        with self._graph.as_default():
             self._waveform = tf.placeholder(tf.float32, [None], "waveform")
-            self._computed = self._features(self._waveform)
-        # an accelerator's memory is for the model
-        config = tf.ConfigProto(device_count={"GPU": 0}, intra_op_parallelism_threads=threads)
-        self._session = tf.Session(graph=graph, config=config)
+            self._function = make_feature_function(checked)
+            self._features = self._function(self._waveform)
+        self._session = tf.Session(graph=self._graph, config=Cpu().session_config())
 
     def num_frames(self, num_samples):
-        """Frames, without padding, of a waveform of ``num_samples`` (at least 1)."""
-        return self._features.num_frames(num_samples)
+        """Frames of a waveform of ``num_samples`` (an int of at least 1)."""
+        return int(self._function.num_frames(num_samples))
 
     def __call__(self, waveform):
         """Computes the features.
 
         Args:
-          waveform: float32 [samples], at least one, in -1..1 at ``sample_rate``.
+          waveform: float32 [samples], at least one, in -1..1 at the model's rate.
 
         Returns:
-          float32 [frames, num_audio_features], ``window_stride`` apart.
+          float32 [frames, num_audio_features].
+
+        Raises:
+          DataError: no samples, more than one channel, or samples that are not finite.
         """
-        return self._session.run(self._computed, {self._waveform: waveform})
-
-    def batch(self, waveforms):
-        """Features of several waveforms, zero-padded as in evaluation: to the longest, and up to a multiple of ``pad_to``.
-
-        Args:
-          waveforms: list of float32 [samples].
-
-        Returns:
-          (float32 [B, T, num_audio_features], int32 [B] true lengths in frames)
-        """
-        computed = [self(waveform) for waveform in waveforms]
-        lengths = np.array([len(features) for features in computed], np.int32)
-        padded = np.zeros([len(computed), -(-int(lengths.max()) // self._pad_to) * self._pad_to, self.num_audio_features],
-                          np.float32)
-        for row, features in zip(padded, computed):
-            row[:len(features)] = features
-        return padded, lengths
+        return self._session.run(self._features, {self._waveform: checked_waveform(waveform)})
 
     def close(self):
-        """Ends the session."""
+        """Frees the session."""
         self._session.close()
+
+
+def checked_waveform(waveform):
+    """``waveform`` as float32 [samples].
+
+    Raises:
+      DataError: no samples, more than one channel, or samples that are not finite.
+    """
+    waveform = np.asarray(waveform, np.float32)
+    if waveform.ndim != 1:
+        raise DataError("the audio has shape %s, expected one channel: [samples]" % (waveform.shape,))
+    if not len(waveform):
+        raise DataError("the audio is empty; expected one sample at least")
+    finite = np.isfinite(waveform)
+    if not finite.all():
+        raise DataError("the audio has %d samples that are not finite (nan or infinite), the first is sample %d of %d; mend "
+                        "the recording" % (np.count_nonzero(~finite), np.argmin(finite), len(waveform)))
+    return waveform

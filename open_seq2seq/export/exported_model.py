@@ -1,0 +1,75 @@
+"""A frozen graph, ready to run on the CPU."""
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.devices.cpu import Cpu
+from open_seq2seq.errors import CheckpointError
+from open_seq2seq.export.batches import LogitModel
+from open_seq2seq.export.description import read_description
+
+
+class ExportedModel(LogitModel):
+    """NAME.pb with NAME.json beside it.
+
+    Args:
+      path: NAME.pb.
+      session_config: ``tf.ConfigProto``; None: the CPU's.
+
+    Raises:
+      CheckpointError: a file is missing or damaged, or the two do not belong together.
+    """
+
+    def __init__(self, path, session_config=None):
+        description = read_description(path)
+        super().__init__(description, path)
+        graph = import_graph(path)
+        self._tensors = {tensor.name: _tensor(graph, tensor, path) for tensor in description.inputs + description.outputs}
+        self._session = tf.Session(graph=graph, config=session_config or Cpu().session_config())
+
+    def _run_features(self, features, feature_lengths):
+        images = features[:, None]
+        return self._run(images, self.mask(feature_lengths, features.shape[1]))
+
+    def _run_audio(self, audio, audio_lengths):
+        return self._run(audio, audio_lengths)
+
+    def _run(self, *values):
+        names = [tensor.name for tensor in self.description.inputs]
+        return self._session.run(self._tensors[self.description.outputs[0].name],
+                                 {self._tensors[name]: value for name, value in zip(names, values)})
+
+    def close(self):
+        super().close()
+        self._session.close()
+
+
+def import_graph(path):
+    """The ``tf.Graph`` in a frozen graph's file.
+
+    Raises:
+      CheckpointError: it is none.
+    """
+    graph_def = tf.GraphDef()
+    try:
+        with open(path, "rb") as file:
+            graph_def.ParseFromString(file.read())
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(graph_def, name="")
+    except OSError as error:
+        raise CheckpointError("cannot read %s: %s" % (path, error.strerror))
+    except Exception as error:  # protobuf's own class is another one in each of its versions; TensorFlow raises ValueError
+        raise CheckpointError("%s is no frozen graph that TensorFlow %s reads: %s" % (
+            path, tf.__version__, str(error).split("\n")[0]))
+    return graph
+
+
+def _tensor(graph, described, path):
+    """The graph's tensor that the description names, of the described shape and type."""
+    try:
+        tensor = graph.get_tensor_by_name(described.name + ":0")
+    except KeyError:
+        raise CheckpointError('%s has no node "%s", which its JSON names; copy both files of one export, or export again'
+                              % (path, described.name))
+    if not tensor.shape.is_compatible_with(described.shape) or tensor.dtype != tf.as_dtype(described.dtype):
+        raise CheckpointError('node "%s" of %s is %s %s, its JSON says %s %s; copy both files of one export, or export again' % (
+            described.name, path, tensor.dtype.name, tensor.shape, described.dtype, list(described.shape)))
+    return tensor

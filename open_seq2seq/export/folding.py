@@ -1,0 +1,126 @@
+"""A trained encoder and decoder as plain convolutions: NumPy weights in, fewer and simpler NumPy weights out.
+
+Batch norm at inference is an affine map of every channel, y = scale * x + shift, so it goes into the convolution before it:
+kernel * scale, and shift as its bias. A sum of 1x1 convolutions of several inputs is one 1x1 convolution of the inputs side by
+side, and a depthwise kernel of one tap is a scale of the inputs, so the residual branches of a block are one matrix. All of it
+is done in float64; what the numbers lose is the rounding of the result to float32.
+"""
+import collections
+
+import numpy as np
+
+from open_seq2seq.errors import ConfigError
+
+FoldedConvolution = collections.namedtuple(
+    "FoldedConvolution", "name depthwise kernel bias stride dilation padding branches residual_kernel opens_block")
+FoldedConvolution.__doc__ = """One convolution with all that was folded into it.
+
+name: its scope, e.g. "conv21". depthwise: float32 [width, Cin, 1], a separable convolution's first half, or None. kernel:
+float32 [width, Cin, Cout] ([1, Cin, Cout] behind a depthwise half); None where drop block leaves the convolution out.
+bias: float32 [Cout], residual branches' included, or None. stride, dilation, padding: of the whole. branches: tuple of
+numbers, the inputs of blocks that are added; residual_kernel: float32 [1, sum of their channels, Cout] or None.
+opens_block: whether its input is one of those that later ``branches`` number, counted from 0.
+"""
+
+FoldedNetwork = collections.namedtuple("FoldedNetwork", "convolutions activation masked output_kernel output_bias")
+FoldedNetwork.__doc__ = """convolutions: list of :class:`FoldedConvolution`; activation: function of a tensor, or None;
+masked: whether padded frames are set to zero before each convolution but the first; output_kernel: float32 [C, V + 1];
+output_bias: float32 [V + 1]."""
+
+ENCODER, DECODER = "ForwardPass/w2l_encoder/", "ForwardPass/fully_connected_ctc_decoder/fully_connected/"
+
+
+def fold(encoder_params, weights):
+    """Folds a network.
+
+    Args:
+      encoder_params: checked dict of ``TDNNEncoder.PARAMETERS``.
+      weights: dict from variable name to float32 array, of the whole network.
+
+    Returns:
+      A :class:`FoldedNetwork`.
+
+    Raises:
+      ConfigError: its normalization depends on the input, so it cannot be folded.
+    """
+    normalization = encoder_params["normalization"]
+    if normalization not in ("batch_norm", None):
+        raise ConfigError('encoder_params["normalization"] is %r, which takes its statistics from the input and cannot be folded '
+                          "into the convolutions; export with --no_fold" % normalization)
+    folder = _Folder(encoder_params, weights)
+    return FoldedNetwork(folder.convolutions(), encoder_params["activation_fn"], encoder_params["use_conv_mask"],
+                         weights[DECODER + "kernel"], weights[DECODER + "bias"])
+
+
+class _Folder:
+    def __init__(self, params, weights):
+        self._params, self._weights = params, weights
+        self._block_inputs = 0  # how many inputs of blocks there have been
+        self._dense = []        # which of them dense blocks add
+
+    def convolutions(self):
+        folded = []
+        for block, layer in enumerate(self._params["convnet_layers"]):
+            branches = self._branches(layer)
+            for repeat in range(layer["repeat"]):
+                last = repeat == layer["repeat"] - 1
+                folded.append(self._convolution(block, repeat, layer, branches if last else (),
+                                                opens_block=repeat == 0 and layer["residual"]))
+        return folded
+
+    def _branches(self, layer):
+        if not layer["residual"]:
+            return ()
+        own = self._block_inputs
+        self._block_inputs += 1
+        if not layer["residual_dense"]:
+            return (own,)
+        self._dense.append(own)
+        return tuple(self._dense)
+
+    def _convolution(self, block, repeat, layer, branches, opens_block):
+        name = "conv%d%d" % (block + 1, repeat + 1)
+        depthwise, kernel = self._kernels(name, layer["type"])
+        kernel, bias = self._normalized(kernel, name + "/bn")
+        residual_kernel = None
+        if branches:
+            residual_kernel, residual_bias = self._residual(name, layer, len(branches))
+            if self._params["drop_block_prob"] > 0.0 and block == self._params["drop_block_index"]:
+                depthwise = kernel = None
+                bias = residual_bias
+            else:
+                bias = bias + residual_bias
+        return FoldedConvolution(name, depthwise, _single(kernel), _single(bias), layer["stride"][0], layer["dilation"][0],
+                                 layer["padding"], branches, _single(residual_kernel), opens_block)
+
+    def _residual(self, name, layer, count):
+        names = ["_%d" % i for i in range(count)] if layer["residual_dense"] else [""]
+        kernels, biases = [], []
+        for suffix in names:
+            depthwise, kernel = self._kernels("%s/res%s" % (name, suffix), layer["type"])
+            if depthwise is not None:
+                kernel = kernel * depthwise.reshape([1, -1, 1])
+            kernel, bias = self._normalized(kernel, "%s/res_bn%s" % (name, suffix))
+            kernels.append(kernel)
+            biases.append(bias)
+        return np.concatenate(kernels, axis=1), sum(biases)
+
+    def _kernels(self, name, kind):
+        """(depthwise float32 or None, kernel float64) of a convolution."""
+        if kind == "sep_conv1d":
+            return self._weights[ENCODER + name + "/depthwise_kernel"], self._double(name + "/pointwise_kernel")
+        return None, self._double(name + "/kernel")
+
+    def _normalized(self, kernel, name):
+        """A kernel with the batch norm behind it, and the bias that this makes."""
+        if self._params["normalization"] is None:
+            return kernel, None
+        scale = self._double(name + "/gamma") / np.sqrt(self._double(name + "/moving_variance") + self._params["bn_epsilon"])
+        return kernel * scale, self._double(name + "/beta") - self._double(name + "/moving_mean") * scale
+
+    def _double(self, name):
+        return self._weights[ENCODER + name].astype(np.float64)
+
+
+def _single(array):
+    return None if array is None else array.astype(np.float32)

@@ -1,0 +1,146 @@
+"""The graph of a folded network: images of height 1 from input to logits, and the mask as an input of its own.
+
+Nothing here asks for the shape of a tensor, so the graph is the same whether batch and frames are numbers or unknown, and
+whatever reads it, be it TensorFlow, ATC or ONNX, meets convolutions, sums and products only.
+"""
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.errors import ConfigError
+from open_seq2seq.export.description import LOGITS_OUTPUT
+
+HALF_MAXIMUM = 65504.0
+
+
+class InferenceGraph:
+    """Builds a folded network in the current graph.
+
+    Args:
+      network: a ``FoldedNetwork``.
+      dtype: tf.float32 or tf.float16, of weights and activations; input and logits are float32 either way.
+      convolve: function (images, kernel [1, width, Cin, Cout] array of ``dtype``, stride, dilation, padding) -> images; None:
+        TensorFlow's.
+    """
+
+    def __init__(self, network, dtype=tf.float32, convolve=None):
+        self._network, self._dtype = network, dtype
+        self._convolve = convolve or plain_convolution
+
+    def __call__(self, images, mask):
+        """Adds the operations.
+
+        Args:
+          images: float32 [B, 1, T, F], zero behind the true lengths.
+          mask: float32 [B, M], 1.0 for true frames of the first convolution's outputs, 0.0 for padding.
+
+        Returns:
+          The logits, float32 [B, T', V + 1], as the operation that the description names.
+        """
+        network = self._network
+        activations = tf.cast(images, self._dtype)
+        mask = tf.cast(tf.expand_dims(tf.expand_dims(mask, 1), 3), self._dtype)
+        block_inputs = []
+        with tf.name_scope("ForwardPass/w2l_encoder/"):
+            for number, layer in enumerate(network.convolutions):
+                with tf.name_scope(layer.name):
+                    if number > 0:
+                        if network.masked:
+                            activations = activations * mask
+                    if layer.opens_block:
+                        block_inputs.append(activations)
+                    if number > 0:
+                        mask = _mask_after(mask, layer)
+                    activations = self._layer(layer, activations, [block_inputs[branch] for branch in layer.branches])
+        with tf.name_scope("ForwardPass/fully_connected_ctc_decoder/"):
+            kernel = self._constant("kernel", network.output_kernel[np.newaxis, np.newaxis])
+            products = tf.nn.conv2d(activations, kernel, strides=[1, 1, 1, 1], padding="VALID")
+            # in half precision only the product is: a softmax of float16 logits loses the small probabilities
+            outputs = tf.nn.bias_add(tf.cast(products, tf.float32), tf.constant(network.output_bias, name="bias"))
+            return tf.squeeze(outputs, [1], name=LOGITS_OUTPUT.split("/")[-1])
+
+    def _layer(self, layer, activations, branches):
+        outputs = None
+        if layer.kernel is not None:
+            outputs = self._main(layer, activations)
+        if branches:
+            kernel = self._constant("residual_kernel", layer.residual_kernel[np.newaxis])
+            inputs = tf.concat(branches, 3) if len(branches) > 1 else branches[0]
+            residual = tf.nn.conv2d(inputs, kernel, strides=[1, 1, 1, 1], padding="VALID", name="residual")
+            if outputs is None:
+                return self._activated(tf.nn.bias_add(residual, self._constant("bias", layer.bias)))
+            # the bias joins one of the two products, where TensorFlow adds it in passing
+            residual = residual if layer.bias is None else tf.nn.bias_add(residual, self._constant("bias", layer.bias))
+            return self._activated(outputs + residual)
+        if layer.bias is not None:
+            outputs = tf.nn.bias_add(outputs, self._constant("bias", layer.bias))
+        return self._activated(outputs)
+
+    def _main(self, layer, images):
+        width = (layer.kernel if layer.depthwise is None else layer.depthwise).shape[0]
+        if layer.padding == "VALID":
+            images = _at_least_one_window(images, width, layer.dilation)
+        if layer.depthwise is None:
+            return self._convolve(images, self._checked(layer.kernel[np.newaxis]), layer.stride, layer.dilation, layer.padding)
+        depthwise = self._constant("depthwise_kernel", layer.depthwise[np.newaxis])
+        filtered = tf.nn.depthwise_conv2d(images, depthwise, [1, layer.stride, layer.stride, 1], layer.padding,
+                                          rate=[1, layer.dilation])
+        kernel = self._constant("pointwise_kernel", layer.kernel[np.newaxis])
+        return tf.nn.conv2d(filtered, kernel, strides=[1, 1, 1, 1], padding="VALID")
+
+    def _activated(self, images):
+        return images if self._network.activation is None else self._network.activation(images)
+
+    def _constant(self, name, array):
+        return tf.constant(self._checked(array), name=name)
+
+    def _checked(self, array):
+        if self._dtype == tf.float32:
+            return array
+        largest = np.abs(array).max()
+        if not largest <= HALF_MAXIMUM:
+            raise ConfigError("a weight of the folded network is %g, above float16's largest number of %g; export without --fp16"
+                              % (largest, HALF_MAXIMUM))
+        return array.astype(self._dtype.as_numpy_dtype)
+
+
+def plain_convolution(images, kernel, stride, dilation, padding):
+    """TensorFlow's convolution over time.
+
+    Args:
+      images: [B, 1, T, Cin].
+      kernel: array [1, width, Cin, Cout] of the images' type.
+      stride, dilation: int, in frames.
+      padding: "SAME" or "VALID".
+
+    Returns:
+      [B, 1, T', Cout].
+    """
+    return tf.nn.conv2d(images, tf.constant(kernel, name="kernel"), strides=[1, 1, stride, 1], padding=padding,
+                        dilations=[1, 1, dilation, 1])
+
+
+def _window(width, dilation):
+    return (width - 1) * dilation + 1
+
+
+def _at_least_one_window(images, width, dilation):
+    """``images`` [B, 1, T, C] with zeros behind them where they are shorter than a VALID kernel."""
+    window, frames = _window(width, dilation), images.shape.as_list()[2]
+    if window == 1 or frames is not None and frames >= window:
+        return images
+    missing = tf.maximum(window - tf.shape(images)[2], 0) if frames is None else window - frames
+    return tf.pad(images, [[0, 0], [0, 0], [0, missing], [0, 0]])
+
+
+def _mask_after(mask, layer):
+    """The mask [B, 1, M, 1] behind a layer: an output frame is true if the last input frame it begins or spans is.
+
+    With SAME padding, frame t of ceil(length / stride) begins at input frame t * stride; with VALID it needs a whole window.
+    """
+    width = layer.depthwise.shape[0] if layer.depthwise is not None else 1 if layer.kernel is None else layer.kernel.shape[0]
+    if layer.padding == "VALID":
+        mask = _at_least_one_window(mask, width, layer.dilation)
+    first = _window(width, layer.dilation) - 1 if layer.padding == "VALID" else 0
+    if first == 0 and layer.stride == 1:
+        return mask
+    return mask[:, :, first::layer.stride]
