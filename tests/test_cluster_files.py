@@ -152,7 +152,6 @@ def test_mpijob_starts_as_many_processes_as_there_are_slots():
     assert words[:2] == ["horovodrun", "--gloo"]
     assert int(words[words.index("-np") + 1]) == replicas["Worker"]["replicas"] * job["spec"]["slotsPerWorker"]
     assert words[words.index("--hostfile") + 1] == "/etc/mpi/hostfile"
-    assert job["spec"]["sshAuthMountPath"] == "/root/.ssh"
     assert worker["command"] + worker["args"] == ["/usr/sbin/sshd", "-De"]
     assert worker["image"] == launcher["image"] and worker["workingDir"] == launcher["workingDir"]
     # only with these equal and whole are the cores the pod's own
