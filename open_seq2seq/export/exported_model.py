@@ -25,6 +25,11 @@ class ExportedModel(LogitModel):
         self._tensors = {tensor.name: _tensor(graph, tensor, path) for tensor in description.inputs + description.outputs}
         self._session = tf.Session(graph=graph, config=session_config or Cpu().session_config())
 
+    @property
+    def session(self):
+        """The ``tf.Session`` that the graph runs in."""
+        return self._session
+
     def _run_features(self, features, feature_lengths):
         images = features[:, None]
         return self._run(images, self.mask(feature_lengths, features.shape[1]))

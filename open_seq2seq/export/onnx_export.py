@@ -5,7 +5,7 @@ import os
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import CheckpointError, UsageError
-from open_seq2seq.export.description import FEATURES_INPUT, read_description, write_description
+from open_seq2seq.export.description import read_description, write_description
 from open_seq2seq.export.onnx_model import INSTALL
 from open_seq2seq.files import replaced_file
 
@@ -28,7 +28,8 @@ def export_onnx(pb_path):
     """
     description = read_description(pb_path)
     if description.with_features:
-        raise UsageError("%s computes its features itself, which ONNX is not offered for; export without --with_features" % pb_path)
+        raise UsageError("%s computes its features itself, which ONNX is not offered for; export without --with_features"
+                         % pb_path)
     model = converted(pb_path, description)
     path = os.path.splitext(pb_path)[0] + ".onnx"
     with replaced_file(path, "wb") as file:
@@ -61,9 +62,8 @@ def converted(pb_path, description):
     finally:
         logger.setLevel(level)
     # an operation that it has no counterpart for stays as it is, and only a runtime would notice
-    known = {name for name in (schema.name for schema in onnx.defs.get_all_schemas())}
+    known = {schema.name for schema in onnx.defs.get_all_schemas()}
     unknown = sorted({node.op_type for node in model.graph.node} - known)
     if unknown:
         raise CheckpointError("%s has operations that ONNX does not: %s" % (pb_path, ", ".join(unknown)))
-    assert [one.name for one in model.graph.input] == [tensor.name for tensor in description.inputs], FEATURES_INPUT
     return model
