@@ -7,6 +7,8 @@ import types
 
 import pytest
 
+from open_seq2seq.training.checkpoints import latest_checkpoint, open_checkpoint
+
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 pytestmark = pytest.mark.slow
 
@@ -34,7 +36,7 @@ def launch(corpus, needs_horovod):
         command = [sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--mode=" + mode,
                    "--device=cpu"] + list(words)
         if rank_words is not None:
-            script = 'exec "$@" $(test "$HOROVOD_RANK" = %d && echo "%s")' % rank_words
+            script = 'exec "$@" $(test "$HOROVOD_RANK" = %d && echo %s)' % rank_words
             command = ["bash", "-c", script, "rank"] + command
         # a launch adds to the logs of the one before
         for path in corpus.glob("log_*.txt"):
@@ -99,13 +101,13 @@ def test_the_first_rank_alone_writes_and_a_second_run_continues(launch, corpus):
     assert "model.ckpt-6" in second.logs[0] and (logdir / "logs" / "model.ckpt-9.index").exists()
 
 
-@pytest.mark.parametrize("difference, named", [
-    ("--optimizer_params/beta1=0.5", "optimizer_params/beta1: 0.95 on rank 0; 0.5 on rank 1"), ("--max_steps=7", "last step"),
-    ("--train_params/data_layer_params/max_duration=0.7", "utterances")])
-def test_ranks_that_differ_are_refused_by_name(launch, corpus, difference, named):
-    run = launch(2, "--logdir=run", mode="train", rank_words=(1, difference))
+def test_ranks_that_differ_are_refused_by_name(launch, corpus):
+    run = launch(2, "--logdir=run", mode="train", rank_words=(
+        1, "--optimizer_params/beta1=0.5 --max_steps=7 --train_params/data_layer_params/max_duration=0.7"))
     assert run.status == 4
-    assert "rank 1" in run.err + run.out and named in run.err + run.out
+    for difference in ("rank 1", "optimizer_params/beta1: 0.95 on rank 0; 0.5 on rank 1", "last step: 6 on rank 0; 7 on rank 1",
+                       "utterances: 16 on rank 0"):
+        assert difference in run.err
     assert not (corpus / "run" / "model.ckpt-6.index").exists()
 
 
@@ -117,7 +119,6 @@ def test_a_rank_without_its_data_is_named(launch, corpus):
 
 
 def test_inference_is_refused_to_several_ranks(launch, corpus):
-    assert launch(2, "--logdir=run", mode="train").status == 0
     run = launch(2, "--logdir=run", mode="infer")
     assert run.status == 2 and "one process" in run.err + run.out
 
@@ -131,6 +132,8 @@ def test_a_rank_that_is_killed_ends_the_run_and_loses_no_checkpoint(launch, corp
     assert run.status == 4
     assert "rank %s of 2" % victim in run.err and "SIGKILL" in run.err
     steps = [int(path.name[len("model.ckpt-"):-len(".index")]) for path in (corpus / "run").glob("model.ckpt-*.index")]
-    evaluated = launch(1, "--logdir=run", mode="eval")
-    assert evaluated.status == 0, evaluated.err
-    assert "model.ckpt-%d" % max(steps) in evaluated.logs[0]
+    newest = latest_checkpoint(str(corpus / "run"))
+    assert newest.endswith("model.ckpt-%d" % max(steps))
+    reader = open_checkpoint(newest)
+    for name in reader.get_variable_to_shape_map():
+        assert reader.get_tensor(name) is not None
