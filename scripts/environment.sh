@@ -16,6 +16,18 @@ environment_tensorflow=""                # the TensorFlow that it holds: 1.15.0,
 say() { printf '%s\n' "$*"; }
 complain() { if [ -t 2 ]; then printf '\033[31m%s\033[0m\n' "$*" >&2; else printf '%s\n' "$*" >&2; fi; }
 
+# A command as it can be typed into a shell, with quotes only where they are needed.
+command_text() {
+    local word text=""
+    for word in "$@"; do
+        if [[ "$word" =~ ^(--[a-z_]+=)([A-Za-z0-9_./:,\;~+-]*)$ && "$word" == *\;* ]]; then word="${BASH_REMATCH[1]}\"${BASH_REMATCH[2]}\""
+        elif ! [[ "$word" =~ ^[A-Za-z0-9_./:,=@%+-]+$ ]]; then word="$(printf '%q' "$word")"
+        fi
+        text+=" $word"
+    done
+    printf '%s\n' "${text# }"
+}
+
 # Ends a script that was typed wrong.
 usage_error() {
     complain "$(basename "$0"): $1"

@@ -90,8 +90,7 @@ else
 fi
 command+=(${extra[@]+"${extra[@]}"})
 if [ "$dry_run" = yes ]; then
-    printf '%q ' "${command[@]}"
-    printf '\n'
+    command_text "${command[@]}"
     exit 0
 fi
 if { [ "$tool" = ais_bench ] && ! has_ais_bench; } || { [ "$tool" = msame ] && [ ! -x "$(find_msame)" ]; } || [ -z "$tool" ]; then
@@ -100,8 +99,7 @@ if { [ "$tool" = ais_bench ] && ! has_ais_bench; } || { [ "$tool" = msame ] && [
     complain "it with MSAME=PATH). Both need the CANN software: source /usr/local/Ascend/ascend-toolkit/set_env.sh"
     exit 4
 fi
-printf '%q ' "${command[@]}"
-printf '\n'
+command_text "${command[@]}"
 mkdir -p "$output"
 # what was there before this run is not taken for its result
 before="$(find "$output" -name '*.bin' | wc -l)"

@@ -66,8 +66,7 @@ fi
 mapfile -t command <<< "$lines"
 output="${command[-1]#--output=}"
 command=(atc "${command[@]}" ${extra[@]+"${extra[@]}"})
-printf '%q ' "${command[@]}"
-printf '\n'
+command_text "${command[@]}"
 if [ "$dry_run" = yes ]; then exit 0; fi
 
 if ! command -v atc >/dev/null; then

@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 show_help() {
     cat <<'HELP'
-usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed]
+usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx]
 
 Makes the Python environment; does nothing where it is whole already, repairs it where it is not.
 
@@ -15,6 +15,7 @@ Makes the Python environment; does nothing where it is whole already, repairs it
   --tensorflow 2.6.5    in .venv-tf2.6.5, with CPython 3.7
   --tensorflow current  in .venv-current, with Python 3.9 or newer
   --distributed         also builds Horovod into it (needs a C++ compiler; several minutes)
+  --onnx                also installs tf2onnx and onnxruntime, for models in ONNX
   --help
 
 PYTHON=PATH chooses the interpreter. Every other script calls this by itself.
@@ -42,13 +43,30 @@ build_horovod() {
     say "Horovod is built"
 }
 
+# What models in ONNX need; pip does nothing where it is there.
+install_onnx() {
+    local folder="$1" stamp
+    stamp="$(sha256sum < "$repository/requirements-onnx.txt") $(cat "$folder/jasper-stamp")"
+    if [ "$(cat "$folder/jasper-onnx-stamp" 2>/dev/null || true)" = "$stamp" ]; then
+        say "tf2onnx and onnxruntime are there already"
+        return 0
+    fi
+    run_with_progress "$folder/onnx.log" "$folder/bin/python" -m pip install --progress-bar off \
+        -r "$repository/requirements-onnx.txt" || return
+    run_with_progress "$folder/check.log" "$folder/bin/python" -c 'import tf2onnx, onnxruntime' || return
+    say "$stamp" > "$folder/jasper-onnx-stamp"
+    say "tf2onnx and onnxruntime are installed"
+}
+
 tensorflow=1.15.0
 distributed=no
+onnx=no
 while [ $# -gt 0 ]; do
     case "$1" in
         --tensorflow) tensorflow="$(option_value "$@")"; shift ;;
         --tensorflow=*) tensorflow="${1#*=}" ;;
         --distributed) distributed=yes ;;
+        --onnx) onnx=yes ;;
         --help | -h) show_help; exit 0 ;;
         *) usage_error "unknown option $1" ;;
     esac
@@ -58,5 +76,8 @@ done
 ensure_environment "$tensorflow"
 if [ "$distributed" = yes ]; then
     build_horovod "$(environment_folder "$tensorflow")"
+fi
+if [ "$onnx" = yes ]; then
+    install_onnx "$(environment_folder "$tensorflow")"
 fi
 say "ready: $environment_python (TensorFlow $environment_tensorflow)"

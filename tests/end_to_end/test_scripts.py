@@ -169,13 +169,16 @@ def test_ci_counts_both_lanes_and_fails_when_either_does(repository):
     write(repository / "tests" / "test_it.py", "\n".join((
         "import os, pytest", "def test_fast(): assert not os.environ.get('BREAK')",
         "@pytest.mark.slow", "def test_slow(): pass", "def test_skipped(): pytest.skip('why')")))
-    # Horovod counts as built
+    # Horovod counts as built, onnxruntime as installed
+    made_of = (repository / ".venv" / "jasper-stamp").read_text()
+    (repository / ".venv" / "jasper-onnx-stamp").write_text(hashlib.sha256(b"# nothing\n").hexdigest() + "  - " + made_of)
     horovod = "horovod==0.28.1\n"
     (repository / "requirements-distributed.txt").write_text("# nothing\n" + horovod)
     made_of = (repository / ".venv" / "jasper-stamp").read_text() + horovod
     (repository / ".venv" / "jasper-horovod-stamp").write_text(hashlib.sha256(made_of.encode()).hexdigest() + "  -\n")
     fine = call(repository, ".ci/run")
     assert fine.status == 0 and "Horovod is built already" in fine.out
+    assert "tf2onnx and onnxruntime are there already" in fine.out
     assert fine.out.splitlines()[-1] == "3 passed, 0 failed, 2 skipped"
     broken = call(repository, ".ci/run", BREAK="1")
     assert broken.status == 1 and broken.out.splitlines()[-1] == "1 passed, 2 failed, 2 skipped"
