@@ -28,6 +28,10 @@ def run(words):
         from open_seq2seq.devices.npu_check_report import run_check
         run_check(experiment, arguments)
         return
+    if arguments.mode == "export":
+        from open_seq2seq.export.mode import run_export
+        run_export(experiment, arguments)
+        return
     with contextlib.ExitStack() as stack:
         if arguments.benchmark:
             # a benchmark leaves nothing behind

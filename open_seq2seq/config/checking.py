@@ -16,7 +16,7 @@ def check_params(base_model, mode, params, path, report):
 
     Args:
       base_model: the model class; its ``PARAMETERS`` are the top-level keys.
-      mode: "train", "eval", "infer" or "describe", which needs no data and no optimizer.
+      mode: "train", "eval", "infer", or "describe" or "export", which need no data and no optimizer.
       params: the merged dict as the user wrote it; it is not changed.
       path: :class:`~open_seq2seq.config.provenance.KeyPath` of ``params``.
       report: receives every problem and note.
@@ -32,7 +32,7 @@ def check_params(base_model, mode, params, path, report):
     for part in PARTS:
         if checked.get(part) is not None:
             _check_nested(checked, part + "_params", checked[part], getattr(checked[part], "PARAMETERS", None), path, report,
-                          require=not (mode == "describe" and part == "data_layer"))
+                          require=not (mode in ("describe", "export") and part == "data_layer"))
     for key, parameters_of in (("optimizer", catalogue.parameters_of), ("lr_policy", lr_policies.parameters_of)):
         if callable(checked.get(key)):
             _check_nested(checked, key + "_params", checked[key], parameters_of(checked[key]), path, report)

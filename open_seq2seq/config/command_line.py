@@ -7,8 +7,9 @@ import open_seq2seq
 from open_seq2seq.config.overrides import Override, parse_overrides
 from open_seq2seq.errors import UsageError
 
-MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check")
+MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export")
 DEVICES = ("auto", "cpu", "gpu", "npu")
+EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 
 _EXAMPLES = """any key of the config can be set, at any depth; the last word wins:
   --batch_size_per_gpu=16 --optimizer_params/beta1=0.9
@@ -21,6 +22,7 @@ examples:
   python run.py --config_file=FILE --mode=infer --infer_output_file=transcripts.csv
   python run.py --config_file=FILE --mode=describe
   python run.py --config_file=FILE --mode=npu_check  would it run on an Ascend NPU? Needs none
+  python run.py --config_file=FILE --mode=export --export_dir=model  the trained model as one file, for inference
   python run.py --config_file=FILE --help            what each key of that config means
 
 exit status: 0 done, 2 command line or config, 3 data or files, 4 device, 1 an error in the program"""
@@ -55,6 +57,18 @@ def _positive(text):
     return value
 
 
+def _frames(text):
+    return None if text == "dynamic" else _whole(1)(text)
+
+
+def _formats(text):
+    names = tuple(name.strip() for name in text.split(","))
+    if not set(names) <= set(EXPORT_FORMATS) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError("is %r, expected one or more of %s, with commas between them" % (
+            text, ", ".join(EXPORT_FORMATS)))
+    return names
+
+
 # name, type or choices, default, documentation; a flag of type _boolean may stand alone
 _FLAGS = (
     ("config_file", str, None, "the config, a Python file; it runs with your rights"),
@@ -72,12 +86,23 @@ _FLAGS = (
     ("device", DEVICES, "auto", "auto takes an NPU, else a GPU, else the CPU"),
     ("json", _boolean, False, "--mode=describe and --mode=npu_check print one JSON object"),
     ("npu_memory", _positive, 32.0, "memory in GB of the NPU that --mode=npu_check has in mind"),
+    ("export_dir", str, None, "--mode=export: the folder to write to"),
+    ("batch_size", _whole(1), None, "--mode=export: utterances the model takes at a time (default: 1, any with --frames=dynamic)"),
+    ("frames", _frames, "2336", "--mode=export: feature frames of an utterance, or dynamic for any number, for CPUs"),
+    ("format", _formats, "pb", "--mode=export: pb, saved_model, onnx, or several with commas between them"),
+    ("with_features", _boolean, False, "--mode=export: the model takes audio and computes the features itself"),
+    ("fp16", _boolean, False, "--mode=export: weights and products in float16"),
+    ("no_fold", _boolean, False, "--mode=export: leave batch norm and residual branches as they are in evaluation"),
+    ("convolutions", ("plain", "fast"), None, "--mode=export: fast has fewer multiplications and more weights, for CPUs "
+                                              "(default: plain, fast with --frames=dynamic)"),
     ("use_trt", _boolean, False, "accepted for old scripts; has no effect"),
     ("precision", str, "fp32", "accepted for old scripts; has no effect"),
     ("version", _boolean, False, "print the version and stop"),
     ("help", _boolean, False, "print this, and with --config_file what its keys mean, and stop"),
     ("help_params", _boolean, False, "print what the keys of a config mean, and stop"),
 )
+
+EXPORT_FLAGS = ("export_dir", "batch_size", "frames", "format", "with_features", "fp16", "no_fold", "convolutions")
 
 Arguments = collections.namedtuple("Arguments", [flag[0] for flag in _FLAGS])
 Arguments.__doc__ = "The flags of run.py, one field each."
@@ -128,6 +153,7 @@ def parse_command_line(words):
     if arguments.config_file is None:
         raise UsageError("--config_file is missing; expected e.g. --config_file=configs/speech2text/jasper_mini_digits.py. "
                          "See run.py --help")
+    _check_export(arguments)
     overrides = parse_overrides(others)
     if arguments.use_xla_jit:
         overrides.append(Override(("use_xla_jit",), True, "True"))
@@ -166,6 +192,18 @@ def _suggest(others):
         close = same or difflib.get_close_matches(name, names, 1, cutoff=0.85)
         if word.startswith("-") and close:
             raise UsageError("%s is unknown (did you mean --%s?). See run.py --help" % (word.partition("=")[0], close[0]))
+
+
+def _check_export(arguments):
+    if arguments.mode == "export":
+        if arguments.export_dir is None:
+            raise UsageError("--export_dir is missing; --mode=export needs the folder to write the model to. See run.py --help")
+        return
+    defaults = _parser().parse_args([])
+    for name in EXPORT_FLAGS:
+        if getattr(arguments, name) != getattr(defaults, name):
+            raise UsageError("--%s belongs to --mode=export, and this is --mode=%s%s. See run.py --help" % (
+                name, arguments.mode, "; did you mean --batch_size_per_gpu?" if name == "batch_size" else ""))
 
 
 def _benchmark_overrides(arguments):

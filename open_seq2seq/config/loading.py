@@ -24,12 +24,12 @@ Experiment = collections.namedtuple("Experiment", "path sha256 base_model params
 Experiment.__doc__ = """A config, loaded and checked.
 
 path: the config file as given. sha256: of its bytes, hexadecimal. base_model: the model class. params: dict from
-"train", "eval", "infer" or "describe" to the checked params of that mode. notes: list of remarks for the user, none of
+"train", "eval", "infer", "describe" or "export" to the checked params of that mode. notes: list of remarks for the user, none of
 which stops a run. source: the file's bytes. overrides: what the command line set.
 """
 
 PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "train_eval": ("train", "eval"),
-                  "describe": ("describe",), "npu_check": ("train", "eval")}
+                  "describe": ("describe",), "npu_check": ("train", "eval"), "export": ("export",)}
 SUPPORTED = "this project has convolutional CTC speech models: base_model Speech2Text, encoder TDNNEncoder, decoder " \
             "FullyConnectedCTCDecoder, loss CTCLoss, data_layer Speech2TextDataLayer"
 
@@ -40,7 +40,8 @@ def load_experiment(config_file, mode, overrides=()):
     Args:
       config_file: path of a Python file that defines ``base_model`` and ``base_params``, and may define
         ``train_params``, ``eval_params`` and ``infer_params``.
-      mode: "train", "eval", "infer", "train_eval", "describe" or "npu_check", which takes of train and eval what the config has.
+      mode: "train", "eval", "infer", "train_eval", "describe", "export" or "npu_check", which takes of train and eval what the
+        config has.
       overrides: list of :class:`~open_seq2seq.config.overrides.Override`.
 
     Returns:
@@ -94,6 +95,9 @@ def _merge(config, config_file, name, overrides, report):
         # older configs keep the data layer, and with it the number of features, out of base_params
         others = ("eval_params", "train_params", "infer_params")
         sections = [] if "data_layer" in merged else [section for section in others if section in config][:1]
+    elif name == "export":
+        # the features and the vocabulary that evaluation has
+        sections = [section for section in ("eval_params", "infer_params", "train_params") if section in config][:1]
     for section in sections:
         nested_update(merged, config.get(section, {}), section, path, report)
     for override in overrides:
@@ -115,7 +119,7 @@ def _without_misspelled_sections(base_model, mode, overrides, report):
         if section is None and close and keys[0] not in declared:
             report.problem("command line: --%s" % keys[0], 'is unknown (did you mean "%s"?)' % close[0])
             continue
-        if section is not None and section not in used and mode != "describe":
+        if section is not None and section not in used and mode not in ("describe", "export"):
             report.note("command line: %s" % typed(override), "has no effect in --mode=%s" % mode)
         kept.append(override)
     return kept

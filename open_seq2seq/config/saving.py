@@ -16,7 +16,7 @@ import numpy as np
 
 import open_seq2seq
 from open_seq2seq.config.overrides import typed
-from open_seq2seq.errors import StorageError
+from open_seq2seq.errors import DataError, StorageError
 from open_seq2seq.files import replaced_file
 
 CODE = os.path.dirname(os.path.dirname(os.path.abspath(open_seq2seq.__file__)))
@@ -48,6 +48,7 @@ def write_resolved_config(directory, experiment, arguments, words=None, date=Non
         "sha256": experiment.sha256,
         "base_model": plain(experiment.base_model),
         "params": {mode: plain(params) for mode, params in sorted(experiment.params.items())},
+        "vocabulary": _characters(experiment),
         "overrides": [typed(override) for override in experiment.overrides],
         "arguments": arguments._asdict(),
         "command_line": words,
@@ -79,6 +80,17 @@ def write_resolved_config(directory, experiment, arguments, words=None, date=Non
         json.dump(resolved, file, indent=2, ensure_ascii=False)
         file.write("\n")
     return path("resolved_config_%s.json")
+
+
+def _characters(experiment):
+    """The vocabulary, since the file that the params name need not be where the run's folder goes; None where it is missing."""
+    from open_seq2seq.data.speech2text.vocabulary import Vocabulary
+    for params in experiment.params.values():
+        try:
+            return list(Vocabulary.from_file(params["data_layer_params"]["vocab_file"]).characters)
+        except (KeyError, TypeError, DataError):
+            continue
+    return None
 
 
 def plain(value):

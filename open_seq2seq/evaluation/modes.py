@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.evaluation import EvaluationGraph, log_evaluation, run_evaluation
+from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.files import replaced_file, require_writable
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.models.assembly import build_data_layer
@@ -29,10 +30,13 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
     Returns:
       EvaluationResult.
     """
-    with _restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, graph):
+    with _restored(base_model, params, "eval", run_directory, arguments, device, group) as restored:
+        session, graph, checkpoint = restored
         log_line("Running evaluation:")
         result = run_evaluation(session, graph, verbose=True)
     log_evaluation(result)
+    if group.is_first:
+        record_evaluation(checkpoint, graph.data_layer, result)
     log_line("Avg time per step: %.3fs" % (result.seconds / max(1, graph.data_layer.batches_per_epoch)))
     log_line("Finished evaluation")
     return result
@@ -53,7 +57,7 @@ def infer(base_model, params, run_directory, arguments, device, group):
     require_writable(arguments.infer_output_file)
     to_pickle = params["decoder_params"]["infer_logits_to_pickle"]
     transcripts, logits = {}, {}
-    with _restored(base_model, params, "infer", run_directory, arguments, device, group) as (session, graph):
+    with _restored(base_model, params, "infer", run_directory, arguments, device, group) as (session, graph, _):
         layer = graph.data_layer
         with ProgressBar(layer.batches_per_epoch, description="inference") as bar:
             for done, values in enumerate(graph.batches(session, with_logits=to_pickle), 1):
@@ -94,13 +98,14 @@ def _write_transcripts(path, rows):
 
 @contextlib.contextmanager
 def _restored(base_model, params, mode, run_directory, arguments, device, group):
-    """A session with the checkpoint's variables, and the evaluation graph in it."""
+    """A session with the checkpoint's variables, the evaluation graph in it, and the checkpoint (None on other ranks)."""
     layer = build_data_layer(params, mode, device, group, run_directory.rejected_file if group.is_first else None)
     with tf.Graph().as_default():
         graph = EvaluationGraph(base_model, params, mode, layer, device, group)
         broadcast, initialize = group.broadcast(tf.global_variables()), tf.global_variables_initializer()
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
             group.start(session)
+            checkpoint = None
             if group.is_first:
                 checkpoint = run_directory.require_checkpoint(params["restore_best_checkpoint"])
                 log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
@@ -108,5 +113,5 @@ def _restored(base_model, params, mode, run_directory, arguments, device, group)
                 session.run(initialize)
             device.check_session(session, tf.get_default_graph())
             session.run(broadcast)
-            yield session, graph
+            yield session, graph, checkpoint
             group.finish(session)

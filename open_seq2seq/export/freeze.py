@@ -28,7 +28,7 @@ norm and residual branches folded. fast_convolutions: convolutions with fewer mu
 """
 
 
-def freeze(trained, options=ExportOptions()):
+def freeze(trained, options):
     """Makes a graph that needs no checkpoint.
 
     Args:
@@ -62,7 +62,7 @@ def check_options(trained, options):
     """Raises ConfigError or UsageError where ``trained`` cannot be exported with ``options``."""
     params = trained.params
     if params["encoder"] is not TDNNEncoder:
-        raise ConfigError("the encoder is %s; export knows TDNNEncoder" % getattr(params["encoder"], "__name__", params["encoder"]))
+        raise ConfigError("the encoder is %s; export knows TDNNEncoder only" % getattr(params["encoder"], "__name__", "unknown"))
     multiple = pad_to(params)
     if options.frames is not None and options.frames % multiple:
         raise UsageError("--frames is %d; expected a multiple of %d, to which the model's features are padded (pad_to)"

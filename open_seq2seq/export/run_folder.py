@@ -126,7 +126,8 @@ def _activation(name, report):
         # the same function has lived in several of TensorFlow's modules
         if name == plain(function) or isinstance(name, str) and name.startswith("tensorflow.") and name.endswith("." + short):
             return function
-    report.problem('encoder_params["activation_fn"]', "is %s, expected one of TensorFlow's: %s" % (name, ", ".join(sorted(functions))))
+    report.problem('encoder_params["activation_fn"]', "is %s, expected one of TensorFlow's: %s" % (
+        name, ", ".join(sorted(functions))))
     return None
 
 

@@ -12,6 +12,7 @@ from open_seq2seq.distributed.agreement import check_agreement, fingerprint
 from open_seq2seq.errors import DeviceError, NonFiniteError
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
+from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.checkpoints import (
     MODEL_SCOPE,
@@ -275,6 +276,9 @@ class _Run:
         self.session.run(self.graph.average_statistics)
         self.evaluation = run_evaluation(self.session, self.graph.evaluation)
         log_evaluation(self.evaluation)
+        if self.saves:
+            record_evaluation(os.path.join(self.run_directory.checkpoints, "model.ckpt-%d" % self.step),
+                              self.graph.evaluation.data_layer, self.evaluation)
         loss = self.evaluation.loss
         if loss < self.graph.state.get(self.session)["best_loss"]:
             self.graph.state.set(self.session, best_loss=loss, micro_batches=self.micro_batches)

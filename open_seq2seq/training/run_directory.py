@@ -13,7 +13,7 @@ from open_seq2seq.training.checkpoints import latest_checkpoint
 
 DATE_FORMAT = "%Y-%m-%d_%H-%M-%S"
 # what a run leaves that ended before its first checkpoint, e.g. because the data were refused
-_TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_[-_0-9]+\.(py|json|log)$|rejected\.csv$"
+_TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_[-_0-9]+\.(py|json|log)$|rejected\.csv$|evaluations\.jsonl$"
                      r"|events\.out\.tfevents\."
                      # a checkpoint cut short: its index comes last
                      r"|.+\.data-\d{5}-of-\d{5}(\.tempstate\d+)?$|.+\.index\.tempstate\d+$")
@@ -103,12 +103,12 @@ class RunDirectory:
         """The latest (or best) checkpoint's path without extension, or None.
 
         A run may have been trained with ``--enable_logs`` and be evaluated without it, or the other way round: both
-        places are looked at, the one that this run's flags name first.
+        places are looked at, the one that this run's flags name first. A run that ended before its first checkpoint may have
+        evaluated: then the latest is the best one, which is as whole as any other.
         """
         directories = [self.checkpoints, os.path.join(self.path, "logs"), self.path]
-        if best:
-            directories = [os.path.join(directory, "best_models") for directory in directories]
-        for directory in directories:
+        directories_of_best = [os.path.join(directory, "best_models") for directory in directories]
+        for directory in directories_of_best if best else directories + directories_of_best:
             checkpoint = latest_checkpoint(directory)
             if checkpoint is not None:
                 return checkpoint

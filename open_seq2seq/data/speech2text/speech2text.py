@@ -45,6 +45,7 @@ class Speech2TextDataLayer:
       vocabulary: Vocabulary.
       utterances: the accepted rows, list of Utterance.
       buckets: list of Bucket in order of length, the static shapes; None without ``static_shapes``.
+      manifests: list of the manifests' paths.
       rejections: Rejections, all rows left out.
       run_time_rejections: list of the Utterances whose files turned bad after the start; they are among the rejections.
 
@@ -70,7 +71,7 @@ class Speech2TextDataLayer:
         self._same_length_batches, self._batches = params["same_length_batches"], None
         self._lock, self.run_time_rejections = threading.Lock(), []
         files = params["dataset_files"]
-        files = [files] if isinstance(files, str) else files
+        self.manifests = files = [files] if isinstance(files, str) else files
         rows = [row for path in files for row in read_manifest(path, transcripts=mode != "infer")]
         # the workers find the same rows; the first one speaks for all
         self.rejections = Rejections(len(rows), params["max_rejected_fraction"], rejected_file if worker_id == 0 else None,

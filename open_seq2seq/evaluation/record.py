@@ -1,0 +1,64 @@
+"""What evaluations measured of a run's checkpoints: a line for each in ``evaluations.jsonl`` beside them.
+
+So an exported model can say what it is worth.
+"""
+import json
+import os
+
+from open_seq2seq.log_lines import log_line
+from open_seq2seq.training.checkpoints import checkpoint_step
+
+FILE_NAME = "evaluations.jsonl"
+
+
+def record_evaluation(checkpoint, data_layer, result):
+    """Adds an evaluation to the record.
+
+    Args:
+      checkpoint: what was evaluated, path without extension; it need not have been saved.
+      data_layer: whose data it was evaluated on.
+      result: ``EvaluationResult``.
+    """
+    # a data layer of one's own may have no manifests
+    manifests = getattr(data_layer, "manifests", [type(data_layer).__name__])
+    entry = {"step": checkpoint_step(checkpoint), "data_set": ", ".join(os.path.basename(path) for path in manifests),
+             "wer": result.word_error_rate.rate, "cer": result.character_error_rate.rate,
+             "utterances": result.num_utterances, "words": result.word_error_rate.length}
+    try:
+        with open(_record_beside(checkpoint), "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, sort_keys=True) + "\n")
+    except OSError as error:
+        # nobody should lose an evaluation to a folder that he may only read
+        log_line("The evaluation could not be recorded beside %s: %s" % (checkpoint, error.strerror))
+
+
+def recorded_word_error_rate(checkpoint):
+    """What was last measured of a checkpoint.
+
+    Args:
+      checkpoint: path without extension; one of ``best_models`` is recorded with the others.
+
+    Returns:
+      (word error rate, name of the data set), or None where it was never evaluated. Damaged lines, as after a crash,
+      are passed over.
+    """
+    step, found = checkpoint_step(checkpoint), None
+    try:
+        with open(_record_beside(checkpoint), encoding="utf-8", errors="replace") as file:
+            lines = file.readlines()
+    except OSError:
+        return None
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            if entry["step"] == step:
+                found = float(entry["wer"]), str(entry["data_set"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def _record_beside(checkpoint):
+    directory = os.path.dirname(checkpoint)
+    # the best models lie in a folder among the others
+    return os.path.join(os.path.dirname(directory) if os.path.basename(directory) == "best_models" else directory, FILE_NAME)

@@ -1,0 +1,47 @@
+"""Writes a trained model in the formats asked for, each file whole or not at all."""
+import os
+
+from open_seq2seq.errors import StorageError
+from open_seq2seq.export.description import write_description
+from open_seq2seq.export.freeze import freeze
+from open_seq2seq.files import replaced_file, require_writable
+
+
+def export_model(trained, options, directory, formats=("pb",), wer=None):
+    """Freezes a model and writes it as ``jasper_infer_PRECISION.pb`` with its JSON, and in further formats.
+
+    Args:
+      trained: a ``TrainedModel``.
+      options: ``ExportOptions``.
+      directory: where to; made if it is missing.
+      formats: of "pb", "saved_model" and "onnx"; the pb is always written.
+      wer: ``WordErrorRate`` of the checkpoint, None where it is not known.
+
+    Returns:
+      (``ExportDescription``, list of the paths written).
+
+    Raises:
+      JasperError: see ``freeze``; StorageError: something cannot be written.
+    """
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise StorageError("cannot make the directory %s: %s" % (directory, error.strerror))
+    precision = "float16" if options.half_precision else "float32"
+    path = os.path.join(directory, "jasper_infer_%s.pb" % precision)
+    require_writable(path)
+    if "onnx" in formats:
+        from open_seq2seq.export.onnx_export import export_onnx
+    graph_def, description = freeze(trained, options)
+    with replaced_file(path, "wb") as file:
+        file.write(graph_def.SerializeToString())
+    description = write_description(description._replace(wer=wer), path)
+    written = [path]
+    if "saved_model" in formats:
+        from open_seq2seq.export.saved_model import write_saved_model
+        written.append(os.path.join(directory, "saved_model"))
+        write_saved_model(graph_def, description, written[-1])
+    if "onnx" in formats:
+        del graph_def
+        written.append(export_onnx(path))
+    return description, written

@@ -1,0 +1,76 @@
+"""``--mode=export``: from a config and its checkpoint to the files of an exported model."""
+import math
+import os
+import time
+
+from open_seq2seq.data.speech2text.vocabulary import Vocabulary
+from open_seq2seq.errors import ConfigError, UsageError
+from open_seq2seq.evaluation.record import recorded_word_error_rate
+from open_seq2seq.export.description import WordErrorRate
+from open_seq2seq.export.export_folder import export_model
+from open_seq2seq.export.freeze import ExportOptions
+from open_seq2seq.export.restored_network import TrainedModel
+from open_seq2seq.log_lines import log_line
+from open_seq2seq.training.run_directory import RunDirectory
+
+
+def run_export(experiment, arguments):
+    """Exports the newest (or best) checkpoint of the config's logdir.
+
+    Args:
+      experiment: an ``Experiment`` loaded for "export".
+      arguments: the command line's flags.
+
+    Returns:
+      The ``ExportDescription``.
+
+    Raises:
+      JasperError: what cannot be exported, and why.
+    """
+    import tensorflow.compat.v1 as tf
+    # its advice is to rewrite for TensorFlow 2
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    params = experiment.params["export"]
+    for note in experiment.notes:
+        log_line("Note: " + note)
+    vocab_file = params["data_layer_params"].get("vocab_file")
+    if vocab_file is None:
+        raise ConfigError('%s: base_params["data_layer_params"]["vocab_file"] is missing; the model is exported with its '
+                          "vocabulary" % experiment.path)
+    directory = RunDirectory(params["logdir"], arguments.enable_logs)
+    trained = TrainedModel(experiment.base_model, params, Vocabulary.from_file(vocab_file).characters,
+                           directory.require_checkpoint(params["restore_best_checkpoint"]), experiment.sha256)
+    return export_and_report(trained, options_of(arguments), arguments.export_dir, arguments.format)
+
+
+def options_of(arguments):
+    """The ``ExportOptions`` that flags ask for; what they leave open follows from whether the frames are dynamic."""
+    dynamic = arguments.frames is None
+    fast = arguments.convolutions == "fast" or (
+        arguments.convolutions is None and dynamic and not arguments.fp16 and not arguments.no_fold)
+    if arguments.with_features and "onnx" in arguments.format:
+        raise UsageError("--with_features is for pb and saved_model; leave it out, or onnx of --format")
+    batch_size = arguments.batch_size or (None if dynamic else 1)
+    return ExportOptions(batch_size, arguments.frames, arguments.with_features, arguments.fp16, not arguments.no_fold, fast)
+
+
+def export_and_report(trained, options, directory, formats):
+    """Exports, prints what was written, and returns the ``ExportDescription``."""
+    begin = time.time()
+    log_line("Exporting %s" % trained.checkpoint)
+    recorded = recorded_word_error_rate(trained.checkpoint)
+    # infinite: words where the references have none
+    wer = WordErrorRate(*recorded) if recorded is not None and math.isfinite(recorded[0]) else None
+    description, written = export_model(trained, options, directory, formats, wer)
+    for path in written:
+        log_line("Wrote %s%s" % (path, "" if os.path.isdir(path) else ", %.1f MB" % (os.path.getsize(path) / 1e6)))
+    for kind, tensors in (("Input", description.inputs), ("Output", description.outputs)):
+        for tensor in tensors:
+            log_line("%s %s %s [%s]" % (kind, tensor.name, tensor.dtype, ", ".join(str(size or "?") for size in tensor.shape)))
+    if description.depends_on_padding and description.frames is not None:
+        log_line("Note: this network does not mask the padding, so the logits of an utterance shorter than %d frames differ from "
+                 "those of evaluation; --frames=dynamic pads as evaluation does" % description.frames)
+    if description.wer is not None:
+        log_line("WER %.4f on %s, as evaluation measured it" % description.wer)
+    log_line("Finished export in %.1f s" % (time.time() - begin))
+    return description
