@@ -1,0 +1,106 @@
+"""A corpus of tones, a network trained on it until it hears most of them, and one that has learnt nothing but costs no time."""
+import importlib.util
+import os
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+import soundfile
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# few enough that some words are wrong: models that differ can then be told apart
+STEPS = 200
+
+
+def _tones():
+    path = os.path.join(REPOSITORY, "tests", "end_to_end", "conftest.py")
+    specification = importlib.util.spec_from_file_location("tone_corpus", path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tone_corpus(tmp_path_factory):
+    """Folder with train.csv (48 utterances), dev.csv (13), their audio, vocab.txt and config.py. Not to be written into."""
+    folder, tones = tmp_path_factory.mktemp("tones"), _tones()
+    choose, names = np.random.RandomState(0), sorted(tones.WORDS)
+    (folder / "wav").mkdir()
+    for name, count, seed in (("train", 48, 0), ("dev", 13, 1000)):
+        rows = []
+        for i in range(count):
+            words = [names[k] for k in choose.randint(0, len(names), choose.randint(1, 4))]
+            wav = "wav/%s%d.wav" % (name, i)
+            soundfile.write(str(folder / wav), tones.spoken(words, seed + i), tones.RATE, subtype="PCM_16")
+            rows.append((wav, os.path.getsize(str(folder / wav)), " ".join(words)))
+        tones.write_manifest(folder / (name + ".csv"), rows)
+    (folder / "vocab.txt").write_text("\n".join(" abcdefghijklmnopqrstuvwxyz'") + "\n")
+    (folder / "config.py").write_text(tones.CONFIG)
+    return folder
+
+
+def run_command(folder, script, *words, **variables):
+    """Runs a script of this repository in a folder: status, out, err."""
+    shell = ["bash"] if script.endswith(".sh") else [sys.executable]
+    done = subprocess.run(shell + [os.path.join(REPOSITORY, script)] + [str(word) for word in words], cwd=str(folder),
+                          env=dict(os.environ, **variables), capture_output=True, text=True, timeout=600)
+    return types.SimpleNamespace(status=done.returncode, out=done.stdout, err=done.stderr)
+
+
+@pytest.fixture(scope="session")
+def command():
+    """The function :func:`run_command`."""
+    return run_command
+
+
+@pytest.fixture(scope="session")
+def trained_run(tone_corpus):
+    """``tone_corpus`` after a training whose logdir is its folder ``run``."""
+    trained = run_command(tone_corpus, "run.py", "--config_file=config.py", "--mode=train", "--device=cpu",
+                          "--max_steps=%d" % STEPS, "--save_checkpoint_steps=%d" % STEPS, "--print_loss_steps=None",
+                          "--print_samples_steps=None", "--batch_size_per_gpu=8")
+    assert trained.status == 0, trained.err
+    return tone_corpus
+
+
+@pytest.fixture(scope="session")
+def untrained(tone_corpus, tmp_path_factory):
+    """A ``TrainedModel`` of the same network with random weights, batch-norm statistics included."""
+    import tensorflow.compat.v1 as tf
+
+    from open_seq2seq.config.loading import load_experiment
+    from open_seq2seq.export.restored_network import TrainedModel, evaluation_network
+    experiment = load_experiment(str(tone_corpus / "config.py"), "eval", [])
+    path = str(tmp_path_factory.mktemp("untrained") / "model.ckpt-7")
+    trained = TrainedModel(experiment.base_model, experiment.params["eval"], tuple(" abcdefghijklmnopqrstuvwxyz'"), path, None)
+    draw = np.random.RandomState(1)
+    with tf.Graph().as_default(), tf.Session() as session:
+        evaluation_network(trained, tf.zeros([1, 16, 16]), tf.constant([16]))
+        for variable in tf.global_variables():
+            shape = variable.shape.as_list()
+            scale = 1.0 / np.sqrt(max(1, np.prod(shape[:-1])))
+            positive = variable.op.name.endswith(("gamma", "variance"))
+            variable.load(draw.uniform(0.5, 1.5, shape) if positive else scale * draw.normal(size=shape), session)
+        tf.train.Saver().save(session, path, write_meta_graph=False)
+    return trained
+
+
+@pytest.fixture(scope="session")
+def export(untrained, tmp_path_factory):
+    """Function from ``ExportOptions`` fields to the path of a frozen graph of ``untrained``, with its JSON beside it."""
+    from open_seq2seq.export.description import write_description
+    from open_seq2seq.export.freeze import ExportOptions, freeze
+    made = {}
+
+    def of(**options):
+        key = tuple(sorted(options.items()))
+        if key not in made:
+            graph_def, description = freeze(untrained, ExportOptions(**options))
+            made[key] = str(tmp_path_factory.mktemp("export") / "model.pb")
+            with open(made[key], "wb") as file:
+                file.write(graph_def.SerializeToString())
+            write_description(description, made[key])
+        return made[key]
+    return of
