@@ -113,7 +113,7 @@ def open_model(path, device_name, precision_mode):
     device = select_device(device_name, training=False, params={"npu_params": {"precision_mode": precision_mode}})
     model = ExportedModel(path, device.session_config())
     try:
-        device.check_session(model.session, model.session.graph)
+        device.check_session(model.session, model.session.graph, with_loss=False)
     except JasperError:
         model.close()
         raise

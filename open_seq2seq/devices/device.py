@@ -49,12 +49,13 @@ class Device:
         """Returns a context manager for the CTC loss, which it keeps on the host where the config asks for that."""
         return contextlib.nullcontext()
 
-    def check_session(self, session, graph):
+    def check_session(self, session, graph, with_loss=True):
         """Makes sure that a session really uses the device; after its variables were initialised, before the first step.
 
         Args:
           session: a ``tf.Session`` with :meth:`session_config`.
           graph: its graph, to which a few small operations are added.
+          with_loss: whether a CTC loss will be computed, which is checked then.
 
         Raises:
           DeviceError: it would run elsewhere, or computes something wrong.

@@ -110,12 +110,12 @@ class Npu(Device):
             return super().host_scope()
         return self._adapter.module("estimator.npu.npu_scope").without_npu_compile_scope()
 
-    def check_session(self, session, graph):
+    def check_session(self, session, graph, with_loss=True):
         require_host_sessions(self._adapter)
         if not self.offloads:
             return
         npu_session_check.check_offloading(session, graph, self._adapter.name, self._environ)
-        if not self._params["ctc_on_host"]:
+        if with_loss and not self._params["ctc_on_host"]:
             npu_session_check.check_ctc(session, graph)
 
     def describe(self):

@@ -253,4 +253,9 @@ def test_on_an_npu_the_whole_model_is_offloaded(static, tone_corpus, command, np
     assert scores(on_cpu) == scores(on_npu) != []
     for setting in ("npu_params['graph_run_mode'] = 0", "npu_params['precision_mode'] = 'allow_mix_precision'"):
         assert setting in on_npu.out
-    assert record.exists()
+    session, = [json.loads(line) for line in record.read_text().splitlines()]
+    check, model = session["graphs"]
+    assert check["fetches"] == ["npu_check/MatMul:0"]
+    assert model["fetches"] == ["ForwardPass/fully_connected_ctc_decoder/logits:0"]
+    # as one graph, compiled once although the last batch is not full
+    assert model["offloaded"] == model["operations"] > 20 and model["geops"] == model["shapes"] == model["builds"] == 1
