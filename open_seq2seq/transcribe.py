@@ -1,0 +1,96 @@
+"""Recordings to text: ``python -m open_seq2seq.transcribe FILE --model DIR``; see its ``--help`` and docs/transcribe.md."""
+import os
+import signal
+import sys
+import threading
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if os.path.exists("/dev/nvidiactl") else "3")
+
+from open_seq2seq.errors import DataError, JasperError, UsageError  # noqa: E402
+from open_seq2seq.transcription.options import parse_options  # noqa: E402
+from open_seq2seq.transcription.recordings import (  # noqa: E402
+    find_recordings,
+    require_different_results,
+)
+
+
+def main(words):
+    """Runs the command line; returns the exit status."""
+    # after it, temporary files are removed as after Ctrl-C
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        return _run(parse_options(words))
+    except JasperError as error:
+        from open_seq2seq.transcription.batch import report
+        report(error)
+        return error.exit_status
+    except BrokenPipeError:
+        # Python writes what is left of stdout when it exits, and would fail once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+        print("The reader of the output went away; stopped", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("Interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(arguments):
+    if arguments.watch is not None:
+        return _watch(arguments)
+    if arguments.microphone:
+        return _listen(arguments)
+    if arguments.serve:
+        return _serve(arguments)
+    recordings, errors = find_recordings(arguments.inputs)
+    if arguments.output is not None:
+        require_different_results(recordings)
+    elif arguments.formats[0] in ("srt", "vtt") and len(recordings) > 1:
+        raise UsageError("%d subtitle files do not fit on standard output; name a folder by --output" % len(recordings))
+    from open_seq2seq.transcription.batch import Batch
+
+    batch = Batch(recordings, arguments.formats, arguments.output, errors)
+    # without recordings there is no reason to wait for the model
+    return batch.run(_transcriber(arguments) if recordings else None)
+
+
+def _transcriber(arguments):
+    from open_seq2seq.transcription.transcriber import Transcriber
+    return Transcriber(arguments.model)
+
+
+def _stop_on_signals():
+    """An Event that is set by Ctrl-C and SIGTERM, in place of what they do otherwise."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _watch(arguments):
+    from open_seq2seq.transcription.watch import FolderWatch
+    if not os.path.isdir(arguments.watch):
+        raise DataError("--watch %s is not a folder; make it, or name another" % arguments.watch)
+    transcriber = _transcriber(arguments)
+    FolderWatch(transcriber, arguments.watch, arguments.output or arguments.watch, arguments.formats, _stop_on_signals()).run()
+    return 0
+
+
+def _listen(arguments):
+    from open_seq2seq.transcription.live import listen
+    from open_seq2seq.transcription.microphone import require_sounddevice
+    # that it is missing need not wait for the model
+    require_sounddevice()
+    listen(_transcriber(arguments), arguments.formats, arguments.output, _stop_on_signals(), arguments.microphone_device)
+    return 0
+
+
+def _serve(arguments):
+    from open_seq2seq.transcription.web.server import serve
+    limits = {"max_bytes": arguments.max_megabytes and arguments.max_megabytes << 20, "max_seconds": arguments.max_seconds}
+    serve(_transcriber(arguments), host=arguments.host or "127.0.0.1", port=8000 if arguments.port is None else arguments.port,
+          **{name: value for name, value in limits.items() if value is not None})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

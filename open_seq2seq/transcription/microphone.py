@@ -1,0 +1,71 @@
+"""The microphone as a stream of blocks, through PortAudio (the Python package sounddevice)."""
+import queue
+
+import numpy as np
+
+from open_seq2seq.errors import DeviceError
+from open_seq2seq.transcription.audio_stream import Resampler
+
+BLOCK_SECONDS = 0.1
+LONGEST_BACKLOG = 60.0       # s of audio that wait for the model before a warning
+
+
+def microphone_blocks(sample_rate, stop, device=None, warn=None):
+    """Yields what the microphone hears until ``stop`` is set.
+
+    Args:
+      sample_rate: samples per second wanted; the microphone's own rate is resampled to it.
+      stop: ``threading.Event``.
+      device: name or number of the microphone, as sounddevice has them; None for the default one.
+      warn: function of a line of text, for what was lost.
+
+    Yields:
+      float32 [samples], one channel.
+
+    Raises:
+      DeviceError: sounddevice or PortAudio is missing, or there is no such microphone.
+    """
+    sounddevice = require_sounddevice()
+    blocks = queue.Queue()
+
+    def heard(samples, frames, time, status):
+        if status and warn is not None:
+            warn("the microphone lost samples: %s" % status)
+        blocks.put(samples[:, 0].copy())
+
+    try:
+        rate = float(sounddevice.query_devices(device, "input")["default_samplerate"])
+        stream = sounddevice.InputStream(samplerate=rate, device=device, channels=1, dtype="float32",
+                                         blocksize=int(rate * BLOCK_SECONDS), callback=heard)
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise DeviceError("no microphone%s: %s. Plug one in, or name another: %s lists them" % (
+            "" if device is None else " %r" % device, error, "python -m sounddevice"))
+    resampler, warned = Resampler(rate, sample_rate, "the microphone"), False
+    with stream:
+        while not stop.is_set():
+            try:
+                block = blocks.get(timeout=BLOCK_SECONDS)
+            except queue.Empty:
+                continue
+            if blocks.qsize() * BLOCK_SECONDS > LONGEST_BACKLOG and not warned and warn is not None:
+                warned = True
+                warn("the model is slower than speech: %.0f s of audio are waiting" % (blocks.qsize() * BLOCK_SECONDS))
+            yield resampler(block)
+    while not blocks.empty():
+        yield resampler(blocks.get())
+    yield resampler(np.zeros([0], np.float32), last=True)
+
+
+def require_sounddevice():
+    """The module sounddevice.
+
+    Raises:
+      DeviceError: it or its library is missing; says how to get it.
+    """
+    try:
+        import sounddevice
+    except ImportError:
+        raise DeviceError("--microphone needs the package sounddevice; install it by: python -m pip install sounddevice")
+    except OSError as error:      # the package is there, the library that it wraps is not
+        raise DeviceError("--microphone needs the library PortAudio (%s); install it by: apt-get install libportaudio2" % error)
+    return sounddevice

@@ -1,0 +1,206 @@
+"""Cuts a stream of samples into windows that a model takes at a time: at pauses, overlapping, long silence left out.
+
+Pauses are found by energy, in frames of 10 ms against the noise floor of the last window's length of audio. Where speech goes
+on without a pause for longer than a window may be, the cut is at its quietest point, and the overlap lets the two
+transcripts be joined within a word (:mod:`stitching`).
+"""
+import collections
+
+import numpy as np
+
+FRAME_SECONDS = 0.01
+DEAD_DECIBELS = -100.0            # the power of 16-bit rounding; what a frame of zeros counts as
+PAUSE_RANGE = 0.25                # a pause is quieter than the floor and this part of the way up to the loud frames
+LEAST_PAUSE_RANGE = 3.0           # dB
+LEAST_PAUSE = 0.1                 # s; shorter ones are stops within a word (b, d, g, k, p, t)
+ENOUGH_PAUSE = 0.6                # s; between longer pauses the later one is taken
+LEAST_SPEECH = 0.1                # s of louder frames that make an eager cut worth while
+QUIET_POINT = 0.1                 # s over which energy is averaged where there is no pause
+# what is left out must be certain: near the noise floor, far below what was loud so far, or below any recorded speech
+SILENCE_ABOVE_FLOOR = 10.0        # dB
+SILENCE_BELOW_LOUD = 30.0         # dB
+SILENCE_LEVEL = -60.0             # dB below full scale
+LONG_SILENCE = 3.0                # s
+KEPT_SILENCE = 0.5                # s of it beside speech
+
+Segmentation = collections.namedtuple("Segmentation", "shortest longest overlap eager")
+Segmentation.__doc__ = """shortest, longest: s between two cuts (the last part may be shorter); overlap: s that a window goes
+beyond each cut; eager: cut at the first good pause instead of the best one, for text as soon as possible."""
+
+FOR_FILES = Segmentation(4.0, 16.0, 1.0, False)
+FOR_MICROPHONE = Segmentation(1.0, 15.0, 1.0, True)
+
+Window = collections.namedtuple("Window", "start samples cut connected")
+Window.__doc__ = """start: its first sample's number in the recording. samples: float32. cut: number of the sample where the next
+window takes over, None when this one ends a stretch. connected: whether it overlaps with the window before it."""
+
+
+class Segmenter:
+    """Collects samples, and gives out a window when it is known where it ends.
+
+    Args:
+      segmentation: a Segmentation.
+      sample_rate: samples per second.
+      grid: windows begin, and cuts lie, at multiples of this many samples.
+      capacity: samples that a window can have at most, or None for no limit; the segmentation is shortened to it.
+    """
+
+    def __init__(self, segmentation, sample_rate, grid, capacity=None):
+        self._frame = max(1, int(round(sample_rate * FRAME_SECONDS)))
+        self._rate, self._grid, self._eager = sample_rate, grid, segmentation.eager
+        overlap, longest = segmentation.overlap * sample_rate, segmentation.longest * sample_rate
+        if capacity is not None:
+            overlap = min(overlap, capacity / 8)
+            longest = min(longest, capacity - 2 * overlap - 2 * grid)
+        self.overlap = self._on_grid(overlap)
+        self._longest = max(self._on_grid(longest), grid)
+        self._shortest = min(int(segmentation.shortest * sample_rate), self._longest // 2)
+        self._samples = np.zeros([0], np.float32)
+        self._origin = 0             # number of the first of them; on the grid
+        self._cut = None             # number of the sample where the last window was cut, None: a new stretch begins
+        self._loudest = -np.inf      # dB
+
+    def add(self, block):
+        """Takes float32 [samples]; returns a list of the Windows that are complete with it."""
+        self._samples = np.concatenate([self._samples, block])
+        return self._complete(ended=False)
+
+    def end(self):
+        """Nothing comes after this; returns a list of the Windows that are left."""
+        return self._complete(ended=True)
+
+    def _complete(self, ended):
+        windows = []
+        while True:
+            levels = self._levels()
+            if self._cut is None:
+                levels = self._without_leading_silence(levels, ended)
+            window = self._next(levels, ended)
+            if window is None:
+                return windows
+            windows.append(window)
+
+    def _next(self, levels, ended):
+        """The next Window, or None when it takes more samples to say; its part is taken away from the buffer."""
+        begin = 0 if self._cut is None else self._cut - self._origin
+        rest = len(self._samples) - begin
+        if rest <= 0:
+            return None
+        silence = self._long_silence(levels, begin)
+        if silence is not None:
+            first, end = silence
+            stop = max(first + int(KEPT_SILENCE * self._rate), begin + self.overlap)
+            return self._end_stretch(stop, max(end - int(KEPT_SILENCE * self._rate), stop))
+        if ended and rest <= self._longest:
+            window = self._end_stretch(len(self._samples), len(self._samples))
+            self._samples = self._samples[:0]
+            return window
+        if ended or rest >= self._longest + self.overlap:
+            return self._connect(self._best_cut(levels, begin))
+        cut = self._first_pause(levels, begin) if self._eager else None
+        return None if cut is None else self._connect(cut)
+
+    def _end_stretch(self, stop, go_on):
+        window = Window(self._origin, self._samples[:stop], None, self._cut is not None)
+        self._cut = None
+        self._drop(go_on)
+        return window
+
+    def _connect(self, cut):
+        window = Window(self._origin, self._samples[:cut + self.overlap], self._origin + cut, self._cut is not None)
+        self._cut = self._origin + cut
+        self._drop(cut - self.overlap)
+        return window
+
+    def _drop(self, samples):
+        samples = self._on_grid(max(samples, 0))
+        # a copy, so that the samples before it can be forgotten
+        self._samples = self._samples[samples:].copy()
+        self._origin += samples
+
+    def _on_grid(self, samples):
+        return int(samples) // self._grid * self._grid
+
+    def _levels(self):
+        return levels_of(self._samples, self._frame)
+
+    def _without_leading_silence(self, levels, ended):
+        """Drops the silence that the buffer begins with; returns the levels of what is left."""
+        silent = self._silent(levels)
+        if ended and len(silent) and silent.all():
+            self._samples = self._samples[:0]
+            return levels[:0]
+        leading = len(silent) if silent.all() else int(np.argmin(silent))
+        dropped = (leading * FRAME_SECONDS - KEPT_SILENCE) * self._rate
+        if dropped < KEPT_SILENCE * self._rate:
+            return levels
+        self._drop(dropped)
+        return self._levels()
+
+    def _silent(self, levels):
+        """bool [frames]: certainly nothing but noise."""
+        if not len(levels):
+            return np.zeros([0], bool)
+        self._loudest = max(self._loudest, float(levels.max()))
+        return levels < min(np.percentile(levels, 10) + SILENCE_ABOVE_FLOOR,
+                            max(self._loudest - SILENCE_BELOW_LOUD, SILENCE_LEVEL))
+
+    def _long_silence(self, levels, begin):
+        """(first sample, end) in the buffer of the first long silence that begins within a window, or None."""
+        for first, end in _runs(self._silent(levels)):
+            first, end = first * self._frame, end * self._frame
+            if end - max(first, begin) >= LONG_SILENCE * self._rate and first - begin < self._longest:
+                return first, end
+        return None
+
+    def _pauses(self, levels, begin, end):
+        """List of (samples of the pause, its middle on the grid), those of ``begin`` to ``end`` in the buffer."""
+        found = []
+        for first, last in _runs(quiet_frames(levels)):
+            first, last = max(first * self._frame, begin), min(last * self._frame, end)
+            if last - first >= LEAST_PAUSE * self._rate:
+                found.append((last - first, self._on_grid((first + last) // 2)))
+        return found
+
+    def _best_cut(self, levels, begin):
+        """Where to cut, in samples from the start of the buffer."""
+        first, last = begin + self._shortest, begin + self._longest
+        pauses = self._pauses(levels, first, last)
+        if pauses:
+            enough = ENOUGH_PAUSE * self._rate
+            cut = max(pauses, key=lambda pause: (min(pause[0], enough), pause[1]))[1]
+            return max(cut, begin + self._grid)
+        size = max(1, int(QUIET_POINT / FRAME_SECONDS))
+        power = np.convolve(10 ** (levels[first // self._frame:last // self._frame] / 10), np.ones(size), "valid")
+        quietest = first + (int(np.argmin(power)) + size // 2) * self._frame if len(power) else last
+        return max(self._on_grid(quietest), begin + self._grid)
+
+    def _first_pause(self, levels, begin):
+        """The first good pause after speech, or None; in samples from the start of the buffer."""
+        quiet = quiet_frames(levels)
+        for first, end in _runs(quiet):
+            first, end = max(first * self._frame, begin + self._shortest), end * self._frame
+            spoken = np.sum(~quiet[begin // self._frame:first // self._frame]) * FRAME_SECONDS
+            if end - first >= ENOUGH_PAUSE * self._rate and spoken >= LEAST_SPEECH:
+                return self._on_grid((first + end) // 2)
+        return None
+
+
+def levels_of(samples, frame):
+    """float [frames], dB below full scale of each whole frame of ``frame`` samples; a constant offset does not count."""
+    frames = samples[:len(samples) // frame * frame].reshape(-1, frame)
+    return 10 * np.log10(np.maximum(frames.var(axis=1), 10 ** (DEAD_DECIBELS / 10)))
+
+
+def quiet_frames(levels):
+    """bool [frames]: as quiet as the pauses between words; ``levels`` in dB."""
+    if not len(levels):
+        return np.zeros([0], bool)
+    floor, loud = np.percentile(levels, [10, 95])
+    return levels < floor + max(LEAST_PAUSE_RANGE, PAUSE_RANGE * (loud - floor))
+
+
+def _runs(flags):
+    """List of (first, end) of the stretches of True in a bool array."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist()))

@@ -1,0 +1,153 @@
+"""Recordings of any length and format to text with word times, in bounded memory."""
+import numpy as np
+
+from open_seq2seq.data.speech2text.features import Geometry
+from open_seq2seq.errors import CheckpointError, DataError
+from open_seq2seq.transcription.audio_stream import blocks_of_array, blocks_of_file
+from open_seq2seq.transcription.segmentation import FOR_FILES, Segmenter, levels_of, quiet_frames
+from open_seq2seq.transcription.stitching import Stitcher
+from open_seq2seq.transcription.transcript import make_transcript
+from open_seq2seq.transcription.word_times import WordBuilder, best_path
+
+
+class Transcriber:
+    """Transcribes with one model; one recording at a time.
+
+    Args:
+      model: path of a frozen graph, an ONNX file or a run's folder, or a model that ``open_seq2seq.export.load_model`` returned.
+      device: "cpu", "gpu" or "npu", where the model runs; only used with a path.
+      segmentation: a Segmentation, how long recordings are cut.
+
+    Raises:
+      CheckpointError: the model cannot be used, e.g. because what its description says does not fit together.
+    """
+
+    def __init__(self, model, device="cpu", segmentation=FOR_FILES):
+        if isinstance(model, str):
+            # not above: it imports TensorFlow, and what only reads the command line need not wait for it
+            from open_seq2seq.export import load_model
+            model = load_model(model)
+        self.model = model
+        self.description = description = model.description
+        self._segmentation = segmentation
+        # a window that begins at a multiple of this has its frames where the whole recording has them
+        self._grid = Geometry.of(description.feature_params).hop * description.subsampling
+        self._frame_seconds = self._grid / float(self.sample_rate)
+        self._capacity = self._largest_window()
+
+    @property
+    def sample_rate(self):
+        """Samples per second that the model takes; other audio is resampled to it."""
+        return self.description.sample_rate
+
+    def transcribe(self, path_or_array, sample_rate=None, name=None, progress=None):
+        """Transcribes a recording.
+
+        Args:
+          path_or_array: path of an audio file; or floats in -1..1 or int16, [samples] or [samples, channels].
+          sample_rate: of the array; None: the model's.
+          name: what messages call the recording, by default its path.
+          progress: function of the seconds transcribed so far, called now and then. An exception of it ends the work.
+
+        Returns:
+          Transcript.
+
+        Raises:
+          DataError: the recording cannot be read, is empty or not finite; or the model's answer is not.
+          StorageError: as reading needs.
+        """
+        if isinstance(path_or_array, str):
+            name = name or path_or_array
+            blocks = blocks_of_file(path_or_array, self.sample_rate, name)
+        else:
+            name = name or "the array"
+            blocks = blocks_of_array(path_or_array, sample_rate or self.sample_rate, self.sample_rate)
+        seconds = _Seconds(self.sample_rate)
+        words = []
+        for some in self.stream(seconds.counted(blocks), name=name):
+            words += some
+            if progress is not None:
+                progress(seconds.seen)
+        return make_transcript(words, round(seconds.seen, 3), self.separator)
+
+    @property
+    def separator(self):
+        """What stands between two words of this model: a space, or nothing."""
+        return self._new_builder().separator
+
+    def stream(self, blocks, segmentation=None, name="the stream"):
+        """Transcribes a stream as it comes.
+
+        Args:
+          blocks: iterable of float32 [samples] at the model's rate.
+          segmentation: a Segmentation, by default the transcriber's.
+          name: what messages call it.
+
+        Yields:
+          For each window a list of the Words that are settled with it; maybe an empty one.
+        """
+        segmenter = Segmenter(segmentation or self._segmentation, self.sample_rate, self._grid, self._capacity)
+        stitcher, builder = Stitcher(self.description.blank), self._new_builder()
+        for block in blocks:
+            for window in segmenter.add(block):
+                yield self._words(window, stitcher, builder, name, segmenter.overlap)
+        for window in segmenter.end():
+            yield self._words(window, stitcher, builder, name, segmenter.overlap)
+
+    def close(self):
+        """Gives the memory of the model back."""
+        self.model.close()
+
+    def _words(self, window, stitcher, builder, name, overlap):
+        first_frame = window.start // self._grid
+        path = self._path(window.samples, name)
+        if window.cut is None:
+            settled = stitcher.add(path, first_frame)
+        else:
+            settled = stitcher.add(path, first_frame, (window.cut - overlap) // self._grid, window.cut // self._grid)
+        words = []
+        for piece, piece_first in settled:
+            words += builder.add(piece, piece_first)
+        return words + builder.end() if window.cut is None else words
+
+    def _path(self, samples, name):
+        logits, logit_lengths = self.model.logits_of_audio([samples])
+        logits = np.asarray(logits[0][:int(logit_lengths[0])], np.float32)
+        if not np.isfinite(logits).all():
+            raise DataError("%s: the model's logits are not finite; it was exported from a damaged checkpoint, or in float16 and "
+                            "this overflowed: export it again without --fp16" % name)
+        loud = ~quiet_frames(levels_of(samples, self._grid))
+        # the last frame is only partly there
+        return best_path(logits, np.pad(loud, (0, max(0, len(logits) - len(loud))), mode="constant")[:len(logits)])
+
+    def _new_builder(self):
+        return WordBuilder(self.description.vocabulary, self.description.blank, self._frame_seconds)
+
+    def _largest_window(self):
+        """Samples whose features fill a model of static shape; None for one that takes any."""
+        frames = self.description.frames
+        if frames is None:
+            return None
+        samples = (frames + 1) * self._grid // self.description.subsampling
+        while samples > 0 and self.model.extractor.num_frames(samples) > frames:
+            samples -= 1
+        if samples < self.sample_rate:
+            raise CheckpointError("the model takes %d feature frames, which is less than a second of audio; export it with "
+                                  "--frames dynamic, or more of them" % frames)
+        return samples
+
+
+class _Seconds:
+    """Counts the seconds of the blocks that pass."""
+
+    def __init__(self, sample_rate):
+        self._sample_rate, self._samples = sample_rate, 0
+
+    @property
+    def seen(self):
+        return self._samples / float(self._sample_rate)
+
+    def counted(self, blocks):
+        for block in blocks:
+            self._samples += len(block)
+            yield block

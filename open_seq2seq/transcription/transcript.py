@@ -1,0 +1,53 @@
+"""What a transcription is: words with their times, grouped to segments of a subtitle's length."""
+import collections
+
+Word = collections.namedtuple("Word", "text start end confidence")
+Word.__doc__ = """One word; start and end in s from the beginning of the recording.
+
+confidence: geometric mean of the probabilities of its characters, 0..1.
+"""
+
+Segment = collections.namedtuple("Segment", "text start end words")
+Segment.__doc__ = """Words that belong together: a list of Word; start of the first and end of the last of them in s."""
+
+Transcript = collections.namedtuple("Transcript", "text words segments duration")
+Transcript.__doc__ = """A recording's text, its list of Word, its list of Segment, its duration in s."""
+
+SEGMENT_PAUSE = 0.8          # s between words that begin a new segment
+SEGMENT_SECONDS = 7.0        # what subtitle guides give as the longest time on a screen,
+SEGMENT_CHARACTERS = 84      # and as two full lines of 42
+
+
+def make_transcript(words, duration, separator=" "):
+    """A Transcript of ``words``.
+
+    Args:
+      words: list of Word in the order of time.
+      duration: of the recording in s.
+      separator: what stands between two words; "" for writing without spaces.
+
+    Returns:
+      Transcript.
+    """
+    # the last frame of a recording may be only partly there
+    words = [word._replace(end=max(word.start, min(word.end, duration))) for word in words]
+    return Transcript(separator.join(word.text for word in words), words, make_segments(words, separator), duration)
+
+
+def make_segments(words, separator=" "):
+    """Groups words by the pauses between them and by what fits on a screen.
+
+    Args: as :func:`make_transcript`.
+
+    Returns:
+      List of Segment.
+    """
+    groups, characters = [], 0
+    for word in words:
+        characters += len(separator) + len(word.text)
+        if (not groups or word.start - groups[-1][-1].end >= SEGMENT_PAUSE or characters > SEGMENT_CHARACTERS
+                or word.end - groups[-1][0].start > SEGMENT_SECONDS):
+            groups.append([])
+            characters = len(word.text)
+        groups[-1].append(word)
+    return [Segment(separator.join(word.text for word in group), group[0].start, group[-1].end, group) for group in groups]
