@@ -14,7 +14,6 @@ from open_seq2seq.errors import UsageError
 from open_seq2seq.export.atc import atc_arguments
 from open_seq2seq.export.bins import BinWriter
 
-
 PYTHON = ("--python", sys.executable)
 
 

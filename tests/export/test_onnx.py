@@ -1,0 +1,118 @@
+"""Models in ONNX: the same logits under onnxruntime, with 8-bit weights nearly the same, and what is refused."""
+import json
+import os
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from open_seq2seq.errors import CheckpointError, DataError, UsageError
+from open_seq2seq.export import fast_convolution, load_model
+from open_seq2seq.export.description import read_description
+from open_seq2seq.export.exported_model import ExportedModel
+from open_seq2seq.export.onnx_export import export_onnx
+from open_seq2seq.export.onnx_model import OnnxModel
+from open_seq2seq.export.quantize import compare, quantize
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_onnx")]
+
+LENGTHS = np.array([61, 160, 1])
+FEATURES = np.random.RandomState(5).normal(size=[3, 160, 16]).astype(np.float32)
+
+
+@pytest.fixture
+def copied(export, tmp_path):
+    """Function: a frozen graph of the given options in a folder of the test's own."""
+    def of(**options):
+        made = export(**options)
+        for extension in (".pb", ".json"):
+            shutil.copy(made[:-len(".pb")] + extension, str(tmp_path / ("m" + extension)))
+        return str(tmp_path / "m.pb")
+    return of
+
+
+@pytest.mark.parametrize("options", [
+    {"batch_size": 4, "frames": 160}, {"batch_size": None, "frames": None}, {"batch_size": None, "frames": None, "folded": False},
+    {"batch_size": None, "frames": None, "fast_convolutions": True}], ids=lambda options: "-".join(sorted(options)))
+def test_onnxruntime_computes_the_same_logits(copied, options, monkeypatch):
+    # the test's network is too small for them to pay
+    monkeypatch.setattr(fast_convolution, "FEWEST_CHANNELS", 1)
+    pb = copied(**options)
+    path = export_onnx(pb)
+    assert path == pb[:-len(".pb")] + ".onnx"
+    with ExportedModel(pb) as frozen, load_model(path) as model:
+        assert isinstance(model, OnnxModel) and model.description == frozen.description
+        expected, lengths = frozen.logits(FEATURES, LENGTHS)
+        logits, logit_lengths = model.logits(FEATURES, LENGTHS)
+    assert logits.shape == (3, 80, 29) and np.std(logits) > 0.1
+    assert logit_lengths.tolist() == lengths.tolist() == [31, 80, 1]
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+def test_inputs_and_outputs_have_the_graphs_names_and_shapes(copied):
+    import onnx
+    model = onnx.load(export_onnx(copied(batch_size=2, frames=160)))
+    onnx.checker.check_model(model)
+    shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim]
+              for value in list(model.graph.input) + list(model.graph.output)}
+    assert shapes == {"input": [2, 1, 160, 16], "input_reshape": [2, 80],
+                      "ForwardPass/fully_connected_ctc_decoder/logits": [2, 80, 29]}
+
+
+def test_8_bit_weights_are_smaller_and_nearly_as_good(copied, tone_corpus, tmp_path):
+    # seven times as many weights as the test's network has would show a quarter of the size; here the rest counts, too
+    path = export_onnx(copied(batch_size=None, frames=None))
+    quantized = quantize(path)
+    assert quantized == str(tmp_path / "m.int8.onnx") and os.path.getsize(quantized) < 0.9 * os.path.getsize(path)
+    assert sorted(os.listdir(str(tmp_path))) == ["m.int8.json", "m.int8.onnx", "m.json", "m.onnx", "m.pb"]
+    with OnnxModel(path) as exact, OnnxModel(quantized) as model:
+        assert model.description.precision == "int8" and exact.description.precision == "float32"
+        expected, difference = exact.logits(FEATURES, LENGTHS)[0], None
+        difference = model.logits(FEATURES, LENGTHS)[0] - expected
+    assert 1e-3 < np.sqrt(np.mean(difference ** 2)) / np.std(expected) < 0.1
+    rates = compare(path, quantized, [str(tone_corpus / "dev.csv")])
+    assert read_description(quantized).wer == (rates[1], "dev.csv")
+    assert read_description(path).wer is None
+    with pytest.raises(UsageError, match="has precision int8; expected a float32 model"):
+        quantize(quantized)
+
+
+def test_bad_files_are_named(copied, tmp_path):
+    path = export_onnx(copied(batch_size=2, frames=160))
+    with OnnxModel(path) as model, pytest.raises(DataError, match="the batch has 3 utterances, and .* exported for 2"):
+        model.logits(FEATURES, LENGTHS)
+    with open(path, "ab") as file:
+        file.write(b"more")
+    with pytest.raises(CheckpointError, match="m.json does not belong to .*m.onnx"):
+        OnnxModel(path)
+    os.remove(str(tmp_path / "m.json"))
+    with pytest.raises(CheckpointError, match="m.json is missing"):
+        OnnxModel(path)
+
+
+def test_a_file_that_is_no_model_is_refused(copied, tmp_path):
+    path = export_onnx(copied(batch_size=2, frames=160))
+    with open(path, "wb") as file:
+        file.write(b"<html>")
+    import hashlib
+    values = json.loads((tmp_path / "m.json").read_text())
+    values["sha256"]["onnx"] = hashlib.sha256(b"<html>").hexdigest()
+    (tmp_path / "m.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="m.onnx is no model that onnxruntime .* runs"):
+        OnnxModel(path)
+
+
+def test_a_graph_that_computes_features_stays_in_tensorflow(copied):
+    with pytest.raises(UsageError, match="export without --with_features"):
+        export_onnx(copied(batch_size=1, frames=160, with_features=True))
+
+
+def test_without_the_packages_it_says_how_to_get_them(copied, monkeypatch):
+    pb = copied(batch_size=2, frames=160)
+    path = export_onnx(pb)
+    for name in ("tf2onnx", "onnxruntime", "onnxruntime.quantization"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for call in (lambda: export_onnx(pb), lambda: OnnxModel(path), lambda: quantize(path)):
+        with pytest.raises(UsageError, match="cannot be imported .*setup.sh --onnx"):
+            call()
