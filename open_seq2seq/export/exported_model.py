@@ -5,6 +5,7 @@ from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.export.batches import LogitModel
 from open_seq2seq.export.description import read_description
+from open_seq2seq.export.graph_weights import give_back_weights, take_out_weights
 
 
 class ExportedModel(LogitModel):
@@ -12,7 +13,7 @@ class ExportedModel(LogitModel):
 
     Args:
       path: NAME.pb.
-      session_config: ``tf.ConfigProto``; None: the CPU's.
+      session_config: ``tf.ConfigProto`` of another device, on which the weights stay constants; None: the CPU's.
 
     Raises:
       CheckpointError: a file is missing or damaged, or the two do not belong together.
@@ -21,9 +22,13 @@ class ExportedModel(LogitModel):
     def __init__(self, path, session_config=None):
         description = read_description(path)
         super().__init__(description, path)
-        graph = import_graph(path)
+        graph_def = read_graph(path)
+        weights = {} if session_config is not None else take_out_weights(graph_def)
+        graph = imported(graph_def, path)
+        del graph_def
         self._tensors = {tensor.name: _tensor(graph, tensor, path) for tensor in description.inputs + description.outputs}
         self._session = tf.Session(graph=graph, config=session_config or Cpu().session_config())
+        give_back_weights(self._session, weights)
 
     @property
     def session(self):
@@ -47,23 +52,35 @@ class ExportedModel(LogitModel):
         self._session.close()
 
 
-def import_graph(path):
-    """The ``tf.Graph`` in a frozen graph's file.
+def read_graph(path):
+    """The ``tf.GraphDef`` in a file.
 
     Raises:
-      CheckpointError: it is none.
+      CheckpointError: it is none, or cannot be read.
     """
     graph_def = tf.GraphDef()
     try:
         with open(path, "rb") as file:
             graph_def.ParseFromString(file.read())
-        with tf.Graph().as_default() as graph:
-            tf.import_graph_def(graph_def, name="")
     except OSError as error:
         raise CheckpointError("cannot read %s: %s" % (path, error.strerror))
-    except Exception as error:  # protobuf's own class is another one in each of its versions; TensorFlow raises ValueError
-        raise CheckpointError("%s is no frozen graph that TensorFlow %s reads: %s" % (
-            path, tf.__version__, str(error).split("\n")[0]))
+    except Exception as error:  # protobuf's own class is another one in each of its versions
+        raise CheckpointError("%s is no frozen graph: %s. Export the model again" % (path, str(error).split("\n")[0]))
+    return graph_def
+
+
+def imported(graph_def, path):
+    """A ``tf.Graph`` of ``graph_def``, which was read from ``path``.
+
+    Raises:
+      CheckpointError: this TensorFlow does not know its operations.
+    """
+    with tf.Graph().as_default() as graph:
+        try:
+            tf.import_graph_def(graph_def, name="")
+        except ValueError as error:
+            raise CheckpointError("%s is no frozen graph that TensorFlow %s can run: %s" % (
+                path, tf.__version__, str(error).split("\n")[0]))
     return graph
 
 

@@ -1,0 +1,45 @@
+"""A frozen graph's weights, taken out of it and given back as variables.
+
+TensorFlow keeps several copies of a graph: the caller's, the session's, the one that its optimizer makes. Constants are part
+of each, so a model of 440 MB would take 2 GB. Variables are there once.
+"""
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+SMALLEST_BYTES = 1 << 16  # constants below it are no burden, and as constants the graph's optimizer can work with them
+
+
+def take_out_weights(graph_def):
+    """Replaces the large constants of a graph by variables of the same names.
+
+    Args:
+      graph_def: a ``tf.GraphDef``, which is changed.
+
+    Returns:
+      Dict from node name to array.
+    """
+    weights = {}
+    for node in graph_def.node:
+        # one with a control input belongs to a loop, which a variable would not be part of
+        if node.op != "Const" or node.input or node.attr["value"].tensor.ByteSize() < SMALLEST_BYTES:
+            continue
+        weights[node.name] = tf.make_ndarray(node.attr["value"].tensor)
+        node.op = "VariableV2"
+        node.attr.pop("value")
+        node.attr["shape"].shape.CopyFrom(tf.TensorShape(weights[node.name].shape).as_proto())
+        node.attr["shared_name"].s = b""
+        node.attr["container"].s = b""
+    return weights
+
+
+def give_back_weights(session, weights):
+    """Sets the variables that :func:`take_out_weights` made; ``weights`` is emptied on the way, to free each as it is set."""
+    with session.graph.as_default():
+        assignments = {}
+        for name, array in weights.items():
+            value = tf.placeholder(tf.as_dtype(array.dtype), array.shape)
+            assignments[name] = value, tf.assign(session.graph.get_tensor_by_name(name + ":0"), value).op
+    # all operations first: a graph that has grown is sent to the session again
+    for name in list(weights):
+        value, assign = assignments[name]
+        session.run(assign, {value: np.asarray(weights.pop(name))})
