@@ -111,7 +111,7 @@ def open_model(path, device_name, precision_mode):
     if device_name == "auto":
         device_name = "npu" if npu_present() else "cpu"
     device = select_device(device_name, training=False, params={"npu_params": {"precision_mode": precision_mode}})
-    model = ExportedModel(path, device.session_config())
+    model = ExportedModel(path, device.session_config() if device_name == "npu" else None)
     try:
         device.check_session(model.session, model.session.graph, with_loss=False)
     except JasperError:

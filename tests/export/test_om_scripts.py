@@ -66,8 +66,8 @@ def test_shapes_that_the_model_does_not_have_are_refused(export, exported, asked
 
 def test_a_dry_run_prints_the_ports_command(export, command, tmp_path):
     model = export(batch_size=1, frames=320)
-    done = command(tmp_path, "scripts/pb2om.sh", *PYTHON, "--model", model, "--batchSize=1", "--soc_version=Ascend310", "--dry_run",
-                   "--output", "jasper b1", "--", "--log=info")
+    done = command(tmp_path, "scripts/pb2om.sh", *PYTHON, "--model", model, "--batchSize=1", "--soc_version=Ascend310",
+                   "--dry_run", "--output", "jasper b1", "--", "--log=info")
     assert done.status == 0, done.err
     assert ' --input_shape="input:1,1,320,16;input_reshape:1,160" ' in done.out
     assert shlex.split(done.out) == [
