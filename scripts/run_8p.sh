@@ -25,8 +25,8 @@ HELP
 
 D is the device of rank 0, which alone writes checkpoints:
   result/8p/D/jasper_log_folder/logs    checkpoints
-  result/8p/train_N.log                 what the process of device N printed; the last line is "turing train success" or
-                                        "turing train fail"
+  result/8p/train_N.log                 what the process of device N (with several servers: of rank N) printed; the last line
+                                        is "turing train success" or "turing train fail"
 
 Relative paths inside a config are relative to the repository, those on this command line to the working directory. Exit
 status: that of the first process that failed: 2 command line or config, 3 data or files, 4 device, another process, or a
@@ -36,12 +36,21 @@ HELP
 
 make_rank_table() { "$environment_python" "$repository/scripts/make_rank_table.py" "$@"; }
 
+# Of several servers, the first of which is named $1: sets server to 0 there, to something else elsewhere.
+choose_server() {
+    [[ "$option_server" =~ ^[A-Za-z0-9._:-]+$ ]] ||
+        usage_error "--server ${option_server:-is missing}: expected which of the servers this machine is, from 0, or its name"
+    server="$option_server"
+    if [ "$server" = "$1" ]; then server=0; fi
+}
+
 # Sets table, first_device and devices from the rank table that was given. One of a server with more devices than were asked
 # for is narrowed down to them.
 use_given_table() {
     local lines servers all
     lines="$(make_rank_table --check "$1")"
     servers="$(cut -d ' ' -f 2 <<< "$lines" | sort -u | wc -l)"
+    if [ "$servers" -gt 1 ]; then choose_server "$(head -n 1 <<< "$lines" | cut -d ' ' -f 2)"; fi
     all="$(cut -d ' ' -f 3 <<< "$lines" | paste -s -d , -)"
     table="$1"
     first_device="${all%%,*}"
@@ -57,7 +66,7 @@ choose_rank_table() {
     local given="${option_rank_table:-${RANK_TABLE_FILE:-}}"
     narrowed=()
     if [ -n "$given" ]; then
-        use_given_table "$given"
+        use_given_table "$(absolute "$given")"
         return 0
     fi
     devices="${devices:-0,1,2,3,4,5,6,7}"
@@ -76,7 +85,7 @@ choose_rank_table() {
 parse_run_options "device config data devices processes rank_table servers server port result environment python fresh" "$@"
 if [ -n "$option_devices" ] && [ -n "$option_processes" ]; then usage_error "--devices and --processes say the same; keep one"; fi
 choose_environment
-devices="$option_devices" table="" launcher=()
+devices="$option_devices" table="" server="" launcher=()
 if [ -n "$option_processes" ]; then devices="$(seq -s , 0 $((option_processes - 1)))"; fi
 if [ "$device" = npu ]; then
     choose_rank_table
@@ -84,6 +93,7 @@ else
     if [ -n "$option_servers" ]; then
         launcher=(--servers "$option_servers")
         first_device=0
+        if [[ "$option_servers" == *,* ]]; then choose_server "${option_servers%%:*}"; fi
         if [ -n "$devices" ]; then launcher+=(--devices "$devices"); fi
     else
         devices="${devices:-0,1,2,3,4,5,6,7}"
@@ -91,13 +101,15 @@ else
     fi
     if [[ "$devices" == *,* ]] || [ -n "$option_servers" ]; then ensure_horovod; fi
 fi
-prepare_run 8p "$first_device" "${devices:-$first_device}"
+prepare_run 8p "$first_device" "${devices:-$first_device}" "$server"
 if [ "$device" = npu ] && [ ${#narrowed[@]} -gt 0 ]; then
     table="$result/8p/$first_device/rank_table.json"
     mkdir -p "$(dirname "$table")"
     make_rank_table "${narrowed[@]}" --devices "$devices" --output "$table"
 fi
 if [ -n "$table" ]; then launcher+=(--rank_table "$table"); fi
+# devices of several servers have the same numbers
+if [ -n "$server" ]; then launcher+=(--log "$(without_braces "$result/8p")/train_{rank}.log"); fi
 if [ -n "$option_server" ]; then launcher+=(--server "$option_server"); fi
 if [ -n "$option_port" ]; then launcher+=(--port "$option_port"); fi
 if [ -z "$option_servers" ] && [ -n "$devices" ]; then launcher+=(--devices "$devices"); fi

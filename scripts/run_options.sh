@@ -9,6 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 option_config="" option_data="" option_device=auto option_device_id=0 option_devices="" option_processes="" option_result=""
 option_environment="" option_python="" option_rank_table="" option_servers="" option_server="" option_port="" option_from=""
 fresh=no
+logs_of_run=()         # of the devices of a training
 overrides=()           # what goes to run.py as it is
 device=""              # cpu, gpu or npu
 environment_loaded=""  # whether a file was sourced that sets up the Ascend software
@@ -29,6 +30,13 @@ HELP
 }
 
 absolute() { case "$1" in /*) printf '%s' "$1" ;; *) printf '%s' "$PWD/$1" ;; esac; }
+
+# Path of command $1, from whatever directory it will be called; fails where there is none.
+path_of_command() {
+    local found
+    found="$(command -v "$1")" || return 1
+    absolute "$found"
+}
 
 # Reads the options named in $1 (and --fresh if "fresh" is in it, --help, --) from the other arguments into option_NAME.
 parse_run_options() {
@@ -65,7 +73,7 @@ check_run_options() {
     [[ -z "$option_processes" || "$option_processes" =~ ^[1-9][0-9]{0,3}$ ]] ||
         usage_error "--processes $option_processes: expected a whole number above 0"
     local file
-    for file in "$option_config" "$option_environment" "$option_rank_table"; do
+    for file in "$option_config" "$option_environment"; do
         [ -z "$file" ] || [ -f "$file" ] || usage_error "$file does not exist"
     done
     [ -z "$option_data" ] || [ -d "$option_data" ] || usage_error "--data $option_data is no directory"
@@ -117,7 +125,7 @@ find_npu_python() {
         if [ -z "$candidate" ] || ! command -v "$candidate" >/dev/null; then continue; fi
         missing="$(missing_for_npu "$candidate" | paste -s -d , -)"
         if [ -z "$missing" ]; then
-            environment_python="$(command -v "$candidate")"
+            environment_python="$(path_of_command "$candidate")"
             return 0
         fi
         looked_at="$looked_at
@@ -145,7 +153,7 @@ choose_environment() {
         say "going on without the NPU"
     fi
     if [ -n "$option_python" ]; then
-        environment_python="$(command -v "$option_python")" || usage_error "--python $option_python was not found"
+        environment_python="$(path_of_command "$option_python")" || usage_error "--python $option_python was not found"
     else
         ensure_environment 1.15.0
     fi
@@ -167,27 +175,51 @@ ensure_horovod() {
     bash "$repository/scripts/setup.sh" --distributed
 }
 
-# Keeps two runs from writing into one folder; the lock ends with the last process of the run.
+# Takes the lock file $2 (--exclusive or --shared, $1), which ends with the last process of the run.
+take_lock() {
+    local descriptor
+    exec {descriptor}>> "$2"
+    if ! flock --nonblock "$1" "$descriptor"; then
+        complain "$(basename "$0"): another run is writing into $(dirname "$2"), device ${2##*_}; wait for it, or choose another --result or device"
+        exit 4
+    fi
+}
+
+# Ends the output and the logs of a run that failed before its launcher started: their last line may be an earlier run's success.
+leave_verdict() {
+    local log
+    for log in "$@"; do printf 'turing train fail\n' >> "$log"; done
+    say "turing train fail"
+}
+
+# Keeps two runs from writing into the folder $1 (1p or 8p) for the devices $2 (0,1). The servers of one run, of which this is
+# server $3, share its folder.
 lock_run() {
+    local number
     if ! mkdir -p "$result/$1"; then
         complain "$(basename "$0"): choose another place with --result"
         exit 3
     fi
-    if command -v flock >/dev/null; then
-        exec 8> "$result/$1/.lock_$2"
-        if ! flock --nonblock 8; then
-            complain "$(basename "$0"): another run is writing into $result/$1/$2; wait for it, or choose another --result or device"
-            exit 4
-        fi
+    if ! command -v flock >/dev/null; then return 0; fi
+    if [ -n "$3" ]; then
+        take_lock --shared "$result/$1/.lock_${2%%,*}"
+        take_lock --exclusive "$result/$1/.lock_server_$3"
+        return 0
     fi
+    for number in $(tr , '\n' <<< "$2" | sort -n -u); do take_lock --exclusive "$result/$1/.lock_$number"; done
 }
 
-# Decides whether the run in folder $1 (1p or 8p) of device $2 goes on or starts; $3 are the numbers of all its devices. Sets
-# going_on to the flags for run.py.
+# Decides whether the run in folder $1 (1p or 8p) of device $2 goes on or starts; $3 are the numbers of all its devices. Of
+# several servers this is $4, and the first alone decides. Sets going_on to the flags for run.py.
 prepare_run() {
-    local kind="$1" device_id="$2" folder kept last number
+    local kind="$1" device_id="$2" server="${4:-}" folder kept last number
     folder="$result/$kind/$device_id"
-    lock_run "$kind" "$device_id"
+    going_on=()
+    lock_run "$kind" "$device_id,$3" "$server"
+    if [ -n "$server" ] && [ "$server" != 0 ]; then
+        say "server $server of a run in $folder/jasper_log_folder"
+        return 0
+    fi
     if [ "$fresh" = yes ] && [ -e "$folder" ]; then
         kept="$folder.$(date +%Y-%m-%d_%H-%M-%S)"
         while [ -e "$kept" ]; do kept="$kept~"; done
@@ -197,8 +229,9 @@ prepare_run() {
         done
         say "--fresh: the run before and its logs are kept in $kept"
     fi
+    for number in ${3//,/ }; do logs_of_run+=("$result/$kind/train_$number.log"); done
+    trap 'if [ "$?" -ne 0 ]; then leave_verdict "${logs_of_run[@]}"; fi' EXIT
     last="$(last_checkpoint "$folder/jasper_log_folder/logs")"
-    going_on=()
     if [ -n "$last" ]; then
         going_on=(--continue_learning)
         say "going on with the run in $folder/jasper_log_folder from $last (--fresh starts a new one)"
@@ -207,12 +240,19 @@ prepare_run() {
     fi
 }
 
-# Name of the newest whole checkpoint in directory $1, or nothing.
+# Name of the newest whole checkpoint in directory $1, or nothing. A run that was stopped before its first checkpoint may have
+# saved a best model.
 last_checkpoint() {
-    local index
-    for index in "$1"/*.index; do
-        if [ -f "$index" ]; then printf '%s %s\n' "${index##*-}" "$(basename "$index" .index)"; fi
-    done | sort -n | tail -n 1 | cut -d ' ' -f 2
+    local index last folder
+    for folder in "" best_models/; do
+        last="$(for index in "$1/$folder"*.index; do
+            if [ -f "$index" ]; then printf '%s %s\n' "${index##*-}" "$folder$(basename "$index" .index)"; fi
+        done | sort -n | tail -n 1 | cut -d ' ' -f 2)"
+        if [ -n "$last" ]; then
+            printf '%s\n' "$last"
+            return 0
+        fi
+    done
 }
 
 # A path as part of a launcher's --log, where braces have a meaning.

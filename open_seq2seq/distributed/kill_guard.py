@@ -11,15 +11,18 @@ class KillGuard:
     """Kills process groups when this process ends without having released them.
 
     Has to be made while the process has a single thread, since it forks.
+
+    Args:
+      last_words: list of (path, text): what is then added to files.
     """
 
-    def __init__(self):
+    def __init__(self, last_words=()):
         reader, self._writer = os.pipe()
         self._process_id = os.fork()
         if self._process_id == 0:
             try:
                 os.close(self._writer)
-                _stand_guard(reader)
+                _stand_guard(reader, last_words)
             finally:
                 os._exit(0)
         os.close(reader)
@@ -45,7 +48,7 @@ class KillGuard:
         os.waitpid(self._process_id, 0)
 
 
-def _stand_guard(reader):
+def _stand_guard(reader, last_words):
     # out of reach of what is sent to the launcher's group or terminal, and no reader of its output waits for it
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -60,5 +63,11 @@ def _stand_guard(reader):
     for group in groups:
         try:
             os.killpg(group, signal.SIGKILL)
+        except OSError:
+            pass
+    for path, text in last_words if groups else ():
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(text)
         except OSError:
             pass

@@ -130,7 +130,14 @@ def launch(words, environ=None):
       JasperError: nothing was started.
     """
     arguments = parse_options(words)
-    environ = dict(os.environ if environ is None else environ)
+    try:
+        return _launch(arguments, dict(os.environ if environ is None else environ))
+    except JasperError as error:
+        _refuse(arguments, error)
+        raise
+
+
+def _launch(arguments, environ):
     device_name = resolve_device(arguments.device)
     rendezvous, slots = None, []
     if device_name == "npu":
@@ -141,7 +148,7 @@ def launch(words, environ=None):
     for log in logs:
         open_log(log).close()
     process_watch.block_signals()
-    guard = KillGuard()
+    guard = KillGuard(_last_words(logs, arguments.verdict))
     try:
         processes = [RankProcess(plan, arguments.command, log, guard) for plan, log in zip(plans, logs)]
         # no thread before the last fork
@@ -202,12 +209,35 @@ def _leave_word(processes, report, verdict):
                 process.append(line)
             except (OSError, JasperError) as error:  # e.g. a full disk, which must not hide the exit status
                 print("launch: cannot write to %s: %s" % (process.log, error), file=sys.stderr)
+    _print_verdict(verdict)
+
+
+def _print_verdict(verdict):
     if verdict:
         try:
             print(verdict, flush=True)
         except OSError:
             # Python writes what is left when it exits, and would fail once more
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _last_words(logs, verdict):
+    """What the logs end with when the launcher is killed: list of (path, text)."""
+    return [(log, "launch: the launcher was killed, and the ranks with it\n%s fail\n" % verdict) for log in logs if verdict]
+
+
+def _refuse(arguments, error):
+    """Ends the output and the logs of a run that did not begin: the last line of a log may be an earlier run's success."""
+    if not arguments.verdict:
+        return
+    verdict = "%s fail" % arguments.verdict
+    for device_id in arguments.devices or ():
+        try:
+            with open_log(os.path.abspath(arguments.log.format(device_id=device_id))) as log:
+                log.write(("%s: %s\n%s\n" % (type(error).__name__, error, verdict)).encode())
+        except (OSError, KeyError, IndexError, ValueError, AttributeError, JasperError):
+            pass  # the file cannot be written, or which it is depends on the rank
+    _print_verdict(verdict)
 
 
 def main(words):

@@ -31,6 +31,8 @@ def open_group(device_name, environ=os.environ):
             from open_seq2seq.distributed.hccl_group import HcclGroup
             return HcclGroup(environ)
         _refuse_unknown_peers(device_name, environ, ("HOROVOD_SIZE",) + SIZES_OF_OTHERS)
+        if environ.get("RANK_TABLE_FILE"):
+            _refuse_larger_table(environ)
         return Single()
     if "HOROVOD_SIZE" in environ or "HOROVOD_RANK" in environ:
         if environ.get("HOROVOD_SIZE") == "1":
@@ -39,6 +41,17 @@ def open_group(device_name, environ=os.environ):
         return HorovodGroup(environ)
     _refuse_unknown_peers(device_name, environ, SIZES_OF_OTHERS)
     return Single()
+
+
+def _refuse_larger_table(environ):
+    """A process that is told of other ranks by its table and of none by RANK_SIZE would train by itself, beside them."""
+    from open_seq2seq.distributed.rank_table import read_rank_table
+    table = read_rank_table(environ["RANK_TABLE_FILE"])
+    if table.size > 1:
+        raise DeviceError(
+            "rank %s: RANK_SIZE is %s, but the rank table %s has %d ranks. Start them with `bash scripts/run_8p.sh`, which sets "
+            "RANK_SIZE; for a process by itself unset RANK_TABLE_FILE" % (
+                environ.get("RANK_ID", "?"), environ.get("RANK_SIZE") or "not set", table.path, table.size))
 
 
 def _count(environ, name):

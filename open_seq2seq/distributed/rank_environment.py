@@ -106,8 +106,12 @@ def plan_hccl(table, server, device_ids, connect_timeout, environ):
       List of :class:`RankPlan`, in the order of the ranks.
 
     Raises:
-      DeviceError: the table is another server's, or of other devices.
+      DeviceError: the table is another server's, or of other devices, or RANK_SIZE says another number of ranks.
     """
+    if environ.get("RANK_SIZE") not in (None, "", str(table.size)):
+        raise DeviceError('RANK_SIZE is "%s" in the environment, but rank table %s has %d ranks (0 to %d). Unset RANK_SIZE, '
+                          "which the launcher sets for each rank, or give the table of all ranks" % (
+                              environ["RANK_SIZE"], table.path, table.size, table.size - 1))
     index = _server_index(table, server)
     devices = table.devices_of_server(table.servers[index])
     if device_ids is not None:

@@ -1,4 +1,6 @@
 """One process by itself, and which group a process's environment puts it into."""
+import os
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -6,6 +8,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.distributed import Single, open_group
 from open_seq2seq.errors import DeviceError
 
+EIGHT = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts", "8p.json")
 LAUNCHED = {"HOROVOD_RANK": "1", "HOROVOD_SIZE": "2", "HOROVOD_LOCAL_RANK": "1", "HOROVOD_LOCAL_SIZE": "2",
             "HOROVOD_CROSS_RANK": "0", "HOROVOD_CROSS_SIZE": "1", "HOROVOD_GLOO_RENDEZVOUS_ADDR": "127.0.0.1",
             "HOROVOD_GLOO_RENDEZVOUS_PORT": "1"}
@@ -45,6 +48,8 @@ def test_a_process_whose_launcher_names_no_others_is_single(device, environ):
     ("npu", {"RANK_SIZE": "2", "RANK_ID": "1"}, "rank 1 of 2: RANK_TABLE_FILE is not set"),
     ("npu", {"RANK_SIZE": "2"}, r"rank \? of 2: RANK_TABLE_FILE and RANK_ID are not set"),
     ("npu", {"RANK_SIZE": "2", "RANK_ID": "1", "RANK_TABLE_FILE": "/nowhere/2p.json"}, "/nowhere/2p.json"),
+    ("npu", {"RANK_SIZE": "1", "RANK_ID": "1", "RANK_TABLE_FILE": EIGHT}, "rank 1: RANK_SIZE is 1, but the rank table .* has 8"),
+    ("npu", {"RANK_TABLE_FILE": EIGHT}, r"rank \?: RANK_SIZE is not set, but the rank table .*8p.json has 8 ranks"),
     ("cpu", {"HOROVOD_RANK": "1"}, r"rank 1 of \?.*HOROVOD_SIZE is not set.*HOROVOD_GLOO_RENDEZVOUS_ADDR is not set.*launch"),
     ("cpu", dict(LAUNCHED, HOROVOD_RANK="2"), "rank 2 of 2.*HOROVOD_RANK is 2, expected less than HOROVOD_SIZE=2"),
     ("cpu", dict(LAUNCHED, HOROVOD_LOCAL_SIZE="two"), 'HOROVOD_LOCAL_SIZE is "two", expected a whole number')])

@@ -218,6 +218,20 @@ def test_nothing_outlives_a_launcher_that_is_killed(start):
     assert launch.finish().status == -signal.SIGKILL  # and everybody's end was seen
 
 
+def test_the_logs_of_a_launcher_that_is_killed_end_in_fail(start, tmp_path):
+    reader, writer = os.pipe()
+    launch = start(pass_fds=(writer,))
+    os.close(writer)
+    launch.wait_until_ready(4)
+    launch.process.kill()
+    # held open by the launcher and its guard alone
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    for log in logs_of(tmp_path):
+        assert log[-2:] == ["launch: the launcher was killed, and the ranks with it", "turing train fail"]
+    assert launch.finish().status == -signal.SIGKILL
+
+
 def test_what_a_rank_leaves_running_ends_with_it(start):
     done = start("0:child", *["%d:exit=0" % rank for rank in range(4)]).finish()
     assert done.status == 0
@@ -248,7 +262,7 @@ def variables_of(log):
 
 def test_environment_of_several_npus(launch, tmp_path):
     table = rank_table(tmp_path / "table.json", [5, 4])
-    done = launch("--device", "npu", "--rank_table", "table.json", "--devices", "4,5", "--", "env", RANK_SIZE="8", POD_NAME="pod",
+    done = launch("--device", "npu", "--rank_table", "table.json", "--devices", "4,5", "--", "env", RANK_SIZE="2", POD_NAME="pod",
                   HOROVOD_RANK="3", JOB_ID="job", ASCEND_GLOBAL_LOG_LEVEL="1")
     assert done.status == 0, done.err
     for rank, device in enumerate([5, 4]):
@@ -324,6 +338,27 @@ def test_what_cannot_be_is_refused_before_anything_starts(launch, tmp_path, word
     refused = launch(*words)
     assert refused.status == status and part in refused.err, refused.err
     assert "Traceback" not in refused.err and os.listdir(str(tmp_path)) == ["table.json"]
+
+
+def test_a_refusal_ends_the_logs_of_the_devices(launch, tmp_path):
+    rank_table(tmp_path / "table.json", [4, 5])
+    words = ["--device", "npu", "--rank_table", "table.json", "--devices", "4,5", "--verdict", "turing train"]
+    done = launch(*words, "--", "true")
+    assert done.status == 0 and done.out == "turing train success\n", done.err
+    (tmp_path / "table.json").write_text("{")
+    refused = launch(*words, "--", "true")
+    assert refused.status == 4 and refused.out == "turing train fail\n"
+    for device in (4, 5):
+        log = (tmp_path / ("train_%d.log" % device)).read_text()
+        assert log.startswith("turing train success\nDeviceError: ") and "is not JSON" in log
+        assert log.endswith("\nturing train fail\n")
+
+
+def test_a_number_of_ranks_that_contradicts_the_table(launch, tmp_path):
+    rank_table(tmp_path / "table.json", [4, 5])
+    refused = launch("--device", "npu", "--rank_table", "table.json", "--", "true", RANK_SIZE="8")
+    assert refused.status == 4 and os.listdir(str(tmp_path)) == ["table.json"]
+    assert 'RANK_SIZE is "8" in the environment, but rank table %s has 2 ranks' % (tmp_path / "table.json") in refused.err
 
 
 def test_a_wrong_timeout_in_the_environment(launch, tmp_path):

@@ -248,6 +248,57 @@ def test_the_environment_file_is_sourced_and_the_data_root_passed_on(started_on_
     assert "\nFROM_SET_ENV=yes\n" in started.environment and "\nJASPER_DATA=%s\n" % (tmp_path / "data") in started.environment
 
 
+def test_a_run_that_has_only_a_best_model_goes_on(started_on_npus, tmp_path):
+    best = tmp_path / "results" / "1p" / "0" / "jasper_log_folder" / "logs" / "best_models"
+    best.mkdir(parents=True)
+    (best / "val_loss=1.5000-step-4.index").write_text("")
+    started = started_on_npus("run_1p.sh")
+    assert "--continue_learning" in started.words and "from best_models/val_loss=1.5000-step-4 " in started.out
+
+
+def test_of_several_servers_the_first_decides_and_they_share_a_folder(started_on_npus, run_script, tmp_path):
+    table = tmp_path / "two.json"
+    subprocess.run([sys.executable, script("make_rank_table.py"), "--server", "a=192.168.1.1,192.168.1.2", "--server",
+                    "b=192.168.1.3,192.168.1.4", "--output", str(table)], check=True, stdout=subprocess.DEVNULL)
+    run = tmp_path / "results" / "8p" / "0"
+    (run / "jasper_log_folder" / "logs").mkdir(parents=True)
+    (run / "jasper_log_folder" / "logs" / "model.ckpt-3.index").write_text("")
+    # the first one's run: others may join it, and no other run may
+    holder = subprocess.Popen(["flock", "--shared", str(run.parent / ".lock_0"), "sh", "-c", "echo locked; cat"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"locked\n"
+        second = started_on_npus("run_8p.sh", "--fresh", "--rank_table", "two.json", "--server", "b")
+        assert "server b of a run in" in second.out and run.exists() and "--continue_learning" not in second.words
+        assert value_after(second.words, "--server") == "b"
+        logs = [word for word, before in zip(second.words[1:], second.words) if before == "--log"]
+        assert logs[-1] == str(tmp_path / "results" / "8p" / "train_{rank}.log")
+        alone = run_script("run_8p.sh", "--device=cpu", "--processes=1", "--result=results")
+        assert alone.status == 4 and "another run is writing into" in alone.err and not alone.out
+    finally:
+        holder.communicate()
+    for name in ("0", "a"):
+        assert "--continue_learning" in started_on_npus("run_8p.sh", "--rank_table", "two.json", "--server", name).words
+
+
+def test_the_python_may_be_a_relative_path(started_on_npus, tmp_path):
+    os.symlink(str(tmp_path / "python"), str(tmp_path / "again"))
+    started = started_on_npus("run_1p.sh", "--python", "./again")
+    assert started.words[started.words.index("--") + 1] == os.path.join(str(tmp_path), "./again")
+
+
+def test_a_rank_table_that_is_missing_or_cannot_be_narrowed(run_script, started_on_npus, tmp_path):
+    started_on_npus("run_8p.sh", "--devices", "4,5", PATH="/usr/bin:/bin")  # makes the Python of an NPU's owner
+    words = ("run_8p.sh", "--device=npu", "--result", "results")
+    missing = run_script(*words, "--rank_table", "nowhere.json", python=str(tmp_path / "python"))
+    assert missing.status == 4 and "nowhere.json cannot be read" in missing.err and "Traceback" not in missing.err
+    log = tmp_path / "results" / "8p" / "train_4.log"
+    log.write_text("turing train success\n")
+    refused = run_script(*words, "--devices", "4,9", python=str(tmp_path / "python"), PATH="/usr/bin:/bin")
+    assert refused.status == 4 and "no address of device 9" in refused.err
+    assert refused.out.endswith("turing train fail\n") and log.read_text() == "turing train success\nturing train fail\n"
+
+
 @pytest.mark.slow
 def test_two_npus_train_and_are_evaluated(corpus, npu_server, needs_horovod):
     table = os.path.join(REPOSITORY, "scripts", "8p.json")

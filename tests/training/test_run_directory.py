@@ -41,6 +41,15 @@ def test_a_run_that_saved_nothing_does_not_occupy_its_directory(tmp_path):
         directory.prepare_training(False)
 
 
+def test_a_run_that_was_stopped_before_its_first_checkpoint_goes_on_from_its_best_model(tmp_path):
+    directory = RunDirectory(str(tmp_path / "run"), enable_logs=True)
+    best = tmp_path / "run" / "logs" / "best_models"
+    make_checkpoint(best, 2, "val_loss=1.5000-step")
+    assert directory.prepare_training(continue_learning=True) == str(best / "val_loss=1.5000-step-2")
+    make_checkpoint(tmp_path / "run" / "logs", 1)
+    assert directory.prepare_training(continue_learning=True) == str(tmp_path / "run" / "logs" / "model.ckpt-1")
+
+
 def test_an_unused_directory_is_removed_and_a_used_one_is_not(tmp_path):
     directory = RunDirectory(str(tmp_path / "run"), enable_logs=True)
     directory.prepare_training(False)
