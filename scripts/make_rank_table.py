@@ -66,6 +66,15 @@ def make_parser():
     return parser
 
 
+def refuse_unused(arguments):
+    """A flag without effect is a misunderstanding, about devices that would take part or about a file."""
+    for source, unused in (("check", ("devices", "server_id", "output")), ("merge", ("devices", "server_id")),
+                           ("server", ("server_id",))):
+        for name in unused:
+            if getattr(arguments, source) is not None and getattr(arguments, name) is not None:
+                raise UsageError("--%s has no effect with --%s; leave one of them out" % (name, source))
+
+
 def addresses_of_hccn_conf(text, path):
     """{device number: address} from the lines ``address_N=IP``."""
     found = {}
@@ -212,6 +221,7 @@ def content_of(servers):
 def main(words):
     try:
         arguments = make_parser().parse_args(words)
+        refuse_unused(arguments)
         if arguments.check:
             for device in read_rank_table(arguments.check).devices:
                 print(device.rank, device.server_id, device.device_id, device.device_ip)

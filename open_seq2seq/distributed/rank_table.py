@@ -116,8 +116,7 @@ def check_rank_table(content, path):
         fields.mistake("", "has neither server_list (version 1.0) nor group_list (the older form); it has %s"
                        % (", ".join(sorted(map(str, content))[:8]) or "nothing"))
         devices = []
-    if not fields.mistakes:
-        _check_unique(devices, fields)
+    _check_unique(devices, fields)
     if fields.mistakes:
         raise DeviceError("rank table %s is wrong:\n  %s\nMend it, or make one with scripts/make_rank_table.py"
                           % (path, "\n  ".join(fields.mistakes)))
@@ -220,11 +219,14 @@ def _check_total(content, fields, size):
 
 
 def _check_unique(devices, fields):
-    """Notes duplicate ranks, addresses and devices, and gaps in the ranks."""
-    if not devices:
+    """Notes duplicate ranks and addresses; duplicate devices and gaps in the ranks where no other mistake may be their cause."""
+    if not devices and not fields.mistakes:
         fields.mistake("", "names no device")
-    for name, key in (("rank_id", lambda device: device.rank), ("device_ip", lambda device: device.device_ip or device.place),
-                      ("device_id", lambda device: (device.server_id, device.device_id))):
+    explained = bool(fields.mistakes)
+    keys = [("rank_id", lambda device: device.rank), ("device_ip", lambda device: device.device_ip or device.place)]
+    if not explained:
+        keys.append(("device_id", lambda device: (device.server_id, device.device_id)))
+    for name, key in keys:
         places = collections.OrderedDict()
         for device in devices:
             places.setdefault(key(device), []).append(device.place)
@@ -234,7 +236,7 @@ def _check_unique(devices, fields):
                 fields.mistake(" and ".join(where), "have the same %s %s" % (name, shown))
     ranks = {device.rank for device in devices}
     missing = [rank for rank in range(len(devices)) if rank not in ranks]
-    if missing:
+    if missing and not explained:
         fields.mistake("", "its %d devices should have the ranks 0 to %d: %s %s missing" % (
             len(devices), len(devices) - 1, ", ".join(map(str, missing)), "is" if len(missing) == 1 else "are"))
 

@@ -105,6 +105,9 @@ def test_part_of_another_table_and_check(make, tmp_path):
     (["--hccn_conf", "nowhere.conf"], 4, "cannot read nowhere.conf: No such file or directory"),
     (["--hccn_tool", "./no_such_tool"], 4, "--addresses"),
     (["--addresses", "192.168.1.1", "--merge", "a.json"], 2, "not allowed with argument"),
+    (["--merge", "a.json", "--devices", "0"], 2, "--devices has no effect with --merge"),
+    (["--check", "a.json", "--output", "b.json"], 2, "--output has no effect with --check"),
+    (["--server", "a=192.168.1.1", "--server_id", "b"], 2, "--server_id has no effect with --server"),
     (["--device", "0"], 2, "unrecognized arguments: --device 0"),
     (["--devices", "0;1"], 2, "expected numbers from 0 to 7 with commas"),
 ])

@@ -125,6 +125,15 @@ def test_two_servers_of_one_name():
     assert mistakes_of(content) == ['server_list[1].server_id "10.0.0.1" is that of server_list[0], too']
 
 
+def test_duplicates_do_not_hide_behind_other_mistakes():
+    content = table_of()
+    content["server_count"] = "3"
+    content["server_list"][0]["device"][1].update(rank_id="0", device_ip="192.168.100.101")
+    both = "server_list[0].device[0] and %s have the same " % DEVICE
+    assert mistakes_of(content) == [
+        'server_count is "3", but server_list has 1', both + "rank_id 0", both + "device_ip 192.168.100.101"]
+
+
 def test_all_mistakes_are_reported_together():
     content = table_of(servers=2)
     del content["status"]
