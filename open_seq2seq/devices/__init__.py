@@ -3,6 +3,7 @@ from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.devices.device import Device
 from open_seq2seq.devices.gpu import Gpu, gpu_available
 from open_seq2seq.devices.npu import Npu, npu_present
+from open_seq2seq.devices.npu_adapter import require_unpatched_sessions
 
 __all__ = ["Device", "resolve_device_name", "select_device"]
 
@@ -25,8 +26,10 @@ def select_device(name, training=True, params=None, group=None):
 
     Raises:
       ConfigError: the config asks for something that the device cannot do.
-      DeviceError: the device asked for is not there; the message says what is missing.
+      DeviceError: the device asked for is not there; the message says what is missing. Or the config has imported what puts
+        every session on the NPU.
     """
+    require_unpatched_sessions()
     name = resolve_device_name(name)
     if name == "npu":
         return Npu(training, params, group)

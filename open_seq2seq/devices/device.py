@@ -49,6 +49,17 @@ class Device:
         """Returns a context manager for the CTC loss, which it keeps on the host where the config asks for that."""
         return contextlib.nullcontext()
 
+    def check_steps(self, graph, runs):
+        """Makes sure that the device computes what a session is going to run again and again; before it does.
+
+        Args:
+          graph: the ``tf.Graph``.
+          runs: list of (name for messages, list of what is fetched).
+
+        Raises:
+          DeviceError: something of it would be computed elsewhere, without a message.
+        """
+
     def check_session(self, session, graph, with_loss=True):
         """Makes sure that a session really uses the device; after its variables were initialised, before the first step.
 

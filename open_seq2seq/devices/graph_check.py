@@ -118,13 +118,6 @@ def _computes_with_unknown_shapes(operation, from_shapes):
             and all(tensor.dtype.base_dtype in (tf.int32, tf.int64) for tensor in operation.outputs))
 
 
-def _computes_with_unknown_shapes(operation, from_shapes):
-    if operation.type in ("Shape", "ShapeN", "Size", "Rank"):
-        return any(_is_unknown(tensor) for tensor in operation.inputs)
-    return (any(tensor.op in from_shapes for tensor in operation.inputs)
-            and all(tensor.dtype.base_dtype in (tf.int32, tf.int64) for tensor in operation.outputs))
-
-
 def _double_precision(divided, layers):
     found = []
     for operation in divided.operations:

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices import npu_environment, npu_params, npu_session_check
 from open_seq2seq.devices.device import Device
-from open_seq2seq.devices.npu_adapter import load_adapter, missing_adapter, require_host_sessions
+from open_seq2seq.devices.npu_adapter import load_adapter, missing_adapter, require_unpatched_sessions
 from open_seq2seq.devices.npu_loss_scaling import chosen_loss_scaling, describe_loss_scaling, wrapped_optimizer
 from open_seq2seq.devices.npu_operators import load_operator_list
 from open_seq2seq.errors import DeviceError
@@ -110,8 +110,12 @@ class Npu(Device):
             return super().host_scope()
         return self._adapter.module("estimator.npu.npu_scope").without_npu_compile_scope()
 
+    def check_steps(self, graph, runs):
+        if self.offloads:
+            npu_session_check.check_steps(graph, runs, self._operators, self._options.get("mix_compile_mode", False))
+
     def check_session(self, session, graph, with_loss=True):
-        require_host_sessions(self._adapter)
+        require_unpatched_sessions()
         if not self.offloads:
             return
         npu_session_check.check_offloading(session, graph, self._adapter.name, self._environ)

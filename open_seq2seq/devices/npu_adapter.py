@@ -82,18 +82,17 @@ def load_adapter():
     except (ImportError, OSError, AttributeError, tf.errors.OpError) as error:
         raise DeviceError("the TensorFlow adapter %s is there, but cannot be loaded with TensorFlow %s: %s. Install the plugin "
                           "for this TensorFlow, of the release of the CANN toolkit" % (name, tf.__version__, error))
-    adapter = Adapter(name)
-    require_host_sessions(adapter)
-    return adapter
+    require_unpatched_sessions()
+    return Adapter(name)
 
 
-def require_host_sessions(adapter):
-    """Refuses to go on when every session of the process has been patched.
+def require_unpatched_sessions():
+    """Refuses to go on, whatever the device, when every session of the process has been patched.
 
     Raises:
       DeviceError: ``npu_init`` has been imported, by a config perhaps.
     """
-    for package in (_NPU_BRIDGE, adapter.name + ".compat.v1"):
+    for package in (_NPU_BRIDGE, _NPU_DEVICE + ".compat.v1"):
         if package + ".npu_init" in sys.modules:
             raise DeviceError("%s.npu_init has been imported, by the config or what it imports. It changes every tf.Session of "
                               "the process, also those meant for the host. Remove the import; --device npu sets up the session"

@@ -3,17 +3,25 @@
 A graph that the adapter does not take over runs on the host, and trains, and nothing says so. The positive sign is an operator
 ``GeOp`` in the graphs that TensorFlow really ran: what was offloaded has become one.
 """
+import collections
 import sys
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.devices.graph_check import ERROR, check_graph
 from open_seq2seq.devices.npu_operators import DEFAULT_OPP_PATH, FILE_NAME, operator_list_files
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.losses import CTCLoss
 
 OPTIMIZER_NAME = "NpuOptimizer"
 OFFLOADED = "GeOp"
+
+_MOST_LAYERS = 5  # named in a message
+
+# nearly all of the arithmetic of any network
+_PRODUCTS = frozenset(["Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "DepthwiseConv2dNative", "MatMul", "BatchMatMul",
+                       "BatchMatMulV2"])
 
 # float16 keeps 11 bits, and a handful of logarithms are added up; a label counted wrong changes the loss by half and more
 CTC_TOLERANCE = 0.02
@@ -73,6 +81,38 @@ def _causes(session, adapter_name, environ):
         lines.append("  None of them applies. The adapter may be of another TensorFlow or CANN release, or the device in use: "
                      "look at `npu-smi info`, and at the Ascend log with ASCEND_GLOBAL_LOG_LEVEL=1 ASCEND_SLOG_PRINT_TO_STDOUT=1")
     return "\n".join(lines)
+
+
+def check_steps(graph, runs, operators, mix_compile_mode):
+    """Looks whether what is run at every step would be computed on the NPU as a whole, by the machine's own operator list.
+
+    A small product that is offloaded says nothing of the other operators. One that the list lacks stays on the host; without
+    ``mix_compile_mode`` so does all but the largest of the parts into which it cuts the graph. With it that is asked for, and
+    only convolutions and products of matrices have to be on the device.
+
+    Args:
+      graph: the ``tf.Graph``.
+      runs: list of (name for messages, list of what is fetched).
+      operators: an ``OperatorList``.
+      mix_compile_mode: the adapter's option.
+
+    Raises:
+      DeviceError: part of a run would silently be computed on the host.
+    """
+    found = {}
+    for name, fetches in runs:
+        for finding in check_graph(graph, fetches, operators, name, mix_compile_mode).findings:
+            splits = finding.kind == "splits the graph"
+            if (splits and finding.level == ERROR) or (finding.type in _PRODUCTS and (splits or finding.kind == "on the host")):
+                found.setdefault(finding.type, (finding, name, []))[2].append(finding.layer)
+    if not found:
+        return
+    lines = ["%s in %s (%s, the first is %s): %s" % (
+        kind, ", ".join(list(collections.OrderedDict.fromkeys(layers))[:_MOST_LAYERS]), name, finding.operation, finding.message)
+        for kind, (finding, name, layers) in found.items()]
+    raise DeviceError("--device npu: part of the computation would silently run on the host:\n  %s\nInstall the operator package "
+                      "of the CANN release that the adapter is of, if every network has these operators; `--mode=npu_check` "
+                      "lists everything and says how to mend it" % "\n  ".join(lines))
 
 
 def check_ctc(session, graph):

@@ -70,6 +70,10 @@ class EvaluationGraph:
         """What a run fetches of a batch, by name; one dict for each shape of batches."""
         return [fetches for _, fetches, _ in self._towers]
 
+    def runs(self):
+        """List of (name, list of what is fetched), one for each shape of batches."""
+        return [("evaluation", list(fetches.values())) for fetches in self.fetches_of_buckets]
+
     def batches(self, session, with_logits=False):
         """Runs through the data once.
 

@@ -111,6 +111,7 @@ def _restored(base_model, params, mode, run_directory, arguments, device, group)
                 log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
             else:
                 session.run(initialize)
+            device.check_steps(tf.get_default_graph(), graph.runs())
             device.check_session(session, tf.get_default_graph())
             session.run(broadcast)
             yield session, graph, checkpoint

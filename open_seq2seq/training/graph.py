@@ -169,6 +169,20 @@ class TrainingGraph:
         session.run([iterator.make_initializer(self._dataset(first_batch, number))
                      for number, iterator in enumerate(self._iterators)])
 
+    def runs(self, samples, summary):
+        """List of (name, list of what is fetched) of all that is run at every step and in an evaluation.
+
+        Args:
+          samples, summary: whether steps fetch these, as of ``Tower.update_fetches``.
+        """
+        runs = []
+        for tower in self.towers:
+            name = "training, %s frames" % tower.batch.features.shape.as_list()[1]
+            runs.append((name, list(tower.update_fetches(samples, summary).values())))
+            if tower.accumulate is not None:
+                runs.append((name + ", accumulation", list(tower.accumulate_fetches().values())))
+        return runs + (self.evaluation.runs() if self.evaluation is not None else [])
+
     @staticmethod
     def without_tower_name(serialized_summary):
         """A ``tf.Summary`` whose tags are the same for batches of every shape."""

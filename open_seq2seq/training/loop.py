@@ -52,7 +52,7 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
       TrainingResult(step, loss, evaluation): the last step, its loss, the last EvaluationResult or None.
 
     Raises:
-      NonFiniteError: too many steps in a row had a gradient that is not finite.
+      NonFiniteError: too many steps in a row were skipped, for a gradient that is not finite or an overflow.
       DeviceError: the device would not be used, or the ranks do not fit together.
     """
     with tf.Graph().as_default():
@@ -88,6 +88,8 @@ class _Run:
         """Initial values or a checkpoint's, on every rank, and the input at the place where they left off."""
         session, graph, params = self.session, self.graph, self.params
         check_agreement(self.group, session, self._facts())
+        self.device.check_steps(tf.get_default_graph(), graph.runs(
+            self._fetched("print_samples_steps"), self._fetched("save_summaries_steps")))
         # in a run of its own: together with an iterator's initializer an NPU would leave the variables on the host
         session.run(graph.initialize)
         self.device.check_session(session, tf.get_default_graph())
@@ -234,9 +236,10 @@ class _Run:
             ", ".join(names[:4])))
         if self.skipped_in_a_row >= MAX_SKIPPED_STEPS:
             raise NonFiniteError(
-                "%d steps in a row had a gradient that is not finite, the last at step %d (utterances %s). Lower the learning "
-                "rate, set max_grad_norm or larc_params, look at the named utterances; the last checkpoint is in %s"
-                % (self.skipped_in_a_row, self.step + 1, ", ".join(names), self.run_directory.checkpoints))
+                "%d steps in a row were skipped (%s), the last at step %d (utterances %s). Lower the learning rate or a fixed "
+                "loss_scaling, set max_grad_norm or larc_params, look at the named utterances; checkpoints, if any, are in %s"
+                % (self.skipped_in_a_row, self.device.skip_reason, self.step + 1, ", ".join(names),
+                   self.run_directory.checkpoints))
 
     def _report(self, values, loss):
         """The lines and summaries that are due at this step."""

@@ -161,6 +161,12 @@ def test_a_session_on_the_npu_passes(fake_adapter, graph):
     assert not [operation for operation in graph.get_operations() if not operation.name.startswith("npu_check")]
 
 
+def test_neither_may_a_run_on_another_device_be_patched(fake_adapter):
+    import npu_bridge.npu_init  # noqa: F401
+    with pytest.raises(DeviceError, match="every tf.Session of the process, also those meant for the host"):
+        select_device("cpu")
+
+
 def check_refused(device, config, graph, monkeypatch=None):
     with tf.Session(config=config) as session, pytest.raises(DeviceError) as refusal:
         device.check_session(session, graph)
@@ -276,3 +282,53 @@ def test_an_operator_list_that_is_no_json_is_refused(fake_adapter):
         json.dump([], file)
     with pytest.raises(DeviceError, match="npu_supported_ops.json holds a JSON list"):
         select_device("npu")
+
+
+def product_behind_product(between=tf.nn.relu):
+    """What a step with two matrix products and ``between`` in the middle fetches: a result and a gradient."""
+    weight = tf.get_variable("weight", [4, 4], use_resource=False)
+    result = tf.matmul(between(tf.matmul(tf.placeholder(tf.float32, [4, 4]), weight)), weight)
+    return [result, tf.gradients(result, weight)[0]]
+
+
+def through_python(tensor):
+    seen = tf.py_func(lambda value: value, [tensor], tf.float32, name="seen")
+    return tf.reshape(seen, tensor.shape)
+
+
+def without_operators(fake_adapter, *types):
+    """Takes operator types out of the machine's list."""
+    path = os.path.join(fake_adapter.opp_path, "framework", "built-in", "tensorflow", "npu_supported_ops.json")
+    with open(path) as file:
+        operators = {name: facts for name, facts in json.load(file).items() if name not in types}
+    with open(path, "w") as file:
+        json.dump(operators, file)
+
+
+def test_steps_that_are_on_the_npu_as_a_whole_pass(fake_adapter, graph):
+    fetches = product_behind_product()
+    built = len(graph.get_operations())
+    select_device("npu").check_steps(graph, [("training", fetches)])
+    assert len(graph.get_operations()) == built
+
+
+def test_a_step_of_which_a_part_would_stay_on_the_host_is_refused(fake_adapter, graph):
+    fetches = product_behind_product(between=through_python)
+    with pytest.raises(DeviceError, match="silently run on the host:\n  PyFunc in .*training.*seen.*only the largest part"):
+        select_device("npu").check_steps(graph, [("evaluation", [graph.get_tensor_by_name("MatMul:0")]), ("training", fetches)])
+    # somebody who asks for several parts gets them
+    select_device("npu", params={"npu_params": {"mix_compile_mode": True}}).check_steps(graph, [("training", fetches)])
+    # and somebody who asks for the host, the host
+    select_device("npu", params={"npu_params": {"use_off_line": False}}).check_steps(graph, [("training", fetches)])
+
+
+@pytest.mark.parametrize("mix_compile_mode", [False, True])
+def test_a_list_without_convolutions_is_refused_although_other_operators_are_offloaded(fake_adapter, graph, mix_compile_mode):
+    without_operators(fake_adapter, "Conv2D")
+    device = select_device("npu", params={"npu_params": {"mix_compile_mode": mix_compile_mode}})
+    with tf.Session(config=device.session_config()) as session:
+        device.check_session(session, graph)  # a matrix product is on the NPU
+    image = tf.placeholder(tf.float32, [1, 1, 8, 2])
+    convolved = tf.nn.relu(tf.nn.conv2d(tf.nn.relu(image), tf.ones([1, 3, 2, 2]), [1, 1, 1, 1], "SAME"))
+    with pytest.raises(DeviceError, match="Conv2D in .*Conv2D is not in the operator list"):
+        device.check_steps(graph, [("evaluation", [convolved])])

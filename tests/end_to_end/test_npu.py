@@ -90,6 +90,20 @@ def test_a_run_that_would_silently_use_the_cpu_is_refused_before_the_first_step(
     assert not (corpus / "run").exists()
 
 
+def test_a_run_whose_convolutions_would_silently_be_computed_on_the_host_is_refused_before_the_first_step(
+        run_on_npus, npu_server, corpus):
+    path = os.path.join(npu_server.opp_path, "framework", "built-in", "tensorflow", "npu_supported_ops.json")
+    with open(path) as file:
+        operators = json.load(file)
+    del operators["Conv2D"]
+    with open(path, "w") as file:
+        json.dump(operators, file)
+    refused = run_on_npus("--mode=train")
+    assert refused.status == 4
+    assert "Conv2D in conv11, " in refused.err and not _losses(refused.out)
+    assert not (corpus / "run").exists()
+
+
 def test_an_npu_used_as_host_on_purpose(run_on_npus):
     run = run_on_npus("--mode=train", "--max_steps=2", "--print_loss_steps=1", "--npu_params/use_off_line=False")
     assert run.status == 0, run.err

@@ -18,7 +18,7 @@ def check_kernels(partition):
     """The adapter's own operators have no kernel on the host; the collectives need HCCL."""
     for operation in partition.operations:
         operator_type = standins.type_of(operation)
-        if operator_type == operation.type or operator_type in HOST_KERNELS:
+        if not standins.is_standin(operation) or operator_type in HOST_KERNELS:
             continue
         if operation.name not in partition.offloaded:
             reference = _taken_by_reference(partition) if operator_type in STATUS_OPERATORS else None

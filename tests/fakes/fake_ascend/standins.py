@@ -12,8 +12,23 @@ HOST_KERNELS = frozenset(["NPUInit", "NPUShutdown"])
 def mark(operation, operator_type):
     """Makes ``operation`` count as one of type ``operator_type``, and returns it."""
     operation._set_attr(MARK, tf.AttrValue(s=tf.compat.as_bytes(operator_type)))
+    # its gradient stays that of the operator that it really is
+    operation._set_attr("_gradient_op_type", tf.AttrValue(s=tf.compat.as_bytes(operation.type)))
     operation.graph.add_to_collection(COLLECTION, operation.name)
+    operation.__class__ = _StandIn
     return operation
+
+
+class _StandIn(tf.Operation):
+    """An operation whose type is the one that it would have with the real adapter, for who looks at the graph."""
+
+    @property
+    def type(self):
+        return type_of(self)
+
+    @property
+    def op_def(self):
+        return self.graph._get_op_def(super().type)
 
 
 def has_standins(graph):
@@ -32,6 +47,10 @@ def type_of(operation):
     """The operator type that the adapter would see."""
     marked = attribute(operation, MARK)
     return operation.type if marked is None else tf.compat.as_str(marked)
+
+
+def is_standin(operation):
+    return isinstance(operation, _StandIn)
 
 
 def type_of_node(node):
