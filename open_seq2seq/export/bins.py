@@ -111,7 +111,8 @@ class BinWriter:
         Raises:
           DataError: the features are too large for float16.
         """
-        stored = features.astype(self._dtype)
+        with np.errstate(over="ignore"):  # the check below says it better
+            stored = features.astype(self._dtype)
         if not np.isfinite(stored).all():
             raise DataError("%s: %d features are not finite as %s, the largest is %g; write float32 bins" % (
                 name, np.sum(~np.isfinite(stored)), self._dtype.name, np.max(np.abs(features))))

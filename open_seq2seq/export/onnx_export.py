@@ -66,4 +66,25 @@ def converted(pb_path, description):
     unknown = sorted({node.op_type for node in model.graph.node} - known)
     if unknown:
         raise CheckpointError("%s has operations that ONNX does not: %s" % (pb_path, ", ".join(unknown)))
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            _say_padding(node, onnx.helper)
     return model
+
+
+def _say_padding(node, helper):
+    """Replaces ``auto_pad`` of a convolution, which onnxruntime does not take together with a dilation, by numbers.
+
+    Where the stride is 1 they do not depend on the input's length; other convolutions stay as they are.
+    """
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    sizes, strides = attributes.get("kernel_shape"), attributes.get("strides")
+    if attributes.get("auto_pad") != b"SAME_UPPER" or not sizes or any(stride != 1 for stride in strides or ()):
+        return
+    dilations = attributes.get("dilations") or [1] * len(sizes)
+    totals = [(size - 1) * dilation for size, dilation in zip(sizes, dilations)]
+    kept = [attribute for attribute in node.attribute if attribute.name not in ("auto_pad", "pads")]
+    # of an odd number the larger half comes behind, in TensorFlow, too
+    pads = helper.make_attribute("pads", [total // 2 for total in totals] + [total - total // 2 for total in totals])
+    del node.attribute[:]
+    node.attribute.extend(kept + [pads])

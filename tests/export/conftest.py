@@ -65,16 +65,11 @@ def trained_run(tone_corpus):
     return tone_corpus
 
 
-@pytest.fixture(scope="session")
-def untrained(tone_corpus, tmp_path_factory):
-    """A ``TrainedModel`` of the same network with random weights, batch-norm statistics included."""
+def with_random_weights(trained):
+    """Writes the checkpoint of a ``TrainedModel`` with random weights, batch-norm statistics included, and returns the model."""
     import tensorflow.compat.v1 as tf
 
-    from open_seq2seq.config.loading import load_experiment
-    from open_seq2seq.export.restored_network import TrainedModel, evaluation_network
-    experiment = load_experiment(str(tone_corpus / "config.py"), "eval", [])
-    path = str(tmp_path_factory.mktemp("untrained") / "model.ckpt-7")
-    trained = TrainedModel(experiment.base_model, experiment.params["eval"], tuple(" abcdefghijklmnopqrstuvwxyz'"), path, None)
+    from open_seq2seq.export.restored_network import evaluation_network
     draw = np.random.RandomState(1)
     with tf.Graph().as_default(), tf.Session() as session:
         evaluation_network(trained, tf.zeros([1, 16, 16]), tf.constant([16]))
@@ -83,8 +78,25 @@ def untrained(tone_corpus, tmp_path_factory):
             scale = 1.0 / np.sqrt(max(1, np.prod(shape[:-1])))
             positive = variable.op.name.endswith(("gamma", "variance"))
             variable.load(draw.uniform(0.5, 1.5, shape) if positive else scale * draw.normal(size=shape), session)
-        tf.train.Saver().save(session, path, write_meta_graph=False)
+        tf.train.Saver().save(session, trained.checkpoint, write_meta_graph=False)
     return trained
+
+
+@pytest.fixture(scope="session")
+def randomised():
+    """The function :func:`with_random_weights`."""
+    return with_random_weights
+
+
+@pytest.fixture(scope="session")
+def untrained(tone_corpus, tmp_path_factory):
+    """A ``TrainedModel`` of the same network with random weights."""
+    from open_seq2seq.config.loading import load_experiment
+    from open_seq2seq.export.restored_network import TrainedModel
+    experiment = load_experiment(str(tone_corpus / "config.py"), "eval", [])
+    path = str(tmp_path_factory.mktemp("untrained") / "model.ckpt-7")
+    return with_random_weights(TrainedModel(experiment.base_model, experiment.params["eval"],
+                                            tuple(" abcdefghijklmnopqrstuvwxyz'"), path, None))
 
 
 @pytest.fixture(scope="session")

@@ -116,3 +116,27 @@ def test_without_the_packages_it_says_how_to_get_them(copied, monkeypatch):
     for call in (lambda: export_onnx(pb), lambda: OnnxModel(path), lambda: quantize(path)):
         with pytest.raises(UsageError, match="cannot be imported .*setup.sh --onnx"):
             call()
+
+
+@pytest.mark.parametrize("kernel_size,dilation", [(5, 2), (4, 3)])
+def test_dilated_convolutions_of_any_length(untrained, randomised, tmp_path, kernel_size, dilation):
+    """onnxruntime does not take a dilation together with padding that it has to work out; jasper5x3 has such a layer."""
+    import copy
+
+    from open_seq2seq.export.description import write_description
+    from open_seq2seq.export.freeze import ExportOptions, freeze
+    params = copy.copy(untrained.params)
+    params["encoder_params"] = copy.deepcopy(params["encoder_params"])
+    params["encoder_params"]["convnet_layers"].append(dict(
+        params["encoder_params"]["convnet_layers"][0], kernel_size=[kernel_size], stride=[1], dilation=[dilation]))
+    trained = randomised(untrained._replace(params=params, checkpoint=str(tmp_path / "model.ckpt-1")))
+    graph_def, description = freeze(trained, ExportOptions(None, None))
+    with open(str(tmp_path / "m.pb"), "wb") as file:
+        file.write(graph_def.SerializeToString())
+    write_description(description, str(tmp_path / "m.pb"))
+    with ExportedModel(str(tmp_path / "m.pb")) as frozen, OnnxModel(export_onnx(str(tmp_path / "m.pb"))) as model:
+        for frames in (160, 48):
+            lengths = np.minimum(LENGTHS, frames)
+            expected = frozen.logits(FEATURES[:, :frames], lengths)[0]
+            assert np.std(expected) > 0.1
+            np.testing.assert_allclose(model.logits(FEATURES[:, :frames], lengths)[0], expected, atol=1e-4)
