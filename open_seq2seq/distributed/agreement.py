@@ -45,16 +45,17 @@ def check_agreement(group, session, facts):
     text = json.dumps(facts, sort_keys=True).encode("utf-8")
     padded = text + b" " * (-len(text) % 4)
     own = np.concatenate([np.frombuffer(hashlib.sha256(text).digest(), np.int32), np.array([len(padded) // 4], np.int32)])
-    everybody = _gather(group, session, own)
+    everybody = gather_numbers(group, session, own)
     digests, lengths = everybody[:, :_DIGEST_NUMBERS], everybody[:, _DIGEST_NUMBERS]
     if (digests == digests[0]).all():
         return
     row = np.frombuffer(padded.ljust(4 * int(lengths.max())), np.int32)
-    texts = _gather(group, session, row)
+    texts = gather_numbers(group, session, row)
     raise DeviceError(_describe([json.loads(rank.tobytes().decode("utf-8")) for rank in texts]))
 
 
-def _gather(group, session, numbers):
+def gather_numbers(group, session, numbers):
+    """int32 [size, K], every rank's ``numbers``, an int32 array [K]; adds its operations to the session's graph."""
     with session.graph.as_default(), tf.name_scope("agreement"):
         own = tf.placeholder(tf.int32, [len(numbers)])
         gathered = group.gather(own)

@@ -5,6 +5,7 @@ import pickle
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.evaluation import EvaluationGraph, log_evaluation, run_evaluation
 from open_seq2seq.evaluation.record import record_evaluation
@@ -99,12 +100,14 @@ def _write_transcripts(path, rows):
 @contextlib.contextmanager
 def _restored(base_model, params, mode, run_directory, arguments, device, group):
     """A session with the checkpoint's variables, the evaluation graph in it, and the checkpoint (None on other ranks)."""
-    layer = build_data_layer(params, mode, device, group, run_directory.rejected_file if group.is_first else None)
+    with data_being_read(group, lambda: open_session(device)):
+        layer = build_data_layer(params, mode, device, group, run_directory.rejected_file if group.is_first else None)
     with tf.Graph().as_default():
         graph = EvaluationGraph(base_model, params, mode, layer, device, group)
         broadcast, initialize = group.broadcast(tf.global_variables()), tf.global_variables_initializer()
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
             group.start(session)
+            confirm_data(group, session)
             checkpoint = None
             if group.is_first:
                 checkpoint = run_directory.require_checkpoint(params["restore_best_checkpoint"])

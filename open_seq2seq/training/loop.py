@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 import open_seq2seq
 from open_seq2seq.config.saving import flattened, plain
 from open_seq2seq.distributed.agreement import check_agreement, fingerprint
+from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
 from open_seq2seq.errors import DeviceError, NonFiniteError
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
@@ -57,11 +58,13 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
     """
     with tf.Graph().as_default():
         rejected_file = run_directory.rejected_file if group.is_first else None
-        graph = TrainingGraph(base_model, params, evaluation_params, device, group, rejected_file)
+        with data_being_read(group, lambda: open_session(device)):
+            graph = TrainingGraph(base_model, params, evaluation_params, device, group, rejected_file)
         log_line("Total trainable parameters: %d" % sum(
             variable.shape.num_elements() for variable in tf.trainable_variables()))
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
             group.start(session)
+            confirm_data(group, session)
             run = _Run(params, graph, session, run_directory, device, group, saves=group.is_first and not arguments.benchmark)
             run.start(checkpoint)
             on_start()

@@ -112,10 +112,13 @@ def test_ranks_that_differ_are_refused_by_name(launch, corpus):
 
 
 def test_a_rank_without_its_data_is_named(launch, corpus):
-    run = launch(2, "--logdir=run", mode="train",
-                 rank_words=(1, "--train_params/data_layer_params/dataset_files=elsewhere.csv"))
-    assert run.status == 3
-    assert "rank 1 of 2" in run.err + run.out and "elsewhere.csv" in run.err + run.out
+    elsewhere = "--train_params/data_layer_params/dataset_files=elsewhere.csv"
+    run = launch(2, "--logdir=run", mode="train", rank_words=(1, elsewhere))
+    assert run.status == 4
+    for log in run.logs:
+        assert "rank 1 of 2 cannot read its data, which others can: " in log and "elsewhere.csv" in log
+    everywhere = launch(2, "--logdir=run", elsewhere, mode="train")
+    assert everywhere.status == 3 and all("elsewhere.csv" in log and "others can" not in log for log in everywhere.logs)
 
 
 def test_inference_is_refused_to_several_ranks(launch, corpus):
