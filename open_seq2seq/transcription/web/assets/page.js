@@ -1,0 +1,197 @@
+// The page: recordings arrive, are followed until they are transcribed, and one of them is shown.
+
+import {Microphone, whyNoMicrophone} from "./microphone.js";
+import {RecordingList} from "./recording_list.js";
+import {Result} from "./result.js";
+import * as server from "./server.js";
+import {clock, counted, size, span} from "./words.js";
+
+const POLL_MILLISECONDS = 300;
+const REMEMBERED = "recordings";               // of this tab, so that a reload does not lose them
+
+const element = (id) => document.getElementById(id);
+const result = new Result(showError);
+const list = new RecordingList(element("queue"), element("list"), show, remove);
+let limits = null;
+let shown = null;
+
+function showError(sentence) {
+  const line = document.createElement("p");
+  line.className = "error";
+  line.append(document.createElement("span"), document.createElement("button"));
+  line.firstChild.textContent = sentence;
+  line.lastChild.textContent = "×";
+  line.lastChild.setAttribute("aria-label", "Dismiss");
+  line.lastChild.addEventListener("click", () => line.remove());
+  element("errors").replaceChildren(line);
+}
+
+function most() {
+  return `${span(limits.max_seconds)} and ${size(limits.max_bytes)}`;
+}
+
+function announce(sentence) {
+  element("announcement").textContent = sentence;
+}
+
+function remember() {
+  sessionStorage.setItem(REMEMBERED, JSON.stringify(list.recordings.filter((item) => item.id).map((item) => item.id)));
+}
+
+async function send(blob, name) {
+  if (limits && blob.size > limits.max_bytes) {
+    showError(`${name} has ${size(blob.size)}; this server takes up to ${size(limits.max_bytes)}. Cut it, or save it as FLAC.`);
+    return;
+  }
+  const recording = list.add({name, state: "uploading", fraction: 0});
+  const upload = server.upload(blob, name, (fraction) => list.update(recording, {fraction}));
+  recording.stop = upload.stop;
+  try {
+    list.update(recording, await upload.finished);
+  } catch (error) {
+    if (list.recordings.includes(recording)) {
+      list.update(recording, {state: "failed", error: error.message});
+      announce(`${name} failed. ${error.message}`);
+    }
+    return;
+  }
+  remember();
+  follow(recording);
+}
+
+async function follow(recording) {
+  while (list.recordings.includes(recording)) {
+    try {
+      list.update(recording, await server.describe(recording.id));
+    } catch (error) {
+      list.update(recording, {state: "failed", error: error.message});
+    }
+    if (recording.spectrogram && (shown === null || shown === recording)) await show(recording);
+    if (recording.state === "done" || recording.state === "failed") break;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
+  }
+  if (recording.state === "done") {
+    announce(`${recording.name} is transcribed: ${counted(recording.words.length, "word")}.`);
+    // what arrived last is what one wants to see
+    if (list.recordings.every((item) => item.state === "done" || item.state === "failed")) await show(recording);
+  } else if (recording.state === "failed") {
+    announce(`${recording.name} failed. ${recording.error}`);
+    if (shown === recording) hide();
+  }
+}
+
+async function show(recording) {
+  shown = recording;
+  list.select(recording);
+  await result.show(recording);
+}
+
+function hide() {
+  shown = null;
+  list.select(null);
+  result.hide();
+}
+
+function remove(recording) {
+  recording.stop?.();
+  list.remove(recording);
+  remember();
+  if (shown === recording) hide();
+  // the server may have forgotten it already
+  if (recording.id) server.forget(recording.id).catch((error) => error.status === 404 || showError(error.message));
+}
+
+function acceptFiles() {
+  const file = element("file"), area = element("input");
+  element("choose").addEventListener("click", () => file.click());
+  file.addEventListener("change", () => {
+    for (const chosen of file.files) send(chosen, chosen.name);
+    file.value = "";
+  });
+  // anywhere on the page: a file dropped beside the area would otherwise replace the page
+  for (const kind of ["dragenter", "dragover"]) {
+    window.addEventListener(kind, (event) => {
+      event.preventDefault();
+      area.classList.add("over");
+    });
+  }
+  window.addEventListener("dragleave", (event) => event.relatedTarget || area.classList.remove("over"));
+  window.addEventListener("drop", (event) => {
+    event.preventDefault();
+    area.classList.remove("over");
+    for (const dropped of event.dataTransfer.files) send(dropped, dropped.name);
+  });
+}
+
+function acceptRecordings() {
+  const button = element("record");
+  const impossible = whyNoMicrophone();
+  let microphone = null, count = 0;
+  if (impossible) {
+    button.disabled = true;
+    button.title = impossible;
+    return;
+  }
+
+  function heard(peak, seconds) {
+    element("level").value = peak;
+    element("recorded_time").textContent = clock(seconds);
+    if (limits && seconds >= Math.min(limits.max_seconds, limits.max_bytes / (2 * microphone?.context.sampleRate)) - 1) {
+      showError(`The recording was stopped: this server takes up to ${most()}.`);
+      toggle();
+    }
+  }
+
+  function look(recording) {
+    button.setAttribute("aria-pressed", String(recording));
+    element("record_label").textContent = recording ? "Stop" : "Record";
+    element("recording_state").hidden = !recording;
+  }
+
+  async function toggle() {
+    if (button.disabled) return;
+    button.disabled = true;
+    try {
+      if (microphone === null) {
+        microphone = await Microphone.open(heard);
+        look(true);
+        announce("Recording.");
+      } else {
+        const finished = microphone;
+        microphone = null;
+        look(false);
+        const blob = await finished.stop();
+        if (finished.samples) send(blob, `Microphone ${++count}.wav`);
+        else showError("The microphone gave no sound.");
+      }
+    } catch (error) {
+      showError(error.message);
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  button.addEventListener("click", toggle);
+}
+
+async function begin() {
+  acceptFiles();
+  acceptRecordings();
+  try {
+    limits = await server.limits();
+    element("limits").textContent = `WAV, FLAC, OGG, MP3 or AIFF, up to ${most()}.`;
+  } catch (error) {
+    showError(error.message);
+    return;
+  }
+  for (const id of JSON.parse(sessionStorage.getItem(REMEMBERED) ?? "[]")) {
+    try {
+      follow(list.add(await server.describe(id)));
+    } catch {
+      // it was forgotten to make room, or the server is another one
+    }
+  }
+  remember();
+}
+
+begin();

@@ -1,0 +1,233 @@
+"""The recordings that the server holds, and the thread that transcribes them one after the other.
+
+Everything of a recording lies in a folder of its own under one temporary folder, which is gone when the server is.
+"""
+import collections
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import threading
+import traceback
+
+from open_seq2seq.errors import JasperError
+from open_seq2seq.transcription.web.refusal import Refusal
+from open_seq2seq.transcription.web.sound import write_playback
+from open_seq2seq.transcription.web.spectrogram import spectrogram
+
+UPLOADING, WAITING, WORKING, DONE, FAILED = "uploading", "waiting", "working", "done", "failed"
+
+Limits = collections.namedtuple("Limits", "max_bytes max_seconds max_waiting max_kept")
+Limits.__doc__ = """max_bytes: of an upload. max_seconds: of a recording. max_waiting: recordings that arrive, wait or are
+worked on. max_kept: finished recordings; the oldest is forgotten for a new one."""
+
+
+class Recording:
+    """One upload and what became of it. Its fields are read and written under the lock of its Recordings.
+
+    Attributes:
+      identity: str that cannot be guessed; who knows it may read the transcript.
+      folder: holds ``upload``, ``audio.wav``, ``spectrogram``.
+      name: what its sender calls it.
+      state: UPLOADING, WAITING, WORKING, DONE or FAILED.
+      fraction: how much is transcribed, 0..1.
+      error: a sentence when it failed.
+      transcript: Transcript when it is done.
+      spectrogram: Spectrogram without its points, or None as long as it is not there.
+      duration: of the recording in s, or None as long as it is not known.
+    """
+
+    def __init__(self, root):
+        self.identity = secrets.token_urlsafe(16)
+        self.folder = os.path.join(root, self.identity)
+        self.name, self.state, self.fraction, self.error = "", UPLOADING, 0.0, None
+        self.transcript = self.spectrogram = self.duration = None
+        self.forgotten = False
+        os.mkdir(self.folder, 0o700)
+
+    def path(self, file):
+        """Path of one of its files."""
+        return os.path.join(self.folder, file)
+
+
+class _Forgotten(Exception):
+    """Nobody wants the recording any more that is being worked on."""
+
+
+class Recordings:
+    """Takes recordings in, transcribes them in the order of their arrival.
+
+    Args:
+      transcriber: ``Transcriber``; recordings are played back and drawn at its model's rate.
+      limits: Limits.
+    """
+
+    def __init__(self, transcriber, limits):
+        self._transcriber, self.limits, self._sample_rate = transcriber, limits, transcriber.sample_rate
+        self._root = tempfile.mkdtemp(prefix="jasper-web-")     # readable by nobody else
+        self._changed = threading.Condition()
+        self._recordings = collections.OrderedDict()
+        self._queue = collections.deque()
+        self._closed = False
+        self._worker = threading.Thread(target=self._work, name="transcription", daemon=True)
+        self._worker.start()
+
+    def new(self):
+        """A Recording whose upload may begin.
+
+        Raises:
+          Refusal: 503, as many as the server takes are on their way.
+        """
+        with self._changed:
+            busy = sum(recording.state in (UPLOADING, WAITING, WORKING) for recording in self._recordings.values())
+            if self._closed or busy >= self.limits.max_waiting:
+                raise Refusal(503, "%d recordings are waiting already. Try again when one is done." % busy,
+                              {"Retry-After": "10"})
+            recording = Recording(self._root)
+            self._recordings[recording.identity] = recording
+            return recording
+
+    def wait(self, recording, states=(DONE, FAILED), timeout=None):
+        """Waits until a recording is in one of the states.
+
+        Returns:
+          Whether it is; False when ``timeout`` seconds passed first.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: recording.state in states, timeout)
+
+    def submit(self, recording):
+        """Puts an uploaded Recording in the queue."""
+        with self._changed:
+            recording.state = WAITING
+            self._queue.append(recording)
+            finished = [item for item in self._recordings.values() if item.state in (DONE, FAILED)]
+            for oldest in finished[:max(len(finished) - self.limits.max_kept + 1, 0)]:
+                self._forget(oldest)
+            self._changed.notify_all()
+
+    def find(self, identity):
+        """The Recording of that identity.
+
+        Raises:
+          Refusal: 404, there is none (any more).
+        """
+        with self._changed:
+            if identity not in self._recordings:
+                raise Refusal(404, "There is no such recording here; it may have been removed to make room for newer ones.")
+            return self._recordings[identity]
+
+    def forget(self, identity):
+        """Removes a recording, whatever its state; what is being done with it is given up.
+
+        Raises:
+          Refusal: 404, there is none.
+        """
+        with self._changed:
+            self._forget(self.find(identity))
+
+    def discard(self, recording):
+        """Removes a recording whose upload did not succeed."""
+        with self._changed:
+            if not recording.forgotten:
+                self._forget(recording)
+
+    def describe(self, recording):
+        """What the page has to know of a recording: a dict of JSON types."""
+        with self._changed:
+            description = {"id": recording.identity, "name": recording.name, "state": recording.state,
+                           "fraction": round(recording.fraction, 4), "error": recording.error, "duration": recording.duration}
+            if recording.state == WAITING:
+                # the one in work counts, too
+                description["ahead"] = self._queue.index(recording) + any(
+                    item.state == WORKING for item in self._recordings.values())
+            if recording.spectrogram is not None:
+                description["spectrogram"] = {"seconds_per_column": recording.spectrogram.seconds_per_column,
+                                              "band_hz": recording.spectrogram.band_hz}
+            if recording.transcript is not None:
+                description["text"] = recording.transcript.text
+                description["words"] = [
+                    {"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3),
+                     "confidence": None if word.confidence is None else round(word.confidence, 4)}
+                    for word in recording.transcript.words]
+            return description
+
+    def count(self):
+        """(recordings that wait or are worked on, recordings that are finished)"""
+        with self._changed:
+            finished = sum(recording.state in (DONE, FAILED) for recording in self._recordings.values())
+            return len(self._recordings) - finished, finished
+
+    def close(self, patience=10.0):
+        """Gives up what is being worked on and removes every file.
+
+        Args:
+          patience: seconds to wait for the transcription of one piece to end.
+        """
+        with self._changed:
+            self._closed = True
+            for recording in list(self._recordings.values()):
+                self._forget(recording)
+            self._changed.notify_all()
+        self._worker.join(patience)
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _forget(self, recording):
+        recording.forgotten = True
+        del self._recordings[recording.identity]
+        if recording in self._queue:
+            self._queue.remove(recording)
+        shutil.rmtree(recording.folder, ignore_errors=True)
+
+    def _work(self):
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closed)
+                if self._closed:
+                    return
+                recording = self._queue.popleft()
+                recording.state = WORKING
+                self._changed.notify_all()
+            try:
+                self._transcribe(recording)
+            except _Forgotten:
+                continue
+            except JasperError as error:
+                self._fail(recording, str(error))
+            except Exception:
+                if not recording.forgotten:
+                    traceback.print_exc(file=sys.stderr)
+                self._fail(recording, "Something is wrong with the server, not with the recording; "
+                                      "the terminal that it was started in shows what.")
+
+    def _transcribe(self, recording):
+        def go_on():
+            if recording.forgotten:
+                raise _Forgotten
+
+        def progress(seconds):
+            go_on()
+            recording.fraction = min(seconds / recording.duration, 1.0)
+
+        playback, upload = recording.path("audio.wav"), recording.path("upload")
+        samples = write_playback(upload, playback, self._sample_rate, self.limits.max_seconds, recording.name, go_on)
+        drawn = spectrogram(playback, go_on)
+        with open(recording.path("spectrogram"), "wb") as file:
+            file.write(drawn.points.tobytes())
+        with self._changed:
+            recording.duration = samples / float(self._sample_rate)
+            recording.spectrogram = drawn._replace(points=None)
+        transcript = self._transcriber.transcribe(upload, name=recording.name, progress=progress)
+        go_on()
+        os.remove(upload)
+        with self._changed:
+            recording.transcript, recording.state, recording.fraction = transcript, DONE, 1.0
+            self._changed.notify_all()
+
+    def _fail(self, recording, sentence):
+        with self._changed:
+            recording.state, recording.error = FAILED, sentence
+            self._changed.notify_all()
+        if os.path.exists(recording.path("upload")):
+            os.remove(recording.path("upload"))

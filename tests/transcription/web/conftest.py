@@ -1,0 +1,165 @@
+"""A server with a transcriber that answers at once, ways to ask it, and a browser."""
+import contextlib
+import http.client
+import importlib.util
+import json
+import os
+import threading
+import time
+import types
+
+import numpy as np
+import pytest
+import soundfile
+
+from open_seq2seq.transcription.transcript import Word, make_transcript
+from open_seq2seq.transcription.web.server import WebServer
+
+RATE = 16000
+# {frequency of a tone: what it says}
+WORDS = {500: "one", 1000: "two", 2000: "three"}
+TIMEOUT = 60.0                         # seconds; generous, this ends tests that would hang
+
+
+def _chromium():
+    specification = importlib.util.spec_from_file_location(
+        "headless_chromium", os.path.join(os.path.dirname(os.path.abspath(__file__)), "chromium.py"))
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def tones(*frequencies):
+    """float32 samples at 16 kHz: half a second of each tone, with a quarter of silence before, between and behind."""
+    silence = np.zeros(RATE // 4, np.float32)
+    parts = [silence]
+    for frequency in frequencies:
+        parts += [0.5 * np.sin(2 * np.pi * frequency * np.arange(RATE // 2) / RATE).astype(np.float32), silence]
+    return np.concatenate(parts)
+
+
+class ToneTranscriber:
+    """Hears tones: a stand-in with the interface of ``Transcriber``, whose answers are known.
+
+    Attributes:
+      gate: transcription waits for this event.
+      started: set when a transcription begins.
+      calls: names of the recordings, in the order in which they were begun.
+      error: exception to raise, or None.
+    """
+
+    sample_rate = RATE
+
+    def __init__(self):
+        self.gate, self.started, self.calls, self.error = threading.Event(), threading.Event(), [], None
+        self.gate.set()
+
+    def transcribe(self, path, sample_rate=None, name=None, progress=None):
+        self.calls.append(name)
+        self.started.set()
+        samples, rate = soundfile.read(path)
+        while not self.gate.wait(0.01):
+            progress(len(samples) / rate / 2)
+        if self.error:
+            raise self.error
+        words = []
+        for start in range(rate // 4, len(samples) - rate // 4, 3 * rate // 4):
+            spectrum = np.abs(np.fft.rfft(samples[start:start + rate // 2]))
+            loudest = int(spectrum.argmax()) * 2       # half a second: bins are 2 Hz wide
+            if loudest in WORDS:
+                words.append(Word(WORDS[loudest], start / rate, start / rate + 0.5, 0.5 if WORDS[loudest] == "two" else 0.95))
+        progress(len(samples) / rate)
+        return make_transcript(words, len(samples) / rate)
+
+
+class Client:
+    """Asks a server.
+
+    Args:
+      server: WebServer.
+    """
+
+    def __init__(self, server):
+        self.port = server.port
+
+    def ask(self, method, path, body=None, headers=None):
+        """Returns the response with ``status``, ``headers``, ``body`` (bytes) and ``json`` (None when it is something else)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            content = response.read()
+            kind = response.headers.get_content_type()
+            return types.SimpleNamespace(status=response.status, headers=response.headers, body=content,
+                                         json=json.loads(content.decode()) if kind == "application/json" and content else None)
+
+    def upload(self, content, name="x.wav", **headers):
+        """Uploads bytes as a whole body."""
+        return self.ask("POST", "/recordings?name=" + name, content, headers)
+
+    def counts(self):
+        """(recordings that wait or are worked on, recordings that are finished)"""
+        health = self.ask("GET", "/health").json
+        return health["busy"], health["finished"]
+
+    def wait(self, identity, *states):
+        """Asks for a recording until it is in one of the states; returns its description."""
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            answer = self.ask("GET", "/recordings/" + identity)
+            assert answer.status == 200, answer.json
+            if answer.json["state"] in (states or ("done", "failed")):
+                return answer.json
+            assert time.monotonic() < deadline, answer.json
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def transcriber():
+    """A ToneTranscriber; its gate is open again when the test ends."""
+    stand_in = ToneTranscriber()
+    yield stand_in
+    stand_in.gate.set()
+
+
+@pytest.fixture
+def web(transcriber, tmp_path, monkeypatch):
+    """A factory of running servers: ``web(max_bytes=...)`` returns a Client; ``folder`` is where the server's files lie."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with contextlib.ExitStack() as stack:
+        def start(**options):
+            server = stack.enter_context(WebServer(options.pop("transcriber", transcriber), port=0, **options))
+            client = Client(server)
+            client.server, client.folder = server, folder
+            return client
+        yield start
+
+
+@pytest.fixture
+def wav(tmp_path):
+    """A factory of files: ``wav(500, 1000)`` writes those tones and returns the path; the name and format can be chosen."""
+    def write(*frequencies, name="tones.wav", rate=RATE, **options):
+        path = tmp_path / name
+        soundfile.write(str(path), tones(*frequencies), rate, **options)
+        return path
+    return write
+
+
+@pytest.fixture
+def browser():
+    """A factory of headless browsers: ``browser("--flag")``. Skipped where there is no Chromium; in CI only with a reason."""
+    chromium = _chromium()
+    if chromium.find_chromium() is None:
+        message = "no Chromium was found; `bash scripts/install_test_tools.sh` installs it (as root, on Debian and its kin)"
+        reason = os.environ.get("JASPER_WITHOUT_CHROMIUM")
+        if os.environ.get("CI") and not reason:
+            pytest.fail(message)
+        pytest.skip("%s (%s)" % (message, reason) if reason else message)
+    with contextlib.ExitStack() as stack:
+        def start(*flags, **options):
+            page = chromium.Chromium(flags, **options)
+            stack.callback(page.close)
+            return page
+        yield start
