@@ -81,7 +81,8 @@ def blocks_of_file(path, sample_rate, name=None):
 def duration_of_file(path):
     """Seconds that a file's header says it lasts, for a progress bar; None when it does not say."""
     try:
-        with open_sound(path) as sound:
+        # it refuses a pipe, for which libsndfile would wait
+        with open_audio_file(path), open_sound(path) as sound:
             return sound.frames / float(sound.samplerate) if 0 < sound.frames < UNKNOWN_FRAMES else None
     except RejectedData:
         return None

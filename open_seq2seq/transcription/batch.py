@@ -35,7 +35,7 @@ class Batch:
         Returns:
           The exit status: 0, or that of the first error.
         """
-        began, audio_seconds = time.monotonic(), 0.0
+        began, transcribed, audio_seconds = time.monotonic(), 0, 0.0
         for error in self._errors:
             report(error)
         with _Bar(len(self._recordings)) as bar:
@@ -46,13 +46,13 @@ class Batch:
                     self._errors.append(error)
                     report(error)
                     continue
-                audio_seconds += transcript.duration
+                transcribed, audio_seconds = transcribed + 1, audio_seconds + transcript.duration
                 bar.done("%d of %d: %s: %.1f s of audio, %d words" % (
                     number, len(self._recordings), recording.name, transcript.duration, len(transcript.words)))
         if len(self._recordings) > 1:
             seconds = time.monotonic() - began
             print("%d of %d recordings transcribed, %.1f s of audio in %.1f s" % (
-                len(self._recordings) - len(self._errors), len(self._recordings), audio_seconds, seconds), file=sys.stderr)
+                transcribed, len(self._recordings), audio_seconds, seconds), file=sys.stderr)
         return self._errors[0].exit_status if self._errors else 0
 
     def _transcribe(self, transcriber, recording, bar):
@@ -69,7 +69,7 @@ class Batch:
 
     @staticmethod
     def _read(transcriber, path, name, bar):
-        bar.begin(name, duration_of_file(path))
+        bar.begin(name, path)
         return transcriber.transcribe(path, name=name, progress=bar.update)
 
     def _print(self, recording, transcript):
@@ -116,11 +116,11 @@ class _Bar:
             self._progress.stop()
         return False
 
-    def begin(self, name, seconds):
+    def begin(self, name, path):
         if self._progress is not None:
             if self._task is not None:
                 self._progress.remove_task(self._task)
-            self._task = self._progress.add_task(name.replace("[", "\\["), total=seconds)
+            self._task = self._progress.add_task(name.replace("[", "\\["), total=duration_of_file(path))
 
     def update(self, seconds):
         if self._progress is not None:
