@@ -175,8 +175,11 @@ def _about_loss_scaling(params_of_mode, operator_list):
     """The adapter's loss scaling reads a status register by operators that older packages do not have."""
     missing = [name for name in STATUS_OPERATORS if name not in operator_list.supported]
     params = params_of_mode.get("train")
-    if params is None or not missing or chosen_loss_scaling(
-            params["loss_scaling"], params["loss_scaling_params"], params["npu_params"]).setting is None:
+    if params is None:
+        return []
+    # refuses, as a run does, what the adapter cannot do
+    chosen = chosen_loss_scaling(params["loss_scaling"], params["loss_scaling_params"], params["npu_params"])
+    if chosen.setting is None or not missing:
         return []
     message = "the adapter's loss scaling uses %s, which are not in %s" % (" and ".join(missing), operator_list.source)
     if operator_list.files:

@@ -9,6 +9,7 @@ import re
 
 from open_seq2seq.devices.npu_operators import DEFAULT_OPP_PATH, FILE_NAME, operator_list_files
 from open_seq2seq.devices.npu_options import OPTION_BY_NAME
+from open_seq2seq.distributed.rank_table import read_rank_table
 from open_seq2seq.errors import DeviceError
 
 DRIVER_FOLDER = "/usr/local/Ascend/driver"
@@ -117,7 +118,7 @@ def _rank_problems(environ, options):
         problems.append("RANK_TABLE_FILE is set without RANK_ID; for one device unset RANK_TABLE_FILE, for several start them "
                         "with scripts/run_8p.sh")
     if size is None or size <= 1:
-        return problems
+        return problems + _problems_of_one_rank(environ, table)
     for name, consequence in (("RANK_TABLE_FILE", "each rank would train alone"),
                               ("RANK_ID", "HCCL would not know which rank this is"),
                               ("JOB_ID", "the adapter cannot build its all-reduce")):
@@ -133,6 +134,17 @@ def _rank_problems(environ, options):
         problems.append('RANK_SIZE is %d, but npu_params["use_off_line"] is False: HCCL has no operators on the host. Use '
                         "--device cpu for several processes without NPUs" % size)
     return problems
+
+
+def _problems_of_one_rank(environ, table):
+    """A process of a table of several ranks that is not told so would train alone, into the same files as the others."""
+    if not table or not os.path.isfile(table) or (environ.get("RANK_SIZE") or "1").strip() != "1":
+        return []
+    ranks = read_rank_table(table).size
+    if ranks == 1:
+        return []
+    return ["RANK_TABLE_FILE is %r, a table of %d ranks, but RANK_SIZE is %s; for one device unset RANK_TABLE_FILE, for several "
+            "start them with scripts/run_8p.sh" % (table, ranks, environ.get("RANK_SIZE") or "not set, which means 1")]
 
 
 def _cluster_manager_problems(environ):

@@ -191,6 +191,9 @@ def test_loss_scaling_needs_the_status_operators_of_the_installed_list(check, tm
     assert result.status == 4 and [finding["kind"] for finding in errors(result)] == ["loss scaling"]
     path.write_text(json.dumps(dict(operators, NpuGetFloatStatusV2={}, NpuClearFloatStatusV2={})))
     assert check(*words).status == 0
+    # what a run refuses, the check does not let pass
+    refused = check(*words[:-1], "--loss_scaling=LogMax")
+    assert refused.status == 2 and '"loss_scaling" is "LogMax"' in refused.err
 
 
 @pytest.mark.slow

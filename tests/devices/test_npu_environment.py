@@ -1,3 +1,6 @@
+import json
+import os
+
 import pytest
 
 from open_seq2seq.devices.npu_environment import (
@@ -67,6 +70,20 @@ def test_a_process_by_itself_needs_no_variable(devices, rank):
     check_environment({"ASCEND_DEVICE_ID": "3"}, {}, devices)  # logical: the fourth of the four
     check_environment(rank(), {}, devices)
     check_environment(rank(TF_CONFIG='{"task": {"type": "worker"}}', AOE_MODE="2"), {}, devices)
+
+
+@pytest.mark.parametrize("size,said", [(None, "not set, which means 1"), ("1", "1")])
+def test_a_rank_that_is_not_told_of_the_others_in_its_table_does_not_train_alone(devices, rank, size, said):
+    table = os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "8p.json")
+    text = refusal(rank(RANK_ID="0", DEVICE_ID="0", ASCEND_DEVICE_ID="0", RANK_SIZE=size, RANK_TABLE_FILE=table), devices)
+    assert "8p.json', a table of 8 ranks, but RANK_SIZE is %s; for one device unset RANK_TABLE_FILE" % said in text
+
+
+def test_a_table_of_one_rank_fits_a_process_by_itself(devices, rank, tmp_path):
+    path = tmp_path / "1p.json"
+    path.write_text(json.dumps({"version": "1.0", "status": "completed", "server_count": "1", "server_list": [
+        {"server_id": "10.0.0.1", "device": [{"device_id": "0", "device_ip": "192.168.100.101", "rank_id": "0"}]}]}))
+    check_environment(rank(RANK_ID="0", RANK_SIZE="1", RANK_TABLE_FILE=str(path)), {}, devices)
 
 
 @pytest.mark.parametrize("variables,said", [
