@@ -117,7 +117,15 @@ def _parser():
     parser = _Parser(prog="run.py", usage="run.py --config_file=FILE [--mode=MODE] [--flags] [--key=value ...]",
                      description="Trains, evaluates and runs Jasper speech recognition.", epilog=_EXAMPLES, add_help=False,
                      allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_flags(parser, Arguments._fields)
+    return parser
+
+
+def add_flags(parser, names):
+    """Declares those of run.py's flags that ``names`` lists on an ``argparse`` parser."""
     for name, kind, default, doc in _FLAGS:
+        if name not in names:
+            continue
         if default not in (None, False):
             doc += " (default: %s)" % default
         if kind is _boolean:
@@ -127,7 +135,6 @@ def _parser():
         else:
             parser.add_argument("--" + name, type=kind, default=default, help=doc,
                                 metavar="FILE" if name.endswith("file") else "N" if kind is not str else "NAME")
-    return parser
 
 
 def parse_command_line(words):
@@ -203,7 +210,7 @@ def _check_export(arguments):
     for name in EXPORT_FLAGS:
         if getattr(arguments, name) != getattr(defaults, name):
             raise UsageError("--%s belongs to --mode=export, and this is --mode=%s%s. See run.py --help" % (
-                name, arguments.mode, "; did you mean --batch_size_per_gpu?" if name == "batch_size" else ""))
+                name, arguments.mode, " (did you mean --batch_size_per_gpu?)" if name == "batch_size" else ""))
 
 
 def _benchmark_overrides(arguments):

@@ -1,9 +1,9 @@
 """Writes a trained model in the formats asked for, each file whole or not at all."""
 import os
 
-from open_seq2seq.errors import StorageError
+from open_seq2seq.errors import JasperError, StorageError
 from open_seq2seq.export.description import write_description
-from open_seq2seq.export.freeze import freeze
+from open_seq2seq.export.freeze import check_options, freeze
 from open_seq2seq.files import replaced_file, require_writable
 
 
@@ -23,10 +23,21 @@ def export_model(trained, options, directory, formats=("pb",), wer=None):
     Raises:
       JasperError: see ``freeze``; StorageError: something cannot be written.
     """
+    check_options(trained, options)
+    made = not os.path.isdir(directory)
     try:
         os.makedirs(directory, exist_ok=True)
     except OSError as error:
         raise StorageError("cannot make the directory %s: %s" % (directory, error.strerror))
+    try:
+        return _written(trained, options, directory, formats, wer)
+    except JasperError:
+        if made and not os.listdir(directory):
+            os.rmdir(directory)
+        raise
+
+
+def _written(trained, options, directory, formats, wer):
     precision = "float16" if options.half_precision else "float32"
     path = os.path.join(directory, "jasper_infer_%s.pb" % precision)
     require_writable(path)

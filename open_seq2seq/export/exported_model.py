@@ -78,7 +78,7 @@ def imported(graph_def, path):
     with tf.Graph().as_default() as graph:
         try:
             tf.import_graph_def(graph_def, name="")
-        except ValueError as error:
+        except (ValueError, tf.errors.OpError) as error:
             raise CheckpointError("%s is no frozen graph that TensorFlow %s can run: %s" % (
                 path, tf.__version__, str(error).split("\n")[0]))
     return graph

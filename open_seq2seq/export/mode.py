@@ -30,6 +30,24 @@ def run_export(experiment, arguments):
     import tensorflow.compat.v1 as tf
     # its advice is to rewrite for TensorFlow 2
     tf.logging.set_verbosity(tf.logging.ERROR)
+    directory = RunDirectory(experiment.params["export"]["logdir"], arguments.enable_logs)
+    trained = trained_model_of_config(experiment, directory)
+    return export_and_report(trained, options_of(arguments), arguments.export_dir, arguments.format)
+
+
+def trained_model_of_config(experiment, directory, checkpoint=None):
+    """The ``TrainedModel`` of a config.
+
+    Args:
+      experiment: an ``Experiment`` loaded for "export"; what was noted about it is printed.
+      directory: the ``RunDirectory`` of its run.
+      checkpoint: path without extension; None: the newest (or best) in the directory.
+
+    Raises:
+      ConfigError: the config names no vocabulary.
+      DataError: the vocabulary cannot be read.
+      CheckpointError: there is no checkpoint.
+    """
     params = experiment.params["export"]
     for note in experiment.notes:
         log_line("Note: " + note)
@@ -37,10 +55,8 @@ def run_export(experiment, arguments):
     if vocab_file is None:
         raise ConfigError('%s: base_params["data_layer_params"]["vocab_file"] is missing; the model is exported with its '
                           "vocabulary" % experiment.path)
-    directory = RunDirectory(params["logdir"], arguments.enable_logs)
-    trained = TrainedModel(experiment.base_model, params, Vocabulary.from_file(vocab_file).characters,
-                           directory.require_checkpoint(params["restore_best_checkpoint"]), experiment.sha256)
-    return export_and_report(trained, options_of(arguments), arguments.export_dir, arguments.format)
+    return TrainedModel(experiment.base_model, params, Vocabulary.from_file(vocab_file).characters,
+                        checkpoint or directory.require_checkpoint(params["restore_best_checkpoint"]), experiment.sha256)
 
 
 def options_of(arguments):

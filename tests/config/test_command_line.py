@@ -103,7 +103,9 @@ def test_help_with_a_config_lists_what_its_keys_mean():
 @pytest.mark.slow
 @pytest.mark.parametrize("words, message", [
     (("--config_file=configs/speech2text/jasper_mini_digits.py", "--batch_size=3"),
-     'command line: --batch_size is unknown (did you mean "batch_size_per_gpu"?)'),
+     "--batch_size belongs to --mode=export, and this is --mode=train (did you mean --batch_size_per_gpu?)"),
+    (("--config_file=configs/speech2text/jasper_mini_digits.py", "--batch_sizes=3"), "(did you mean --batch_size?)"),
+    (("--config_file=configs/speech2text/jasper_mini_digits.py", "--mode=export"), "--export_dir is missing"),
     (("--config_file=configs/speech2text/jasper_mini_digit.py",),
      "did you mean configs/speech2text/jasper_mini_digits.py?"),
     (("--mode=eval",), "--config_file is missing"),

@@ -1,0 +1,75 @@
+#!/usr/bin/env python
+"""Makes one file of a checkpoint, for inference: jasper_infer_float32.pb, and a JSON beside it that describes it.
+
+With --config_file the config says what the network is; it runs with your rights. Without, the resolved config beside the
+checkpoint says it, and no code is run. `run.py --mode=export` does the same for a config's own logdir.
+"""
+import argparse
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from open_seq2seq.config.command_line import EXPORT_FLAGS, add_flags  # noqa: E402
+from open_seq2seq.errors import CheckpointError, JasperError  # noqa: E402
+
+
+def parse(words):
+    """The flags."""
+    parser = argparse.ArgumentParser(prog="ckpt2pb.py", description=__doc__, allow_abbrev=False,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", "--ckpt_path", metavar="PATH", required=True,
+                        help="a run's logdir (its newest checkpoint is taken) or a checkpoint, e.g. logdir/logs/model.ckpt-120")
+    parser.add_argument("--config_file", metavar="FILE", help="the config that it was trained with; default: the run's resolved one")
+    parser.add_argument("--best", action="store_true", help="of a logdir, take the best checkpoint instead of the newest")
+    parser.add_argument("--output_dir", "--export_dir", dest="export_dir", metavar="DIR", default="model",
+                        help="where to (default: %(default)s)")
+    add_flags(parser, [name for name in EXPORT_FLAGS if name != "export_dir"])
+    return parser.parse_args(words)
+
+
+def export(arguments):
+    """Exports what the flags say."""
+    import tensorflow.compat.v1 as tf
+
+    from open_seq2seq.export.mode import export_and_report, options_of
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    options = options_of(arguments)
+    export_and_report(_trained(arguments), options, arguments.export_dir, arguments.format)
+
+
+def _trained(arguments):
+    from open_seq2seq.export.run_folder import trained_model_of
+    if arguments.config_file is None:
+        return trained_model_of(arguments.checkpoint, arguments.best)
+    from open_seq2seq.config.loading import load_experiment
+    from open_seq2seq.config.overrides import Override
+    from open_seq2seq.export.mode import trained_model_of_config
+    from open_seq2seq.training.run_directory import RunDirectory
+    is_checkpoint = os.path.isfile(arguments.checkpoint + ".index")
+    if not is_checkpoint and not os.path.isdir(arguments.checkpoint):
+        raise CheckpointError("there is no checkpoint %s; expected a logdir, or the path of a checkpoint without its extension"
+                              % arguments.checkpoint)
+    overrides = [Override(("logdir",), arguments.checkpoint, arguments.checkpoint)]
+    if arguments.best:
+        overrides.append(Override(("restore_best_checkpoint",), True, "True"))
+    return trained_model_of_config(load_experiment(arguments.config_file, "export", overrides),
+                                   RunDirectory(arguments.checkpoint), arguments.checkpoint if is_checkpoint else None)
+
+
+def main(words):
+    """Runs the command line; returns the exit status, run.py's."""
+    try:
+        export(parse(words))
+    except JasperError as error:
+        print("%s: %s" % (type(error).__name__, error), file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("Interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,123 @@
+"""``--mode=export`` and scripts/ckpt2pb.py as a person runs them."""
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.command_line import parse_command_line
+from open_seq2seq.errors import StorageError, UsageError
+from open_seq2seq.export import load_model
+from open_seq2seq.export.export_folder import export_model
+from open_seq2seq.export.freeze import ExportOptions
+from open_seq2seq.export.mode import options_of
+from tests.export.conftest import run_command
+from tests.export.networks import batch, trained_model
+
+NAMES = ["jasper_infer_float32.json", "jasper_infer_float32.pb"]
+
+
+@pytest.fixture(scope="module")
+def run(tone_corpus, tmp_path_factory):
+    """The corpus folder and the run's, trained for a few steps, evaluated once."""
+    folder = str(tmp_path_factory.mktemp("run") / "logdir")
+    done = run_command(tone_corpus, "run.py", "--config_file=config.py", "--mode=train_eval", "--device=cpu", "--enable_logs",
+                       "--logdir=" + folder)
+    assert done.status == 0, done.out + done.err
+    return tone_corpus, folder
+
+
+@pytest.mark.slow
+def test_every_way_to_the_same_model(run, tmp_path):
+    corpus, logdir = run
+    words = ["--config_file=config.py", "--mode=export", "--logdir=" + logdir]
+    done = run_command(corpus, "run.py", *words + ["--export_dir=%s" % (tmp_path / "a"), "--format=pb,saved_model"])
+    assert done.status == 0, done.out + done.err
+    assert "*** Input input float32 [1, 1, 2336, 16]" in done.out and "*** Finished export in" in done.out
+    assert sorted(os.listdir(str(tmp_path / "a"))) == NAMES + ["saved_model"]
+    done = run_command(corpus, "scripts/ckpt2pb.py", "--checkpoint", logdir, "--output_dir", tmp_path / "b")
+    assert done.status == 0 and sorted(os.listdir(str(tmp_path / "b"))) == NAMES, done.err
+    # elsewhere, where the vocabulary file is not
+    done = run_command(tmp_path, "scripts/ckpt2pb.py", "--checkpoint", os.path.join(logdir, "logs", "model.ckpt-3"),
+                       "--output_dir", "c", "--frames", "dynamic", "--batch_size", "2")
+    assert done.status == 0, done.err
+    descriptions = [json.loads((tmp_path / name / NAMES[0]).read_text(encoding="utf-8")) for name in "abc"]
+    a, b, c = [dict(description, sha256=None) for description in descriptions]
+    assert a == b and a["step"] == 6 and a["wer"]["data_set"] == "dev.csv" and a["wer"]["value"] > 0.0
+    assert (tmp_path / "a" / NAMES[1]).read_bytes() == (tmp_path / "b" / NAMES[1]).read_bytes()
+    assert (c["step"], c["batch_size"], c["frames"], c["convolutions"]) == (3, 2, None, "fast")
+    with open(os.path.join(logdir, "logs", "evaluations.jsonl")) as file:
+        assert [json.loads(line)["step"] for line in file] == [3, 6]
+    waveform, _ = soundfile.read(str(corpus / "wav" / "dev0.wav"), dtype="float32")
+    logits = []
+    for path in (logdir, str(tmp_path / "a")):
+        with load_model(path) as model:
+            logits.append(model.logits_of_audio([waveform])[0])
+    np.testing.assert_allclose(logits[1], logits[0], atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words, status, message", [
+    (["--logdir=nowhere"], 3, 'no checkpoint in logdir "nowhere"'),
+    (["--frames=2337"], 2, "--frames is 2337; expected a multiple of 16"),
+    (["--format=pb,om"], 2, "is 'pb,om', expected one or more of pb, saved_model, onnx"),
+    (["--data_layer_params/vocab_file=short.txt"], 3, "is of another vocabulary: it has 29 outputs, 28 characters"),
+    (["--export_dir=config.py"], 3, "cannot make the directory config.py"),
+])
+def test_mistakes_leave_nothing_behind(run, tmp_path, words, status, message):
+    corpus, logdir = run
+    (corpus / "short.txt").write_text("a\nb\n")
+    before = sorted(os.listdir(str(corpus)))
+    done = run_command(corpus, "run.py", "--config_file=config.py", "--mode=export", "--logdir=" + logdir,
+                       "--export_dir=%s" % (tmp_path / "out"), *words)
+    assert done.status == status and message in done.err and "Traceback" not in done.err, done.err
+    assert not (tmp_path / "out").exists() and sorted(os.listdir(str(corpus))) == before
+
+
+def options(*words):
+    return options_of(parse_command_line(["--config_file=c.py", "--mode=export", "--export_dir=d"] + list(words))[0])
+
+
+def test_what_the_flags_leave_open():
+    assert options() == ExportOptions(1, 2336, False, False, True, False)
+    assert options("--frames=dynamic") == ExportOptions(None, None, False, False, True, True)
+    assert options("--frames", "dynamic", "--batch_size=4", "--convolutions=plain") == ExportOptions(4, None)
+    assert options("--frames=dynamic", "--no_fold") == ExportOptions(None, None, folded=False)
+    assert options("--fp16", "--frames=1600") == ExportOptions(1, 1600, half_precision=True)
+    with pytest.raises(UsageError, match="--with_features is for pb and saved_model"):
+        options("--with_features", "--format=onnx")
+    with pytest.raises(UsageError, match="--fp16 belongs to --mode=export, and this is --mode=eval"):
+        parse_command_line(["--config_file=c.py", "--mode=eval", "--fp16"])
+
+
+@pytest.mark.slow
+def test_saved_model(tmp_path):
+    trained = trained_model(tmp_path)
+    out = str(tmp_path / "out")
+    for _ in range(2):  # the second replaces the first
+        description, written = export_model(trained, ExportOptions(2, 64), out, ("saved_model",))
+    assert written == [os.path.join(out, NAMES[1]), os.path.join(out, "saved_model")]
+    shown = subprocess.run([sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show", "--all", "--dir",
+                            os.path.join(out, "saved_model", "1")], capture_output=True, text=True, timeout=300).stdout
+    assert "signature_def['serving_default']" in shown and "tensorflow/serving/predict" in shown
+    for line in ("inputs['input']", "inputs['input_reshape']", "outputs['logits']", "(2, 1, 64, 8)", "(2, 32, 6)"):
+        assert line in shown
+    features, lengths = batch(frames=64, lengths=(64, 30))
+    features[1, 30:] = 0.0
+    with load_model(out) as model:
+        expected, _ = model.logits(features, lengths)
+        mask = model.mask(lengths, 64)
+    with tf.Graph().as_default(), tf.Session() as session:
+        loaded = tf.saved_model.load(session, ["serve"], os.path.join(out, "saved_model", "1"))
+        signature = loaded.signature_def["serving_default"]
+        logits = session.run(signature.outputs["logits"].name, {
+            signature.inputs["input"].name: features[:, np.newaxis], signature.inputs["input_reshape"].name: mask})
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
+    (tmp_path / "out" / "saved_model" / "mine.txt").write_text("not to be deleted")
+    with pytest.raises(StorageError, match="is no SavedModel of an earlier export"):
+        export_model(trained, ExportOptions(2, 64), out, ("saved_model",))
+    assert (tmp_path / "out" / "saved_model" / "mine.txt").exists()
