@@ -81,7 +81,9 @@ class Recordings:
         """
         with self._changed:
             busy = sum(recording.state in (UPLOADING, WAITING, WORKING) for recording in self._recordings.values())
-            if self._closed or busy >= self.limits.max_waiting:
+            if self._closed:
+                raise Refusal(503, "The server is being stopped.")
+            if busy >= self.limits.max_waiting:
                 raise Refusal(503, "%d recordings are waiting already. Try again when one is done." % busy,
                               {"Retry-After": "10"})
             recording = Recording(self._root)

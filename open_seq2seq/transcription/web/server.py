@@ -1,4 +1,5 @@
 """The local web page: ``serve`` runs it until it is told to stop, ``WebServer`` is the same within a program."""
+import contextlib
 import http.server
 import ipaddress
 import os
@@ -95,6 +96,7 @@ class WebServer:
     def __exit__(self, *_):
         self._http.shutdown()
         self._http.server_close()
+        self._http.close_connections()
         self._http.recordings.close()
 
 
@@ -105,7 +107,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, address, family):
         self.address_family = family
-        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._connections, self._lock = set(), threading.Lock()
         super().__init__(address, Handler)
 
     def server_bind(self):
@@ -115,17 +117,25 @@ class _Server(http.server.ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = self.server_address[:2]
 
-    def process_request(self, request, client_address):
-        if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
+    def verify_request(self, request, client_address):
+        with self._lock:
+            if len(self._connections) >= MAX_CONNECTIONS:
+                return False           # and it is closed
+            self._connections.add(request)
+            return True
 
-    def process_request_thread(self, request, client_address):
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
+    def shutdown_request(self, request):
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def close_connections(self):
+        """Ends what browsers keep open for later requests, too."""
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request, client_address):
         # a browser that goes away in the middle is nothing to tell of

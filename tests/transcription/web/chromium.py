@@ -89,6 +89,17 @@ class Chromium:
                 condition, self.evaluate("document.body.innerText"), self.problems())
             time.sleep(POLL)
 
+    def wait_for_event(self, method, **parameters):
+        """Waits for an event with these parameters and returns all of its parameters."""
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            for event in self.events:
+                if event.get("method") == method and parameters.items() <= event["params"].items():
+                    return event["params"]
+            assert time.monotonic() < deadline, "%s %s did not come" % (method, parameters)
+            time.sleep(POLL)
+            self.evaluate("1")
+
     def click(self, selector):
         """Clicks the middle of an element with the mouse, so that what covers it is clicked instead."""
         x, y = self.evaluate(_MIDDLE % json.dumps(selector))

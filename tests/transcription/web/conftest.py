@@ -104,13 +104,21 @@ class Client:
 
     def wait(self, identity, *states):
         """Asks for a recording until it is in one of the states; returns its description."""
-        deadline = time.monotonic() + TIMEOUT
-        while True:
+        def description():
             answer = self.ask("GET", "/recordings/" + identity)
             assert answer.status == 200, answer.json
-            if answer.json["state"] in (states or ("done", "failed")):
-                return answer.json
-            assert time.monotonic() < deadline, answer.json
+            return answer.json if answer.json["state"] in (states or ("done", "failed")) else None
+        return self.wait_until(description)
+
+    def wait_until(self, question):
+        """Asks until the answer is truthy, and returns it; a connection that is refused is asked again."""
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            with contextlib.suppress(ConnectionError, http.client.BadStatusLine):
+                answer = question()
+                if answer:
+                    return answer
+            assert time.monotonic() < deadline, question
             time.sleep(0.01)
 
 
@@ -139,10 +147,10 @@ def web(transcriber, tmp_path, monkeypatch):
 
 @pytest.fixture
 def wav(tmp_path):
-    """A factory of files: ``wav(500, 1000)`` writes those tones and returns the path; the name and format can be chosen."""
-    def write(*frequencies, name="tones.wav", rate=RATE, **options):
+    """A factory of files: ``wav(500, 1000)`` writes those tones and returns the path."""
+    def write(*frequencies, name="tones.wav"):
         path = tmp_path / name
-        soundfile.write(str(path), tones(*frequencies), rate, **options)
+        soundfile.write(str(path), tones(*frequencies), RATE)
         return path
     return write
 

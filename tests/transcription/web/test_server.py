@@ -1,4 +1,5 @@
 """The server over real connections: what it answers, what it refuses, and that nothing is left behind."""
+import contextlib
 import io
 import os
 import socket
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 
 from open_seq2seq.errors import DataError, UsageError
-from open_seq2seq.transcription.web import uploads
+from open_seq2seq.transcription.web import server, uploads
 from open_seq2seq.transcription.web.access import CONTENT_SECURITY_POLICY
 from open_seq2seq.transcription.web.server import WebServer
 from open_seq2seq.transcription.writers import FORMATS
@@ -299,6 +300,19 @@ def test_many_at_once(web, wav):
     assert {client.wait(answer.json["id"])["text"] for answer in answers} == {"one two"}
 
 
+def test_connections_are_limited(web, monkeypatch):
+    client = web()
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 3)
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", client.port), timeout=60)) for _ in range(3)]
+        for connection in idle:        # each is answered, so it is counted
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert connection.recv(15) == b"HTTP/1.1 200 OK"
+        with socket.create_connection(("127.0.0.1", client.port), timeout=60) as one_more:
+            assert one_more.recv(1) == b""
+    client.wait_until(lambda: client.ask("GET", "/health").status == 200)
+
+
 def test_files_are_only_for_the_one_who_started_it(web, wav):
     client = web()
     done(client, wav(500))
@@ -325,7 +339,7 @@ def test_other_hosts_and_ipv6(web):
     assert named.is_loopback
     if socket.has_ipv6:
         try:
-            server = web(host="::1").server
+            sixth = web(host="::1").server
         except UsageError:
             return                     # a machine without IPv6
-        assert server.is_loopback and server.url == "http://[::1]:%d/" % server.port
+        assert sixth.is_loopback and sixth.url == "http://[::1]:%d/" % sixth.port
