@@ -135,7 +135,7 @@ class TrainingGraph:
                 self._iterators.append(tf.data.Iterator.from_structure(tf.data.get_output_types(dataset),
                                                                        tf.data.get_output_shapes(dataset)))
                 self.towers.append(builder(Batch(*self._iterators[-1].get_next())))
-        self.state = SavedState(micro_batches=0, best_loss=NO_BEST_LOSS)
+        self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, best_loss=NO_BEST_LOSS)
         self.evaluation = None
         if evaluation_params is not None:
             layer = build_data_layer(evaluation_params, "eval", device, group, rejected_file)

@@ -23,6 +23,7 @@ from open_seq2seq.training.checkpoints import (
     open_checkpoint,
     restore,
 )
+from open_seq2seq.training.data_position import batches_done
 from open_seq2seq.training.graph import TrainingGraph
 from open_seq2seq.training.progress import ProgressBar, Throughput, clock_text
 from open_seq2seq.training.run_directory import RunDirectory
@@ -79,6 +80,7 @@ class _Run:
     def __init__(self, params, graph, session, run_directory, device, group, saves):
         self.params, self.graph, self.session, self.run_directory = params, graph, session, run_directory
         self.device, self.group, self.saves = device, group, saves
+        self.batch_utterances = params["batch_size_per_gpu"] * group.size
         self.checkpoints = CheckpointWriter(run_directory.checkpoints, params["num_checkpoints"])
         self.best = CheckpointWriter(run_directory.best_models, keep=1)
         frame_seconds = params["data_layer_params"]["window_stride"]
@@ -101,8 +103,8 @@ class _Run:
         session.run(graph.broadcast)
         self.step = int(session.run(graph.optimization.global_step))
         self.last_saved = self.step or None
-        # a checkpoint of OpenSeq2Seq does not say how many batches it took
-        self.micro_batches = int(graph.state.get(session)["micro_batches"]) or self.step * graph.iter_size
+        self.micro_batches = batches_done(graph.state.get(session), self.batch_utterances, graph.iter_size, self.step,
+                                          params["max_steps"] is None)
         graph.start_data(session, self.micro_batches)
         if params["save_summaries_steps"] and self.saves:
             self.summaries = tf.summary.FileWriter(self.run_directory.checkpoints, session.graph)
@@ -273,8 +275,13 @@ class _Run:
         self.last_saved = self.step
         self.session.run(self.graph.average_statistics)
         if self.saves:
-            self.graph.state.set(self.session, micro_batches=self.micro_batches)
+            self._remember_position()
             self.checkpoints.save(self.session, self.step)
+
+    def _remember_position(self):
+        """Puts the place in the data into the variables that a checkpoint takes along."""
+        self.graph.state.set(self.session, micro_batches=self.micro_batches, batch_utterances=self.batch_utterances,
+                             iter_size=self.graph.iter_size)
 
     def evaluate(self):
         """Evaluates, and saves the model apart if it is the best so far by loss."""
@@ -287,7 +294,8 @@ class _Run:
                               self.graph.evaluation.data_layer, self.evaluation)
         loss = self.evaluation.loss
         if loss < self.graph.state.get(self.session)["best_loss"]:
-            self.graph.state.set(self.session, best_loss=loss, micro_batches=self.micro_batches)
+            self.graph.state.set(self.session, best_loss=loss)
+            self._remember_position()
             if self.saves:
                 self.best.save(self.session, self.step, "val_loss=%.4f-step" % loss)
         if self.summaries is not None:
