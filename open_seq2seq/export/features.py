@@ -4,6 +4,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph, make_feature_function
+from open_seq2seq.data.speech2text.features import Geometry
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.errors import CheckpointError, DataError
 
@@ -23,6 +24,8 @@ class FeatureExtractor:
         checked = check_parameters(FeatureGraph.PARAMETERS, params, "feature_params", report)
         if report.problems:
             raise CheckpointError("the model's features cannot be computed: %s" % "; ".join(report.problems))
+        #: samples from frame to frame
+        self.hop = Geometry.of(checked).hop
         self._graph = tf.Graph()
         with self._graph.as_default():
             self._waveform = tf.placeholder(tf.float32, [None], "waveform")

@@ -12,6 +12,8 @@ FRAME_SECONDS = 0.01
 DEAD_DECIBELS = -100.0            # the power of 16-bit rounding; what a frame of zeros counts as
 PAUSE_RANGE = 0.25                # a pause is quieter than the floor and this part of the way up to the loud frames
 LEAST_PAUSE_RANGE = 3.0           # dB
+PAUSE_BELOW_LOUD = 6.0            # dB
+LOUD_FRAMES = 5                   # the loudest; less is a click
 LEAST_PAUSE = 0.1                 # s; shorter ones are stops within a word (b, d, g, k, p, t)
 ENOUGH_PAUSE = 0.6                # s; between longer pauses the later one is taken
 LEAST_SPEECH = 0.1                # s of louder frames that make an eager cut worth while
@@ -28,7 +30,7 @@ Segmentation.__doc__ = """shortest, longest: s between two cuts (the last part m
 beyond each cut; eager: cut at the first good pause instead of the best one, for text as soon as possible."""
 
 FOR_FILES = Segmentation(4.0, 16.0, 1.0, False)
-FOR_MICROPHONE = Segmentation(1.0, 15.0, 1.0, True)
+FOR_MICROPHONE = Segmentation(1.5, 15.0, 0.75, True)
 
 Window = collections.namedtuple("Window", "start samples cut connected")
 Window.__doc__ = """start: its first sample's number in the recording. samples: float32. cut: number of the sample where the next
@@ -52,9 +54,10 @@ class Segmenter:
         if capacity is not None:
             overlap = min(overlap, capacity / 8)
             longest = min(longest, capacity - 2 * overlap - 2 * grid)
-        self.overlap = self._on_grid(overlap)
-        self._longest = max(self._on_grid(longest), grid)
-        self._shortest = min(int(segmentation.shortest * sample_rate), self._longest // 2)
+        self._longest = max(self._on_grid(longest), 4 * grid)
+        self.overlap = self._on_grid(min(overlap, self._longest / 4))
+        # so that three windows never overlap in one place
+        self._shortest = max(min(int(segmentation.shortest * sample_rate), self._longest // 2), 2 * self.overlap + grid)
         self._samples = np.zeros([0], np.float32)
         self._origin = 0             # number of the first of them; on the grid
         self._cut = None             # number of the sample where the last window was cut, None: a new stretch begins
@@ -196,8 +199,9 @@ def quiet_frames(levels):
     """bool [frames]: as quiet as the pauses between words; ``levels`` in dB."""
     if not len(levels):
         return np.zeros([0], bool)
-    floor, loud = np.percentile(levels, [10, 95])
-    return levels < floor + max(LEAST_PAUSE_RANGE, PAUSE_RANGE * (loud - floor))
+    floor, loud = np.percentile(levels, 10), np.sort(levels)[-LOUD_FRAMES:][0]
+    # where all is equally loud, nothing is a pause
+    return levels < min(floor + max(LEAST_PAUSE_RANGE, PAUSE_RANGE * (loud - floor)), loud - PAUSE_BELOW_LOUD)
 
 
 def _runs(flags):

@@ -5,7 +5,12 @@ the other at a single frame, so that no frame is read twice and none is left out
 some frames apart, and a change between the two places of one character would lose or double it. So among all frames of the
 overlap's middle, that one is taken where the joined text differs least from what either window read there, and among
 these the middle of the longest stretch on which both agree.
+
+A space is no sound. A network writes one when it hears words on both sides, and where a pause is as long as the overlap neither
+window does. So a change within a pause ends a word, whatever the windows say.
 """
+import collections
+
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
@@ -14,6 +19,10 @@ from open_seq2seq.transcription.word_times import BestPath
 
 OUTER_PART = 0.25        # of the overlap, at each end: there one of the windows has hardly any context
 ENOUGH_AGREEMENT = 15    # frames on each side; more of it is not safer
+BETWEEN_WORDS = 0.3      # s; no pause within a word is as long
+
+Piece = collections.namedtuple("Piece", "path first_frame after_pause")
+Piece.__doc__ = """A settled BestPath, the number of its first frame in the recording, whether a word has ended before it."""
 
 
 def find_seam(left, right, planned, blank):
@@ -59,10 +68,11 @@ class Stitcher:
 
     Args:
       blank: index of the CTC blank.
+      frame_seconds: s from frame to frame.
     """
 
-    def __init__(self, blank):
-        self._blank = blank
+    def __init__(self, blank, frame_seconds):
+        self._blank, self._between_words = blank, BETWEEN_WORDS / frame_seconds
         self._path, self._first = None, 0      # what the last window read and is not given out yet
         self._planned = None
 
@@ -77,20 +87,29 @@ class Stitcher:
           cut_frame: number of the frame where the change to the next window is planned.
 
         Returns:
-          List of (BestPath, number of its first frame) that are settled; in the order of time, none overlapping.
+          List of Piece, what is settled now; in the order of time, none overlapping.
         """
-        settled = []
+        settled, after_pause = [], False
         if self._path is not None:
             shared = min(self._first + len(self._path.labels) - first_frame, len(path.labels))
             seam = find_seam(self._path.labels[:shared], path.labels[:shared], self._planned - first_frame, self._blank)
-            settled.append((_part(self._path, 0, seam), first_frame))
+            settled.append(Piece(_part(self._path, 0, seam), first_frame, False))
+            quiet = ~(self._path.loud[:shared] | path.loud[:shared])
+            # where the overlap is short, so is what is seen of a pause
+            after_pause = _length_around(quiet, seam) >= min(self._between_words, shared / 4)
             path, first_frame = _part(path, seam, None), first_frame + seam
         if overlap_frame is None:
             self._path = None
-            return settled + [(path, first_frame)]
+            return settled + [Piece(path, first_frame, after_pause)]
         split = overlap_frame - first_frame
         self._path, self._first, self._planned = _part(path, split, None), overlap_frame, cut_frame
-        return settled + [(_part(path, 0, split), first_frame)]
+        return settled + [Piece(_part(path, 0, split), first_frame, after_pause)]
+
+
+def _length_around(flags, border):
+    """How many flags are set without a gap on both sides of ``border`` together."""
+    before, after = flags[:border][::-1], flags[border:]
+    return sum(len(side) if side.all() else int(np.argmin(side)) for side in (before, after))
 
 
 def _part(path, first, end):

@@ -1,7 +1,6 @@
 """Recordings of any length and format to text with word times, in bounded memory."""
 import numpy as np
 
-from open_seq2seq.data.speech2text.features import Geometry
 from open_seq2seq.errors import CheckpointError, DataError
 from open_seq2seq.transcription.audio_stream import blocks_of_array, blocks_of_file
 from open_seq2seq.transcription.segmentation import FOR_FILES, Segmenter, levels_of, quiet_frames
@@ -31,7 +30,7 @@ class Transcriber:
         self.description = description = model.description
         self._segmentation = segmentation
         # a window that begins at a multiple of this has its frames where the whole recording has them
-        self._grid = Geometry.of(description.feature_params).hop * description.subsampling
+        self._grid = model.extractor.hop * description.subsampling
         self._frame_seconds = self._grid / float(self.sample_rate)
         self._capacity = self._largest_window()
 
@@ -87,7 +86,7 @@ class Transcriber:
           For each window a list of the Words that are settled with it; maybe an empty one.
         """
         segmenter = Segmenter(segmentation or self._segmentation, self.sample_rate, self._grid, self._capacity)
-        stitcher, builder = Stitcher(self.description.blank), self._new_builder()
+        stitcher, builder = Stitcher(self.description.blank, self._frame_seconds), self._new_builder()
         for block in blocks:
             for window in segmenter.add(block):
                 yield self._words(window, stitcher, builder, name, segmenter.overlap)
@@ -106,8 +105,8 @@ class Transcriber:
         else:
             settled = stitcher.add(path, first_frame, (window.cut - overlap) // self._grid, window.cut // self._grid)
         words = []
-        for piece, piece_first in settled:
-            words += builder.add(piece, piece_first)
+        for piece in settled:
+            words += builder.add(*piece)
         return words + builder.end() if window.cut is None else words
 
     def _path(self, samples, name):

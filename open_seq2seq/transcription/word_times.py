@@ -58,18 +58,21 @@ class WordBuilder:
         """What stands between two words."""
         return SPACE if self._has_spaces else ""
 
-    def add(self, path, first_frame):
+    def add(self, path, first_frame, after_pause=False):
         """Reads the next frames.
 
         Args:
           path: BestPath.
           first_frame: number of its first frame in the recording; one after the last frame read, or later after a stretch of
-            silence that was left out, which ends a word.
+            silence that was left out.
+          after_pause: whether a word has ended before it, with or without a space.
 
         Returns:
           List of the Word that ended.
         """
         words = []
+        if after_pause:
+            self._last_label, self._closed = self._blank, True
         changes = (np.flatnonzero(np.diff(path.labels)) + 1).tolist()
         for start, end in zip([0] + changes, changes + [len(path.labels)]):
             if start == end:
