@@ -77,9 +77,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             url = urllib.parse.urlsplit(self.path)
             self.server.access.check(self.command, url.path, self.headers)
+            action, arguments = _route(method, url.path)
             if method != "POST" and self._unread:
                 raise Refusal(400, "A %s request has no body." % self.command)
-            action, arguments = _route(method, url.path)
             getattr(self, action)(url, **arguments)
         except Refusal as refusal:
             self._refuse(refusal)

@@ -21,12 +21,18 @@ WORDS = {500: "one", 1000: "two", 2000: "three"}
 TIMEOUT = 60.0                         # seconds; generous, this ends tests that would hang
 
 
-def _chromium():
-    specification = importlib.util.spec_from_file_location(
-        "headless_chromium", os.path.join(os.path.dirname(os.path.abspath(__file__)), "chromium.py"))
+TESTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def _load(name, *parts):
+    specification = importlib.util.spec_from_file_location(name, os.path.join(TESTS, *parts))
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
+
+
+_trained = _load("trained_on_tones", "export", "conftest.py")
+tone_corpus, trained_run, command = _trained.tone_corpus, _trained.trained_run, _trained.command
 
 
 def tones(*frequencies):
@@ -158,7 +164,7 @@ def wav(tmp_path):
 @pytest.fixture
 def browser():
     """A factory of headless browsers: ``browser("--flag")``. Skipped where there is no Chromium; in CI only with a reason."""
-    chromium = _chromium()
+    chromium = _load("headless_chromium", "transcription", "web", "chromium.py")
     if chromium.find_chromium() is None:
         message = "no Chromium was found; `bash scripts/install_test_tools.sh` installs it (as root, on Debian and its kin)"
         reason = os.environ.get("JASPER_WITHOUT_CHROMIUM")

@@ -255,6 +255,16 @@ def test_methods(web):
     assert head.status == 200 and head.body == b"" and int(head.headers["Content-Length"]) > 1000
 
 
+def test_body_where_none_belongs(web):
+    """It would be taken for the next request."""
+    client = web()
+    smuggled = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answer = raw(client, b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(smuggled) + smuggled)
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1
+    answer = client.ask("PUT", "/recordings", bytes(1 << 20))
+    assert answer.status == 405 and answer.json["error"] == "This address takes only POST."
+
+
 def test_requests_of_other_sites(web, wav):
     client = web()
     content = wav(500).read_bytes()

@@ -1,0 +1,48 @@
+"""The command with a trained network behind the page: it shows what the command line prints."""
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+COMMAND = [sys.executable, "-m", "open_seq2seq.transcribe"]
+
+
+@pytest.fixture
+def served(trained_run, tmp_path):
+    """The process that serves the page for the trained network; its address is ``url``."""
+    environment = dict(os.environ, PYTHONPATH=REPOSITORY, TMPDIR=str(tmp_path), PYTHONUNBUFFERED="1")
+    process = subprocess.Popen(COMMAND + ["--serve", "--port", "0", "--model", str(trained_run / "run")], env=environment,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    line = process.stdout.readline()
+    process.url = re.search("http://[^ ]+/", line).group() if "http://" in line else pytest.fail(line + process.stderr.read())
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_page_shows_what_the_command_line_prints(served, trained_run, browser, tmp_path):
+    recordings = [str(trained_run / "wav" / ("dev%d.wav" % i)) for i in range(4)]
+    printed = [subprocess.run(COMMAND + [recording, "--model", str(trained_run / "run")], cwd=REPOSITORY, capture_output=True,
+                              text=True, timeout=300).stdout.strip() for recording in recordings[:2]]
+    tab = browser()
+    tab.open(served.url)
+    for i, recording in enumerate(recordings):
+        tab.choose_files("#file", recording)
+        tab.wait_for("document.querySelectorAll('#list .done').length === %d" % (i + 1))
+    for i, text in enumerate(printed):
+        assert set("onetwsix") & set(text), "the network hears nothing"
+        tab.click("#list li:nth-child(%d) .name" % (len(recordings) - i))      # the newest comes first
+        tab.wait_for("document.querySelector('#result_name').textContent === 'dev%d.wav'" % i)
+        shown = tab.evaluate("[...document.querySelectorAll('#transcript button')].map(word => word.textContent).join(' ')")
+        assert shown == text
+    assert tab.problems() == []
+    served.send_signal(signal.SIGINT)
+    output, errors = served.communicate(timeout=120)
+    assert served.returncode == 0 and "Traceback" not in errors, errors
+    assert [name for name in os.listdir(str(tmp_path)) if name.startswith("jasper-web-")] == []
