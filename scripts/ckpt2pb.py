@@ -21,7 +21,8 @@ def parse(words):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", "--ckpt_path", metavar="PATH", required=True,
                         help="a run's logdir (its newest checkpoint is taken) or a checkpoint, e.g. logdir/logs/model.ckpt-120")
-    parser.add_argument("--config_file", metavar="FILE", help="the config that it was trained with; default: the run's resolved one")
+    parser.add_argument("--config_file", metavar="FILE",
+                        help="the config that it was trained with; default: the run's resolved one")
     parser.add_argument("--best", action="store_true", help="of a logdir, take the best checkpoint instead of the newest")
     parser.add_argument("--output_dir", "--export_dir", dest="export_dir", metavar="DIR", default="model",
                         help="where to (default: %(default)s)")

@@ -123,8 +123,8 @@ class LogitModel:
         static, pad_to = self.description.frames, self.description.pad_to
         padded = -(-max(frames, 1) // pad_to) * pad_to
         if static is not None and frames > static:
-            raise DataError("an utterance has %d feature frames (%.1f s), and %s was exported for %d at most (%.1f s); cut it, or "
-                            "export with --frames=%d or --frames=dynamic" % (
+            raise DataError("an utterance has %d feature frames (%.1f s), and %s was exported for %d at most (%.1f s); cut it, "
+                            "or export with --frames=%d or --frames=dynamic" % (
                                 frames, self._seconds(frames), self._name, static, self._seconds(static), padded))
         return static or padded
 

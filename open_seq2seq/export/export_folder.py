@@ -45,7 +45,8 @@ def _written(trained, options, directory, formats, wer):
         from open_seq2seq.export.onnx_export import export_onnx
     graph_def, description = freeze(trained, options)
     with replaced_file(path, "wb") as file:
-        file.write(graph_def.SerializeToString())
+        # the same bytes for the same model: without it, attributes come in any order
+        file.write(graph_def.SerializeToString(deterministic=True))
     description = write_description(description._replace(wer=wer), path)
     written = [path]
     if "saved_model" in formats:

@@ -50,7 +50,8 @@ def trained_model(folder, layers=None, data=None, vocabulary=VOCABULARY, step=7,
         with tf.Session() as session:
             for variable in tf.global_variables():
                 variable.load(random_value(generator, variable.op.name, variable.shape.as_list()), session)
-            checkpoint = tf.train.Saver().save(session, os.path.join(str(folder), "model.ckpt"), step, write_meta_graph=False)
+            saver = tf.train.Saver(save_relative_paths=True)  # as a training's is
+            checkpoint = saver.save(session, os.path.join(str(folder), "model.ckpt"), step, write_meta_graph=False)
     return trained._replace(checkpoint=checkpoint)
 
 

@@ -94,7 +94,7 @@ def test_a_graph_that_its_json_contradicts(folder, tmp_path):
     values = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
     values["inputs"][1]["shape"] = [2, 33]
     (tmp_path / "model.json").write_text(json.dumps(values), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r'node "input_reshape" of .* is float32 \(2, 32\), its JSON says float32 \[2, 33\]'):
+    with pytest.raises(CheckpointError, match=r'node "input_reshape" of .* is float32 \(2, 32\), its JSON says .* \[2, 33\]'):
         ExportedModel(path)
 
 

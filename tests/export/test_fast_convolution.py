@@ -19,7 +19,8 @@ def test_the_same_sums_as_tensorflow_s(graph, monkeypatch, static, padding, dila
             kernel = generator.randn(1, width, 4, 5).astype(np.float32)
             images = generator.randn(2, 1, frames, 4).astype(np.float32)
             placeholder = tf.placeholder(tf.float32, images.shape if static else [None, 1, None, 4])
-            pair = [convolve(placeholder, kernel, 1, dilation, padding) for convolve in (plain_convolution, fast.fast_convolution)]
+            pair = [convolve(placeholder, kernel, 1, dilation, padding)
+                    for convolve in (plain_convolution, fast.fast_convolution)]
             if static:
                 assert pair[0].shape.as_list() == pair[1].shape.as_list()
             pairs.append(pair)
