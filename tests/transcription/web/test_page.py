@@ -53,7 +53,8 @@ def test_file_becomes_words_and_a_picture(page, wav):
     assert texts(tab, "#transcript button.uncertain") == ["two"]
     assert texts(tab, "#list .state") == ["0:02, 3 words"]
     assert tab.evaluate(WORD_BUTTONS + "[1].title") == "0:01.00 to 0:01.50, 50 % certain"
-    assert tab.evaluate("document.querySelector('#announcement').textContent") == "tones.wav is transcribed: 3 words."
+    tab.wait_for("document.querySelector('#announcement').textContent === 'tones.wav is transcribed: 3 words.'")
+    tab.wait_for("document.querySelector('#result').getAttribute('aria-busy') === 'false'")
 
     # each tone is the brightest line of its half second; 2.5 s, the lowest of 80 bands at the bottom
     picture = pixels(tab).astype(int)[:, :, :3].sum(axis=2)

@@ -39,13 +39,15 @@ export class Result {
     element("result").hidden = true;
     this.audio.pause();
     this.audio.removeAttribute("src");
-    this.timeline.clear();
+    this.timeline.open(0);
     this.recording = null;
   }
 
   async show(recording) {
-    if (this.recording !== recording) {
+    const another = this.recording !== recording;
+    if (another) {
       this.recording = recording;
+      element("result").setAttribute("aria-busy", "true");
       this.words = this.buttons = [];
       this.stopAt = Infinity;
       element("transcript").replaceChildren();
@@ -53,20 +55,26 @@ export class Result {
       element("result_duration").textContent = clock(recording.duration, 1);
       element("result").hidden = false;
       element("zoom").value = 0;
+      this.timeline.open(recording.duration);
       this.audio.src = server.audioAddress(recording.id);
-      try {
-        const points = await server.points(recording.id);
-        if (this.recording !== recording) return;
-        this.timeline.show(recording.duration, points, recording.spectrogram.seconds_per_column, recording.spectrogram.band_hz);
-        this.moved();
-      } catch (error) {
-        this.onError(error.message);
-      }
+      this.moved(0);
     }
     const done = recording.state === "done";
     for (const id of ["downloads", "word_hint"]) element(id).hidden = !done || !recording.words.length;
     element("no_words").hidden = !done || recording.words.length > 0;
     if (done && this.words !== recording.words) this.showWords(recording);
+    if (another) await this.showPicture(recording);
+  }
+
+  async showPicture(recording) {
+    try {
+      const points = await server.points(recording.id);
+      if (this.recording !== recording) return;  // another one was clicked meanwhile
+      this.timeline.setPoints(points, recording.spectrogram.seconds_per_column, recording.spectrogram.band_hz);
+      element("result").setAttribute("aria-busy", "false");
+    } catch (error) {
+      if (this.recording === recording) this.onError(error.message);
+    }
   }
 
   showWords(recording) {

@@ -39,7 +39,7 @@ export class Timeline {
   // onSeek(seconds) is called when the reader points at a place; onView when another part is shown
   constructor(element, canvas, onSeek, onView) {
     Object.assign(this, {element, canvas, onSeek, onView});
-    this.clear();
+    this.open(0);
     new ResizeObserver(() => this.draw()).observe(element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
     element.addEventListener("pointerdown", (event) => {
@@ -52,14 +52,16 @@ export class Timeline {
     element.addEventListener("keydown", (event) => this.keyDown(event));
   }
 
-  clear() {
-    Object.assign(this, {duration: 0, points: null, bandHz: [], words: [], position: 0, start: 0, seconds: 1});
-  }
-
-  show(duration, points, secondsPerColumn, bandHz) {
-    Object.assign(this, {duration, points, secondsPerColumn, bandHz, words: [], position: 0, start: 0, seconds: duration});
+  // another recording, of which nothing is known yet but its duration
+  open(duration) {
+    Object.assign(this, {duration, points: null, bandHz: [], words: [], position: 0, start: 0, seconds: duration});
     this.element.setAttribute("aria-valuemax", duration.toFixed(1));
     this.moveTo(0);
+  }
+
+  setPoints(points, secondsPerColumn, bandHz) {
+    Object.assign(this, {points, secondsPerColumn, bandHz});
+    this.draw();
   }
 
   setWords(words) {
@@ -108,7 +110,7 @@ export class Timeline {
   draw() {
     const scale = window.devicePixelRatio || 1;
     const width = this.element.clientWidth, height = this.element.clientHeight;
-    if (!width || !this.points) return;
+    if (!width || !this.duration) return;
     if (this.canvas.width !== Math.round(width * scale) || this.canvas.height !== Math.round(height * scale)) {
       this.canvas.width = Math.round(width * scale);
       this.canvas.height = Math.round(height * scale);
@@ -120,8 +122,10 @@ export class Timeline {
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, width, height);
     const top = height - WORDS_HEIGHT - AXIS_HEIGHT;
-    this.drawPoints(context, width, top);
-    this.drawFrequencies(context, top);
+    if (this.points) {
+      this.drawPoints(context, width, top);
+      this.drawFrequencies(context, top);
+    }
     this.drawTimes(context, width, top, paint);
     this.drawWords(context, width, height - WORDS_HEIGHT, paint);
     this.drawPosition(context, width, height);
@@ -203,7 +207,7 @@ export class Timeline {
       context.beginPath();
       context.rect(left, top, Math.max(right - left - 1, 1), WORDS_HEIGHT);
       context.clip();
-      const room = right - left - 1, shown = shortened(context, word.text, room - 4);
+      const room = right - left - 1, shown = shortened(context, word.text, room);
       context.fillStyle = paint.ink;
       context.fillText(shown, left + (room - context.measureText(shown).width) / 2, top + WORDS_HEIGHT / 2);
       context.restore();
