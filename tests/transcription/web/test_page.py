@@ -176,6 +176,31 @@ def test_reload_keeps_the_recordings(page, wav):
     assert texts(tab, "#list .name") == ["tones.wav"]
 
 
+@pytest.mark.parametrize("width", [320, 800])
+def test_nothing_sticks_out_of_a_narrow_window(page, wav, width):
+    tab = page()
+    tab.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=2, mobile=False)
+    tab.choose_files("#file", wav(500, 1000))
+    tab.wait_for(WORD_BUTTONS + ".length === 2")
+    inside, there_is = tab.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert inside <= there_is <= width
+
+
+def test_file_that_comes_before_the_page_knows_its_limits(browser, web, wav):
+    client = web()
+    tab = browser()
+    # the answer about the limits is held back until the file is transcribed
+    tab.call("Fetch.enable", patterns=[{"urlPattern": "*/health"}])
+    tab.open(client.server.url)
+    held = tab.wait_for_event("Fetch.requestPaused")["requestId"]
+    tab.choose_files("#file", wav(500))
+    tab.wait_for(DONE)
+    tab.call("Fetch.continueRequest", requestId=held)
+    tab.wait_for("document.querySelector('#limits').textContent")
+    tab.evaluate("new Promise(done => setTimeout(done, 0))")
+    assert texts(tab, "#list .name") == ["tones.wav"]
+
+
 def test_no_words(page, tmp_path):
     tab = page()
     soundfile.write(str(tmp_path / "silence.wav"), np.zeros(16000), 16000)

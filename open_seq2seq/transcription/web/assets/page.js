@@ -175,6 +175,8 @@ function acceptRecordings() {
 }
 
 async function begin() {
+  // before anything new can be added to it
+  const earlier = JSON.parse(sessionStorage.getItem(REMEMBERED) ?? "[]");
   acceptFiles();
   acceptRecordings();
   try {
@@ -184,7 +186,7 @@ async function begin() {
     showError(error.message);
     return;
   }
-  for (const id of JSON.parse(sessionStorage.getItem(REMEMBERED) ?? "[]")) {
+  for (const id of earlier) {
     try {
       follow(list.add(await server.describe(id)));
     } catch {
