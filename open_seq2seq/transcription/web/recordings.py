@@ -228,8 +228,7 @@ class Recordings:
             self._changed.notify_all()
 
     def _fail(self, recording, sentence):
+        shutil.rmtree(recording.folder, ignore_errors=True)
         with self._changed:
             recording.state, recording.error = FAILED, sentence
             self._changed.notify_all()
-        if os.path.exists(recording.path("upload")):
-            os.remove(recording.path("upload"))

@@ -92,6 +92,7 @@ def test_one_gigabyte_is_refused_before_any_of_it_is_read(web):
     client = web()
     answer = raw(client, b"POST /recordings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n", shut=True)
     assert answer.startswith(b"HTTP/1.1 413 ") and b"has 1024 MB; this server takes up to 200 MB" in answer
+    assert b"\r\nConnection: close\r\n" in answer
     assert files_below(client.folder) == []
 
 
@@ -187,8 +188,11 @@ def test_too_many_at_a_time(web, wav, transcriber):
 
 def test_error_of_the_recording_is_told(web, wav, transcriber):
     transcriber.error = DataError("the model's logits are not finite")
-    description = done(web(), wav(500))
+    client = web()
+    description = done(client, wav(500))
     assert (description["state"], description["error"]) == ("failed", "the model's logits are not finite")
+    assert files_below(client.folder) == []
+    assert client.ask("GET", "/recordings/%s/audio.wav" % description["id"]).status == 404
 
 
 def test_bug_is_shown_in_the_terminal_and_the_next_recording_is_transcribed(web, wav, transcriber, capsys):
