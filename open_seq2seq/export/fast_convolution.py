@@ -31,10 +31,10 @@ def levels(width, channels):
     """
     if width < FEWEST_TAPS or channels < FEWEST_CHANNELS:
         return 0
-    return 2 if width >= 2 * FEWEST_TAPS and channels >= 4 * FEWEST_CHANNELS else 1
+    return 2 if width >= 2 * FEWEST_TAPS - 1 and channels >= 2 * FEWEST_CHANNELS else 1
 
 
-def fast_convolution(images, kernel, stride, dilation, padding):
+def fast_convolution(images, kernel, stride, dilation, padding, bias=None):
     """As ``inference_graph.plain_convolution``, by another way where that is the faster one.
 
     Args:
@@ -42,6 +42,7 @@ def fast_convolution(images, kernel, stride, dilation, padding):
       kernel: array [1, width, Cin, Cout].
       stride, dilation: int, in frames.
       padding: "SAME" or "VALID".
+      bias: array [Cout], or None.
 
     Returns:
       [B, 1, T', Cout].
@@ -49,7 +50,7 @@ def fast_convolution(images, kernel, stride, dilation, padding):
     width, input_channels, output_channels = kernel.shape[1:]
     depth = levels(width, min(input_channels, output_channels))
     if stride > 1 or depth == 0:
-        return plain_convolution(images, kernel, stride, dilation, padding)
+        return plain_convolution(images, kernel, stride, dilation, padding, bias)
     window = (width - 1) * dilation + 1
     before, frames = 0, _frames(images)
     outputs = frames - window + 1
@@ -62,18 +63,19 @@ def fast_convolution(images, kernel, stride, dilation, padding):
         # the taps see only every dilation-th frame: one row of an image for each phase
         per_phase = rounded // dilation + width - 1
         images = tf.transpose(_reshaped(images, [per_phase, dilation, input_channels]), [0, 2, 1, 3])
-    results = _valid(images, kernel, rounded // dilation, depth)
+    results = _valid(images, kernel, bias, rounded // dilation, depth)
     if dilation > 1:
         results = _reshaped(tf.transpose(results, [0, 2, 1, 3]), [1, rounded, output_channels])
-    return results if _same(rounded, outputs) else results[:, :, :outputs]
+    return results if _same(rounded, outputs) else _frames_from(results, 0, outputs)
 
 
-def _valid(images, kernel, outputs, depth):
+def _valid(images, kernel, bias, outputs, depth):
     """Whole windows only.
 
     Args:
       images: [B, H, outputs + width - 1, Cin].
       kernel: [1, width, Cin, Cout].
+      bias: array [Cout], or None.
       outputs: int or int32 scalar tensor, a multiple of 2 ** depth.
       depth: how often to halve.
 
@@ -81,7 +83,7 @@ def _valid(images, kernel, outputs, depth):
       [B, H, outputs, Cout].
     """
     if depth == 0:
-        return plain_convolution(images, kernel, 1, 1, "VALID")
+        return plain_convolution(images, kernel, 1, 1, "VALID", bias)
     width, input_channels, output_channels = kernel.shape[1:]
     even, odd = kernel[:, 0::2], kernel[:, 1::2]
     both = even + np.pad(odd, [(0, 0), (0, width % 2), (0, 0), (0, 0)], mode="constant")
@@ -89,18 +91,32 @@ def _valid(images, kernel, outputs, depth):
     halves, rows = outputs // 2, images.shape.as_list()[1]
     images = _padded(images, 0, 1 - width % 2)
     pairs = halves + width // 2
-    images = _reshaped(images, [rows, pairs, 2 * input_channels])
-    even_frames, odd_frames = images[..., :input_channels], images[..., input_channels:]
-    seen = pairs if width % 2 else pairs - 1
-    if not width % 2:
-        later, even_frames, odd_frames = even_frames[:, :, 1:], even_frames[:, :, :seen], odd_frames[:, :, :seen]
-        earlier = odd_frames
-    else:
-        later, earlier = even_frames[:, :, 1:], odd_frames[:, :, :pairs - 1]
-    common = _valid(odd_frames, both, halves, depth - 1)
-    first = _valid(even_frames - odd_frames, even, halves, depth - 1) + common
-    second = _valid(later - earlier, odd, halves, depth - 1) + common
+    even_frames, odd_frames = (
+        _columns(images, 2 * input_channels, phase * input_channels, input_channels, [rows, pairs, input_channels])
+        for phase in (0, 1))
+    later, earlier = _frames_from(even_frames, 1, pairs - 1), _frames_from(odd_frames, 0, pairs - 1)
+    if width % 2 == 0:
+        even_frames, odd_frames = _frames_from(even_frames, 0, pairs - 1), earlier
+    # a bias in what both have in common is one in each, and TensorFlow adds it in passing
+    common = _valid(odd_frames, both, bias, halves, depth - 1)
+    first = _valid(even_frames - odd_frames, even, None, halves, depth - 1) + common
+    second = _valid(later - earlier, odd, None, halves, depth - 1) + common
     return _reshaped(tf.concat([first, second], 3), [rows, outputs, output_channels])
+
+
+def _frames_from(images, first, count):
+    """``count`` frames of [B, H, T, C] from the ``first`` on."""
+    rows, _, channels = images.shape.as_list()[1:]
+    return _columns(images, _frames(images) * channels, first * channels, count * channels, [rows, count, channels])
+
+
+def _columns(images, width, first, count, shape):
+    """``count`` columns of the matrix [..., width] from the ``first`` on, as [B] + shape.
+
+    Of all that cuts, TensorFlow's Slice of a matrix is the one that copies whole rows; the others go value by value.
+    """
+    matrix = tf.reshape(images, [-1, width])
+    return _reshaped(tf.slice(matrix, [0, first], [-1, count]), shape, images)
 
 
 def _frames(images):
@@ -123,9 +139,9 @@ def _padded(images, before, after):
     return tf.pad(images, [[0, 0], [0, 0], [before, after], [0, 0]])
 
 
-def _reshaped(images, shape):
-    """[B, ...] with other dimensions behind the batch's; these are ints or int32 scalar tensors."""
-    batch_size = images.shape.as_list()[0]
+def _reshaped(images, shape, like=None):
+    """[B, ...] with other dimensions behind the batch's (``like``'s); these are ints or int32 scalar tensors."""
+    batch_size = (images if like is None else like).shape.as_list()[0]
     reshaped = tf.reshape(images, [-1 if batch_size is None else batch_size] + shape)
     reshaped.set_shape([batch_size] + [None if tf.is_tensor(size) else size for size in shape])
     return reshaped

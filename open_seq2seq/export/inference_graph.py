@@ -18,8 +18,7 @@ class InferenceGraph:
     Args:
       network: a ``FoldedNetwork``.
       dtype: tf.float32 or tf.float16, of weights and activations; input and logits are float32 either way.
-      convolve: function (images, kernel [1, width, Cin, Cout] array of ``dtype``, stride, dilation, padding) -> images; None:
-        TensorFlow's.
+      convolve: function with the arguments of :func:`plain_convolution`, which is what None stands for.
     """
 
     def __init__(self, network, dtype=tf.float32, convolve=None):
@@ -59,33 +58,31 @@ class InferenceGraph:
             return tf.squeeze(outputs, [1], name=LOGITS_OUTPUT.split("/")[-1])
 
     def _layer(self, layer, activations, branches):
-        outputs = None
-        if layer.kernel is not None:
-            outputs = self._main(layer, activations)
-        if branches:
-            kernel = self._constant("residual_kernel", layer.residual_kernel[np.newaxis])
-            inputs = tf.concat(branches, 3) if len(branches) > 1 else branches[0]
-            residual = tf.nn.conv2d(inputs, kernel, strides=[1, 1, 1, 1], padding="VALID", name="residual")
-            if outputs is None:
-                return self._activated(tf.nn.bias_add(residual, self._constant("bias", layer.bias)))
-            # the bias joins one of the two products, where TensorFlow adds it in passing
-            residual = residual if layer.bias is None else tf.nn.bias_add(residual, self._constant("bias", layer.bias))
-            return self._activated(outputs + residual)
-        if layer.bias is not None:
-            outputs = tf.nn.bias_add(outputs, self._constant("bias", layer.bias))
-        return self._activated(outputs)
+        if not branches:
+            return self._activated(self._main(layer, activations, layer.bias))
+        outputs = None if layer.kernel is None else self._main(layer, activations, None)
+        kernel = self._constant("residual_kernel", layer.residual_kernel[np.newaxis])
+        inputs = tf.concat(branches, 3) if len(branches) > 1 else branches[0]
+        residual = tf.nn.conv2d(inputs, kernel, strides=[1, 1, 1, 1], padding="VALID", name="residual")
+        if outputs is None:
+            return self._activated(tf.nn.bias_add(residual, self._constant("bias", layer.bias)))
+        # the bias joins one of the two products, where TensorFlow adds it in passing
+        residual = residual if layer.bias is None else tf.nn.bias_add(residual, self._constant("bias", layer.bias))
+        return self._activated(outputs + residual)
 
-    def _main(self, layer, images):
+    def _main(self, layer, images, bias):
         width = (layer.kernel if layer.depthwise is None else layer.depthwise).shape[0]
         if layer.padding == "VALID":
             images = _at_least_one_window(images, width, layer.dilation)
         if layer.depthwise is None:
-            return self._convolve(images, self._checked(layer.kernel[np.newaxis]), layer.stride, layer.dilation, layer.padding)
+            return self._convolve(images, self._checked(layer.kernel[np.newaxis]), layer.stride, layer.dilation, layer.padding,
+                                  None if bias is None else self._checked(bias))
         depthwise = self._constant("depthwise_kernel", layer.depthwise[np.newaxis])
         filtered = tf.nn.depthwise_conv2d(images, depthwise, [1, layer.stride, layer.stride, 1], layer.padding,
                                           rate=[1, layer.dilation])
         kernel = self._constant("pointwise_kernel", layer.kernel[np.newaxis])
-        return tf.nn.conv2d(filtered, kernel, strides=[1, 1, 1, 1], padding="VALID")
+        outputs = tf.nn.conv2d(filtered, kernel, strides=[1, 1, 1, 1], padding="VALID")
+        return outputs if bias is None else tf.nn.bias_add(outputs, self._constant("bias", bias))
 
     def _activated(self, images):
         return images if self._network.activation is None else self._network.activation(images)
@@ -103,7 +100,7 @@ class InferenceGraph:
         return array.astype(self._dtype.as_numpy_dtype)
 
 
-def plain_convolution(images, kernel, stride, dilation, padding):
+def plain_convolution(images, kernel, stride, dilation, padding, bias=None):
     """TensorFlow's convolution over time.
 
     Args:
@@ -111,12 +108,14 @@ def plain_convolution(images, kernel, stride, dilation, padding):
       kernel: array [1, width, Cin, Cout] of the images' type.
       stride, dilation: int, in frames.
       padding: "SAME" or "VALID".
+      bias: array [Cout] of the images' type, or None.
 
     Returns:
       [B, 1, T', Cout].
     """
-    return tf.nn.conv2d(images, tf.constant(kernel, name="kernel"), strides=[1, 1, stride, 1], padding=padding,
-                        dilations=[1, 1, dilation, 1])
+    outputs = tf.nn.conv2d(images, tf.constant(kernel, name="kernel"), strides=[1, 1, stride, 1], padding=padding,
+                           dilations=[1, 1, dilation, 1])
+    return outputs if bias is None else tf.nn.bias_add(outputs, tf.constant(bias, name="bias"))
 
 
 def _window(width, dilation):
