@@ -222,7 +222,8 @@ def main(folder):
             for name, value in train(case, group.sum, group.average, group.rank, group.size).items():
                 results["%s/%s" % (case, name)] = value
     np.savez(os.path.join(folder, "%d.npz" % group.rank), **results)
-    group.finish(None)
+    with tf.Session() as session:
+        group.finish(session)
 
 
 if __name__ == "__main__":
