@@ -35,6 +35,7 @@ while [ $# -gt 0 ]; do
 done
 
 if has_chromium; then say "Chromium is there"; exit 0; fi
+if [ -n "${CHROMIUM:-}" ]; then complain "CHROMIUM=$CHROMIUM is no program; correct it or unset it"; exit 3; fi
 if ! command -v apt-get > /dev/null; then complain "Chromium is missing and there is no apt-get to install it with"; exit 3; fi
 if [ "$(id -u)" != 0 ]; then complain "Chromium is missing; as root: apt-get install chromium"; exit 3; fi
 log="$(mktemp)"
