@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs an exported model on a data set, by the interface of the public Ascend port: ``offline_inference.py --help``."""
 import argparse
+import contextlib
 import os
 import sys
 
@@ -134,13 +135,18 @@ def run(arguments):
     references = None
     if arguments.pre_process or arguments.post_process:
         references = References(find_manifests(arguments.data_dir, arguments.manifest))
-    if arguments.pre_process:
-        offline.pre_process(description, references, folder, arguments.dtype, arguments.frames, arguments.max_rejected_fraction)
     timing, results = None, arguments.result_dir or os.path.join(folder, offline.RESULTS_FOLDER)
-    if arguments.inference and not arguments.result_dir:
-        bins = offline.open_bins(description, folder)
-        with open_model(arguments.model_path, arguments.device, arguments.precision_mode) as model:
-            timing = offline.infer(model, bins, results, arguments.batchSize)
+    with contextlib.ExitStack() as stack:
+        model = None
+        if arguments.inference and not arguments.result_dir:
+            # first of all: what is wrong with the model or the device shows before hours of features
+            offline.require_batch_size(description, arguments.batchSize)
+            model = stack.enter_context(open_model(arguments.model_path, arguments.device, arguments.precision_mode))
+        if arguments.pre_process:
+            offline.pre_process(description, references, folder, arguments.dtype, arguments.frames,
+                                arguments.max_rejected_fraction)
+        if model is not None:
+            timing = offline.infer(model, offline.open_bins(description, folder), results, arguments.batchSize)
     if arguments.post_process:
         offline.post_process(description, references, offline.open_bins(description, folder), results,
                              os.path.join(folder, offline.TRANSCRIPTS_FILE))

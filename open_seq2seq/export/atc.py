@@ -42,8 +42,15 @@ def atc_arguments(model_path, output=None, soc_version="Ascend310", batch_sizes=
     if sorted(names) != sorted([FEATURES_INPUT, MASK_INPUT]):
         raise UsageError("%s has the inputs %s, expected %s and %s: ATC cannot convert the extraction of features. Export "
                          "without --with_features" % (model_path, ", ".join(names), FEATURES_INPUT, MASK_INPUT))
+    if description.convolutions == "fast":
+        raise UsageError("%s has the fast convolutions, which are for CPUs: more weights, and sums for which float16 has too few "
+                         "digits. Export with --convolutions=plain" % model_path)
     batch_sizes = _chosen("--batch_size", batch_sizes, description.batch_size, 1, model_path)
     frames = _chosen("--frames", frames, description.frames, None, model_path)
+    for length in frames:
+        if length % description.pad_to:
+            raise UsageError("--frames %d: expected a multiple of %d, to which the model's features are padded (pad_to)" % (
+                length, description.pad_to))
     dynamic_batch, dynamic_frames = len(batch_sizes) > 1, len(frames) > 1
     shapes = {
         FEATURES_INPUT: [-1 if dynamic_batch else batch_sizes[0], 1, -1 if dynamic_frames else frames[0],
@@ -72,8 +79,8 @@ def _chosen(option, asked, fixed, default, model_path):
     """The sizes to convert for."""
     if fixed is not None:
         if any(size != fixed for size in asked):
-            raise UsageError("%s %s, but %s was exported for %d; leave the option out, or export again with %s dynamic"
-                             % (option, _joined(asked), model_path, fixed, option))
+            raise UsageError("%s %s, but %s was exported for %d; leave the option out, or export again with "
+                             "--frames=dynamic --convolutions=plain" % (option, _joined(asked), model_path, fixed))
         return [fixed]
     if asked:
         return sorted(set(asked))

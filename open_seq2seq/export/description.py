@@ -214,10 +214,17 @@ def _check_rules(values, where, report):
     expect("subsampling", values["subsampling"], subsampling_of(values["frame_changes"]), "the product of the strides")
     if values["mask_changes"] > len(values["frame_changes"]):
         report.problem('%s: "mask_changes"' % where, "is %d, more than there are frame_changes" % values["mask_changes"])
+    features, frames = values["feature_params"], values["frames"]
+    for name, parameter in (("num_audio_features", "num_audio_features"), ("sample_rate", "sample_freq")):
+        expect(name, values[name], features.get(parameter), 'as in feature_params["%s"]' % parameter)
+    names = (AUDIO_INPUT, AUDIO_LENGTHS_INPUT) if values["with_features"] else (FEATURES_INPUT, MASK_INPUT)
+    expect("inputs", tuple(tensor["name"] for tensor in values["inputs"]), names, "by with_features")
     for output in values["outputs"]:
         if output["name"] == LOGITS_OUTPUT:
-            expect("outputs", output["shape"][-1:], [size + 1], "the vocabulary and the blank")
+            logit_frames = None if frames is None else frames_after(values["frame_changes"], frames)
+            expect("outputs", output["shape"], [values["batch_size"], logit_frames, size + 1],
+                   "by batch_size, frames, frame_changes, and the vocabulary and the blank")
     for tensor in values["inputs"]:
         if tensor["name"] == FEATURES_INPUT:
-            expect("inputs", tensor["shape"], [values["batch_size"], 1, values["frames"], values["num_audio_features"]],
+            expect("inputs", tensor["shape"], [values["batch_size"], 1, frames, values["num_audio_features"]],
                    "by batch_size, frames and num_audio_features")

@@ -14,7 +14,7 @@ from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.data.speech2text.rejection import RejectedData
 from open_seq2seq.data.speech2text.vocabulary import Vocabulary
 from open_seq2seq.decoders.greedy import collapse
-from open_seq2seq.errors import DataError, UsageError
+from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.export.bins import BinWriter, InputBins, frame_mask, replaced_folder
 from open_seq2seq.export.features import FeatureExtractor
 from open_seq2seq.export.references import log_score, raise_if_too_many
@@ -36,6 +36,13 @@ def require_feature_inputs(description, model_path):
     if description.with_features:
         raise UsageError("%s computes its features itself (--with_features), and bins hold features; export without that, or "
                          "transcribe with python -m open_seq2seq.transcribe" % model_path)
+
+
+def require_batch_size(description, batch_size):
+    """Raises DataError for a batch that is larger than the model takes."""
+    if description.batch_size is not None and batch_size > description.batch_size:
+        raise DataError("--batchSize %d, but the model was exported for %d; lower it, or export with --batch_size=%d"
+                        % (batch_size, description.batch_size, batch_size))
 
 
 def open_bins(description, folder):
@@ -64,15 +71,21 @@ def pre_process(description, references, folder, dtype="float32", frames=None, m
     if frames is not None and description.frames not in (None, frames):
         raise UsageError("--frames %d, but the model was exported for %d; leave the flag out, or export with --frames=%d"
                          % (frames, description.frames, frames))
+    if frames is not None and frames % description.pad_to:
+        raise UsageError("--frames is %d; expected a multiple of %d, to which the model's features are padded (pad_to)"
+                         % (frames, description.pad_to))
     limit = frames or description.frames
-    os.makedirs(folder, exist_ok=True)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise StorageError("cannot make the folder %s: %s. Mend the permissions or choose another --output_dir"
+                           % (folder, error.strerror))
     extractor = FeatureExtractor(description.feature_params)
     try:
         utterances, rejections = references.select(description, extractor.num_frames, limit, max_rejected_fraction,
                                                    os.path.join(folder, REJECTED_FILE))
         frames = limit or max(extractor.num_frames(utterance.num_samples) for utterance in utterances.values())
-        if description.frames is None:
-            frames += -frames % description.pad_to
+        frames += -frames % description.pad_to
         with BinWriter(folder, dtype) as writer, ProgressBar(len(utterances), description="features") as bar:
             for done, (name, utterance) in enumerate(utterances.items(), 1):
                 try:
@@ -118,9 +131,7 @@ def infer(model, bins, results_folder, batch_size=1):
       DataError: a bin is wrong, or the batch is larger than the model takes.
     """
     description = model.description
-    if description.batch_size is not None and batch_size > description.batch_size:
-        raise DataError("--batchSize %d, but the model was exported for %d; lower it, or export with --batch_size=%d"
-                        % (batch_size, description.batch_size, batch_size))
+    require_batch_size(description, batch_size)
     longest = _longest_of_mask(description, bins.frames)
     batches = [bins.names[start:start + batch_size] for start in range(0, len(bins.names), batch_size)]
     first = seconds = audio_frames = 0.0

@@ -34,6 +34,9 @@ def quantize(onnx_path):
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:
         raise UsageError("onnxruntime.quantization cannot be imported (%s); %s" % (error, INSTALL))
+    if not onnx_path.endswith(".onnx"):
+        raise UsageError("%s is no model that onnxruntime quantizes; expected a .onnx of run.py --mode=export --format=onnx"
+                         % onnx_path)
     description = read_description(onnx_path)
     if description.precision != "float32":
         raise UsageError("%s has precision %s; expected a float32 model to quantize" % (onnx_path, description.precision))

@@ -39,6 +39,10 @@ def find_manifests(data_dir, named=()):
     if not os.path.isdir(data_dir):
         raise DataError("--data_dir %s is no directory; expected one with a manifest CSV (wav_filename,wav_filesize,transcript)"
                         % data_dir)
+    for path in paths:
+        if not os.path.isfile(path):
+            raise DataError("there is no manifest %s; expected a CSV file in --data_dir, or a path from the working directory"
+                            % path)
     if not paths:
         raise DataError("--data_dir %s holds no .csv file; expected a manifest with wav_filename,wav_filesize,transcript"
                         % data_dir)

@@ -81,6 +81,8 @@ def test_a_model_of_any_length_gets_bins_as_long_as_the_longest_utterance(dynami
     assert open_bins(description, str(tmp_path)).frames == 320
     with pytest.raises(UsageError, match="--frames 320, but the model was exported for 160"):
         pre_process(description._replace(frames=FRAMES), references, str(tmp_path), frames=320)
+    with pytest.raises(UsageError, match="--frames is 161; expected a multiple of 16"):
+        pre_process(description, references, str(tmp_path), frames=161)
 
 
 def test_float16_bins_are_half_as_long_and_hardly_another_input(dynamic, references, tmp_path):
@@ -137,6 +139,8 @@ def test_manifests_are_found(tmp_path):
         find_manifests(str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="holds no .csv file"):
         find_manifests(str(tmp_path))
+    with pytest.raises(DataError, match="there is no manifest .*c.csv; expected a CSV file in --data_dir"):
+        find_manifests(str(tmp_path), ["c.csv"])
     for name in ("b.csv", "a.csv"):
         (tmp_path / name).write_text("")
     assert [os.path.basename(path) for path in find_manifests(str(tmp_path))] == ["a.csv", "b.csv"]
@@ -217,6 +221,7 @@ def test_the_command_by_the_ports_interface(static, tone_corpus, command, tmp_pa
 @pytest.mark.slow
 def test_the_commands_mistakes_have_their_status(static, tone_corpus, command, tmp_path):
     known = ("--model_path", static, "--data_dir", tone_corpus, "--manifest", "dev.csv", "--output_dir", tmp_path / "work")
+    (tmp_path / "file").write_text("")
     for words, status, message in (
             (("--pre_process", "maybe"), 2, "is 'maybe', expected True or False"),
             (("--batch", "3"), 2, "unrecognized arguments: --batch 3"),
@@ -225,9 +230,13 @@ def test_the_commands_mistakes_have_their_status(static, tone_corpus, command, t
             (known, 3, "--pre_process True writes it"),
             (known + ("--pre_process=True", "--manifest=other.csv"), 3, "other.csv"),
             (known + ("--post_process", "0", "--inference", "no"), 2, "nothing is left to do"),
+            (known + ("--pre_process=True", "--output_dir=file"), 3, "cannot make the folder file/jasper: Not a directory"),
+            (known + ("--pre_process=True", "--batchSize=5"), 3, "but the model was exported for 4"),
             (known + ("--pre_process=True", "--device=npu"), 4, "this machine lacks")):
         done = command(tmp_path, SCRIPT, *words)
         assert done.status == status and message in done.err and "Traceback" not in done.err, (words, done.err)
+    # a wrong model, batch or device is found before the features are computed
+    assert not (tmp_path / "work").exists()
 
 
 @pytest.mark.slow

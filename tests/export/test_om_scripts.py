@@ -56,6 +56,8 @@ def test_several_batch_sizes_and_lengths_are_compiled_each(export):
     ({"batch_size": 2, "frames": 320}, {"batch_sizes": [4]}, "--batch_size 4, but .* was exported for 2"),
     ({"batch_size": 2, "frames": 320}, {"batch_sizes": [2, 4]}, "--batch_size 2,4, but .* was exported for 2"),
     ({"batch_size": 2, "frames": 320}, {"frames": [640]}, "--frames 640, but .* was exported for 320"),
+    ({"batch_size": None, "frames": None}, {"frames": [330]}, "--frames 330: expected a multiple of 16"),
+    ({"batch_size": None, "frames": None, "fast_convolutions": True}, {"frames": [320]}, "with --convolutions=plain"),
     ({"batch_size": None, "frames": None}, {}, "takes any number of frames.*give --frames"),
     ({"batch_size": 1, "frames": 320, "with_features": True}, {}, "Export without --with_features"),
 ])
