@@ -41,8 +41,14 @@ def _written(trained, options, directory, formats, wer):
     precision = "float16" if options.half_precision else "float32"
     path = os.path.join(directory, "jasper_infer_%s.pb" % precision)
     require_writable(path)
+    # what is sure to fail does so before a pb is written whose company then is missing
+    if "saved_model" in formats:
+        from open_seq2seq.export.saved_model import require_replaceable, write_saved_model
+        saved_model = os.path.join(directory, "saved_model")
+        require_replaceable(saved_model)
     if "onnx" in formats:
-        from open_seq2seq.export.onnx_export import export_onnx
+        from open_seq2seq.export.onnx_export import export_onnx, require_tf2onnx
+        require_tf2onnx()
     graph_def, description = freeze(trained, options)
     with replaced_file(path, "wb") as file:
         # the same bytes for the same model: without it, attributes come in any order
@@ -50,9 +56,8 @@ def _written(trained, options, directory, formats, wer):
     description = write_description(description._replace(wer=wer), path)
     written = [path]
     if "saved_model" in formats:
-        from open_seq2seq.export.saved_model import write_saved_model
-        written.append(os.path.join(directory, "saved_model"))
-        write_saved_model(graph_def, description, written[-1])
+        written.append(saved_model)
+        write_saved_model(graph_def, description, saved_model)
     if "onnx" in formats:
         del graph_def
         written.append(export_onnx(path))

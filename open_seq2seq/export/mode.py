@@ -4,12 +4,13 @@ import os
 import time
 
 from open_seq2seq.data.speech2text.vocabulary import Vocabulary
-from open_seq2seq.errors import ConfigError, UsageError
+from open_seq2seq.errors import CheckpointError, ConfigError, UsageError
 from open_seq2seq.evaluation.record import recorded_word_error_rate
 from open_seq2seq.export.description import WordErrorRate
 from open_seq2seq.export.export_folder import export_model
 from open_seq2seq.export.freeze import ExportOptions
 from open_seq2seq.export.restored_network import TrainedModel
+from open_seq2seq.export.run_folder import trained_vocabulary
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.run_directory import RunDirectory
 
@@ -46,7 +47,7 @@ def trained_model_of_config(experiment, directory, checkpoint=None):
     Raises:
       ConfigError: the config names no vocabulary.
       DataError: the vocabulary cannot be read.
-      CheckpointError: there is no checkpoint.
+      CheckpointError: there is no checkpoint, or its run had other characters.
     """
     params = experiment.params["export"]
     for note in experiment.notes:
@@ -55,8 +56,14 @@ def trained_model_of_config(experiment, directory, checkpoint=None):
     if vocab_file is None:
         raise ConfigError('%s: base_params["data_layer_params"]["vocab_file"] is missing; the model is exported with its '
                           "vocabulary" % experiment.path)
-    return TrainedModel(experiment.base_model, params, Vocabulary.from_file(vocab_file).characters,
-                        checkpoint or directory.require_checkpoint(params["restore_best_checkpoint"]), experiment.sha256)
+    checkpoint = checkpoint or directory.require_checkpoint(params["restore_best_checkpoint"])
+    characters, trained_with = tuple(Vocabulary.from_file(vocab_file).characters), trained_vocabulary(checkpoint)
+    # one of another size is found by the outputs; one as large would only write wrong letters
+    if trained_with is not None and len(trained_with) == len(characters) and trained_with != characters:
+        raise CheckpointError("checkpoint %s is of another vocabulary: it was trained with the characters %r, and %s has %r. "
+                              "Give the vocab_file that it was trained with"
+                              % (checkpoint, "".join(trained_with), vocab_file, "".join(characters)))
+    return TrainedModel(experiment.base_model, params, characters, checkpoint, experiment.sha256)
 
 
 def options_of(arguments):

@@ -38,13 +38,20 @@ def export_onnx(pb_path):
     return path
 
 
-def converted(pb_path, description):
-    """The ONNX model of a frozen graph, a ``ModelProto``; raises as :func:`export_onnx`."""
+def require_tf2onnx():
+    """Raises UsageError where tf2onnx is not installed."""
     try:
-        import onnx
-        import tf2onnx
+        import onnx  # noqa: F401
+        import tf2onnx  # noqa: F401
     except ImportError as error:
         raise UsageError("tf2onnx cannot be imported (%s); %s" % (error, INSTALL))
+
+
+def converted(pb_path, description):
+    """The ONNX model of a frozen graph, a ``ModelProto``; raises as :func:`export_onnx`."""
+    require_tf2onnx()
+    import onnx
+    import tf2onnx
     graph_def = tf.GraphDef()
     with open(pb_path, "rb") as file:
         graph_def.ParseFromString(file.read())

@@ -64,6 +64,16 @@ def trained_model_of(folder, best=False):
                         sha256 if isinstance(sha256, str) else None)
 
 
+def trained_vocabulary(checkpoint):
+    """The characters that a checkpoint's run was trained with, a tuple, or None where its folder does not say."""
+    try:
+        with open(_resolved_config(os.path.dirname(checkpoint) or "."), encoding="utf-8") as file:
+            characters = json.load(file).get("vocabulary")
+    except (CheckpointError, OSError, ValueError, AttributeError):
+        return None
+    return tuple(characters) if isinstance(characters, list) else None
+
+
 def _resolved_config(folder):
     """The newest resolved config in a run's folder; where checkpoints lie in ``logs/``, it lies above them."""
     folders = [folder, os.path.join(folder, os.pardir), os.path.join(folder, os.pardir, os.pardir)]

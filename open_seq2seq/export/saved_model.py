@@ -22,7 +22,7 @@ def write_saved_model(graph_def, description, directory):
     Raises:
       StorageError: it cannot be written, or ``directory`` holds something else.
     """
-    _check_replaceable(directory)
+    require_replaceable(directory)
     temporary = "%s.%d.tmp" % (directory, os.getpid())
     try:
         with tf.Graph().as_default() as graph:
@@ -48,7 +48,8 @@ def write_saved_model(graph_def, description, directory):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _check_replaceable(directory):
+def require_replaceable(directory):
+    """Raises StorageError where ``directory`` holds something else than a SavedModel of an earlier export."""
     if not os.path.lexists(directory):
         return
     if not os.path.isfile(os.path.join(directory, VERSION, "saved_model.pb")) or os.listdir(directory) != [VERSION]:

@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.command_line import parse_command_line
 from open_seq2seq.errors import StorageError, UsageError
 from open_seq2seq.export import load_model
+from open_seq2seq.export.description import read_description
 from open_seq2seq.export.export_folder import export_model
 from open_seq2seq.export.freeze import ExportOptions
 from open_seq2seq.export.mode import options_of
@@ -66,11 +67,13 @@ def test_every_way_to_the_same_model(run, tmp_path):
     (["--frames=2337"], 2, "--frames is 2337; expected a multiple of 16"),
     (["--format=pb,om"], 2, "is 'pb,om', expected one or more of pb, saved_model, onnx"),
     (["--data_layer_params/vocab_file=short.txt"], 3, "is of another vocabulary: it has 29 outputs, 28 characters"),
+    (["--data_layer_params/vocab_file=turned.txt"], 3, "it was trained with the characters \" abcdefghijklmnopqrstuvwxyz'\""),
     (["--export_dir=config.py"], 3, "cannot make the directory config.py"),
 ])
 def test_mistakes_leave_nothing_behind(run, tmp_path, words, status, message):
     corpus, logdir = run
     (corpus / "short.txt").write_text("a\nb\n")
+    (corpus / "turned.txt").write_text("\n".join(reversed(" abcdefghijklmnopqrstuvwxyz'")) + "\n")
     before = sorted(os.listdir(str(corpus)))
     done = run_command(corpus, "run.py", "--config_file=config.py", "--mode=export", "--logdir=" + logdir,
                        "--export_dir=%s" % (tmp_path / "out"), *words)
@@ -119,5 +122,7 @@ def test_saved_model(tmp_path):
     np.testing.assert_allclose(logits, expected, atol=1e-6)
     (tmp_path / "out" / "saved_model" / "mine.txt").write_text("not to be deleted")
     with pytest.raises(StorageError, match="is no SavedModel of an earlier export"):
-        export_model(trained, ExportOptions(2, 64), out, ("saved_model",))
+        export_model(trained, ExportOptions(2, 80), out, ("saved_model",))
     assert (tmp_path / "out" / "saved_model" / "mine.txt").exists()
+    # nor is a new model put beside it
+    assert read_description(written[0]) == description
