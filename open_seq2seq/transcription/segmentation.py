@@ -23,7 +23,7 @@ SILENCE_ABOVE_FLOOR = 10.0        # dB
 SILENCE_BELOW_LOUD = 30.0         # dB
 SILENCE_LEVEL = -60.0             # dB below full scale
 LONG_SILENCE = 3.0                # s
-KEPT_SILENCE = 0.5                # s of it beside speech
+KEPT_SILENCE = 0.5                # s of it beside speech, up to twice as much where it comes in small blocks
 
 Segmentation = collections.namedtuple("Segmentation", "shortest longest overlap eager")
 Segmentation.__doc__ = """shortest, longest: s between two cuts (the last part may be shorter); overlap: s that a window goes

@@ -27,9 +27,8 @@ def spoken(words, gaps, level=0.3, noise=1e-3, seed=0):
     pieces, times, position = [], [], 0
     for word, gap in zip(words, gaps):
         silence = int(gap * RATE)
-        # a tone to a character, its phase going on from the last one; a dip between them as between syllables
-        tones = [level * np.sin(2 * np.pi * tone_of(character) * np.arange(int(TONE_SECONDS * RATE)) / RATE) for character in word]
-        samples = np.concatenate(tones)
+        time = np.arange(int(TONE_SECONDS * RATE)) / RATE
+        samples = np.concatenate([level * np.sin(2 * np.pi * tone_of(character) * time) for character in word])
         pieces += [np.zeros(silence), samples]
         times.append(((position + silence) / RATE, (position + silence + len(samples)) / RATE))
         position += silence + len(samples)

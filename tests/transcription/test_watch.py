@@ -1,0 +1,127 @@
+"""A watched folder: what is new or changed, once it has come to rest; bad files, restarts, the end."""
+import os
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+
+from open_seq2seq.transcription import Transcriber
+from open_seq2seq.transcription.watch import FolderWatch, Stopped
+
+
+@pytest.fixture
+def watched(tones, tmp_path):
+    """(folder, output, function that makes a FolderWatch, function that writes a recording, lines of its log)"""
+    folder, output, lines = tmp_path / "in", tmp_path / "out", []
+    folder.mkdir()
+
+    def watch(transcriber=None, stop=None):
+        return FolderWatch(transcriber or Transcriber(tones.ToneModel()), str(folder), str(output), ["text"],
+                           stop or threading.Event(), lines.append)
+
+    def put(name, *words):
+        (folder / name).parent.mkdir(exist_ok=True)
+        samples, _ = tones.spoken(words, [0.3] * (len(words) + 1))
+        soundfile.write(str(folder / name), samples, tones.RATE)
+    return folder, output, watch, put, lines
+
+
+def files(folder):
+    return sorted(os.path.relpath(os.path.join(where, name), str(folder))
+                  for where, _, names in os.walk(str(folder)) for name in names)
+
+
+def test_a_file_is_taken_when_it_has_come_to_rest(watched):
+    folder, output, make, put, lines = watched
+    watch = make()
+    put("sub/a.wav", "abc")
+    assert watch.look() == 0 and not output.exists()
+    assert watch.look() == 1 and (output / "sub" / "a.wav.txt").read_text() == "abc\n"
+    assert watch.look() == 0 and files(output) == ["sub/a.wav.txt"]
+    assert lines == ["%s: 0.8 s of audio, 1 words" % (folder / "sub" / "a.wav")]
+
+
+def test_a_changed_file_is_taken_again(watched):
+    folder, output, make, put, _ = watched
+    watch = make()
+    put("a.wav", "abc")
+    watch.look(), watch.look()
+    put("a.wav", "bad", "abc")
+    assert [watch.look(), watch.look()] == [0, 1]
+    assert (output / "a.wav.txt").read_text() == "bad abc\n"
+
+
+def test_a_bad_file_is_said_once_and_keeps_nothing_from_its_work(watched):
+    folder, output, make, put, lines = watched
+    watch = make()
+    (folder / "a.wav").write_bytes(b"%PDF-1.4")
+    soundfile.write(str(folder / "b.wav"), np.full(16000, np.nan), 16000, subtype="FLOAT")
+    put("c.wav", "abc")
+    assert [watch.look(), watch.look(), watch.look()] == [0, 1, 0] and files(output) == ["c.wav.txt"]
+    assert len(lines) == 3 and "begins with '%PDF-1.4'" in lines[0] and "b.wav has a sample that is NaN" in lines[1]
+    put("a.wav", "bad")
+    assert [watch.look(), watch.look()] == [0, 1] and (output / "a.wav.txt").read_text() == "bad\n"
+
+
+def test_a_second_watch_does_only_what_the_first_has_not(watched):
+    folder, output, make, put, _ = watched
+    first, second = make(), make()
+    put("a.wav", "abc")
+    first.look(), first.look()
+    put("b.wav", "bad")
+    assert [second.look(), second.look()] == [0, 1] and files(output) == ["a.wav.txt", "b.wav.txt"]
+    os.remove(str(output / "a.wav.txt"))
+    third = make()
+    assert [third.look(), third.look()] == [0, 1] and (output / "a.wav.txt").exists()
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_written(watched, tones):
+    folder, output, make, put, _ = watched
+    transcriber = Transcriber(tones.ToneModel())
+    read = transcriber.transcribe
+
+    def transcribe(path, **options):
+        transcript = read(path, **options)
+        if transcript.text == "abc":
+            put("a.wav", "bad")
+        return transcript
+    transcriber.transcribe = transcribe
+    watch = make(transcriber)
+    put("a.wav", "abc")
+    assert [watch.look(), watch.look()] == [0, 0] and not output.exists()
+    assert [watch.look(), watch.look()] == [0, 1] and (output / "a.wav.txt").read_text() == "bad\n"
+
+
+def test_it_stops_in_the_middle_of_a_recording_and_leaves_nothing(watched, tones):
+    folder, output, make, put, lines = watched
+    stop = threading.Event()
+    transcriber = Transcriber(tones.ToneModel())
+    hear = transcriber.model.logits_of_audio
+
+    def heard(waveforms):
+        stop.set()
+        return hear(waveforms)
+    transcriber.model.logits_of_audio = heard
+    watch = make(transcriber, stop)
+    put("a.wav", "abc")
+    watch.look()
+    with pytest.raises(Stopped):
+        watch.look()
+    assert not output.exists()
+    watch.run()
+    assert lines[-1] == "stopped watching %s" % folder
+
+
+def test_a_folder_that_goes_away_is_waited_for(watched):
+    folder, output, make, put, lines = watched
+    stop = threading.Event()
+    os.rmdir(str(folder))
+
+    def log(line):
+        lines.append(line)
+        if len(lines) > 2:
+            stop.set()
+    watch = FolderWatch(None, str(folder), str(output), ["text"], stop, log)
+    watch.run(poll_seconds=0.001)
+    assert lines[1].startswith("DataError: cannot look into %s" % folder) and lines[2] == lines[1]
