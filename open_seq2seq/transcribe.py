@@ -1,4 +1,5 @@
 """Recordings to text: ``python -m open_seq2seq.transcribe FILE --model DIR``; see its ``--help`` and docs/transcribe.md."""
+import errno
 import os
 import signal
 import sys
@@ -29,6 +30,12 @@ def main(words):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
         print("The reader of the output went away; stopped", file=sys.stderr)
         return 3
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+        print("StorageError: %s. The output could not be written; free some space" % error, file=sys.stderr)
+        return 3
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)
         return 130
@@ -55,7 +62,7 @@ def _run(arguments):
 
 def _transcriber(arguments):
     from open_seq2seq.transcription.transcriber import Transcriber
-    return Transcriber(arguments.model)
+    return Transcriber(arguments.model, arguments.device)
 
 
 def _stop_on_signals():

@@ -56,6 +56,8 @@ def _parser():
                         help="recordings; folders with all that is below them; - for standard input")
     parser.add_argument("--model", required=True, metavar="PATH",
                         help="an exported .pb or .onnx, the folder it is in, or the folder of a training run")
+    parser.add_argument("--device", choices=("cpu", "gpu", "npu"), default="cpu",
+                        help="where the model runs (default cpu); gpu and npu take an exported .pb, npu one of static shape")
     parser.add_argument("--format", dest="formats", type=_formats, default=["text"], metavar="FORMAT[,FORMAT...]",
                         help="%s (default text)" % ", ".join(FORMATS))
     parser.add_argument("--output", default=None, metavar="DIR|-",
@@ -82,8 +84,8 @@ def parse_options(words):
       words: list of str, without the program's name.
 
     Returns:
-      ``argparse.Namespace`` of inputs, model, formats, output (None for standard output), watch, microphone, microphone_device,
-      serve, host, port, max_megabytes, max_seconds; None where something was not said.
+      ``argparse.Namespace`` of inputs, model, device, formats, output (None for standard output), watch, microphone,
+      microphone_device, serve, host, port, max_megabytes, max_seconds; None where something was not said.
 
     Raises:
       UsageError: an option is wrong, or some contradict each other.

@@ -14,18 +14,19 @@ class Transcriber:
 
     Args:
       model: path of a frozen graph, an ONNX file or a run's folder, or a model that ``open_seq2seq.export.load_model`` returned.
-      device: "cpu", "gpu" or "npu", where the model runs; only used with a path.
+      device: "cpu", "gpu" or "npu", where the model runs; only used with a path, see ``model_loading``.
       segmentation: a Segmentation, how long recordings are cut.
 
     Raises:
       CheckpointError: the model cannot be used, e.g. because what its description says does not fit together.
+      DeviceError, UsageError: the device is not there, or it does not run such a model.
     """
 
     def __init__(self, model, device="cpu", segmentation=FOR_FILES):
         if isinstance(model, str):
             # not above: it imports TensorFlow, and what only reads the command line need not wait for it
-            from open_seq2seq.export import load_model
-            model = load_model(model)
+            from open_seq2seq.transcription.model_loading import load_model_on
+            model = load_model_on(model, device)
         self.model = model
         self.description = description = model.description
         self._segmentation = segmentation

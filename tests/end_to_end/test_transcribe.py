@@ -153,7 +153,9 @@ def test_standard_input_and_a_reader_that_goes_away(trained):
     (["short.wav", "--model=nix"], 3, "CheckpointError: "), (["--model=run"], 2, "UsageError: expected recordings"),
     (["nix.wav", "--model=run"], 3, "DataError: nix.wav does not exist"),
     (["a.wav", "b.wav", "--format=srt"], 2, "UsageError: 2 subtitle files"),
-    (["--watch=nix", "--model=run"], 3, "DataError: --watch nix is not a folder")])
+    (["--watch=nix", "--model=run"], 3, "DataError: --watch nix is not a folder"),
+    (["short.wav", "--model=run", "--device=npu"], 2, "UsageError: --device npu runs an exported .pb, and run is none"),
+    (["short.wav", "--model=export", "--device=npu"], 4, "DeviceError: ")])
 def test_exit_status(trained, words, status, message):
     for name in ("short.wav", "a.wav", "b.wav"):
         soundfile.write(str(trained / name), utterance(5, 5)[1], RATE)
@@ -181,3 +183,13 @@ def test_a_watch_ends_when_it_is_told_to(trained, number, tmp_path):
         process.stderr.close()
     assert sorted(os.listdir(str(tmp_path))) == ["a.wav", "a.wav.txt"]
     assert (tmp_path / "a.wav.txt").read_text() == " ".join(words) + "\n"
+
+
+@pytest.mark.skipif("sys.version_info[:2] != (3, 7)", reason="npu_bridge is for TensorFlow 1.15")
+def test_on_an_npu(trained, npu_server, tmp_path):
+    words, samples, _ = utterance(9, 6)
+    soundfile.write(str(tmp_path / "a.wav"), samples, RATE)
+    done = subprocess.run([sys.executable, "-m", "open_seq2seq.transcribe", "a.wav", "--device=npu",
+                           "--model=%s" % (trained / "export")], cwd=str(tmp_path), capture_output=True, text=True, timeout=300,
+                          env=npu_server.environment())
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == " ".join(words), done.stderr
