@@ -68,8 +68,10 @@ def needs_horovod():
     try:
         import horovod.tensorflow  # noqa: F401
     except ImportError as error:
+        import tensorflow.compat.v1 as tf
         message = "horovod cannot be imported (%s); `bash scripts/setup.sh --distributed` builds it" % error
-        if os.environ.get("CI"):
+        # CI builds it for the reference version only
+        if os.environ.get("CI") and tf.__version__.startswith("1."):
             pytest.fail(message)
         pytest.skip(message)
 

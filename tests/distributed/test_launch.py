@@ -386,6 +386,7 @@ def test_help_needs_neither_tensorflow_nor_horovod(tmp_path):
     assert refused.returncode == 4 and "scripts/setup.sh --distributed" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_port_in_use(needs_horovod, launch, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

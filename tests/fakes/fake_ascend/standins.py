@@ -28,7 +28,9 @@ class _StandIn(tf.Operation):
 
     @property
     def op_def(self):
-        return self.graph._get_op_def(super().type)
+        # the name of TensorFlow 2, and of 1.15
+        definition_of = getattr(self.graph, "op_def_for_type", None) or self.graph._get_op_def
+        return definition_of(super().type)
 
 
 def has_standins(graph):
