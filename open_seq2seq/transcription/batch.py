@@ -6,7 +6,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from open_seq2seq.errors import JasperError
+from open_seq2seq.errors import DataError, JasperError
 from open_seq2seq.transcription.audio_stream import duration_of_file, spooled
 from open_seq2seq.transcription.recordings import STANDARD_INPUT, write_results
 from open_seq2seq.transcription.writers import FORMATS, json_record
@@ -57,6 +57,8 @@ class Batch:
 
     def _transcribe(self, transcriber, recording, bar):
         if recording.path == STANDARD_INPUT:
+            if sys.stdin is None:      # Python's way to say that it was closed
+                raise DataError("standard input is closed; pipe a recording into it")
             with spooled(sys.stdin.buffer) as path:
                 transcript = self._read(transcriber, path, recording.name, bar)
         else:

@@ -62,3 +62,6 @@ def test_standard_input(run, tones, monkeypatch):
     monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO()))
     done = run("-")
     assert done.status == 3 and done.err == "DataError: standard input: empty audio: the file has 0 bytes\n"
+    monkeypatch.setattr("sys.stdin", None)
+    done = run("-")
+    assert done.status == 3 and done.err == "DataError: standard input is closed; pipe a recording into it\n"

@@ -197,7 +197,10 @@ def open_sound(path):
       RejectedData: libsndfile cannot read it; says what the file begins with.
     """
     try:
-        return soundfile.SoundFile(path)
+        # as bytes: soundfile itself encodes only names that are text
+        return soundfile.SoundFile(os.fsencode(path))
+    except TypeError:      # soundfile goes by the name of .raw files, and wants to be told what is in them
+        raise RejectedData(NOT_AUDIO, "a .raw file does not say its rate and format; save it as WAV or FLAC")
     except RuntimeError as error:
         with open_audio_file(path) as file:
             start = file.read(40)

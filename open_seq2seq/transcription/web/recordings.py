@@ -140,7 +140,8 @@ class Recordings:
         with self._changed:
             description = {"id": recording.identity, "name": recording.name, "state": recording.state,
                            "fraction": round(recording.fraction, 4), "error": recording.error, "duration": recording.duration}
-            if recording.state == WAITING:
+            # somebody may have removed it since it was found
+            if recording.state == WAITING and not recording.forgotten:
                 # the one in work counts, too
                 description["ahead"] = self._queue.index(recording) + any(
                     item.state == WORKING for item in self._recordings.values())

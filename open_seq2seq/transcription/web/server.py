@@ -150,7 +150,7 @@ def _listen(host, port):
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return _Server(address, family)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:      # the latter of what cannot be a host's name
         raise UsageError("cannot listen on %s, port %s: %s. Choose another port with --port (0: any free one), or an address "
                          "of this machine with --host" % (host, port, getattr(error, "strerror", None) or error))
 

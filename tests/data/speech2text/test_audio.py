@@ -147,6 +147,20 @@ def test_directory_is_no_audio(tmp_path):
     assert rejection_of(inspect_audio, str(tmp_path), RATE)[0] == "unreadable"
 
 
+def test_names_that_are_no_text_are_read(tmp_path):
+    path = os.path.join(str(tmp_path), os.fsdecode(b"na\xefve.flac"))
+    with open(path, "wb") as file:
+        soundfile.write(file, TONE, RATE, format="FLAC")
+    assert read_audio(path, RATE).shape == TONE.shape
+
+
+def test_samples_without_a_header_are_refused(tmp_path):
+    path = tmp_path / "samples.raw"
+    path.write_bytes(bytes(3200))
+    reason, detail = rejection_of(read_audio, str(path), RATE)
+    assert reason == "not audio" and "save it as WAV or FLAC" in detail
+
+
 def test_scan_keeps_the_order(tmp_path):
     paths = []
     for number in range(600):

@@ -45,6 +45,16 @@ def test_one_after_the_other_in_the_order_of_arrival(recordings, transcriber, wa
     assert transcriber.calls == ["a", "b", "c"]
 
 
+def test_description_of_one_that_is_removed_after_it_was_found(recordings, transcriber, wav):
+    transcriber.gate.clear()
+    first, second = [send(recordings, wav(500), name) for name in "ab"]
+    assert transcriber.started.wait(60)
+    recordings.forget(second.identity)
+    assert "ahead" not in recordings.describe(second)
+    transcriber.gate.set()
+    assert wait(recordings, first)["state"] == "done"
+
+
 def test_description_of_a_finished_recording(recordings, wav):
     description = wait(recordings, send(recordings, wav(500, 1000), "mine.wav"))
     assert description["state"] == "done" and description["name"] == "mine.wav" and description["error"] is None

@@ -340,7 +340,7 @@ def test_taken_port(web, transcriber):
         WebServer(transcriber, port=port)
 
 
-@pytest.mark.parametrize("host, port", [("192.0.2.1", 0), ("no-such-host.invalid", 0), ("127.0.0.1", 70000)])
+@pytest.mark.parametrize("host, port", [("192.0.2.1", 0), ("no-such-host.invalid", 0), ("no..host", 0), ("127.0.0.1", 70000)])
 def test_address_that_is_not_this_machines(host, port, transcriber):
     with pytest.raises(UsageError, match="cannot listen on %s" % host):
         WebServer(transcriber, host, port)
