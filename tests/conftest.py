@@ -60,6 +60,8 @@ def fake_adapter(npu_server, tmp_path, monkeypatch):
     monkeypatch.chdir(str(tmp_path))
     with npu_server.adapter_here():
         yield npu_server
+        # what the test has set goes first: undone later, it would bring variables of the fake back
+        monkeypatch.undo()
 
 
 @pytest.fixture(scope="session")
