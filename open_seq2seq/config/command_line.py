@@ -87,7 +87,8 @@ _FLAGS = (
     ("json", _boolean, False, "--mode=describe and --mode=npu_check print one JSON object"),
     ("npu_memory", _positive, 32.0, "memory in GB of the NPU that --mode=npu_check has in mind"),
     ("export_dir", str, None, "--mode=export: the folder to write to"),
-    ("batch_size", _whole(1), None, "--mode=export: utterances the model takes at a time (default: 1, any with --frames=dynamic)"),
+    ("batch_size", _whole(1), None, "--mode=export: utterances the model takes at a time (default: 1, any with "
+                                    "--frames=dynamic)"),
     ("frames", _frames, "2336", "--mode=export: feature frames of an utterance, or dynamic for any number, for CPUs"),
     ("format", _formats, "pb", "--mode=export: pb, saved_model, onnx, or several with commas between them"),
     ("with_features", _boolean, False, "--mode=export: the model takes audio and computes the features itself"),
