@@ -92,7 +92,8 @@ class Segmenter:
         silence = self._long_silence(levels, begin)
         if silence is not None:
             first, end = silence
-            stop = max(first + int(KEPT_SILENCE * self._rate), begin + self.overlap)
+            # half a second more may be more than a small window can have
+            stop = max(min(first + int(KEPT_SILENCE * self._rate), begin + self._longest + self.overlap), begin + self.overlap)
             return self._end_stretch(stop, max(end - int(KEPT_SILENCE * self._rate), stop))
         if ended and rest <= self._longest:
             window = self._end_stretch(len(self._samples), len(self._samples))

@@ -94,7 +94,8 @@ class Stitcher:
             shared = min(self._first + len(self._path.labels) - first_frame, len(path.labels))
             seam = find_seam(self._path.labels[:shared], path.labels[:shared], self._planned - first_frame, self._blank)
             settled.append(Piece(_part(self._path, 0, seam), first_frame, False))
-            quiet = ~(self._path.loud[:shared] | path.loud[:shared])
+            # a window with nothing but noise in it has nothing to tell the noise from
+            quiet = ~(self._path.loud[:shared] & path.loud[:shared])
             # where the overlap is short, so is what is seen of a pause
             after_pause = _length_around(quiet, seam) >= min(self._between_words, shared / 4)
             path, first_frame = _part(path, seam, None), first_frame + seam

@@ -81,6 +81,13 @@ def test_the_cuts_do_not_depend_on_the_blocks(block):
     assert cuts_of(windows_of(samples, block=block)) == cuts_of(windows_of(samples, block=16000))
 
 
+@pytest.mark.parametrize("spoken", np.arange(0.5, 3.0, 0.125))
+def test_silence_that_is_kept_fits_into_a_small_window(spoken):
+    windows = windows_of(speech(spoken, 10, spoken, 10, 1, 5), block=1 << 16, capacity=3 * RATE // 2)
+    assert max(len(window.samples) for window in windows) <= 3 * RATE // 2
+    assert sum(not window.connected for window in windows) > 1
+
+
 def test_long_silence_is_left_out_but_for_half_a_second_or_so():
     first, second = windows_of(speech(2, 10, 2, 30))
     assert not second.connected and first.cut is None

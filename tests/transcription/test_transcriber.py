@@ -65,6 +65,13 @@ def test_long_silence_is_left_out_and_ends_a_word(tones):
         assert word.start == pytest.approx(start, abs=0.03) and word.end == pytest.approx(end, abs=0.05)
 
 
+def test_a_window_of_nothing_but_noise_joins_no_words(tones):
+    samples, _ = tones.spoken(["abc", "bad"], [0.5, 40.0, 0.5], level=0.02, noise=1e-3)
+    model = tones.ToneModel(threshold=0.003)
+    # too loud for silence that is left out
+    assert Transcriber(model).transcribe(samples).text == "abc bad" and sum(model.window_seconds) > 40
+
+
 def test_quiet_speech_is_not_taken_for_silence(tones):
     quiet, _ = tones.spoken(["abc", "bad"], [1.0, 1.0, 4.0], level=0.01, noise=2e-5)
     loud, _ = tones.spoken(["fa", "had"], [4.0, 1.0, 4.0], level=0.3, noise=2e-5)
