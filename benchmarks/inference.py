@@ -17,9 +17,10 @@ from machine_limit import Candidate, measure, report
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.export.description import FEATURES_INPUT, LOGITS_OUTPUT, MASK_INPUT
 from open_seq2seq.export.export_folder import export_model
-from open_seq2seq.export.exported_model import imported, read_graph
+from open_seq2seq.export.exported_model import imported
 from open_seq2seq.export.freeze import ExportOptions, pad_to
-from open_seq2seq.export.graph_weights import give_back_weights, take_out_weights
+from open_seq2seq.export.graph_file import read_graph
+from open_seq2seq.export.graph_weights import give_back_weights
 from open_seq2seq.export.restored_network import TrainedModel
 
 EXPORTS = (("folded, fast convolutions", True), ("folded", False))
@@ -40,8 +41,8 @@ def checkpoint_of(built, folder):
 
 def exported_session(path, case, features, session_config):
     """A session of an exported graph whose features are a variable, and what to run in it."""
-    graph_def = read_graph(path)
-    weights = take_out_weights(graph_def)
+    weights = {}
+    graph_def = read_graph(path, weights)
     for node in graph_def.node:
         # fed, the features would be copied each time; as constants they would be computed with only once
         if node.name in (FEATURES_INPUT, MASK_INPUT):

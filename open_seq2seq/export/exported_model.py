@@ -5,7 +5,8 @@ from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.export.batches import LogitModel
 from open_seq2seq.export.description import read_description
-from open_seq2seq.export.graph_weights import give_back_weights, take_out_weights
+from open_seq2seq.export.graph_file import read_graph
+from open_seq2seq.export.graph_weights import give_back_weights
 
 
 class ExportedModel(LogitModel):
@@ -22,8 +23,8 @@ class ExportedModel(LogitModel):
     def __init__(self, path, session_config=None):
         description = read_description(path)
         super().__init__(description, path)
-        graph_def = read_graph(path)
-        weights = {} if session_config is not None else take_out_weights(graph_def)
+        weights = {}
+        graph_def = read_graph(path, weights if session_config is None else None)
         graph = imported(graph_def, path)
         del graph_def
         self._tensors = {tensor.name: _tensor(graph, tensor, path) for tensor in description.inputs + description.outputs}
@@ -50,23 +51,6 @@ class ExportedModel(LogitModel):
     def close(self):
         super().close()
         self._session.close()
-
-
-def read_graph(path):
-    """The ``tf.GraphDef`` in a file.
-
-    Raises:
-      CheckpointError: it is none, or cannot be read.
-    """
-    graph_def = tf.GraphDef()
-    try:
-        with open(path, "rb") as file:
-            graph_def.ParseFromString(file.read())
-    except OSError as error:
-        raise CheckpointError("cannot read %s: %s" % (path, error.strerror))
-    except Exception as error:  # protobuf's own class is another one in each of its versions
-        raise CheckpointError("%s is no frozen graph: %s. Export the model again" % (path, str(error).split("\n")[0]))
-    return graph_def
 
 
 def imported(graph_def, path):

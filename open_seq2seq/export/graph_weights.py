@@ -20,16 +20,29 @@ def take_out_weights(graph_def):
     """
     weights = {}
     for node in graph_def.node:
-        # one with a control input belongs to a loop, which a variable would not be part of
-        if node.op != "Const" or node.input or node.attr["value"].tensor.ByteSize() < SMALLEST_BYTES:
-            continue
-        weights[node.name] = tf.make_ndarray(node.attr["value"].tensor)
-        node.op = "VariableV2"
-        node.attr.pop("value")
-        node.attr["shape"].shape.CopyFrom(tf.TensorShape(weights[node.name].shape).as_proto())
-        node.attr["shared_name"].s = b""
-        node.attr["container"].s = b""
+        take_out_weight(node, weights)
     return weights
+
+
+def take_out_weight(node, weights, stored=None):
+    """The same of one node.
+
+    Args:
+      node: a ``tf.NodeDef``, which is changed.
+      weights: dict that gets the node's array.
+      stored: function of the array and what to keep in place of it, if its numbers are in the node as bytes.
+    """
+    # one with a control input belongs to a loop, which a variable would not be part of
+    if node.op != "Const" or node.input or node.attr["value"].tensor.ByteSize() < SMALLEST_BYTES:
+        return
+    weights[node.name] = tf.make_ndarray(node.attr["value"].tensor)
+    if stored is not None and node.attr["value"].tensor.tensor_content:
+        weights[node.name] = stored(weights[node.name])
+    node.op = "VariableV2"
+    node.attr.pop("value")
+    node.attr["shape"].shape.CopyFrom(tf.TensorShape(weights[node.name].shape).as_proto())
+    node.attr["shared_name"].s = b""
+    node.attr["container"].s = b""
 
 
 def give_back_weights(session, weights):
