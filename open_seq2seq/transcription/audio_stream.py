@@ -12,6 +12,7 @@ from open_seq2seq.data.speech2text.wav_header import read_wav_header
 from open_seq2seq.errors import DataError, StorageError
 
 BLOCK_FRAMES = 1 << 16       # 4 s at 16 kHz
+MAX_CHANNELS = 1024          # libsndfile's limit
 
 
 class Resampler:
@@ -109,6 +110,11 @@ def blocks_of_array(samples, from_rate, sample_rate):
         scale = np.float32(1)
     else:
         raise DataError("samples are %s, expected floats in -1..1 or int16" % samples.dtype)
+    if not from_rate > 0:
+        raise DataError("the sample rate is %s, expected samples per second" % (from_rate,))
+    if samples.ndim == 2 and samples.shape[1] > MAX_CHANNELS:
+        raise DataError("samples have shape %s, which is %d channels; expected [samples, channels]: transpose them"
+                        % (samples.shape, samples.shape[1]))
     if samples.ndim not in (1, 2):
         raise DataError("samples have shape %s, expected [samples] or [samples, channels]" % (samples.shape,))
     if not samples.size:

@@ -42,7 +42,7 @@ def find_recordings(inputs):
             if not found:
                 errors.append(DataError("%s holds no audio files; expected some that end in %s" % (given, " ".join(EXTENSIONS))))
         elif os.path.exists(given):
-            recordings.append(Recording(given, given, os.path.basename(given)))
+            recordings.append(Recording(given, _printable(given), os.path.basename(given)))
         else:
             errors.append(DataError("%s does not exist" % given))
     return recordings, errors
@@ -76,8 +76,13 @@ def audio_files(folder):
         for name in sorted(names):
             path = os.path.join(directory, name)
             if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
-                found.append(Recording(path, path, os.path.relpath(path, folder)))
+                found.append(Recording(path, _printable(path), os.path.relpath(path, folder)))
     return found
+
+
+def _printable(path):
+    """A path as text: bytes that are no UTF-8 cannot be written to a transcript."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def result_paths(output, recording, formats):

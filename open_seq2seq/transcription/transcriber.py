@@ -1,4 +1,6 @@
 """Recordings of any length and format to text with word times, in bounded memory."""
+import os
+
 import numpy as np
 
 from open_seq2seq.errors import CheckpointError, DataError
@@ -23,10 +25,10 @@ class Transcriber:
     """
 
     def __init__(self, model, device="cpu", segmentation=FOR_FILES):
-        if isinstance(model, str):
+        if isinstance(model, (str, os.PathLike)):
             # not above: it imports TensorFlow, and what only reads the command line need not wait for it
             from open_seq2seq.transcription.model_loading import load_model_on
-            model = load_model_on(model, device)
+            model = load_model_on(os.fspath(model), device)
         self.model = model
         self.description = description = model.description
         self._segmentation = segmentation
@@ -56,12 +58,14 @@ class Transcriber:
           DataError: the recording cannot be read, is empty or not finite; or the model's answer is not.
           StorageError: as reading needs.
         """
-        if isinstance(path_or_array, str):
-            name = name or path_or_array
-            blocks = blocks_of_file(path_or_array, self.sample_rate, name)
+        if isinstance(path_or_array, (str, os.PathLike)):
+            path = os.fspath(path_or_array)
+            name = name or path
+            blocks = blocks_of_file(path, self.sample_rate, name)
         else:
             name = name or "the array"
-            blocks = blocks_of_array(path_or_array, sample_rate or self.sample_rate, self.sample_rate)
+            rate = self.sample_rate if sample_rate is None else sample_rate
+            blocks = blocks_of_array(path_or_array, rate, self.sample_rate)
         seconds = _Seconds(self.sample_rate)
         words = []
         for some in self.stream(seconds.counted(blocks), name=name):

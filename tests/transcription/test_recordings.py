@@ -59,6 +59,15 @@ def test_results_keep_the_folders_and_the_whole_name(folder, tmp_path):
         assert file.read() == "one\n"
 
 
+def test_names_that_are_no_text_are_written(tmp_path):
+    path = os.path.join(str(tmp_path), os.fsdecode(b"na\xefve.wav"))
+    open(path, "wb").close()
+    (named,), (found,) = find_recordings([path])[0], audio_files(str(tmp_path))
+    assert named == found and named.path == path and named.name == os.path.join(str(tmp_path), "na\ufffdve.wav")
+    write_results(str(tmp_path), named, ["json"], make_transcript([], 1.0))
+    assert "na\ufffdve.wav" in open(path + ".json", encoding="utf-8").read()
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):

@@ -135,10 +135,24 @@ def test_arrays_of_other_types_rates_and_channels(tones):
 
 @pytest.mark.parametrize("samples,message", [
     (np.zeros([0], np.float32), "no samples"), (np.zeros([2, 2, 2]), r"shape \(2, 2, 2\)"), (np.zeros(4, np.int32), "int32"),
+    (np.zeros([2, 16000]), "transpose"),
     (np.array([0, 0, np.nan, 0]), "NaN or infinite at 0.000 s")])
 def test_arrays_that_are_no_audio(tones, samples, message):
     with pytest.raises(DataError, match=message):
         Transcriber(tones.ToneModel()).transcribe(samples)
+
+
+@pytest.mark.parametrize("rate", [0, -16000, float("nan")])
+def test_rates_that_are_none(tones, rate):
+    with pytest.raises(DataError, match="the sample rate is"):
+        Transcriber(tones.ToneModel()).transcribe(np.zeros(100), sample_rate=rate)
+
+
+def test_a_path_may_be_a_pathlib_path(tones, tmp_path):
+    soundfile.write(str(tmp_path / "a.wav"), tones.spoken(["abc"], [0.3, 0.3])[0], tones.RATE)
+    assert Transcriber(tones.ToneModel()).transcribe(tmp_path / "a.wav").text == "abc"
+    with pytest.raises(CheckpointError, match="nothing"):
+        Transcriber(tmp_path / "nothing")
 
 
 def test_logits_that_are_not_finite_are_refused(tones):
