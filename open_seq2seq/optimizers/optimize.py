@@ -124,10 +124,10 @@ class Optimization:
         """(update, accumulate, finite, Step) with our own loss scaling: an overflow shows as a gradient that is not finite."""
         scaler = self._scaler
         pairs, accumulated = self._gradients(loss * scaler.scale, variables)
-        gradients, variables = [gradient for gradient, _ in pairs], [variable for _, variable in pairs]
         if self._all_reduce is not None:
-            gradients = self._all_reduce(gradients)
-        step = self._step(gradients, variables, 1.0 / (scaler.scale * self._params["iter_size"]))
+            reduced = self._all_reduce([gradient for gradient, _ in pairs])
+            pairs = [(gradient, variable) for gradient, (_, variable) in zip(reduced, pairs)]
+        step = self._step(pairs, 1.0 / (scaler.scale * self._params["iter_size"]))
         applied = cond_with_updates(step.finite, lambda: step.apply(self._optimizer, self.global_step),
                                     lambda: self._skipped_steps.assign_add(1, use_locking=True).op)
         with tf.control_dependencies([applied]):
@@ -139,6 +139,8 @@ class Optimization:
         """The same where the device's adapter scales the loss and knows of an overflow, which shows in no number."""
         pairs = self._adapter.optimizer.compute_gradients(loss, var_list=variables)
         accumulated = self._inner.accumulated
+        # here and not where it is applied: the adapter may put that under a condition, out of which nothing can be fetched
+        self._inner.step = step = self._step(pairs, 1.0 / self._params["iter_size"])
         before = tf.identity(self.global_step + 0)
         with tf.control_dependencies([before]):
             applied = self._adapter.optimizer.apply_gradients(pairs, global_step=self.global_step)
@@ -146,7 +148,7 @@ class Optimization:
             finite = tf.greater(self.global_step + 0, before)
             skipped = self._skipped_steps.assign_add(1 - tf.cast(finite, tf.int64), use_locking=True)
             update = tf.group(applied, skipped, self._clear(), *moving_averages)
-        return update, self._accumulate(accumulated, moving_averages), finite, self._inner.step
+        return update, self._accumulate(accumulated, moving_averages), finite, step
 
     def _gradients(self, loss, variables):
         """Pairs of dense gradient and variable, and the gradients of this batch alone."""
@@ -160,13 +162,15 @@ class Optimization:
         return pairs, gradients
 
     def _apply(self, pairs, global_step):
-        """Operation: a step with gradients from the adapter, which have the loss scale taken out. Returns it and the Step."""
-        step = self._step([gradient for gradient, _ in pairs], [variable for _, variable in pairs],
-                          1.0 / self._params["iter_size"])
-        return cond_with_updates(step.finite, lambda: step.apply(self._optimizer, global_step), tf.no_op), step
+        """Operation: a step with gradients from the adapter, which have the loss scale taken out."""
+        step = self._inner.step
+        if not step.is_of(pairs):
+            step = self._step(pairs, 1.0 / self._params["iter_size"])
+        return cond_with_updates(step.finite, lambda: step.apply(self._optimizer, global_step), tf.no_op)
 
-    def _step(self, gradients, variables, unscale):
-        return Step(self._params, gradients, variables, self.learning_rate, unscale)
+    def _step(self, pairs, unscale):
+        return Step(self._params, [gradient for gradient, _ in pairs], [variable for _, variable in pairs], self.learning_rate,
+                    unscale)
 
     def _accumulate(self, gradients, moving_averages):
         return tf.group(self._accumulator.add(gradients), *moving_averages) if self._accumulator is not None else None
@@ -180,7 +184,7 @@ class _InnerOptimizer(tf.train.Optimizer):
 
     Attributes:
       accumulated: what the last ``compute_gradients`` found for its batch alone.
-      step: the Step of the last ``apply_gradients``.
+      step: the Step that the next ``apply_gradients`` makes, if it gets the gradients that the step was made of.
     """
 
     def __init__(self, gradients, apply):
@@ -195,8 +199,7 @@ class _InnerOptimizer(tf.train.Optimizer):
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         """As ``tf.train.Optimizer.apply_gradients``."""
-        applied, self.step = self._apply(list(grads_and_vars), global_step)
-        return applied
+        return self._apply(list(grads_and_vars), global_step)
 
 
 def trained_variables(freeze_variables_regex):

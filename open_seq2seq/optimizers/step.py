@@ -50,6 +50,12 @@ class Step:
         elif params["iter_size"] > 1 or params["loss_scaling"] not in (None, 1.0):
             self._factors = [unscale] * len(gradients)
 
+    def is_of(self, pairs):
+        """Whether ``pairs`` are the gradients and variables that this is the step of."""
+        return len(pairs) == len(self._gradients) and all(
+            gradient is own_gradient and variable is own_variable for (gradient, variable), own_gradient, own_variable
+            in zip(pairs, self._gradients, self._variables))
+
     def apply(self, optimizer, global_step):
         """Operation of the optimizer's step."""
         pairs = list(zip(self._gradients, self._variables))

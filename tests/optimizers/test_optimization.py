@@ -78,15 +78,21 @@ def test_an_adapter_decides_what_is_skipped_and_we_count_it(graph, make_params, 
     with tf.Session() as session:
         _run(session, [])
 
+        norms = []
+
         def step(**feed):
             for _ in range(iter_size - 1):
                 session.run(train.accumulate)
-            return session.run([train.update, train.gradients_finite], {overflow: feed.get("overflow", False),
-                                                                        poison: feed.get("poison", 1.0)})[1]
+            _, finite, norm = session.run([train.update, train.gradients_finite, train.gradient_norm], {
+                overflow: feed.get("overflow", False), poison: feed.get("poison", 1.0)})
+            norms.append(norm)
+            return finite
 
         assert step()
         assert session.run(weights) == pytest.approx(5.0 - 0.1 * 10.0)
         assert not step(overflow=True)
+        # also of a step that the adapter leaves out
+        assert norms == [10.0, 8.0]
         # no status register tells of a nan that a file brought with it
         assert not step(poison=float("nan"))
         assert session.run([weights, optimization.global_step, train.skipped_steps]) == [4.0, 1, 2]
