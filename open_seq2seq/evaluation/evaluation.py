@@ -44,7 +44,7 @@ class EvaluationGraph:
     """
 
     def __init__(self, base_model, params, mode, data_layer, device, group):
-        self.data_layer, self.mode, self.group = data_layer, mode, group
+        self.params, self.data_layer, self.mode, self.group = params, data_layer, mode, group
         self._model = base_model(params, mode, data_layer.vocabulary.size, execution=execution_of(params, mode, device, group))
         # where padding is seen by an utterance's last frames, only equally long utterances may share a batch
         apart = params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"])

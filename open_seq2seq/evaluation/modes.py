@@ -37,7 +37,7 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
         result = run_evaluation(session, graph, verbose=True)
     log_evaluation(result)
     if group.is_first:
-        record_evaluation(checkpoint, graph.data_layer, result)
+        record_evaluation(checkpoint, graph, result)
     log_line("Avg time per step: %.3fs" % (result.seconds / max(1, graph.data_layer.batches_per_epoch)))
     log_line("Finished evaluation")
     return result

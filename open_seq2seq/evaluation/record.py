@@ -5,25 +5,27 @@ So an exported model can say what it is worth.
 import json
 import os
 
+from open_seq2seq.evaluation.fingerprint import model_fingerprint
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.checkpoints import checkpoint_step
 
 FILE_NAME = "evaluations.jsonl"
 
 
-def record_evaluation(checkpoint, data_layer, result):
+def record_evaluation(checkpoint, graph, result):
     """Adds an evaluation to the record.
 
     Args:
       checkpoint: what was evaluated, path without extension; it need not have been saved.
-      data_layer: whose data it was evaluated on.
+      graph: the ``EvaluationGraph`` that it was evaluated with.
       result: ``EvaluationResult``.
     """
     # a data layer of one's own may have no manifests
-    manifests = getattr(data_layer, "manifests", [type(data_layer).__name__])
+    manifests = getattr(graph.data_layer, "manifests", [type(graph.data_layer).__name__])
     entry = {"step": checkpoint_step(checkpoint), "data_set": ", ".join(os.path.basename(path) for path in manifests),
              "wer": result.word_error_rate.rate, "cer": result.character_error_rate.rate,
-             "utterances": result.num_utterances, "words": result.word_error_rate.length}
+             "utterances": result.num_utterances, "words": result.word_error_rate.length,
+             "model": model_fingerprint(graph.params, graph.data_layer.vocabulary.characters)}
     try:
         with open(_record_beside(checkpoint), "a", encoding="utf-8") as file:
             file.write(json.dumps(entry, sort_keys=True) + "\n")
@@ -32,11 +34,13 @@ def record_evaluation(checkpoint, data_layer, result):
         log_line("The evaluation could not be recorded beside %s: %s" % (checkpoint, error.strerror))
 
 
-def recorded_word_error_rate(checkpoint):
+def recorded_word_error_rate(checkpoint, fingerprint=None):
     """What was last measured of a checkpoint.
 
     Args:
       checkpoint: path without extension; one of ``best_models`` is recorded with the others.
+      fingerprint: of the model, see ``model_fingerprint``: what was measured with other features or another network is not
+        what this one is worth. None: of any.
 
     Returns:
       (word error rate, name of the data set), or None where it was never evaluated. Damaged lines, as after a crash,
@@ -51,7 +55,7 @@ def recorded_word_error_rate(checkpoint):
     for line in lines:
         try:
             entry = json.loads(line)
-            if entry["step"] == step:
+            if entry["step"] == step and fingerprint in (None, entry.get("model")):
                 found = float(entry["wer"]), str(entry["data_set"])
         except (ValueError, KeyError, TypeError):
             continue

@@ -5,6 +5,7 @@ import time
 
 from open_seq2seq.data.speech2text.vocabulary import Vocabulary
 from open_seq2seq.errors import CheckpointError, ConfigError, UsageError
+from open_seq2seq.evaluation.fingerprint import model_fingerprint
 from open_seq2seq.evaluation.record import recorded_word_error_rate
 from open_seq2seq.export.description import WordErrorRate
 from open_seq2seq.export.export_folder import export_model
@@ -83,9 +84,7 @@ def export_and_report(trained, options, directory, formats):
     """Exports, prints what was written, and returns the ``ExportDescription``."""
     begin = time.time()
     log_line("Exporting %s" % trained.checkpoint)
-    recorded = recorded_word_error_rate(trained.checkpoint)
-    # infinite: words where the references have none
-    wer = WordErrorRate(*recorded) if recorded is not None and math.isfinite(recorded[0]) else None
+    wer = _recorded_wer(trained)
     description, written = export_model(trained, options, directory, formats, wer)
     for path in written:
         log_line("Wrote %s%s" % (path, "" if os.path.isdir(path) else ", %.1f MB" % (os.path.getsize(path) / 1e6)))
@@ -99,3 +98,13 @@ def export_and_report(trained, options, directory, formats):
         log_line("WER %.4f on %s, as evaluation measured it" % description.wer)
     log_line("Finished export in %.1f s" % (time.time() - begin))
     return description
+
+
+def _recorded_wer(trained):
+    """The ``WordErrorRate`` that an evaluation of this very model has recorded, or None."""
+    recorded = recorded_word_error_rate(trained.checkpoint, model_fingerprint(trained.params, trained.vocabulary))
+    if recorded is None and recorded_word_error_rate(trained.checkpoint) is not None:
+        log_line("Note: %s was evaluated, but with other features or network parameters than it is exported with; the model's "
+                 "WER is left out" % trained.checkpoint)
+    # infinite: words where the references have none
+    return WordErrorRate(*recorded) if recorded is not None and math.isfinite(recorded[0]) else None

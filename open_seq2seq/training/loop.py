@@ -184,6 +184,6 @@ class _Run:
         log_evaluation(self.evaluation)
         if self.saves:
             record_evaluation(os.path.join(self.run_directory.checkpoints, "model.ckpt-%d" % self.step),
-                              self.graph.evaluation.data_layer, self.evaluation)
+                              self.graph.evaluation, self.evaluation)
         self.saving.save_if_best(self.session, self.step, self._position, self.evaluation)
         self.log.evaluated(self.step, self.evaluation)

@@ -1,11 +1,22 @@
+import copy
+import math
 import types
 
 import pytest
 
+from open_seq2seq.encoders import TDNNEncoder
 from open_seq2seq.evaluation.error_rates import ErrorRate
+from open_seq2seq.evaluation.fingerprint import model_fingerprint
 from open_seq2seq.evaluation.record import record_evaluation, recorded_word_error_rate
 
-LAYER = types.SimpleNamespace(manifests=["corpus/dev.csv", "corpus/other.csv"])
+VOCABULARY = types.SimpleNamespace(characters=tuple("ab "))
+PARAMS = {"encoder": TDNNEncoder, "encoder_params": {"convnet_layers": [{"repeat": 1, "dropout_keep_prob": 0.8}],
+                                                     "activation_fn": math.sin, "initializer": math.cos},
+          "data_layer_params": {"num_audio_features": 64, "window_size": 0.02, "dataset_files": ["dev.csv"]}}
+GRAPH = types.SimpleNamespace(params=PARAMS, data_layer=types.SimpleNamespace(
+    manifests=["corpus/dev.csv", "corpus/other.csv"], vocabulary=VOCABULARY))
+# a data layer of somebody's own
+OTHER = types.SimpleNamespace(params=PARAMS, data_layer=types.SimpleNamespace(vocabulary=VOCABULARY))
 
 
 def result(edits):
@@ -16,7 +27,7 @@ def test_the_last_word_on_a_checkpoint_counts(tmp_path):
     first, second = str(tmp_path / "model.ckpt-5"), str(tmp_path / "model.ckpt-10")
     assert recorded_word_error_rate(first) is None
     for checkpoint, edits in ((first, 4), (second, 3), (second, 2)):
-        record_evaluation(checkpoint, LAYER, result(edits))
+        record_evaluation(checkpoint, GRAPH, result(edits))
     assert recorded_word_error_rate(first) == (0.5, "dev.csv, other.csv")
     assert recorded_word_error_rate(second) == (0.25, "dev.csv, other.csv")
     # the best model is one of those that were evaluated
@@ -28,11 +39,43 @@ def test_the_last_word_on_a_checkpoint_counts(tmp_path):
 def test_damaged_lines_are_passed_over(tmp_path, damage):
     checkpoint = str(tmp_path / "model.ckpt-5")
     (tmp_path / "evaluations.jsonl").write_text(damage + "\n")
-    record_evaluation(checkpoint, types.SimpleNamespace(), result(4))
+    record_evaluation(checkpoint, OTHER, result(4))
     (tmp_path / "evaluations.jsonl").open("a").write(damage + "\n")
     assert recorded_word_error_rate(checkpoint) == (0.5, "SimpleNamespace")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, capsys):
-    record_evaluation(str(tmp_path / "gone" / "model.ckpt-5"), LAYER, result(4))
+    record_evaluation(str(tmp_path / "gone" / "model.ckpt-5"), GRAPH, result(4))
     assert "could not be recorded" in capsys.readouterr().out
+
+
+def changed(*path, to):
+    params = copy.deepcopy(PARAMS)
+    place = params
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = to
+    return params
+
+
+def test_only_what_was_measured_of_this_model_counts(tmp_path):
+    checkpoint = str(tmp_path / "model.ckpt-5")
+    record_evaluation(checkpoint, GRAPH, result(4))
+    other = changed("data_layer_params", "window_size", to=0.025)
+    record_evaluation(checkpoint, types.SimpleNamespace(params=other, data_layer=GRAPH.data_layer), result(7))
+    for params, rate in ((PARAMS, 0.5), (other, 0.875)):
+        assert recorded_word_error_rate(checkpoint, model_fingerprint(params, "ab "))[0] == rate
+    assert recorded_word_error_rate(checkpoint, model_fingerprint(PARAMS, " ab")) is None
+    # a line of before there were fingerprints: nobody knows of what
+    (tmp_path / "evaluations.jsonl").write_text('{"step": 5, "wer": 0.25, "data_set": "dev.csv"}\n')
+    assert recorded_word_error_rate(checkpoint, model_fingerprint(PARAMS, "ab ")) is None
+    assert recorded_word_error_rate(checkpoint) == (0.25, "dev.csv")
+
+
+@pytest.mark.parametrize("path, to, same", [
+    (("data_layer_params", "num_audio_features"), 80, False), (("encoder_params", "activation_fn"), math.tan, False),
+    (("encoder_params", "convnet_layers", 0, "repeat"), 2, False),
+    (("encoder_params", "convnet_layers", 0, "dropout_keep_prob"), 0.5, True),
+    (("encoder_params", "initializer"), math.tan, True), (("data_layer_params", "dataset_files"), ["test.csv"], True)])
+def test_a_fingerprint_changes_with_what_changes_the_answers(path, to, same):
+    assert (model_fingerprint(changed(*path, to=to), "ab ") == model_fingerprint(PARAMS, "ab ")) == same
