@@ -67,6 +67,7 @@ class Optimization:
       last_step: updates in the whole training; the default end of the learning rate's decay.
       steps_per_epoch: updates in one epoch; policies count epochs only if the config has num_epochs.
       all_reduce: function from a list of gradients to a list of their means over all processes, or None.
+      learning_rate_factor: float32 scalar by which the policy's learning rate is multiplied, or None.
       wrap: function from a ``tf.train.Optimizer`` to an :class:`AdapterOptimizer` round it, or to None, where the device
         scales losses, sums up gradients and detects overflow its own way; or None.
 
@@ -74,7 +75,7 @@ class Optimization:
       ConfigError: a setting is wrong, or two of them exclude each other.
     """
 
-    def __init__(self, params, last_step, steps_per_epoch, all_reduce=None, wrap=None):
+    def __init__(self, params, last_step, steps_per_epoch, all_reduce=None, wrap=None, learning_rate_factor=None):
         _check_settings(params)
         self._params, self._all_reduce = params, all_reduce
         self._accumulator = None
@@ -83,6 +84,8 @@ class Optimization:
             self.global_step, params["lr_policy"],
             checked_part(lr_policies.parameters_of(params["lr_policy"]), params["lr_policy_params"], "lr_policy_params"),
             last_step, steps_per_epoch if params["num_epochs"] is not None else None)
+        if learning_rate_factor is not None:
+            self.learning_rate = self.learning_rate * learning_rate_factor
         # the name scope, in which summaries are named, is left to the operations
         with tf.variable_scope(SCOPE, auxiliary_name_scope=False):
             self._optimizer = optimizer_class(params["optimizer"])(learning_rate=self.learning_rate, **checked_part(

@@ -191,8 +191,7 @@ def describe_restore(report):
 class SavedState:
     """Numbers of the training loop that travel in the checkpoint, as variables under ``training_state/``.
 
-    They are ordinary variables, so the Saver keeps them; nothing in the graph computes with them. An int is kept as int64,
-    a float as float32 (an NPU has no float64).
+    They are ordinary variables, so the Saver keeps them. An int is kept as int64, a float as float32 (an NPU has no float64).
     """
 
     def __init__(self, **initial_values):
@@ -204,6 +203,10 @@ class SavedState:
                                                         initializer=tf.constant_initializer(value))
                 self._placeholders[name] = tf.placeholder(dtype, [], name + "_value")
                 self._assign[name] = tf.assign(self._variables[name], self._placeholders[name])
+
+    def tensor(self, name):
+        """The current value as a scalar tensor, for what the graph computes with."""
+        return tf.identity(self._variables[name], name)
 
     def get(self, session):
         """Returns {name: value}."""

@@ -4,6 +4,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.optimizers import AdapterOptimizer, Optimization
+from open_seq2seq.optimizers.lr_policies import poly_decay
 
 
 def _run(session, operations):
@@ -108,3 +109,18 @@ def test_a_device_without_an_adapter_of_its_own_leaves_the_scaling_to_us(graph, 
     with tf.Session() as session:
         _run(session, [train.update])
         assert session.run([train.loss_scale, weights]) == [64.0, pytest.approx(4.0)]
+
+
+def test_the_policys_learning_rate_is_multiplied_by_a_factor(graph, make_params):
+    weights = tf.get_variable("w", initializer=5.0, use_resource=False)
+    factor = tf.get_variable("factor", initializer=1.0, trainable=False, use_resource=False)
+    policy = {"lr_policy": poly_decay, "lr_policy_params": {"learning_rate": 0.4, "min_lr": 0.0, "power": 1.0}}
+    optimization = Optimization(make_params(**policy), 4, 4, learning_rate_factor=tf.identity(factor))
+    update = optimization.operations(weights).update
+    with tf.Session() as session:
+        _run(session, [update])
+        session.run(factor.assign(0.25))
+        # after one step of four the policy is at 0.3
+        assert session.run(optimization.learning_rate) == pytest.approx(0.075)
+        session.run(update)
+        assert session.run(weights) == pytest.approx(5.0 - 0.4 - 0.075)
