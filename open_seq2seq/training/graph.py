@@ -34,8 +34,11 @@ class Tower(collections.namedtuple("Tower", "batch loss mean_loss train accumula
         return dict(self._of_batch(), accumulate=self.accumulate)
 
     def update_fetches(self, samples=False, summary=False):
-        """What a session runs with the last batch of a step: the same, with loss and finite; and what else is asked for."""
-        fetches = dict(self._of_batch(), loss=self.mean_loss, update=self.update, finite=self.train.gradients_finite)
+        """What a session runs with the last batch of a step: the same, with loss, finite and what metrics show of a step; and
+        what else is asked for."""
+        train = self.train
+        fetches = dict(self._of_batch(), loss=self.mean_loss, update=self.update, finite=train.gradients_finite,
+                       learning_rate=train.learning_rate, loss_scale=train.loss_scale, gradient_norm=train.gradient_norm)
         if samples:
             fetches.update(self.sample_fetches)
         if summary:

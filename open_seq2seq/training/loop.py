@@ -15,6 +15,7 @@ from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.data_position import batches_done
 from open_seq2seq.training.graph import TrainingGraph
+from open_seq2seq.training.metrics import FILE_NAME, Metrics
 from open_seq2seq.training.progress import ProgressBar
 from open_seq2seq.training.saving import Saving
 from open_seq2seq.training.session import open_session
@@ -70,6 +71,7 @@ class _Run:
         self.params, self.graph, self.session, self.run_directory = params, graph, session, run_directory
         self.device, self.group, self.saves = device, group, saves
         self.saving = Saving(params, graph, run_directory, saves)
+        self.metrics = Metrics(os.path.join(run_directory.checkpoints, FILE_NAME) if saves else None)
         self.skipped_steps = SkippedSteps(graph, device, run_directory.checkpoints)
         self.step = self.micro_batches = 0
         self.evaluation = self.log = None
@@ -94,7 +96,8 @@ class _Run:
         summaries = None
         if params["save_summaries_steps"] and self.saves:
             summaries = tf.summary.FileWriter(self.run_directory.checkpoints, session.graph)
-        self.log = StepLog(params, graph, self.device, self.group, self.step, summaries)
+        self.log = StepLog(params, graph, self.device, self.group, self.step, summaries, self.metrics)
+        self.metrics.write("start", self.step, **self._description())
 
     def _facts(self):
         """What has to be the same on every rank."""
@@ -108,6 +111,15 @@ class _Run:
         facts.update(("config " + path, repr(value)) for path, value in flattened(plain(self.params)))
         # what the run is read from and written to matters on the first rank only
         return {name: value for name, value in facts.items() if name not in ("config logdir", "config load_model")}
+
+    def _description(self):
+        """What metrics say of a run when it starts."""
+        graph, group = self.graph, self.group
+        return {"version": open_seq2seq.__version__, "tensorflow": tf.__version__, "device": self.device.name,
+                "processes": group.size, "utterances_per_step": self._position["batch_utterances"] * graph.iter_size,
+                "utterances": len(graph.data_layer.utterances), "steps_per_epoch": graph.steps_per_epoch,
+                "last_step": graph.last_step,
+                "config": fingerprint({name: value for name, value in self._facts().items() if name.startswith("config ")})}
 
     @property
     def _position(self):

@@ -59,6 +59,12 @@ class Metrics:
                          % (self._path, error.strerror))
 
 
+def data_set_name(data_layer):
+    """What metrics call the data of a data layer: the file names of its manifests."""
+    # a data layer of one's own may have none
+    return ", ".join(os.path.basename(path) for path in getattr(data_layer, "manifests", [type(data_layer).__name__]))
+
+
 def read_metrics(path):
     """What a run measured, without what it lost and did again.
 

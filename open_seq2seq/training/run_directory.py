@@ -14,7 +14,7 @@ from open_seq2seq.training.checkpoints import latest_checkpoint
 DATE_FORMAT = "%Y-%m-%d_%H-%M-%S"
 # what a run leaves that ended before its first checkpoint, e.g. because the data were refused
 _TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_[-_0-9]+\.(py|json|log)$"
-                     r"|rejected\.csv$|evaluations\.jsonl$"
+                     r"|rejected\.csv$|(evaluations|metrics)\.jsonl$"
                      r"|events\.out\.tfevents\."
                      # a checkpoint cut short: its index comes last
                      r"|.+\.data-\d{5}-of-\d{5}(\.tempstate\d+)?$|.+\.index\.tempstate\d+$")

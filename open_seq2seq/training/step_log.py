@@ -5,6 +5,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.training.metrics import Metrics, data_set_name
 from open_seq2seq.training.progress import Throughput, clock_text
 
 
@@ -23,13 +24,15 @@ class StepLog:
       group: a ``ProcessGroup``.
       first_step: steps that were made before.
       summaries: a ``tf.summary.FileWriter``, or None.
+      metrics: the ``Metrics`` of the run.
     """
 
-    def __init__(self, params, graph, device, group, first_step, summaries):
+    def __init__(self, params, graph, device, group, first_step, summaries, metrics=Metrics(None)):
         self._params, self._graph, self._static_shapes, self._group = params, graph, device.static_shapes, group
-        self._first_step, self._summaries = first_step, summaries
+        self._first_step, self._summaries, self._metrics = first_step, summaries, metrics
         frame_seconds = params["data_layer_params"]["window_stride"]
-        self._recent, self._whole = Throughput(frame_seconds), Throughput(frame_seconds)
+        # since the last lines, since the last metrics, and of the whole run
+        self._recent, self._measured, self._whole = (Throughput(frame_seconds) for _ in range(3))
         self._reported_uncounted = set()
 
     def wants(self, step):
@@ -45,11 +48,12 @@ class StepLog:
     def restart(self):
         """Begins to measure the speed."""
         self._recent.restart()
+        self._measured.restart()
 
     def batch(self, values):
         """Counts a batch, and names utterances that CTC could not align."""
         real = values["weights"] > 0
-        for throughput in (self._recent, self._whole):
+        for throughput in (self._recent, self._measured, self._whole):
             # the other ranks' batches are like this one
             throughput.add(int(real.sum()) * self._group.size, int(values["frames"][real].sum()) * self._group.size)
         for index in values["indices"][real & ~values["counted"]]:
@@ -82,19 +86,40 @@ class StepLog:
             log_line("Avg objects per second: %.3f" % self._whole.frames_per_second)
         if self._summaries is not None and is_due(self._params["save_summaries_steps"], step):
             self._summaries.add_summary(self._graph.without_tower_name(values["summary"]), step)
+        if is_due(self._params["metrics_steps"], step):
+            self._measure(step, epoch, loss, values)
         if is_due(self._params["print_loss_steps"], step):
             self._recent.restart()
         if step - self._first_step == self._params["bench_start"]:
             self._whole.restart()
 
+    def _measure(self, step, epoch, loss, values):
+        """Writes the metrics of a step; speeds are those since the last ones."""
+        speed = self._measured
+        self._metrics.write("step", step, epoch=epoch, loss=loss, learning_rate=values["learning_rate"],
+                            loss_scale=values["loss_scale"], gradient_norm=values["gradient_norm"],
+                            seconds_per_step=speed.seconds_per_step * self._graph.iter_size,
+                            utterances_per_second=speed.utterances_per_second,
+                            audio_seconds_per_second=speed.audio_seconds_per_second)
+        speed.restart()
+
     def evaluated(self, step, result):
-        """Writes an evaluation's summaries, and leaves its time out of the speeds, which are the training's."""
+        """Writes an evaluation's summaries and metrics, and leaves its time out of the speeds, which are the training's."""
         if self._summaries is not None:
             self._summaries.add_summary(tf.Summary(value=[
                 tf.Summary.Value(tag="eval_loss", simple_value=result.loss),
                 tf.Summary.Value(tag="eval_WER", simple_value=result.word_error_rate.rate)]), step)
+        self._metrics.write(
+            "evaluation", step, data_set=data_set_name(self._graph.evaluation.data_layer), loss=result.loss,
+            word_error_rate=result.word_error_rate.rate, character_error_rate=result.character_error_rate.rate,
+            sentence_error_rate=result.sentence_error_rate.rate, utterances=result.num_utterances, seconds=result.seconds)
+        self.left_out(result.seconds)
+
+    def left_out(self, seconds):
+        """Leaves out of the speeds, which are the training's, what something else has just taken."""
         self._recent.restart()
-        self._whole.exclude(result.seconds)
+        self._measured.exclude(seconds)
+        self._whole.exclude(seconds)
 
     def finish(self, step):
         """Prints the speed of the whole run, after step ``step``."""
