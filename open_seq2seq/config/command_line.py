@@ -216,7 +216,8 @@ def _check_export(arguments):
 
 def _benchmark_overrides(arguments):
     values = {"num_epochs": None, "max_steps": arguments.bench_steps, "bench_start": arguments.bench_start,
-              "print_loss_steps": 1, "print_samples_steps": None, "save_summaries_steps": None, "save_checkpoint_steps": None}
+              "print_loss_steps": 1, "print_samples_steps": None, "save_summaries_steps": None, "save_checkpoint_steps": None,
+              "early_stop": False, "reduce_lr_on_plateau": False, "max_hours": None}
     return [Override((key,), value, str(value)) for key, value in values.items()]
 
 

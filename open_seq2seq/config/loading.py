@@ -72,8 +72,10 @@ def load_experiment(config_file, mode, overrides=()):
     for name in _params_of_mode(mode, config):
         merged, path = _merge(config, config_file, name, applied, report)
         params[name] = check_params(base_model, name, merged, path, report)
-    if mode == "train_eval":
-        _check_train_eval(config, config_file, params, report)
+        if mode == "train":
+            _check_without_evaluation(params[name], path, report)
+    if mode == "train_eval" and "eval_params" not in config:
+        report.problem("%s: eval_params" % config_file, "is missing; --mode=train_eval needs it, --mode=train does not")
     if report.problems:
         raise ConfigError("\n".join(report.problems))
     return Experiment(config_file, sha256, base_model, params, report.notes, source, list(overrides))
@@ -125,12 +127,11 @@ def _without_misspelled_sections(base_model, mode, overrides, report):
     return kept
 
 
-def _check_train_eval(config, config_file, params, report):
-    if "eval_params" not in config:
-        report.problem("%s: eval_params" % config_file, "is missing; --mode=train_eval needs it, --mode=train does not")
-    if params["train"].get("eval_steps", 1) is None:
-        report.problem('%s: base_params["eval_steps"]' % config_file,
-                       "is missing; --mode=train_eval needs to know after how many steps to evaluate")
+def _check_without_evaluation(params, path, report):
+    for key in ("early_stop", "reduce_lr_on_plateau"):
+        if params.get(key) is True:
+            report.problem(path.child(key), "is True and goes by evaluations, and --mode=train makes none; give --mode=train_eval, "
+                                            "or --dev_files, which implies it")
 
 
 def _note_misspelled_sections(config, config_file, report):

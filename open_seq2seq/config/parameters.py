@@ -126,8 +126,8 @@ class Bool(Kind):
 
 
 class _Number(Kind):
-    def __init__(self, minimum=None, maximum=None, above=None):
-        self.minimum, self.maximum, self.above = minimum, maximum, above
+    def __init__(self, minimum=None, maximum=None, above=None, below=None):
+        self.minimum, self.maximum, self.above, self.below = minimum, maximum, above, below
         limits = []
         if minimum is not None:
             limits.append("at least %s" % minimum)
@@ -135,12 +135,15 @@ class _Number(Kind):
             limits.append("above %s" % above)
         if maximum is not None:
             limits.append("at most %s" % maximum)
+        if below is not None:
+            limits.append("below %s" % below)
         self.description = self.noun + (" " + " and ".join(limits) if limits else "")
 
     def _in_range(self, value):
         # a NaN compares false with everything, so each test is written to fail for it
         return ((self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
-                and (self.above is None or value > self.above) and value == value)
+                and (self.above is None or value > self.above) and (self.below is None or value < self.below)
+                and value == value)
 
 
 class Int(_Number):

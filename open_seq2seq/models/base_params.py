@@ -100,6 +100,8 @@ RUN = (
               doc="utterances in an evaluation batch; None: batch_size_per_gpu"),
     Parameter("num_epochs", Int(minimum=1), default=None, doc="how often to go through the training data"),
     Parameter("max_steps", Int(minimum=1), default=None, doc="how many steps to train, instead of num_epochs"),
+    Parameter("max_hours", Float(above=0.0), default=None,
+              doc="hours after which a training ends before its last step, those before a resume included; None: no limit"),
     Parameter("random_seed", Int(minimum=0), default=0, doc="seed of initial weights, shuffling, dropout and augmentation"),
     Parameter("use_horovod", Bool(), default=False,
               doc="accepted; the number of processes decides, which the launch scripts start (a run of one says so)"),
@@ -108,6 +110,23 @@ RUN = (
     Parameter("use_xla_jit", Bool(), default=False, doc="compile the graph with XLA"),
     Parameter("npu_params", NpuParams(), default=OWN_DEFAULTS, doc="options of the Ascend NPU and its adapter"),
     Parameter("bench_start", Int(minimum=0), default=10, doc="step from which time per step is averaged"),
+)
+
+STOPPING = (
+    Parameter("early_stop", Bool(), default=False,
+              doc="train_eval ends when evaluations have not improved for es_epochs epochs (docs/playbook.md)"),
+    Parameter("es_epochs", Int(minimum=1), default=25, doc="epochs without improvement after which a training ends"),
+    Parameter("es_min_delta", Float(minimum=0.0), default=None,
+              doc="what stopping_metric has to fall below its best by to count as an improvement; None: 0.05 of a loss, anything "
+                  "of a WER"),
+    Parameter("reduce_lr_on_plateau", Bool(), default=False,
+              doc="train_eval goes back to the best model with a lower learning rate after every plateau_epochs epochs without "
+                  "improvement"),
+    Parameter("plateau_epochs", Int(minimum=1), default=10,
+              doc="epochs without improvement after which the learning rate is lowered"),
+    Parameter("plateau_reduction", Float(above=0.0, below=1.0), default=0.1,
+              doc="factor by which the learning rate is lowered, whatever its policy"),
+    Parameter("stopping_metric", Choice("loss", "wer"), default="loss", doc="figure of an evaluation that has to improve"),
 )
 
 FILES = (
@@ -137,7 +156,7 @@ FILES = (
     Parameter("print_loss_steps", Int(minimum=1), default=None, doc="steps between lines with the loss; None: none"),
     Parameter("print_samples_steps", Int(minimum=1), default=None, doc="steps between sample transcripts; None: none"),
     Parameter("print_bench_info_steps", Int(minimum=1), default=None, doc="steps between lines with the speed; None: none"),
-    Parameter("eval_steps", Int(minimum=1), default=None, doc="steps between evaluations in train_eval"),
+    Parameter("eval_steps", Int(minimum=1), default=None, doc="steps between evaluations in train_eval; None: once an epoch"),
 )
 
 IGNORED = (
@@ -155,4 +174,4 @@ IGNORED = (
     Parameter("processed_data_folder", String(), ignored=_LANGUAGE_MODELLING),
 )
 
-BASE_PARAMETERS = PARTS + OPTIMIZATION + RUN + FILES + IGNORED
+BASE_PARAMETERS = PARTS + OPTIMIZATION + RUN + STOPPING + FILES + IGNORED

@@ -1,0 +1,63 @@
+"""Lowers the learning rate where the evaluation stalls: ``reduce_lr_on_plateau``, with any learning-rate policy.
+
+As in Coqui STT: after every ``plateau_epochs`` epochs in a row without improvement the weights and the optimizer's slots go back
+to the best model, and the learning rate is multiplied by ``plateau_reduction``. Unlike there, the step and the place in the data
+do not go back, because the policy and the length of the training go by the step.
+"""
+from open_seq2seq.log_lines import log_line
+
+
+class Plateau:
+    """The factor by which the policy's learning rate is multiplied; on all ranks alike.
+
+    Args:
+      params: the checked config of mode "train"; used are reduce_lr_on_plateau, plateau_epochs and plateau_reduction.
+      improvement: the training's ``Improvement``.
+      state: the ``SavedState``; it has ``initial_state``, and the optimizer's learning rate is a product with its
+        learning_rate_factor.
+    """
+
+    initial_state = {"learning_rate_factor": 1.0, "plateau_reductions": 0}
+
+    def __init__(self, params, improvement, state):
+        self._epochs = params["plateau_epochs"] if params["reduce_lr_on_plateau"] else None
+        self._reduction, self._improvement, self._state = params["plateau_reduction"], improvement, state
+
+    def start(self, session):
+        """Says what a resumed training's learning rate is multiplied by; without reduce_lr_on_plateau it is 1 again."""
+        factor = float(self._state.get(session)["learning_rate_factor"])
+        if factor == 1.0:
+            return
+        if self._epochs is None:
+            self._state.set(session, learning_rate_factor=1.0, plateau_reductions=0)
+            log_line("The checkpoint's learning rate was reduced to %g of the policy's; reduce_lr_on_plateau is False, and it is "
+                     "the policy's again" % factor)
+        else:
+            log_line("The learning rate is %g of the policy's, as it was reduced on plateaus before" % factor)
+
+    def evaluated(self, session, back_to_best):
+        """Reduces the learning rate if it is time to, after an evaluation that ``improvement`` knows of.
+
+        Args:
+          session: the session.
+          back_to_best: function that sets the weights to the best model's; its return value names the model, or is None
+            if there is none.
+
+        Returns:
+          Whether the learning rate was reduced.
+        """
+        if self._epochs is None:
+            return False
+        values, periods = self._state.get(session), self._improvement.stale_periods(self._epochs)
+        if periods <= values["plateau_reductions"]:
+            # after an improvement the count begins anew
+            if periods < values["plateau_reductions"]:
+                self._state.set(session, plateau_reductions=periods)
+            return False
+        best = back_to_best()
+        factor = float(values["learning_rate_factor"]) * self._reduction
+        self._state.set(session, learning_rate_factor=factor, plateau_reductions=periods)
+        log_line("Encountered a plateau: no improvement for %g epochs (%s). The learning rate is multiplied by %g, to %g of the "
+                 "policy's; %s" % (self._improvement.stale_epochs, self._improvement, self._reduction, factor,
+                                   "the weights go back to %s" % best if best else "there is no best model to go back to"))
+        return True
