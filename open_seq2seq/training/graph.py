@@ -11,6 +11,7 @@ from open_seq2seq.models.assembly import build_data_layer, execution_of
 from open_seq2seq.optimizers import Optimization
 from open_seq2seq.training.checkpoints import MODEL_SCOPE, SavedState
 from open_seq2seq.training.initial_values import seeded_by_name
+from open_seq2seq.training.requests import Requests
 
 # larger than any loss, and finite, so that it passes through a checkpoint
 NO_BEST_LOSS = 1e9
@@ -18,13 +19,14 @@ NO_BEST_LOSS = 1e9
 SEED_STEP = 1000003
 
 
-class Tower(collections.namedtuple("Tower", "batch loss mean_loss train accumulate update sample_fetches summary")):
+class Tower(collections.namedtuple("Tower", "batch loss mean_loss train accumulate update sample_fetches summary requests")):
     """The operations of a training step for batches of one shape.
 
     batch: Batch. loss: LossOutput of this rank's batch. train: TrainOperations. accumulate: operation for each of the
     ``iter_size - 1`` batches before ``update``, or None. update: operation. mean_loss: float32 scalar, over all ranks and all
     batches of the step; fetched together with ``update``. sample_fetches: what ``TrainingGraph.sample`` wants fetched. summary: a
-    serialized ``tf.Summary``; its tags begin with the name of the tower's scope.
+    serialized ``tf.Summary``; its tags begin with the name of the tower's scope. requests: dict of what ``Requests.take`` wants
+    fetched.
     """
 
     __slots__ = ()
@@ -39,6 +41,7 @@ class Tower(collections.namedtuple("Tower", "batch loss mean_loss train accumula
         train = self.train
         fetches = dict(self._of_batch(), loss=self.mean_loss, update=self.update, finite=train.gradients_finite,
                        learning_rate=train.learning_rate, loss_scale=train.loss_scale, gradient_norm=train.gradient_norm)
+        fetches.update(self.requests)
         if samples:
             fetches.update(self.sample_fetches)
         if summary:
@@ -60,10 +63,11 @@ class TowerBuilder:
       last_step, steps_per_epoch: as of ``Optimization``.
       device: a ``Device``.
       group: a ``ProcessGroup``.
+      requests: the ``Requests`` that the ranks agree upon at every step.
     """
 
-    def __init__(self, base_model, params, vocabulary_size, last_step, steps_per_epoch, device, group):
-        self._params, self._group = params, group
+    def __init__(self, base_model, params, vocabulary_size, last_step, steps_per_epoch, device, group, requests):
+        self._params, self._requests = params, requests
         self._model = base_model(params, "train", vocabulary_size, execution=execution_of(params, "train", device, group))
         self.optimization = Optimization(
             params, last_step, steps_per_epoch, all_reduce=group.average if group.size > 1 else None,
@@ -84,23 +88,24 @@ class TowerBuilder:
         with seeded_by_name(self._params["random_seed"]):
             output = self._model(batch)
         train = self.optimization.operations(output.loss.loss, added(tf.GraphKeys.UPDATE_OPS))
-        mean_loss, accumulate, update = self._with_loss(output.loss.loss, train)
+        mean_loss, requests, accumulate, update = self._with_loss(output.loss.loss, train)
         tf.summary.scalar("train_loss", mean_loss)
         samples = {"best_path": output.best_path, "logit_lengths": output.logit_lengths, "labels": batch.labels,
                    "label_lengths": batch.label_lengths}
         return Tower(batch, output.loss, mean_loss, train, accumulate, update, samples,
-                     tf.summary.merge(added(tf.GraphKeys.SUMMARIES)))
+                     tf.summary.merge(added(tf.GraphKeys.SUMMARIES)), requests)
 
     def _with_loss(self, loss, train):
-        """(mean loss of the step, accumulate, update), the latter two keeping the losses of the batches before the last."""
+        """(mean loss of the step, requests, accumulate, update), the latter two keeping the losses of the batches before the
+        last."""
         if self._accumulated_loss is None:
-            return self._group.average([loss])[0], None, train.update
+            return self._requests.with_mean(loss) + (None, train.update)
         total = self._accumulated_loss + loss
-        mean_loss = self._group.average([total / self._params["iter_size"]])[0]
+        mean_loss, requests = self._requests.with_mean(total / self._params["iter_size"])
         accumulate = tf.group(train.accumulate, self._accumulated_loss.assign_add(loss, read_value=False))
         with tf.control_dependencies([mean_loss]):
             update = tf.group(train.update, self._accumulated_loss.assign(0.0, read_value=False))
-        return mean_loss, accumulate, update
+        return mean_loss, requests, accumulate, update
 
 
 class TrainingGraph:
@@ -127,8 +132,9 @@ class TrainingGraph:
         self.iter_size = params["iter_size"]
         self.steps_per_epoch = max(1, self.data_layer.batches_per_epoch // self.iter_size)
         self.last_step = params["max_steps"] or params["num_epochs"] * self.steps_per_epoch
+        self.requests = Requests(group)
         builder = TowerBuilder(base_model, params, self.data_layer.vocabulary.size, self.last_step, self.steps_per_epoch,
-                               device, group)
+                               device, group, self.requests)
         self.optimization = builder.optimization
         self._iterators, self.towers = [], []
         for number, bucket in enumerate(self.data_layer.buckets or [None]):

@@ -17,12 +17,13 @@ from open_seq2seq.training.data_position import batches_done
 from open_seq2seq.training.graph import TrainingGraph
 from open_seq2seq.training.metrics import FILE_NAME, Metrics
 from open_seq2seq.training.progress import ProgressBar
+from open_seq2seq.training.requests import Request, stop_among
 from open_seq2seq.training.saving import Saving
 from open_seq2seq.training.session import open_session
 from open_seq2seq.training.skipped_steps import SkippedSteps
 from open_seq2seq.training.step_log import StepLog, is_due
 
-TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation")
+TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation stop")
 
 
 def train(base_model, params, evaluation_params, run_directory, arguments, device, group, checkpoint=None,
@@ -41,7 +42,8 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
       on_start: called once data and model have been found good, before the first step.
 
     Returns:
-      TrainingResult(step, loss, evaluation): the last step, its loss, the last EvaluationResult or None.
+      TrainingResult(step, loss, evaluation, stop): the last step, its loss, the last EvaluationResult or None, the ``Request``
+      that ended the training before its time or None.
 
     Raises:
       NonFiniteError: too many steps in a row were skipped, for a gradient that is not finite or an overflow.
@@ -74,7 +76,7 @@ class _Run:
         self.metrics = Metrics(os.path.join(run_directory.checkpoints, FILE_NAME) if saves else None)
         self.skipped_steps = SkippedSteps(graph, device, run_directory.checkpoints)
         self.step = self.micro_batches = 0
-        self.evaluation = self.log = None
+        self.evaluation = self.log = self.stop = None
 
     def start(self, checkpoint):
         """Initial values or a checkpoint's, on every rank, and the input at the place where they left off."""
@@ -139,23 +141,26 @@ class _Run:
         self.log.restart()
         try:
             with ProgressBar(graph.last_step, self.step, "training") as bar:
-                while self.step < graph.last_step:
+                while self.step < graph.last_step and self.stop is None:
                     loss = self.one_step()
                     bar.update(self.step, self.log.figures(self.epoch, loss))
             self.save()
         finally:
             self.log.close()
         self.log.finish(self.step)
-        return TrainingResult(self.step, loss, self.evaluation)
+        return TrainingResult(self.step, loss, self.evaluation, self.stop)
 
     def one_step(self):
         """One update of the weights: ``iter_size`` batches forward and backward, then the optimizer. Returns the loss."""
         graph = self.graph
         for _ in range(graph.iter_size - 1):
             self._account(self._run(graph.tower_of_batch(self.micro_batches).accumulate_fetches()))
-        values = self._run(graph.tower_of_batch(self.micro_batches).update_fetches(*self.log.wants(self.step + 1)))
+        values = self._run(graph.tower_of_batch(self.micro_batches).update_fetches(*self.log.wants(self.step + 1)),
+                           graph.requests.feed())
         self._account(values)
         loss = float(values["loss"])
+        requests = graph.requests.take(values)
+        self.stop = stop_among(requests)
         if not values["finite"]:
             self.skipped_steps.skipped(self.session, self.step + 1, values)
             return loss
@@ -165,14 +170,14 @@ class _Run:
         # evaluation first: the checkpoint of this step then knows the best loss
         if graph.evaluation is not None and (self.step % self.params["eval_steps"] == 0 or self.step == graph.last_step):
             self.evaluate()
-        if self.step > 1 and is_due(self.params["save_checkpoint_steps"], self.step):
+        if Request.SAVE in requests or self.step > 1 and is_due(self.params["save_checkpoint_steps"], self.step):
             self.save()
         return loss
 
-    def _run(self, fetches):
+    def _run(self, fetches, feed=None):
         """One ``Session.run``; a stream of data that ended because its files turned bad says why."""
         try:
-            return self.session.run(fetches)
+            return self.session.run(fetches, feed)
         except tf.errors.ResourceExhaustedError as error:
             raise DeviceError("out of memory at step %d: %s. Lower batch_size_per_gpu (iter_size makes up for it) or "
                               "max_duration" % (self.step + 1, error.message.split("\n")[0]))
