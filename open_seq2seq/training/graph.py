@@ -1,5 +1,6 @@
 """The training graph: data, model, optimizer, and in train_eval mode the evaluation model beside it."""
 import collections
+import contextlib
 import re
 
 import tensorflow.compat.v1 as tf
@@ -9,6 +10,7 @@ from open_seq2seq.decoders.greedy import collapse
 from open_seq2seq.evaluation.evaluation import EvaluationGraph
 from open_seq2seq.models.assembly import build_data_layer, execution_of
 from open_seq2seq.optimizers import Optimization
+from open_seq2seq.training.averaging.moving_average import MovingAverages, is_average
 from open_seq2seq.training.checkpoints import MODEL_SCOPE, SavedState
 from open_seq2seq.training.initial_values import seeded_by_name
 from open_seq2seq.training.requests import Requests
@@ -72,6 +74,9 @@ class TowerBuilder:
         self.optimization = Optimization(
             params, last_step, steps_per_epoch, all_reduce=group.average if group.size > 1 else None,
             wrap=lambda optimizer: device.wrap_optimizer(optimizer, params, group))
+        self.averages = None
+        if params["ema_decay"] is not None:
+            self.averages = MovingAverages(params["ema_decay"], params["freeze_variables_regex"])
         self._accumulated_loss = None
         if params["iter_size"] > 1:
             self._accumulated_loss = tf.get_variable("accumulated_loss", [], trainable=False, use_resource=False,
@@ -89,6 +94,8 @@ class TowerBuilder:
             output = self._model(batch)
         train = self.optimization.operations(output.loss.loss, added(tf.GraphKeys.UPDATE_OPS))
         mean_loss, requests, accumulate, update = self._with_loss(output.loss.loss, train)
+        if self.averages is not None:
+            update = self.averages.updated_after(update, train.gradients_finite)
         tf.summary.scalar("train_loss", mean_loss)
         samples = {"best_path": output.best_path, "logit_lengths": output.logit_lengths, "labels": batch.labels,
                    "label_lengths": batch.label_lengths}
@@ -121,9 +128,10 @@ class TrainingGraph:
 
     Attributes:
       data_layer, evaluation (an EvaluationGraph or None), towers (list of Tower, one for each of the data layer's buckets or
-      just one), optimization, state (SavedState), iter_size, steps_per_epoch, last_step; initialize (operations to run once,
-      before the data), broadcast (operation: all ranks take the first one's variables), average_statistics (operation: all
-      ranks take the mean of their moving averages).
+      just one), optimization, state (SavedState), averages (MovingAverages, or None), iter_size, steps_per_epoch, last_step;
+      initialize (operations to run once, before the data), start_averages (operation to run when the weights have been
+      restored), broadcast (operation: all ranks take the first one's variables), average_statistics (operation: all ranks take
+      the mean of their batch norms' moving statistics).
     """
 
     def __init__(self, base_model, params, evaluation_params, device, group, rejected_file):
@@ -145,14 +153,23 @@ class TrainingGraph:
                                                                        tf.data.get_output_shapes(dataset)))
                 self.towers.append(builder(Batch(*self._iterators[-1].get_next())))
         self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, best_loss=NO_BEST_LOSS)
+        self.averages = builder.averages
+        self.start_averages = self.averages.start() if self.averages is not None else tf.no_op()
         self.evaluation = None
         if evaluation_params is not None:
             layer = build_data_layer(evaluation_params, "eval", device, group, rejected_file)
-            self.evaluation = EvaluationGraph(base_model, evaluation_params, "eval", layer, device, group)
+            with self.evaluated_weights(evaluation_params):
+                self.evaluation = EvaluationGraph(base_model, evaluation_params, "eval", layer, device, group)
         # the moving averages, the optimizer's slots and the step counter, too, not only what is trained
         self.broadcast = group.broadcast(tf.global_variables())
         self.average_statistics = self._average_statistics(group)
         self.initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
+
+    def evaluated_weights(self, params):
+        """Context manager: models built inside have the weights that are evaluated, by the config the moving averages."""
+        if self.averages is None or not params["evaluate_ema"]:
+            return contextlib.nullcontext()
+        return self.averages.in_place_of_weights()
 
     @staticmethod
     def _average_statistics(group):
@@ -161,7 +178,9 @@ class TrainingGraph:
             return tf.no_op()
         trained = set(tf.trainable_variables())
         statistics = [variable for variable in tf.global_variables()
-                      if variable not in trained and variable.op.name.startswith(MODEL_SCOPE)]
+                      if variable not in trained and variable.op.name.startswith(MODEL_SCOPE)
+                      # the averages of weights are the same on every rank
+                      and not is_average(variable.op.name)]
         return tf.group(*[variable.assign(mean, read_value=False)
                           for variable, mean in zip(statistics, group.average([tf.identity(value) for value in statistics]))])
 

@@ -89,6 +89,7 @@ class _Run:
         self.device.check_session(session, tf.get_default_graph())
         if self.group.is_first:
             self.saving.restore(session, checkpoint)
+        session.run(graph.start_averages)
         session.run(graph.broadcast)
         self.step = int(session.run(graph.optimization.global_step))
         self.saving.started_at(self.step)
