@@ -94,8 +94,10 @@ def _listen(arguments):
 def _serve(arguments):
     from open_seq2seq.transcription.web.server import serve
     limits = {"max_bytes": arguments.max_megabytes and arguments.max_megabytes << 20, "max_seconds": arguments.max_seconds}
-    serve(_transcriber(arguments), host=arguments.host or "127.0.0.1", port=8000 if arguments.port is None else arguments.port,
-          **{name: value for name, value in limits.items() if value is not None})
+    options = {name: value for name, value in limits.items() if value is not None}
+    port = 8000 if arguments.port is None else arguments.port
+    # a taken port need not wait for the model
+    serve(lambda: _transcriber(arguments), host=arguments.host or "127.0.0.1", port=port, **options)
     return 0
 
 

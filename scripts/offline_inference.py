@@ -103,7 +103,7 @@ def make_parser():
 def open_model(path, device_name, precision_mode):
     """The model on its device: a ``LogitModel``."""
     from open_seq2seq.devices import npu_present, select_device
-    from open_seq2seq.export.exported_model import ExportedModel
+    from open_seq2seq.export.exported_model import ExportedModel, model_on_device
     from open_seq2seq.export.onnx_model import OnnxModel
     if path.endswith(".onnx"):
         if device_name == "npu":
@@ -112,12 +112,7 @@ def open_model(path, device_name, precision_mode):
     if device_name == "auto":
         device_name = "npu" if npu_present() else "cpu"
     device = select_device(device_name, training=False, params={"npu_params": {"precision_mode": precision_mode}})
-    model = ExportedModel(path, device.session_config() if device_name == "npu" else None)
-    try:
-        device.check_session(model.session, model.session.graph, with_loss=False)
-    except JasperError:
-        model.close()
-        raise
+    model = model_on_device(path, device) if device_name == "npu" else ExportedModel(path)
     for line in device.describe():
         print(line)
     return model

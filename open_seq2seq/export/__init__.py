@@ -1,8 +1,11 @@
 """Trained models outside of training: frozen graphs, their description, and one interface to run any of them."""
+import collections
 import glob
 import os
 
 from open_seq2seq.errors import CheckpointError
+
+QUANTIZED = ".int8"  # NAME.int8.onnx is NAME.onnx with 8-bit weights
 
 
 def load_model(path):
@@ -20,7 +23,7 @@ def load_model(path):
     """
     # each imports what it needs: TensorFlow takes seconds, and onnxruntime need not be there
     if os.path.isdir(path):
-        path = _in_folder(path)
+        path = model_in_folder(path)
     if path.endswith(".pb"):
         from open_seq2seq.export.exported_model import ExportedModel
         return ExportedModel(path)
@@ -31,14 +34,22 @@ def load_model(path):
     return CheckpointModel(path)
 
 
-def _in_folder(folder):
-    """The exported model in a folder, or the folder itself if it is a run's."""
-    found = [name for extension in (".pb", ".onnx")
-             for name in sorted(glob.glob(os.path.join(glob.escape(folder), "*" + extension)))
-             if os.path.isfile(os.path.splitext(name)[0] + ".json")]
-    if not found:
-        return folder
-    if len({os.path.splitext(name)[0] for name in found}) > 1:
-        raise CheckpointError("%s holds several models: %s. Name one of them" % (
-            folder, ", ".join(os.path.basename(name) for name in found)))
-    return found[0]
+def model_in_folder(folder):
+    """The path of the exported model in a folder, or the folder itself where it holds none, as a run's.
+
+    Of one model in several formats the ``.pb`` is taken, and not its 8-bit copy: that is asked for by its name.
+
+    Raises:
+      CheckpointError: it holds several models.
+    """
+    found = collections.OrderedDict()
+    for extension in (".pb", ".onnx"):
+        for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*" + extension))):
+            name = os.path.splitext(path)[0]
+            if os.path.isfile(name + ".json"):
+                found.setdefault(name, path)
+    names = [name for name in found if not (name.endswith(QUANTIZED) and name[:-len(QUANTIZED)] in found)]
+    if len(names) > 1:
+        raise CheckpointError("%s holds several models: %s. Name one of them instead of the folder, e.g. %s" % (
+            folder, ", ".join(os.path.basename(found[name]) for name in names), found[names[0]]))
+    return found[names[0]] if names else folder

@@ -4,6 +4,7 @@ import os
 from open_seq2seq.errors import JasperError, StorageError
 from open_seq2seq.export.description import write_description
 from open_seq2seq.export.freeze import check_options, freeze
+from open_seq2seq.export.saved_model import is_exported, require_replaceable, write_saved_model
 from open_seq2seq.files import replaced_file, require_writable
 
 
@@ -41,14 +42,14 @@ def _written(trained, options, directory, formats, wer):
     precision = "float16" if options.half_precision else "float32"
     path = os.path.join(directory, "jasper_infer_%s.pb" % precision)
     require_writable(path)
+    saved_model, onnx = os.path.join(directory, "saved_model"), path[:-len(".pb")] + ".onnx"
     # what is sure to fail does so before a pb is written whose company then is missing
     if "saved_model" in formats:
-        from open_seq2seq.export.saved_model import require_replaceable, write_saved_model
-        saved_model = os.path.join(directory, "saved_model")
         require_replaceable(saved_model)
     if "onnx" in formats:
         from open_seq2seq.export.onnx_export import export_onnx, require_tf2onnx
         require_tf2onnx()
+    _require_none_left({"saved_model": saved_model, "onnx": onnx}, formats)
     graph_def, description = freeze(trained, options)
     with replaced_file(path, "wb") as file:
         # the same bytes for the same model: without it, attributes come in any order
@@ -62,3 +63,12 @@ def _written(trained, options, directory, formats, wer):
         del graph_def
         written.append(export_onnx(path))
     return description, written
+
+
+def _require_none_left(paths, formats):
+    """Raises StorageError where a format of an earlier export would stay beside a new pb, as if it were the same model."""
+    for name, path in paths.items():
+        if name in formats or not (os.path.isfile(path) or is_exported(path)):
+            continue
+        raise StorageError("%s is of an earlier export, and would not be the model that is now written beside it; add %s to "
+                           "--format to replace it, remove it, or choose another --export_dir" % (path, name))

@@ -2,7 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices.cpu import Cpu
-from open_seq2seq.errors import CheckpointError
+from open_seq2seq.errors import CheckpointError, JasperError
 from open_seq2seq.export.batches import LogitModel
 from open_seq2seq.export.description import read_description
 from open_seq2seq.export.graph_file import read_graph
@@ -51,6 +51,32 @@ class ExportedModel(LogitModel):
     def close(self):
         super().close()
         self._session.close()
+
+
+def model_on_device(path, device):
+    """An exported model on an accelerator, and not in silence on the host beside it.
+
+    Args:
+      path: NAME.pb.
+      device: a ``Device`` that was selected for inference.
+
+    Returns:
+      ExportedModel.
+
+    Raises:
+      CheckpointError: as :class:`ExportedModel`.
+      DeviceError: the device would compute nothing of it, or not all.
+    """
+    model = ExportedModel(path, device.session_config())
+    try:
+        graph = model.session.graph
+        device.check_steps(graph, [("inference", [graph.get_tensor_by_name(tensor.name + ":0")
+                                                  for tensor in model.description.outputs])])
+        device.check_session(model.session, graph, with_loss=False)
+    except JasperError:
+        model.close()
+        raise
+    return model
 
 
 def imported(graph_def, path):

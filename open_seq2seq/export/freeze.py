@@ -95,7 +95,7 @@ def _inputs(trained, options, mask_changes):
 
 def _folded_graph(trained, options, dtype):
     weights = read_weights(trained)
-    _check_finite(weights, trained.checkpoint)
+    _check_finite(sorted(weights.items()), trained.checkpoint)
     _check_size(sum(array.size for array in weights.values()) * dtype.size)
     network = fold(trained.params["encoder_params"], weights)
     if options.fast_convolutions:
@@ -118,6 +118,9 @@ def _constants_for_variables(trained, inputs, mask_changes):
         tf.identity(output.logits, name)
     _check_size(4 * sum(variable.shape.num_elements() for variable in tf.global_variables()))
     with restored_session(trained) as session:
+        variables = sorted(tf.global_variables(), key=lambda variable: variable.op.name)
+        # one by one: all of them at once would be another copy of the model
+        _check_finite(((variable.op.name, session.run(variable)) for variable in variables), trained.checkpoint)
         return tf.graph_util.convert_variables_to_constants(
             session, session.graph.as_graph_def(), [LOGITS_OUTPUT] + [tensor.name for tensor in inputs.tensors])
 
@@ -161,8 +164,8 @@ def description_of(trained, options, tensors):
 
 
 def _check_finite(weights, checkpoint):
-    """Raises CheckpointError where a weight is not finite: the training had diverged."""
-    bad = [name for name, array in sorted(weights.items()) if not np.isfinite(array).all()]
+    """Raises CheckpointError where one of the (name, array) pairs is not finite: the training had diverged."""
+    bad = [name for name, array in weights if not np.isfinite(array).all()]
     if bad:
         raise CheckpointError("checkpoint %s has weights that are not finite in %d variables, the first %s; export an earlier one"
                               % (checkpoint, len(bad), bad[0]))

@@ -7,6 +7,7 @@ from open_seq2seq.data.speech2text.vocabulary import Vocabulary
 from open_seq2seq.errors import CheckpointError, ConfigError, UsageError
 from open_seq2seq.evaluation.fingerprint import model_fingerprint
 from open_seq2seq.evaluation.record import recorded_word_error_rate
+from open_seq2seq.export import QUANTIZED
 from open_seq2seq.export.description import WordErrorRate
 from open_seq2seq.export.export_folder import export_model
 from open_seq2seq.export.freeze import ExportOptions
@@ -88,6 +89,9 @@ def export_and_report(trained, options, directory, formats):
     description, written = export_model(trained, options, directory, formats, wer)
     for path in written:
         log_line("Wrote %s%s" % (path, "" if os.path.isdir(path) else ", %.1f MB" % (os.path.getsize(path) / 1e6)))
+    quantized = os.path.splitext(written[0])[0] + QUANTIZED + ".onnx"
+    if os.path.exists(quantized):
+        log_line("Note: %s is of an earlier export; scripts/quantize_onnx.py makes it anew" % quantized)
     for kind, tensors in (("Input", description.inputs), ("Output", description.outputs)):
         for tensor in tensors:
             log_line("%s %s %s [%s]" % (kind, tensor.name, tensor.dtype, ", ".join(str(size or "?") for size in tensor.shape)))

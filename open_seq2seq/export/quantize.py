@@ -8,6 +8,7 @@ import shutil
 import tempfile
 
 from open_seq2seq.errors import CheckpointError, UsageError
+from open_seq2seq.export import QUANTIZED
 from open_seq2seq.export.description import WordErrorRate, read_description, write_description
 from open_seq2seq.export.onnx_model import INSTALL, OnnxModel
 from open_seq2seq.export.references import References, log_score
@@ -40,7 +41,7 @@ def quantize(onnx_path):
     description = read_description(onnx_path)
     if description.precision != "float32":
         raise UsageError("%s has precision %s; expected a float32 model to quantize" % (onnx_path, description.precision))
-    path = os.path.splitext(onnx_path)[0] + ".int8.onnx"
+    path = os.path.splitext(onnx_path)[0] + QUANTIZED + ".onnx"
     # onnxruntime leaves an optimized copy of the model beside it
     with tempfile.TemporaryDirectory(prefix="jasper-quantize-") as folder:
         source, result = os.path.join(folder, "source.onnx"), os.path.join(folder, "result.onnx")

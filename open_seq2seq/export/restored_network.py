@@ -42,7 +42,7 @@ def restored_session(trained):
     check_vocabulary(trained)
     session = tf.Session(config=Cpu().session_config())
     try:
-        restore(session, trained.checkpoint, tf.global_variables())
+        restore(session, trained.checkpoint, tf.global_variables(), averaged=trained.params.get("evaluate_ema", True))
     except Exception:
         session.close()
         raise

@@ -108,7 +108,7 @@ def _params(base_model, section, path, folder):
         "decoder": FullyConnectedCTCDecoder,
         "decoder_params": check_parameters(FullyConnectedCTCDecoder.PARAMETERS, decoder, "decoder_params", report),
         "loss": None, "loss_params": {}, "initializer": None, "initializer_params": {}, "regularizer": None,
-        "regularizer_params": {},
+        "regularizer_params": {}, "evaluate_ema": section.get("evaluate_ema") is not False,
         "data_layer_params": check_parameters(FeatureGraph.PARAMETERS, {name: data[name] for name in names if name in data},
                                               "data_layer_params", report),
     }

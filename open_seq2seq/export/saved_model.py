@@ -50,8 +50,11 @@ def write_saved_model(graph_def, description, directory):
 
 def require_replaceable(directory):
     """Raises StorageError where ``directory`` holds something else than a SavedModel of an earlier export."""
-    if not os.path.lexists(directory):
-        return
-    if not os.path.isfile(os.path.join(directory, VERSION, "saved_model.pb")) or os.listdir(directory) != [VERSION]:
+    if os.path.lexists(directory) and not is_exported(directory):
         raise StorageError("%s exists and is no SavedModel of an earlier export; remove it or choose another --export_dir"
                            % directory)
+
+
+def is_exported(directory):
+    """Whether ``directory`` holds a SavedModel as this module writes it, and nothing else."""
+    return os.path.isfile(os.path.join(directory, VERSION, "saved_model.pb")) and os.listdir(directory) == [VERSION]

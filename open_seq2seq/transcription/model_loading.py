@@ -1,8 +1,8 @@
 """The model that transcribes, on the device that is asked for."""
 import os
 
-from open_seq2seq.errors import JasperError, UsageError
-from open_seq2seq.export import load_model
+from open_seq2seq.errors import UsageError
+from open_seq2seq.export import load_model, model_in_folder
 
 DEVICES = ("cpu", "gpu", "npu")
 
@@ -27,20 +27,13 @@ def load_model_on(path, device):
     # these import TensorFlow, which an .onnx on the CPU should not wait for any longer than it must
     from open_seq2seq.devices import select_device
     from open_seq2seq.export.description import read_description
-    from open_seq2seq.export.exported_model import ExportedModel
+    from open_seq2seq.export.exported_model import model_on_device
 
-    found = os.path.join(path, "jasper_infer_float32.pb") if os.path.isdir(path) else path
+    found = model_in_folder(path) if os.path.isdir(path) else path
     if not found.endswith(".pb") or not os.path.isfile(found):
         raise UsageError("--device %s runs an exported .pb, and %s is none; export it with run.py --mode=export, or take "
                          "--device cpu" % (device, path))
     if device == "npu" and read_description(found).frames is None:
         raise UsageError("%s takes any number of frames, and an NPU would compile it anew for each; export it with "
                          "--frames=2336, say, or take --device cpu" % found)
-    selected = select_device(device, training=False)
-    model = ExportedModel(found, selected.session_config())
-    try:
-        selected.check_session(model.session, model.session.graph, with_loss=False)
-    except JasperError:
-        model.close()
-        raise
-    return model
+    return model_on_device(found, select_device(device, training=False))

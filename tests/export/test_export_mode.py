@@ -1,6 +1,7 @@
 """``--mode=export`` and scripts/ckpt2pb.py as a person runs them."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -126,3 +127,21 @@ def test_saved_model(tmp_path):
     assert (tmp_path / "out" / "saved_model" / "mine.txt").exists()
     # nor is a new model put beside it
     assert read_description(written[0]) == description
+
+
+def test_no_format_of_an_earlier_export_stays_beside_a_new_model(tmp_path):
+    trained, out = trained_model(tmp_path), tmp_path / "out"
+    export_model(trained, ExportOptions(1, 64), str(out), ("saved_model",))
+    before = (out / NAMES[0]).read_bytes()
+    for name in ("saved_model", "onnx"):
+        with pytest.raises(StorageError, match="of an earlier export, .*add %s to --format to replace it, remove it, or" % name):
+            export_model(trained, ExportOptions(1, 80), str(out))
+        assert (out / NAMES[0]).read_bytes() == before
+        shutil.rmtree(str(out / "saved_model"), ignore_errors=True)
+        (out / "jasper_infer_float32.onnx").write_text("")
+    os.remove(str(out / "jasper_infer_float32.onnx"))
+    # what is none of ours stays
+    (out / "saved_model").mkdir()
+    (out / "saved_model" / "mine.txt").write_text("")
+    description, _ = export_model(trained, ExportOptions(1, 80), str(out))
+    assert description.frames == 80 and os.listdir(str(out / "saved_model")) == ["mine.txt"]

@@ -1,13 +1,15 @@
 import json
+import os
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.errors import CheckpointError, DataError
-from open_seq2seq.export import graph_weights, load_model
+from open_seq2seq.devices import select_device
+from open_seq2seq.errors import CheckpointError, DataError, DeviceError
+from open_seq2seq.export import graph_weights, load_model, model_in_folder
 from open_seq2seq.export.description import file_sha256
-from open_seq2seq.export.exported_model import ExportedModel
+from open_seq2seq.export.exported_model import ExportedModel, model_on_device
 from open_seq2seq.export.freeze import ExportOptions
 from tests.export.networks import FEATURES, batch, trained_model, write
 
@@ -126,11 +128,28 @@ def test_weights_as_variables(folder, monkeypatch):
     assert len(weights) >= 20 and taken > 5000 and size - graph_def.ByteSize() > 0.8 * taken
 
 
+def test_of_one_model_in_several_formats_the_float_graph_is_taken(tmp_path):
+    def put(*names):
+        for name in names:
+            (tmp_path / name).write_text("")
+        return os.path.basename(model_in_folder(str(tmp_path)))
+
+    assert put("m.json") == tmp_path.name
+    # quantized and moved away from what it was made of
+    assert put("n.int8.json", "n.int8.onnx") == "n.int8.onnx"
+    os.remove(str(tmp_path / "n.int8.onnx"))
+    assert put("m.onnx") == "m.onnx"
+    assert put("m.int8.json", "m.int8.onnx") == "m.onnx"
+    assert put("m.pb") == "m.pb"
+    with pytest.raises(CheckpointError, match="holds several models: m.pb, other.onnx"):
+        put("other.json", "other.onnx")
+
+
 def test_load_model_finds_the_one_in_a_folder(folder, tmp_path):
     copy(folder, tmp_path, lambda graph_def: None)
     with load_model(str(tmp_path)) as model:
         assert isinstance(model, ExportedModel) and model.description.batch_size == 2
-    with pytest.raises(CheckpointError, match="holds several models: audio.pb, static.pb"):
+    with pytest.raises(CheckpointError, match="holds several models: audio.pb, static.pb. Name one .*, e.g. .*/audio.pb"):
         load_model(str(folder))
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -140,3 +159,18 @@ def test_load_model_finds_the_one_in_a_folder(folder, tmp_path):
         load_model(str(tmp_path / "no.pb"))
     with pytest.raises(CheckpointError, match="there is no run folder"):
         load_model(str(tmp_path / "no"))
+
+
+@pytest.mark.skipif("sys.version_info[:2] != (3, 7)", reason="npu_bridge is for TensorFlow 1.15")
+def test_a_model_of_which_a_part_would_stay_on_the_host_is_refused(folder, fake_adapter):
+    with model_on_device(str(folder / "static.pb"), select_device("npu", training=False)) as model:
+        assert model.logits(*batch(lengths=(48, 20)))[1].tolist() == [24, 10]
+    path = os.path.join(fake_adapter.opp_path, "framework", "built-in", "tensorflow", "npu_supported_ops.json")
+    with open(path) as file:
+        operators = json.load(file)
+    del operators["Conv2D"]
+    with open(path, "w") as file:
+        json.dump(operators, file)
+    # a matrix product is offloaded all the same
+    with pytest.raises(DeviceError, match="silently run on the host:\n  Conv2D in .*inference.*not in the operator list"):
+        model_on_device(str(folder / "static.pb"), select_device("npu", training=False))

@@ -176,11 +176,12 @@ def test_a_checkpoint_of_another_architecture(tmp_path):
         freeze(trained_model(tmp_path, step=8)._replace(checkpoint=other.checkpoint), DYNAMIC)
 
 
-def test_weights_that_are_not_finite(tmp_path, monkeypatch):
+@pytest.mark.parametrize("folded", [True, False])
+def test_weights_that_are_not_finite(tmp_path, monkeypatch, folded):
     monkeypatch.setattr("tests.export.networks.random_value", lambda generator, name, shape: np.full(shape, np.nan, np.float32))
     trained = trained_model(tmp_path)
     with pytest.raises(CheckpointError, match="not finite in .* variables, the first ForwardPass/"):
-        freeze(trained, DYNAMIC)
+        freeze(trained, DYNAMIC._replace(folded=folded))
 
 
 def test_a_weight_beyond_float16(tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ def serve(transcriber, host=LOOPBACK, port=PORT, max_bytes=MAX_BYTES, max_second
     """Serves the page until SIGINT (Ctrl-C) or SIGTERM. To be called in the main thread.
 
     Args:
-      transcriber: ``Transcriber``.
+      transcriber: ``Transcriber``, or a function that loads one: it is called when the port is known to be free.
       host: address or name to listen on. Another than the loopback lets others in, which is warned about.
       port: 1..65535, or 0 for any free one.
       max_bytes: largest upload.
@@ -40,22 +40,29 @@ def serve(transcriber, host=LOOPBACK, port=PORT, max_bytes=MAX_BYTES, max_second
     Raises:
       UsageError: the port is taken, or the address is not this machine's.
     """
-    stopped = threading.Event()
-    handlers = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with WebServer(transcriber, host, port, max_bytes, max_seconds) as server:
-            if not server.is_loopback:
-                sys.stderr.write(_WARNING % (host, server.port, server.port))
-            sys.stdout.write("Open %s in a browser; Ctrl-C ends it.\n" % server.url)
-            sys.stdout.flush()
-            stopped.wait()
-            # a second one ends the process at once
-            for number in handlers:
-                signal.signal(number, signal.SIG_DFL)
-            sys.stdout.write("stopping\n")
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    with listen(host, port) as http_server:
+        # Ctrl-C ends the loading at once; only then it means an orderly end
+        transcriber = transcriber() if callable(transcriber) else transcriber
+        stopped = threading.Event()
+        handlers = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with WebServer(transcriber, host, port, max_bytes, max_seconds, http_server=http_server) as server:
+                _serve_until(stopped, server, host, handlers)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def _serve_until(stopped, server, host, handlers):
+    if not server.is_loopback:
+        sys.stderr.write(_WARNING % (host, server.port, server.port))
+    sys.stdout.write("Open %s in a browser; Ctrl-C ends it.\n" % server.url)
+    sys.stdout.flush()
+    stopped.wait()
+    # a second one ends the process at once
+    for number in handlers:
+        signal.signal(number, signal.SIG_DFL)
+    sys.stdout.write("stopping\n")
 
 
 class WebServer:
@@ -64,6 +71,7 @@ class WebServer:
     Args: as :func:`serve`, and
       max_waiting: recordings that may arrive, wait or be worked on at a time.
       max_kept: finished recordings that are kept; the oldest makes room.
+      http_server: what :func:`listen` returned for this host and port; None: it listens itself.
 
     Attributes:
       url: str, where a browser on this machine finds it.
@@ -75,8 +83,8 @@ class WebServer:
     """
 
     def __init__(self, transcriber, host=LOOPBACK, port=PORT, max_bytes=MAX_BYTES, max_seconds=MAX_SECONDS,
-                 max_waiting=MAX_WAITING, max_kept=MAX_KEPT):
-        self._http = _listen(host, port)
+                 max_waiting=MAX_WAITING, max_kept=MAX_KEPT, http_server=None):
+        self._http = http_server or listen(host, port)
         address, self.port = self._http.server_address[:2]
         parsed = ipaddress.ip_address(address.partition("%")[0])
         self.is_loopback = parsed.is_loopback
@@ -143,7 +151,12 @@ class _Server(http.server.ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def _listen(host, port):
+def listen(host, port):
+    """Takes the port; who asks there waits until a :class:`WebServer` answers.
+
+    Raises:
+      UsageError: it is taken, or the address is not this machine's.
+    """
     if not 0 <= port <= 65535:
         raise UsageError("cannot listen on %s, port %d: ports go up to 65535. Choose another with --port (0: any free one)"
                          % (host, port))

@@ -24,7 +24,9 @@ class Transcriber:
             time.sleep(0.01)
 
 try:
-    serve(Transcriber(), **eval(sys.argv[1]))
+    options = eval(sys.argv[1])
+    serve(lambda: print("loading", flush=True) or Transcriber(), **options) if options.pop("lazy", False) else serve(
+        Transcriber(), **options)
 except JasperError as error:
     print(error)
     sys.exit(error.exit_status)
@@ -96,6 +98,17 @@ def test_loopback_is_not_warned_about_and_not_reachable_otherwise(start):
 
 def test_taken_port_ends_it_with_a_sentence(start):
     port = int(address(start()).rstrip("/").rpartition(":")[2])
-    output, errors = start(port=port).communicate(timeout=60)
-    assert re.match("cannot listen on 127.0.0.1, port %d: Address already in use. Choose another port" % port, output)
-    assert errors == ""
+    # nor is a model loaded first, which may take a minute
+    for lazy in (False, True):
+        output, errors = start(port=port, lazy=lazy).communicate(timeout=60)
+        assert re.match("cannot listen on 127.0.0.1, port %d: Address already in use. Choose another port" % port, output)
+        assert errors == ""
+
+
+def test_a_transcriber_may_be_loaded_when_the_port_is_known_to_be_free(start):
+    process = start(lazy=True)
+    assert process.stdout.readline() == "loading\n"
+    assert urllib.request.urlopen(address(process) + "health", timeout=60).status == 200
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (0, "stopping\nended\n", "")
