@@ -100,7 +100,9 @@ def wrapped_optimizer(adapter, optimizer, scaling, is_distributed, is_tailing_op
     # the adapter reads tailing optimization only where it averages; alone it would never look at the register then
     wrapped = optimizers.NPUOptimizer(optimizer, manager, is_distributed=is_distributed, is_loss_scale=True,
                                       is_tailing_optimization=is_tailing_optimization and is_distributed)
-    return AdapterOptimizer(wrapped, tf.identity(manager.get_loss_scale(), name="npu_loss_scale"))
+    # the adapter's managers stop at 1, whatever scale_min says
+    return AdapterOptimizer(wrapped, tf.identity(manager.get_loss_scale(), name="npu_loss_scale"),
+                            1.0 if scaling.setting == "Backoff" else None)
 
 
 def _manager(adapter, scaling):

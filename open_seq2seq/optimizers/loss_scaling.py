@@ -29,7 +29,7 @@ class BackoffScaler:
     needs_largest_gradient = False
 
     def __init__(self, params):
-        self._params = params
+        self._params, self.lowest = params, params["scale_min"]
         self._scale = _state("loss_scale", params["scale_max"])
         self._good_steps = _state("good_steps", 0, tf.int64)
         self.scale = tf.identity(self._scale)
@@ -71,7 +71,7 @@ class LogMaxScaler:
     _SMALLEST = 2.0 ** -24  # least positive float16: what is below was lost anyway, and 0 has no logarithm
 
     def __init__(self, params):
-        self._params = params
+        self._params, self.lowest = params, params["scale_min"]
         self._scale = _state("loss_scale", min(max(1.0, params["scale_min"]), params["scale_max"]))
         self._mean = _state("log_mean", 0.0)
         self._slow_mean = _state("log_slow_mean", 0.0)
@@ -108,6 +108,7 @@ class FixedScaler:
 
     PARAMETERS = ()
     needs_largest_gradient = False
+    lowest = None
 
     def __init__(self, scale):
         self.scale = tf.constant(scale, tf.float32)

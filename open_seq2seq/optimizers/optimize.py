@@ -26,16 +26,18 @@ accumulate: operation for each of the ``iter_size - 1`` batches before it; None 
 learning_rate: float32 scalar, of the step that ``update`` makes.
 global_step: variable, the number of updates made; fetched together with ``update`` it may be old or new.
 loss_scale: float32 scalar.
-gradients_finite: bool scalar, of the gradient as it is and times LARC's factors, or what the device reports of an overflow;
-  False means that ``update`` changed no weight and did not count a step.
+gradients_finite: bool scalar, of the gradient as it is and times LARC's factors and of the mean loss, or what the device reports
+  of an overflow; False means that ``update`` changed no weight and did not count a step.
 gradient_norm: float32 scalar, norm of the whole gradient before clipping and LARC.
 skipped_steps: int64 variable, how often gradients_finite was False in the whole training.
 
 gradients_finite and gradient_norm mean something only in the same ``Session.run`` as ``update``.
 """
 
-AdapterOptimizer = collections.namedtuple("AdapterOptimizer", "optimizer loss_scale")
-AdapterOptimizer.__doc__ = """A ``tf.train.Optimizer`` of a device's adapter round another one; its loss scale, float32 scalar.
+AdapterOptimizer = collections.namedtuple("AdapterOptimizer", "optimizer loss_scale lowest_loss_scale")
+AdapterOptimizer.__new__.__defaults__ = (None,)
+AdapterOptimizer.__doc__ = """A ``tf.train.Optimizer`` of a device's adapter round another one; its loss scale, float32 scalar; a
+float below which that never falls, None where it is a constant.
 
 Its ``compute_gradients`` scales the loss, calls the inner optimizer's, sums up over the processes and takes the scale out
 again; its ``apply_gradients`` calls the inner optimizer's if the device saw no overflow, and adapts the scale.
@@ -78,7 +80,7 @@ class Optimization:
     def __init__(self, params, last_step, steps_per_epoch, all_reduce=None, wrap=None, learning_rate_factor=None):
         _check_settings(params)
         self._params, self._all_reduce = params, all_reduce
-        self._accumulator = None
+        self._accumulator = self._mean_loss = None
         self.global_step = tf.train.get_or_create_global_step()
         self.learning_rate = learning_rate_at(
             self.global_step, params["lr_policy"],
@@ -101,12 +103,21 @@ class Optimization:
         """float32 scalar."""
         return self._scaler.scale if self._adapter is None else self._adapter.loss_scale
 
-    def operations(self, loss, moving_averages=()):
+    @property
+    def lowest_loss_scale(self):
+        """A float below which automatic loss scaling does not go; None where the loss scale is a constant."""
+        if self._adapter is not None:
+            return self._adapter.lowest_loss_scale
+        return self._scaler.lowest
+
+    def operations(self, loss, moving_averages=(), mean_loss=None):
         """Builds the training operations for one loss.
 
         Args:
           loss: float32 scalar without regularization.
           moving_averages: operations to run with every batch, such as the updates of batch norm's statistics.
+          mean_loss: float32 scalar, the same on all processes; where it is not finite, the step is skipped even if the gradient
+            is, because an utterance without a finite loss leaves none. None: the gradient alone decides.
 
         Returns:
           TrainOperations; all but update, accumulate, gradients_finite and gradient_norm are the same for every loss.
@@ -115,6 +126,7 @@ class Optimization:
           ConfigError: freeze_variables_regex leaves nothing to train.
         """
         variables = trained_variables(self._params["freeze_variables_regex"])
+        self._mean_loss = mean_loss
         with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE, auxiliary_name_scope=False), tf.name_scope(SCOPE):
             build = self._own_update if self._adapter is None else self._adapter_update
             update, accumulate, finite, step = build(total_loss(loss), variables, list(moving_averages))
@@ -173,7 +185,7 @@ class Optimization:
 
     def _step(self, pairs, unscale):
         return Step(self._params, [gradient for gradient, _ in pairs], [variable for _, variable in pairs], self.learning_rate,
-                    unscale)
+                    unscale, self._mean_loss)
 
     def _accumulate(self, gradients, moving_averages):
         return tf.group(self._accumulator.add(gradients), *moving_averages) if self._accumulator is not None else None

@@ -19,19 +19,20 @@ class Step:
       gradients, variables: lists of the same length, of dense tensors and variables.
       learning_rate: float32 scalar.
       unscale: float or float32 scalar, by which all gradients are to be multiplied.
+      loss: float32 scalar that has to be finite, too, or None.
 
     Attributes:
       norm: float32 scalar, of the whole gradient before clipping and LARC.
-      finite: bool scalar, whether the gradient is, as it is and times LARC's factors.
+      finite: bool scalar, whether the gradient is, as it is and times LARC's factors, and the loss.
     """
 
-    def __init__(self, params, gradients, variables, learning_rate, unscale):
+    def __init__(self, params, gradients, variables, learning_rate, unscale, loss=None):
         self._gradients, self._variables = gradients, variables
         self._learning_rate, self._unscale = learning_rate, unscale
         self._squared_norms = [2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients]
         self.norm = tf.sqrt(tf.add_n(self._squared_norms)) * unscale
         # one number that is not finite makes the sum of all squares so
-        self.finite = tf.is_finite(self.norm)
+        self.finite = tf.is_finite(self.norm if loss is None else self.norm + loss)
         self._norms = [tf.sqrt(squared_norm) * unscale for squared_norm in self._squared_norms]
 
         self._larc_factors, self._factors = None, None

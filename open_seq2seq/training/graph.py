@@ -16,25 +16,27 @@ from open_seq2seq.training.initial_values import seeded_by_name
 from open_seq2seq.training.requests import Requests
 
 # larger than any loss, and finite, so that it passes through a checkpoint
-NO_BEST_LOSS = 1e9
+NO_BEST = 1e9
 # ranks must not drop out the same activations
 SEED_STEP = 1000003
 
 
-class Tower(collections.namedtuple("Tower", "batch loss mean_loss train accumulate update sample_fetches summary requests")):
+class Tower(collections.namedtuple(
+        "Tower", "batch loss batch_loss mean_loss train accumulate update sample_fetches summary requests")):
     """The operations of a training step for batches of one shape.
 
-    batch: Batch. loss: LossOutput of this rank's batch. train: TrainOperations. accumulate: operation for each of the
-    ``iter_size - 1`` batches before ``update``, or None. update: operation. mean_loss: float32 scalar, over all ranks and all
-    batches of the step; fetched together with ``update``. sample_fetches: what ``TrainingGraph.sample`` wants fetched. summary: a
-    serialized ``tf.Summary``; its tags begin with the name of the tower's scope. requests: dict of what ``Requests.take`` wants
-    fetched.
+    batch: Batch. loss: LossOutput of this rank's batch. batch_loss: float32 scalar, its loss, NaN where logits are not finite.
+    train: TrainOperations. accumulate: operation for each of the ``iter_size - 1`` batches before ``update``, or None. update:
+    operation. mean_loss: float32 scalar, of all ranks' and all batches' batch_loss; fetched together with ``update``.
+    sample_fetches: what ``TrainingGraph.sample`` wants fetched. summary: a serialized ``tf.Summary``; its tags begin with the
+    name of the tower's scope. requests: dict of what ``Requests.take`` wants fetched.
     """
 
     __slots__ = ()
 
     def accumulate_fetches(self):
-        """What a session runs with each batch before the last of a step: dict of counted, indices, frames and weights."""
+        """What a session runs with each batch before the last of a step: dict of counted, indices, frames, weights and
+        batch_loss."""
         return dict(self._of_batch(), accumulate=self.accumulate)
 
     def update_fetches(self, samples=False, summary=False):
@@ -52,7 +54,7 @@ class Tower(collections.namedtuple("Tower", "batch loss mean_loss train accumula
 
     def _of_batch(self):
         return {"counted": self.loss.counted, "indices": self.batch.utterance_indices, "frames": self.batch.feature_lengths,
-                "weights": self.batch.weights}
+                "weights": self.batch.weights, "batch_loss": self.batch_loss}
 
 
 class TowerBuilder:
@@ -92,27 +94,33 @@ class TowerBuilder:
 
         with seeded_by_name(self._params["random_seed"]):
             output = self._model(batch)
-        train = self.optimization.operations(output.loss.loss, added(tf.GraphKeys.UPDATE_OPS))
-        mean_loss, requests, accumulate, update = self._with_loss(output.loss.loss, train)
+        loss = _loss_or_nan(output)
+        total = loss if self._accumulated_loss is None else self._accumulated_loss + loss
+        mean_loss, requests = self._requests.with_mean(total / self._params["iter_size"])
+        train = self.optimization.operations(output.loss.loss, added(tf.GraphKeys.UPDATE_OPS), mean_loss)
+        accumulate, update = self._keeping_loss(loss, mean_loss, train)
         if self.averages is not None:
             update = self.averages.updated_after(update, train.gradients_finite)
         tf.summary.scalar("train_loss", mean_loss)
         samples = {"best_path": output.best_path, "logit_lengths": output.logit_lengths, "labels": batch.labels,
                    "label_lengths": batch.label_lengths}
-        return Tower(batch, output.loss, mean_loss, train, accumulate, update, samples,
+        return Tower(batch, output.loss, loss, mean_loss, train, accumulate, update, samples,
                      tf.summary.merge(added(tf.GraphKeys.SUMMARIES)), requests)
 
-    def _with_loss(self, loss, train):
-        """(mean loss of the step, requests, accumulate, update), the latter two keeping the losses of the batches before the
-        last."""
+    def _keeping_loss(self, loss, mean_loss, train):
+        """(accumulate, update), which keep the losses of the batches before a step's last one."""
         if self._accumulated_loss is None:
-            return self._requests.with_mean(loss) + (None, train.update)
-        total = self._accumulated_loss + loss
-        mean_loss, requests = self._requests.with_mean(total / self._params["iter_size"])
+            return None, train.update
         accumulate = tf.group(train.accumulate, self._accumulated_loss.assign_add(loss, read_value=False))
         with tf.control_dependencies([mean_loss]):
-            update = tf.group(train.update, self._accumulated_loss.assign(0.0, read_value=False))
-        return mean_loss, requests, accumulate, update
+            return accumulate, tf.group(train.update, self._accumulated_loss.assign(0.0, read_value=False))
+
+
+def _loss_or_nan(output):
+    """The loss of a ModelOutput; NaN where logits are not finite, which a CTC loss may leave out as if there were none."""
+    with tf.name_scope("loss_or_nan"):
+        finite = tf.reduce_all(tf.is_finite(output.logits))
+        return tf.where(finite, output.loss.loss, tf.constant(float("nan")))
 
 
 class TrainingGraph:
@@ -152,7 +160,7 @@ class TrainingGraph:
                 self._iterators.append(tf.data.Iterator.from_structure(tf.data.get_output_types(dataset),
                                                                        tf.data.get_output_shapes(dataset)))
                 self.towers.append(builder(Batch(*self._iterators[-1].get_next())))
-        self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, best_loss=NO_BEST_LOSS)
+        self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, best_loss=NO_BEST, best_wer=NO_BEST)
         self.averages = builder.averages
         self.start_averages = self.averages.start() if self.averages is not None else tf.no_op()
         self.evaluation = None
