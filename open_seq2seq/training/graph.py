@@ -12,6 +12,7 @@ from open_seq2seq.models.assembly import build_data_layer, execution_of
 from open_seq2seq.optimizers import Optimization
 from open_seq2seq.training.averaging.moving_average import MovingAverages, is_average
 from open_seq2seq.training.checkpoints import MODEL_SCOPE, SavedState
+from open_seq2seq.training.course import INITIAL_STATE
 from open_seq2seq.training.initial_values import seeded_by_name
 from open_seq2seq.training.requests import Requests
 
@@ -68,14 +69,16 @@ class TowerBuilder:
       device: a ``Device``.
       group: a ``ProcessGroup``.
       requests: the ``Requests`` that the ranks agree upon at every step.
+      learning_rate_factor: as of ``Optimization``.
     """
 
-    def __init__(self, base_model, params, vocabulary_size, last_step, steps_per_epoch, device, group, requests):
+    def __init__(self, base_model, params, vocabulary_size, last_step, steps_per_epoch, device, group, requests,
+                 learning_rate_factor=None):
         self._params, self._requests = params, requests
         self._model = base_model(params, "train", vocabulary_size, execution=execution_of(params, "train", device, group))
         self.optimization = Optimization(
             params, last_step, steps_per_epoch, all_reduce=group.average if group.size > 1 else None,
-            wrap=lambda optimizer: device.wrap_optimizer(optimizer, params, group))
+            wrap=lambda optimizer: device.wrap_optimizer(optimizer, params, group), learning_rate_factor=learning_rate_factor)
         self.averages = None
         if params["ema_decay"] is not None:
             self.averages = MovingAverages(params["ema_decay"], params["freeze_variables_regex"])
@@ -136,10 +139,10 @@ class TrainingGraph:
 
     Attributes:
       data_layer, evaluation (an EvaluationGraph or None), towers (list of Tower, one for each of the data layer's buckets or
-      just one), optimization, state (SavedState), averages (MovingAverages, or None), iter_size, steps_per_epoch, last_step;
-      initialize (operations to run once, before the data), start_averages (operation to run when the weights have been
-      restored), broadcast (operation: all ranks take the first one's variables), average_statistics (operation: all ranks take
-      the mean of their batch norms' moving statistics).
+      just one), optimization, state (SavedState), averages (MovingAverages, or None), requests (Requests), iter_size,
+      steps_per_epoch, last_step, eval_steps (steps between evaluations); initialize (operations to run once, before the data),
+      start_averages (operation to run when the weights have been restored), broadcast (operation: all ranks take the first one's
+      variables), average_statistics (operation: all ranks take the mean of their batch norms' moving statistics).
     """
 
     def __init__(self, base_model, params, evaluation_params, device, group, rejected_file):
@@ -148,9 +151,12 @@ class TrainingGraph:
         self.iter_size = params["iter_size"]
         self.steps_per_epoch = max(1, self.data_layer.batches_per_epoch // self.iter_size)
         self.last_step = params["max_steps"] or params["num_epochs"] * self.steps_per_epoch
+        self.eval_steps = params["eval_steps"] or self.steps_per_epoch
         self.requests = Requests(group)
+        self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, best_loss=NO_BEST, best_wer=NO_BEST,
+                                **INITIAL_STATE)
         builder = TowerBuilder(base_model, params, self.data_layer.vocabulary.size, self.last_step, self.steps_per_epoch,
-                               device, group, self.requests)
+                               device, group, self.requests, self.state.tensor("learning_rate_factor"))
         self.optimization = builder.optimization
         self._iterators, self.towers = [], []
         for number, bucket in enumerate(self.data_layer.buckets or [None]):
@@ -160,7 +166,6 @@ class TrainingGraph:
                 self._iterators.append(tf.data.Iterator.from_structure(tf.data.get_output_types(dataset),
                                                                        tf.data.get_output_shapes(dataset)))
                 self.towers.append(builder(Batch(*self._iterators[-1].get_next())))
-        self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, best_loss=NO_BEST, best_wer=NO_BEST)
         self.averages = builder.averages
         self.start_averages = self.averages.start() if self.averages is not None else tf.no_op()
         self.evaluation = None

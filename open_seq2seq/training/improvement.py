@@ -6,9 +6,11 @@ An epoch is ``steps_per_epoch`` steps, as for ``num_epochs`` and the learning ra
 an epoch, epochs without improvement are evaluations without improvement.
 """
 import math
+import zlib
 
 import numpy as np
 
+from open_seq2seq.distributed.agreement import fingerprint
 from open_seq2seq.log_lines import log_line
 
 METRICS = ("loss", "wer")
@@ -24,6 +26,7 @@ class Improvement:
     Args:
       params: the checked config of mode "train"; used are stopping_metric and es_min_delta.
       steps_per_epoch: steps of one epoch.
+      data_layer: what the evaluations are made on, or None: figures of other data are not compared.
 
     Attributes:
       metric: "loss" or "wer".
@@ -31,20 +34,25 @@ class Improvement:
       best_step: the step that it was reached at.
     """
 
-    def __init__(self, params, steps_per_epoch):
+    initial_state = {"stopping_metric": 0, "stopping_min_delta": 0.0, "stopping_data": 0, "stopping_epoch_steps": 0,
+                     "stopping_best": NO_BEST, "stopping_best_step": 0, "improved_step": 0, "evaluated_step": 0}
+
+    def __init__(self, params, steps_per_epoch, data_layer=None):
         self.metric = params["stopping_metric"]
         self.min_delta = MIN_DELTA[self.metric] if params["es_min_delta"] is None else params["es_min_delta"]
         self._counts = params["early_stop"] or params["reduce_lr_on_plateau"]
         self._steps_per_epoch = steps_per_epoch
+        self._data = 0
+        if data_layer is not None:
+            self._data = zlib.crc32(fingerprint([[utterance.transcript, utterance.duration]
+                                                 for utterance in data_layer.utterances]).encode())
         self.best, self.best_step = NO_BEST, 0
         self._improved_step = self._evaluated_step = 0
 
     @property
-    def initial_state(self):
-        """What ``SavedState`` is to keep, with its initial values."""
+    def _rule(self):
         return {"stopping_metric": METRICS.index(self.metric), "stopping_min_delta": float(np.float32(self.min_delta)),
-                "stopping_epoch_steps": self._steps_per_epoch, "stopping_best": NO_BEST, "stopping_best_step": 0,
-                "improved_step": 0, "evaluated_step": 0}
+                "stopping_data": self._data}
 
     def start(self, state, session, step):
         """Takes over where the checkpoint's training stood.
@@ -54,18 +62,18 @@ class Improvement:
           session: the session, in which it has been restored.
           step: steps made.
         """
-        rule, values = self.initial_state, state.get(session)
+        values = state.get(session)
         self.best, self.best_step = float(values["stopping_best"]), int(values["stopping_best_step"])
         self._improved_step, self._evaluated_step = int(values["improved_step"]), int(values["evaluated_step"])
-        if self._evaluated_step and any(values[name] != rule[name] for name in ("stopping_metric", "stopping_min_delta")):
+        if self._evaluated_step and any(values[name] != value for name, value in self._rule.items()):
             if self._counts:
                 log_line("Epochs without improvement count anew from step %d: the checkpoint's training went by the %s and "
-                         "es_min_delta %g, this one goes by the %s and %g" % (
+                         "es_min_delta %g, this one goes by the %s and %g%s" % (
                              step, METRICS[int(values["stopping_metric"])], values["stopping_min_delta"], self.metric,
-                             self.min_delta))
+                             self.min_delta, " on other data" if values["stopping_data"] != self._data else ""))
             self.best, self.best_step = NO_BEST, 0
             self._improved_step = self._evaluated_step = step
-        elif values["stopping_epoch_steps"] != self._steps_per_epoch:
+        elif self._evaluated_step and values["stopping_epoch_steps"] != self._steps_per_epoch:
             # another batch size or other data: as many epochs as before, in steps of now
             before = int(values["stopping_epoch_steps"])
             self._improved_step, self._evaluated_step = (
@@ -91,8 +99,9 @@ class Improvement:
         self._keep(state, session)
 
     def _keep(self, state, session):
-        state.set(session, **dict(self.initial_state, stopping_best=self.best, stopping_best_step=self.best_step,
-                                  improved_step=self._improved_step, evaluated_step=self._evaluated_step))
+        state.set(session, stopping_epoch_steps=self._steps_per_epoch, stopping_best=self.best,
+                  stopping_best_step=self.best_step, improved_step=self._improved_step, evaluated_step=self._evaluated_step,
+                  **self._rule)
 
     @property
     def stale_epochs(self):

@@ -13,6 +13,7 @@ from open_seq2seq.errors import DeviceError
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
 from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.training.course import Course
 from open_seq2seq.training.data_position import batches_done
 from open_seq2seq.training.graph import TrainingGraph
 from open_seq2seq.training.metrics import FILE_NAME, Metrics
@@ -75,6 +76,7 @@ class _Run:
         self.saving = Saving(params, graph, run_directory, saves)
         self.metrics = Metrics(os.path.join(run_directory.checkpoints, FILE_NAME) if saves else None)
         self.skipped_steps = SkippedSteps(graph, device, run_directory.checkpoints)
+        self.course = Course(params, graph)
         self.step = self.micro_batches = 0
         self.evaluation = self.log = self.stop = None
 
@@ -100,6 +102,7 @@ class _Run:
         if params["save_summaries_steps"] and self.saves:
             summaries = tf.summary.FileWriter(self.run_directory.checkpoints, session.graph)
         self.log = StepLog(params, graph, self.device, self.group, self.step, summaries, self.metrics)
+        self.course.start(session, self.step)
         self.metrics.write("start", self.step, **self._description())
 
     def _facts(self):
@@ -126,9 +129,9 @@ class _Run:
 
     @property
     def _position(self):
-        """The place in the data, as the checkpoint keeps it."""
-        return {"micro_batches": self.micro_batches, "iter_size": self.graph.iter_size,
-                "batch_utterances": self.params["batch_size_per_gpu"] * self.group.size}
+        """The place in the data and in time, as the checkpoint keeps it."""
+        return dict(self.course.figures, micro_batches=self.micro_batches, iter_size=self.graph.iter_size,
+                    batch_utterances=self.params["batch_size_per_gpu"] * self.group.size)
 
     @property
     def epoch(self):
@@ -142,7 +145,7 @@ class _Run:
         self.log.restart()
         try:
             with ProgressBar(graph.last_step, self.step, "training") as bar:
-                while self.step < graph.last_step and self.stop is None:
+                while self.step < graph.last_step and self.stop is None and self.course.stop_reason is None:
                     loss = self.one_step()
                     bar.update(self.step, self.log.figures(self.epoch, loss))
             self.save()
@@ -156,6 +159,8 @@ class _Run:
         graph = self.graph
         for _ in range(graph.iter_size - 1):
             self._account(self._run(graph.tower_of_batch(self.micro_batches).accumulate_fetches()))
+        if self.group.is_first and self.course.time_is_up:
+            graph.requests.ask(Request.TIME_IS_UP)
         values = self._run(graph.tower_of_batch(self.micro_batches).update_fetches(*self.log.wants(self.step + 1)),
                            graph.requests.feed())
         self._account(values)
@@ -169,7 +174,8 @@ class _Run:
         self.step += 1
         self.log.step(self.step, self.epoch, loss, values)
         # evaluation first: the checkpoint of this step then knows the best loss
-        if graph.evaluation is not None and (self.step % self.params["eval_steps"] == 0 or self.step == graph.last_step):
+        ends = self.step == graph.last_step or self.stop is Request.TIME_IS_UP
+        if graph.evaluation is not None and (ends or self.step % graph.eval_steps == 0):
             self.evaluate()
         if Request.SAVE in requests or self.step > 1 and is_due(self.params["save_checkpoint_steps"], self.step):
             self.save()
@@ -205,3 +211,4 @@ class _Run:
                               self.graph.evaluation, self.evaluation)
         self.saving.save_if_best(self.session, self.step, self._position, self.evaluation)
         self.log.evaluated(self.step, self.evaluation)
+        self.course.evaluated(self.session, self.step, self.evaluation, lambda: self.saving.back_to_best(self.session))

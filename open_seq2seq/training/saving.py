@@ -53,6 +53,21 @@ class Saving:
             if best_loss < self._graph.state.get(session)["best_loss"]:
                 self._graph.state.set(session, best_loss=best_loss)
 
+    def back_to_best(self, session):
+        """Sets the weights, their statistics and the optimizer's slots to the best model's, on all ranks together.
+
+        The step, the place in the data and the other numbers of ``graph.state`` stay.
+
+        Returns:
+          Path of the best model; None where there is none, and on ranks that do not write.
+        """
+        best = self._run_directory.find_checkpoint(best=True) if self._writes else None
+        if best is not None:
+            restore(session, best, [variable for variable in tf.global_variables() if not variable.op.name.startswith(
+                ("training_state/", self._graph.optimization.global_step.op.name))])
+        session.run(self._graph.broadcast)
+        return best
+
     def started_at(self, step):
         """Takes note that the checkpoint of this step is there."""
         self._last_saved = step or None

@@ -12,6 +12,8 @@ class EarlyStop:
       improvement: the training's ``Improvement``.
     """
 
+    REMEDY = "--early_stop=False, a larger --es_epochs or another --es_min_delta goes on"
+
     def __init__(self, params, improvement):
         self._epochs = params["es_epochs"] if params["early_stop"] else None
         self._improvement = improvement
@@ -36,9 +38,12 @@ class TimeLimit:
       clock: function that returns seconds.
     """
 
+    REMEDY = "A larger --max_hours or --max_hours=None goes on"
+    initial_state = {"trained_seconds": 0.0}
+
     def __init__(self, params, clock=time.monotonic):
         self._clock = clock
-        self._limit = None if params["max_hours"] is None else params["max_hours"] * SECONDS_PER_HOUR
+        self._limit = float("inf") if params["max_hours"] is None else params["max_hours"] * SECONDS_PER_HOUR
         self._before, self._since = 0.0, clock()
 
     def start(self, trained_seconds):
@@ -51,9 +56,14 @@ class TimeLimit:
         return self._before + self._clock() - self._since
 
     @property
+    def was_up(self):
+        """Whether the time was up before this process made a step; the same on every rank."""
+        return self._before >= self._limit
+
+    @property
     def reason(self):
         """Why to stop now, or None; by this process's clock, so that the ranks have yet to agree."""
-        if self._limit is None or self.seconds < self._limit:
+        if self.seconds < self._limit:
             return None
         return "max_hours is %g, and the training has taken %.2f hours" % (
             self._limit / SECONDS_PER_HOUR, self.seconds / SECONDS_PER_HOUR)
