@@ -15,6 +15,7 @@ Makes the environment where needed, checks style (ruff, shellcheck), runs the te
   --help
 
   bash scripts/run_tests.sh -- tests/data -x        only tests/data, stop at the first failure
+  bash scripts/run_tests.sh -- -n 0 --pdb           in one process, under the debugger (else one for each core, at most 4)
 HELP
 }
 
@@ -40,5 +41,6 @@ say "checking style"
 "$(dirname "$environment_python")/shellcheck" --external-sources scripts/*.sh .ci/run || status=$?
 say "testing with TensorFlow $environment_tensorflow ($environment_python)"
 # the tests' status comes first: pytest's 5, no test found, is a failure too
-"$environment_python" -m pytest ${arguments[@]+"${arguments[@]}"} || status=$?
+"$environment_python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile ${arguments[@]+"${arguments[@]}"} ||
+    status=$?
 exit "$status"

@@ -1,4 +1,5 @@
 """Shared fixtures: where the reference numbers lie, a graph of its own for every test that builds one."""
+import contextlib
 import importlib.util
 import os
 import subprocess
@@ -10,6 +11,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHARED = os.environ.get("JASPER_SHARED", os.path.join(os.path.dirname(REPOSITORY), "shared"))
+
+
+def pytest_collection_modifyitems(items):
+    if any("needs_horovod" in getattr(item, "fixturenames", ()) for item in items):
+        # its library crashes a process that has loaded onnxruntime's before; tests run in any order, and in several processes
+        with contextlib.suppress(ImportError):
+            importlib.import_module("horovod.tensorflow")
 
 
 def _shared(*parts):
