@@ -108,6 +108,13 @@ RUN = (
     Parameter("sync_batch_norm", Bool(), default=False,
               doc="statistics of batch norm over all processes; False: every process takes its own batch's, as OpenSeq2Seq"),
     Parameter("use_xla_jit", Bool(), default=False, doc="compile the graph with XLA"),
+    Parameter("max_bad_steps", Int(minimum=1), default=50,
+              doc="steps in a row without a finite loss and gradient after which a training ends; overflows of a falling loss "
+                  "scale do not count"),
+    Parameter("bad_batches", Int(minimum=0), default=3,
+              doc="how many steps without a finite loss or gradient have their batch examined and kept for --mode=replay"),
+    Parameter("try_worst_batch", Bool(), default=True,
+              doc="compute the longest batch once before training, so that memory runs out at the start or not at all"),
     Parameter("npu_params", NpuParams(), default=OWN_DEFAULTS, doc="options of the Ascend NPU and its adapter"),
     Parameter("bench_start", Int(minimum=0), default=10, doc="step from which time per step is averaged"),
 )
