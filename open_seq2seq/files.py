@@ -49,3 +49,12 @@ def replaced_file(path, mode="w", **options):
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
+
+
+def sync_directory(path):
+    """Makes what was renamed into a directory, or deleted from it, outlast a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

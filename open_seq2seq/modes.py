@@ -7,7 +7,7 @@ import time
 
 from open_seq2seq.config.command_line import parse_command_line
 from open_seq2seq.config.loading import load_experiment
-from open_seq2seq.config.saving import write_resolved_config
+from open_seq2seq.config.saving import resolved_config, write_resolved_config
 from open_seq2seq.errors import JasperError, UsageError
 from open_seq2seq.log_lines import log_line, logged_output, report_only_troubles
 
@@ -49,7 +49,7 @@ def _run_on_device(experiment, arguments, stack):
     # its advice is to rewrite for TensorFlow 2
     tf.logging.set_verbosity(tf.logging.ERROR)
     params = next(iter(experiment.params.values()))
-    if params["logdir"] is None:
+    if params["logdir"] is None and not any(params[key] for key in ("checkpoint_dir", "save_checkpoint_dir")):
         raise UsageError('%s: base_params["logdir"] is missing; expected the directory of the run, in the config or as '
                          "--logdir=DIRECTORY" % experiment.path)
     device_name = resolve_device_name(arguments.device)
@@ -66,7 +66,7 @@ def _run_in_directory(experiment, params, arguments, device, group, stack):
     from open_seq2seq.evaluation.modes import evaluate, infer
     from open_seq2seq.training.loop import train
     from open_seq2seq.training.run_directory import RunDirectory
-    directory = RunDirectory(params["logdir"], arguments.enable_logs)
+    directory = RunDirectory.of(params, arguments.enable_logs)
     training = arguments.mode in ("train", "train_eval")
     checkpoint, started = None, []
     # one rank writes, and reads what all of them go on from
@@ -93,7 +93,7 @@ def _run_in_directory(experiment, params, arguments, device, group, stack):
 
     if training:
         train(experiment.base_model, params, experiment.params.get("eval"), directory, arguments, device, group, checkpoint,
-              on_start)
+              on_start, resolved_config(experiment, arguments, date=directory.date) if group.is_first else None)
     else:
         (evaluate if arguments.mode == "eval" else infer)(experiment.base_model, params, directory, arguments, device, group)
     print("Done in %.0f s" % (time.time() - begin), file=sys.stderr)

@@ -56,7 +56,7 @@ def _trained(arguments):
     if arguments.best:
         overrides.append(Override(("restore_best_checkpoint",), True, "True"))
     return trained_model_of_config(load_experiment(arguments.config_file, "export", overrides),
-                                   RunDirectory(arguments.checkpoint), arguments.checkpoint if is_checkpoint else None)
+                                   RunDirectory(arguments.checkpoint, read_only=True), arguments.checkpoint if is_checkpoint else None)
 
 
 def main(words):

@@ -38,12 +38,41 @@ def write_resolved_config(directory, experiment, arguments, words=None, date=Non
     Raises:
       StorageError: the directory cannot be written.
     """
-    # not above: run.py imports this module before it knows whether TensorFlow, which takes seconds, will be needed
-    import tensorflow.compat.v1 as tf
     words = sys.argv if words is None else words
     date = date or time.strftime("%Y-%m-%d_%H-%M-%S")
+    resolved, changes = _resolved(experiment, arguments, words, date)
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise StorageError("cannot make the directory %s: %s" % (directory, error.strerror))
+
+    def path(name):
+        return os.path.join(directory, name % date)
+
+    with replaced_file(path("config_%s.py"), "wb") as file:
+        file.write(experiment.source)
+    with replaced_file(path("cmd-args_%s.log")) as file:
+        file.write(" ".join(shlex.quote(word) for word in words) + "\n")
+    with replaced_file(path("git-info_%s.log")) as file:
+        file.write("commit hash: %s\n%s" % (resolved["git_commit"] or "unknown, the code is in no git repository", changes))
+    with replaced_file(path("resolved_config_%s.json")) as file:
+        json.dump(resolved, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+    return path("resolved_config_%s.json")
+
+
+def resolved_config(experiment, arguments, words=None, date=None):
+    """What ``resolved_config_DATE.json`` holds, a dict for JSON; arguments as of :func:`write_resolved_config`."""
+    return _resolved(experiment, arguments, sys.argv if words is None else words,
+                     date or time.strftime("%Y-%m-%d_%H-%M-%S"))[0]
+
+
+def _resolved(experiment, arguments, words, date):
+    """(the resolved config, the code's uncommitted changes)."""
+    # not above: run.py imports this module before it knows whether TensorFlow, which takes seconds, will be needed
+    import tensorflow.compat.v1 as tf
     commit, changes = code_state()
-    resolved = {
+    return {
         "config_file": experiment.path,
         "sha256": experiment.sha256,
         "base_model": plain(experiment.base_model),
@@ -61,25 +90,7 @@ def write_resolved_config(directory, experiment, arguments, words=None, date=Non
         "platform": platform.platform(),
         "host": socket.gethostname(),
         "date": date,
-    }
-    try:
-        os.makedirs(directory, exist_ok=True)
-    except OSError as error:
-        raise StorageError("cannot make the directory %s: %s" % (directory, error.strerror))
-
-    def path(name):
-        return os.path.join(directory, name % date)
-
-    with replaced_file(path("config_%s.py"), "wb") as file:
-        file.write(experiment.source)
-    with replaced_file(path("cmd-args_%s.log")) as file:
-        file.write(" ".join(shlex.quote(word) for word in words) + "\n")
-    with replaced_file(path("git-info_%s.log")) as file:
-        file.write("commit hash: %s\n%s" % (commit or "unknown, the code is in no git repository", changes))
-    with replaced_file(path("resolved_config_%s.json")) as file:
-        json.dump(resolved, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-    return path("resolved_config_%s.json")
+    }, changes
 
 
 def _characters(experiment):

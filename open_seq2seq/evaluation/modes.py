@@ -111,7 +111,8 @@ def _restored(base_model, params, mode, run_directory, arguments, device, group)
             checkpoint = None
             if group.is_first:
                 checkpoint = run_directory.require_checkpoint(params["restore_best_checkpoint"])
-                log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
+                log_line(describe_restore(restore(session, checkpoint, tf.global_variables(),
+                                                  averaged=params["evaluate_ema"])))
             else:
                 session.run(initialize)
             device.check_steps(tf.get_default_graph(), graph.runs())

@@ -7,7 +7,7 @@ import os
 
 from open_seq2seq.evaluation.fingerprint import model_fingerprint
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.checkpoints import checkpoint_step
+from open_seq2seq.training.checkpoint_files import BEST_MODELS, checkpoint_step
 
 FILE_NAME = "evaluations.jsonl"
 
@@ -64,5 +64,5 @@ def recorded_word_error_rate(checkpoint, fingerprint=None):
 
 def _record_beside(checkpoint):
     directory = os.path.dirname(checkpoint)
-    # the best models lie in a folder among the others
-    return os.path.join(os.path.dirname(directory) if os.path.basename(directory) == "best_models" else directory, FILE_NAME)
+    # OpenSeq2Seq's best models lie in a folder among the others
+    return os.path.join(os.path.dirname(directory) if os.path.basename(directory) == BEST_MODELS else directory, FILE_NAME)

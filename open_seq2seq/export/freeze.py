@@ -9,12 +9,13 @@ from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
 from open_seq2seq.encoders import TDNNEncoder
 from open_seq2seq.errors import CheckpointError, ConfigError, UsageError
 from open_seq2seq.export.description import FORMAT_VERSION, LOGITS_OUTPUT, PARAMETERS, ExportDescription, Tensor
+from open_seq2seq.export.fast_inference_graph import FastInferenceGraph
 from open_seq2seq.export.folding import fold
 from open_seq2seq.export.frames import changes_of, frames_after, subsampling_of
 from open_seq2seq.export.inference_graph import InferenceGraph
 from open_seq2seq.export.model_inputs import audio_inputs, feature_inputs
 from open_seq2seq.export.restored_network import evaluation_network, read_weights, restored_session
-from open_seq2seq.training.checkpoints import checkpoint_step
+from open_seq2seq.training.checkpoint_files import checkpoint_step
 
 DEFAULT_FRAMES = 2336  # 23.4 s in 10 ms steps: what the public Ascend port exports
 LARGEST_GRAPH = (1 << 31) - (1 << 20)  # bytes that a protocol buffer may have, with room for what is not weights
@@ -99,8 +100,7 @@ def _folded_graph(trained, options, dtype):
     _check_size(sum(array.size for array in weights.values()) * dtype.size)
     network = fold(trained.params["encoder_params"], weights)
     if options.fast_convolutions:
-        from open_seq2seq.export.fast_convolution import fast_convolution
-        return InferenceGraph(network, dtype, fast_convolution)
+        return FastInferenceGraph(network)
     return InferenceGraph(network, dtype)
 
 

@@ -12,8 +12,8 @@ from open_seq2seq.export.description import WordErrorRate
 from open_seq2seq.export.export_folder import export_model
 from open_seq2seq.export.freeze import ExportOptions
 from open_seq2seq.export.restored_network import TrainedModel
-from open_seq2seq.export.run_folder import trained_vocabulary
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.training.checkpoint_description import vocabulary_of
 from open_seq2seq.training.run_directory import RunDirectory
 
 
@@ -33,7 +33,7 @@ def run_export(experiment, arguments):
     import tensorflow.compat.v1 as tf
     # its advice is to rewrite for TensorFlow 2
     tf.logging.set_verbosity(tf.logging.ERROR)
-    directory = RunDirectory(experiment.params["export"]["logdir"], arguments.enable_logs)
+    directory = RunDirectory.of(experiment.params["export"], arguments.enable_logs)
     trained = trained_model_of_config(experiment, directory)
     return export_and_report(trained, options_of(arguments), arguments.export_dir, arguments.format)
 
@@ -59,7 +59,7 @@ def trained_model_of_config(experiment, directory, checkpoint=None):
         raise ConfigError('%s: base_params["data_layer_params"]["vocab_file"] is missing; the model is exported with its '
                           "vocabulary" % experiment.path)
     checkpoint = checkpoint or directory.require_checkpoint(params["restore_best_checkpoint"])
-    characters, trained_with = tuple(Vocabulary.from_file(vocab_file).characters), trained_vocabulary(checkpoint)
+    characters, trained_with = tuple(Vocabulary.from_file(vocab_file).characters), vocabulary_of(checkpoint)
     # one of another size is found by the outputs; one as large would only write wrong letters
     if trained_with is not None and len(trained_with) == len(characters) and trained_with != characters:
         raise CheckpointError("checkpoint %s is of another vocabulary: it was trained with the characters %r, and %s has %r. "

@@ -4,8 +4,6 @@ A config is Python and runs with the user's rights, so one found in a folder tha
 The resolved config is data. Of the classes and functions it names, only this project's and TensorFlow's own activations are
 known here; a network with others needs its config.
 """
-import glob
-import json
 import os
 
 from open_seq2seq.config.names import names_of
@@ -18,6 +16,7 @@ from open_seq2seq.encoders import TDNNEncoder
 from open_seq2seq.errors import CheckpointError, DataError
 from open_seq2seq.export.restored_network import TrainedModel
 from open_seq2seq.models import Speech2Text
+from open_seq2seq.training.checkpoint_description import resolved_config_of
 from open_seq2seq.training.run_directory import RunDirectory
 
 _REMEDY = "Give the config that the model was trained with: run.py --config_file=FILE --mode=export --logdir=%s exports it"
@@ -45,45 +44,26 @@ def trained_model_of(folder, best=False):
     elif not os.path.isdir(folder):
         raise CheckpointError("there is no run folder %s; expected the logdir of a training, or NAME.pb or NAME.onnx" % folder)
     if checkpoint is None:
-        checkpoint = RunDirectory(folder).require_checkpoint(best)
-    path = _resolved_config(folder)
+        checkpoint = RunDirectory(folder, read_only=True).require_checkpoint(best)
+    path = folder
     try:
-        with open(path, encoding="utf-8") as file:
-            resolved = json.load(file)
+        found = resolved_config_of(checkpoint)
+        if found is None:
+            raise CheckpointError("%s has no resolved_config_DATE.json, which says what network its checkpoints are of. " % folder
+                                  + _REMEDY % folder)
+        resolved, path = found
         sections = resolved["params"]
         name = next(name for name in ("eval", "infer", "train") if name in sections)
         section, base_model = sections[name], resolved["base_model"]
     except OSError as error:
-        raise CheckpointError("cannot read %s: %s" % (path, error.strerror))
+        raise CheckpointError("cannot read %s: %s" % (error.filename, error.strerror))
     except (ValueError, KeyError, TypeError, StopIteration) as error:
-        raise CheckpointError("%s is no resolved config of a run (%s: %s). " % (path, type(error).__name__, error)
+        raise CheckpointError("%s has no resolved config of a run (%s: %s). " % (path, type(error).__name__, error)
                               + _REMEDY % folder)
     params = _params(base_model, section, path, folder)
     sha256 = resolved.get("sha256")
     return TrainedModel(Speech2Text, params, _vocabulary(resolved, section, path, folder), checkpoint,
                         sha256 if isinstance(sha256, str) else None)
-
-
-def trained_vocabulary(checkpoint):
-    """The characters that a checkpoint's run was trained with, a tuple, or None where its folder does not say."""
-    try:
-        with open(_resolved_config(os.path.dirname(checkpoint) or "."), encoding="utf-8") as file:
-            characters = json.load(file).get("vocabulary")
-    except (CheckpointError, OSError, ValueError, AttributeError):
-        return None
-    return tuple(characters) if isinstance(characters, list) else None
-
-
-def _resolved_config(folder):
-    """The newest resolved config in a run's folder; where checkpoints lie in ``logs/``, it lies above them."""
-    folders = [folder, os.path.join(folder, os.pardir), os.path.join(folder, os.pardir, os.pardir)]
-    for candidate in folders if os.path.basename(os.path.abspath(folder)) in ("logs", "best_models") else folders[:1]:
-        found = sorted(glob.glob(os.path.join(glob.escape(candidate), "resolved_config_*.json")))
-        if found:
-            # the date is part of the name
-            return os.path.normpath(found[-1])
-    raise CheckpointError("%s has no resolved_config_DATE.json, which says what network its checkpoints are of. " % folder
-                          + _REMEDY % folder)
 
 
 def _params(base_model, section, path, folder):

@@ -1,104 +1,35 @@
-"""Checkpoints: written by TensorFlow's Saver, restored by name with an account of what fitted and what did not.
+"""Checkpoints restored by name, with an account of what fitted and what did not; the numbers that travel in them.
 
 Variables keep OpenSeq2Seq's names, so its checkpoints load here. Its mixed-precision runs saved float16 variables and their
 float32 originals under ``.../FP32-master-copy/NAME``; the originals are taken where they exist.
 """
 import collections
-import glob
-import os
-import re
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.errors import CheckpointError, StorageError
+from open_seq2seq.errors import CheckpointError
+from open_seq2seq.training.averaging.moving_average import SUFFIX, is_average
+from open_seq2seq.training.checkpoint_files import checkpoint_step, latest_checkpoint  # noqa: F401 moved
+from open_seq2seq.training.checkpoint_manifest import fault_of, read_manifest
+from open_seq2seq.training.checkpoint_writer import CheckpointWriter  # noqa: F401 moved
 
-MODEL_SCOPE = "ForwardPass/"
+MODEL_SCOPE, STATE_SCOPE = "ForwardPass/", "training_state/"
 _MASTER_COPY = "FP32-master-copy/"
 
-RestoreReport = collections.namedtuple("RestoreReport", "checkpoint restored missing surplus")
-
-
-def checkpoint_step(checkpoint):
-    """The step in a checkpoint's name (``model.ckpt-120`` -> 120), or -1."""
-    found = re.search(r"-(\d+)$", checkpoint)
-    return int(found.group(1)) if found else -1
-
-
-def latest_checkpoint(directory):
-    """Path without extension of the newest whole checkpoint in ``directory``, or None.
-
-    The state file ``checkpoint`` is asked first. Where it is missing, or names files of another machine, the files
-    themselves are: a directory that somebody copied is still a directory of checkpoints.
-    """
-    state = tf.train.get_checkpoint_state(directory) if os.path.isdir(directory) else None
-    if state is not None and state.model_checkpoint_path:
-        for candidate in (state.model_checkpoint_path,
-                          os.path.join(directory, os.path.basename(state.model_checkpoint_path))):
-            if _is_whole(candidate):
-                return candidate
-    found = [path[:-len(".index")] for path in glob.glob(os.path.join(glob.escape(directory), "*.index"))]
-    whole = [path for path in found if _is_whole(path)]
-    return max(whole, key=lambda path: (checkpoint_step(path), path)) if whole else None
-
-
-def _is_whole(checkpoint):
-    return os.path.exists(checkpoint + ".index") and bool(glob.glob(glob.escape(checkpoint) + ".data-*"))
-
-
-class CheckpointWriter:
-    """Saves all variables under ``directory/NAME-STEP`` and keeps the last ``keep``.
-
-    Args:
-      directory: where to.
-      keep: how many to keep.
-      name: the file name before ``-STEP``.
-    """
-
-    def __init__(self, directory, keep, name="model.ckpt"):
-        self._directory, self._name = directory, name
-        # relative paths in the state file: a moved directory still names its own files
-        self._saver = tf.train.Saver(max_to_keep=keep, save_relative_paths=True)
-
-    def recover(self):
-        """Learns of the checkpoints of an earlier process, so that they take their turn in being deleted."""
-        state = tf.train.get_checkpoint_state(self._directory)
-        if state is not None:
-            paths = [path for path in state.all_model_checkpoint_paths if os.path.exists(path + ".index")]
-            self._saver.recover_last_checkpoints(paths)
-
-    def save(self, session, step, name=None):
-        """Writes one checkpoint and returns its path.
-
-        Raises:
-          StorageError: the disk is full or the directory not writable.
-        """
-        path = os.path.join(self._directory, name or self._name)
-        try:
-            os.makedirs(self._directory, exist_ok=True)
-            return self._saver.save(session, path, global_step=step, write_meta_graph=False)
-        except (OSError, tf.errors.OpError, ValueError) as error:
-            for leftover in glob.glob(glob.escape("%s-%d" % (path, step)) + ".*temp*"):
-                _remove(leftover)
-            reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-            raise StorageError("cannot save checkpoint %s-%d: %s. Free some space or mend the permissions, then go on from the "
-                               "checkpoint before it with --continue_learning" % (path, step, reason.split("\n")[0]))
-
-
-def _remove(path):
-    if os.path.isdir(path):
-        for name in os.listdir(path):
-            os.remove(os.path.join(path, name))
-        os.rmdir(path)
-    elif os.path.exists(path):
-        os.remove(path)
+RestoreReport = collections.namedtuple("RestoreReport", "checkpoint restored missing surplus averaged reshaped")
 
 
 def open_checkpoint(checkpoint):
-    """Returns TensorFlow's reader of a checkpoint.
+    """Returns TensorFlow's reader of a checkpoint, whose files are what its manifest says, if it has one.
 
     Raises:
       CheckpointError: it is not there, or damaged.
     """
+    # without a manifest it is TensorFlow that compares the checksums, of each tensor when it is read
+    fault = fault_of(checkpoint) if read_manifest(checkpoint) is not None else None
+    if fault is not None:
+        raise CheckpointError("checkpoint %s is damaged: %s. Use the one before it; --continue_learning does so by itself"
+                              % (checkpoint, fault.reason))
     try:
         return tf.train.NewCheckpointReader(checkpoint)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
@@ -107,7 +38,7 @@ def open_checkpoint(checkpoint):
                               % (checkpoint, str(error).split("\n")[0], checkpoint, checkpoint))
 
 
-def restore(session, checkpoint, variables, partial=False):
+def restore(session, checkpoint, variables, partial=False, averaged=False):
     """Restores variables by name.
 
     Args:
@@ -115,10 +46,12 @@ def restore(session, checkpoint, variables, partial=False):
       checkpoint: path without extension.
       variables: what to restore: list of variables.
       partial: take what fits by name and shape (transfer learning) instead of asking for the whole network.
+      averaged: take the moving average of a weight in its place where the checkpoint has one.
 
     Returns:
-      RestoreReport(checkpoint, restored, missing, surplus): lists of names. Missing is in the graph only, surplus in the
-      checkpoint only.
+      RestoreReport(checkpoint, restored, missing, surplus, averaged, reshaped): lists of names. Missing is in the graph only,
+      surplus in the checkpoint only; averaged are those of the restored that took a moving average; reshaped are sentences on
+      those that were left out for their shape.
 
     Raises:
       CheckpointError: a variable of the network (``ForwardPass/``) is missing or has another shape: the checkpoint is of
@@ -126,7 +59,8 @@ def restore(session, checkpoint, variables, partial=False):
     """
     reader = open_checkpoint(checkpoint)
     shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    sources = {variable.op.name: _source_name(variable.op.name, variable.dtype.base_dtype, types) for variable in variables}
+    sources = {variable.op.name: _source_name(variable.op.name, variable.dtype.base_dtype, types, averaged)
+               for variable in variables}
     fits, converts, missing, mismatched = [], [], [], []
     for variable in variables:
         name = variable.op.name
@@ -151,11 +85,14 @@ def restore(session, checkpoint, variables, partial=False):
                               % (checkpoint, error.message.split("\n")[0]))
     used = {source for source, _ in fits + converts}
     return RestoreReport(checkpoint, sorted(variable.op.name for _, variable in fits + converts), sorted(missing),
-                         sorted(set(shapes) - used))
+                         sorted(set(shapes) - used),
+                         sorted(name for name, source in sources.items() if source == name + SUFFIX), mismatched)
 
 
-def _source_name(name, dtype, types):
-    """The name in the checkpoint of a variable: itself, or its float32 master copy where it was saved in float16."""
+def _source_name(name, dtype, types, averaged=False):
+    """The name in the checkpoint of a variable: itself, its average, or its float32 master copy where it was saved in float16."""
+    if averaged and name + SUFFIX in types:
+        return name + SUFFIX
     if name in types and types[name] == dtype:
         return name
     for candidate in types:
@@ -165,10 +102,12 @@ def _source_name(name, dtype, types):
 
 
 def _refuse_other_architecture(checkpoint, missing, mismatched, shapes, sources):
-    lost = [name for name in missing if name.startswith(MODEL_SCOPE)]
+    # averages begin at the weights where a run of theirs goes on from a checkpoint without
+    lost = [name for name in missing if name.startswith(MODEL_SCOPE) and not is_average(name)]
     if not lost and not mismatched:
         return
-    surplus = sorted(name for name in set(shapes) - set(sources.values()) if name.startswith(MODEL_SCOPE))
+    surplus = sorted(name for name in set(shapes) - set(sources.values())
+                     if name.startswith(MODEL_SCOPE) and not is_average(name))
     lines = ["checkpoint %s is of another architecture than the config:" % checkpoint]
     for title, names in (("%d variables of the network are not in the checkpoint", lost),
                          ("%d have another shape", mismatched), ("%d of the checkpoint are not in the network", surplus)):
@@ -181,6 +120,8 @@ def _refuse_other_architecture(checkpoint, missing, mismatched, shapes, sources)
 def describe_restore(report):
     """One or two sentences for the log on what :func:`restore` did."""
     text = "Restored %d variables from %s" % (len(report.restored), report.checkpoint)
+    if report.averaged:
+        text += ", %d of them as moving averages" % len(report.averaged)
     for title, names in (("missing in it (left at their initial values)", report.missing),
                          ("surplus in it (not used)", report.surplus)):
         if names:
@@ -196,7 +137,7 @@ class SavedState:
 
     def __init__(self, **initial_values):
         self._variables, self._placeholders, self._assign = {}, {}, {}
-        with tf.variable_scope("training_state"):
+        with tf.variable_scope(STATE_SCOPE[:-1]):
             for name, value in initial_values.items():
                 dtype = tf.int64 if isinstance(value, int) else tf.float32
                 self._variables[name] = tf.get_variable(name, [], dtype, trainable=False,

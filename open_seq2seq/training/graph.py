@@ -13,11 +13,10 @@ from open_seq2seq.optimizers import Optimization
 from open_seq2seq.training.averaging.moving_average import MovingAverages, is_average
 from open_seq2seq.training.checkpoints import MODEL_SCOPE, SavedState
 from open_seq2seq.training.course import INITIAL_STATE
+from open_seq2seq.training.improvement import NO_BEST
 from open_seq2seq.training.initial_values import seeded_by_name
 from open_seq2seq.training.requests import Requests
 
-# larger than any loss, and finite, so that it passes through a checkpoint
-NO_BEST = 1e9
 # ranks must not drop out the same activations
 SEED_STEP = 1000003
 

@@ -28,7 +28,7 @@ TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation 
 
 
 def train(base_model, params, evaluation_params, run_directory, arguments, device, group, checkpoint=None,
-          on_start=lambda: None):
+          on_start=lambda: None, resolved_config=None):
     """Trains, and evaluates between when ``evaluation_params`` is given.
 
     Args:
@@ -41,6 +41,7 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
       group: a ``ProcessGroup``; all its ranks call this together, and the first one alone writes files.
       checkpoint: path of the checkpoint to go on from, or None for a fresh start; read by the first rank only.
       on_start: called once data and model have been found good, before the first step.
+      resolved_config: dict for JSON of what the run is made of, which every checkpoint carries; None on other ranks.
 
     Returns:
       TrainingResult(step, loss, evaluation, stop): the last step, its loss, the last EvaluationResult or None, the ``Request``
@@ -59,7 +60,8 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
             group.start(session)
             confirm_data(group, session)
-            run = _Run(params, graph, session, run_directory, device, group, saves=group.is_first and not arguments.benchmark)
+            run = _Run(params, graph, session, run_directory, device, group, saves=group.is_first and not arguments.benchmark,
+                       resolved_config=resolved_config)
             run.start(checkpoint)
             on_start()
             result = run.until_last_step()
@@ -70,10 +72,10 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
 class _Run:
     """The state of one training run between its steps."""
 
-    def __init__(self, params, graph, session, run_directory, device, group, saves):
+    def __init__(self, params, graph, session, run_directory, device, group, saves, resolved_config):
         self.params, self.graph, self.session, self.run_directory = params, graph, session, run_directory
         self.device, self.group, self.saves = device, group, saves
-        self.saving = Saving(params, graph, run_directory, saves)
+        self.saving = Saving(params, graph, run_directory, saves, resolved_config)
         self.metrics = Metrics(os.path.join(run_directory.checkpoints, FILE_NAME) if saves else None)
         self.skipped_steps = SkippedSteps(graph, device, run_directory.checkpoints)
         self.course = Course(params, graph)
@@ -116,7 +118,8 @@ class _Run:
             ("last step", str(self.graph.last_step))])
         facts.update(("config " + path, repr(value)) for path, value in flattened(plain(self.params)))
         # what the run is read from and written to matters on the first rank only
-        return {name: value for name, value in facts.items() if name not in ("config logdir", "config load_model")}
+        places = ("logdir", "load_model", "checkpoint_dir", "load_checkpoint_dir", "save_checkpoint_dir")
+        return {name: value for name, value in facts.items() if name not in ["config " + key for key in places]}
 
     def _description(self):
         """What metrics say of a run when it starts."""
@@ -149,7 +152,9 @@ class _Run:
                     loss = self.one_step()
                     bar.update(self.step, self.log.figures(self.epoch, loss))
             self.save()
+            self.saving.wait()
         finally:
+            self.saving.close()
             self.log.close()
         self.log.finish(self.step)
         return TrainingResult(self.step, loss, self.evaluation, self.stop)
@@ -159,6 +164,8 @@ class _Run:
         graph = self.graph
         for _ in range(graph.iter_size - 1):
             self._account(self._run(graph.tower_of_batch(self.micro_batches).accumulate_fetches()))
+        if self.saving.is_due:
+            graph.requests.ask(Request.SAVE)
         if self.group.is_first and self.course.time_is_up:
             graph.requests.ask(Request.TIME_IS_UP)
         values = self._run(graph.tower_of_batch(self.micro_batches).update_fetches(*self.log.wants(self.step + 1)),
@@ -179,6 +186,7 @@ class _Run:
             self.evaluate()
         if Request.SAVE in requests or self.step > 1 and is_due(self.params["save_checkpoint_steps"], self.step):
             self.save()
+        self.saving.report()
         return loss
 
     def _run(self, fetches, feed=None):
