@@ -22,9 +22,11 @@ class Course:
         self._early_stop = EarlyStop(params, self._improvement)
         self._plateau = Plateau(params, self._improvement, graph.state)
         self._time_limit = TimeLimit(params)
+        self._first_step = 0
 
     def start(self, session, step):
         """Takes over where the checkpoint's training stood, after ``step`` steps; the hours begin to count."""
+        self._first_step = step
         self._improvement.start(self._state, session, step)
         self._plateau.start(session)
         self._time_limit.start(self._state.get(session)["trained_seconds"])
@@ -62,7 +64,7 @@ class Course:
         return {"trained_seconds": self._time_limit.seconds}
 
     def report_stop(self, step, last_step):
-        """Says why a training that ends after ``step`` steps, and was to have ``last_step``, does so."""
+        """Says why a training ends after ``step`` steps that was to have ``last_step``, unless :meth:`start` has."""
         reason = self._early_stop.reason or self._time_limit.reason
-        if reason is not None and step < last_step:
+        if reason is not None and self._first_step < step < last_step:
             log_line("Stopped at step %d of %d: %s" % (step, last_step, reason))

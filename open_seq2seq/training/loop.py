@@ -156,6 +156,7 @@ class _Run:
         finally:
             self.saving.close()
             self.log.close()
+        self.course.report_stop(self.step, graph.last_step)
         self.log.finish(self.step)
         return TrainingResult(self.step, loss, self.evaluation, self.stop)
 
