@@ -10,11 +10,14 @@ class Device:
       fast_gradients: whether convolution gradients written as forward convolutions are the faster ones here.
       skip_reason: what it means that a step was not applied.
       static_shapes: whether the device compiles a graph for every shape, so that batches come in few lengths.
+      stateless_dropout: whether dropout is drawn from the places of a batch's rows in the data, so that a resumed run goes on with
+        the same draws; else from the graph's seed, from its beginning in every session.
     """
 
     name = None
     fast_gradients = False
     static_shapes = False
+    stateless_dropout = True
     skip_reason = "the gradient is not finite"
 
     def session_config(self, use_xla_jit=False):

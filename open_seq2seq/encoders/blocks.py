@@ -110,18 +110,19 @@ def normalize(images, encoder, mask):
                       encoder.execution.sum_over_ranks)
 
 
-def dropout(inputs, keep_probability, mask=None):
-    """Dropout with inverted scaling, seeded through the graph's seed.
+def dropout(inputs, keep_probability, uniform, mask=None):
+    """Dropout with inverted scaling.
 
     Args:
       inputs: float32 or float16 [B, T, C].
       keep_probability: of every value, above 0.
+      uniform: float32 [B, T, C], drawn between 0 and 1.
       mask: of the same type, [B, T, 1]; if given, frames where it is 0 are set to zero in the same product.
 
     Returns:
       Of the inputs' type, [B, T, C].
     """
-    kept = tf.cast(tf.random_uniform(tf.shape(inputs)) < keep_probability, inputs.dtype)
+    kept = tf.cast(uniform < keep_probability, inputs.dtype)
     # scale and mask join the factor, outside of the gradient's way: one product forward and one backward
     scale = 1.0 / keep_probability
     return inputs * (kept * (scale if mask is None else mask * scale))

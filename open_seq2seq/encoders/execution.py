@@ -4,8 +4,8 @@ import contextlib
 
 import tensorflow.compat.v1 as tf
 
-Execution = collections.namedtuple("Execution", "fast_gradients dtype sum_over_ranks host_scope")
-Execution.__new__.__defaults__ = (True, tf.float32, None, contextlib.suppress)
+Execution = collections.namedtuple("Execution", "fast_gradients dtype sum_over_ranks host_scope random_seed")
+Execution.__new__.__defaults__ = (True, tf.float32, None, contextlib.suppress, None)
 Execution.__doc__ = """What a model is told about where it runs.
 
 fast_gradients: compute convolution gradients as forward convolutions, see ``encoders/convolution.py``; works in either dtype, but
@@ -14,6 +14,8 @@ dtype: tf.float32, or tf.float16 for products and activations in half precision;
 sum_over_ranks: function from a list of float32 tensors to a list of their sums over all processes, through which gradients
   flow; batch norm then takes its statistics over the whole global batch. None: every process by itself.
 host_scope: function without arguments that returns a context manager; operations that the device cannot run are built in it.
+random_seed: int; with the positions of a batch's rows it decides what dropout draws, see ``encoders/random_draws.py``. None: dropout
+  draws from the graph's seed.
 """
 
 ALONE = Execution()  # one process, float32

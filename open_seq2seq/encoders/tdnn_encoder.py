@@ -8,6 +8,7 @@ from open_seq2seq.encoders.dimensions import dimension
 from open_seq2seq.encoders.encoder_output import EncoderOutput
 from open_seq2seq.encoders.execution import ALONE
 from open_seq2seq.encoders.normalization import instance_norm, layer_norm
+from open_seq2seq.encoders.random_draws import RandomDraws
 from open_seq2seq.encoders.tensor_checks import check_tensor
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
 
@@ -120,12 +121,14 @@ class TDNNEncoder:
                     return True
         return False
 
-    def __call__(self, features, feature_lengths):
+    def __call__(self, features, feature_lengths, positions=None):
         """Connects the encoder to its inputs.
 
         Args:
           features: float32 [B, T, F], zero-padded, F known.
           feature_lengths: int32 or int64 [B], true lengths in frames.
+          positions: int64 [B], where the rows stand in the stream of training, from which dropout is drawn; None: from the
+            graph's seed.
 
         Returns:
           EncoderOutput(outputs [B, T', C] of the execution's dtype, not masked; output_lengths [B]).
@@ -136,7 +139,8 @@ class TDNNEncoder:
         check_tensor(features, "TDNNEncoder: features", 3, (tf.float32,), known_last_dimension=True)
         check_tensor(feature_lengths, "TDNNEncoder: feature_lengths", 1, (tf.int32, tf.int64))
         activations = tf.cast(features, self._settings.execution.dtype)
-        stream = _Stream(activations, feature_lengths, self._params["use_conv_mask"], self._params["mask_batch_norm"])
+        draws = RandomDraws(self._settings.execution.random_seed, positions)
+        stream = _Stream(activations, feature_lengths, self._params["use_conv_mask"], self._params["mask_batch_norm"], draws)
         dense_inputs = []
         norm_count = 0
         with tf.variable_scope(self._name, initializer=self._initializer, use_resource=False):
@@ -158,7 +162,7 @@ class TDNNEncoder:
                     if self._training:
                         keep = layer["dropout_keep_prob"]
                         stream.drop_out(self._params["dropout_keep_prob"] if keep is None else keep,
-                                        final=last and layer is self._params["convnet_layers"][-1])
+                                        name, final=last and layer is self._params["convnet_layers"][-1])
         return EncoderOutput(stream.activations, stream.lengths)
 
     def _convolution(self, stream, name, layer, block_index, residual_inputs, norm_count):
@@ -179,7 +183,7 @@ class TDNNEncoder:
         if self._params["normalization"] in ("layer_norm", "instance_norm"):
             outputs = self._contrib_norm(outputs, norm_count)
         if residual is not None:
-            outputs = self._join(outputs, residual, block_index)
+            outputs = self._join(outputs, residual, block_index, stream.draws)
         if self._params["activation_fn"] is not None:
             outputs = self._params["activation_fn"](outputs)
         stream.set(outputs)
@@ -201,11 +205,12 @@ class TDNNEncoder:
         with tf.variable_scope(scope if norm_count == 0 else "%s_%d" % (scope, norm_count)):
             return function(outputs)
 
-    def _join(self, outputs, residual, block_index):
+    def _join(self, outputs, residual, block_index, draws):
         """The block's convolutions plus its residual branches; drop block leaves out the former."""
         probability = self._params["drop_block_prob"]
         if probability > 0.0 and self._training:
-            return residual + outputs * tf.cast(tf.random_uniform([]) >= probability, outputs.dtype)
+            kept = draws.of_batch("drop block %d" % (block_index + 1)) >= probability
+            return residual + outputs * tf.cast(kept, outputs.dtype)
         if probability > 0.0 and block_index == self._params["drop_block_index"]:
             return residual
         return outputs + residual
@@ -214,8 +219,8 @@ class TDNNEncoder:
 class _Stream:
     """The activations on their way through the layers, with their lengths and the masks that follow from these."""
 
-    def __init__(self, activations, lengths, mask_convolutions, mask_batch_norm):
-        self.activations, self.lengths = activations, lengths
+    def __init__(self, activations, lengths, mask_convolutions, mask_batch_norm, draws):
+        self.activations, self.lengths, self.draws = activations, lengths, draws
         self._mask_convolutions, self._mask_batch_norm = mask_convolutions, mask_batch_norm
         self._masked = False
         self._build_mask(dimension(activations, 1))
@@ -247,8 +252,9 @@ class _Stream:
         if self._mask_convolutions and not self._masked:
             self.activations, self._masked = self.activations * self._mask, True
 
-    def drop_out(self, keep_probability, final):
+    def drop_out(self, keep_probability, name, final):
         """Dropout, together with the mask of the next convolution; ``final`` activations are not masked."""
         if keep_probability < 1.0:
             self._masked = self._mask_convolutions and not final
-            self.activations = blocks.dropout(self.activations, keep_probability, self._mask if self._masked else None)
+            self.activations = blocks.dropout(self.activations, keep_probability, self.draws.like(self.activations, name),
+                                              self._mask if self._masked else None)

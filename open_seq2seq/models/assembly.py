@@ -38,4 +38,5 @@ def execution_of(params, mode, device, group):
         # nobody asks for gradients, and nothing may stand between a convolution and the batch norm that TensorFlow fuses it with
         return Execution(False, dtype, host_scope=device.host_scope)
     together = params["sync_batch_norm"] and group.size > 1
-    return Execution(device.fast_gradients, dtype, group.sum if together else None, device.host_scope)
+    return Execution(device.fast_gradients, dtype, group.sum if together else None, device.host_scope,
+                     params["random_seed"] if device.stateless_dropout else None)

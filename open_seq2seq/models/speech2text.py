@@ -30,7 +30,8 @@ class Speech2Text:
       vocabulary_size: number of labels V without the blank.
       execution: an :class:`~open_seq2seq.encoders.execution.Execution`.
 
-    A loss of one's own is given ``host_scope`` (constructor) and ``weights`` (call) if it has parameters of these names.
+    An encoder of one's own is given ``positions`` (call), a loss of one's own ``host_scope`` (constructor) and ``weights`` (call)
+    if they have parameters of these names.
 
     Raises:
       ConfigError: train or eval without a loss, or a part that refuses its params.
@@ -63,7 +64,10 @@ class Speech2Text:
         """
         # reference variables, not resources: the Ascend adapter and the original's checkpoints are written for these
         with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE, use_resource=False):
-            encoder_output = self._encoder(batch.features, batch.feature_lengths)
+            # a batch put together by hand may be without positions
+            positions = getattr(batch, "positions", None)
+            encoder_output = self._encoder(batch.features, batch.feature_lengths,
+                                           **({} if positions is None else _accepted(self._encoder, positions=positions)))
             decoder_output = self._decoder(encoder_output)
             loss = None
             if self._loss is not None:

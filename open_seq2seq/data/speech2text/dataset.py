@@ -8,16 +8,18 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.distributed.cores import VARIABLE as SHARE_OF_CORES
 from open_seq2seq.distributed.cores import usable_cores
 
-Batch = collections.namedtuple("Batch", "features feature_lengths labels label_lengths utterance_indices weights")
-Batch.__new__.__defaults__ = (None,)
+Batch = collections.namedtuple("Batch", "features feature_lengths labels label_lengths utterance_indices weights positions")
+Batch.__new__.__defaults__ = (None, None)
 Batch.__doc__ = """What a model reads: features float32 [B, T, F], zero-padded; feature_lengths int32 [B], true lengths in
 frames; labels int32 [B, L], zero-padded; label_lengths int32 [B]; utterance_indices int32 [B], into the data layer's
 ``utterances``, -1 in rows that only fill up a batch, whose lengths are 0; weights float32 [B] by which each utterance's loss
-counts, 0 in rows that only fill up a batch. A model takes None for weights that are all 1; the data layer always yields them."""
+counts, 0 in rows that only fill up a batch; positions int64 [B] that with the seed decide what is random about a row: in training
+where it stands in the stream of all workers' rows. A model takes None for weights that are all 1, and for positions of rows that
+are of no stream; the data layer always yields both."""
 
 Request = collections.namedtuple("Request", "indices positions weights frames")
-Request.__doc__ = """What a batch is made of: indices int64 [B] of utterances, -1 for a row without one; positions int64 [B] that
-with the seed decide what is random about a row; weights float32 [B]; frames int32 [B]: the features are padded to at least the
+Request.__doc__ = """What a batch is made of: indices int64 [B] of utterances, -1 for a row without one; positions int64 [B] as of
+Batch; weights float32 [B]; frames int32 [B]: the features are padded to at least the
 first of these (all are the same number)."""
 
 PREFETCHED_BATCHES = 4
@@ -126,7 +128,7 @@ class FeaturePipeline:
             features, labels = features[:tf.shape(features)[0] * there], labels[:tf.size(labels) * there]
             features.set_shape([None, self.num_audio_features])
             return (features, tf.shape(features)[0], labels, tf.size(labels), tf.cast(index, tf.int32) * there + there - 1,
-                    weight * tf.cast(there, tf.float32), frames)
+                    weight * tf.cast(there, tf.float32), position, frames)
 
         examples = rows.map(_plain(loaded), num_parallel_calls=self.num_parallel_calls)
         if not keep_rows:
@@ -150,7 +152,7 @@ class FeaturePipeline:
             return Batch(features, *fields)
 
         frames, labels = (None, None) if bucket is None else bucket
-        shapes = ([frames, self.num_audio_features], [], [labels], [], [], [], [])
+        shapes = ([frames, self.num_audio_features], [], [labels], [], [], [], [], [])
         batches = examples.padded_batch(batch_size, shapes, drop_remainder=drop_remainder).map(_plain(batch))
         return batches.prefetch(PREFETCHED_BATCHES) if prefetch else batches
 

@@ -57,7 +57,7 @@ class ShapesOnlyDataLayer:
         return tf.data.Dataset.from_tensors(np.int32(0)).map(tf.autograph.experimental.do_not_convert(lambda zero: Batch(
             tf.zeros([rows, bucket.frames, self.num_audio_features]), tf.zeros([rows], tf.int32),
             tf.zeros([rows, bucket.labels], tf.int32), tf.zeros([rows], tf.int32), tf.zeros([rows], tf.int32) - 1,
-            tf.zeros([rows]))))
+            tf.zeros([rows]), tf.zeros([rows], tf.int64))))
 
 
 def _rounded_up(number, multiple):

@@ -76,11 +76,13 @@ def test_training_goes_on_across_epochs_with_static_batches(graph):
     order = TrainingOrder(np.ones(10), 4, seed=2)
     dataset = pipeline(2).training_dataset(requests_of(order), 0, 4)
     shapes = [shape.as_list() for shape in tf.data.get_output_shapes(dataset)]
-    assert shapes == [[4, None, FEATURES], [4], [4, None], [4], [4], [4]]
+    assert shapes == [[4, None, FEATURES], [4], [4, None], [4], [4], [4], [4]]
     batches = read(dataset, 12)
     expected = np.concatenate([order.batch(number).indices for number in range(14)])
     positions = np.flatnonzero(expected != BAD)[:48]
     assert np.concatenate([batch.utterance_indices for batch in batches]).tolist() == expected[positions].tolist()
+    # a row keeps its position where a file that turned bad lets the rows after it move up
+    assert np.concatenate([batch.positions for batch in batches]).tolist() == positions.tolist()
     # the seed is (seed, position in the stream), counted with the utterance that was left out
     assert np.concatenate([batch.features[:, 0, 1:] for batch in batches]).tolist() == [
         [11, position] for position in positions]

@@ -68,7 +68,7 @@ def training_stream(layer, first, end):
         shapes, batches = read(lambda bucket=bucket: layer.training_dataset(first, bucket), buckets.count(bucket))
         shape = layer.buckets[bucket]
         assert shapes == [[layer.batch_size, shape.frames, 16], [layer.batch_size], [layer.batch_size, shape.labels],
-                          [layer.batch_size], [layer.batch_size], [layer.batch_size]]
+                          [layer.batch_size], [layer.batch_size], [layer.batch_size], [layer.batch_size]]
         streams[bucket] = iter(batches)
     return [next(streams[bucket]) for bucket in buckets]
 
@@ -138,7 +138,7 @@ def test_evaluation_reads_everything_once_in_full_batches(manifest, mode, num_wo
         count = 0
         for bucket, (frames, labels) in enumerate(layer.buckets):
             shapes, batches = read(lambda layer=layer, bucket=bucket: layer.evaluation_dataset(bucket=bucket))
-            assert shapes == [[4, frames, 16], [4], [4, labels], [4], [4], [4]]
+            assert shapes == [[4, frames, 16], [4], [4, labels], [4], [4], [4], [4]]
             count += len(batches)
             for batch in batches:
                 there = batch.utterance_indices >= 0
