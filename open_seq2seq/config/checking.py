@@ -5,6 +5,7 @@ which is called with its checked params if none of them is wrong by itself, and 
 """
 from open_seq2seq.config.names import with_names_resolved
 from open_seq2seq.config.parameters import Report, check_parameters
+from open_seq2seq.config.width import scale_width
 from open_seq2seq.encoders.variables import check_factories
 from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies
 
@@ -28,11 +29,16 @@ def check_params(base_model, mode, params, path, report):
     if parameters is None:
         report.note(path.child("base_model"), "declares no PARAMETERS: the params are not checked")
         return params
-    checked = _check(parameters, params, path, report)
+    # a report of its own: where the network's params are wrong there may be no channels to multiply
+    own = Report()
+    checked = _check(parameters, params, path, own)
     for part in PARTS:
         if checked.get(part) is not None:
-            _check_nested(checked, part + "_params", checked[part], getattr(checked[part], "PARAMETERS", None), path, report,
+            _check_nested(checked, part + "_params", checked[part], getattr(checked[part], "PARAMETERS", None), path, own,
                           require=not (mode in ("describe", "export") and part == "data_layer"))
+    if not own.problems:
+        scale_width(checked, path, own)
+    report.take(own)
     for key, parameters_of in (("optimizer", catalogue.parameters_of), ("lr_policy", lr_policies.parameters_of)):
         if callable(checked.get(key)):
             _check_nested(checked, key + "_params", checked[key], parameters_of(checked[key]), path, report)
