@@ -1,8 +1,12 @@
 """One gradient for each variable, and the factors by which they are still to be multiplied before the optimizer sees them."""
+import collections
+
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import checked_part
 from open_seq2seq.optimizers import larc
+from open_seq2seq.optimizers.layers import by_layer
+from open_seq2seq.optimizers.max_change import ChangeLimit, limits_changes
 from open_seq2seq.optimizers.novograd import GradientScale, NovoGrad
 from open_seq2seq.optimizers.summaries import summarize_variables
 
@@ -15,7 +19,8 @@ class Step:
     clipping, LARC and NovoGrad: an update is bound by memory, and each of these by itself is another pass over all parameters.
 
     Args:
-      params: the checked config of the model; used are larc_params, max_grad_norm, iter_size and loss_scaling.
+      params: the checked config of the model; used are larc_params, max_grad_norm, iter_size, loss_scaling, max_param_change and
+        max_total_param_change.
       gradients, variables: lists of the same length, of dense tensors and variables.
       learning_rate: float32 scalar.
       unscale: float or float32 scalar, by which all gradients are to be multiplied.
@@ -34,6 +39,8 @@ class Step:
         # one number that is not finite makes the sum of all squares so
         self.finite = tf.is_finite(self.norm if loss is None else self.norm + loss)
         self._norms = [tf.sqrt(squared_norm) * unscale for squared_norm in self._squared_norms]
+
+        self.limit = ChangeLimit(params, variables) if limits_changes(params) else None
 
         self._larc_factors, self._factors = None, None
         if params["larc_params"] is not None:
@@ -58,7 +65,12 @@ class Step:
             in zip(pairs, self._gradients, self._variables))
 
     def apply(self, optimizer, global_step):
-        """Operation of the optimizer's step."""
+        """Operation of the optimizer's step, as far as the limit of changes lets it go."""
+        if self.limit is not None:
+            return self.limit.apply(lambda: self._apply(optimizer, global_step))
+        return self._apply(optimizer, global_step)
+
+    def _apply(self, optimizer, global_step):
         pairs = list(zip(self._gradients, self._variables))
         if isinstance(optimizer, NovoGrad):
             factors = self._factors or [1.0] * len(pairs)
@@ -69,6 +81,12 @@ class Step:
             pairs = [(gradient * tf.cast(factor, gradient.dtype), variable)
                      for (gradient, variable), factor in zip(pairs, self._factors)]
         return optimizer.apply_gradients(pairs, global_step=global_step)
+
+    def layer_norms(self):
+        """OrderedDict from the names of layers to the norms of their gradients before clipping and LARC, float32 scalars."""
+        return collections.OrderedDict(
+            (layer, tf.sqrt(tf.add_n([self._squared_norms[position] for position in positions])) * self._unscale)
+            for layer, positions in by_layer(self._variables).items())
 
     def largest_gradient(self):
         """Largest absolute value in any gradient, without the loss scale; float32 scalar."""

@@ -45,6 +45,8 @@ class Tower(collections.namedtuple(
         train = self.train
         fetches = dict(self._of_batch(), loss=self.mean_loss, update=self.update, finite=train.gradients_finite,
                        learning_rate=train.learning_rate, loss_scale=train.loss_scale, gradient_norm=train.gradient_norm)
+        if train.limited_changes is not None:
+            fetches["limited_changes"] = train.limited_changes
         fetches.update(self.requests)
         if samples:
             fetches.update(self.sample_fetches)

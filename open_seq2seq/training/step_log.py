@@ -95,12 +95,16 @@ class StepLog:
 
     def _measure(self, step, epoch, loss, values):
         """Writes the metrics of a step; speeds are those since the last ones."""
-        speed = self._measured
+        speed, others = self._measured, {}
+        if "limited_changes" in values:
+            # both in the whole training
+            others = {"limited_layer_changes": values["limited_changes"][:-1].sum(),
+                      "limited_total_changes": values["limited_changes"][-1]}
         self._metrics.write("step", step, epoch=epoch, loss=loss, learning_rate=values["learning_rate"],
                             loss_scale=values["loss_scale"], gradient_norm=values["gradient_norm"],
                             seconds_per_step=speed.seconds_per_step * self._graph.iter_size,
                             utterances_per_second=speed.utterances_per_second,
-                            audio_seconds_per_second=speed.audio_seconds_per_second)
+                            audio_seconds_per_second=speed.audio_seconds_per_second, **others)
         speed.restart()
 
     def evaluated(self, step, result):
