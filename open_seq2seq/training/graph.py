@@ -11,6 +11,7 @@ from open_seq2seq.evaluation.evaluation import EvaluationGraph
 from open_seq2seq.models.assembly import build_data_layer, execution_of
 from open_seq2seq.optimizers import Optimization
 from open_seq2seq.training.averaging.moving_average import MovingAverages, is_average
+from open_seq2seq.training.batch_loss import watched_loss
 from open_seq2seq.training.checkpoints import MODEL_SCOPE, SavedState
 from open_seq2seq.training.course import INITIAL_STATE
 from open_seq2seq.training.improvement import NO_BEST
@@ -25,7 +26,7 @@ class Tower(collections.namedtuple(
         "Tower", "batch loss batch_loss mean_loss train accumulate update sample_fetches summary requests")):
     """The operations of a training step for batches of one shape.
 
-    batch: Batch. loss: LossOutput of this rank's batch. batch_loss: float32 scalar, its loss, NaN where logits are not finite.
+    batch: Batch. loss: LossOutput of this rank's batch. batch_loss: float32 scalar, its ``watched_loss``.
     train: TrainOperations. accumulate: operation for each of the ``iter_size - 1`` batches before ``update``, or None. update:
     operation. mean_loss: float32 scalar, of all ranks' and all batches' batch_loss; fetched together with ``update``.
     sample_fetches: what ``TrainingGraph.sample`` wants fetched. summary: a serialized ``tf.Summary``; its tags begin with the
@@ -98,7 +99,7 @@ class TowerBuilder:
 
         with seeded_by_name(self._params["random_seed"]):
             output = self._model(batch)
-        loss = _loss_or_nan(output)
+        loss = watched_loss(output, batch)
         total = loss if self._accumulated_loss is None else self._accumulated_loss + loss
         mean_loss, requests = self._requests.with_mean(total / self._params["iter_size"])
         train = self.optimization.operations(output.loss.loss, added(tf.GraphKeys.UPDATE_OPS), mean_loss)
@@ -118,13 +119,6 @@ class TowerBuilder:
         accumulate = tf.group(train.accumulate, self._accumulated_loss.assign_add(loss, read_value=False))
         with tf.control_dependencies([mean_loss]):
             return accumulate, tf.group(train.update, self._accumulated_loss.assign(0.0, read_value=False))
-
-
-def _loss_or_nan(output):
-    """The loss of a ModelOutput; NaN where logits are not finite, which a CTC loss may leave out as if there were none."""
-    with tf.name_scope("loss_or_nan"):
-        finite = tf.reduce_all(tf.is_finite(output.logits))
-        return tf.where(finite, output.loss.loss, tf.constant(float("nan")))
 
 
 class TrainingGraph:

@@ -60,8 +60,10 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
             group.start(session)
             confirm_data(group, session)
+            skipped_steps = SkippedSteps(base_model, params, graph, device, group, run_directory.checkpoints,
+                                         keeps=not arguments.benchmark)
             run = _Run(params, graph, session, run_directory, device, group, saves=group.is_first and not arguments.benchmark,
-                       resolved_config=resolved_config)
+                       resolved_config=resolved_config, skipped_steps=skipped_steps)
             run.start(checkpoint)
             on_start()
             result = run.until_last_step()
@@ -72,12 +74,12 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
 class _Run:
     """The state of one training run between its steps."""
 
-    def __init__(self, params, graph, session, run_directory, device, group, saves, resolved_config):
+    def __init__(self, params, graph, session, run_directory, device, group, saves, resolved_config, skipped_steps):
         self.params, self.graph, self.session, self.run_directory = params, graph, session, run_directory
         self.device, self.group, self.saves = device, group, saves
         self.saving = Saving(params, graph, run_directory, saves, resolved_config)
         self.metrics = Metrics(os.path.join(run_directory.checkpoints, FILE_NAME) if saves else None)
-        self.skipped_steps = SkippedSteps(graph, device, run_directory.checkpoints)
+        self.skipped_steps = skipped_steps
         self.course = Course(params, graph)
         self.step = self.micro_batches = 0
         self.evaluation = self.log = self.stop = None
@@ -202,6 +204,7 @@ class _Run:
             raise
 
     def _account(self, values):
+        self.skipped_steps.batch(self.micro_batches, values)
         self.micro_batches += 1
         self.log.batch(values)
 

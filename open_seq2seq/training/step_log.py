@@ -1,6 +1,7 @@
 """What a training run tells on the way: lines, summaries, speeds."""
 import datetime
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.evaluation.error_rates import word_error_rate
@@ -56,7 +57,9 @@ class StepLog:
         for throughput in (self._recent, self._measured, self._whole):
             # the other ranks' batches are like this one
             throughput.add(int(real.sum()) * self._group.size, int(values["frames"][real].sum()) * self._group.size)
-        for index in values["indices"][real & ~values["counted"]]:
+        # where the network's own numbers are not finite, it is no utterance's fault
+        uncounted = real & ~values["counted"] if np.isfinite(values["batch_loss"]) else []
+        for index in values["indices"][uncounted]:
             if index not in self._reported_uncounted:
                 self._reported_uncounted.add(index)
                 utterance = self._graph.data_layer.utterances[index]

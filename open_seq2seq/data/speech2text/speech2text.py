@@ -164,6 +164,10 @@ class Speech2TextDataLayer:
         """
         self.rejections.raise_if_too_many(elsewhere)
 
+    def utterances_of_row(self, index):
+        """List of the Utterances in the row of a batch whose ``utterance_indices`` say ``index``, the first of those joined."""
+        return [self.utterances[place] for place in self._row_of_first[index][0].indices]
+
     def bucket_of_batch(self, number):
         """With static shapes: the number of the bucket that batch ``number`` of training comes from, on all workers."""
         return self._schedule.bucket_of_batch(number)
