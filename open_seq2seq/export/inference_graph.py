@@ -18,12 +18,10 @@ class InferenceGraph:
     Args:
       network: a ``FoldedNetwork``.
       dtype: tf.float32 or tf.float16, of weights and activations; input and logits are float32 either way.
-      convolve: function with the arguments of :func:`plain_convolution`, which is what None stands for.
     """
 
-    def __init__(self, network, dtype=tf.float32, convolve=None):
+    def __init__(self, network, dtype=tf.float32):
         self._network, self._dtype = network, dtype
-        self._convolve = convolve or plain_convolution
 
     def __call__(self, images, mask):
         """Adds the operations.
@@ -35,27 +33,35 @@ class InferenceGraph:
         Returns:
           The logits, float32 [B, T', V + 1], as the operation that the description names.
         """
-        network = self._network
-        activations = tf.cast(images, self._dtype)
+        images = tf.cast(images, self._dtype)
         mask = tf.cast(tf.expand_dims(tf.expand_dims(mask, 1), 3), self._dtype)
-        block_inputs = []
         with tf.name_scope("ForwardPass/w2l_encoder/"):
-            for number, layer in enumerate(network.convolutions):
-                with tf.name_scope(layer.name):
-                    if number > 0:
-                        if network.masked:
-                            activations = activations * mask
-                    if layer.opens_block:
-                        block_inputs.append(activations)
-                    if number > 0:
-                        mask = _mask_after(mask, layer)
-                    activations = self._layer(layer, activations, [block_inputs[branch] for branch in layer.branches])
+            activations = self._encoded(images, mask)
         with tf.name_scope("ForwardPass/fully_connected_ctc_decoder/"):
-            kernel = self._constant("kernel", network.output_kernel[np.newaxis, np.newaxis])
-            products = tf.nn.conv2d(activations, kernel, strides=[1, 1, 1, 1], padding="VALID")
+            products = self._products(activations, self._network.output_kernel[np.newaxis])
             # in half precision only the product is: a softmax of float16 logits loses the small probabilities
-            outputs = tf.nn.bias_add(tf.cast(products, tf.float32), tf.constant(network.output_bias, name="bias"))
+            bias = tf.constant(self._network.output_bias, name="bias")
+            outputs = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
             return tf.squeeze(outputs, [1], name=LOGITS_OUTPUT.split("/")[-1])
+
+    def _encoded(self, images, mask):
+        """The last layer's activations, as :meth:`_products` takes them, of images [B, 1, T, F] and mask [B, 1, M, 1]."""
+        activations, block_inputs = images, []
+        for number, layer in enumerate(self._network.convolutions):
+            with tf.name_scope(layer.name):
+                if number > 0:
+                    if self._network.masked:
+                        activations = activations * mask
+                    mask = mask_after(mask, layer)
+                if layer.opens_block:
+                    block_inputs.append(activations)
+                activations = self._layer(layer, activations, [block_inputs[branch] for branch in layer.branches])
+        return activations
+
+    def _products(self, activations, kernel):
+        """[B, 1, T', V + 1] of the last layer's activations and a kernel [1, C, V + 1]."""
+        kernel = self._constant("kernel", kernel[np.newaxis])
+        return tf.nn.conv2d(activations, kernel, strides=[1, 1, 1, 1], padding="VALID")
 
     def _layer(self, layer, activations, branches):
         if not branches:
@@ -75,8 +81,9 @@ class InferenceGraph:
         if layer.padding == "VALID":
             images = _at_least_one_window(images, width, layer.dilation)
         if layer.depthwise is None:
-            return self._convolve(images, self._checked(layer.kernel[np.newaxis]), layer.stride, layer.dilation, layer.padding,
-                                  None if bias is None else self._checked(bias))
+            outputs = tf.nn.conv2d(images, self._constant("kernel", layer.kernel[np.newaxis]), strides=[1, 1, layer.stride, 1],
+                                   padding=layer.padding, dilations=[1, 1, layer.dilation, 1])
+            return outputs if bias is None else tf.nn.bias_add(outputs, self._constant("bias", bias))
         depthwise = self._constant("depthwise_kernel", layer.depthwise[np.newaxis])
         filtered = tf.nn.depthwise_conv2d(images, depthwise, [1, layer.stride, layer.stride, 1], layer.padding,
                                           rate=[1, layer.dilation])
@@ -100,24 +107,6 @@ class InferenceGraph:
         return array.astype(self._dtype.as_numpy_dtype)
 
 
-def plain_convolution(images, kernel, stride, dilation, padding, bias=None):
-    """TensorFlow's convolution over time.
-
-    Args:
-      images: [B, 1, T, Cin].
-      kernel: array [1, width, Cin, Cout] of the images' type.
-      stride, dilation: int, in frames.
-      padding: "SAME" or "VALID".
-      bias: array [Cout] of the images' type, or None.
-
-    Returns:
-      [B, 1, T', Cout].
-    """
-    outputs = tf.nn.conv2d(images, tf.constant(kernel, name="kernel"), strides=[1, 1, stride, 1], padding=padding,
-                           dilations=[1, 1, dilation, 1])
-    return outputs if bias is None else tf.nn.bias_add(outputs, tf.constant(bias, name="bias"))
-
-
 def _window(width, dilation):
     return (width - 1) * dilation + 1
 
@@ -131,7 +120,7 @@ def _at_least_one_window(images, width, dilation):
     return tf.pad(images, [[0, 0], [0, 0], [0, missing], [0, 0]])
 
 
-def _mask_after(mask, layer):
+def mask_after(mask, layer):
     """The mask [B, 1, M, 1] behind a layer: an output frame is true if the last input frame it begins or spans is.
 
     With SAME padding, frame t of ceil(length / stride) begins at input frame t * stride; with VALID it needs a whole window.

@@ -48,11 +48,10 @@ def test_the_same_logits_whatever_the_padding(tmp_path, name, folded):
         assert largest_difference((expected[0][1:2, :alone[0].shape[1]], expected[1][1:2]), alone) < 2e-6
 
 
-@pytest.mark.parametrize("name", ["dense", "two strides", "valid"])
-def test_fast_convolutions_are_as_exact(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("open_seq2seq.export.fast_convolution.FEWEST_CHANNELS", 1)
-    monkeypatch.setattr("open_seq2seq.export.fast_convolution.FEWEST_TAPS", 2)
-    trained = trained_model(tmp_path, **NETWORKS[name])
+def test_fast_convolutions_are_as_exact(tmp_path, monkeypatch):
+    monkeypatch.setattr("open_seq2seq.export.fast_inference_graph.FEWEST_CHANNELS", 1)
+    monkeypatch.setattr("open_seq2seq.export.fast_inference_graph.FEWEST_TAPS", 2)
+    trained = trained_model(tmp_path)
     features, lengths = batch()
     with CheckpointModel(None, trained) as model:
         expected = model.logits(features, lengths)

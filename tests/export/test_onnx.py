@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from open_seq2seq.errors import CheckpointError, DataError, UsageError
-from open_seq2seq.export import fast_convolution, load_model
+from open_seq2seq.export import fast_inference_graph, load_model
 from open_seq2seq.export.description import read_description
 from open_seq2seq.export.exported_model import ExportedModel
 from open_seq2seq.export.onnx_export import export_onnx
@@ -38,7 +38,7 @@ def copied(export, tmp_path):
     {"batch_size": None, "frames": None, "fast_convolutions": True}], ids=lambda options: "-".join(sorted(options)))
 def test_onnxruntime_computes_the_same_logits(copied, options, monkeypatch):
     # the test's network is too small for them to pay
-    monkeypatch.setattr(fast_convolution, "FEWEST_CHANNELS", 1)
+    monkeypatch.setattr(fast_inference_graph, "FEWEST_CHANNELS", 1)
     pb = copied(**options)
     path = export_onnx(pb)
     assert path == pb[:-len(".pb")] + ".onnx"

@@ -1,0 +1,206 @@
+"""The graph of a folded network with fast convolutions, for CPUs.
+
+Activations stay in the order of ``phase_rows`` from layer to layer; there, nothing of a fast convolution has to be copied but its
+result. A product of large matrices is bound by arithmetic on a CPU, so a convolution gains what it saves in multiplications; an
+NPU, whose matrix unit waits for memory, would gain nothing.
+"""
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.export.fast_filters import PHASES, earliest, fast_filters, rows_needed
+from open_seq2seq.export.inference_graph import InferenceGraph, mask_after
+from open_seq2seq.export.phase_rows import PhaseRows, row_range
+
+# What pays was measured on 2 cores with AVX-512: below, the sums take longer than the products that they save.
+FEWEST_CHANNELS = 64
+FEWEST_TAPS = 5
+
+
+class FastInferenceGraph(InferenceGraph):
+    """As ``InferenceGraph``, in float32, with other operations for the layers that gain from them.
+
+    Args:
+      network: a ``FoldedNetwork``.
+    """
+
+    def __init__(self, network):
+        super().__init__(network)
+        self._plans = {layer.name: _Plan(layer.kernel) for layer in network.convolutions if _is_fast(layer)}
+        self._halo = max([1] + [plan.halo for plan in self._plans.values()])
+
+    def _encoded(self, images, mask):
+        network, block_inputs = self._network, []
+        # the features are zero where there are none, and the mask counts the frames behind the first convolution
+        first_is_fast = network.convolutions[0].name in self._plans
+        activations = _Activations(self._orders(images, mask) if first_is_fast else None, images=images)
+        for number, layer in enumerate(network.convolutions):
+            with tf.name_scope(layer.name):
+                if layer.opens_block:
+                    block_inputs.append(activations)
+                branches = [block_inputs[branch] for branch in layer.branches]
+                if layer.name in self._plans or _is_pointwise(layer) and activations.dilation is not None:
+                    activations = self._rows_layer(layer, activations, branches)
+                    continue
+                if number > 0:
+                    mask = mask_after(mask, layer)
+                outputs = self._layer(layer, activations.images, [branch.images for branch in branches])
+                keeps_frames = number > 0 and layer.stride == 1 and layer.padding == "SAME"
+                activations = _Activations(activations.orders if keeps_frames else self._orders(outputs, mask), images=outputs)
+        return activations
+
+    def _orders(self, images, mask):
+        return _Orders(images, mask if self._network.masked else None, self._halo)
+
+    def _rows_layer(self, layer, activations, branches):
+        """A layer, pointwise or with a plan, whose result is in rows."""
+        orders, plan = activations.orders, self._plans.get(layer.name)
+        dilation = activations.dilation if plan is None else layer.dilation
+        order = orders.order(dilation)
+        rows = activations.rows(dilation)
+        residual = self._residual(layer, [branch.rows(dilation) for branch in branches])
+        if plan is None:
+            outputs = self._pointwise(rows, layer.kernel, layer.bias)
+            outputs = outputs if residual is None else outputs + residual
+        else:
+            sums = self._sums(plan, order, rows, layer.bias)
+            if residual is not None:
+                for phase in range(PHASES):
+                    sums[phase].append(order.cut(residual, phase, 0, order.phase_rows))
+            outputs = order.joined([tf.add_n(terms) for terms in sums])
+        return _Activations(orders, rows=self._activated(outputs) * orders.mask(dilation), dilation=dilation)
+
+    def _sums(self, plan, order, rows, bias):
+        """Of each phase of a convolution's outputs, the list of tensors [R, lanes * B, Cout] whose sum it is."""
+        signals = {}
+        for signal, more_rows in plan.needed:
+            signals[signal] = self._signal(signal, order.phase_rows + more_rows, plan, order, rows, signals)
+        sums = [[] for _ in range(PHASES)]
+        for number, one in enumerate(plan.filters):
+            signal, first = earliest(one.signal)
+            count = order.phase_rows + len(one.taps) - 1
+            images = tf.expand_dims(row_range(signals[signal], first, count), 0)
+            # [1, rows, lanes * B, C]: the rows are an image's height, over which a kernel of width 1 goes
+            product = tf.nn.conv2d(images, tf.constant(one.taps[:, np.newaxis], name="kernel"), [1, 1, 1, 1], "VALID")
+            # TensorFlow adds a bias in passing, and the last filter is part of all outputs
+            if bias is not None and number == len(plan.filters) - 1:
+                product = tf.nn.bias_add(product, tf.constant(bias, name="bias"))
+            for phase in one.outputs:
+                sums[phase].append(tf.squeeze(product, [0]))
+        return sums
+
+    @staticmethod
+    def _signal(signal, count, plan, order, rows, signals):
+        if not isinstance(signal, tuple):
+            steps, phase = divmod(signal - plan.before, PHASES)
+            return order.cut(rows, phase, steps, count)
+        minuend, subtrahend = (row_range(signals[part], first, count) for part, first in map(earliest, signal))
+        return minuend - subtrahend
+
+    def _residual(self, layer, branches):
+        if not branches:
+            return None
+        return self._pointwise(tf.concat(branches, 2) if len(branches) > 1 else branches[0], layer.residual_kernel, None)
+
+    def _pointwise(self, rows, kernel, bias):
+        """A kernel [1, C, Cout] and a bias [Cout], or None, applied to [rows, lanes * B, C]."""
+        outputs = tf.nn.conv2d(tf.expand_dims(rows, 0), self._constant("kernel", kernel[np.newaxis]), [1, 1, 1, 1], "VALID")
+        if bias is not None:
+            outputs = tf.nn.bias_add(outputs, self._constant("bias", bias))
+        return tf.squeeze(outputs, [0])
+
+    def _products(self, activations, kernel):
+        if activations.dilation is None:
+            return super()._products(activations.unmasked_images, kernel)
+        rows = self._pointwise(activations.rows(activations.dilation), kernel, None)
+        # the few channels of the logits are put in order rather than what they are made of
+        return activations.orders.order(activations.dilation).images(rows)
+
+
+class _Plan:
+    """How a convolution of stride 1 with SAME padding is computed.
+
+    Args:
+      kernel: array [width, Cin, Cout].
+    """
+
+    def __init__(self, kernel):
+        self.filters = fast_filters(kernel)
+        self.needed = rows_needed(self.filters)
+        self.before = (kernel.shape[0] - 1) // 2  # steps that the first tap is back, as SAME has it
+        inputs = [((signal - self.before) // PHASES, rows) for signal, rows in self.needed if not isinstance(signal, tuple)]
+        self.halo = max(max(-first, first + rows) for first, rows in inputs)
+
+
+class _Orders:
+    """The orders of the frames between two layers that change their number.
+
+    Args:
+      images: [B, 1, T, C].
+      mask: float32 [B, 1, T, 1], or None: all frames are true.
+      halo: rows of zeros between phases.
+    """
+
+    def __init__(self, images, mask, halo):
+        shape, dynamic = images.shape.as_list(), tf.shape(images)
+        self._batch_size = dynamic[0] if shape[0] is None else shape[0]
+        self._frames = dynamic[2] if shape[2] is None else shape[2]
+        self.image_mask, self._halo = mask, halo
+        self._orders, self._masks = {}, {}
+
+    def order(self, dilation):
+        """The ``PhaseRows`` for a dilation."""
+        if dilation not in self._orders:
+            self._orders[dilation] = PhaseRows(self._batch_size, self._frames, dilation, self._halo)
+        return self._orders[dilation]
+
+    def mask(self, dilation):
+        """Its mask [rows, lanes * B, 1]."""
+        if dilation not in self._masks:
+            mask = tf.ones([self._batch_size, self._frames]) if self.image_mask is None else self.image_mask
+            self._masks[dilation] = self.order(dilation).mask(mask)
+        return self._masks[dilation]
+
+
+class _Activations:
+    """A layer's outputs, in the form that the next layer asks for.
+
+    Args:
+      orders: the :class:`_Orders` of their frames, or None, where nobody asks for rows or masks.
+      images: [B, 1, T, C], padded frames not yet zero; or None:
+      rows: [rows, lanes * B, C] in the order for ``dilation``.
+    """
+
+    def __init__(self, orders, images=None, rows=None, dilation=None):
+        self.orders, self.dilation, self.unmasked_images = orders, dilation, images
+        self._images, self._rows = None, {} if rows is None else {dilation: rows}
+
+    @property
+    def images(self):
+        """[B, 1, T, C], padded frames zero if the network masks them."""
+        if self._images is None and self.unmasked_images is None:
+            self._images = self.orders.order(self.dilation).images(self._rows[self.dilation])
+        elif self._images is None:
+            mask = None if self.orders is None else self.orders.image_mask
+            self._images = self.unmasked_images if mask is None else self.unmasked_images * mask
+        return self._images
+
+    def rows(self, dilation):
+        """[rows, lanes * B, C] in the order for ``dilation``."""
+        if dilation not in self._rows:
+            order = self.orders.order(dilation)
+            if self.dilation is None:
+                self._rows[dilation] = order.of_images(self.unmasked_images, self.orders.mask(dilation))
+            else:
+                self._rows[dilation] = order.of_other(self._rows[self.dilation], self.orders.order(self.dilation))
+        return self._rows[dilation]
+
+
+def _is_fast(layer):
+    if layer.depthwise is not None or layer.kernel is None or layer.stride > 1 or layer.padding != "SAME":
+        return False
+    width, input_channels, output_channels = layer.kernel.shape
+    return width >= FEWEST_TAPS and min(input_channels, output_channels) >= FEWEST_CHANNELS
+
+
+def _is_pointwise(layer):
+    return layer.depthwise is None and layer.kernel is not None and layer.stride == 1 and layer.kernel.shape[0] == 1
