@@ -32,6 +32,10 @@ def run(words):
         from open_seq2seq.export.mode import run_export
         run_export(experiment, arguments)
         return
+    if arguments.mode == "combine":
+        from open_seq2seq.training.averaging.mode import run_combine
+        run_combine(experiment, arguments)
+        return
     with contextlib.ExitStack() as stack:
         if arguments.benchmark:
             # a benchmark leaves nothing behind

@@ -4,10 +4,11 @@ import collections
 import difflib
 
 import open_seq2seq
-from open_seq2seq.config.overrides import Override, parse_overrides
+from open_seq2seq.config.overrides import Override
+from open_seq2seq.config.playbook import help_text, names_of_files, overrides_of, playbook_names
 from open_seq2seq.errors import UsageError
 
-MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export")
+MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 
@@ -17,13 +18,18 @@ _EXAMPLES = """any key of the config can be set, at any depth; the last word win
   --data_layer_params/dataset_files="['a.csv', 'b.csv']"
   --train_params/data_layer_params/max_duration=10   only for training
 
+%s
+
 examples:
   python run.py --config_file=configs/speech2text/jasper_mini_digits.py --mode=train_eval
   python run.py --config_file=FILE --mode=infer --infer_output_file=transcripts.csv
   python run.py --config_file=FILE --mode=describe
   python run.py --config_file=FILE --mode=npu_check  would it run on an Ascend NPU? Needs none
   python run.py --config_file=FILE --mode=export --export_dir=model  the trained model as one file, for inference
+  python run.py --config_file=FILE --mode=combine --last=5 --combine_weights=optimize  one model of five checkpoints
   python run.py --config_file=FILE --help            what each key of that config means
+
+  python run.py --config_file=FILE --train_files train.csv --dev_files dev.csv --test_files test.csv --epochs 30
 
 exit status: 0 done, 2 command line or config, 3 data or files, 4 device, 1 an error in the program"""
 
@@ -69,6 +75,13 @@ def _formats(text):
     return names
 
 
+def _paths(text):
+    paths = [path.strip() for path in text.split(",")]
+    if not all(paths):
+        raise argparse.ArgumentTypeError("is %r, expected paths of checkpoints with commas between them" % text)
+    return paths
+
+
 # name, type or choices, default, documentation; a flag of type _boolean may stand alone
 _FLAGS = (
     ("config_file", str, None, "the config, a Python file; it runs with your rights"),
@@ -86,7 +99,7 @@ _FLAGS = (
     ("device", DEVICES, "auto", "auto takes an NPU, else a GPU, else the CPU"),
     ("json", _boolean, False, "--mode=describe and --mode=npu_check print one JSON object"),
     ("npu_memory", _positive, 32.0, "memory in GB of the NPU that --mode=npu_check has in mind"),
-    ("export_dir", str, None, "--mode=export: the folder to write to"),
+    ("export_dir", str, None, "--mode=export: the folder to write to; in training: where the best model goes when it ends"),
     ("batch_size", _whole(1), None, "--mode=export: utterances the model takes at a time (default: 1, any with "
                                     "--frames=dynamic)"),
     ("frames", _frames, "2336", "--mode=export: feature frames of an utterance, or dynamic for any number, for CPUs"),
@@ -96,6 +109,15 @@ _FLAGS = (
     ("no_fold", _boolean, False, "--mode=export: leave batch norm and residual branches as they are in evaluation"),
     ("convolutions", ("plain", "fast"), None, "--mode=export: fast has fewer multiplications and more weights, for CPUs "
                                               "(default: plain, fast with --frames=dynamic)"),
+    ("last", _whole(2), None, "--mode=combine: combine the newest N checkpoints"),
+    ("best", _whole(2), None, "--mode=combine: combine the N with the lowest word error rates that evaluations recorded"),
+    ("checkpoints", _paths, None, "--mode=combine: combine these, with commas between them"),
+    ("combine_weights", ("equal", "optimize"), "equal", "--mode=combine: the mean, or the weights that are best on evaluation "
+                                                        "data"),
+    ("combine_utterances", _whole(1), 256, "--mode=combine: utterances of the evaluation data to measure on"),
+    ("bn_batches", _whole(1), None, "--mode=combine: batches of training data to measure batch norm's statistics on (default: "
+                                    "they are combined, too)"),
+    ("output", str, None, "--mode=combine: the folder to write to (default: combined/ beside the checkpoints)"),
     ("use_trt", _boolean, False, "accepted for old scripts; has no effect"),
     ("precision", str, "fp32", "accepted for old scripts; has no effect"),
     ("version", _boolean, False, "print the version and stop"),
@@ -104,6 +126,8 @@ _FLAGS = (
 )
 
 EXPORT_FLAGS = ("export_dir", "batch_size", "frames", "format", "with_features", "fp16", "no_fold", "convolutions")
+
+COMBINE_FLAGS = ("last", "best", "checkpoints", "combine_weights", "combine_utterances", "bn_batches", "output")
 
 Arguments = collections.namedtuple("Arguments", [flag[0] for flag in _FLAGS])
 Arguments.__doc__ = "The flags of run.py, one field each."
@@ -116,7 +140,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser():
     parser = _Parser(prog="run.py", usage="run.py --config_file=FILE [--mode=MODE] [--flags] [--key=value ...]",
-                     description="Trains, evaluates and runs Jasper speech recognition.", epilog=_EXAMPLES, add_help=False,
+                     description="Trains, evaluates and runs Jasper speech recognition.",
+                     epilog=_EXAMPLES.replace("%s", help_text()), add_help=False,
                      allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_flags(parser, Arguments._fields)
     return parser
@@ -135,7 +160,7 @@ def add_flags(parser, names):
             parser.add_argument("--" + name, choices=kind, default=default, help=doc)
         else:
             parser.add_argument("--" + name, type=kind, default=default, help=doc,
-                                metavar="FILE" if name.endswith("file") else "N" if kind is not str else "NAME")
+                                metavar="FILE" if name.endswith("file") else "NAME" if kind in (str, _formats, _paths) else "N")
 
 
 def parse_command_line(words):
@@ -161,8 +186,11 @@ def parse_command_line(words):
     if arguments.config_file is None:
         raise UsageError("--config_file is missing; expected e.g. --config_file=configs/speech2text/jasper_mini_digits.py. "
                          "See run.py --help")
+    if "dev_files" in names_of_files(others) and not any(flag.partition("=")[0] == "--mode" for flag in flags):
+        arguments = arguments._replace(mode="train_eval")
     _check_export(arguments)
-    overrides = parse_overrides(others)
+    _check_combine(arguments)
+    overrides = overrides_of(others, arguments.mode)
     if arguments.use_xla_jit:
         overrides.append(Override(("use_xla_jit",), True, "True"))
     if arguments.benchmark:
@@ -193,9 +221,11 @@ def _split(words):
 
 def _suggest(others):
     """Refuses a word that is surely a misspelled flag; the keys of a config are checked where they are known."""
-    names = [flag[0] for flag in _FLAGS]
+    names = [flag[0] for flag in _FLAGS] + playbook_names()
     for word in others:
         name = word.partition("=")[0].lstrip("-")
+        if word.startswith("--") and name in names:
+            continue
         same = [known for known in names if known.replace("_", "") == name.lower().replace("-", "").replace("_", "")]
         close = same or difflib.get_close_matches(name, names, 1, cutoff=0.85)
         if word.startswith("-") and close:
@@ -207,11 +237,20 @@ def _check_export(arguments):
         if arguments.export_dir is None:
             raise UsageError("--export_dir is missing; --mode=export needs the folder to write the model to. See run.py --help")
         return
+    if arguments.mode in ("train", "train_eval") and arguments.export_dir is not None and not arguments.benchmark:
+        return
     defaults = _parser().parse_args([])
     for name in EXPORT_FLAGS:
         if getattr(arguments, name) != getattr(defaults, name):
             raise UsageError("--%s belongs to --mode=export, and this is --mode=%s%s. See run.py --help" % (
                 name, arguments.mode, " (did you mean --batch_size_per_gpu?)" if name == "batch_size" else ""))
+
+
+def _check_combine(arguments):
+    defaults = _parser().parse_args([])
+    for name in COMBINE_FLAGS:
+        if arguments.mode != "combine" and getattr(arguments, name) != getattr(defaults, name):
+            raise UsageError("--%s belongs to --mode=combine, and this is --mode=%s. See run.py --help" % (name, arguments.mode))
 
 
 def _benchmark_overrides(arguments):

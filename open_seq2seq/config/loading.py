@@ -17,6 +17,7 @@ import warnings
 import open_seq2seq
 from open_seq2seq.config.overrides import SECTIONS, apply_override, prefer_typed_length, section_of, typed
 from open_seq2seq.config.parameters import Report
+from open_seq2seq.config.playbook import note_contradictions, spread
 from open_seq2seq.config.provenance import KeyPath, Sources, copied, nested_update
 from open_seq2seq.errors import ConfigError
 
@@ -24,28 +25,30 @@ Experiment = collections.namedtuple("Experiment", "path sha256 base_model params
 Experiment.__doc__ = """A config, loaded and checked.
 
 path: the config file as given. sha256: of its bytes, hexadecimal. base_model: the model class. params: dict from
-"train", "eval", "infer", "describe" or "export" to the checked params of that mode. notes: list of remarks for the user, none of
+"train", "eval", "test", "infer", "describe" or "export" to the checked params of that mode. notes: list of remarks for the user, none of
 which stops a run. source: the file's bytes. overrides: what the command line set.
 """
 
 PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "train_eval": ("train", "eval"),
-                  "describe": ("describe",), "npu_check": ("train", "eval"), "export": ("export",)}
+                  "describe": ("describe",), "npu_check": ("train", "eval"), "export": ("export",), "combine": ("eval", "train")}
 SUPPORTED = "this project has convolutional CTC speech models: base_model Speech2Text, encoder TDNNEncoder, decoder " \
             "FullyConnectedCTCDecoder, loss CTCLoss, data_layer Speech2TextDataLayer"
 
 
-def load_experiment(config_file, mode, overrides=()):
+def load_experiment(config_file, mode, overrides=(), exports=False):
     """Runs a config file, merges its dicts for ``mode``, applies the command line and checks everything.
 
     Args:
       config_file: path of a Python file that defines ``base_model`` and ``base_params``, and may define
         ``train_params``, ``eval_params`` and ``infer_params``.
-      mode: "train", "eval", "infer", "train_eval", "describe", "export" or "npu_check", which takes of train and eval what the
-        config has.
+      mode: "train", "eval", "infer", "train_eval", "describe", "export", or "npu_check" and "combine", which take of train
+        and eval what the config has.
       overrides: list of :class:`~open_seq2seq.config.overrides.Override`.
+      exports: whether the model is exported when training ends.
 
     Returns:
-      An :class:`Experiment`.
+      An :class:`Experiment`. A training that is to test its model at the end, because the config or an override has
+      ``test_params``, has params of "test", too; one that exports it, of "export".
 
     Raises:
       ConfigError: the file is missing, is not Python, raises an exception, lacks a dict, or has mistakes in its
@@ -67,23 +70,29 @@ def load_experiment(config_file, mode, overrides=()):
     from open_seq2seq.config.checking import check_params
     report = Report()
     _note_misspelled_sections(config, config_file, report)
-    applied = _without_misspelled_sections(base_model, mode, overrides, report)
+    names = _params_of_mode(mode, config, overrides, exports)
+    applied = _without_misspelled_sections(base_model, mode, names, overrides, report)
+    note_contradictions(applied, report)
     params = {}
-    for name in _params_of_mode(mode, config):
+    for name in names:
         merged, path = _merge(config, config_file, name, applied, report)
-        params[name] = check_params(base_model, name, merged, path, report)
-        if mode == "train":
+        params[name] = check_params(base_model, "eval" if name == "test" else name, merged, path, report)
+        if mode == name == "train":
             _check_without_evaluation(params[name], path, report)
-    if mode == "train_eval" and "eval_params" not in config:
+    if mode == "train_eval" and "eval_params" not in config and not any(
+            section_of(override)[0] == "eval_params" for override in overrides):
         report.problem("%s: eval_params" % config_file, "is missing; --mode=train_eval needs it, --mode=train does not")
     if report.problems:
         raise ConfigError("\n".join(report.problems))
     return Experiment(config_file, sha256, base_model, params, report.notes, source, list(overrides))
 
 
-def _params_of_mode(mode, config):
+def _params_of_mode(mode, config, overrides, exports):
     names = PARAMS_OF_MODE[mode]
-    if mode == "npu_check":
+    if mode in ("train", "train_eval"):
+        tests = "test_params" in config or any(section_of(override)[0] == "test_params" for override in overrides)
+        return names + ("test",) * tests + ("export",) * exports
+    if mode in ("npu_check", "combine"):
         return [name for name in names if "%s_params" % name in config] or names[:1]
     return names
 
@@ -100,20 +109,25 @@ def _merge(config, config_file, name, overrides, report):
     elif name == "export":
         # the features and the vocabulary that evaluation has
         sections = [section for section in ("eval_params", "infer_params", "train_params") if section in config][:1]
+    elif name == "test":
+        sections = ["eval_params", "test_params"]
     for section in sections:
         nested_update(merged, config.get(section, {}), section, path, report)
     for override in overrides:
         section, keys = section_of(override)
         if section in (None, "base_params") or section in sections:
-            apply_override(merged, keys, override, path, report)
+            for one in spread(override, merged):
+                apply_override(merged, section_of(one)[1], one, path, report)
     prefer_typed_length(merged, overrides, path, report)
     return merged, path
 
 
-def _without_misspelled_sections(base_model, mode, overrides, report):
+def _without_misspelled_sections(base_model, mode, names, overrides, report):
     """The overrides but for ``--trian_params/...``. ``--train_params/...`` stays and says nothing to ``--mode=eval``."""
     declared = [parameter.name for parameter in getattr(base_model, "PARAMETERS", ())]
-    used = ["base_params"] + ["%s_params" % name for name in PARAMS_OF_MODE[mode]]
+    used = ["base_params"] + ["%s_params" % name for name in names]
+    if "test" in names:
+        used.append("eval_params")
     kept = []
     for override in overrides:
         section, keys = section_of(override)

@@ -15,7 +15,9 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.encoders.dimensions import at_least, dimension, pad_frames
 
-_GRADIENT_NAME = "Conv1DGradientsAsForwardConvolutions"
+# for ``tf.Graph.gradient_override_map``: the gradients of a Conv2D of height 1, a dilated one too, which TensorFlow 1.15 lacks on a
+# CPU
+GRADIENT_NAME = "Conv1DGradientsAsForwardConvolutions"
 
 
 def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=True, name=None):
@@ -47,7 +49,7 @@ def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=
             return tf.nn.convolution(inputs, kernel, padding, strides=[stride], dilation_rate=[dilation])
         if kernel.shape.as_list()[0] == 1 and stride == 1:
             return _convolve_one_tap(inputs, kernel)
-        with tf.get_default_graph().gradient_override_map({"Conv2D": _GRADIENT_NAME}):
+        with tf.get_default_graph().gradient_override_map({"Conv2D": GRADIENT_NAME}):
             return _convolve(inputs, kernel, stride, dilation, padding)
 
 
@@ -68,7 +70,7 @@ def _convolve_one_tap(inputs, kernel):
     return outputs
 
 
-@tf.RegisterGradient(_GRADIENT_NAME)
+@tf.RegisterGradient(GRADIENT_NAME)
 def _gradients(operation, outputs_gradient):
     """The gradients of a Conv2D of height 1 by its input [B, 1, T, Cin] and its kernel [1, W, Cin, Cout]."""
     stride, dilation = operation.get_attr("strides")[2], operation.get_attr("dilations")[2]

@@ -1,0 +1,75 @@
+"""Statistics of batch norm for weights that no training step has seen, from training data.
+
+The mean of several networks' moving statistics is not the statistics of the mean network. They are measured anew: forward
+passes in training mode without dropout and augmentation, and the plain mean of all batches' statistics, not a moving one.
+"""
+import copy
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.distributed.group import Single
+from open_seq2seq.models.assembly import build_data_layer, execution_of
+from open_seq2seq.training.averaging.objective import assignment
+from open_seq2seq.training.session import open_session
+
+_STATISTICS = ("/moving_mean", "/moving_variance")
+
+
+def reestimated(base_model, params, values, num_batches, device):
+    """A network with batch norm statistics measured on training data.
+
+    Args:
+      base_model: the model class.
+      params: the checked config of mode "train".
+      values: dict name -> array, the network's variables.
+      num_batches: how many batches of ``batch_size_per_gpu`` utterances to go through.
+      device: a ``Device`` without static shapes.
+
+    Returns:
+      A new dict like ``values``; equal to it where the network has no batch norm.
+
+    Raises:
+      DataError: as of the data layer.
+      CheckpointError: the values are another network's.
+    """
+    if not any(name.endswith(_STATISTICS) for name in values):
+        return dict(values)
+    params = without_randomness(params)
+    with tf.Graph().as_default():
+        layer = build_data_layer(params, "train", device, Single())
+        iterator = tf.data.make_initializable_iterator(layer.training_dataset(0))
+        model = base_model(params, "train", layer.vocabulary.size, execution=execution_of(params, "train", device, Single()))
+        model(Batch(*iterator.get_next()))
+        assign = assignment(tf.global_variables())
+        update = tf.group(*tf.get_collection(tf.GraphKeys.UPDATE_OPS))
+        statistics = [variable for variable in tf.global_variables() if variable.op.name.endswith(_STATISTICS)]
+        # with a momentum of 0 a step from zero leaves the batch's own statistics, exactly
+        clear = tf.group(*[variable.assign(tf.zeros(variable.shape)) for variable in statistics])
+        sums = [np.zeros(variable.shape.as_list(), np.float64) for variable in statistics]
+        with open_session(device) as session:
+            assign(session, values)
+            session.run(iterator.initializer)
+            for _ in range(num_batches):
+                session.run(clear)
+                try:
+                    session.run(update)
+                except tf.errors.OpError:
+                    layer.raise_if_too_many_rejected()
+                    raise
+                for total, value in zip(sums, session.run(statistics)):
+                    total += value
+    return dict(values, **{variable.op.name: (total / num_batches).astype(np.float32)
+                           for variable, total in zip(statistics, sums)})
+
+
+def without_randomness(params):
+    """A training's checked params without dropout, drop block and augmentation, and with batch statistics as they are."""
+    params = dict(params)
+    encoder = params["encoder_params"] = copy.deepcopy(params["encoder_params"])
+    encoder.update(dropout_keep_prob=1.0, drop_block_prob=0.0, bn_momentum=0.0)
+    for layer in encoder.get("convnet_layers", ()):
+        layer["dropout_keep_prob"] = 1.0
+    params["data_layer_params"] = dict(params["data_layer_params"], augmentation=None)
+    return params

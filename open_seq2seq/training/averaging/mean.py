@@ -1,0 +1,102 @@
+"""The weighted mean of checkpoints, and how it becomes a checkpoint of its own."""
+import os
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+import open_seq2seq
+from open_seq2seq.errors import StorageError, UsageError
+from open_seq2seq.training.checkpoint_description import resolved_config_of, vocabulary_of
+from open_seq2seq.training.checkpoint_files import ORDINARY, STATE_FILES, checkpoints_in, remove_checkpoint, write_state
+from open_seq2seq.training.checkpoint_manifest import read_manifest
+from open_seq2seq.training.checkpoint_writer import write_checkpoint
+
+
+def weighted_mean(sources, weights=None):
+    """The weighted mean of the networks of several checkpoints, variable by variable.
+
+    Sums are taken in float64. Beside the result one variable at a time is in memory, however many checkpoints there are.
+
+    Args:
+      sources: list of ``SourceCheckpoint`` that fit together.
+      weights: one number for each; None: all alike.
+
+    Returns:
+      Dict name -> float32 array. A variable that is not of a floating-point type is the newest checkpoint's.
+
+    Raises:
+      CheckpointError: one is damaged.
+    """
+    weights = np.full([len(sources)], 1.0 / len(sources)) if weights is None else np.asarray(weights, np.float64)
+    newest = newest_of(sources)
+    mean = {}
+    for name in sorted(newest.shapes):
+        if not newest.is_float(name):
+            mean[name] = newest.read(name)
+            continue
+        total = np.zeros(newest.shapes[name], np.float64)
+        for source, weight in zip(sources, weights):
+            if weight:
+                total += weight * source.read(name).astype(np.float64)
+        mean[name] = total.astype(np.float32)
+    return mean
+
+
+def newest_of(sources):
+    """The source of the latest step; of the last of these where several are."""
+    return max(enumerate(sources), key=lambda pair: (pair[1].global_step(), pair[0]))[1]
+
+
+def require_output(directory, sources):
+    """Refuses a folder for the result that holds the sources or other checkpoints of a run, before anything is computed.
+
+    Raises:
+      UsageError: it does.
+      StorageError: it cannot be made or written.
+    """
+    for source in sources:
+        if os.path.realpath(os.path.dirname(source.path)) == os.path.realpath(directory):
+            raise UsageError("--output is %s, where the checkpoint %s lies; a run would take the average for one of its own. "
+                             "Choose another folder" % (directory, source.path))
+    for path in checkpoints_in(directory) + checkpoints_in(directory, best=True):
+        if "averaged" not in (read_manifest(path) or {}):
+            raise UsageError("--output is %s, which holds the checkpoint %s of a training. Choose another folder"
+                             % (directory, path))
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise StorageError("cannot make the folder %s: %s. Choose another with --output" % (directory, error.strerror))
+
+
+def write_mean(directory, values, sources, facts):
+    """Writes a network as an ordinary checkpoint, in place of an earlier result in the folder.
+
+    The optimizer's state is left out: it belongs to the weights of one step.
+
+    Args:
+      directory: where to, accepted by :func:`require_output`.
+      values: dict name -> array, of the network's variables.
+      sources: list of ``SourceCheckpoint``.
+      facts: dict for JSON: what the manifest is to say of how it came about; of the newest checkpoint with one of its "weights"
+        above 0 the result takes its step.
+
+    Returns:
+      Path of the checkpoint, without extension.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    newest = newest_of([source for source, weight in zip(sources, facts["weights"]) if weight])
+    step = newest.global_step()
+    config, vocabulary = resolved_config_of(newest.path), vocabulary_of(newest.path)
+    facts = {"step": step, "averaged": facts, "version": open_seq2seq.__version__, "tensorflow": tf.__version__,
+             "resolved_config": config[0] if config is not None else None,
+             "vocabulary": list(vocabulary) if vocabulary is not None else None}
+    earlier = checkpoints_in(directory)
+    checkpoint = os.path.join(directory, "%s-%d" % (ORDINARY, step))
+    write_checkpoint(checkpoint, dict(values, global_step=np.int64(step)), facts)
+    write_state(directory, STATE_FILES[ORDINARY], [checkpoint])
+    for path in earlier:
+        if os.path.realpath(path) != os.path.realpath(checkpoint):
+            remove_checkpoint(path)
+    return checkpoint
