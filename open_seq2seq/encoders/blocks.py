@@ -107,7 +107,7 @@ def residual_sum(residual_inputs, separable, channels, names, encoder, mask):
 def normalize(images, encoder, mask):
     """:func:`batch_norm` with an encoder's settings."""
     return batch_norm(images, encoder.training, encoder.momentum, encoder.epsilon, encoder.regularizer, mask,
-                      encoder.execution.sum_over_ranks)
+                      encoder.execution.sum_over_ranks, encoder.execution.observer)
 
 
 def dropout(inputs, keep_probability, uniform, mask=None):

@@ -10,7 +10,7 @@ LAYER_NORM_EPSILON = 1e-12
 INSTANCE_NORM_EPSILON = 1e-6
 
 
-def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None, sum_over_ranks=None):
+def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None, sum_over_ranks=None, observer=None):
     """Batch normalization (arXiv:1502.03167) of every channel. Statistics and variables are float32 whatever the inputs are.
 
     Args:
@@ -24,6 +24,7 @@ def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None,
       mask: float32 [B, T, 1]; if given, only frames where it is 1 count in the batch's statistics. None counts all.
       sum_over_ranks: in training, function from a list of float32 tensors to their sums over all processes, through which
         gradients flow: statistics are then those of all processes' batches together. None: of this process's alone.
+      observer: as of ``Execution``.
 
     Returns:
       Of the inputs' type, [B, 1, T, C].
@@ -33,6 +34,8 @@ def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None,
     beta = tf.get_variable("beta", [channels], initializer=tf.zeros_initializer())
     moving_mean = tf.get_variable("moving_mean", [channels], initializer=tf.zeros_initializer(), trainable=False)
     moving_variance = tf.get_variable("moving_variance", [channels], initializer=tf.ones_initializer(), trainable=False)
+    if observer is not None and not training:
+        observer.normalization(tf.get_variable_scope().name, inputs, mask, moving_mean, moving_variance)
     if training and sum_over_ranks is not None:
         outputs, mean, variance = _synchronized_normalization(inputs, mask, gamma, beta, epsilon, moving_mean, sum_over_ranks)
     elif training and mask is not None:

@@ -186,6 +186,9 @@ class TDNNEncoder:
             outputs = self._join(outputs, residual, block_index, stream.draws)
         if self._params["activation_fn"] is not None:
             outputs = self._params["activation_fn"](outputs)
+            if self._settings.execution.observer is not None:
+                self._settings.execution.observer.activation("%s/%s" % (tf.get_variable_scope().name, name), outputs,
+                                                             stream.lengths)
         stream.set(outputs)
 
     def _residual(self, stream, name, layer, residual_inputs):

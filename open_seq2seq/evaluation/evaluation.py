@@ -1,5 +1,6 @@
 """Scoring a data set: every utterance exactly once, whatever the batch size."""
 import collections
+import copy
 import time
 
 import tensorflow.compat.v1 as tf
@@ -7,6 +8,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.decoders.greedy import collapse
 from open_seq2seq.distributed.exchange import Exchange
+from open_seq2seq.encoders.dimensions import dimension
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.error_rates import ErrorRate, transcript_errors
 from open_seq2seq.log_lines import log_line
@@ -14,19 +16,24 @@ from open_seq2seq.models.assembly import execution_of
 from open_seq2seq.training.progress import ProgressBar
 
 RATES = ("word_error_rate", "character_error_rate", "sentence_error_rate")
-SUMMED = ("loss", "counted", "uncounted", "utterances", "unscored", "audio_seconds") + tuple(
+SUMMED = ("loss", "counted", "uncounted", "utterances", "unscored", "audio_seconds", "entropy", "frames") + tuple(
     rate + part for rate in RATES for part in ("_edits", "_length"))
 
 EvaluationResult = collections.namedtuple(
-    "EvaluationResult", ("loss",) + RATES + ("num_utterances", "num_uncounted", "num_unscored", "audio_seconds", "seconds",
-                                             "utterances", "transcripts", "uncounted"))
+    "EvaluationResult", ("loss",) + RATES + ("frame_entropy", "num_utterances", "num_uncounted", "num_unscored", "audio_seconds",
+                                             "seconds", "utterances", "transcripts", "uncounted"))
 EvaluationResult.__doc__ = """Figures of a whole data set, over all ranks, and this rank's share of it.
 
-loss: mean over the utterances whose CTC loss is finite. The rates are ``error_rates.ErrorRate``. num_utterances: that were
-scored. num_uncounted: of these, how many have no finite loss. num_unscored: whose files turned bad since the start (at most
-max_rejected_fraction of all). audio_seconds: of what was scored. seconds: that it took.
+loss: mean over the utterances whose CTC loss is finite. The rates are ``error_rates.ErrorRate``. frame_entropy: of the
+distribution over labels and blank, mean over all true frames, in nats: near 0 for a model that is sure of itself, right or
+wrong. num_utterances: that were scored. num_uncounted: of these, how many have no finite loss. num_unscored: whose files turned
+bad since the start (at most max_rejected_fraction of all). audio_seconds: of what was scored. seconds: that it took.
 utterances, transcripts: lists, of this rank's share. uncounted: list of this rank's utterances that are left out of the loss.
 """
+
+
+# iterator: of the data; initializer: operation that sets it to the beginning; fetches: by name; logits
+_Tower = collections.namedtuple("_Tower", "iterator initializer fetches logits")
 
 
 class EvaluationGraph:
@@ -39,68 +46,107 @@ class EvaluationGraph:
       data_layer: a ``Speech2TextDataLayer`` of that mode.
       device: a ``Device``.
       group: a ``ProcessGroup``; the data layer's batches are this rank's share.
+      observer: as of ``Execution``; for :meth:`batches`.
 
     The variables are shared with a training model if one was built in the same graph before.
     """
 
-    def __init__(self, base_model, params, mode, data_layer, device, group):
+    def __init__(self, base_model, params, mode, data_layer, device, group, observer=None):
         self.params, self.data_layer, self.mode, self.group = params, data_layer, mode, group
-        self._model = base_model(params, mode, data_layer.vocabulary.size, execution=execution_of(params, mode, device, group))
-        # where padding is seen by an utterance's last frames, only equally long utterances may share a batch
-        apart = params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"])
-        if data_layer.buckets is None:
-            datasets = [data_layer.evaluation_dataset(same_length_batches=apart)]
-        else:
-            datasets = [data_layer.evaluation_dataset(bucket=number) for number in range(len(data_layer.buckets))]
-        self._towers = [self._tower(dataset) for dataset in datasets]
+        execution = execution_of(params, mode, device, group)._replace(observer=observer)
+        self._model = base_model(params, mode, data_layer.vocabulary.size, execution=execution)
+        self._towers = [self._tower(dataset) for dataset in self._datasets()]
         self.exchange = Exchange(group, SUMMED) if mode == "eval" else None
 
+    def on(self, data_layer):
+        """This graph with other data: the same operations, on which only one of the two can be run at a time.
+
+        Args:
+          data_layer: a data layer of the same mode, features and vocabulary, without static shapes, as this one's must be.
+        """
+        other = copy.copy(self)
+        other.data_layer = data_layer
+        other._towers = [tower._replace(initializer=tower.iterator.make_initializer(dataset))
+                         for tower, dataset in zip(self._towers, other._datasets())]
+        return other
+
+    def _datasets(self):
+        """One for each shape of batches."""
+        params, layer = self.params, self.data_layer
+        if layer.buckets is not None:
+            return [layer.evaluation_dataset(bucket=number) for number in range(len(layer.buckets))]
+        # where padding is seen by an utterance's last frames, only equally long utterances may share a batch
+        apart = params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"])
+        return [layer.evaluation_dataset(same_length_batches=apart)]
+
     def _tower(self, dataset):
-        """(initializer of the data, what to fetch) for batches of one shape."""
-        iterator = tf.data.make_initializable_iterator(dataset)
+        """The operations for batches of one shape."""
+        iterator = tf.data.Iterator.from_structure(tf.data.get_output_types(dataset), tf.data.get_output_shapes(dataset))
         batch = Batch(*iterator.get_next())
         output = self._model(batch)
         fetches = {"indices": batch.utterance_indices, "best_path": output.best_path, "lengths": output.logit_lengths}
         if self.mode == "eval":
-            fetches.update(losses=output.loss.per_utterance, counted=output.loss.counted)
-        return iterator.initializer, fetches, output.logits
+            fetches.update(losses=output.loss.per_utterance, counted=output.loss.counted,
+                           entropies=frame_entropies(output.logits, output.logit_lengths))
+        return _Tower(iterator, iterator.make_initializer(dataset), fetches, output.logits)
 
     @property
     def fetches_of_buckets(self):
         """What a run fetches of a batch, by name; one dict for each shape of batches."""
-        return [fetches for _, fetches, _ in self._towers]
+        return [tower.fetches for tower in self._towers]
 
     def runs(self):
         """List of (name, list of what is fetched), one for each shape of batches."""
         return [("evaluation", list(fetches.values())) for fetches in self.fetches_of_buckets]
 
-    def batches(self, session, with_logits=False):
+    def batches(self, session, with_logits=False, observations=None):
         """Runs through the data once.
 
         Args:
           session: a session whose variables are set.
           with_logits: fetch the logits, too.
+          observations: list of what else to fetch, one (tensors in whatever structure) for each shape of batches; None: nothing.
 
         Yields:
           A dict of arrays per batch: indices [B], transcripts (list of str), lengths [B]; in eval mode losses [B] and
-          counted [B]; logits [B, T', V + 1] if asked for. Rows that only fill up a batch are left out.
+          counted [B] and entropies [B] (nats, summed over the frames); logits [B, T', V + 1] if asked for. Rows that only fill up
+          a batch are left out. observed: the values of the observations, if any.
         """
-        session.run([initializer for initializer, _, _ in self._towers])
-        for _, fetches, logits in self._towers:
-            wanted = dict(fetches, logits=logits) if with_logits else fetches
+        session.run([tower.initializer for tower in self._towers])
+        for number, tower in enumerate(self._towers):
+            wanted = dict(tower.fetches, logits=tower.logits) if with_logits else tower.fetches
+            observed = observations[number] if observations is not None else ()
             while True:
                 try:
-                    values = session.run(wanted)
+                    values, observed_values = session.run((wanted, observed))
                 except tf.errors.OutOfRangeError:
                     break
                 real = values["indices"] >= 0
                 values = {name: value[real] for name, value in values.items()}
+                values["observed"] = observed_values
                 values["transcripts"] = [self.data_layer.vocabulary.decode(labels) for labels in
                                          collapse(values["best_path"], values["lengths"], self.data_layer.vocabulary.size)]
                 yield values
 
 
-def run_evaluation(session, graph, verbose=False):
+def frame_entropies(logits, lengths):
+    """Entropies of the distributions over the outputs, summed over an utterance's frames.
+
+    Args:
+      logits: float32 [B, T', V + 1].
+      lengths: int32 [B], true lengths in frames.
+
+    Returns:
+      float32 [B], nats.
+    """
+    with tf.name_scope("frame_entropies"):
+        log_probabilities = tf.nn.log_softmax(logits)
+        entropies = -tf.reduce_sum(tf.exp(log_probabilities) * log_probabilities, 2)
+        within = tf.sequence_mask(lengths, dimension(logits, 1))
+        return tf.reduce_sum(tf.where(within, entropies, tf.zeros_like(entropies)), 1)
+
+
+def run_evaluation(session, graph, verbose=False, observations=None, observe=None):
     """Evaluates the model in ``session`` on all utterances of ``graph``'s data layer.
 
     Every rank scores its share; all of them return the sums over all ranks. The ranks have to call this together.
@@ -109,6 +155,8 @@ def run_evaluation(session, graph, verbose=False):
       session: a session whose variables are set.
       graph: an :class:`EvaluationGraph` of mode "eval".
       verbose: print ``Processed k/n batches`` now and then.
+      observations, observe: what else to fetch, as of :meth:`EvaluationGraph.batches`, and a function to call with each batch's
+        values of it; or None.
 
     Returns:
       EvaluationResult.
@@ -117,10 +165,14 @@ def run_evaluation(session, graph, verbose=False):
       DataError: an utterance was scored twice or not at all, or too many files turned bad since the start.
     """
     layer, started = graph.data_layer, time.monotonic()
-    transcripts, losses, uncounted = {}, [], []
+    transcripts, losses, uncounted, entropy, frames = {}, [], [], 0.0, 0
     total, every = layer.batches_per_epoch, max(1, layer.batches_per_epoch // 10)
     with ProgressBar(total, description="evaluation") as bar:
-        for done, values in enumerate(graph.batches(session), 1):
+        for done, values in enumerate(graph.batches(session, observations=observations), 1):
+            if observe is not None:
+                observe(values["observed"])
+            entropy += float(values["entropies"].sum(dtype="float64"))
+            frames += int(values["lengths"].sum())
             for index, transcript, loss, counted in zip(values["indices"], values["transcripts"], values["losses"],
                                                         values["counted"]):
                 _once(transcripts, layer.utterances[index], index)
@@ -136,19 +188,21 @@ def run_evaluation(session, graph, verbose=False):
     indices = sorted(transcripts)
     utterances = [layer.utterances[index] for index in indices]
     hypotheses = [transcripts[index] for index in indices]
-    sums = graph.exchange.sum(session, _summands(layer, utterances, hypotheses, losses, uncounted))
+    sums = graph.exchange.sum(session, dict(_summands(layer, utterances, hypotheses, losses, uncounted),
+                                            entropy=entropy, frames=frames))
     layer.raise_if_too_many_rejected(elsewhere=int(sums["unscored"]) - len(layer.run_time_rejections))
     if sums["utterances"] + sums["unscored"] != len(layer.utterances):
         raise DataError("%d of %d utterances were scored; the rest were lost on the way" % (
             sums["utterances"], len(layer.utterances)))
     return EvaluationResult(sums["loss"] / sums["counted"] if sums["counted"] else float("nan"),
                             *[ErrorRate(int(sums[rate + "_edits"]), int(sums[rate + "_length"])) for rate in RATES],
+                            sums["entropy"] / sums["frames"] if sums["frames"] else float("nan"),
                             int(sums["utterances"]), int(sums["uncounted"]), int(sums["unscored"]), sums["audio_seconds"],
                             time.monotonic() - started, utterances, hypotheses, uncounted)
 
 
 def _summands(layer, utterances, hypotheses, losses, uncounted):
-    """What this rank adds to the figures of an evaluation: dict with the keys ``SUMMED``."""
+    """What this rank adds to the figures of an evaluation that come from the utterances: dict with keys of ``SUMMED``."""
     errors = transcript_errors([utterance.transcript for utterance in utterances], hypotheses)
     summands = {"loss": sum(losses), "counted": len(losses), "uncounted": len(uncounted), "utterances": len(utterances),
                 "unscored": len(layer.run_time_rejections),

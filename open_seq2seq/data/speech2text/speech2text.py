@@ -1,4 +1,5 @@
 """The data layer: from the params of a config to batches of features and labels."""
+import copy
 import sys
 import threading
 
@@ -83,8 +84,33 @@ class Speech2TextDataLayer:
         self.rejections.raise_if_nothing_left(len(self.utterances))
         if worker_id == 0 and self.rejections.items:
             log_line("%s data: %s" % (mode, self.rejections.summary()))
-        self.buckets = self._bucket_of_row = self._schedule = None
         self._same_frames = same_frames_on_all_workers and mode == "train"
+        self._static_shapes = static_shapes
+        self._arrange(output_frames)
+
+    def subset(self, count, seed):
+        """A data layer of mode "eval" on some of this one's utterances, which it shares among the same workers.
+
+        Args:
+          count: how many utterances; all, if there are no more.
+          seed: int, decides which ones. The same on all workers.
+
+        Returns:
+          A data layer. Files of it that turn bad stop nothing.
+        """
+        chosen = np.sort(np.random.RandomState(seed).permutation(len(self.utterances))[:count])
+        layer = copy.copy(self)
+        layer.mode, layer._augmentation, layer._same_frames, layer._batches = "eval", None, False, None
+        layer.utterances = [self.utterances[old]._replace(index=new) for new, old in enumerate(chosen)]
+        layer.rejections = Rejections(len(chosen), 1.0, manifests=self.manifests)
+        layer._lock, layer.run_time_rejections = threading.Lock(), []
+        layer._arrange(None)
+        return layer
+
+    def _arrange(self, output_frames):
+        """Puts the utterances into rows, and the rows into static shapes where the device wants them."""
+        params, static_shapes, mode = self._params, self._static_shapes, self.mode
+        self.buckets = self._bucket_of_row = self._schedule = None
         self._rows = single_rows(self.utterances)
         if static_shapes is not None and mode == "train" and params["join_shorter_than"]:
             self._rows = self._joined_rows(output_frames)
