@@ -14,8 +14,8 @@ dtype: tf.float32, or tf.float16 for products and activations in half precision;
 sum_over_ranks: function from a list of float32 tensors to a list of their sums over all processes, through which gradients
   flow; batch norm then takes its statistics over the whole global batch. None: every process by itself.
 host_scope: function without arguments that returns a context manager; operations that the device cannot run are built in it.
-random_seed: int; with the positions of a batch's rows it decides what dropout draws, see ``encoders/random_draws.py``. None: dropout
-  draws from the graph's seed.
+random_seed: int; with the positions of a batch's rows it decides what dropout draws, see ``encoders/random_draws.py``. None:
+  dropout draws from the graph's seed.
 observer: an object whose methods are called while the graph is built, with what a layer computes:
   ``normalization(scope, inputs [B, 1, T, C], mask [B, T, 1] or None, moving_mean [C], moving_variance [C])`` with what goes into
   a batch norm that takes the moving statistics, ``activation(scope, outputs [B, T, C], lengths [B])`` with what comes out of an

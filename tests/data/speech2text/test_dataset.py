@@ -100,7 +100,7 @@ def static_batches(rows, bucket, count=None):
 
 def test_static_shapes_are_known_and_padded_to(graph):
     shapes, (batch,) = static_batches([[3, 0, 2]], Bucket(7, 5))
-    assert [shape.as_list() for shape in shapes] == [[3, 7, FEATURES], [3], [3, 5], [3], [3], [3]]
+    assert [shape.as_list() for shape in shapes] == [[3, 7, FEATURES], [3], [3, 5], [3], [3], [3], [3]]
     assert batch.feature_lengths.tolist() == [4, 1, 3] and batch.label_lengths.tolist() == [3, 0, 2]
     assert batch.labels.tolist() == [[1, 2, 3, 0, 0], [0] * 5, [1, 2, 0, 0, 0]]
     assert batch.weights.tolist() == [2.0] * 3 and batch.weights.dtype == np.float32
