@@ -240,14 +240,16 @@ prepare_run() {
     fi
 }
 
-# Name of the newest whole checkpoint in directory $1, or nothing. A run that was stopped before its first checkpoint may have
-# saved a best model.
+# Name of the newest checkpoint in directory $1, or nothing. A run that was stopped before its first checkpoint may have saved a
+# best model, which best_dev-N is, and those of OpenSeq2Seq in best_models/.
 last_checkpoint() {
-    local index last folder
-    for folder in "" best_models/; do
-        last="$(for index in "$1/$folder"*.index; do
-            if [ -f "$index" ]; then printf '%s %s\n' "${index##*-}" "$folder$(basename "$index" .index)"; fi
+    local index last pattern
+    for pattern in "!(best_dev-*)" "best_dev-*" "best_models/*"; do
+        last="$(shopt -s extglob
+        for index in "$1"/$pattern.index; do
+            if [ -f "$index" ]; then printf '%s %s\n' "${index##*-}" "${index#"$1/"}"; fi
         done | sort -n | tail -n 1 | cut -d ' ' -f 2)"
+        last="${last%.index}"
         if [ -n "$last" ]; then
             printf '%s\n' "$last"
             return 0

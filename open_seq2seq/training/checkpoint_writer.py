@@ -178,7 +178,8 @@ class CheckpointWriter:
             try:
                 remove_checkpoint(path)
             except OSError as error:
-                raise StorageError("cannot delete the old checkpoint %s: %s" % (path, _reason(error)))
+                raise StorageError("cannot delete the old checkpoint %s: %s. Mend the permissions, then go on from %s with "
+                                   "--continue_learning" % (path, _reason(error), checkpoint))
         return checkpoint, size
 
     def save(self, session, step):

@@ -7,7 +7,8 @@ import types
 
 import pytest
 
-from open_seq2seq.training.checkpoints import latest_checkpoint, open_checkpoint
+from open_seq2seq.training.checkpoint_files import latest_checkpoint
+from open_seq2seq.training.checkpoints import open_checkpoint
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 pytestmark = pytest.mark.slow
