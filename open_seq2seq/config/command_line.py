@@ -5,7 +5,7 @@ import difflib
 
 import open_seq2seq
 from open_seq2seq.config.overrides import Override
-from open_seq2seq.config.playbook import help_text, names_of_files, overrides_of, playbook_names
+from open_seq2seq.config.playbook import help_text, names_of_files, overrides_of, playbook_names, refuse_foreign
 from open_seq2seq.errors import UsageError
 
 MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine")
@@ -182,6 +182,7 @@ def parse_command_line(words):
     if arguments.help or arguments.help_params or arguments.version:
         _inform(arguments)
         raise SystemExit(0)
+    refuse_foreign(others)
     _suggest(others)
     if arguments.config_file is None:
         raise UsageError("--config_file is missing; expected e.g. --config_file=configs/speech2text/jasper_mini_digits.py. "
@@ -221,13 +222,13 @@ def _split(words):
 
 def _suggest(others):
     """Refuses a word that is surely a misspelled flag; the keys of a config are checked where they are known."""
-    names = [flag[0] for flag in _FLAGS] + playbook_names()
+    names, of_playbook = [flag[0] for flag in _FLAGS], playbook_names()
     for word in others:
         name = word.partition("=")[0].lstrip("-")
-        if word.startswith("--") and name in names:
-            continue
         same = [known for known in names if known.replace("_", "") == name.lower().replace("-", "").replace("_", "")]
-        close = same or difflib.get_close_matches(name, names, 1, cutoff=0.85)
+        # keys of a config are called almost like flags of the playbook
+        close = (same or difflib.get_close_matches(name, names, 1, cutoff=0.87)
+                 or name not in of_playbook and difflib.get_close_matches(name.replace("-", "_"), of_playbook, 1, cutoff=0.93))
         if word.startswith("-") and close:
             raise UsageError("%s is unknown (did you mean --%s?). See run.py --help" % (word.partition("=")[0], close[0]))
 

@@ -16,13 +16,20 @@ from open_seq2seq.config.parameters import NoLiteral, child_path
 from open_seq2seq.config.provenance import COMMAND_LINE, copied
 from open_seq2seq.errors import UsageError
 
-Override = collections.namedtuple("Override", "keys value text")
-Override.__doc__ = """One ``--key=value``.
+class Override(collections.namedtuple("Override", "keys value text flag")):
+    """One ``--key=value``.
 
-keys: tuple of strings and list indices. value: what the text means. text: as typed, None for a key alone, which says True.
-"""
+    keys: tuple of strings and list indices. value: what the text means. text: as typed, None for a key alone, which says True.
+    flag: where a flag of another name set the key, that name with its dashes, see ``playbook.py``; else None.
+    """
 
-SECTIONS = ("base_params", "train_params", "eval_params", "infer_params")
+    __slots__ = ()
+
+    def __new__(cls, keys, value, text, flag=None):
+        return super().__new__(cls, keys, value, text, flag)
+
+
+SECTIONS = ("base_params", "train_params", "eval_params", "infer_params", "test_params")
 
 
 def parse_value(text):
@@ -79,7 +86,8 @@ def parse_overrides(tokens):
 
 def typed(override):
     """The override as one word of a command line."""
-    return "--%s" % "/".join(map(str, override.keys)) + ("" if override.text is None else "=%s" % override.text)
+    name = override.flag or "--%s" % "/".join(map(str, override.keys))
+    return name + ("" if override.text is None else "=%s" % override.text)
 
 
 def section_of(override):
@@ -102,8 +110,8 @@ def apply_override(params, keys, override, path, report):
       report: receives a problem where the keys lead into a value that has no keys, or past a list's end.
     """
     container, where = params, path
-    source = "--" if len(keys) == len(override.keys) else "--%s/" % override.keys[0]
-    said = "%s: --%s" % (COMMAND_LINE, "/".join(str(step) for step in override.keys))
+    source = override.flag or ("--" if len(keys) == len(override.keys) else "--%s/" % override.keys[0])
+    said = "%s: %s" % (COMMAND_LINE, override.flag or "--" + "/".join(str(step) for step in override.keys))
     for depth, key in enumerate(keys):
         if isinstance(container, list):
             if not isinstance(key, int) or key >= len(container):
@@ -138,8 +146,9 @@ def _unquoted(override):
 
 def prefer_typed_length(params, overrides, path, report):
     """``--max_steps=100`` takes the place of the config's ``num_epochs``, and the other way round."""
-    typed = {section_of(override)[1]: override.value for override in overrides}
+    said = {section_of(override)[1]: override for override in overrides}
     for key, other in (("max_steps", "num_epochs"), ("num_epochs", "max_steps")):
-        if typed.get((key,)) is not None and (other,) not in typed and params.get(other) is not None:
-            report.note(path.child(other), "has no effect: the command line says --%s=%s" % (key, typed[(key,)]))
+        length = said.get((key,))
+        if length is not None and length.value is not None and (other,) not in said and params.get(other) is not None:
+            report.note(path.child(other), "has no effect: the command line says %s" % typed(length))
             params[other] = None

@@ -24,7 +24,8 @@ class Sources:
 
         Args:
           keys: the way to the value.
-          source: name of a config's dict; "--" or, e.g., "--train_params/" for the command line.
+          source: name of a config's dict; for the command line "--" or, e.g., "--train_params/", to be followed by the keys, or
+            a flag's name.
         """
         keys = tuple(keys)
         for inner in [known for known in self._written if len(known) > len(keys) and known[:len(keys)] == keys]:
@@ -41,6 +42,8 @@ class Sources:
     def __call__(self, keys):
         """What the error messages call the value at ``keys``."""
         source = self.source(keys)
+        if source.startswith("--") and not source.endswith(("--", "/")):
+            return "%s: %s" % (COMMAND_LINE, source)
         if source.startswith("--"):
             return "%s: %s%s" % (COMMAND_LINE, source, "/".join(str(key) for key in keys))
         steps = "".join("[%d]" % key if isinstance(key, int) else '["%s"]' % key for key in keys)
