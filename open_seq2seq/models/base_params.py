@@ -166,6 +166,11 @@ FILES = (
     Parameter("summaries", List(Choice(*SUMMARIES)), default=[], doc="what to summarize beside the losses"),
     Parameter("metrics_steps", Int(minimum=1), default=10,
               doc="steps between lines with loss, learning rate and speed in metrics.jsonl; None: none"),
+    Parameter("diagnostics_utterances", Int(minimum=0), default=None,
+              doc="utterances of the training and of the dev data that are scored on the way (docs/diagnostics.md); 0: no "
+                  "diagnostics; None: 64, but 0 on an NPU without diagnostics_steps"),
+    Parameter("diagnostics_steps", Int(minimum=1), default=None,
+              doc="steps between diagnostics; None: as few as take 2.5 % of the time"),
     Parameter("print_loss_steps", Int(minimum=1), default=None, doc="steps between lines with the loss; None: none"),
     Parameter("print_samples_steps", Int(minimum=1), default=None, doc="steps between sample transcripts; None: none"),
     Parameter("print_bench_info_steps", Int(minimum=1), default=None, doc="steps between lines with the speed; None: none"),

@@ -18,8 +18,8 @@ SCOPE = "Loss_Optimization"
 
 TrainOperations = collections.namedtuple(
     "TrainOperations",
-    "update accumulate learning_rate global_step loss_scale gradients_finite gradient_norm skipped_steps layer_gradient_norms "
-    "limited_changes")
+    "update accumulate learning_rate global_step loss_scale gradients_finite gradient_norm skipped_steps layers "
+    "layer_gradient_norms limited_changes")
 TrainOperations.__doc__ = """What a training loop runs.
 
 update: operation: gradient of this batch and of those accumulated before it, one step of the optimizer.
@@ -31,7 +31,8 @@ gradients_finite: bool scalar, of the gradient as it is and times LARC's factors
   of an overflow; False means that ``update`` changed no weight and did not count a step.
 gradient_norm: float32 scalar, norm of the whole gradient before clipping and LARC.
 skipped_steps: int64 variable, how often gradients_finite was False in the whole training.
-layer_gradient_norms: float32 scalars, the same as gradient_norm for each layer: OrderedDict by its name.
+layers: list of the names of the layers that are trained. layer_gradient_norms: float32 [layers], the same as gradient_norm for
+  each of them.
 limited_changes: ``ChangeLimit.counts``; None without a limit.
 
 gradients_finite and the norms mean something only in the same ``Session.run`` as ``update``.
@@ -137,7 +138,7 @@ class Optimization:
             step.summarize(self._params["summaries"])
         summarize_training(self._params["summaries"], self.learning_rate, self.loss_scale, step.norm)
         return TrainOperations(update, accumulate, self.learning_rate, self.global_step, self.loss_scale, finite, step.norm,
-                               self._skipped_steps, step.layer_norms(), step.limit.counts if step.limit is not None else None)
+                               self._skipped_steps, *step.layer_norms(), step.limit.counts if step.limit is not None else None)
 
     def _own_update(self, loss, variables, moving_averages):
         """(update, accumulate, finite, Step) with our own loss scaling: an overflow shows as a gradient that is not finite."""

@@ -1,6 +1,4 @@
 """One gradient for each variable, and the factors by which they are still to be multiplied before the optimizer sees them."""
-import collections
-
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import checked_part
@@ -83,10 +81,12 @@ class Step:
         return optimizer.apply_gradients(pairs, global_step=global_step)
 
     def layer_norms(self):
-        """OrderedDict from the names of layers to the norms of their gradients before clipping and LARC, float32 scalars."""
-        return collections.OrderedDict(
-            (layer, tf.sqrt(tf.add_n([self._squared_norms[position] for position in positions])) * self._unscale)
-            for layer, positions in by_layer(self._variables).items())
+        """Names of the layers, and float32 [layers], the norms of their gradients before clipping and LARC."""
+        layers = by_layer(self._variables)
+        layer_of_variable = {position: number for number, positions in enumerate(layers.values()) for position in positions}
+        squared_norms = tf.math.unsorted_segment_sum(
+            tf.stack(self._squared_norms), [layer_of_variable[position] for position in range(len(self._variables))], len(layers))
+        return list(layers), tf.sqrt(squared_norms) * self._unscale
 
     def largest_gradient(self):
         """Largest absolute value in any gradient, without the loss scale; float32 scalar."""

@@ -14,6 +14,7 @@ from open_seq2seq.training.averaging.moving_average import MovingAverages, is_av
 from open_seq2seq.training.batch_loss import watched_loss
 from open_seq2seq.training.checkpoints import MODEL_SCOPE, SavedState
 from open_seq2seq.training.course import INITIAL_STATE
+from open_seq2seq.training.diagnostics import DiagnosticGraph, diagnosed_utterances
 from open_seq2seq.training.improvement import NO_BEST
 from open_seq2seq.training.initial_values import seeded_by_name
 from open_seq2seq.training.requests import Requests
@@ -45,7 +46,8 @@ class Tower(collections.namedtuple(
         what else is asked for."""
         train = self.train
         fetches = dict(self._of_batch(), loss=self.mean_loss, update=self.update, finite=train.gradients_finite,
-                       learning_rate=train.learning_rate, loss_scale=train.loss_scale, gradient_norm=train.gradient_norm)
+                       learning_rate=train.learning_rate, loss_scale=train.loss_scale, gradient_norm=train.gradient_norm,
+                       layer_gradient_norms=train.layer_gradient_norms)
         if train.limited_changes is not None:
             fetches["limited_changes"] = train.limited_changes
         fetches.update(self.requests)
@@ -133,8 +135,9 @@ class TrainingGraph:
       rejected_file: where to list refused rows.
 
     Attributes:
-      data_layer, evaluation (an EvaluationGraph or None), towers (list of Tower, one for each of the data layer's buckets or
-      just one), optimization, state (SavedState), averages (MovingAverages, or None), requests (Requests), iter_size,
+      data_layer, evaluation (an EvaluationGraph or None), diagnostics (a DiagnosticGraph or None), towers (list of Tower,
+      one for each of the data layer's buckets or just one), optimization, state (SavedState), averages (MovingAverages, or
+      None), requests (Requests), iter_size,
       steps_per_epoch, last_step, eval_steps (steps between evaluations); initialize (operations to run once, before the data),
       start_averages (operation to run when the weights have been restored), broadcast (operation: all ranks take the first one's
       variables), average_statistics (operation: all ranks take the mean of their batch norms' moving statistics).
@@ -163,11 +166,18 @@ class TrainingGraph:
                 self.towers.append(builder(Batch(*self._iterators[-1].get_next())))
         self.averages = builder.averages
         self.start_averages = self.averages.start() if self.averages is not None else tf.no_op()
-        self.evaluation = None
+        self.evaluation = diagnostics = None
+        if diagnosed_utterances(params, device):
+            diagnostics = DiagnosticGraph(base_model, params, evaluation_params, self.data_layer, device, group)
         if evaluation_params is not None:
             layer = build_data_layer(evaluation_params, "eval", device, group, rejected_file)
             with self.evaluated_weights(evaluation_params):
-                self.evaluation = EvaluationGraph(base_model, evaluation_params, "eval", layer, device, group)
+                observer = diagnostics.observer if diagnostics is not None and diagnostics.shares_evaluation else None
+                self.evaluation = EvaluationGraph(base_model, evaluation_params, "eval", layer, device, group, observer)
+        self.diagnostics = diagnostics
+        if diagnostics is not None:
+            with self.evaluated_weights(params):
+                diagnostics.build(self.evaluation)
         # the moving averages, the optimizer's slots and the step counter, too, not only what is trained
         self.broadcast = group.broadcast(tf.global_variables())
         self.average_statistics = self._average_statistics(group)
@@ -217,7 +227,9 @@ class TrainingGraph:
             runs.append((name, list(tower.update_fetches(samples, summary).values())))
             if tower.accumulate is not None:
                 runs.append((name + ", accumulation", list(tower.accumulate_fetches().values())))
-        return runs + (self.evaluation.runs() if self.evaluation is not None else [])
+        for others in (self.evaluation, self.diagnostics):
+            runs += others.runs() if others is not None else []
+        return runs
 
     @staticmethod
     def without_tower_name(serialized_summary):

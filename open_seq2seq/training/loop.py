@@ -15,6 +15,7 @@ from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.course import Course
 from open_seq2seq.training.data_position import batches_done
+from open_seq2seq.training.diagnostics import Diagnostics
 from open_seq2seq.training.graph import TrainingGraph
 from open_seq2seq.training.metrics import FILE_NAME, Metrics
 from open_seq2seq.training.progress import ProgressBar
@@ -82,7 +83,7 @@ class _Run:
         self.skipped_steps = skipped_steps
         self.course = Course(params, graph)
         self.step = self.micro_batches = 0
-        self.evaluation = self.log = self.stop = None
+        self.evaluation = self.log = self.stop = self.diagnostics = None
 
     def start(self, checkpoint):
         """Initial values or a checkpoint's, on every rank, and the input at the place where they left off."""
@@ -108,6 +109,10 @@ class _Run:
         self.log = StepLog(params, graph, self.device, self.group, self.step, summaries, self.metrics)
         self.course.start(session, self.step)
         self.metrics.write("start", self.step, **self._description())
+        if graph.diagnostics is not None:
+            self.diagnostics = Diagnostics(params, graph, self.metrics, self.group,
+                                           self._position["batch_utterances"] * graph.iter_size)
+            self.diagnostics.start(session, self.step)
 
     def _facts(self):
         """What has to be the same on every rank."""
@@ -183,6 +188,8 @@ class _Run:
         self.skipped_steps.made()
         self.step += 1
         self.log.step(self.step, self.epoch, loss, values)
+        if self.diagnostics is not None:
+            self.diagnose(values)
         # evaluation first: the checkpoint of this step then knows the best loss
         ends = self.step == graph.last_step or self.stop is Request.TIME_IS_UP
         if graph.evaluation is not None and (ends or self.step % graph.eval_steps == 0):
@@ -211,6 +218,12 @@ class _Run:
     def save(self):
         """Saves a checkpoint of this step, once; all ranks call it together."""
         self.saving.save(self.session, self.step, self._position)
+
+    def diagnose(self, values):
+        """Counts a step, and reports on the subsets and the layers where that is due."""
+        self.diagnostics.made(values)
+        if self.diagnostics.is_due(self.step):
+            self.log.left_out(self.diagnostics.report(self.session, self.step))
 
     def evaluate(self):
         """Evaluates, and saves the model apart if it is the best so far."""

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.metrics import Metrics, data_set_name
+from open_seq2seq.training.metrics import data_set_name
 from open_seq2seq.training.progress import Throughput, clock_text
 
 
@@ -28,7 +28,7 @@ class StepLog:
       metrics: the ``Metrics`` of the run.
     """
 
-    def __init__(self, params, graph, device, group, first_step, summaries, metrics=Metrics(None)):
+    def __init__(self, params, graph, device, group, first_step, summaries, metrics):
         self._params, self._graph, self._static_shapes, self._group = params, graph, device.static_shapes, group
         self._first_step, self._summaries, self._metrics = first_step, summaries, metrics
         frame_seconds = params["data_layer_params"]["window_stride"]

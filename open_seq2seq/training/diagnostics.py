@@ -1,0 +1,184 @@
+"""Diagnostics of a training run: fixed subsets of the training and dev data scored at intervals, the progress of each layer.
+
+The subsets are scored as in an evaluation (no augmentation, no dropout), so that over-fitting shows as two curves that part. It
+changes nothing that the training computes with.
+"""
+import collections
+import math
+import time
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.distributed.exchange import Exchange
+from open_seq2seq.evaluation.evaluation import EvaluationGraph, run_evaluation
+from open_seq2seq.log_lines import log_line
+from open_seq2seq.optimizers.optimize import trained_variables
+from open_seq2seq.training.layer_observer import LayerObserver, LayerStatistics
+from open_seq2seq.training.layer_progress import LayerProgress, table
+
+DEFAULT_UTTERANCES = 64
+SHARE = 0.025  # of the time that automatic intervals leave to diagnostics: what is promised is 3 %
+MOST_REPORTS = 100  # in a training, of automatic intervals: a picture has no room for more
+FORWARD_SHARE = 1 / 3  # of a training step's arithmetic
+
+
+def diagnosed_utterances(params, device):
+    """Utterances in a subset; 0 where there are to be no diagnostics.
+
+    Where the device compiles every shape, more graphs cost minutes, so there they have to be asked for.
+    """
+    asked = params["diagnostics_utterances"]
+    if asked is None:
+        return 0 if device.static_shapes and params["diagnostics_steps"] is None else DEFAULT_UTTERANCES
+    return asked
+
+
+class DiagnosticGraph:
+    """The subsets and what is computed on them, in the training's graph.
+
+    Args:
+      base_model: the model class.
+      params: the checked config of mode "train".
+      evaluation_params: the checked config of mode "eval", or None.
+      data_layer: the training's.
+      device: a ``Device``.
+      group: a ``ProcessGroup``.
+
+    Attributes:
+      observer: the LayerObserver that the evaluation model has to be built with, if :attr:`shares_evaluation`.
+      shares_evaluation: whether the subsets are scored with the operations of the evaluation of the dev data.
+      subsets: OrderedDict from "train" and "dev" to EvaluationGraphs.
+      statistics: LayerStatistics.
+    """
+
+    def __init__(self, base_model, params, evaluation_params, data_layer, device, group):
+        self._base_model, self._params, self._evaluation_params = base_model, params, evaluation_params
+        self._device, self._group, self._data_layer = device, group, data_layer
+        self.observer = LayerObserver()
+        # batches of static shapes have operations of their own
+        self.shares_evaluation = evaluation_params is not None and data_layer.buckets is None
+        self.subsets, self.statistics = collections.OrderedDict(), None
+
+    def build(self, evaluation):
+        """Adds the operations; in whatever scope decides which weights are evaluated.
+
+        Args:
+          evaluation: the EvaluationGraph of the dev data, or None.
+        """
+        count, seed = diagnosed_utterances(self._params, self._device), self._params["random_seed"]
+        subset = self._data_layer.subset(count, seed)
+        if self.shares_evaluation:
+            self.subsets["train"] = evaluation.on(subset)
+            self.subsets["dev"] = evaluation.on(evaluation.data_layer.subset(count, seed))
+        else:
+            self.subsets["train"] = self._graph(self._evaluation_params or self._params, subset, self.observer)
+            if evaluation is not None:
+                self.subsets["dev"] = self._graph(self._evaluation_params, evaluation.data_layer.subset(count, seed), None)
+        self.statistics = LayerStatistics(self.observer, self._group)
+
+    def _graph(self, params, layer, observer):
+        return EvaluationGraph(self._base_model, params, "eval", layer, self._device, self._group, observer)
+
+    def runs(self):
+        """As of ``EvaluationGraph.runs``: what is run besides, with the observations."""
+        runs = []
+        for name, subset in self.subsets.items():
+            observations = self.observer.observations if name == "train" else [()] * len(subset.fetches_of_buckets)
+            for fetches, observed in zip(subset.fetches_of_buckets, observations):
+                runs.append(("diagnostics, " + name, tf.nest.flatten([list(fetches.values()), observed])))
+        return runs
+
+    def cost_in_steps(self, utterances_per_step):
+        """About how many training steps it takes to score the subsets once."""
+        layer = self._data_layer
+        step = utterances_per_step * layer.total_duration / len(layer.utterances)
+        return FORWARD_SHARE * sum(subset.data_layer.total_duration for subset in self.subsets.values()) / step
+
+
+class Diagnostics:
+    """Reports at intervals. All ranks call its methods together; only the first one's metrics and log lines are seen.
+
+    Args:
+      params: the checked config of mode "train".
+      graph: the ``TrainingGraph``, whose ``diagnostics`` are not None.
+      metrics: ``Metrics``.
+      utterances_per_step: of all ranks together.
+      clock: function that returns seconds.
+    """
+
+    def __init__(self, params, graph, metrics, group, utterances_per_step, clock=time.monotonic):
+        self._graph, self._metrics, self._is_first, self._clock = graph.diagnostics, metrics, group.is_first, clock
+        self._progress = LayerProgress(trained_variables(params["freeze_variables_regex"]),
+                                       graph.towers[0].train.layers)
+        self._limited = graph.towers[0].train.limited_changes
+        self._every, self._last_step = params["diagnostics_steps"], graph.last_step
+        self._cost_in_steps = self._graph.cost_in_steps(utterances_per_step)
+        self._exchange = Exchange(group, ("next_step",))
+        self._next = self._began_at = self._spent = None
+
+    def start(self, session, step):
+        """Begins to watch, when ``step`` updates have been made."""
+        self._began_at, self._first_step, self._spent = self._clock(), step, 0.0
+        if self._is_first:
+            self._progress.start(session)
+        self._next = step + self._least_interval(math.ceil(self._cost_in_steps / SHARE))
+
+    def made(self, values):
+        """Counts a step; ``values`` is what was fetched of it."""
+        self._progress.add(values["layer_gradient_norms"])
+
+    def is_due(self, step):
+        """Whether to report now that ``step`` updates have been made."""
+        return step % self._every == 0 if self._every is not None else step >= self._next
+
+    def report(self, session, step):
+        """Scores the subsets, compares the layers, writes and prints what came out.
+
+        Returns:
+          Seconds that it took.
+        """
+        started = self._clock()
+        statistics, observations = self._graph.statistics, self._graph.observer.observations
+        statistics.restart()
+        results = collections.OrderedDict()
+        for name, subset in self._graph.subsets.items():
+            looked_at = name == "train"
+            results[name] = run_evaluation(session, subset, observations=observations if looked_at else None,
+                                           observe=statistics.add if looked_at else None)
+        observed = statistics.result(session)
+        rows = []
+        if self._is_first:
+            rows = [dict(row, **observed.get(row["layer"], {})) for row in self._progress.rows(session)]
+            if self._limited is not None:
+                for row, times in zip(rows, session.run(self._limited).tolist()):
+                    row["limited_changes"] = times
+        seconds = self._clock() - started
+        self._spent += seconds
+        self._write(step, results, rows, seconds)
+        if self._every is None:
+            # clocks differ, and all ranks have to report after the same step: the first one's decides
+            proposed = self._next_step(step, seconds) if self._is_first else 0
+            self._next = int(self._exchange.sum(session, {"next_step": proposed})["next_step"])
+        return seconds
+
+    def _next_step(self, step, seconds):
+        """The step at which another report of so many seconds leaves all of them within their share of the time."""
+        elapsed = self._clock() - self._began_at
+        seconds_per_step = max(elapsed - self._spent, 1e-9) / max(step - self._first_step, 1)
+        missing = (self._spent + seconds) / SHARE - elapsed
+        return step + self._least_interval(math.ceil(missing / seconds_per_step))
+
+    def _least_interval(self, steps):
+        return max(steps, math.ceil(self._last_step / MOST_REPORTS), 1)
+
+    def _write(self, step, results, rows, seconds):
+        log_line("Diagnostics after step %d (%.1f s):" % (step, seconds))
+        for name, result in results.items():
+            self._metrics.write("subset", step, data_set=name, loss=result.loss, word_error_rate=result.word_error_rate.rate,
+                                frame_entropy=result.frame_entropy, utterances=result.num_utterances)
+            log_line("%s subset: loss %.4f, WER %.4f, frame entropy %.3f nats, %d utterances" % (
+                name, result.loss, result.word_error_rate.rate, result.frame_entropy, result.num_utterances), offset=4)
+        if rows:
+            self._metrics.write("layers", step, layers=rows, seconds=seconds)
+            for line in table(rows):
+                log_line(line, offset=4)

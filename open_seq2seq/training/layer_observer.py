@@ -1,0 +1,116 @@
+"""What the layers of a network compute on a set of utterances: channels that are dead, statistics that batch norm is wrong about.
+
+Every batch leaves a few numbers a channel; they are added up on the host, over all batches and all ranks.
+"""
+import collections
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.encoders.dimensions import dimension
+from open_seq2seq.optimizers.layers import layer_of
+
+# as batch norm adds it: what varies less than this is nothing to normalize
+VARIANCE_EPSILON = 1e-3
+
+
+class LayerObserver:
+    """An ``Execution.observer`` that builds sums and maxima over the frames of a batch.
+
+    A model that is built for batches of several shapes is observed in each of them.
+    """
+
+    def __init__(self):
+        self._sums, self._largest = collections.OrderedDict(), collections.OrderedDict()
+
+    def normalization(self, scope, inputs, mask, moving_mean, moving_variance):
+        """Of a batch norm's inputs, measured in its moving statistics; ``mask`` is what its training counts."""
+        with tf.name_scope("observe_normalization"):
+            scale = tf.rsqrt(moving_variance + VARIANCE_EPSILON)
+            deviations = (tf.cast(inputs, tf.float32) - moving_mean) * scale
+            counted = tf.ones_like(deviations[:, :, :, :1]) if mask is None else tf.expand_dims(mask, 1)
+            count = tf.reduce_sum(counted) * tf.ones_like(moving_mean)
+            masked = deviations * counted
+            sums = [count, tf.reduce_sum(masked, [0, 1, 2]), tf.reduce_sum(masked * deviations, [0, 1, 2])]
+            # the share of epsilon in the moving variance, without which a variance near 0 would seem to drift far
+            self._sums.setdefault(layer_of(scope + "/gamma"), []).append(tf.stack(sums + [VARIANCE_EPSILON * tf.square(scale)]))
+
+    def activation(self, scope, outputs, lengths):
+        """Of an activation function's outputs, over true frames."""
+        with tf.name_scope("observe_activation"):
+            within = tf.sequence_mask(lengths, dimension(outputs, 1), tf.float32)[:, :, tf.newaxis]
+            largest = tf.reduce_max(tf.abs(tf.cast(outputs, tf.float32)) * within, [0, 1])
+            self._largest.setdefault(layer_of(scope + "/outputs"), []).append(largest)
+
+    @property
+    def layers(self):
+        """(layers with batch norm, layers with an activation): lists of (name, channels)."""
+        return tuple([(layer, towers[0].shape.as_list()[-1]) for layer, towers in observed.items()]
+                     for observed in (self._sums, self._largest))
+
+    @property
+    def observations(self):
+        """What to fetch, for each shape of batches: (list of float32 [4, C], list of float32 [C])."""
+        shapes = max([len(towers) for towers in self._largest.values()] + [len(towers) for towers in self._sums.values()] + [0])
+        return [([towers[shape] for towers in self._sums.values()], [towers[shape] for towers in self._largest.values()])
+                for shape in range(shapes)]
+
+
+class LayerStatistics:
+    """Adds up what a :class:`LayerObserver` fetches.
+
+    Args:
+      observer: a LayerObserver, after the model was built.
+      group: a ``ProcessGroup``; operations are added to the current graph.
+    """
+
+    def __init__(self, observer, group):
+        self._normalized, self._activated = observer.layers
+        self._channels = [channels for _, channels in self._normalized], [channels for _, channels in self._activated]
+        numbers = 3 * sum(self._channels[0]) + sum(self._channels[1])
+        with tf.name_scope("layer_statistics"):
+            # float64 as pairs of int32, which every group can carry
+            self._own = tf.placeholder(tf.int32, [2 * numbers])
+            self._gathered = group.gather(self._own)
+        self.restart()
+
+    def restart(self):
+        """Forgets what was added."""
+        self._sums = [np.zeros([3, channels]) for channels in self._channels[0]]
+        self._largest = [np.zeros([channels]) for channels in self._channels[1]]
+        self._epsilons = [None] * len(self._sums)
+
+    def add(self, values):
+        """Adds a batch: the values of one of the observer's ``observations``."""
+        sums, largest = values
+        for number, value in enumerate(sums):
+            self._sums[number] += value[:3]
+            self._epsilons[number] = value[3]
+        for number, value in enumerate(largest):
+            self._largest[number] = np.maximum(self._largest[number], value)
+
+    def result(self, session):
+        """What all batches of all ranks say; the ranks call it together.
+
+        Returns:
+          Dict from a layer's name to a dict of those that apply to it: ``dead_channels``, the share of channels that were 0 in
+          all frames; ``mean_drift``, root mean square over the channels of (mean of the frames - moving mean) in moving standard
+          deviations; ``variance_drift``, mean over the channels of |ln(variance of the frames / moving variance)|.
+        """
+        own = np.concatenate([value.ravel() for value in self._sums + self._largest] + [np.zeros([0])])
+        ranks = np.ascontiguousarray(session.run(self._gathered, {self._own: own.view(np.int32)})).view(np.float64)
+        split = np.cumsum([3 * channels for channels in self._channels[0]] + self._channels[1])[:-1]
+        parts = np.split(ranks, split, axis=1)
+        found = {}
+        for (layer, channels), part, epsilon in zip(self._normalized, parts, self._epsilons):
+            count, total, squares = part.sum(0).reshape([3, channels])
+            if epsilon is None or not count[0]:
+                continue
+            mean = total / count
+            variance = np.maximum(squares / count - mean ** 2, 0.0)
+            found.setdefault(layer, {}).update(
+                mean_drift=float(np.sqrt(np.mean(mean ** 2))),
+                variance_drift=float(np.mean(np.abs(np.log(variance + epsilon)))))
+        for (layer, _), part in zip(self._activated, parts[len(self._normalized):]):
+            found.setdefault(layer, {})["dead_channels"] = float(np.mean(part.max(0) == 0.0))
+        return found
