@@ -16,6 +16,11 @@ def report_only_troubles():
     _reporting = False
 
 
+def is_reporting():
+    """Whether this process prints the lines of a run's progress."""
+    return _reporting
+
+
 def log_line(text, offset=0, start="*** ", from_every_rank=False):
     """Prints one line in the form of OpenSeq2Seq's logs: ``start``, ``offset`` spaces, the text.
 

@@ -5,7 +5,6 @@ import re
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.decoders.greedy import collapse
 from open_seq2seq.evaluation.evaluation import EvaluationGraph
 from open_seq2seq.models.assembly import build_data_layer, execution_of
@@ -15,6 +14,8 @@ from open_seq2seq.training.batch_loss import watched_loss
 from open_seq2seq.training.checkpoints import MODEL_SCOPE, SavedState
 from open_seq2seq.training.course import INITIAL_STATE
 from open_seq2seq.training.diagnostics import DiagnosticGraph, diagnosed_utterances
+from open_seq2seq.training.data_wait import next_batch
+from open_seq2seq.training.epoch_log import INITIAL_STATE as EPOCH_STATE
 from open_seq2seq.training.improvement import NO_BEST
 from open_seq2seq.training.initial_values import seeded_by_name
 from open_seq2seq.training.requests import Requests
@@ -24,14 +25,15 @@ SEED_STEP = 1000003
 
 
 class Tower(collections.namedtuple(
-        "Tower", "batch loss batch_loss mean_loss train accumulate update sample_fetches summary requests")):
+        "Tower", "batch loss batch_loss mean_loss train accumulate update sample_fetches summary requests data_wait")):
     """The operations of a training step for batches of one shape.
 
     batch: Batch. loss: LossOutput of this rank's batch. batch_loss: float32 scalar, its ``watched_loss``.
     train: TrainOperations. accumulate: operation for each of the ``iter_size - 1`` batches before ``update``, or None. update:
     operation. mean_loss: float32 scalar, of all ranks' and all batches' batch_loss; fetched together with ``update``.
     sample_fetches: what ``TrainingGraph.sample`` wants fetched. summary: a serialized ``tf.Summary``; its tags begin with the
-    name of the tower's scope. requests: dict of what ``Requests.take`` wants fetched.
+    name of the tower's scope. requests: dict of what ``Requests.take`` wants fetched. data_wait: float32 scalar, seconds until
+    the batch was there, or None.
     """
 
     __slots__ = ()
@@ -58,8 +60,9 @@ class Tower(collections.namedtuple(
         return fetches
 
     def _of_batch(self):
-        return {"counted": self.loss.counted, "indices": self.batch.utterance_indices, "frames": self.batch.feature_lengths,
-                "weights": self.batch.weights, "batch_loss": self.batch_loss}
+        fetches = {"counted": self.loss.counted, "indices": self.batch.utterance_indices, "frames": self.batch.feature_lengths,
+                   "weights": self.batch.weights, "batch_loss": self.batch_loss}
+        return fetches if self.data_wait is None else dict(fetches, data_wait=self.data_wait)
 
 
 class TowerBuilder:
@@ -92,8 +95,8 @@ class TowerBuilder:
                                                      initializer=tf.zeros_initializer(),
                                                      collections=[tf.GraphKeys.LOCAL_VARIABLES])
 
-    def __call__(self, batch):
-        """The :class:`Tower` for a batch."""
+    def __call__(self, batch, data_wait=None):
+        """The :class:`Tower` for a batch, and the seconds until it was there."""
         earlier = {key: len(tf.get_collection(key)) for key in (tf.GraphKeys.UPDATE_OPS, tf.GraphKeys.SUMMARIES)}
 
         def added(key):
@@ -112,7 +115,7 @@ class TowerBuilder:
         samples = {"best_path": output.best_path, "logit_lengths": output.logit_lengths, "labels": batch.labels,
                    "label_lengths": batch.label_lengths}
         return Tower(batch, output.loss, loss, mean_loss, train, accumulate, update, samples,
-                     tf.summary.merge(added(tf.GraphKeys.SUMMARIES)), requests)
+                     tf.summary.merge(added(tf.GraphKeys.SUMMARIES)), requests, data_wait)
 
     def _keeping_loss(self, loss, mean_loss, train):
         """(accumulate, update), which keep the losses of the batches before a step's last one."""
@@ -151,8 +154,8 @@ class TrainingGraph:
         self.last_step = params["max_steps"] or params["num_epochs"] * self.steps_per_epoch
         self.eval_steps = params["eval_steps"] or self.steps_per_epoch
         self.requests = Requests(group)
-        self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, best_loss=NO_BEST, best_wer=NO_BEST,
-                                **INITIAL_STATE)
+        self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, evaluation_is_pending=0, best_loss=NO_BEST, best_wer=NO_BEST,
+                                **INITIAL_STATE, **EPOCH_STATE)
         builder = TowerBuilder(base_model, params, self.data_layer.vocabulary.size, self.last_step, self.steps_per_epoch,
                                device, group, self.requests, self.state.tensor("learning_rate_factor"))
         self.optimization = builder.optimization
@@ -163,7 +166,7 @@ class TrainingGraph:
                 dataset = self._dataset(0, number)
                 self._iterators.append(tf.data.Iterator.from_structure(tf.data.get_output_types(dataset),
                                                                        tf.data.get_output_shapes(dataset)))
-                self.towers.append(builder(Batch(*self._iterators[-1].get_next())))
+                self.towers.append(builder(*next_batch(self._iterators[-1], timed=not device.static_shapes)))
         self.averages = builder.averages
         self.start_averages = self.averages.start() if self.averages is not None else tf.no_op()
         self.evaluation = diagnostics = None

@@ -16,10 +16,12 @@ from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.course import Course
 from open_seq2seq.training.data_position import batches_done
 from open_seq2seq.training.diagnostics import Diagnostics
+from open_seq2seq.training.epoch_log import EpochLog
+from open_seq2seq.training.final_test import FinalTest
 from open_seq2seq.training.graph import TrainingGraph
 from open_seq2seq.training.metrics import FILE_NAME, Metrics
 from open_seq2seq.training.progress import ProgressBar
-from open_seq2seq.training.requests import Request, stop_among
+from open_seq2seq.training.requests import SIGNALS, Request, stop_among
 from open_seq2seq.training.saving import Saving
 from open_seq2seq.training.session import open_session
 from open_seq2seq.training.skipped_steps import SkippedSteps
@@ -29,7 +31,7 @@ TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation 
 
 
 def train(base_model, params, evaluation_params, run_directory, arguments, device, group, checkpoint=None,
-          on_start=lambda: None, resolved_config=None):
+          on_start=lambda: None, resolved_config=None, asking=contextlib.nullcontext, test_params=None):
     """Trains, and evaluates between when ``evaluation_params`` is given.
 
     Args:
@@ -43,6 +45,9 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
       checkpoint: path of the checkpoint to go on from, or None for a fresh start; read by the first rank only.
       on_start: called once data and model have been found good, before the first step.
       resolved_config: dict for JSON of what the run is made of, which every checkpoint carries; None on other ranks.
+      asking: function from the ``Requests`` of the training to a context in which signals ask it, e.g.
+        ``TrainingSignals.asking``.
+      test_params: the checked config for mode "eval" of what the best model is tested on in the end, or None.
 
     Returns:
       TrainingResult(step, loss, evaluation, stop): the last step, its loss, the last EvaluationResult or None, the ``Request``
@@ -56,6 +61,7 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
         rejected_file = run_directory.rejected_file if group.is_first else None
         with data_being_read(group, lambda: open_session(device)):
             graph = TrainingGraph(base_model, params, evaluation_params, device, group, rejected_file)
+            test = FinalTest(base_model, test_params, graph, device, group, rejected_file) if test_params is not None else None
         log_line("Total trainable parameters: %d" % sum(
             variable.shape.num_elements() for variable in tf.trainable_variables()))
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
@@ -67,7 +73,10 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
                        resolved_config=resolved_config, skipped_steps=skipped_steps)
             run.start(checkpoint)
             on_start()
-            result = run.until_last_step()
+            with asking(graph.requests):
+                result = run.until_last_step()
+            if test is not None and result.stop not in SIGNALS:
+                test.run(session, run.saving, run.metrics, run.step, run_directory.checkpoints if run.saves else None)
             group.finish(session)
             return result
 
@@ -82,8 +91,10 @@ class _Run:
         self.metrics = Metrics(os.path.join(run_directory.checkpoints, FILE_NAME) if saves else None)
         self.skipped_steps = skipped_steps
         self.course = Course(params, graph)
+        self.epochs = EpochLog(graph, self.metrics)
         self.step = self.micro_batches = 0
         self.evaluation = self.log = self.stop = self.diagnostics = None
+        self.evaluation_is_pending = False
 
     def start(self, checkpoint):
         """Initial values or a checkpoint's, on every rank, and the input at the place where they left off."""
@@ -102,11 +113,13 @@ class _Run:
         self.saving.started_at(self.step)
         self.micro_batches = batches_done(graph.state.get(session), self._position["batch_utterances"], graph.iter_size,
                                           self.step, params["max_steps"] is None)
+        self.evaluation_is_pending = bool(graph.state.get(session)["evaluation_is_pending"])
         graph.start_data(session, self.micro_batches)
         summaries = None
         if params["save_summaries_steps"] and self.saves:
             summaries = tf.summary.FileWriter(self.run_directory.checkpoints, session.graph)
         self.log = StepLog(params, graph, self.device, self.group, self.step, summaries, self.metrics)
+        self.epochs.start(session)
         self.course.start(session, self.step)
         self.metrics.write("start", self.step, **self._description())
         if graph.diagnostics is not None:
@@ -140,8 +153,9 @@ class _Run:
     @property
     def _position(self):
         """The place in the data and in time, as the checkpoint keeps it."""
-        return dict(self.course.figures, micro_batches=self.micro_batches, iter_size=self.graph.iter_size,
-                    batch_utterances=self.params["batch_size_per_gpu"] * self.group.size)
+        return dict(self.course.figures, **self.epochs.figures, micro_batches=self.micro_batches, iter_size=self.graph.iter_size,
+                    batch_utterances=self.params["batch_size_per_gpu"] * self.group.size,
+                    evaluation_is_pending=int(self.evaluation_is_pending))
 
     @property
     def epoch(self):
@@ -155,6 +169,8 @@ class _Run:
         self.log.restart()
         try:
             with ProgressBar(graph.last_step, self.step, "training") as bar:
+                if self.evaluation_is_pending and graph.evaluation is not None:
+                    self.evaluate()
                 while self.step < graph.last_step and self.stop is None and self.course.stop_reason is None:
                     loss = self.one_step()
                     bar.update(self.step, self.log.figures(self.epoch, loss))
@@ -164,7 +180,8 @@ class _Run:
             self.saving.close()
             self.log.close()
         self.course.report_stop(self.step, graph.last_step)
-        self.log.finish(self.step)
+        if self.stop not in SIGNALS:
+            self.log.finish(self.step)
         return TrainingResult(self.step, loss, self.evaluation, self.stop)
 
     def one_step(self):
@@ -188,12 +205,14 @@ class _Run:
         self.skipped_steps.made()
         self.step += 1
         self.log.step(self.step, self.epoch, loss, values)
+        self.epochs.step(loss, values["learning_rate"])
         if self.diagnostics is not None:
             self.diagnose(values)
         # evaluation first: the checkpoint of this step then knows the best loss
         ends = self.step == graph.last_step or self.stop is Request.TIME_IS_UP
         if graph.evaluation is not None and (ends or self.step % graph.eval_steps == 0):
             self.evaluate()
+        self.epochs.end_if_due(self.step)
         if Request.SAVE in requests or self.step > 1 and is_due(self.params["save_checkpoint_steps"], self.step):
             self.save()
         self.saving.report()
@@ -226,14 +245,27 @@ class _Run:
             self.log.left_out(self.diagnostics.report(self.session, self.step))
 
     def evaluate(self):
-        """Evaluates, and saves the model apart if it is the best so far."""
+        """Evaluates, and saves the model apart if it is the best so far.
+
+        A run that a signal stops leaves that to the run that goes on with it.
+        """
+        self.evaluation_is_pending = True
+        if self.stop in SIGNALS:
+            return
         log_line("Running evaluation on a validation set:")
         self.session.run(self.graph.average_statistics)
-        self.evaluation = run_evaluation(self.session, self.graph.evaluation)
+        result = run_evaluation(self.session, self.graph.evaluation,
+                                is_abandoned=lambda: self.graph.requests.signal_has_come)
+        if result is None:
+            self.stop = stop_among(self.graph.requests.agree(self.session))
+            log_line("The evaluation is abandoned; it is made when this run goes on")
+            return
+        self.evaluation, self.evaluation_is_pending = result, False
         log_evaluation(self.evaluation)
         if self.saves:
             record_evaluation(os.path.join(self.run_directory.checkpoints, "model.ckpt-%d" % self.step),
                               self.graph.evaluation, self.evaluation)
         self.saving.save_if_best(self.session, self.step, self._position, self.evaluation)
         self.log.evaluated(self.step, self.evaluation)
+        self.epochs.evaluated(self.step, self.evaluation)
         self.course.evaluated(self.session, self.step, self.evaluation, lambda: self.saving.back_to_best(self.session))

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.metrics import data_set_name
-from open_seq2seq.training.progress import Throughput, clock_text
+from open_seq2seq.training.progress import Throughput, clock_text, resident_bytes
 
 
 def is_due(every, step):
@@ -34,7 +34,7 @@ class StepLog:
         frame_seconds = params["data_layer_params"]["window_stride"]
         # since the last lines, since the last metrics, and of the whole run
         self._recent, self._measured, self._whole = (Throughput(frame_seconds) for _ in range(3))
-        self._reported_uncounted = set()
+        self._reported_uncounted, self._speeds = set(), []
 
     def wants(self, step):
         """(samples, summary): what ``Tower.update_fetches`` is to fetch at a step."""
@@ -56,7 +56,8 @@ class StepLog:
         real = values["weights"] > 0
         for throughput in (self._recent, self._measured, self._whole):
             # the other ranks' batches are like this one
-            throughput.add(int(real.sum()) * self._group.size, int(values["frames"][real].sum()) * self._group.size)
+            throughput.add(int(real.sum()) * self._group.size, int(values["frames"][real].sum()) * self._group.size,
+                           values.get("data_wait"))
         # where the network's own numbers are not finite, it is no utterance's fault
         uncounted = real & ~values["counted"] if np.isfinite(values["batch_loss"]) else []
         for index in values["indices"][uncounted]:
@@ -67,9 +68,14 @@ class StepLog:
                          % (utterance.id, utterance.duration, len(utterance.labels)), from_every_rank=True)
 
     def figures(self, epoch, loss):
-        """What the progress bar shows beside itself."""
-        return "epoch %d, loss %.3f, %.1f utterances/s, %.0f audio s/s" % (
-            epoch, loss, self._recent.utterances_per_second, self._recent.audio_seconds_per_second)
+        """What the progress bar shows beside itself, the most important first."""
+        speed = self._recent
+        if speed.steps:  # else it has just begun to be measured anew, and the last figures stay
+            self._speeds = ["%.0f audio s/s" % speed.audio_seconds_per_second]
+            if speed.wait_share is not None:
+                self._speeds.append("%.0f %% waiting for data" % (100 * speed.wait_share))
+            self._speeds += ["%.1f GB" % (resident_bytes() / 1e9), "%.1f utterances/s" % speed.utterances_per_second]
+        return ["epoch %d" % epoch, "loss %.3f" % loss] + self._speeds
 
     def step(self, step, epoch, loss, values):
         """Prints the lines and writes the summaries that are due at this step."""
@@ -107,7 +113,7 @@ class StepLog:
                             loss_scale=values["loss_scale"], gradient_norm=values["gradient_norm"],
                             seconds_per_step=speed.seconds_per_step * self._graph.iter_size,
                             utterances_per_second=speed.utterances_per_second,
-                            audio_seconds_per_second=speed.audio_seconds_per_second, **others)
+                            audio_seconds_per_second=speed.audio_seconds_per_second, data_wait_share=speed.wait_share, **others)
         speed.restart()
 
     def evaluated(self, step, result):

@@ -1,0 +1,71 @@
+"""A line for each epoch: what was learnt in it, what it is worth, how long it took."""
+import math
+import time
+
+from open_seq2seq.log_lines import log_line
+
+INITIAL_STATE = {"epoch_steps": 0, "epoch_loss_sum": 0.0, "epoch_seconds": 0.0, "lowest_wer": 1e9, "lowest_wer_step": 0}
+"""What a ``SavedState`` is to keep, so that an epoch that was interrupted is told as a whole."""
+
+
+class EpochLog:
+    """Sums up the epochs of a training.
+
+    Args:
+      graph: the ``TrainingGraph``; its ``state`` has :data:`INITIAL_STATE`.
+      metrics: the ``Metrics`` of the run.
+      clock: function that returns seconds.
+    """
+
+    def __init__(self, graph, metrics, clock=time.monotonic):
+        self._state, self._steps_per_epoch, self._metrics, self._clock = graph.state, graph.steps_per_epoch, metrics, clock
+        self._begin(0.0)
+        self._lowest = (INITIAL_STATE["lowest_wer"], 0)
+
+    def _begin(self, seconds):
+        self._steps, self._loss_sum, self._since = 0, 0.0, self._clock() - seconds
+        self._evaluation = self._learning_rate = None
+
+    def start(self, session):
+        """Goes on where a checkpoint's training left off."""
+        state = self._state.get(session)
+        self._begin(float(state["epoch_seconds"]))
+        self._steps, self._loss_sum = int(state["epoch_steps"]), float(state["epoch_loss_sum"])
+        self._lowest = (float(state["lowest_wer"]), int(state["lowest_wer_step"]))
+
+    @property
+    def figures(self):
+        """What ``SavedState`` is to keep with a checkpoint."""
+        return {"epoch_steps": self._steps, "epoch_loss_sum": self._loss_sum, "epoch_seconds": self._clock() - self._since,
+                "lowest_wer": self._lowest[0], "lowest_wer_step": self._lowest[1]}
+
+    def step(self, loss, learning_rate):
+        """Takes a step into account that was made."""
+        self._steps, self._loss_sum, self._learning_rate = self._steps + 1, self._loss_sum + loss, float(learning_rate)
+
+    def evaluated(self, step, result):
+        """Takes the ``EvaluationResult`` of a step into account."""
+        self._evaluation = (step, result)
+        rate = result.word_error_rate.rate
+        if rate < self._lowest[0]:
+            self._lowest = (rate, step)
+
+    def end_if_due(self, step):
+        """After a step and its evaluation: if the epoch ends with it, prints its line and writes its metrics."""
+        if step % self._steps_per_epoch or not self._steps:
+            return
+        epoch, loss, seconds = step // self._steps_per_epoch, self._loss_sum / self._steps, self._clock() - self._since
+        parts, numbers = ["train loss %.4f" % loss], {"epoch": epoch, "train_loss": loss, "learning_rate": self._learning_rate,
+                                                      "seconds": seconds}
+        if self._evaluation is not None:
+            evaluated_at, result = self._evaluation
+            where = "" if evaluated_at == step else " (at step %d)" % evaluated_at
+            parts += ["dev loss %.4f%s" % (result.loss, where), "dev WER %.4f%s" % (result.word_error_rate.rate, where)]
+            numbers.update(dev_loss=result.loss, dev_word_error_rate=result.word_error_rate.rate, evaluated_at=evaluated_at)
+        if self._lowest[0] < INITIAL_STATE["lowest_wer"] and math.isfinite(self._lowest[0]):
+            parts.append("best %.4f at step %d" % self._lowest)
+            numbers.update(best_word_error_rate=self._lowest[0], best_step=self._lowest[1])
+        parts += ["learning rate %.3g" % self._learning_rate, "%.0f s" % seconds if seconds >= 10 else "%.1f s" % seconds]
+        log_line("Epoch %d: %s" % (epoch, ", ".join(parts)))
+        self._metrics.write("epoch", step, **numbers)
+        self._begin(0.0)
