@@ -1,19 +1,28 @@
-"""Time of one forward pass: exported graphs, the graph that evaluation uses, and tf.matmul beside them.
+"""Exported models: features to logits, beside tf.matmul; the export itself; transcribing by the command.
 
-    python benchmarks/inference.py --model jasper5x3
+    python benchmarks/inference.py                       # jasper5x3 and mini, all of it
+    python benchmarks/inference.py --model mini --seconds 20
 
-FLOPs are those of the convolutions as the network has them, for the fast convolutions, too, which need fewer.
+FLOPs are those of the convolutions as the network has them, for the fast convolutions, too, which need fewer. "its own
+products" are these convolutions as bare products of matrices of the same sizes: what is left of the machine's limit
+where matrices are small.
 """
 import argparse
+import json
 import os
+import sys
 import tempfile
 import time
 
 import network
 import numpy as np
 import tensorflow.compat.v1 as tf
+import transcription
 from machine_limit import Candidate, measure, report
 
+from open_seq2seq.config.command_line import parse_command_line
+from open_seq2seq.config.loading import load_experiment
+from open_seq2seq.config.saving import write_resolved_config
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.export.description import FEATURES_INPUT, LOGITS_OUTPUT, MASK_INPUT
 from open_seq2seq.export.export_folder import export_model
@@ -23,7 +32,10 @@ from open_seq2seq.export.graph_file import read_graph
 from open_seq2seq.export.graph_weights import give_back_weights
 from open_seq2seq.export.restored_network import TrainedModel
 
-EXPORTS = (("folded, fast convolutions", True), ("folded", False))
+VOCABULARY = tuple(" abcdefghijklmnopqrstuvwxyz'")
+EXPORTS = (("folded, fast convolutions", dict(fast_convolutions=True)), ("folded", {}), ("unfolded", dict(folded=False)))
+SHORT, LONG = 4, 600  # seconds of the recordings
+COMMANDS = 3  # times that a short command is run
 
 
 def checkpoint_of(built, folder):
@@ -39,7 +51,7 @@ def checkpoint_of(built, folder):
         return tf.train.Saver(variables).save(built.session, os.path.join(folder, "model.ckpt"), 0, write_meta_graph=False)
 
 
-def exported_session(path, case, features, session_config):
+def exported_session(path, features, session_config):
     """A session of an exported graph whose features are a variable, and what to run in it."""
     weights = {}
     graph_def = read_graph(path, weights)
@@ -55,36 +67,105 @@ def exported_session(path, case, features, session_config):
     return session, graph.get_tensor_by_name(LOGITS_OUTPUT + ":0")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    network.add_arguments(parser, seconds=60.0)
-    arguments = parser.parse_args()
-    case = network.case_of(arguments)
+def products_session(shapes, session_config):
+    """A session that multiplies matrices of these sizes, and what to run in it."""
+    with tf.Graph().as_default():
+        inputs, products = {}, []
+        for number, (rows, inner, columns) in enumerate(shapes):
+            if (rows, inner) not in inputs:
+                inputs[rows, inner] = tf.get_variable("input_%d_%d" % (rows, inner), [rows, inner], use_resource=False)
+            # one of its own for each: TensorFlow would compute the same product once
+            kernel = tf.get_variable("kernel_%d" % number, [inner, columns], use_resource=False)
+            products.append(tf.matmul(inputs[rows, inner], kernel).op)
+        session = tf.Session(config=session_config)
+        session.run(tf.global_variables_initializer())
+    return session, products
+
+
+def measured_network(name, arguments, folder):
+    """Measures the exported graphs of a network and leaves its checkpoint in ``folder``; returns its ``TrainedModel``."""
+    case = network.CASES[name]
+    case = case._replace(batch_size=arguments.batch_size or case.batch_size, frames=arguments.frames or case.frames)
     base_model, params = network.checked_params(case, "eval")
     case = case._replace(frames=-(-case.frames // pad_to(params)) * pad_to(params))
     session_config = Cpu().session_config()
     built = network.build(case, "eval", session_config, fast_gradients=True)
+    features, shapes = built.session.run("features:0"), network.product_shapes(built.session.graph)
+    trained = TrainedModel(base_model, params, VOCABULARY, checkpoint_of(built, folder), None)
+    expected = built.session.run(built.fetches[0].outputs[0])
+    built.session.close()
     frames = case.batch_size * case.frames
     units = {"frames": frames, "audio_seconds": frames / network.FRAMES_PER_SECOND}
-    features = built.session.run("features:0")
-    candidates = []
-    with tempfile.TemporaryDirectory(prefix="jasper-benchmark-") as folder:
-        checkpoint = checkpoint_of(built, folder)
-        expected = built.session.run(built.fetches[0].outputs[0])
-        trained = TrainedModel(base_model, params, tuple(" abcdefghijklmnopqrstuvwxyz'"), checkpoint, None)
-        for name, fast in EXPORTS:
-            start = time.perf_counter()
-            options = ExportOptions(case.batch_size, case.frames, fast_convolutions=fast)
-            _, (path,) = export_model(trained, options, folder)
-            seconds = time.perf_counter() - start
-            size = os.path.getsize(path)
-            session, logits = exported_session(path, case, features, session_config)
-            error = np.abs(session.run(logits) - expected).max() / np.abs(expected).max()
-            print("%s: exported in %.1f s, %.1f MB, logits differ by %.1e of the largest" % (name, seconds, size / 1e6, error))
-            candidates.append(Candidate(name, lambda session=session, run=logits.op: session.run(run), built.flops, units))
-    candidates.append(Candidate("evaluation graph", lambda: built.session.run(built.fetches), built.flops, units))
-    report("inference, %s, batch %d x %d frames" % (arguments.model, case.batch_size, case.frames),
+    candidates, sessions = [], []
+    for title, options in EXPORTS:
+        options = ExportOptions(case.batch_size, case.frames, **options)
+        path = exported(trained, options, "%s, %s" % (name, title), os.path.join(folder, title))
+        session, logits = exported_session(path, features, session_config)
+        error = np.abs(session.run(logits) - expected).max() / np.abs(expected).max()
+        print("    logits differ from the evaluation graph's by %.1e of the largest" % error)
+        candidates.append(Candidate(title, lambda session=session, run=logits.op: session.run(run), built.flops, units))
+        sessions.append(session)
+    session, products = products_session(shapes, session_config)
+    candidates.append(Candidate("its own products", lambda: session.run(products), built.flops, units))
+    report("inference, %s, batch %d x %d frames" % (name, case.batch_size, case.frames),
            measure(candidates, session_config, arguments.seconds))
+    for opened in sessions + [session]:
+        opened.close()
+    return trained
+
+
+def exported(trained, options, title, folder):
+    """Exports a model as the command does and says how long it took; returns the path of the pb."""
+    start = time.perf_counter()
+    _, (path,) = export_model(trained, options, folder)
+    print("%s: exported in %.1f s, %.1f MB" % (title, time.perf_counter() - start, os.path.getsize(path) / 1e6))
+    return path
+
+
+def measured_commands(name, trained, folder):
+    """Measures the command that transcribes: a short recording with mini, a long one with others."""
+    recording = os.path.join(folder, "recording.wav" if name == "mini" else "recording.flac")
+    seconds, times = (SHORT, COMMANDS) if name == "mini" else (LONG, 1)
+    transcription.write_recording(recording, seconds, *((16000, 1) if name == "mini" else (48000, 2)))
+    models = [(title, exported(trained, ExportOptions(None, None, **options), "%s, %s, any frames" % (name, title),
+                               os.path.join(folder, title)))
+              for title, options in EXPORTS[:2]]
+    case = network.CASES[name]
+    if case.divisor == 1:
+        # what the training writes beside its checkpoints
+        config = os.path.join(network.REPOSITORY, "configs", "speech2text", case.config)
+        words = ["--config_file=" + config, "--mode=eval"]
+        write_resolved_config(folder, load_experiment(config, "eval"), parse_command_line(words)[0], words)
+        models.append(("checkpoint", trained.checkpoint))
+    rows = []
+    for title, model in models:
+        commands = [transcription.transcribe(recording, model) for _ in range(times)]
+        rows.append({"model": title, "first_word_seconds": float(np.median([command.first_word for command in commands])),
+                     "seconds": float(np.median([command.seconds for command in commands])),
+                     "peak_gib": max(command.peak_bytes for command in commands) / 2 ** 30, "characters": commands[0].characters})
+    title = "transcribing %d s of audio, %s" % (seconds, name)
+    print(title)
+    print("%-34s %12s %10s %10s" % ("", "first word s", "whole s", "peak GiB"))
+    for row in rows:
+        print("%-34s %12.2f %10.2f %10.2f" % (row["model"], row["first_word_seconds"], row["seconds"], row["peak_gib"]))
+    print(json.dumps({"title": title, "tensorflow": tf.__version__, "rows": rows}))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", nargs="+", choices=sorted(network.CASES), default=["jasper5x3", "mini"],
+                        help="quarter: jasper5x3, channels / 4; default jasper5x3 mini")
+    parser.add_argument("--batch_size", type=int, help="utterances in a batch; default 2, quarter 8, mini 16")
+    parser.add_argument("--frames", type=int, help="feature frames of every utterance; default 800, quarter 400, mini 300")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long to measure each network (default %(default)s)")
+    parser.add_argument("--graphs_only", action="store_true", help="leave out the command that transcribes")
+    arguments = parser.parse_args()
+    for name in arguments.model:
+        with tempfile.TemporaryDirectory(prefix="jasper-benchmark-") as folder:
+            trained = measured_network(name, arguments, folder)
+            if not arguments.graphs_only:
+                measured_commands(name, trained, folder)
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

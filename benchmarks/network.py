@@ -67,14 +67,20 @@ def synthetic_batch(case, num_features):
                  tf.fill([case.batch_size], num_labels), tf.range(case.batch_size))
 
 
-def convolution_flops(graph):
-    """FLOPs of all convolutions and matrix products in ``graph``, a multiplication and an addition each counted as one."""
-    flops = 0
+def product_shapes(graph):
+    """The convolutions and matrix products in ``graph`` as products of two matrices: list of (rows, inner, columns)."""
+    shapes = []
     for operation in graph.get_operations():
         if operation.type in ("Conv2D", "MatMul"):
             kernel = operation.inputs[1].shape.as_list()
-            flops += 2 * operation.outputs[0].shape.num_elements() * int(np.prod(kernel[:-1]))
-    return flops
+            rows = operation.outputs[0].shape.num_elements() // kernel[-1]
+            shapes.append((rows, int(np.prod(kernel[:-1])), kernel[-1]))
+    return shapes
+
+
+def convolution_flops(graph):
+    """FLOPs of all convolutions and matrix products in ``graph``, a multiplication and an addition each counted as one."""
+    return sum(2 * rows * inner * columns for rows, inner, columns in product_shapes(graph))
 
 
 def build(case, mode, session_config, fast_gradients):

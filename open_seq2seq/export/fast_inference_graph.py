@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.export.fast_filters import PHASES, earliest, fast_filters, rows_needed
 from open_seq2seq.export.inference_graph import InferenceGraph, mask_after
-from open_seq2seq.export.phase_rows import PhaseRows, row_range
+from open_seq2seq.export.phase_rows import PhaseRows
 
 # What pays was measured on 2 cores with AVX-512: below, the sums take longer than the products that they save.
 FEWEST_CHANNELS = 64
@@ -65,7 +65,7 @@ class FastInferenceGraph(InferenceGraph):
             sums = self._sums(plan, order, rows, layer.bias)
             if residual is not None:
                 for phase in range(PHASES):
-                    sums[phase].append(order.cut(residual, phase, 0, order.phase_rows))
+                    sums[phase].append(order.cut(residual, phase, 0))
             outputs = order.joined([tf.add_n(terms) for terms in sums])
         return _Activations(orders, rows=self._activated(outputs) * orders.mask(dilation), dilation=dilation)
 
@@ -73,12 +73,16 @@ class FastInferenceGraph(InferenceGraph):
         """Of each phase of a convolution's outputs, the list of tensors [R, lanes * B, Cout] whose sum it is."""
         signals = {}
         for signal, more_rows in plan.needed:
-            signals[signal] = self._signal(signal, order.phase_rows + more_rows, plan, order, rows, signals)
+            if isinstance(signal, tuple):
+                minuend, subtrahend = (order.later(signals[part], first, more_rows) for part, first in map(earliest, signal))
+                signals[signal] = minuend - subtrahend
+            else:
+                steps, phase = divmod(signal - plan.before, PHASES)
+                signals[signal] = order.cut(rows, phase, steps, more_rows)
         sums = [[] for _ in range(PHASES)]
         for number, one in enumerate(plan.filters):
             signal, first = earliest(one.signal)
-            count = order.phase_rows + len(one.taps) - 1
-            images = tf.expand_dims(row_range(signals[signal], first, count), 0)
+            images = tf.expand_dims(order.later(signals[signal], first, len(one.taps) - 1), 0)
             # [1, rows, lanes * B, C]: the rows are an image's height, over which a kernel of width 1 goes
             product = tf.nn.conv2d(images, tf.constant(one.taps[:, np.newaxis], name="kernel"), [1, 1, 1, 1], "VALID")
             # TensorFlow adds a bias in passing, and the last filter is part of all outputs
@@ -87,14 +91,6 @@ class FastInferenceGraph(InferenceGraph):
             for phase in one.outputs:
                 sums[phase].append(tf.squeeze(product, [0]))
         return sums
-
-    @staticmethod
-    def _signal(signal, count, plan, order, rows, signals):
-        if not isinstance(signal, tuple):
-            steps, phase = divmod(signal - plan.before, PHASES)
-            return order.cut(rows, phase, steps, count)
-        minuend, subtrahend = (row_range(signals[part], first, count) for part, first in map(earliest, signal))
-        return minuend - subtrahend
 
     def _residual(self, layer, branches):
         if not branches:

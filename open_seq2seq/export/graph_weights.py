@@ -6,6 +6,7 @@ of each, so a model of 440 MB would take 2 GB. Variables are there once.
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+RUN_BYTES = 1 << 26  # set in one run: each run plans the graph anew, and holds what it sets twice
 SMALLEST_BYTES = 1 << 16  # constants below it are no burden, and as constants the graph's optimizer can work with them
 
 
@@ -53,6 +54,12 @@ def give_back_weights(session, weights):
             value = tf.placeholder(tf.as_dtype(array.dtype), array.shape)
             assignments[name] = value, tf.assign(session.graph.get_tensor_by_name(name + ":0"), value).op
     # all operations first: a graph that has grown is sent to the session again
-    for name in list(weights):
-        value, assign = assignments[name]
-        session.run(assign, {value: np.asarray(weights.pop(name))})
+    while weights:
+        runs, values, size = [], {}, 0
+        while weights and size < RUN_BYTES:
+            name, array = weights.popitem()
+            value, assign = assignments[name]
+            values[value] = np.asarray(array)
+            runs.append(assign)
+            size += values[value].nbytes
+        session.run(runs, values)

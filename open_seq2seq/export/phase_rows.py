@@ -27,6 +27,7 @@ class PhaseRows:
         self.phase_rows = -(-frames // (PHASES * dilation))
         self.rows = PHASES * self.phase_rows + (PHASES + 1) * halo
         self.lanes = dilation * batch_size
+        self._slices = {}  # operations of numbers are shared: there would be thousands
 
     def of_images(self, images, mask):
         """From [B, 1, T, C] and a ``mask`` of :meth:`mask`, without which there would be anything in the halo."""
@@ -56,9 +57,15 @@ class PhaseRows:
         numbers, there = self._image_frames()
         return self._shaped(tf.gather(tf.reshape(mask, [-1]), numbers) * tf.cast(there, mask.dtype), 1)
 
-    def cut(self, rows, phase, first, count):
-        """``count`` rows [count, lanes * B, C] from a phase's row ``first`` on, which may be one of the halo."""
-        return row_range(rows, self.halo + phase * (self.phase_rows + self.halo) + first, count)
+    def cut(self, rows, phase, first, more_rows=0):
+        """R + ``more_rows`` rows [R + more_rows, lanes * B, C] from a phase's row ``first`` on, which may be one of the halo."""
+        if (phase, first) not in self._slices:
+            self._slices[phase, first] = self._vector(self.halo + phase * (self.phase_rows + self.halo) + first, 0)
+        return self._sliced(rows, self._slices[phase, first], more_rows)
+
+    def later(self, cut, rows, more_rows=0):
+        """What :meth:`cut` returned, from ``rows`` rows on: R + ``more_rows`` of them."""
+        return self._sliced(cut, [rows, 0, 0], more_rows)
 
     def joined(self, phases):
         """The tensor of four phases [R, lanes * B, C] with zeros around them."""
@@ -87,17 +94,22 @@ class PhaseRows:
         row, phase = _divided(step, PHASES)
         return self.dilation * (self.halo + phase * (self.phase_rows + self.halo) + row) + lane
 
+    def _sliced(self, rows, begin, more_rows):
+        if more_rows not in self._slices:
+            self._slices[more_rows] = self._vector(self.phase_rows + more_rows, -1)
+        cut = tf.slice(rows, begin, self._slices[more_rows])
+        known = None if tf.is_tensor(self.phase_rows) else self.phase_rows + more_rows
+        cut.set_shape([known] + rows.shape.as_list()[1:])
+        return cut
+
+    @staticmethod
+    def _vector(number, other):
+        return tf.stack([number, other, other]) if tf.is_tensor(number) else [number, other, other]
+
     def _shaped(self, rows, channels):
         rows = tf.reshape(rows, [self.rows, self.lanes, channels])
         rows.set_shape([_known(self.rows), _known(self.lanes), channels])
         return rows
-
-
-def row_range(rows, first, count):
-    """``count`` rows of [rows, lanes, C] from the ``first`` on; first and count: int or int32 scalar tensor."""
-    cut = tf.slice(rows, [first, 0, 0], [count, -1, -1])
-    cut.set_shape([_known(count)] + rows.shape.as_list()[1:])
-    return cut
 
 
 def _divided(number, divisor):

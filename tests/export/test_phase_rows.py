@@ -29,7 +29,7 @@ def test_every_frame_has_its_place(graph, dilation, static):
             row, phase, lane = frame // (4 * dilation), frame // dilation % 4, frame % dilation
             expected[HALO + phase * (size + HALO) + row, lane] = values[:, 0, frame]
         there_and_back = other.of_other(rows, order)
-        phases = [order.cut(rows, phase, 0, order.phase_rows) for phase in range(4)]
+        phases = [order.cut(rows, phase, 0) for phase in range(4)]
         if static:
             assert rows.shape.as_list() == [4 * size + 5 * HALO, 3 * dilation, 5]
             assert order.images(rows).shape.as_list() == [3, 1, frames, 5]
@@ -57,4 +57,6 @@ def test_a_cut_reaches_into_the_zeros(graph):
     rows = order.of_images(tf.reshape(tf.range(1., 9.), [1, 1, 8, 1]), order.mask(tf.ones([1, 8])))
     with tf.Session() as session:
         # phase 1 has frames 1 and 5, which are the values 2 and 6
-        assert session.run(order.cut(rows, 1, -2, 6)).ravel().tolist() == [0, 0, 2, 6, 0, 0]
+        cut = order.cut(rows, 1, -2, 4)
+        assert session.run(cut).ravel().tolist() == [0, 0, 2, 6, 0, 0]
+        assert session.run(order.later(cut, 1, 2)).ravel().tolist() == [0, 2, 6, 0]

@@ -1,0 +1,48 @@
+"""Time and memory of the command that transcribes: ``python -m open_seq2seq.transcribe``, as who has a recording types it."""
+import collections
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import soundfile
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SYLLABLES_A_SECOND = 4
+PHRASE_SECONDS, PAUSE_SECONDS = 3.0, 0.5
+
+Command = collections.namedtuple("Command", "first_word seconds peak_bytes characters")
+Command.__doc__ = """One call. first_word, seconds: from its start to its first output, to its end; peak_bytes: the most memory
+it had (VmHWM); characters: of its text."""
+
+
+def write_recording(path, seconds, sample_rate, channels):
+    """Writes noise with the rhythm of speech: syllables, and pauses between phrases."""
+    generator = np.random.RandomState(0)
+    with soundfile.SoundFile(path, "w", sample_rate, channels, "PCM_16") as file:
+        for second in range(seconds):
+            times = second + np.arange(sample_rate) / sample_rate
+            loudness = 0.55 + 0.45 * np.sin(2 * np.pi * SYLLABLES_A_SECOND * times)
+            loudness[times % (PHRASE_SECONDS + PAUSE_SECONDS) > PHRASE_SECONDS] = 0.005
+            file.write(0.1 * loudness[:, np.newaxis] * generator.randn(sample_rate, channels))
+
+
+def transcribe(recording, model):
+    """Runs the command on one recording; returns a :class:`Command`.
+
+    Raises:
+      RuntimeError: it failed.
+    """
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "open_seq2seq.transcribe", recording, "--model", model], cwd=REPOSITORY,
+                               stdout=subprocess.PIPE)
+    first = process.stdout.read(1)
+    first_word = time.perf_counter() - start
+    text = first + process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = status
+    if status:
+        raise RuntimeError("transcribing %s with %s failed, wait status %d" % (recording, model, status))
+    return Command(first_word, seconds, usage.ru_maxrss * 1024, len(text.strip()))
