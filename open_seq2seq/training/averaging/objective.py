@@ -1,8 +1,5 @@
 """Loss, word error rate and gradient of a network on a fixed set of utterances, at whatever weights it is given."""
 import collections
-import csv
-import os
-import tempfile
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -11,7 +8,7 @@ from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.decoders.greedy import collapse
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.encoders.convolution import GRADIENT_NAME
-from open_seq2seq.errors import CheckpointError
+from open_seq2seq.errors import CheckpointError, DataError
 from open_seq2seq.evaluation.error_rates import transcript_errors
 from open_seq2seq.models.assembly import build_data_layer, execution_of
 from open_seq2seq.training.session import open_session
@@ -42,25 +39,13 @@ def fixed_batches(params, num_utterances, device):
       DataError: as of the data layer.
     """
     apart = params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"])
-    layer = build_data_layer(params, "eval", device, Single())
-    with tempfile.TemporaryDirectory(prefix="jasper-combine-") as folder:
-        if len(layer.utterances) > num_utterances:
-            chosen = np.random.RandomState(params["random_seed"]).permutation(len(layer.utterances))[:num_utterances]
-            manifest = os.path.join(folder, "chosen.csv")
-            _write_manifest(manifest, [layer.utterances[index] for index in sorted(chosen)])
-            data_params = dict(params["data_layer_params"], dataset_files=[manifest])
-            layer = build_data_layer(dict(params, data_layer_params=data_params), "eval", device, Single())
-        with tf.Graph().as_default():
-            batches = list(_computed(layer.evaluation_dataset(same_length_batches=apart), device))
-        layer.raise_if_too_many_rejected()
+    layer = build_data_layer(params, "eval", device, Single()).subset(num_utterances, params["random_seed"])
+    with tf.Graph().as_default():
+        batches = list(_computed(layer.evaluation_dataset(same_length_batches=apart), device))
+    if layer.run_time_rejections:
+        raise DataError("%d of the utterances to measure on have turned bad since the start, the first %s"
+                        % (len(layer.run_time_rejections), layer.run_time_rejections[0].id))
     return FixedBatches(batches, [utterance.transcript for utterance in layer.utterances], layer.vocabulary)
-
-
-def _write_manifest(path, utterances):
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["wav_filename", "wav_filesize", "transcript"])
-        writer.writerows([os.path.abspath(utterance.audio_path), 0, utterance.transcript] for utterance in utterances)
 
 
 def _computed(dataset, device):

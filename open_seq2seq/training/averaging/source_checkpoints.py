@@ -175,8 +175,10 @@ def _recorded(path):
             for line in file:
                 try:
                     entry = json.loads(line)
+                    if entry.get("test"):
+                        continue  # a model that is chosen by its test has none
                     entries.append((str(entry["data_set"]), int(entry["step"]), float(entry["wer"])))
-                except (ValueError, KeyError, TypeError):
+                except (ValueError, KeyError, TypeError, AttributeError):
                     continue  # a damaged line, as after a crash
     except OSError:
         pass
