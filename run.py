@@ -10,6 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if os.path.exists("/dev/nvidia
 
 from open_seq2seq.errors import JasperError  # noqa: E402
 from open_seq2seq.modes import run  # noqa: E402
+from open_seq2seq.training.signals import StoppedBySignal  # noqa: E402
 
 RED, RESET = "\033[31m", "\033[0m"
 
@@ -33,6 +34,9 @@ def main(words):
         print("StorageError: %s. The output or a file of the run could not be written; free some space and go on with "
               "--continue_learning" % error, file=sys.stderr)
         return 3
+    except StoppedBySignal as stop:
+        print(stop, file=sys.stderr)
+        return stop.exit_status
     except KeyboardInterrupt:
         print("Interrupted. A run that had saved a checkpoint goes on with --continue_learning", file=sys.stderr)
         return 130

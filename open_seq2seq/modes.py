@@ -10,6 +10,9 @@ from open_seq2seq.config.loading import load_experiment
 from open_seq2seq.config.saving import resolved_config, write_resolved_config
 from open_seq2seq.errors import JasperError, UsageError
 from open_seq2seq.log_lines import log_line, logged_output, report_only_troubles
+from open_seq2seq.training.signals import TrainingSignals, raise_if_stopped_by_signal, resume_command
+
+TRAINING = ("train", "train_eval")
 
 
 def run(words):
@@ -19,6 +22,15 @@ def run(words):
       JasperError: with the exit status that belongs to it.
     """
     arguments, overrides = parse_command_line(words)
+    if arguments.mode not in TRAINING:
+        _run_mode(arguments, overrides)
+        return
+    # before TensorFlow is imported, which takes seconds
+    with TrainingSignals(resume_command(sys.argv[:1] + list(words))) as signals:
+        _run_mode(arguments, overrides, signals)
+
+
+def _run_mode(arguments, overrides, signals=None):
     experiment = load_experiment(arguments.config_file, arguments.mode, overrides)
     if arguments.mode == "describe":
         from open_seq2seq.models.description import print_description
@@ -41,10 +53,10 @@ def run(words):
             # a benchmark leaves nothing behind
             logdir = stack.enter_context(tempfile.TemporaryDirectory(prefix="jasper-benchmark-"))
             experiment.params["train"]["logdir"] = logdir
-        _run_on_device(experiment, arguments, stack)
+        _run_on_device(experiment, arguments, stack, signals)
 
 
-def _run_on_device(experiment, arguments, stack):
+def _run_on_device(experiment, arguments, stack, signals):
     # imports TensorFlow: a mistake in the command line or the config is reported without waiting for it
     import tensorflow.compat.v1 as tf
 
@@ -62,16 +74,16 @@ def _run_on_device(experiment, arguments, stack):
         if group.size > 1 and arguments.mode == "infer":
             raise UsageError("--mode=infer writes one file and is one process; started as one of %d. Start it without the "
                              "launcher" % group.size)
-        device = select_device(device_name, arguments.mode in ("train", "train_eval"), params, group)
-        _run_in_directory(experiment, params, arguments, device, group, stack)
+        device = select_device(device_name, arguments.mode in TRAINING, params, group)
+        _run_in_directory(experiment, params, arguments, device, group, stack, signals)
 
 
-def _run_in_directory(experiment, params, arguments, device, group, stack):
+def _run_in_directory(experiment, params, arguments, device, group, stack, signals):
     from open_seq2seq.evaluation.modes import evaluate, infer
     from open_seq2seq.training.loop import train
     from open_seq2seq.training.run_directory import RunDirectory
     directory = RunDirectory.of(params, arguments.enable_logs)
-    training = arguments.mode in ("train", "train_eval")
+    training = arguments.mode in TRAINING
     checkpoint, started = None, []
     # one rank writes, and reads what all of them go on from
     if not group.is_first:
@@ -96,8 +108,10 @@ def _run_in_directory(experiment, params, arguments, device, group, stack):
             write_resolved_config(directory.path, experiment, arguments, date=directory.date)
 
     if training:
-        train(experiment.base_model, params, experiment.params.get("eval"), directory, arguments, device, group, checkpoint,
-              on_start, resolved_config(experiment, arguments, date=directory.date) if group.is_first else None)
+        result = train(
+            experiment.base_model, params, experiment.params.get("eval"), directory, arguments, device, group, checkpoint,
+            on_start, resolved_config(experiment, arguments, date=directory.date) if group.is_first else None, signals.asking)
+        raise_if_stopped_by_signal(result.stop, result.step, signals.resume if group.is_first and not arguments.benchmark else "")
     else:
         (evaluate if arguments.mode == "eval" else infer)(experiment.base_model, params, directory, arguments, device, group)
     print("Done in %.0f s" % (time.time() - begin), file=sys.stderr)

@@ -16,7 +16,7 @@ from open_seq2seq.models.assembly import execution_of
 from open_seq2seq.training.progress import ProgressBar
 
 RATES = ("word_error_rate", "character_error_rate", "sentence_error_rate")
-SUMMED = ("loss", "counted", "uncounted", "utterances", "unscored", "audio_seconds", "entropy", "frames") + tuple(
+SUMMED = ("loss", "counted", "uncounted", "utterances", "unscored", "audio_seconds", "entropy", "frames", "abandoned") + tuple(
     rate + part for rate in RATES for part in ("_edits", "_length"))
 
 EvaluationResult = collections.namedtuple(
@@ -146,7 +146,7 @@ def frame_entropies(logits, lengths):
         return tf.reduce_sum(tf.where(within, entropies, tf.zeros_like(entropies)), 1)
 
 
-def run_evaluation(session, graph, verbose=False, observations=None, observe=None):
+def run_evaluation(session, graph, verbose=False, observations=None, observe=None, is_abandoned=lambda: False):
     """Evaluates the model in ``session`` on all utterances of ``graph``'s data layer.
 
     Every rank scores its share; all of them return the sums over all ranks. The ranks have to call this together.
@@ -157,16 +157,17 @@ def run_evaluation(session, graph, verbose=False, observations=None, observe=Non
       verbose: print ``Processed k/n batches`` now and then.
       observations, observe: what else to fetch, as of :meth:`EvaluationGraph.batches`, and a function to call with each batch's
         values of it; or None.
+      is_abandoned: function, asked after every batch, whether this rank has to leave off.
 
     Returns:
-      EvaluationResult.
+      EvaluationResult; None on all ranks if one of them left off.
 
     Raises:
       DataError: an utterance was scored twice or not at all, or too many files turned bad since the start.
     """
     layer, started = graph.data_layer, time.monotonic()
     transcripts, losses, uncounted, entropy, frames = {}, [], [], 0.0, 0
-    total, every = layer.batches_per_epoch, max(1, layer.batches_per_epoch // 10)
+    total, every, abandoned = layer.batches_per_epoch, max(1, layer.batches_per_epoch // 10), False
     with ProgressBar(total, description="evaluation") as bar:
         for done, values in enumerate(graph.batches(session, observations=observations), 1):
             if observe is not None:
@@ -184,12 +185,17 @@ def run_evaluation(session, graph, verbose=False, observations=None, observe=Non
             bar.update(done)
             if verbose and done % every == 0:
                 log_line("Processed %d/%d batches" % (done, total))
+            abandoned = is_abandoned()
+            if abandoned:
+                break
     layer.raise_if_too_many_rejected()
     indices = sorted(transcripts)
     utterances = [layer.utterances[index] for index in indices]
     hypotheses = [transcripts[index] for index in indices]
     sums = graph.exchange.sum(session, dict(_summands(layer, utterances, hypotheses, losses, uncounted),
-                                            entropy=entropy, frames=frames))
+                                            entropy=entropy, frames=frames, abandoned=int(abandoned)))
+    if sums["abandoned"]:
+        return None
     layer.raise_if_too_many_rejected(elsewhere=int(sums["unscored"]) - len(layer.run_time_rejections))
     if sums["utterances"] + sums["unscored"] != len(layer.utterances):
         raise DataError("%d of %d utterances were scored; the rest were lost on the way" % (

@@ -4,6 +4,7 @@ A signal reaches one rank before the other, and clocks differ. What follows from
 step, so it is asked for here; the ranks learn of it together with the mean loss, in the same collective operation.
 """
 import enum
+import signal
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -24,6 +25,7 @@ class Request(enum.Enum):
 
 
 SIGNALS = (Request.SIGINT, Request.SIGTERM)
+_BY_SIGNAL = {signal.SIGTERM: Request.SIGTERM, signal.SIGINT: Request.SIGINT, signal.SIGUSR1: Request.SAVE}
 
 
 class Requests:
@@ -48,6 +50,10 @@ class Requests:
         """Asks all ranks for it; from any thread, and from a signal's handler."""
         # no lock: a handler may interrupt its holder, and adding to a set is a single step of the interpreter
         self._asked.add(request)
+
+    def ask_by_signal(self, number):
+        """Asks for what a ``signal.Signals`` means: SIGTERM and SIGINT to stop, SIGUSR1 to save."""
+        self.ask(_BY_SIGNAL[number])
 
     @property
     def signal_has_come(self):

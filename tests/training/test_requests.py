@@ -37,7 +37,8 @@ def test_each_request_is_handed_out_once(graph):
 
 
 @pytest.mark.parametrize("mine, theirs", [
-    ((), ()), ((Request.SAVE,), ()), ((), (Request.SIGINT,)), ((Request.SAVE, Request.TIME_IS_UP), (Request.SAVE, Request.SIGTERM))])
+    ((), ()), ((Request.SAVE,), ()), ((), (Request.SIGINT,)),
+    ((Request.SAVE, Request.TIME_IS_UP), (Request.SAVE, Request.SIGTERM))])
 def test_what_either_rank_asks_for_is_taken_by_both(graph, mine, theirs):
     others = [tf.constant(4.0), tf.constant([float(request in theirs) for request in Request])]
     requests = Requests(PairOfThis(others))
