@@ -31,7 +31,8 @@ def run(words):
 
 
 def _run_mode(arguments, overrides, signals=None):
-    experiment = load_experiment(arguments.config_file, arguments.mode, overrides)
+    experiment = load_experiment(arguments.config_file, arguments.mode, overrides,
+                                 exports=arguments.export_dir is not None and not arguments.benchmark)
     if arguments.mode == "describe":
         from open_seq2seq.models.description import print_description
         print_description(experiment, as_json=arguments.json)
@@ -48,6 +49,9 @@ def _run_mode(arguments, overrides, signals=None):
         from open_seq2seq.training.averaging.mode import run_combine
         run_combine(experiment, arguments)
         return
+    if "export" in experiment.params:
+        from open_seq2seq.export.after_training import check_before_training
+        check_before_training(experiment, arguments)
     with contextlib.ExitStack() as stack:
         if arguments.benchmark:
             # a benchmark leaves nothing behind
@@ -82,6 +86,7 @@ def _run_in_directory(experiment, params, arguments, device, group, stack, signa
     from open_seq2seq.evaluation.modes import evaluate, infer
     from open_seq2seq.training.loop import train
     from open_seq2seq.training.run_directory import RunDirectory
+    from open_seq2seq.training.width_check import require_trained_width
     directory = RunDirectory.of(params, arguments.enable_logs)
     training = arguments.mode in TRAINING
     checkpoint, started = None, []
@@ -95,7 +100,9 @@ def _run_in_directory(experiment, params, arguments, device, group, stack, signa
             # entered before the logs are opened, so that it runs after they are closed
             stack.callback(lambda: started or directory.remove_unused())
     else:
-        directory.require_checkpoint(params["restore_best_checkpoint"])
+        checkpoint = directory.require_checkpoint(params["restore_best_checkpoint"])
+    if checkpoint is not None:
+        require_trained_width(params, checkpoint)
     if arguments.enable_logs and group.is_first:
         stack.enter_context(logged_output(directory.dated("stdout"), directory.dated("stderr")))
     for line in ["Note: " + note for note in experiment.notes] + list(_about(params, device, group)):
@@ -110,8 +117,12 @@ def _run_in_directory(experiment, params, arguments, device, group, stack, signa
     if training:
         result = train(
             experiment.base_model, params, experiment.params.get("eval"), directory, arguments, device, group, checkpoint,
-            on_start, resolved_config(experiment, arguments, date=directory.date) if group.is_first else None, signals.asking)
+            on_start, resolved_config(experiment, arguments, date=directory.date) if group.is_first else None, signals.asking,
+            test_params=None if arguments.benchmark else experiment.params.get("test"))
         raise_if_stopped_by_signal(result.stop, result.step, signals.resume if group.is_first and not arguments.benchmark else "")
+        if "export" in experiment.params and group.is_first:
+            from open_seq2seq.export.after_training import export_best
+            export_best(experiment, arguments, directory)
     else:
         (evaluate if arguments.mode == "eval" else infer)(experiment.base_model, params, directory, arguments, device, group)
     print("Done in %.0f s" % (time.time() - begin), file=sys.stderr)

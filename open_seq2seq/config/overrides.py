@@ -16,6 +16,7 @@ from open_seq2seq.config.parameters import NoLiteral, child_path
 from open_seq2seq.config.provenance import COMMAND_LINE, copied
 from open_seq2seq.errors import UsageError
 
+
 class Override(collections.namedtuple("Override", "keys value text flag")):
     """One ``--key=value``.
 

@@ -28,8 +28,8 @@ def scale_width(checked, path, report):
         return
     layers = checked["encoder_params"].get("convnet_layers")
     if not isinstance(layers, list):
-        report.problem(child_path(path, "width_multiplier"), 'is %g, and the encoder has no "convnet_layers" whose num_channels it '
-                       "could multiply; leave it out" % multiplier)
+        report.problem(child_path(path, "width_multiplier"), 'is %g, and the encoder has no "convnet_layers" whose channels '
+                                                             "it could multiply; leave it out" % multiplier)
         return
     # an encoder of one's own is not checked
     for layer in (layer for layer in layers if isinstance(layer, dict) and isinstance(layer.get("num_channels"), int)):

@@ -223,11 +223,11 @@ def _once(seen, utterance, index):
         raise DataError("utterance %s came twice in one evaluation; its score would count double" % utterance.id)
 
 
-def log_evaluation(result):
+def log_evaluation(result, name="Validation"):
     """Prints an evaluation's figures in OpenSeq2Seq's form, and what else a reader of them should know."""
-    log_line("Validation loss: %.4f " % result.loss, offset=4)
-    log_line("Validation WER:  %.4f" % result.word_error_rate.rate, offset=4)
-    log_line("Validation CER:  %.4f" % result.character_error_rate.rate, offset=4)
+    log_line("%s loss: %.4f " % (name, result.loss), offset=4)
+    log_line("%s WER:  %.4f" % (name, result.word_error_rate.rate), offset=4)
+    log_line("%s CER:  %.4f" % (name, result.character_error_rate.rate), offset=4)
     log_line("%d utterances, %d words, %.1f s of audio in %.1f s; %.1f %% of the sentences without an error" % (
         result.num_utterances, result.word_error_rate.length, result.audio_seconds, result.seconds,
         100 * (1 - result.sentence_error_rate.rate)), offset=4)

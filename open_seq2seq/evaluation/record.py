@@ -12,20 +12,21 @@ from open_seq2seq.training.checkpoint_files import BEST_MODELS, checkpoint_step
 FILE_NAME = "evaluations.jsonl"
 
 
-def record_evaluation(checkpoint, graph, result):
+def record_evaluation(checkpoint, graph, result, is_test=False):
     """Adds an evaluation to the record.
 
     Args:
       checkpoint: what was evaluated, path without extension; it need not have been saved.
       graph: the ``EvaluationGraph`` that it was evaluated with.
       result: ``EvaluationResult``.
+      is_test: whether it was a test of the model that other evaluations had chosen.
     """
     # a data layer of one's own may have no manifests
     manifests = getattr(graph.data_layer, "manifests", [type(graph.data_layer).__name__])
     entry = {"step": checkpoint_step(checkpoint), "data_set": ", ".join(os.path.basename(path) for path in manifests),
              "wer": result.word_error_rate.rate, "cer": result.character_error_rate.rate,
              "utterances": result.num_utterances, "words": result.word_error_rate.length,
-             "model": model_fingerprint(graph.params, graph.data_layer.vocabulary.characters)}
+             "test": is_test, "model": model_fingerprint(graph.params, graph.data_layer.vocabulary.characters)}
     try:
         with open(_record_beside(checkpoint), "a", encoding="utf-8") as file:
             file.write(json.dumps(entry, sort_keys=True) + "\n")

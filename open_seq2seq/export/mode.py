@@ -15,6 +15,7 @@ from open_seq2seq.export.restored_network import TrainedModel
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.checkpoint_description import vocabulary_of
 from open_seq2seq.training.run_directory import RunDirectory
+from open_seq2seq.training.width_check import require_trained_width
 
 
 def run_export(experiment, arguments):
@@ -59,6 +60,7 @@ def trained_model_of_config(experiment, directory, checkpoint=None):
         raise ConfigError('%s: base_params["data_layer_params"]["vocab_file"] is missing; the model is exported with its '
                           "vocabulary" % experiment.path)
     checkpoint = checkpoint or directory.require_checkpoint(params["restore_best_checkpoint"])
+    require_trained_width(params, checkpoint)
     characters, trained_with = tuple(Vocabulary.from_file(vocab_file).characters), vocabulary_of(checkpoint)
     # one of another size is found by the outputs; one as large would only write wrong letters
     if trained_with is not None and len(trained_with) == len(characters) and trained_with != characters:

@@ -106,7 +106,7 @@ class Saving:
           Path of the best model; None where there is none, and on ranks that do not write.
         """
         self.wait()
-        best = self._run_directory.find_checkpoint(best=True) if self._writes else None
+        best = latest_checkpoint(self._run_directory.checkpoints, best=True) if self._writes else None
         if best is not None:
             restore(session, best, [variable for variable in tf.global_variables() if not variable.op.name.startswith(
                 (STATE_SCOPE, self._graph.optimization.global_step.op.name))])

@@ -1,0 +1,52 @@
+"""``--export_dir`` in training: the best model is exported when it ends; what cannot be exported is found before it begins."""
+import os
+
+from open_seq2seq.data.speech2text.vocabulary import Vocabulary
+from open_seq2seq.errors import ConfigError, JasperError, UsageError
+from open_seq2seq.export.freeze import check_options
+from open_seq2seq.export.mode import export_and_report, options_of, trained_model_of_config
+from open_seq2seq.export.restored_network import TrainedModel
+
+
+def check_before_training(experiment, arguments):
+    """Checks what can be known of an export before there is a model.
+
+    Args:
+      experiment: an ``Experiment`` with params of "export".
+      arguments: the command line's flags.
+
+    Raises:
+      JasperError: as of ``--mode=export``: the network or the flags cannot be exported, the vocabulary or the folder is wrong.
+    """
+    params = experiment.params["export"]
+    vocab_file = params["data_layer_params"].get("vocab_file")
+    if vocab_file is None:
+        raise ConfigError('%s: base_params["data_layer_params"]["vocab_file"] is missing; the model is to be exported with its '
+                          "vocabulary" % experiment.path)
+    characters = tuple(Vocabulary.from_file(vocab_file).characters)
+    check_options(TrainedModel(experiment.base_model, params, characters, None, experiment.sha256), options_of(arguments))
+    if os.path.exists(arguments.export_dir) and not os.path.isdir(arguments.export_dir):
+        raise UsageError('--export_dir "%s" is a file; expected a folder or nothing' % arguments.export_dir)
+
+
+def export_best(experiment, arguments, directory):
+    """Exports the best model of a training that has ended, or its last one where none was evaluated.
+
+    Args:
+      experiment, arguments: as of :func:`check_before_training`.
+      directory: the training's ``RunDirectory``.
+
+    Returns:
+      The ``ExportDescription``.
+
+    Raises:
+      JasperError: it cannot be written.
+    """
+    try:
+        checkpoint = directory.find_checkpoint(best=True) or directory.require_checkpoint()
+        # the training has printed the notes
+        trained = trained_model_of_config(experiment._replace(notes=[]), directory, checkpoint)
+        return export_and_report(trained, options_of(arguments), arguments.export_dir, arguments.format)
+    except JasperError as error:
+        raise type(error)("the training is finished and saved, but its export failed: %s. Once this is mended, --mode=export "
+                          "--restore_best_checkpoint=True --export_dir=%s makes it" % (error, arguments.export_dir))
