@@ -99,8 +99,8 @@ def _check_rules(checked, mode, path, report):
         if checked.get("early_stop") is True and checked.get("reduce_lr_on_plateau") is True:
             plateau, stop = number("plateau_epochs"), number("es_epochs")
             if plateau and stop and plateau >= stop:
-                report.problem(path.child("plateau_epochs"), "is %d, expected less than es_epochs, which is %d: the training would "
-                                                             "end before its learning rate is lowered" % (plateau, stop))
+                report.problem(path.child("plateau_epochs"), "is %d, expected less than es_epochs, which is %d: the training "
+                                                             "would end before its learning rate is lowered" % (plateau, stop))
     if mode in ("train", "eval") and "loss" in checked and checked["loss"] is None:
         report.problem(path.child("loss"), "is missing; --mode=%s needs it, e.g. CTCLoss" % mode)
     if mode != "describe" and "logdir" in checked and not checked["logdir"]:

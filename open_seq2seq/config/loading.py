@@ -25,8 +25,8 @@ Experiment = collections.namedtuple("Experiment", "path sha256 base_model params
 Experiment.__doc__ = """A config, loaded and checked.
 
 path: the config file as given. sha256: of its bytes, hexadecimal. base_model: the model class. params: dict from
-"train", "eval", "test", "infer", "describe" or "export" to the checked params of that mode. notes: list of remarks for the user, none of
-which stops a run. source: the file's bytes. overrides: what the command line set.
+"train", "eval", "test", "infer", "describe" or "export" to the checked params of that mode. notes: list of remarks for the
+user, none of which stops a run. source: the file's bytes. overrides: what the command line set.
 """
 
 PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "train_eval": ("train", "eval"),
@@ -144,8 +144,8 @@ def _without_misspelled_sections(base_model, mode, names, overrides, report):
 def _check_without_evaluation(params, path, report):
     for key in ("early_stop", "reduce_lr_on_plateau"):
         if params.get(key) is True:
-            report.problem(path.child(key), "is True and goes by evaluations, and --mode=train makes none; give --mode=train_eval, "
-                                            "or --dev_files, which implies it")
+            report.problem(path.child(key), "is True and goes by evaluations, and --mode=train makes none; give "
+                                            "--mode=train_eval, or --dev_files, which implies it")
 
 
 def _note_misspelled_sections(config, config_file, report):

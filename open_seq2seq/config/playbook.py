@@ -28,9 +28,11 @@ FLAGS = (
     PlaybookFlag("checkpoint_dir", None, None, "where checkpoints are written, and gone on with if there are some"),
     PlaybookFlag("load_checkpoint_dir", None, None, "where the checkpoint to go on from is read; nothing is written there"),
     PlaybookFlag("save_checkpoint_dir", None, None, "where checkpoints are written"),
-    PlaybookFlag("checkpoint_secs", ("save_checkpoint_secs",), "number", "seconds between checkpoints: save_checkpoint_secs; 0: none"),
+    PlaybookFlag("checkpoint_secs", ("save_checkpoint_secs",), "number",
+                 "seconds between checkpoints: save_checkpoint_secs; 0: none"),
     PlaybookFlag("max_to_keep", ("num_checkpoints",), "number", "how many checkpoints to keep: num_checkpoints"),
-    PlaybookFlag("export_dir", None, None, "where the best model is exported to when training ends; flags of --mode=export apply"),
+    PlaybookFlag("export_dir", None, None,
+                 "where the best model is exported to when training ends; flags of --mode=export apply"),
     PlaybookFlag("epochs", ("num_epochs",), "number", "passes through the training data: num_epochs, in place of max_steps"),
     PlaybookFlag("train_batch_size", ("batch_size_per_gpu",), "number", "utterances a batch and device: batch_size_per_gpu"),
     PlaybookFlag("dev_batch_size", ("eval_params", "eval_batch_size_per_gpu"), "number",
@@ -63,7 +65,8 @@ INSTEAD = {
     "cutoff_prob": _NO_SCORER, "cutoff_top_n": _NO_SCORER, "export_beam_width": _NO_SCORER,
     "augment": "use the keys of --train_params/data_layer_params/augmentation/..., e.g. speed_perturbation_ratio=0.1; run.py "
                "--help_params lists them",
-    "train_cudnn": "is for recurrent layers on a GPU; leave it out", "load_cudnn": "is for recurrent layers on a GPU; leave it out",
+    "train_cudnn": "is for recurrent layers on a GPU; leave it out",
+    "load_cudnn": "is for recurrent layers on a GPU; leave it out",
     "automatic_mixed_precision": "use --dtype=mixed on a GPU; an NPU computes in mixed precision by itself",
     "drop_source_layers": "use --drop_layers=N with --load_checkpoint_dir or --load_model",
     "load_train": "use --load_checkpoint_dir=DIR for what to go on from, with --restore_best_checkpoint=True for its best model",
@@ -72,10 +75,12 @@ INSTEAD = {
     "feature_cache": "features are computed as they are needed, faster than they could be read; leave it out",
     "cache_for_epochs": "features are computed as they are needed, faster than they could be read; leave it out",
     "feature_win_len": "use " + _FEATURES % "window_size", "feature_win_step": "use " + _FEATURES % "window_stride",
-    "audio_sample_rate": "use --data_layer_params/sample_freq=RATE", "normalize_sample_rate": "audio of any rate is read; leave it out",
+    "audio_sample_rate": "use --data_layer_params/sample_freq=RATE",
+    "normalize_sample_rate": "audio of any rate is read; leave it out",
     "beta1": "use --optimizer_params/beta1=VALUE", "beta2": "use --optimizer_params/beta2=VALUE",
     "epsilon": "use --optimizer_params/epsilon=VALUE",
-    "relu_clip": "use --encoder_params/activation_fn=relu6, or none", "layer_norm": "use --encoder_params/normalization=layer_norm",
+    "relu_clip": "use --encoder_params/activation_fn=relu6, or none",
+    "layer_norm": "use --encoder_params/normalization=layer_norm",
     "summary_dir": "summaries lie beside the checkpoints; use --logdir=DIR and --save_summaries_steps=N",
     "test_output_file": "use --mode=infer --test_files=... --infer_output_file=FILE",
     "one_shot_infer": "use python -m open_seq2seq.transcribe FILE --model EXPORT_DIR",
@@ -89,8 +94,8 @@ INSTEAD = {
     "export_file_name": "the file is named after its precision; leave it out",
     "limit_train": "give a shorter manifest to --train_files", "limit_dev": "give a shorter manifest to --dev_files",
     "limit_test": "give a shorter manifest to --test_files",
-    "reverse_train": "use --train_params/data_layer_params/shuffle=False for the order of the manifest", "reverse_dev": _NO_EFFECT,
-    "reverse_test": _NO_EFFECT, "skip_batch_test": "use --try_worst_batch=False",
+    "reverse_train": "use --train_params/data_layer_params/shuffle=False for the order of the manifest",
+    "reverse_dev": _NO_EFFECT, "reverse_test": _NO_EFFECT, "skip_batch_test": "use --try_worst_batch=False",
 }
 """What to say to flags of Coqui STT that are none here."""
 INSTEAD.update(("dropout_rate%d" % layer, "use --encoder_params/convnet_layers/%d/dropout_keep_prob=%s" % (layer - 1, "1-RATE"))
@@ -165,8 +170,8 @@ def _override(flag, values, mode):
     if flag.name == "checkpoint_secs" and value == 0:
         value = None
     elif flag.name == "epochs" and isinstance(value, int) and value < 1:
-        raise UsageError("--epochs is %d, expected how many passes through the training data there are to be in all, at least 1; a "
-                         "resumed training counts those before" % value)
+        raise UsageError("--epochs is %d, expected how many passes through the training data there are to be in all, at least "
+                         "1; a resumed training counts those before" % value)
     elif flag.name == "dropout_rate":
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < 1.0:
             raise UsageError("--dropout_rate is %s, expected the share of values to drop, at least 0 and below 1" % values[0])
@@ -208,7 +213,8 @@ def spread(override, params):
     layers = encoder_params.get("convnet_layers") if isinstance(encoder_params, dict) else None
     own = [place for place, layer in enumerate(layers if isinstance(layers, (list, tuple)) else ())
            if isinstance(layer, dict) and layer.get("dropout_keep_prob") is not None]
-    return [override] + [override._replace(keys=("encoder_params", "convnet_layers", place, "dropout_keep_prob")) for place in own]
+    return [override] + [override._replace(keys=("encoder_params", "convnet_layers", place, "dropout_keep_prob"))
+                         for place in own]
 
 
 def note_contradictions(overrides, report):

@@ -143,11 +143,12 @@ def test_a_mistake_that_both_modes_take_over_is_listed_once(write_config):
     ('base_params["eval_steps"] = 2; del eval_params', "train_eval", "eval_params is missing; --mode=train_eval needs it"),
     ('base_params["early_stop"] = True', "train", 'base_params["early_stop"] is True and goes by evaluations, and --mode=train '
      "makes none; give --mode=train_eval"),
-    ('base_params["reduce_lr_on_plateau"] = True', "train", 'base_params["reduce_lr_on_plateau"] is True and goes by evaluations'),
+    ('base_params["reduce_lr_on_plateau"] = True', "train",
+     'base_params["reduce_lr_on_plateau"] is True and goes by evaluations'),
     ('base_params.update(early_stop=True, reduce_lr_on_plateau=True, es_epochs=10, plateau_epochs=10)', "train_eval",
      'base_params["plateau_epochs"] is 10, expected less than es_epochs, which is 10: the training would end before'),
-    ('base_params["plateau_reduction"] = 1.5', "train", 'base_params["plateau_reduction"] is 1.5 (float), expected a number above '
-     "0.0 and below 1.0"),
+    ('base_params["plateau_reduction"] = 1.5', "train",
+     'base_params["plateau_reduction"] is 1.5 (float), expected a number above 0.0 and below 1.0'),
     ('base_params["es_epochs"] = 0', "train", 'base_params["es_epochs"] is 0 (int), expected an integer at least 1'),
     ('base_params["stopping_metric"] = "wers"', "train", 'base_params["stopping_metric"] is \'wers\', expected one of \'loss\', '
      "'wer' (did you mean 'wer'?)"),

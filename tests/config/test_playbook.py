@@ -140,8 +140,8 @@ def test_wrong_command_lines(words, message):
     (["--early_stop=true"], "command line: --early_stop is True and goes by evaluations, and --mode=train makes none; give "
                             "--mode=train_eval, or --dev_files"),
     (["--dev_files=d.csv", "--early_stop=true", "--es_epochs=0"], "command line: --es_epochs is 0 (int), expected an integer"),
-    (["--dev_files=d.csv", "--plateau_reduction=1.5"], "command line: --plateau_reduction is 1.5 (float), expected a number above "
-                                                       "0.0 and below 1.0"),
+    (["--dev_files=d.csv", "--plateau_reduction=1.5"],
+     "command line: --plateau_reduction is 1.5 (float), expected a number above 0.0 and below 1.0"),
     (["--dev_files=d.csv", "--early_stop=yes"], "command line: --early_stop is 'yes' (str), expected True or False"),
 ])
 def test_wrong_values_are_named_as_they_were_typed(write_config, words, message):
