@@ -331,6 +331,8 @@ def main():
             print("kill %d, %s: began at %d, complete %d, found %d%s" % (
                 number, kill.moment, kill.resumed_from, kill.completed, kill.found,
                 "".join("; " + problem for problem in kill.problems)), flush=True)
+            if kill.status != -signal.SIGKILL:
+                sys.exit("the training ended by itself")
         trial.full_disk()
         trial.read_only()
         compared = trial.uninterrupted()

@@ -49,16 +49,17 @@ def trained_model_of(folder, best=False):
     try:
         found = resolved_config_of(checkpoint)
         if found is None:
-            raise CheckpointError("%s has no resolved_config_DATE.json, which says what network its checkpoints are of. " % folder
-                                  + _REMEDY % folder)
+            raise CheckpointError("%s has no resolved_config_DATE.json, which says what network its checkpoints are of" % folder)
         resolved, path = found
         sections = resolved["params"]
         name = next(name for name in ("eval", "infer", "train") if name in sections)
         section, base_model = sections[name], resolved["base_model"]
     except OSError as error:
         raise CheckpointError("cannot read %s: %s" % (error.filename, error.strerror))
+    except CheckpointError as error:
+        raise CheckpointError("%s. %s" % (error, _REMEDY % folder))
     except (ValueError, KeyError, TypeError, StopIteration) as error:
-        raise CheckpointError("%s has no resolved config of a run (%s: %s). " % (path, type(error).__name__, error)
+        raise CheckpointError("%s is no resolved config of a run (%s: %s). " % (path, type(error).__name__, error)
                               + _REMEDY % folder)
     params = _params(base_model, section, path, folder)
     sha256 = resolved.get("sha256")

@@ -3,6 +3,7 @@ import glob
 import json
 import os
 
+from open_seq2seq.errors import CheckpointError
 from open_seq2seq.training.checkpoint_files import BEST_MODELS
 from open_seq2seq.training.checkpoint_manifest import manifest_path, read_manifest
 
@@ -19,7 +20,8 @@ def resolved_config_of(checkpoint):
       (what the file holds, its path); None where there is none.
 
     Raises:
-      OSError, ValueError: the file cannot be read, or is no JSON.
+      OSError: the file cannot be read.
+      CheckpointError: it is no JSON.
     """
     manifest = read_manifest(checkpoint)
     if manifest is not None and isinstance(manifest.get("resolved_config"), dict):
@@ -28,7 +30,10 @@ def resolved_config_of(checkpoint):
     if path is None:
         return None
     with open(path, encoding="utf-8") as file:
-        return json.load(file), path
+        try:
+            return json.load(file), path
+        except ValueError as error:
+            raise CheckpointError("%s is no resolved config of a run (%s)" % (path, error))
 
 
 def vocabulary_of(checkpoint):
@@ -39,7 +44,7 @@ def vocabulary_of(checkpoint):
         try:
             found = resolved_config_of(checkpoint)
             characters = found[0].get("vocabulary") if found is not None else None
-        except (OSError, ValueError, AttributeError):
+        except (OSError, CheckpointError, AttributeError):
             return None
     return tuple(characters) if isinstance(characters, list) else None
 

@@ -172,14 +172,17 @@ class CheckpointWriter:
         checkpoint = os.path.join(self._directory, "%s-%d" % (self._name, step))
         size = write_checkpoint(checkpoint, values, dict(facts, step=step), self._files)
         self._kept = [path for path in self._kept if path != checkpoint] + [checkpoint]
-        surplus, self._kept = self._kept[:-self._keep], self._kept[-self._keep:]
+        # those that are too many are named until they are gone, so that a process that is killed between leaves none for ever
         write_state(self._directory, STATE_FILES[self._name], self._kept)
+        surplus, self._kept = self._kept[:-self._keep], self._kept[-self._keep:]
         for path in surplus:
             try:
                 remove_checkpoint(path)
             except OSError as error:
                 raise StorageError("cannot delete the old checkpoint %s: %s. Mend the permissions, then go on from %s with "
                                    "--continue_learning" % (path, _reason(error), checkpoint))
+        if surplus:
+            write_state(self._directory, STATE_FILES[self._name], self._kept)
         return checkpoint, size
 
     def save(self, session, step):

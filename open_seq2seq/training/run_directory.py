@@ -101,10 +101,11 @@ class RunDirectory:
     def _checkpoint_without_being_told(self, no_dir_check):
         """A ``checkpoint_dir`` is gone on with if there is something, as in Coqui STT; other directories have to be empty."""
         if self._own is not None and self._load is not None and self.source is None:
+            holds_some = any(checkpoints_in(directory) for directory in self._own_places())
             checkpoint = self._find(self._own_places())
             if checkpoint is not None:
                 return checkpoint
-            if any(checkpoints_in(directory) for directory in self._own_places()):
+            if holds_some:
                 raise CheckpointError('checkpoint_dir "%s" holds no whole checkpoint, only damaged ones; choose another'
                                       % self._own)
         elif self._own is not None and not no_dir_check:
@@ -216,7 +217,7 @@ class RunDirectory:
                 else "checkpoint"
             where = ['%s "%s"' % (key, path) for key, path in (
                 ("save_checkpoint_dir", self._own), ("load_checkpoint_dir", self._load)) if path is not None]
-            raise CheckpointError("no whole %s in %s nor in its logs/. Expected model.ckpt-N.index and .data files, as "
+            raise CheckpointError("no %s in %s nor in its logs/. Expected model.ckpt-N.index and .data files, as "
                                   "--mode=train writes them with save_checkpoint_steps set; give their directory with --%s="
                                   % (kind, " nor in ".join(where) or 'logdir "%s"' % self.path,
                                      "load_checkpoint_dir" if where else "logdir"))

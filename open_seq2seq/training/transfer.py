@@ -150,8 +150,8 @@ def _described(report, layers, restored, anew):
         yield "and %d variables of the optimizer and of the training's state" % others, 4
     for layer, reason in anew.items():
         yield "begins anew: %s (%s)" % (_short(layer), reason), 4
-    surplus = [name for name in report.surplus if name.startswith(MODEL_SCOPE) and not is_average(name)
-               and not any(name.startswith(layer + "/") for layer in anew)]
+    here = {variable.op.name for members in layers.values() for variable in members}
+    surplus = [name for name in report.surplus if name.startswith(MODEL_SCOPE) and not is_average(name) and name not in here]
     for title, names in (("begins anew, of another shape: ", report.reshaped),
                          ("begins anew, not in the checkpoint: ", report.missing), ("in the checkpoint only: ", surplus)):
         if names:

@@ -36,9 +36,8 @@ def test_train_eval_then_eval_then_infer_then_resume(run_command, corpus):
     resolved = json.loads((corpus / "run" / next(name for name in run if name.startswith("resolved_config_"))).read_text())
     assert "max_steps" in json.dumps(resolved)
     logs = names(corpus / "run" / "logs")
-    assert "model.ckpt-3.index" in logs and "model.ckpt-6.index" in logs and "best_models" in logs
-    best = names(corpus / "run" / "logs" / "best_models")
-    assert any(re.match(r"val_loss=\d+\.\d{4}-step-[36]\.index$", name) for name in best)
+    assert "model.ckpt-3.index" in logs and "model.ckpt-6.index" in logs
+    assert [name for name in logs if re.match(r"best_dev-[36]\.index$", name)] and "best_dev_checkpoint" in logs
     stdout_log = next(name for name in run if name.startswith("stdout_"))
     assert "*** Finished training" in (corpus / "run" / stdout_log).read_text()
 
@@ -132,17 +131,21 @@ def test_an_utterance_shorter_than_a_valid_kernel_is_scored(run_here, corpus):
 def test_the_best_score_is_remembered_on_resume(run_here, corpus):
     options = ("--mode=train_eval", "--print_loss_steps=None", "--print_samples_steps=None", "--eval_steps=12")
     assert run_here("--max_steps=12", *options).status == 0
-    best = [name for name in names(corpus / "run" / "best_models") if name.endswith(".index")]
+
+    def best():
+        manifests = [name for name in names(corpus / "run") if re.match(r"best_dev-\d+\.json$", name)]
+        return manifests, json.loads((corpus / "run" / manifests[0]).read_text())["metric"]
+    before = best()
+    assert before[0] == ["best_dev-12.json"] and before[1]["name"] == "loss"
     # the same audio with longer and wrong transcripts: a worse loss
     (corpus / "hard.csv").write_text("wav_filename,transcript\n" + "".join(
         "wav/dev%d.wav,zzz qqq xxx\n" % i for i in range(5)))
     resumed = run_here("--max_steps=14", "--continue_learning",
                        "--eval_params/data_layer_params/dataset_files=hard.csv", *options)
     assert resumed.status == 0, resumed.err
-    before, after = (float(re.search(r"[=:] *([0-9.]+)", text).group(1)) for text in (
-        best[0], re.search(r"Validation loss:.*", resumed.out).group(0)))
-    assert after > before
-    assert [name for name in names(corpus / "run" / "best_models") if name.endswith(".index")] == best
+    after = float(re.search(r"Validation loss: +([0-9.]+)", resumed.out).group(1))
+    assert after > before[1]["value"]
+    assert best() == before
 
 
 def test_gradient_accumulation_counts_updates_and_takes_all_batches(run_here, corpus):

@@ -248,12 +248,15 @@ def test_the_environment_file_is_sourced_and_the_data_root_passed_on(started_on_
     assert "\nFROM_SET_ENV=yes\n" in started.environment and "\nJASPER_DATA=%s\n" % (tmp_path / "data") in started.environment
 
 
-def test_a_run_that_has_only_a_best_model_goes_on(started_on_npus, tmp_path):
-    best = tmp_path / "results" / "1p" / "0" / "jasper_log_folder" / "logs" / "best_models"
-    best.mkdir(parents=True)
-    (best / "val_loss=1.5000-step-4.index").write_text("")
+@pytest.mark.parametrize("best, others", [("best_dev-4", []), ("best_models/val_loss=1.5000-step-4", []),
+                                          ("model.ckpt-2", ["best_dev-4"])])
+def test_a_run_that_has_only_a_best_model_goes_on(started_on_npus, tmp_path, best, others):
+    logs = tmp_path / "results" / "1p" / "0" / "jasper_log_folder" / "logs"
+    (logs / "best_models").mkdir(parents=True)
+    for name in [best] + others:
+        (logs / (name + ".index")).write_text("")
     started = started_on_npus("run_1p.sh")
-    assert "--continue_learning" in started.words and "from best_models/val_loss=1.5000-step-4 " in started.out
+    assert "--continue_learning" in started.words and "from %s " % best in started.out
 
 
 def test_of_several_servers_the_first_decides_and_they_share_a_folder(started_on_npus, run_script, tmp_path):

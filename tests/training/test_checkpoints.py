@@ -5,7 +5,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import CheckpointError, StorageError
-from open_seq2seq.training.checkpoints import CheckpointWriter, SavedState, describe_restore, latest_checkpoint, restore
+from open_seq2seq.training.checkpoint_files import latest_checkpoint
+from open_seq2seq.training.checkpoint_writer import CheckpointWriter
+from open_seq2seq.training.checkpoints import SavedState, describe_restore, open_checkpoint, restore
 
 
 def variables(**values):
@@ -81,6 +83,11 @@ def test_a_missing_or_damaged_checkpoint_is_named(tmp_path, graph):
         data = checkpoint + ".data-00000-of-00001"
         with open(data, "r+b") as file:
             file.truncate(1)
+        with pytest.raises(CheckpointError, match="is damaged: .* has 1 bytes, 4 were written"):
+            open_checkpoint(checkpoint)
+        with pytest.raises(CheckpointError, match="is damaged: .* has 1 bytes, 4 were written"):
+            restore(session, checkpoint, mine)
+        os.remove(checkpoint + ".json")
         with pytest.raises(CheckpointError, match="damaged"):
             restore(session, checkpoint, mine)
 
