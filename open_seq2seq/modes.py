@@ -31,6 +31,10 @@ def run(words):
 
 
 def _run_mode(arguments, overrides, signals=None):
+    if arguments.mode == "report":
+        from open_seq2seq.training.report.mode import run_report
+        run_report(arguments.config_file, overrides)
+        return
     experiment = load_experiment(arguments.config_file, arguments.mode, overrides,
                                  exports=arguments.export_dir is not None and not arguments.benchmark)
     if arguments.mode == "describe":

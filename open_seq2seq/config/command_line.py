@@ -8,7 +8,7 @@ from open_seq2seq.config.overrides import Override
 from open_seq2seq.config.playbook import help_text, names_of_files, overrides_of, playbook_names, refuse_foreign
 from open_seq2seq.errors import UsageError
 
-MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine")
+MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "report")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 
@@ -27,6 +27,7 @@ examples:
   python run.py --config_file=FILE --mode=npu_check  would it run on an Ascend NPU? Needs none
   python run.py --config_file=FILE --mode=export --export_dir=model  the trained model as one file, for inference
   python run.py --config_file=FILE --mode=combine --last=5 --combine_weights=optimize  one model of five checkpoints
+  python run.py --mode=report --logdir=runs/mine     draws runs/mine/report/index.html of a training, also while it goes on
   python run.py --config_file=FILE --help            what each key of that config means
 
   python run.py --config_file=FILE --train_files train.csv --dev_files dev.csv --test_files test.csv --epochs 30
@@ -184,7 +185,7 @@ def parse_command_line(words):
         raise SystemExit(0)
     refuse_foreign(others)
     _suggest(others)
-    if arguments.config_file is None:
+    if arguments.config_file is None and arguments.mode != "report":
         raise UsageError("--config_file is missing; expected e.g. --config_file=configs/speech2text/jasper_mini_digits.py. "
                          "See run.py --help")
     if "dev_files" in names_of_files(others) and not any(flag.partition("=")[0] == "--mode" for flag in flags):

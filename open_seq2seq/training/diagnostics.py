@@ -14,7 +14,8 @@ from open_seq2seq.evaluation.evaluation import EvaluationGraph, run_evaluation
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.optimizers.optimize import trained_variables
 from open_seq2seq.training.layer_observer import LayerObserver, LayerStatistics
-from open_seq2seq.training.layer_progress import LayerProgress, table
+from open_seq2seq.training.layer_progress import LayerProgress
+from open_seq2seq.training.layer_table import table
 
 DEFAULT_UTTERANCES = 64
 SHARE = 0.025  # of the time that automatic intervals leave to diagnostics: what is promised is 3 %

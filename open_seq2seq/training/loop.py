@@ -21,6 +21,7 @@ from open_seq2seq.training.final_test import FinalTest
 from open_seq2seq.training.graph import TrainingGraph
 from open_seq2seq.training.metrics import FILE_NAME, Metrics
 from open_seq2seq.training.progress import ProgressBar
+from open_seq2seq.training.report.mode import report_after_training
 from open_seq2seq.training.requests import SIGNALS, Request, stop_among
 from open_seq2seq.training.saving import Saving
 from open_seq2seq.training.session import open_session
@@ -181,8 +182,17 @@ class _Run:
             self.log.close()
         self.course.report_stop(self.step, graph.last_step)
         if self.stop not in SIGNALS:
-            self.log.finish(self.step)
+            self.metrics.write("end", self.step, reason=self._why_it_ends())
+        self.log.finish(self.step)
+        if self.saves:
+            report_after_training(self.run_directory.checkpoints)
         return TrainingResult(self.step, loss, self.evaluation, self.stop)
+
+    def _why_it_ends(self):
+        """A phrase for the report."""
+        if self.stop is not None:
+            return self.stop.value
+        return self.course.stop_reason or ("the last step" if self.step >= self.graph.last_step else "an error")
 
     def one_step(self):
         """One update of the weights: ``iter_size`` batches forward and backward, then the optimizer. Returns the loss."""

@@ -1,0 +1,115 @@
+"""What the pictures of a report show: panels of curves over training steps, and maps of layers over training steps."""
+import collections
+
+Curve = collections.namedtuple("Curve", "label steps values")
+Curve.__doc__ = """A line: label for the legend; steps, values: lists of equal length, without what was not finite."""
+
+Panel = collections.namedtuple("Panel", "name title unit curves logarithmic")
+Panel.__doc__ = """A picture of lines. name: of the picture, for links. unit: of the axis of values, which may be logarithmic."""
+
+LayerMap = collections.namedtuple("LayerMap", "name title unit steps layers values logarithmic")
+LayerMap.__doc__ = """A picture with a row for each layer. values: list of rows, one for each of ``layers``, with a number or
+None for each of ``steps``."""
+
+MOST_POINTS = 600  # of a curve: more than a picture has columns
+
+
+def panels(entries):
+    """The pictures that a run's measurements suffice for.
+
+    Args:
+      entries: as ``read_metrics`` returns them.
+
+    Returns:
+      List of Panel and LayerMap.
+    """
+    steps = _of_kind(entries, "step")
+    evaluations, subsets = _by_data_set(entries, "evaluation"), _by_data_set(entries, "subset")
+
+    def scored(name):
+        return ([_curve(data_set, entries, name) for data_set, entries in evaluations.items()]
+                + [_curve("%s subset" % data_set, entries, name) for data_set, entries in subsets.items()])
+
+    lines = [
+        Panel("loss", "Loss", "CTC loss (nats per utterance)",
+              [_curve("training batches", steps, "loss")] + scored("loss"), True),
+        Panel("word_error_rate", "Word error rate", "WER (%)", [_scaled(curve, 100.0) for curve in scored("word_error_rate")],
+              False),
+        Panel("frame_entropy", "Entropy of the frame posteriors", "entropy (nats per frame)", scored("frame_entropy"), False),
+        Panel("learning_rate", "Learning rate", "learning rate", [_curve("", steps, "learning_rate")], True),
+        Panel("gradient_norm", "Norm of the gradient", "norm", [_curve("", steps, "gradient_norm")], True),
+        Panel("loss_scale", "Loss scale", "factor", [_curve("", steps, "loss_scale")], True),
+        Panel("speed", "Speed", "audio seconds per second", [_curve("", steps, "audio_seconds_per_second")], False),
+        Panel("data_wait", "Waiting for data", "share of the time (%)", [_scaled(_curve("", steps, "data_wait_share"), 100.0)],
+              False)]
+    drawn = [panel._replace(curves=[curve for curve in panel.curves if len(curve.steps) > 1]) for panel in lines]
+    return [panel for panel in drawn if panel.curves] + layer_maps(_of_kind(entries, "layers"))
+
+
+def layer_maps(entries):
+    """Pictures of what was measured layer by layer; those that have nothing to show are left out."""
+    layers, steps = [], [entry["step"] for entry in entries]
+    found = collections.defaultdict(dict)
+    for number, entry in enumerate(entries):
+        for row in entry.get("layers") or []:
+            if row.get("layer") not in layers:
+                layers.append(row.get("layer"))
+            for name, value in row.items():
+                if isinstance(value, (int, float)):
+                    found[name][row["layer"], number] = float(value)
+    maps = []
+    for name, title, unit, logarithmic in (
+            ("relative_change", "Change of each layer between two reports", "change / norm of the weights", True),
+            ("gradient_norm", "Norm of each layer's gradient", "norm", True),
+            ("dead_channels", "Dead channels of each layer", "share of the channels", False),
+            ("mean_drift", "Batch norm: moving mean against the training subset", "standard deviations", False),
+            ("variance_drift", "Batch norm: moving variance against the training subset", "|ln ratio|", False)):
+        known = [layer for layer in layers if any((layer, number) in found[name] for number in range(len(steps)))]
+        if len(steps) > 1 and known:
+            maps.append(LayerMap(name, title, unit, steps, known, [
+                [found[name].get((layer, number)) for number in range(len(steps))] for layer in known], logarithmic))
+    return maps
+
+
+def epoch_borders(entries):
+    """Steps at which epochs end, as the run's last start has them; at most those that were made."""
+    starts = _of_kind(entries, "start")
+    per_epoch = starts[-1].get("steps_per_epoch") if starts else None
+    if not isinstance(per_epoch, int) or per_epoch < 1:
+        return []
+    return list(range(per_epoch, last_step(entries) + 1, per_epoch))
+
+
+def last_step(entries):
+    """The last step that was measured; 0 if there is none."""
+    return max([entry["step"] for entry in entries], default=0)
+
+
+def _of_kind(entries, kind):
+    return sorted((entry for entry in entries if entry["kind"] == kind), key=lambda entry: entry["step"])
+
+
+def _by_data_set(entries, kind):
+    found = collections.OrderedDict()
+    for entry in _of_kind(entries, kind):
+        found.setdefault(str(entry.get("data_set")), []).append(entry)
+    return found
+
+
+def _curve(label, entries, name):
+    points = [(entry["step"], float(entry[name])) for entry in entries
+              if isinstance(entry.get(name), (int, float)) and not isinstance(entry.get(name), bool)]
+    if len(points) > MOST_POINTS:
+        points = _means(points)
+    return Curve(label, [step for step, _ in points], [value for _, value in points])
+
+
+def _means(points):
+    """Means of so many neighbours that few enough points are left; a picture would show no more of them."""
+    size = -(-len(points) // MOST_POINTS)
+    groups = [points[begin:begin + size] for begin in range(0, len(points), size)]
+    return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
+
+
+def _scaled(curve, factor):
+    return curve._replace(values=[value * factor for value in curve.values])

@@ -1,0 +1,85 @@
+"""Draws panels as SVG with matplotlib, which is imported when a picture is drawn: training does without it."""
+import io
+import math
+
+from open_seq2seq.training.report.curves import LayerMap
+
+# Okabe and Ito's palette, which colour-blind people can tell apart; lines differ in their dashes, too
+COLOURS = ("#0072B2", "#D55E00", "#56B4E9", "#E69F00", "#009E73", "#CC79A7")
+DASHES = ("-", "-", "--", "--", "-.", ":")
+MARKERS = ("", "o", "", "", "s", "^")
+SIZE = 5.2, 3.2  # inches: wide enough for a column of a page, and text that is still legible on a telephone
+ROW = 0.17  # inches of a layer
+MOST_BORDERS = 30
+MOST_LABELS = 40  # of layers
+# text as outlines: the same on every machine; no date and no random names, so that the same numbers give the same file
+_STYLE = {"svg.fonttype": "path", "svg.hashsalt": "report", "font.size": 10, "axes.titlesize": 11, "axes.grid": True,
+          "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "path.simplify": True}
+
+
+def draw(panel, borders=()):
+    """A picture of a Panel or a LayerMap.
+
+    Args:
+      panel: what to draw.
+      borders: steps at which epochs end, marked by thin lines unless there are many.
+
+    Returns:
+      Bytes of an SVG file.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    with matplotlib.rc_context(_STYLE):
+        # not pyplot: no window system is asked for, nothing is left over in this process
+        height = SIZE[1] if not isinstance(panel, LayerMap) else 1.3 + ROW * max(len(panel.layers), 8)
+        figure = Figure(figsize=(SIZE[0], height), constrained_layout=True)
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot(1, 1, 1)
+        axes.set_title(panel.title)
+        axes.set_xlabel("training step")
+        (_draw_map if isinstance(panel, LayerMap) else _draw_lines)(figure, axes, panel)
+        if not isinstance(panel, LayerMap) and len(borders) <= MOST_BORDERS:
+            for border in borders:
+                axes.axvline(border, color="0.7", linewidth=0.6, zorder=0)
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", dpi=150, metadata={"Date": None})
+    return file.getvalue()
+
+
+def _draw_lines(figure, axes, panel):
+    for number, curve in enumerate(panel.curves):
+        style = number % len(COLOURS)
+        few = len(curve.steps) <= 60
+        axes.plot(curve.steps, curve.values, color=COLOURS[style], linestyle=DASHES[style], linewidth=1.4,
+                  marker=MARKERS[style] if few else "", markersize=3, label=curve.label or None)
+    values = [value for curve in panel.curves for value in curve.values]
+    # zero has no logarithm, and a narrow range is easier to read without
+    if panel.logarithmic and min(values) > 0.0 and max(values) > 3.0 * min(values):
+        axes.set_yscale("log")
+    axes.set_ylabel(panel.unit)
+    if any(curve.label for curve in panel.curves):
+        axes.legend(fontsize=8, framealpha=0.8)
+
+
+def _draw_map(figure, axes, panel):
+    import numpy as np
+    from matplotlib.colors import LogNorm
+    values = np.array([[math.nan if value is None else value for value in row] for row in panel.values])
+    positive = values[np.isfinite(values) & (values > 0.0)]
+    norm = None
+    if panel.logarithmic and len(positive) and positive.max() > 3.0 * positive.min():
+        norm = LogNorm(positive.min(), positive.max())
+    # each report stands for the steps since the one before
+    edges = [panel.steps[0] - (panel.steps[1] - panel.steps[0])] + list(panel.steps)
+    axes.grid(False)
+    mesh = axes.pcolormesh(edges, np.arange(len(panel.layers) + 1), values, cmap="cividis", norm=norm,
+                           vmin=None if norm else 0.0, rasterized=True)
+    every = -(-len(panel.layers) // MOST_LABELS)
+    axes.set_yticks(np.arange(0, len(panel.layers), every) + 0.5)
+    axes.set_yticklabels(panel.layers[::every], fontsize=7)
+    axes.invert_yaxis()
+    figure.colorbar(mesh, ax=axes, label=panel.unit)

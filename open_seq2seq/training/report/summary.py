@@ -1,0 +1,87 @@
+"""The figures of a report: where a run stands, its best, what it was made of, how it ended."""
+import datetime
+
+from open_seq2seq.training.report.curves import last_step
+
+
+def summary(entries):
+    """What the table of a report says.
+
+    Args:
+      entries: as ``read_metrics`` returns them; not empty.
+
+    Returns:
+      List of (name, text).
+    """
+    start, end = _last(entries, "start"), _last(entries, "end")
+    step = last_step(entries)
+    rows = [("Step", "%d of %s" % (step, start["last_step"]) if start.get("last_step") else "%d" % step)]
+    if start.get("steps_per_epoch"):
+        rows.append(("Epochs", "%.2f (%d steps each)" % (step / start["steps_per_epoch"], start["steps_per_epoch"])))
+    rows.append(("State", _state(entries, start, end)))
+    latest = _last(entries, "step")
+    for name, key, form in (("Training loss", "loss", "%.4f"), ("Learning rate", "learning_rate", "%.3g"),
+                            ("Loss scale", "loss_scale", "%g"), ("Norm of the gradient", "gradient_norm", "%.3g"),
+                            ("Speed", "audio_seconds_per_second", "%.1f s of audio per second"),
+                            ("Time for a step", "seconds_per_step", "%.3f s"),
+                            ("Layers' changes limited", "limited_layer_changes", "%d times"),
+                            ("Whole changes limited", "limited_total_changes", "%d times")):
+        if isinstance(latest.get(key), (int, float)):
+            rows.append((name, form % latest[key] + " at step %d" % latest["step"]))
+    rows += _scores(entries)
+    for name, key in (("Config", "config"), ("Version", "version"), ("TensorFlow", "tensorflow"), ("Device", "device"),
+                      ("Processes", "processes"), ("Training utterances", "utterances"),
+                      ("Utterances in a step", "utterances_per_step")):
+        if start.get(key) is not None:
+            rows.append((name, str(start[key])))
+    starts = [entry for entry in entries if entry["kind"] == "start"]
+    if starts:
+        rows.append(("Started", _date(starts[0]) + ("; resumed %d times" % (len(starts) - 1) if len(starts) > 1 else "")))
+    rows.append(("Last measurement", _date(max(entries, key=lambda entry: _time(entry) or 0.0))))
+    return [(name, text) for name, text in rows if text]
+
+
+def _state(entries, start, end):
+    # an end before the last start is that of an earlier part of the run
+    if end and entries.index(end) > (entries.index(start) if start else -1):
+        return "ended at step %d: %s" % (end["step"], end.get("reason"))
+    return "going on, or ended without a word (killed)"
+
+
+def _scores(entries):
+    """The last and the best figures of each data set."""
+    rows, data_sets = [], []
+    for entry in entries:
+        if entry["kind"] in ("evaluation", "subset") and (entry["kind"], entry.get("data_set")) not in data_sets:
+            data_sets.append((entry["kind"], entry.get("data_set")))
+    for kind, data_set in data_sets:
+        found = [entry for entry in entries if (entry["kind"], entry.get("data_set")) == (kind, data_set)]
+        title = "%s%s" % (data_set, " subset" if kind == "subset" else "")
+        for name, key, form in (("loss", "loss", "%.4f"), ("WER", "word_error_rate", "%.2f %%")):
+            scale = 100.0 if form.endswith("%%") else 1.0
+            known = [entry for entry in found if isinstance(entry.get(key), (int, float))]
+            if known:
+                best = min(known, key=lambda entry: (entry[key], entry["step"]))
+                rows.append(("%s: %s" % (title, name), (form + " at step %d, best " + form + " at step %d") % (
+                    scale * known[-1][key], known[-1]["step"], scale * best[key], best["step"])))
+    return rows
+
+
+def last_layers(entries):
+    """The rows of the last report on the layers: list of dicts."""
+    rows = _last(entries, "layers").get("layers")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _last(entries, kind):
+    """The last entry of a kind, or an empty dict."""
+    return next((entry for entry in reversed(entries) if entry["kind"] == kind), {})
+
+
+def _time(entry):
+    return entry["time"] if isinstance(entry.get("time"), (int, float)) else None
+
+
+def _date(entry):
+    seconds = _time(entry)
+    return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S") if seconds is not None else ""
