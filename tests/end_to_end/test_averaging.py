@@ -1,0 +1,149 @@
+"""Moving averages of weights in training, and --mode=combine, by real commands."""
+import json
+import re
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.loading import load_experiment
+from open_seq2seq.config.overrides import parse_overrides
+from open_seq2seq.devices.cpu import Cpu
+from open_seq2seq.distributed.group import Single
+from open_seq2seq.export.restored_network import read_weights
+from open_seq2seq.export.run_folder import trained_model_of
+from open_seq2seq.models.assembly import build_data_layer
+from open_seq2seq.training.averaging.batch_norm_statistics import reestimated, without_randomness
+from open_seq2seq.training.averaging.moving_average import COUNTER, SUFFIX, is_average
+
+pytestmark = pytest.mark.slow
+
+
+def numbers(text, what):
+    return [float(number) for number in re.findall(r"^\*\*\*     Validation %s: +(\d+\.\d+)" % what, text, re.MULTILINE)]
+
+
+def variables(checkpoint):
+    reader = tf.train.load_checkpoint(str(checkpoint))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+TRAINING = ("--mode=train_eval", "--deterministic=True", "--ema_decay=0.6", "--iter_size=2", "--save_checkpoint_steps=1",
+            "--num_checkpoints=9", "--eval_steps=4", "--lr_policy_params/decay_steps=8", "--print_samples_steps=None",
+            "--encoder_params/dropout_keep_prob=0.8")
+
+
+def test_moving_averages_in_training_evaluation_and_export(run_here, corpus):
+    whole = run_here(*TRAINING + ("--max_steps=4", "--logdir=whole"))
+    assert whole.status == 0, whole.err
+    steps = [variables(corpus / "whole" / ("model.ckpt-%d" % step)) for step in (2, 3, 4)]  # none is saved at step 1
+    averages = [name for name in steps[0] if is_average(name)]
+    assert len(averages) == 14 and steps[-1][COUNTER] == 4  # 4 kernels, 4 gammas and betas, the decoder's kernel and bias
+    for name in averages:
+        # what was before is not saved; the first average tells it
+        first, weight = steps[0][name].astype(np.float64), name[:-len(SUFFIX)]
+        for number, checkpoint in enumerate(steps[1:], 2):
+            decay = min(0.6, (1.0 + number) / (10.0 + number))
+            first = decay * first + (1.0 - decay) * checkpoint[weight]
+        np.testing.assert_allclose(steps[-1][name], first, rtol=1e-5, atol=1e-7)
+        assert np.abs(steps[-1][name] - steps[-1][weight]).max() > 0
+
+    evaluated = run_here("--mode=eval", "--logdir=whole")
+    weights_alone = run_here("--mode=eval", "--logdir=whole", "--evaluate_ema=False")
+    assert "14 of them as moving averages" in evaluated.out and "moving averages" not in weights_alone.out
+    assert numbers(evaluated.out, "loss") == numbers(whole.out, "loss")[-1:] != numbers(weights_alone.out, "loss")
+    exported = read_weights(trained_model_of(str(corpus / "whole")))
+    for name in averages:
+        np.testing.assert_array_equal(exported[name[:-len(SUFFIX)]], steps[-1][name])
+
+    begun = run_here(*TRAINING + ("--max_steps=2", "--logdir=parts"))
+    resumed = run_here(*TRAINING + ("--max_steps=4", "--logdir=parts", "--continue_learning"))
+    assert (begun.status, resumed.status) == (0, 0), resumed.err
+    resumed_to = variables(corpus / "parts" / "model.ckpt-4")
+    for name in averages:
+        np.testing.assert_array_equal(resumed_to[name], steps[-1][name])
+
+    # averages that begin in the middle of a training begin at its weights
+    without = run_here(*TRAINING[:2] + ("--max_steps=2", "--logdir=later", "--save_checkpoint_steps=2", "--eval_steps=2"))
+    later = run_here(*TRAINING + ("--max_steps=3", "--logdir=later", "--continue_learning", "--eval_steps=3"))
+    assert (without.status, later.status) == (0, 0), later.err
+    before, after = (variables(corpus / "later" / ("model.ckpt-%d" % step)) for step in (2, 3))
+    for name in averages:
+        weight = name[:-len(SUFFIX)]
+        np.testing.assert_allclose(after[name], 0.1 * before[weight] + 0.9 * after[weight], rtol=1e-5, atol=1e-6)
+
+
+def test_combine(run_here, corpus):
+    trained = run_here("--mode=train_eval", "--max_steps=40", "--save_checkpoint_steps=8", "--eval_steps=8",
+                       "--print_samples_steps=None")
+    assert trained.status == 0, trained.err
+    combined = run_here("--mode=combine", "--last=4", "--combine_weights=optimize", "--bn_batches=3")
+    assert combined.status == 0, combined.err
+    scores = dict((name, (float(loss), float(wer))) for name, loss, wer in re.findall(
+        r"^\*\*\*     ([^ ].*): loss (\d+\.\d+), WER (\d+\.\d+)$", combined.out, re.MULTILINE))
+    singles = {name: score for name, score in scores.items() if name.startswith("model.ckpt-")}
+    assert sorted(singles) == ["model.ckpt-16", "model.ckpt-24", "model.ckpt-32", "model.ckpt-40"]
+    # what evaluation in training measured of the same checkpoint on the same five utterances
+    assert singles["model.ckpt-40"][0] == pytest.approx(numbers(trained.out, "loss")[-1], abs=2e-4)
+    assert "their mean" in scores and len(scores) == 7
+    taken = float(re.search(r"^\*\*\* Taken: .*? \(loss (\d+\.\d+),", combined.out, re.MULTILINE).group(1))
+    assert taken == min(loss for loss, _ in scores.values())
+    folder = next((corpus / "run" / "combined").glob("model.ckpt-*.json"))
+    averaged = json.loads(folder.read_text())["averaged"]
+    assert averaged["loss"] == pytest.approx(taken, abs=1e-4) and averaged["utterances"] == 5
+    assert sum(averaged["weights"]) == pytest.approx(1.0) and min(averaged["weights"]) >= 0.0
+
+    evaluated = run_here("--mode=eval", "--logdir=run/combined")
+    assert numbers(evaluated.out, "loss")[0] == pytest.approx(taken, abs=2e-4)
+    assert run_here("--mode=infer", "--logdir=run/combined", "--infer_output_file=out.csv").status == 0
+    assert set(read_weights(trained_model_of(str(corpus / "run" / "combined")))) == {
+        name for name in variables(corpus / "run" / "model.ckpt-40")
+        if name.startswith("ForwardPass/")}
+    # the mean is written although a checkpoint by itself is better or not
+    mean = run_here("--mode=combine", "--best=2", "--output=mean")
+    assert mean.status == 0 and "*** Taken: their mean" in mean.out, mean.err
+
+    for words, status, message in (
+            (("--mode=combine",), 2, "nothing says which checkpoints to take"),
+            (("--mode=combine", "--last=9"), 3, "9 checkpoints were asked for, and run has 5"),
+            (("--mode=combine", "--last=1"), 2, "expected an integer at least 2"),
+            (("--mode=combine", "--last=2", "--device=npu"), 2, "computes on a CPU or GPU"),
+            (("--mode=eval", "--last=2"), 2, "--last belongs to --mode=combine"),
+            (("--mode=combine", "--last=2", "--encoder_params/convnet_layers/0/num_channels=8"), 3,
+             r"conv11/kernel is \[5, 16, 8\] here, \[5, 16, 16\] there"),
+            (("--mode=combine", "--last=2", "--output=run"), 2, "where the checkpoint")):
+        failed = run_here(*words)
+        assert failed.status == status and re.search(message, failed.err), (words, failed.err)
+
+
+def test_batch_norm_is_measured_as_the_plain_mean_over_batches(corpus, monkeypatch):
+    monkeypatch.chdir(str(corpus))
+    overrides = parse_overrides(["--encoder_params/dropout_keep_prob=0.5",
+                                 "--data_layer_params/augmentation={'speed_perturbation_ratio': 0.2}"])
+    experiment = load_experiment("config.py", "train", overrides)
+    params, draw = experiment.params["train"], np.random.RandomState(2)
+    plain = build_data_layer(without_randomness(params), "train", Cpu(), Single())
+    values, means, variances = {}, [], []
+    with tf.Graph().as_default(), tf.Session() as session:
+        iterator = tf.data.make_initializable_iterator(plain.training_dataset(0))
+        batch = iterator.get_next()
+        experiment.base_model(params, "train", plain.vocabulary.size)(batch)
+        for variable in tf.global_variables():
+            values[variable.op.name] = draw.uniform(0.2, 0.8, variable.shape.as_list()).astype(np.float32)
+        session.run(iterator.initializer)
+        kernel = tf.constant(values["ForwardPass/w2l_encoder/conv11/kernel"])
+        mask = tf.expand_dims(tf.sequence_mask(batch.feature_lengths, tf.shape(batch.features)[1], dtype=tf.float32), 2)
+        outputs = tf.nn.conv1d(batch.features * mask, kernel, 2, "SAME")
+        for _ in range(3):
+            rows = session.run(outputs).reshape(-1, 16).astype(np.float64)
+            means.append(rows.mean(0))
+            variances.append(rows.var(0, ddof=1))
+    found = reestimated(experiment.base_model, params, values, 3, Cpu())
+    bn = "ForwardPass/w2l_encoder/conv11/bn/"
+    np.testing.assert_allclose(found[bn + "moving_mean"], np.mean(means, 0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[bn + "moving_variance"], np.mean(variances, 0), rtol=1e-3)
+    changed = {name for name in values if not np.array_equal(found[name], values[name])}
+    assert changed == {name for name in values if name.endswith(("moving_mean", "moving_variance"))}
+    # nothing of it is drawn: once more is the same
+    again = reestimated(experiment.base_model, params, values, 3, Cpu())
+    np.testing.assert_array_equal(again[bn + "moving_mean"], found[bn + "moving_mean"])
