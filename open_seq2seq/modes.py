@@ -53,6 +53,10 @@ def _run_mode(arguments, overrides, signals=None):
         from open_seq2seq.training.averaging.mode import run_combine
         run_combine(experiment, arguments)
         return
+    if arguments.mode == "replay":
+        from open_seq2seq.training.replay import run_replay
+        run_replay(experiment, arguments)
+        return
     if "export" in experiment.params:
         from open_seq2seq.export.after_training import check_before_training
         check_before_training(experiment, arguments)

@@ -8,7 +8,7 @@ from open_seq2seq.config.overrides import Override
 from open_seq2seq.config.playbook import help_text, names_of_files, overrides_of, playbook_names, refuse_foreign
 from open_seq2seq.errors import UsageError
 
-MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "report")
+MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 
@@ -27,6 +27,7 @@ examples:
   python run.py --config_file=FILE --mode=npu_check  would it run on an Ascend NPU? Needs none
   python run.py --config_file=FILE --mode=export --export_dir=model  the trained model as one file, for inference
   python run.py --config_file=FILE --mode=combine --last=5 --combine_weights=optimize  one model of five checkpoints
+  python run.py --config_file=FILE --mode=replay     the last batch that spoilt a step, layer by layer
   python run.py --mode=report --logdir=runs/mine     draws runs/mine/report/index.html of a training, also while it goes on
   python run.py --config_file=FILE --help            what each key of that config means
 
@@ -98,7 +99,8 @@ _FLAGS = (
     ("debug_port", _whole(1), None, "run under TensorFlow's debugger, which TensorBoard shows on this port"),
     ("use_xla_jit", _boolean, False, "compile the graph with XLA"),
     ("device", DEVICES, "auto", "auto takes an NPU, else a GPU, else the CPU"),
-    ("json", _boolean, False, "--mode=describe and --mode=npu_check print one JSON object"),
+    ("json", _boolean, False, "--mode=describe, --mode=npu_check and --mode=replay print one JSON object"),
+    ("batch", str, None, "--mode=replay: the batch that spoilt a step (default: the last one that the run kept)"),
     ("npu_memory", _positive, 32.0, "memory in GB of the NPU that --mode=npu_check has in mind"),
     ("export_dir", str, None, "--mode=export: the folder to write to; in training: where the best model goes when it ends"),
     ("batch_size", _whole(1), None, "--mode=export: utterances the model takes at a time (default: 1, any with "
@@ -192,6 +194,7 @@ def parse_command_line(words):
         arguments = arguments._replace(mode="train_eval")
     _check_export(arguments)
     _check_combine(arguments)
+    _check_replay(arguments)
     overrides = overrides_of(others, arguments.mode)
     if arguments.use_xla_jit:
         overrides.append(Override(("use_xla_jit",), True, "True"))
@@ -232,6 +235,12 @@ def _suggest(others):
                  or name not in of_playbook and difflib.get_close_matches(name.replace("-", "_"), of_playbook, 1, cutoff=0.93))
         if word.startswith("-") and close:
             raise UsageError("%s is unknown (did you mean --%s?). See run.py --help" % (word.partition("=")[0], close[0]))
+
+
+def _check_replay(arguments):
+    if arguments.batch is not None and arguments.mode != "replay":
+        raise UsageError("--batch belongs to --mode=replay, and this is --mode=%s (did you mean --batch_size_per_gpu?). See "
+                         "run.py --help" % arguments.mode)
 
 
 def _check_export(arguments):

@@ -30,7 +30,8 @@ user, none of which stops a run. source: the file's bytes. overrides: what the c
 """
 
 PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "train_eval": ("train", "eval"),
-                  "describe": ("describe",), "npu_check": ("train", "eval"), "export": ("export",), "combine": ("eval", "train")}
+                  "describe": ("describe",), "npu_check": ("train", "eval"), "export": ("export",), "combine": ("eval", "train"),
+                  "replay": ("train",)}
 SUPPORTED = "this project has convolutional CTC speech models: base_model Speech2Text, encoder TDNNEncoder, decoder " \
             "FullyConnectedCTCDecoder, loss CTCLoss, data_layer Speech2TextDataLayer"
 
@@ -41,8 +42,8 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
     Args:
       config_file: path of a Python file that defines ``base_model`` and ``base_params``, and may define
         ``train_params``, ``eval_params`` and ``infer_params``.
-      mode: "train", "eval", "infer", "train_eval", "describe", "export", or "npu_check" and "combine", which take of train
-        and eval what the config has.
+      mode: "train", "eval", "infer", "train_eval", "describe", "export", "replay", or "npu_check" and "combine", which take of
+        train and eval what the config has.
       overrides: list of :class:`~open_seq2seq.config.overrides.Override`.
       exports: whether the model is exported when training ends.
 

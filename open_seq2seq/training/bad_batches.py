@@ -130,11 +130,13 @@ def load_bad_batch(path):
     Raises:
       DataError: the file is not there, is damaged, or is something else.
     """
+    if not os.path.isfile(path):
+        raise DataError("batch %s is not there; expected a file that a training wrote into %s/" % (path, FOLDER))
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no NumPy archive, or cut short")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise DataError("batch %s is not there; expected a file that a training wrote into %s/" % (path, FOLDER))
     # what NumPy raises depends on where a file is cut
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
         raise DataError("batch %s cannot be read: %s. It is damaged or no batch of %s/; take another"
