@@ -267,7 +267,8 @@ def _check_combine(arguments):
 def _benchmark_overrides(arguments):
     values = {"num_epochs": None, "max_steps": arguments.bench_steps, "bench_start": arguments.bench_start,
               "print_loss_steps": 1, "print_samples_steps": None, "save_summaries_steps": None, "save_checkpoint_steps": None,
-              "early_stop": False, "reduce_lr_on_plateau": False, "max_hours": None, "diagnostics_utterances": 0}
+              "early_stop": False, "reduce_lr_on_plateau": False, "max_hours": None, "diagnostics_utterances": 0,
+              "try_worst_batch": False}
     return [Override((key,), value, str(value)) for key, value in values.items()]
 
 

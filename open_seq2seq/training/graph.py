@@ -138,18 +138,18 @@ class TrainingGraph:
       rejected_file: where to list refused rows.
 
     Attributes:
-      data_layer, evaluation (an EvaluationGraph or None), diagnostics (a DiagnosticGraph or None), towers (list of Tower,
-      one for each of the data layer's buckets or just one), optimization, state (SavedState), averages (MovingAverages, or
-      None), requests (Requests), iter_size,
-      steps_per_epoch, last_step, eval_steps (steps between evaluations); initialize (operations to run once, before the data),
-      start_averages (operation to run when the weights have been restored), broadcast (operation: all ranks take the first one's
-      variables), average_statistics (operation: all ranks take the mean of their batch norms' moving statistics).
+      base_model, data_layer, evaluation (an EvaluationGraph or None), diagnostics (a DiagnosticGraph or None), towers (list of
+      Tower, one for each of the data layer's buckets or just one), optimization, state (SavedState), averages (MovingAverages,
+      or None), requests (Requests), iter_size, steps_per_epoch, last_step, eval_steps (steps between evaluations); initialize
+      (operations to run once, before the data), start_averages (operation to run when the weights have been restored),
+      broadcast (operation: all ranks take the first one's variables), average_statistics (operation: all ranks take the mean of
+      their batch norms' moving statistics).
     """
 
     def __init__(self, base_model, params, evaluation_params, device, group, rejected_file):
         tf.set_random_seed(params["random_seed"] + SEED_STEP * group.rank)
         self.data_layer = build_data_layer(params, "train", device, group, rejected_file)
-        self.iter_size = params["iter_size"]
+        self.base_model, self.iter_size = base_model, params["iter_size"]
         self.steps_per_epoch = max(1, self.data_layer.batches_per_epoch // self.iter_size)
         self.last_step = params["max_steps"] or params["num_epochs"] * self.steps_per_epoch
         self.eval_steps = params["eval_steps"] or self.steps_per_epoch
@@ -217,6 +217,12 @@ class TrainingGraph:
         # not together with the variables' initial values: an NPU's adapter would leave these on the host
         session.run([iterator.make_initializer(self._dataset(first_batch, number))
                      for number, iterator in enumerate(self._iterators)])
+
+    def start_longest_batch(self, session, number):
+        """Sets the input of tower ``number`` to the batch that takes the most memory, once for each batch of a step."""
+        layer = self.data_layer
+        session.run(self._iterators[number].make_initializer(
+            layer.longest_dataset(self.iter_size, number if layer.buckets else None)))
 
     def runs(self, samples, summary):
         """List of (name, list of what is fetched) of all that is run at every step and in an evaluation.

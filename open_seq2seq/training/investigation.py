@@ -22,7 +22,6 @@ class Investigation:
     """Names, examines and keeps the batches of bad steps. All ranks go through it together, without talking to each other.
 
     Args:
-      base_model: the model class.
       params: the checked config of mode "train".
       graph: the ``TrainingGraph``.
       device: a ``Device``.
@@ -34,8 +33,8 @@ class Investigation:
       file: path of the last batch that was kept by this rank, or None.
     """
 
-    def __init__(self, base_model, params, graph, device, group, folder):
-        self._base_model, self._params, self._layer, self._group = base_model, params, graph.data_layer, group
+    def __init__(self, params, graph, device, group, folder):
+        self._base_model, self._params, self._layer, self._group = graph.base_model, params, graph.data_layer, group
         self._device, self._half_precision = device.name, _computes_in_half(device, params)
         checkpoint_bytes = sum(variable.shape.num_elements() * variable.dtype.size for variable in tf.global_variables())
         self._kept = BadBatches(folder, group, checkpoint_bytes) if folder is not None and params["bad_batches"] else None

@@ -19,6 +19,7 @@ from open_seq2seq.training.diagnostics import Diagnostics
 from open_seq2seq.training.epoch_log import EpochLog
 from open_seq2seq.training.final_test import FinalTest
 from open_seq2seq.training.graph import TrainingGraph
+from open_seq2seq.training.longest_batch import try_longest_batches
 from open_seq2seq.training.metrics import FILE_NAME, Metrics
 from open_seq2seq.training.progress import ProgressBar
 from open_seq2seq.training.report.mode import report_after_training
@@ -68,7 +69,7 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
             group.start(session)
             confirm_data(group, session)
-            skipped_steps = SkippedSteps(base_model, params, graph, device, group, run_directory.checkpoints,
+            skipped_steps = SkippedSteps(params, graph, device, group, run_directory.checkpoints,
                                          keeps=not arguments.benchmark)
             run = _Run(params, graph, session, run_directory, device, group, saves=group.is_first and not arguments.benchmark,
                        resolved_config=resolved_config, skipped_steps=skipped_steps)
@@ -112,6 +113,8 @@ class _Run:
         session.run(graph.broadcast)
         self.step = int(session.run(graph.optimization.global_step))
         self.saving.started_at(self.step)
+        if params["try_worst_batch"] and self.step < graph.last_step:
+            try_longest_batches(session, params, graph, self.device, self.group)
         self.micro_batches = batches_done(graph.state.get(session), self._position["batch_utterances"], graph.iter_size,
                                           self.step, params["max_steps"] is None)
         self.evaluation_is_pending = bool(graph.state.get(session)["evaluation_is_pending"])

@@ -20,7 +20,6 @@ class SkippedSteps:
     finds its scale: it gets a line. Any other is a bad step. All ranks skip the same steps, and count them alike.
 
     Args:
-      base_model: the model class.
       params: the checked config of mode "train".
       graph: the ``TrainingGraph``.
       device: a ``Device``.
@@ -29,10 +28,10 @@ class SkippedSteps:
       keeps: whether batches are kept there.
     """
 
-    def __init__(self, base_model, params, graph, device, group, checkpoints, keeps):
+    def __init__(self, params, graph, device, group, checkpoints, keeps):
         self._graph, self._reason, self._checkpoints = graph, device.skip_reason, checkpoints
         self._limit, self._looked_into = params["max_bad_steps"], max(params["bad_batches"], 1)
-        self._investigation = Investigation(base_model, params, graph, device, group,
+        self._investigation = Investigation(params, graph, device, group,
                                             os.path.join(checkpoints, FOLDER) if keeps else None)
         self._seen = collections.deque(maxlen=graph.iter_size)
         self._bad_steps = self._bad_in_a_row = 0

@@ -23,6 +23,7 @@ Batch; weights float32 [B]; frames int32 [B]: the features are padded to at leas
 first of these (all are the same number)."""
 
 PREFETCHED_BATCHES = 4
+ENDLESS = np.iinfo(np.int64).max
 # beyond this many the threads of one process only wait for each other; a host with 8 devices runs 8 processes
 MAX_PARALLEL_CALLS = 16
 
@@ -53,8 +54,8 @@ class FeaturePipeline:
         self.load, self.features_of, self.num_audio_features = load, features_of, num_audio_features
         self.pad_to, self.seed, self.num_parallel_calls = pad_to, seed, num_parallel_calls
 
-    def training_dataset(self, request_of, first_batch, batch_size, keep_rows=False):
-        """An endless Dataset of :class:`Batch`.
+    def training_dataset(self, request_of, first_batch, batch_size, keep_rows=False, end=ENDLESS):
+        """A Dataset of :class:`Batch`, endless unless ``end`` is given.
 
         Args:
           request_of: function int number -> ``Request``.
@@ -62,8 +63,9 @@ class FeaturePipeline:
           batch_size: the static first dimension of every batch.
           keep_rows: what becomes of an utterance whose file has turned bad. True: its row stays, without an utterance. False:
             the utterances after it move up, so that the batches to come are others than were asked for.
+          end: the number to end before.
         """
-        examples = self._requested(tf.data.Dataset.range(first_batch, np.iinfo(np.int64).max), request_of, batch_size, keep_rows)
+        examples = self._requested(tf.data.Dataset.range(first_batch, end), request_of, batch_size, keep_rows)
         return self._batched(examples, batch_size, drop_remainder=True)
 
     def static_dataset(self, request_of, numbers, batch_size, bucket):
@@ -78,7 +80,7 @@ class FeaturePipeline:
           bucket: Bucket, the frames and labels of every batch; more in an utterance end the run with an error.
         """
         first, end = numbers
-        numbers = tf.data.Dataset.range(first, np.iinfo(np.int64).max if end is None else end)
+        numbers = tf.data.Dataset.range(first, ENDLESS if end is None else end)
         examples = self._requested(numbers, request_of, batch_size, keep_rows=True)
         return self._batched(examples, batch_size, drop_remainder=True, bucket=bucket)
 

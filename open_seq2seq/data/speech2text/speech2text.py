@@ -228,6 +228,34 @@ class Speech2TextDataLayer:
 
         return self._pipeline().training_dataset(request_of, first_batch, self.batch_size, keep_rows=self._same_frames)
 
+    def longest_dataset(self, count, bucket=None):
+        """A ``tf.data.Dataset`` of ``count`` times the Batch of training that takes the most memory.
+
+        It holds the longest utterances, among them the one with the most labels, and is as long as speed perturbation could make
+        it.
+
+        Args:
+          count: int.
+          bucket: as of :meth:`training_dataset`.
+        """
+        self._check_bucket(bucket)
+        rows = np.arange(len(self._rows)) if bucket is None else np.flatnonzero(self._bucket_of_row == bucket)
+        by_length = rows[np.argsort(-self._most_frames[rows], kind="stable")]
+        own = np.resize(by_length, self.batch_size * self.num_workers)[self.worker_id::self.num_workers].copy()
+        own[-1] = rows[np.argmax([len(self._rows[row].labels) for row in rows])]
+        indices = np.array([self._rows[row].indices[0] for row in own])
+        frames = np.full([self.batch_size], 0 if bucket is not None else self._padded(self._most_frames.max()), np.int32)
+        request = Request(indices, np.arange(self.batch_size), np.ones([self.batch_size], np.float32), frames)
+        if bucket is not None:
+            return self._pipeline().static_dataset(lambda number: request, (0, count), self.batch_size, self.buckets[bucket])
+        return self._pipeline().training_dataset(lambda number: request, 0, self.batch_size, keep_rows=True, end=count)
+
+    def longest_shape(self, bucket=None):
+        """(frames, labels) to which :meth:`longest_dataset` is padded."""
+        if bucket is not None:
+            return self.buckets[bucket]
+        return int(self._padded(self._most_frames.max())), max(len(row.labels) for row in self._rows)
+
     def evaluation_dataset(self, same_length_batches=None, bucket=None):
         """A finite ``tf.data.Dataset`` of Batch: every utterance of this worker's share once, the longest first.
 

@@ -1,0 +1,146 @@
+"""The longest batch is computed before training begins: memory runs out in the first minute, or not at all.
+
+A real step is made with it, by the operations and with the fetches of every other step, so that it takes what a step takes and
+a device that compiles its graphs has compiled them afterwards. Then every variable gets back the value that it had: weights,
+slots, averages, the loss scale and counters are as before, and the data have not been started yet.
+"""
+import time
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.devices.host_memory import available_bytes
+from open_seq2seq.devices.step_memory import BatchShape, largest_possible_bytes, step_memory
+from open_seq2seq.distributed.group import Single
+from open_seq2seq.errors import DeviceError
+from open_seq2seq.log_lines import log_line
+from open_seq2seq.training.graph import TowerBuilder
+from open_seq2seq.training.requests import Requests
+from open_seq2seq.training.session import open_session
+
+ADVICE = "iter_size makes up for a smaller batch. Or leave out the longest utterances: data_layer_params max_duration"
+
+
+def try_longest_batches(session, params, graph, device, group):
+    """Makes a step with the longest batch of every shape; all ranks together, with the variables set and the data not started.
+
+    Args:
+      session: the session of the training; where memory has run out, it is closed.
+      params: the checked config of mode "train".
+      graph: the ``TrainingGraph``.
+      device: a ``Device``.
+      group: a ``ProcessGroup``.
+
+    Raises:
+      DeviceError: it does not fit into memory; with the batch size that would, as far as that can be told.
+    """
+    # the same set of fetches as in every step: another would be another graph for the device to compile
+    optional = [device.static_shapes and params[key] is not None for key in ("print_samples_steps", "save_summaries_steps")]
+    for number, tower in enumerate(graph.towers):
+        shape = BatchShape(params["batch_size_per_gpu"], *graph.data_layer.longest_shape(
+            number if graph.data_layer.buckets else None))
+        what = "%d utterances x %d frames, %d labels" % shape
+        fetches = tower.update_fetches(*optional)
+        if device.name == "cpu" and not _fits(tower, list(fetches.values()), shape, what, group):
+            continue
+        begin = time.monotonic()
+        try:
+            _make_step(session, graph, number, fetches)
+        except tf.errors.ResourceExhaustedError as error:
+            session.close()
+            fitting = _by_trial(params, graph, device, group, shape)
+            raise DeviceError("the longest batch (%s) does not fit into memory: %s. %s; %s" % (
+                what, error.message.split("\n")[0], fitting, ADVICE))
+        log_line("The longest batch, %s, fits into memory (a step with it took %.1f s)" % (what, time.monotonic() - begin))
+
+
+def _make_step(session, graph, number, fetches):
+    variables = tf.global_variables()
+    before = _values(session, variables)
+    graph.start_longest_batch(session, number)
+    for _ in range(graph.iter_size - 1):
+        session.run(graph.towers[number].accumulate_fetches())
+    session.run(fetches, graph.requests.feed())
+    # in one run, which is one graph to compile
+    initializers = [variable.initializer for variable in variables]
+    session.run(initializers, {initializer.inputs[1]: value for initializer, value in zip(initializers, before)})
+
+
+def _values(session, variables):
+    """Copies of the variables' values: on a CPU what a session returns may be the variable's own memory."""
+    values = session.run(variables)
+    for place, value in enumerate(values):
+        values[place] = np.array(value)
+    return values
+
+
+def _fits(tower, fetches, shape, what, group):
+    """Whether the step is to be tried on this host, whose kernel would end the process without a word.
+
+    Raises:
+      DeviceError: there is not enough memory.
+    """
+    available = available_bytes()
+    if available is None:
+        return True
+    available //= group.local_size
+    copies = sum(variable.shape.num_elements() * variable.dtype.size for variable in tf.global_variables())
+    if largest_possible_bytes(fetches, shape) + copies < available:
+        return True
+    trainable = {variable.op.name for variable in tf.trainable_variables()}
+    need = step_memory(fetches, tower.batch, shape, trainable)
+    gigabytes = "about %.1f GB, and %.1f GB are available" % (need.total / 1e9, available / 1e9)
+    if group.local_size > 1:
+        gigabytes += " to each of %d processes" % group.local_size
+    if need.total > available:
+        fitting = need.rows_within(available)
+        raise DeviceError("the longest batch (%s) does not fit into memory: it takes %s. %s; %s. --try_worst_batch=False trains "
+                          "without this test" % (what, gigabytes, _advised(fitting, "would fit"), ADVICE))
+    if need.total + copies > available:
+        log_line("The longest batch, %s, should fit into memory (%s); it is not tried, since a copy of the variables would not "
+                 "fit beside it" % (what, gigabytes))
+        return False
+    log_line("The longest batch, %s, is tried first: %s" % (what, gigabytes))
+    return True
+
+
+def _advised(rows, verb):
+    if rows < 1:
+        return "Not even one utterance %s" % verb
+    return "batch_size_per_gpu=%d %s" % (rows, verb)
+
+
+def _by_trial(params, graph, device, group, shape):
+    """A clause on the largest batch for which the memory suffices, found by steps with smaller ones."""
+    if device.static_shapes or group.size > 1:
+        # each would be minutes of compilation, or depend on what the other processes take at the time
+        return "Lower batch_size_per_gpu"
+    fitting, too_many = 0, shape.rows
+    while too_many - fitting > 1:
+        rows = (fitting + too_many) // 2
+        fits = _is_computed(params, graph, device, shape._replace(rows=rows))
+        log_line("A batch of %d %s" % (rows, "fits" if fits else "does not fit, either"))
+        fitting, too_many = (rows, too_many) if fits else (fitting, rows)
+    return _advised(fitting, "fits")
+
+
+def _is_computed(params, graph, device, shape):
+    """Whether a step with a batch of this shape is made, in a graph and a session of its own."""
+    rows, frames, labels = shape
+    batch = Batch(np.zeros([rows, frames, graph.data_layer.num_audio_features], np.float32), np.full([rows], frames, np.int32),
+                  np.zeros([rows, labels], np.int32), np.full([rows], labels, np.int32), np.arange(rows, dtype=np.int32),
+                  np.ones([rows], np.float32), np.arange(rows))
+    with tf.Graph().as_default():
+        inputs = Batch(*[tf.placeholder(value.dtype, [rows] + [None] * (value.ndim - 1)) for value in batch])
+        inputs.features.set_shape([rows, None, batch.features.shape[2]])
+        group = Single()
+        tower = TowerBuilder(graph.base_model, params, graph.data_layer.vocabulary.size, graph.last_step, graph.steps_per_epoch,
+                             device, group, Requests(group))(inputs)
+        with open_session(device, params["use_xla_jit"]) as session:
+            try:
+                session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+                session.run(tower.update_fetches(), dict(zip(inputs, batch)))
+            except tf.errors.ResourceExhaustedError:
+                return False
+    return True
