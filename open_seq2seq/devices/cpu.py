@@ -13,7 +13,7 @@ class Cpu(Device):
     fast_gradients = True
 
     def __init__(self, cores=None):
-        self.cores = cores or usable_cores()
+        self.threads = cores or usable_cores()
         if tf.__version__.startswith("1."):
             # TensorFlow then keeps its memory between steps; by default every large tensor is mapped and faulted in anew,
             # which costs a fifth of a step of jasper5x3. It is read when the process opens its first session.
@@ -22,7 +22,7 @@ class Cpu(Device):
     def session_config(self, use_xla_jit=False):
         # soft placement: users' configs may carry tf.device("/gpu:0") of their old machine
         config = tf.ConfigProto(allow_soft_placement=True, device_count={"GPU": 0},
-                                intra_op_parallelism_threads=self.cores, inter_op_parallelism_threads=self.cores)
+                                intra_op_parallelism_threads=self.threads, inter_op_parallelism_threads=self.threads)
         return with_xla(config, use_xla_jit)
 
     def compute_dtype(self, dtype):

@@ -12,12 +12,14 @@ class Device:
       static_shapes: whether the device compiles a graph for every shape, so that batches come in few lengths.
       stateless_dropout: whether dropout is drawn from the places of a batch's rows in the data, so that a resumed run goes on with
         the same draws; else from the graph's seed, from its beginning in every session.
+      threads: among how many threads an operation is split, 0 where that is the device's own affair.
     """
 
     name = None
     fast_gradients = False
     static_shapes = False
     stateless_dropout = True
+    threads = 0
     skip_reason = "the gradient is not finite"
 
     def session_config(self, use_xla_jit=False):

@@ -20,7 +20,10 @@ DEFAULTS = {
     "HOROVOD_CONTROLLER": "gloo", "HOROVOD_CPU_OPERATIONS": "gloo",
     # Seconds Gloo waits for a peer that is there but does not answer, when the processes meet and in each transfer. A peer
     # that died is noticed at once; this is for a machine that hangs or has been cut off.
-    "HOROVOD_GLOO_TIMEOUT_SECONDS": "30"}
+    "HOROVOD_GLOO_TIMEOUT_SECONDS": "30",
+    # What is ready at the same moment is joined into one transfer, and where a number stands in it decides in which order more
+    # than two ranks add it up. Without this, chance would.
+    "HOROVOD_DISABLE_GROUP_FUSION": "1"}
 
 
 class HorovodGroup(ProcessGroup):

@@ -109,6 +109,8 @@ RUN = (
     Parameter("max_hours", Float(above=0.0), default=None,
               doc="hours after which a training ends before its last step, those before a resume included; None: no limit"),
     Parameter("random_seed", Int(minimum=0), default=0, doc="seed of initial weights, shuffling, dropout and augmentation"),
+    Parameter("deterministic", Bool(), default=False,
+              doc="on a CPU: a run that was interrupted and resumed has the same losses as one that was not, to the last bit"),
     Parameter("use_horovod", Bool(), default=False,
               doc="accepted; the number of processes decides, which the launch scripts start (a run of one says so)"),
     Parameter("sync_batch_norm", Bool(), default=False,

@@ -15,6 +15,8 @@ from open_seq2seq.training.checkpoints import MODEL_SCOPE, SavedState
 from open_seq2seq.training.course import INITIAL_STATE
 from open_seq2seq.training.diagnostics import DiagnosticGraph, diagnosed_utterances
 from open_seq2seq.training.data_wait import next_batch
+from open_seq2seq.training.determinism import INITIAL_STATE as DETERMINISTIC_STATE
+from open_seq2seq.training.determinism import averaged_at_every_step
 from open_seq2seq.training.epoch_log import INITIAL_STATE as EPOCH_STATE
 from open_seq2seq.training.improvement import NO_BEST
 from open_seq2seq.training.initial_values import seeded_by_name
@@ -154,8 +156,8 @@ class TrainingGraph:
         self.last_step = params["max_steps"] or params["num_epochs"] * self.steps_per_epoch
         self.eval_steps = params["eval_steps"] or self.steps_per_epoch
         self.requests = Requests(group)
-        self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, evaluation_is_pending=0, best_loss=NO_BEST, best_wer=NO_BEST,
-                                **INITIAL_STATE, **EPOCH_STATE)
+        self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, evaluation_is_pending=0, best_loss=NO_BEST,
+                                best_wer=NO_BEST, **INITIAL_STATE, **EPOCH_STATE, **DETERMINISTIC_STATE)
         builder = TowerBuilder(base_model, params, self.data_layer.vocabulary.size, self.last_step, self.steps_per_epoch,
                                device, group, self.requests, self.state.tensor("learning_rate_factor"))
         self.optimization = builder.optimization
@@ -167,6 +169,11 @@ class TrainingGraph:
                 self._iterators.append(tf.data.Iterator.from_structure(tf.data.get_output_types(dataset),
                                                                        tf.data.get_output_shapes(dataset)))
                 self.towers.append(builder(*next_batch(self._iterators[-1], timed=not device.static_shapes)))
+        statistics = self._statistics()
+        together = params["deterministic"] and group.size > 1 and bool(statistics)
+        if together:
+            self.towers = [tower._replace(update=averaged_at_every_step(tower.update, statistics, group))
+                           for tower in self.towers]
         self.averages = builder.averages
         self.start_averages = self.averages.start() if self.averages is not None else tf.no_op()
         self.evaluation = diagnostics = None
@@ -183,7 +190,7 @@ class TrainingGraph:
                 diagnostics.build(self.evaluation)
         # the moving averages, the optimizer's slots and the step counter, too, not only what is trained
         self.broadcast = group.broadcast(tf.global_variables())
-        self.average_statistics = self._average_statistics(group)
+        self.average_statistics = tf.no_op() if together else self._average_statistics(statistics, group)
         self.initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
 
     def evaluated_weights(self, params):
@@ -193,15 +200,19 @@ class TrainingGraph:
         return self.averages.in_place_of_weights()
 
     @staticmethod
-    def _average_statistics(group):
+    def _statistics():
+        """The variables of the network that are not trained."""
+        trained = set(tf.trainable_variables())
+        return [variable for variable in tf.global_variables()
+                if variable not in trained and variable.op.name.startswith(MODEL_SCOPE)
+                # the averages of weights are the same on every rank
+                and not is_average(variable.op.name)]
+
+    @staticmethod
+    def _average_statistics(statistics, group):
         """Every rank has seen another part of the data; the mean of their moving averages is what all of it would have given."""
         if group.size == 1:
             return tf.no_op()
-        trained = set(tf.trainable_variables())
-        statistics = [variable for variable in tf.global_variables()
-                      if variable not in trained and variable.op.name.startswith(MODEL_SCOPE)
-                      # the averages of weights are the same on every rank
-                      and not is_average(variable.op.name)]
         return tf.group(*[variable.assign(mean, read_value=False)
                           for variable, mean in zip(statistics, group.average([tf.identity(value) for value in statistics]))])
 

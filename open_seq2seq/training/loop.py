@@ -15,6 +15,7 @@ from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.course import Course
 from open_seq2seq.training.data_position import batches_done
+from open_seq2seq.training.determinism import note_on_threads, require_repeatable
 from open_seq2seq.training.diagnostics import Diagnostics
 from open_seq2seq.training.epoch_log import EpochLog
 from open_seq2seq.training.final_test import FinalTest
@@ -59,6 +60,7 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
       NonFiniteError: too many steps in a row were skipped, for a gradient that is not finite or an overflow.
       DeviceError: the device would not be used, or the ranks do not fit together.
     """
+    require_repeatable(params, device)
     with tf.Graph().as_default():
         rejected_file = run_directory.rejected_file if group.is_first else None
         with data_being_read(group, lambda: open_session(device)):
@@ -117,7 +119,11 @@ class _Run:
             try_longest_batches(session, params, graph, self.device, self.group)
         self.micro_batches = batches_done(graph.state.get(session), self._position["batch_utterances"], graph.iter_size,
                                           self.step, params["max_steps"] is None)
-        self.evaluation_is_pending = bool(graph.state.get(session)["evaluation_is_pending"])
+        saved = graph.state.get(session)
+        self.evaluation_is_pending = bool(saved["evaluation_is_pending"])
+        note = note_on_threads(params, saved["threads"], self.device)
+        if note is not None:
+            log_line(note)
         graph.start_data(session, self.micro_batches)
         summaries = None
         if params["save_summaries_steps"] and self.saves:
@@ -159,7 +165,7 @@ class _Run:
         """The place in the data and in time, as the checkpoint keeps it."""
         return dict(self.course.figures, **self.epochs.figures, micro_batches=self.micro_batches, iter_size=self.graph.iter_size,
                     batch_utterances=self.params["batch_size_per_gpu"] * self.group.size,
-                    evaluation_is_pending=int(self.evaluation_is_pending))
+                    evaluation_is_pending=int(self.evaluation_is_pending), threads=self.device.threads)
 
     @property
     def epoch(self):
