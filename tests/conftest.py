@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.fixtures.digits import trained_digits  # noqa: F401
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -1,4 +1,4 @@
-"""A corpus of tones, a network trained on it until it hears most of them, and one that has learnt nothing but costs no time."""
+"""A corpus of tones, and a network that has learnt nothing but costs no time; the trained one is tests/fixtures/digits.py."""
 import importlib.util
 import os
 import subprocess
@@ -10,8 +10,6 @@ import pytest
 import soundfile
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# few enough that some words are wrong: models that differ can then be told apart
-STEPS = 270
 
 
 def _tones():
@@ -55,14 +53,24 @@ def command():
     return run_command
 
 
-@pytest.fixture(scope="session")
-def trained_run(tone_corpus):
-    """``tone_corpus`` after a training whose logdir is its folder ``run``."""
-    trained = run_command(tone_corpus, "run.py", "--config_file=config.py", "--mode=train", "--device=cpu",
-                          "--max_steps=%d" % STEPS, "--save_checkpoint_steps=%d" % STEPS, "--print_loss_steps=None",
-                          "--print_samples_steps=None", "--batch_size_per_gpu=8")
-    assert trained.status == 0, trained.err
-    return tone_corpus
+@pytest.fixture
+def run_here(monkeypatch, capfd):
+    """Function that does the same with a Python script in this process, which need not import TensorFlow again."""
+    def run(folder, script, *words):
+        specification = importlib.util.spec_from_file_location("script", os.path.join(REPOSITORY, script))
+        module = importlib.util.module_from_spec(specification)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "path", list(sys.path))
+            patch.chdir(str(folder))
+            specification.loader.exec_module(module)
+            capfd.readouterr()
+            try:
+                status = module.main([str(word) for word in words])
+            except SystemExit as ended:
+                status = ended.code
+            out, err = capfd.readouterr()
+        return types.SimpleNamespace(status=status, out=out, err=err)
+    return run
 
 
 def with_random_weights(trained):

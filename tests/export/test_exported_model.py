@@ -153,7 +153,7 @@ def test_load_model_finds_the_one_in_a_folder(folder, tmp_path):
         load_model(str(folder))
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(CheckpointError, match="no checkpoint in logdir"):
+    with pytest.raises(CheckpointError, match="checkpoint in logdir"):
         load_model(str(empty))
     with pytest.raises(CheckpointError, match="there is no model"):
         load_model(str(tmp_path / "no.pb"))

@@ -192,7 +192,7 @@ SCRIPT = "scripts/offline_inference.py"
 
 
 @pytest.mark.slow
-def test_the_command_by_the_ports_interface(static, tone_corpus, command, tmp_path):
+def test_the_command_by_the_ports_interface(static, tone_corpus, command, run_here, tmp_path):
     words = ("--model_path", static, "--data_dir", tone_corpus, "--manifest", "dev.csv", "--output_dir", "work", "--device=cpu")
     whole = command(tmp_path, SCRIPT, *words, "--pre_process", "True", "--batchSize", "4")
     assert whole.status == 0, whole.err
@@ -201,7 +201,7 @@ def test_the_command_by_the_ports_interface(static, tone_corpus, command, tmp_pa
     assert any(line.startswith("average infer time:") and "ms/utterance,FPS is " in line for line in lines)
     assert any("4 batches of 4" in line and "s of audio a second" in line for line in lines)
     # the port's defaults: the bins are there already
-    again = command(tmp_path, SCRIPT, *words)
+    again = run_here(tmp_path, SCRIPT, *words)
     assert again.status == 0 and rate in again.out.splitlines(), again.err
 
     # what ais_bench would write beside the bins
@@ -211,15 +211,15 @@ def test_the_command_by_the_ports_interface(static, tone_corpus, command, tmp_pa
     for i in range(13):
         shutil.move(str(results / ("davinci_dev%d_output0.bin" % i)), str(elsewhere / ("dev%d_0.bin" % i)))
     (tmp_path / "om" / "2026_01_31-12_00_00_summary.json").write_text(json.dumps({}))
-    scored = command(tmp_path, SCRIPT, *words, "--result_dir", "om")
+    scored = run_here(tmp_path, SCRIPT, *words, "--result_dir", "om")
     assert scored.status == 0 and rate in scored.out.splitlines(), scored.err
     assert "results of ais_bench in om" in scored.out and "average infer time" not in scored.out
-    lost = command(tmp_path, SCRIPT, *words, "--inference", "False")
+    lost = run_here(tmp_path, SCRIPT, *words, "--inference", "False")
     assert lost.status == 3 and "holds no result .bin file" in lost.err
 
 
 @pytest.mark.slow
-def test_the_commands_mistakes_have_their_status(static, tone_corpus, command, tmp_path):
+def test_the_commands_mistakes_have_their_status(static, tone_corpus, run_here, tmp_path):
     known = ("--model_path", static, "--data_dir", tone_corpus, "--manifest", "dev.csv", "--output_dir", tmp_path / "work")
     (tmp_path / "file").write_text("")
     for words, status, message in (
@@ -233,15 +233,15 @@ def test_the_commands_mistakes_have_their_status(static, tone_corpus, command, t
             (known + ("--pre_process=True", "--output_dir=file"), 3, "cannot make the folder file/jasper: Not a directory"),
             (known + ("--pre_process=True", "--batchSize=5"), 3, "but the model was exported for 4"),
             (known + ("--pre_process=True", "--device=npu"), 4, "this machine lacks")):
-        done = command(tmp_path, SCRIPT, *words)
+        done = run_here(tmp_path, SCRIPT, *words)
         assert done.status == status and message in done.err and "Traceback" not in done.err, (words, done.err)
     # a wrong model, batch or device is found before the features are computed
     assert not (tmp_path / "work").exists()
 
 
 @pytest.mark.slow
-def test_models_that_compute_features_have_no_bins(export, tone_corpus, command, tmp_path):
-    done = command(tmp_path, SCRIPT, "--model_path", export(batch_size=1, frames=FRAMES, with_features=True), "--data_dir",
+def test_models_that_compute_features_have_no_bins(export, tone_corpus, run_here, tmp_path):
+    done = run_here(tmp_path, SCRIPT, "--model_path", export(batch_size=1, frames=FRAMES, with_features=True), "--data_dir",
                    tone_corpus, "--pre_process=True")
     assert done.status == 2 and "export without that" in done.err
 

@@ -31,10 +31,6 @@ def _load(name, *parts):
     return module
 
 
-_trained = _load("trained_on_tones", "export", "conftest.py")
-tone_corpus, trained_run, command = _trained.tone_corpus, _trained.trained_run, _trained.command
-
-
 def tones(*frequencies):
     """float32 samples at 16 kHz: half a second of each tone, with a quarter of silence before, between and behind."""
     silence = np.zeros(RATE // 4, np.float32)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from open_seq2seq.data.importers.digits import DIGIT_WORDS
+
 pytestmark = pytest.mark.slow
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -14,10 +16,10 @@ COMMAND = [sys.executable, "-m", "open_seq2seq.transcribe"]
 
 
 @pytest.fixture
-def served(trained_run, tmp_path):
+def served(trained_digits, tmp_path):
     """The process that serves the page for the trained network; its address is ``url``."""
     environment = dict(os.environ, PYTHONPATH=REPOSITORY, TMPDIR=str(tmp_path), PYTHONUNBUFFERED="1")
-    process = subprocess.Popen(COMMAND + ["--serve", "--port", "0", "--model", str(trained_run / "run")], env=environment,
+    process = subprocess.Popen(COMMAND + ["--serve", "--port", "0", "--model", str(trained_digits.run)], env=environment,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     line = process.stdout.readline()
     process.url = re.search("http://[^ ]+/", line).group() if "http://" in line else pytest.fail(line + process.stderr.read())
@@ -26,19 +28,21 @@ def served(trained_run, tmp_path):
     process.communicate()
 
 
-def test_page_shows_what_the_command_line_prints(served, trained_run, browser, tmp_path):
-    recordings = [str(trained_run / "wav" / ("dev%d.wav" % i)) for i in range(4)]
-    printed = [subprocess.run(COMMAND + [recording, "--model", str(trained_run / "run")], cwd=REPOSITORY, capture_output=True,
-                              text=True, timeout=300).stdout.strip() for recording in recordings[:2]]
+def test_page_shows_what_the_command_line_prints(served, trained_digits, browser, tmp_path):
+    recordings = [str(trained_digits.folder / "dev" / ("%06d.wav" % i)) for i in range(3)]
+    printed = subprocess.run(COMMAND + recordings + ["--model", str(trained_digits.run)], cwd=REPOSITORY, capture_output=True,
+                             text=True, timeout=300).stdout.splitlines()
+    assert len(printed) == len(recordings)
     tab = browser()
     tab.open(served.url)
     for i, recording in enumerate(recordings):
         tab.choose_files("#file", recording)
         tab.wait_for("document.querySelectorAll('#list .done').length === %d" % (i + 1))
-    for i, text in enumerate(printed):
-        assert set("onetwsix") & set(text), "the network hears nothing"
+    for i, line in enumerate(printed):
+        text = line.partition("\t")[2]
+        assert set(text.split()) & set(DIGIT_WORDS), "the network hears nothing"
         tab.click("#list li:nth-child(%d) .name" % (len(recordings) - i))      # the newest comes first
-        tab.wait_for("document.querySelector('#result_name').textContent === 'dev%d.wav'" % i)
+        tab.wait_for("document.querySelector('#result_name').textContent === '%06d.wav'" % i)
         assert tab.evaluate("document.querySelector('#transcript').innerText.trim()") == text
     assert tab.problems() == []
     served.send_signal(signal.SIGINT)
