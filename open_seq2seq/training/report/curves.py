@@ -71,13 +71,11 @@ def layer_maps(entries):
     return maps
 
 
-def epoch_borders(entries):
-    """Steps at which epochs end, as the run's last start has them; at most those that were made."""
+def steps_per_epoch(entries):
+    """Steps in an epoch, as the run's last start has them, or None."""
     starts = _of_kind(entries, "start")
-    per_epoch = starts[-1].get("steps_per_epoch") if starts else None
-    if not isinstance(per_epoch, int) or per_epoch < 1:
-        return []
-    return list(range(per_epoch, last_step(entries) + 1, per_epoch))
+    steps = starts[-1].get("steps_per_epoch") if starts else None
+    return steps if type(steps) is int and steps > 0 else None
 
 
 def last_step(entries):

@@ -6,7 +6,7 @@ from open_seq2seq.errors import DataError, JasperError, StorageError, UsageError
 from open_seq2seq.files import replaced_file
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.metrics import FILE_NAME, read_metrics
-from open_seq2seq.training.report.curves import epoch_borders, panels
+from open_seq2seq.training.report.curves import panels, steps_per_epoch
 from open_seq2seq.training.report.page import page
 from open_seq2seq.training.report.pictures import draw
 from open_seq2seq.training.report.summary import last_layers, summary
@@ -73,8 +73,7 @@ def write_report(directory):
         raise DataError("%s holds no measurement that can be read: it is empty or damaged. A training writes the first one when "
                         "it starts" % path)
     try:
-        borders = epoch_borders(entries)
-        pictures = [(panel, draw(panel, borders)) for panel in panels(entries)]
+        pictures = [(panel, draw(panel, steps_per_epoch(entries))) for panel in panels(entries)]
     except ImportError:
         log_line("The report has no pictures: matplotlib is not installed. pip install -r requirements.txt installs it; "
                  "--mode=report draws them then")

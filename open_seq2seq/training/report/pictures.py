@@ -4,10 +4,10 @@ import math
 
 from open_seq2seq.training.report.curves import LayerMap
 
-# Okabe and Ito's palette, which colour-blind people can tell apart; lines differ in their dashes, too
-COLOURS = ("#0072B2", "#D55E00", "#56B4E9", "#E69F00", "#009E73", "#CC79A7")
-DASHES = ("-", "-", "--", "--", "-.", ":")
-MARKERS = ("", "o", "", "", "s", "^")
+# colour, dashes, marker. Okabe and Ito's palette, which colour-blind people can tell apart; and not by colour alone
+STYLES = {"": ("#0072B2", "-", ""), "training batches": ("#0072B2", "-", ""), "train subset": ("#56B4E9", "--", ""),
+          "dev subset": ("#E69F00", "--", "")}
+OTHER_STYLES = (("#D55E00", "-", "o"), ("#009E73", "-.", "s"), ("#CC79A7", ":", "^"))
 SIZE = 5.2, 3.2  # inches: wide enough for a column of a page, and text that is still legible on a telephone
 ROW = 0.17  # inches of a layer
 MOST_BORDERS = 30
@@ -17,12 +17,12 @@ _STYLE = {"svg.fonttype": "path", "svg.hashsalt": "report", "font.size": 10, "ax
           "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "path.simplify": True}
 
 
-def draw(panel, borders=()):
+def draw(panel, steps_per_epoch=None):
     """A picture of a Panel or a LayerMap.
 
     Args:
       panel: what to draw.
-      borders: steps at which epochs end, marked by thin lines unless there are many.
+      steps_per_epoch: for an axis of epochs, whose borders are marked by thin lines unless there are many; None: not known.
 
     Returns:
       Bytes of an SVG file.
@@ -42,20 +42,24 @@ def draw(panel, borders=()):
         axes.set_title(panel.title)
         axes.set_xlabel("training step")
         (_draw_map if isinstance(panel, LayerMap) else _draw_lines)(figure, axes, panel)
-        if not isinstance(panel, LayerMap) and len(borders) <= MOST_BORDERS:
-            for border in borders:
-                axes.axvline(border, color="0.7", linewidth=0.6, zorder=0)
+        if steps_per_epoch:
+            _draw_epochs(axes, steps_per_epoch)
         file = io.BytesIO()
         figure.savefig(file, format="svg", dpi=150, metadata={"Date": None})
     return file.getvalue()
 
 
 def _draw_lines(figure, axes, panel):
-    for number, curve in enumerate(panel.curves):
-        style = number % len(COLOURS)
+    others = 0
+    for curve in panel.curves:
+        if curve.label in STYLES:
+            colour, dashes, marker = STYLES[curve.label]
+        else:
+            colour, dashes, marker = OTHER_STYLES[others % len(OTHER_STYLES)]
+            others += 1
         few = len(curve.steps) <= 60
-        axes.plot(curve.steps, curve.values, color=COLOURS[style], linestyle=DASHES[style], linewidth=1.4,
-                  marker=MARKERS[style] if few else "", markersize=3, label=curve.label or None)
+        axes.plot(curve.steps, curve.values, color=colour, linestyle=dashes, linewidth=1.4, marker=marker if few else "",
+                  markersize=3, label=curve.label or None)
     values = [value for curve in panel.curves for value in curve.values]
     # zero has no logarithm, and a narrow range is easier to read without
     if panel.logarithmic and min(values) > 0.0 and max(values) > 3.0 * min(values):
@@ -63,6 +67,17 @@ def _draw_lines(figure, axes, panel):
     axes.set_ylabel(panel.unit)
     if any(curve.label for curve in panel.curves):
         axes.legend(fontsize=8, framealpha=0.8)
+
+
+def _draw_epochs(axes, steps_per_epoch):
+    axes.secondary_xaxis("top", functions=(lambda steps: steps / steps_per_epoch, lambda epochs: epochs * steps_per_epoch)
+                         ).set_xlabel("epoch", fontsize=8)
+    first, last = axes.get_xlim()
+    borders = [steps_per_epoch * epoch for epoch in range(1, int(last // steps_per_epoch) + 1)]
+    if len(borders) <= MOST_BORDERS:
+        for border in borders:
+            axes.axvline(border, color="0.7", linewidth=0.6, zorder=0)
+    axes.set_xlim(first, last)
 
 
 def _draw_map(figure, axes, panel):
