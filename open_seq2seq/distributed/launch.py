@@ -5,6 +5,7 @@ Nothing here imports TensorFlow, so that it starts at once.
 import argparse
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from open_seq2seq.distributed.rank_process import RankProcess, open_log
 from open_seq2seq.distributed.rank_table import read_rank_table
 from open_seq2seq.distributed.rendezvous import LOOPBACK, Rendezvous, import_horovod, interface_towards, wait_for_rendezvous
 from open_seq2seq.errors import DeviceError, JasperError, UsageError
+from open_seq2seq.training.signals import RESUME_COMMAND, continuing
 
 
 def resolve_device(name):
@@ -130,8 +132,11 @@ def launch(words, environ=None):
       JasperError: nothing was started.
     """
     arguments = parse_options(words)
+    environ = dict(os.environ if environ is None else environ)
+    environ.setdefault(RESUME_COMMAND, " ".join(
+        ["python", "-m", "open_seq2seq.distributed.launch"] + [shlex.quote(word) for word in continuing(words)]))
     try:
-        return _launch(arguments, dict(os.environ if environ is None else environ))
+        return _launch(arguments, environ)
     except JasperError as error:
         _refuse(arguments, error)
         raise

@@ -10,11 +10,15 @@ PEER_LOST_GRACE_SECONDS = 4
 """The same while all that died say that they lost a peer: the peer may still be printing what went wrong."""
 TERMINATE_SECONDS = 4
 """How long a process may take to end after SIGTERM; then it is killed. All in all within 10 s of the first death."""
-LAUNCHER_STOP_SECONDS = 8
-"""How long processes may take to end when the launcher itself is told to stop."""
+LAUNCHER_STOP_SECONDS = 600
+"""How long processes may take to end when the launcher itself is told to stop: a step of a large network, and its checkpoint. A
+second signal to the launcher ends them at once."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-WATCHED_SIGNALS = frozenset(STOP_SIGNALS) | {signal.SIGCHLD}
+SAVE_SIGNAL = signal.SIGUSR1
+WATCHED_SIGNALS = frozenset(STOP_SIGNALS) | {signal.SIGCHLD, SAVE_SIGNAL}
+STATUS_OF_STOP = {128 + number: number for number in (signal.SIGTERM, signal.SIGINT)}
+"""What a training exits with that was told to stop, and has saved."""
 
 
 class Outcome(collections.namedtuple("Outcome", "cause stop_signal stopped")):
@@ -22,7 +26,7 @@ class Outcome(collections.namedtuple("Outcome", "cause stop_signal stopped")):
 
     Attributes:
       cause: the :class:`~open_seq2seq.distributed.rank_process.RankProcess` that failed first, None if none did.
-      stop_signal: the signal that the launcher was stopped by, or None.
+      stop_signal: the signal that the launcher, or one of the processes, was stopped by, or None.
       stopped: list of the RankProcess that were still running and were stopped.
     """
 
@@ -49,6 +53,13 @@ def watch(processes):
     failed = _failed(processes)
     if not failed:
         return Outcome(None, None, [])
+    if failed[0].status in STATUS_OF_STOP:
+        # a rank was told to stop, and has told the others
+        status = failed[0].status
+        deadline = time.monotonic() + LAUNCHER_STOP_SECONDS
+        _wait(processes, lambda: _ended_otherwise(processes, (status,)) or time.monotonic() > deadline)
+        if all(process.status == status for process in processes):
+            return Outcome(None, STATUS_OF_STOP[status], [])
     first = min(process.ended for process in failed)
 
     def grace_is_over():
@@ -80,9 +91,15 @@ def stop(processes, number, seconds):
     """Sends a signal to all processes and kills those that have not ended after ``seconds``."""
     for process in processes:
         process.send(number)
-    deadline = time.monotonic() + seconds
+    begin = time.monotonic()
+
+    def is_over():
+        # whoever waits for a process that has failed would wait for ever
+        failures = [max(begin, process.ended) for process in _ended_otherwise(processes, (0, 128 + number, -number))]
+        return time.monotonic() > min([begin + seconds] + [failure + TERMINATE_SECONDS for failure in failures])
+
     # a second signal to the launcher means: at once
-    _wait(processes, lambda: time.monotonic() > deadline)
+    _wait(processes, is_over)
     for process in processes:
         process.send(signal.SIGKILL)
     deadline = time.monotonic() + 2
@@ -100,6 +117,11 @@ def _failed(processes):
     return [process for process in processes if process.status not in (None, 0)]
 
 
+def _ended_otherwise(processes, statuses):
+    """List of those that have ended with another status than these."""
+    return [process for process in processes if not process.is_running and process.status not in statuses]
+
+
 def _wait(processes, condition):
     """Waits until all have ended, the condition holds (None) or the launcher was told to stop (that signal)."""
     while True:
@@ -110,3 +132,6 @@ def _wait(processes, condition):
         received = signal.sigtimedwait(WATCHED_SIGNALS, POLL_SECONDS)
         if received is not None and received.si_signo in STOP_SIGNALS:
             return signal.Signals(received.si_signo)
+        if received is not None and received.si_signo == SAVE_SIGNAL:
+            for process in processes:
+                process.send(SAVE_SIGNAL)

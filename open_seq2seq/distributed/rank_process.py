@@ -46,6 +46,8 @@ class RankProcess:
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != launcher:  # it was killed before the line above
                 os._exit(1)
+            # asks a training to save; a program that knows nothing of it, or is still starting, is not to die of it
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
         with open_log(log) as output:

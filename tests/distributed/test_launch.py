@@ -26,8 +26,10 @@ rank, fifo = int(os.environ["RANK_ID"]), os.open(sys.argv[1], os.O_WRONLY)
 words = [word.partition(":")[2] for word in sys.argv[2:] if word.startswith("%d:" % rank)]
 def say(line):
     os.write(fifo, (line + "\\n").encode())
-def note_the_end(number, frame):
+def note(number, frame):
     say("rank %d got %s" % (rank, signal.Signals(number).name))
+def note_the_end(number, frame):
+    note(number, frame)
     sys.exit(0)
 for word in words:
     name, _, value = word.partition("=")
@@ -38,6 +40,8 @@ for word in words:
     elif name == "catch":
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, note_the_end)
+    elif name == "note":
+        signal.signal(int(value), note)
     elif name == "print":
         print(value)
     elif name == "lines":
@@ -58,7 +62,8 @@ for word in words:
     elif name == "exit":
         sys.exit(int(value))
 say("rank %d is ready" % rank)
-signal.pause()
+while True:
+    signal.pause()
 '''
 
 
@@ -94,6 +99,10 @@ class Launch:
 
     def wait_until_ready(self, count):
         while self._text.count("is ready") < count:
+            assert self._read(), self._text
+
+    def wait_for(self, text):
+        while text not in self._text:
             assert self._read(), self._text
 
     def wait_for_everybody_s_end(self):
@@ -199,6 +208,26 @@ def test_a_signal_is_passed_on(start, tmp_path, number, status):
     done = launch.finish()
     assert done.status == status and "launch: stopped by %s" % number.name in done.err
     assert number == signal.SIGHUP or "rank 1 got %s" % number.name in done.said
+    assert [log[-1] for log in logs_of(tmp_path)] == ["turing train fail"] * 4
+
+
+def test_a_request_to_save_is_passed_on_and_kills_nobody(start):
+    # rank 1 has a handler, the others and rank 2's child know nothing of the signal
+    launch = start("1:note=%d" % signal.SIGUSR1, "2:child")
+    launch.wait_until_ready(4)
+    launch.process.send_signal(signal.SIGUSR1)
+    launch.wait_for("rank 1 got SIGUSR1")
+    launch.process.send_signal(signal.SIGTERM)
+    done = launch.finish()
+    assert done.status == 143 and "rank 0, 1, 2, 3 was running" in done.err
+
+
+@pytest.mark.parametrize("status, name", [(143, "SIGTERM"), (130, "SIGINT")])
+def test_ranks_that_all_stop_after_a_signal_to_one_of_them(start, tmp_path, status, name):
+    gone = str(tmp_path / "gone")
+    done = start("2:leave=" + gone, "2:exit=%d" % status, *["%d:%s" % (rank, word) for rank in (0, 1, 3) for word in (
+        "when=" + gone, "await=" + gone, "exit=%d" % status)]).finish()
+    assert done.status == status and "launch: stopped by %s" % name in done.err and done.out == "turing train fail\n"
     assert [log[-1] for log in logs_of(tmp_path)] == ["turing train fail"] * 4
 
 
