@@ -40,8 +40,12 @@ path_of_command() {
 
 # Reads the options named in $1 (and --fresh if "fresh" is in it, --help, --) from the other arguments into option_NAME.
 parse_run_options() {
-    local allowed=" $1 " name value
+    local allowed=" $1 " name value word typed=()
     shift
+    # what a training that is told to stop says about going on
+    for word in "$@"; do if [ "$word" != --fresh ]; then typed+=("$word"); fi; done
+    JASPER_RESUME_COMMAND="$(command_text bash "$0" ${typed[@]+"${typed[@]}"})"
+    export JASPER_RESUME_COMMAND
     while [ $# -gt 0 ]; do
         name="${1%%=*}"
         name="${name#--}"

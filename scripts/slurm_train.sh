@@ -72,11 +72,33 @@ default_processes() {
     esac
 }
 
+# Runs srun so that it hears of the signals that this script is sent, e.g. by sbatch --signal=B:TERM@120; bash by itself would
+# wait for its end first. Ctrl-C reaches srun anyway, and two of them would make it kill its tasks, so SIGTERM is what it gets.
+passing_signals_on() {
+    local job status last=0
+    "$@" &
+    job=$!
+    trap 'kill -s TERM "$job" 2>/dev/null || true' TERM INT
+    trap 'kill -s USR1 "$job" 2>/dev/null || true' USR1
+    while true; do
+        status=0
+        wait "$job" || status=$?
+        if ! kill -0 "$job" 2>/dev/null; then break; fi
+    done
+    trap - TERM INT USR1
+    # a wait that a signal cut short has the signal's status; the job's own is then still to be had
+    wait "$job" 2>/dev/null || last=$?
+    if [ "$last" -ne 127 ]; then status="$last"; fi
+    return "$status"
+}
+
 # Runs a command, or prints it as it would be typed.
 run() {
     if [ "$dry_run" = yes ]; then
         printf '%q ' "$@" | sed 's/ $//'
         printf '\n'
+    elif [ "$1" = srun ]; then
+        passing_signals_on "$@"
     else
         "$@"
     fi
@@ -125,6 +147,8 @@ train() {
         --logdir="$result/jasper_log_folder" ${words[@]+"${words[@]}"}
 }
 
+JASPER_RESUME_COMMAND="sbatch [its options] scripts/slurm_train.sh $(command_text "$@")"
+export JASPER_RESUME_COMMAND
 device="" config_file="" processes="" result="result/slurm" python="" port="" hccn_conf="" rank_table="" srun_options=""
 dry_run=no words=()
 while [ $# -gt 0 ]; do

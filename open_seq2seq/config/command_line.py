@@ -33,7 +33,8 @@ examples:
 
   python run.py --config_file=FILE --train_files train.csv --dev_files dev.csv --test_files test.csv --epochs 30
 
-exit status: 0 done, 2 command line or config, 3 data or files, 4 device, 1 an error in the program"""
+exit status: 0 done, 2 command line or config, 3 data or files, 4 device, 1 an error in the program; 143 or 130 stopped by SIGTERM
+or SIGINT (a training has saved then, and says how to go on; SIGUSR1 has it save and go on: docs/resuming.md)"""
 
 
 def _boolean(text):

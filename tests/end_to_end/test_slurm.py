@@ -1,6 +1,7 @@
 """slurm_train.sh in a Slurm job of two nodes, 127.0.0.1 and 127.0.0.2: stand-ins for srun and scontrol run their tasks here."""
 import os
 import shlex
+import signal
 import stat
 import subprocess
 import sys
@@ -53,11 +54,13 @@ def slurm(tmp_path):
     environment.update(PATH="%s:%s" % (tmp_path / "bin", os.environ["PATH"]), CALLS=str(tmp_path / "calls"),
                        SLURM_JOB_ID=str(JOB), SLURM_JOB_NODELIST="n[1-2]", SLURM_CPUS_ON_NODE="64", SLURM_GPUS_ON_NODE="4")
 
-    def submit(*words, script=SCRIPT, python=sys.executable, **variables):
+    def submit(*words, script=SCRIPT, python=sys.executable, wait=True, **variables):
         merged = {name: value for name, value in dict(environment, **variables).items() if value is not None}
-        done = subprocess.run(["bash", script, "--python", python, "--result", str(tmp_path / "result")] + list(words),
-                              cwd=str(tmp_path), env=merged, capture_output=True, text=True, timeout=300,
-                              stdin=subprocess.DEVNULL)
+        command = ["bash", script, "--python", python, "--result", str(tmp_path / "result")] + list(words)
+        options = dict(cwd=str(tmp_path), env=merged, text=True, stdin=subprocess.DEVNULL)
+        if not wait:
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+        done = subprocess.run(command, capture_output=True, timeout=300, **options)
         return types.SimpleNamespace(status=done.returncode, out=done.stdout, err=done.stderr)
     return submit
 
@@ -230,3 +233,38 @@ def test_a_node_that_fails_fails_the_job(slurm, corpus):
     done = slurm("--device", "cpu", "--config_file", str(corpus / "config.py"), "--", "--data_layer_params/vocab_file=none.txt")
     assert done.status == 3 and "none.txt" in done.out + done.err
     assert (corpus / "result" / "train_0.log").read_text().splitlines()[-1] == "turing train fail"
+
+
+# stands for srun: says that it is there, passes the first signal on to nobody but notes it, and ends with a status of its own
+NOTING_SRUN = """#!%s
+import os, signal, sys
+def note(number, frame):
+    with open(os.environ["CALLS"], "a") as calls:
+        calls.write(signal.Signals(number).name + chr(10))
+    if number == signal.SIGTERM:
+        sys.exit(143)
+for number in (signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, note)
+print("srun is ready", os.environ["JASPER_RESUME_COMMAND"], flush=True)
+while True:
+    signal.pause()
+""" % sys.executable
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_for_the_job_reach_srun_and_its_status_is_the_job_s(slurm, tmp_path, number):
+    write(tmp_path / "bin" / "srun", NOTING_SRUN)
+    job = slurm("--device", "cpu", "--config_file", CONFIG, "--", "--max_steps=5", wait=False)
+    try:
+        assert job.stdout.readline() == (
+            "srun is ready sbatch [its options] scripts/slurm_train.sh --python %s --result %s --device cpu --config_file %s -- "
+            "--max_steps=5\n" % (sys.executable, tmp_path / "result", CONFIG))
+        job.send_signal(signal.SIGUSR1)
+        while not (tmp_path / "calls").exists():  # or both signals could wait for srun at the same time
+            assert job.poll() is None
+        job.send_signal(number)
+        out, err = job.communicate(timeout=60)
+    finally:
+        job.kill()
+    assert job.returncode == 143, err
+    assert (tmp_path / "calls").read_text() == "SIGUSR1\nSIGTERM\n" and "success" not in out
