@@ -63,20 +63,19 @@ class ExaminedNetwork:
       params: the checked config of mode "train".
       vocabulary_size: labels without the blank.
       batch: a Batch of arrays, which decides the shapes.
-      loss_scale: float, by which the loss is multiplied before the way back.
 
     Attributes:
       session: a session on the CPU.
       variables: the network's variables; they have no values yet.
     """
 
-    def __init__(self, base_model, params, vocabulary_size, batch, loss_scale):
-        self._loss_scale = loss_scale
+    def __init__(self, base_model, params, vocabulary_size, batch):
         with tf.Graph().as_default() as graph:
             tf.set_random_seed(params["random_seed"])
             # with static shapes, by which LayerNames tells activations from their masks
             self._inputs = {name: tf.placeholder(value.dtype, value.shape, name)
                             for name, value in batch._asdict().items() if value is not None}
+            self._loss_scale = tf.placeholder(tf.float32, [], "loss_scale")
             model = base_model(params, "train", vocabulary_size, execution=Execution(dtype=tf.float32))
             self._tensors = batch._replace(**self._inputs)
             self._output = model(self._tensors)
@@ -128,10 +127,18 @@ class ExaminedNetwork:
         self.session.run(list(initializers.values()),
                          {initializer.inputs[1]: values[name] for name, initializer in initializers.items()})
 
-    def examine(self, batch):
-        """Computes a step with ``batch``, a Batch of arrays, without its update; returns an :class:`Examination`."""
-        values = self.session.run(self._fetches, {
-            tensor: getattr(batch, name) for name, tensor in self._inputs.items()})
+    def examine(self, batch, loss_scale):
+        """Computes a step without its update.
+
+        Args:
+          batch: a Batch of arrays.
+          loss_scale: float, by which the loss is multiplied before the way back.
+
+        Returns:
+          An :class:`Examination`.
+        """
+        feed = {tensor: getattr(batch, name) for name, tensor in self._inputs.items()}
+        values = self.session.run(self._fetches, {self._loss_scale: loss_scale, **feed})
         variables = _rows(self._variable_order, values["variables"])
         per_utterance = np.where(values["counted"], values["per_utterance"], np.float32("inf"))
         per_utterance[~values["finite_logits"]] = np.nan
@@ -141,7 +148,7 @@ class ExaminedNetwork:
                  or (None if np.isfinite(values["loss"]) else _first_loss(values["fits"], batch.weights))
                  or self._first_of(BACKWARD, self._backward, values["finite"], variables)
                  or (None if np.isfinite(norm) else _first_norm(values["squared_norms"])))
-        return Examination(float(values["loss"]), per_utterance, float(norm) / self._loss_scale,
+        return Examination(float(values["loss"]), per_utterance, float(norm) / loss_scale,
                            _rows(self._layer_order, values["layers"]), variables, first)
 
     def _first_of(self, where, tensors, finite, variables):
@@ -161,16 +168,16 @@ def examine(base_model, params, vocabulary_size, batch, weights, loss_scale):
     """Looks for the first value that is not finite in a step with ``batch``.
 
     Args:
-      base_model, params, vocabulary_size, loss_scale: as of :class:`ExaminedNetwork`.
-      batch: a Batch of arrays.
+      base_model, params, vocabulary_size: as of :class:`ExaminedNetwork`.
+      batch, loss_scale: as of :meth:`ExaminedNetwork.examine`.
       weights: dict from the names of the network's variables to arrays.
 
     Returns:
       An :class:`Examination`.
     """
-    with ExaminedNetwork(base_model, params, vocabulary_size, batch, loss_scale) as network:
+    with ExaminedNetwork(base_model, params, vocabulary_size, batch) as network:
         network.set_variables(weights)
-        return network.examine(batch)
+        return network.examine(batch, loss_scale)
 
 
 def describe_first(first):
@@ -231,7 +238,6 @@ def _statistics(tensor):
     finite = tf.is_finite(tensor)
     infinity = tf.fill(tf.shape(tensor), np.float32("inf"))
     none_finite = tf.logical_not(tf.reduce_any(finite))
-    size = tf.maximum(tf.cast(tf.size(tensor), tf.float32), 1.0)
     magnitude = tf.where(finite, tf.abs(tensor), tf.zeros_like(tensor))
     number_finite = tf.reduce_sum(tf.cast(finite, tf.float32))
 
@@ -242,8 +248,8 @@ def _statistics(tensor):
         or_zero(tf.reduce_min(tf.where(finite, tensor, infinity))), or_zero(tf.reduce_max(tf.where(finite, tensor, -infinity))),
         # divided first: a sum of large numbers would be infinite
         tf.reduce_sum(magnitude / tf.maximum(number_finite, 1.0)),
-        1.0 - tf.cast(tf.reduce_mean(tf.cast(finite, tf.float64)), tf.float32),
-        tf.reduce_sum(tf.cast(magnitude > LARGEST_HALF, tf.float32)) / size])
+        tf.reduce_mean(tf.cast(tf.logical_not(finite), tf.float32)),
+        tf.reduce_mean(tf.cast(magnitude > LARGEST_HALF, tf.float32))])
 
 
 def _rows(names, statistics):

@@ -48,10 +48,10 @@ def replay(base_model, params, bad):
     Raises:
       CheckpointError: see :func:`run_replay`.
     """
-    with ExaminedNetwork(base_model, params, bad.facts["vocabulary_size"], bad.batch, bad.facts["loss_scale"]) as network:
+    with ExaminedNetwork(base_model, params, bad.facts["vocabulary_size"], bad.batch) as network:
         with network.session.graph.as_default():
             restore(network.session, bad.weights, network.variables)
-        return network.examine(bad.batch)
+        return network.examine(bad.batch, bad.facts["loss_scale"])
 
 
 def _chosen(path, params, enable_logs):
