@@ -136,7 +136,7 @@ class Optimization:
             build = self._own_update if self._adapter is None else self._adapter_update
             update, accumulate, finite, step = build(total_loss(loss), variables, list(moving_averages))
             step.summarize(self._params["summaries"])
-        summarize_training(self._params["summaries"], self.learning_rate, self.loss_scale, step.norm)
+        summarize_training(self._params["summaries"], self.learning_rate, self.loss_scale)
         return TrainOperations(update, accumulate, self.learning_rate, self.global_step, self.loss_scale, finite, step.norm,
                                self._skipped_steps, *step.layer_norms(), step.limit.counts if step.limit is not None else None)
 

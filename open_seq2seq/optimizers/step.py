@@ -6,7 +6,7 @@ from open_seq2seq.optimizers import larc
 from open_seq2seq.optimizers.layers import by_layer
 from open_seq2seq.optimizers.max_change import ChangeLimit, limits_changes
 from open_seq2seq.optimizers.novograd import GradientScale, NovoGrad
-from open_seq2seq.optimizers.summaries import summarize_variables
+from open_seq2seq.optimizers.summaries import summarize_gradient, summarize_variables
 
 
 class Step:
@@ -40,7 +40,7 @@ class Step:
 
         self.limit = ChangeLimit(params, variables) if limits_changes(params) else None
 
-        self._larc_factors, self._factors = None, None
+        self._larc_factors, self._factors, self._max_norm = None, None, params["max_grad_norm"]
         if params["larc_params"] is not None:
             larc_params = checked_part(larc.PARAMETERS, params["larc_params"], "larc_params")
             self._larc_factors = [larc.larc_factor(larc_params, learning_rate, variable, norm)
@@ -94,6 +94,7 @@ class Step:
         return tf.reduce_max(tf.stack(largest)) * self._unscale
 
     def summarize(self, names):
+        summarize_gradient(names, self.norm, self._max_norm)
         summarize_variables(names, [(gradient, self._unscale, norm, variable) for gradient, norm, variable
                                     in zip(self._gradients, self._norms, self._variables)],
                             self._learning_rate, self._larc_factors)

@@ -1,15 +1,33 @@
-"""What a config's ``summaries`` can show of the optimizer in TensorBoard."""
+"""What a config's ``summaries`` can show of the optimizer in TensorBoard.
+
+The tags are OpenSeq2Seq's, so that its runs and ours lie over each other: all but the learning rate and the loss scale in the
+scope ``Loss_Optimization``, those of a variable ending in ``_0``.
+"""
 import tensorflow.compat.v1 as tf
 
 SUMMARIES = ("learning_rate", "gradients", "gradient_norm", "global_gradient_norm", "variables", "variable_norm",
              "larc_summaries", "loss_scale")
 
 
-def summarize_training(names, learning_rate, loss_scale, gradient_norm):
-    """Scalars of the whole step; ``names`` is the config's ``summaries``."""
-    for name, value in (("learning_rate", learning_rate), ("loss_scale", loss_scale), ("global_gradient_norm", gradient_norm)):
+def summarize_training(names, learning_rate, loss_scale):
+    """Scalars of the whole training; ``names`` is the config's ``summaries``."""
+    for name, value in (("learning_rate", learning_rate), ("loss_scale", loss_scale)):
         if name in names:
             tf.summary.scalar(name, value)
+
+
+def summarize_gradient(names, norm, max_norm):
+    """Scalars of the whole gradient.
+
+    Args:
+      names: the config's ``summaries``.
+      norm: float32 scalar, before clipping.
+      max_norm: what it is clipped to, or None.
+    """
+    if "global_gradient_norm" in names:
+        tf.summary.scalar("global_gradient_norm", norm)
+        if max_norm is not None:
+            tf.summary.scalar("global_clipped_gradient_norm", tf.minimum(norm, max_norm))
 
 
 def summarize_variables(names, scaled_gradients, learning_rate, larc_factors):
@@ -22,18 +40,23 @@ def summarize_variables(names, scaled_gradients, learning_rate, larc_factors):
       larc_factors: a scalar for each variable, or None without LARC.
     """
     for gradient, factor, norm, variable in scaled_gradients:
+        tag = _tag(variable)
         if "gradients" in names:
             # a histogram refuses what is not finite, and such a gradient is skipped, not the end of the training
             shown = tf.where(tf.is_finite(gradient), gradient * factor, tf.zeros_like(gradient))
-            tf.summary.histogram("gradients/" + variable.op.name, shown)
+            tf.summary.histogram("gradients/" + tag, shown)
         if "gradient_norm" in names:
-            tf.summary.scalar("gradient_norm/" + variable.op.name, norm)
+            tf.summary.scalar("gradient_norm/" + tag, norm)
         if "variables" in names:
-            tf.summary.histogram("variables/" + variable.op.name, variable)
+            tf.summary.histogram("variables/" + tag, variable)
         if "variable_norm" in names:
-            tf.summary.scalar("variable_norm/" + variable.op.name, tf.norm(variable))
+            tf.summary.scalar("variable_norm/" + tag, tf.norm(variable))
     if larc_factors is not None and "larc_summaries" in names:
         for (_, _, _, variable), larc in zip(scaled_gradients, larc_factors):
-            tf.summary.scalar("larc_grad_update/" + variable.op.name, larc)
-            tf.summary.scalar("larc_final_lr/" + variable.op.name, larc * learning_rate)
-            tf.summary.scalar("larc_clip_on/" + variable.op.name, tf.cast(tf.less(larc, 1.0), tf.int32))
+            tf.summary.scalar("larc_grad_update/" + _tag(variable), larc)
+            tf.summary.scalar("larc_final_lr/" + _tag(variable), larc * learning_rate)
+            tf.summary.scalar("larc_clip_on/" + _tag(variable), tf.cast(tf.less(larc, 1.0), tf.int32))
+
+
+def _tag(variable):
+    return variable.name.replace(":", "_")
