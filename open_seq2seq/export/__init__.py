@@ -52,4 +52,9 @@ def model_in_folder(folder):
     if len(names) > 1:
         raise CheckpointError("%s holds several models: %s. Name one of them instead of the folder, e.g. %s" % (
             folder, ", ".join(os.path.basename(found[name]) for name in names), found[names[0]]))
-    return found[names[0]] if names else folder
+    if names:
+        return found[names[0]]
+    # one without its JSON is no run either; who reads it says what is missing
+    alone = sorted(glob.glob(os.path.join(glob.escape(folder), "*.pb")) + glob.glob(os.path.join(glob.escape(folder), "*.onnx")))
+    is_run = glob.glob(os.path.join(glob.escape(folder), "resolved_config_*.json"))
+    return alone[0] if alone and not is_run else folder

@@ -88,13 +88,15 @@ class Batch:
 
 def report(error):
     """Prints an error as run.py does, on stderr."""
-    message = "%s: %s" % (_title(error), error)
+    message = describe(error)
     print("\033[31m%s\033[0m" % message if sys.stderr.isatty() else message, file=sys.stderr, flush=True)
 
 
-def _title(error):
+def describe(error):
+    """An error as a line: what kind of one, and what it says."""
     # that a recording is rejected from a data set means nothing here
-    return "DataError" if type(error).__name__ == "RejectedData" else type(error).__name__
+    title = "DataError" if type(error).__name__ == "RejectedData" else type(error).__name__
+    return "%s: %s" % (title, error)
 
 
 class _Bar:

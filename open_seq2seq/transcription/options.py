@@ -44,7 +44,7 @@ def _number(kind, minimum, maximum, what):
         except ValueError:
             value = None
         if value is None or not minimum <= value <= maximum:
-            raise argparse.ArgumentTypeError("is %r, expected %s from %g to %g" % (text, what, minimum, maximum))
+            raise argparse.ArgumentTypeError("is %r, expected %s from %s to %s" % (text, what, minimum, maximum))
         return value
     return parse
 

@@ -81,8 +81,9 @@ def audio_files(folder):
 
 
 def _printable(path):
-    """A path as text: bytes that are no UTF-8 cannot be written to a transcript."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """A path as one line of text: bytes that are no UTF-8 cannot be written, and terminals obey control characters."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def result_paths(output, recording, formats):

@@ -193,7 +193,8 @@ class Segmenter:
 def levels_of(samples, frame):
     """float [frames], dB below full scale of each whole frame of ``frame`` samples; a constant offset does not count."""
     frames = samples[:len(samples) // frame * frame].reshape(-1, frame)
-    return 10 * np.log10(np.maximum(frames.var(axis=1), 10 ** (DEAD_DECIBELS / 10)))
+    # float files may hold any numbers: in float32 the square of 1e20 is infinite
+    return 10 * np.log10(np.maximum(frames.var(axis=1, dtype=np.float64), 10 ** (DEAD_DECIBELS / 10)))
 
 
 def quiet_frames(levels):

@@ -7,6 +7,7 @@ import os
 import sys
 
 from open_seq2seq.errors import DataError, JasperError
+from open_seq2seq.transcription.batch import describe
 from open_seq2seq.transcription.recordings import audio_files, result_paths, write_results
 
 POLL_SECONDS = 1.0
@@ -36,13 +37,17 @@ class FolderWatch:
     def run(self, poll_seconds=POLL_SECONDS):
         """Watches until ``stop`` is set."""
         self._log("watching %s; results go to %s; Ctrl-C stops" % (self._folder, self._output))
+        told = None
         while not self._stop.is_set():
             try:
                 self.look()
+                told = None
             except Stopped:
                 break
             except DataError as error:      # the folder: unmounted, say, and perhaps there again soon
-                self._log("%s: %s" % (type(error).__name__, error))
+                if str(error) != told:
+                    self._log(describe(error))
+                told = str(error)
             self._stop.wait(poll_seconds)
         self._log("stopped watching %s" % self._folder)
 
@@ -81,17 +86,18 @@ class FolderWatch:
 
     def _transcribe(self, recording, signature):
         try:
-            transcript = self._transcriber.transcribe(recording.path, progress=self._raise_if_stopped)
+            transcript = self._transcriber.transcribe(recording.path, name=recording.name,
+                                                        progress=self._raise_if_stopped)
             self._raise_if_stopped()
             if _signature(recording.path) != signature:
                 return 0      # it changed meanwhile: the next look but one takes it again
             write_results(self._output, recording, self._formats, transcript)
         except JasperError as error:
             self._done[recording.path] = signature
-            self._log("%s: %s" % (type(error).__name__, error))
+            self._log(describe(error))
             return 0
         self._done[recording.path] = signature
-        self._log("%s: %.1f s of audio, %d words" % (recording.path, transcript.duration, len(transcript.words)))
+        self._log("%s: %.1f s of audio, %d words" % (recording.name, transcript.duration, len(transcript.words)))
         return 1
 
     def _raise_if_stopped(self, seconds=None):

@@ -151,6 +151,9 @@ def test_load_model_finds_the_one_in_a_folder(folder, tmp_path):
         assert isinstance(model, ExportedModel) and model.description.batch_size == 2
     with pytest.raises(CheckpointError, match="holds several models: audio.pb, static.pb. Name one .*, e.g. .*/audio.pb"):
         load_model(str(folder))
+    os.remove(str(tmp_path / "model.json"))
+    with pytest.raises(CheckpointError, match="model.json is missing; expected it beside"):
+        load_model(str(tmp_path))
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(CheckpointError, match="checkpoint in logdir"):

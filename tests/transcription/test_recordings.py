@@ -68,6 +68,14 @@ def test_names_that_are_no_text_are_written(tmp_path):
     assert "na\ufffdve.wav" in open(path + ".json", encoding="utf-8").read()
 
 
+def test_a_name_stays_on_its_line(tmp_path):
+    path = str(tmp_path / "a\tb\n\x1b[31mü.wav")
+    open(path, "wb").close()
+    recording, = audio_files(str(tmp_path))
+    assert recording.path == path and recording.name == str(tmp_path / r"a\tb\n\x1b[31mü.wav")
+    assert recording.result == "a\tb\n\x1b[31mü.wav"
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):

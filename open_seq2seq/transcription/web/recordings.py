@@ -104,9 +104,7 @@ class Recordings:
         with self._changed:
             recording.state = WAITING
             self._queue.append(recording)
-            finished = [item for item in self._recordings.values() if item.state in (DONE, FAILED)]
-            for oldest in finished[:max(len(finished) - self.limits.max_kept + 1, 0)]:
-                self._forget(oldest)
+            self._make_room(1)
             self._changed.notify_all()
 
     def find(self, identity):
@@ -176,6 +174,12 @@ class Recordings:
         self._worker.join(patience)
         shutil.rmtree(self._root, ignore_errors=True)
 
+    def _make_room(self, coming):
+        """Forgets the oldest finished recordings, so that at most ``max_kept`` are there with the ``coming`` ones."""
+        finished = [item for item in self._recordings.values() if item.state in (DONE, FAILED)]
+        for oldest in finished[:max(len(finished) + coming - self.limits.max_kept, 0)]:
+            self._forget(oldest)
+
     def _forget(self, recording):
         recording.forgotten = True
         del self._recordings[recording.identity]
@@ -226,10 +230,13 @@ class Recordings:
         os.remove(upload)
         with self._changed:
             recording.transcript, recording.state, recording.fraction = transcript, DONE, 1.0
+            # several may have waited when room was made for them
+            self._make_room(0)
             self._changed.notify_all()
 
     def _fail(self, recording, sentence):
         shutil.rmtree(recording.folder, ignore_errors=True)
         with self._changed:
             recording.state, recording.error = FAILED, sentence
+            self._make_room(0)
             self._changed.notify_all()

@@ -120,3 +120,11 @@ def test_closing_while_one_is_in_work(recordings, transcriber, wav, tmp_path):
     assert os.listdir(str(tmp_path / "temporary")) == []
     with pytest.raises(Refusal):
         recordings.new()
+
+
+def test_recordings_that_waited_together_do_not_stay_together(recordings, transcriber, wav):
+    transcriber.gate.clear()
+    three = [send(recordings, wav(500), name) for name in "abc"]
+    transcriber.gate.set()
+    assert recordings.wait(three[2], timeout=60)
+    assert recordings.count() == (0, LIMITS.max_kept) and three[0].forgotten and not three[1].forgotten
