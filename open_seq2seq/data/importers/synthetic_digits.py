@@ -2,7 +2,7 @@
 
     python -m open_seq2seq.data.importers.synthetic_digits --output corpus/synthetic --train 3000 --dev 300 --test 300 --seed 1
 
-A voice is an accent of English with a variant (the shape of the vocal tract and the voice source) of espeak-ng; rate,
+A voice is an accent of the language with a variant (the shape of the vocal tract and the voice source) of espeak-ng; rate,
 pitch and its range differ from utterance to utterance, and so do level and additive noise. Variants are what makes a
 speaker: those of dev and of test are not heard in train, nor each other's. Equal parameters give equal bytes.
 """
@@ -16,7 +16,7 @@ import soxr
 
 from open_seq2seq.data.importers import espeak
 from open_seq2seq.data.importers.corpus_folder import is_complete, new_corpus
-from open_seq2seq.data.importers.digits import DIGIT_WORDS, LONGEST_STRING, SHORTEST_STRING, transcript_of
+from open_seq2seq.data.importers.digits import DIGIT_WORDS, GERMAN_DIGIT_WORDS, LONGEST_STRING, SHORTEST_STRING, transcript_of
 from open_seq2seq.data.importers.importer_command import make_parser, progress_bar, run_importer, whole_number
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 
@@ -26,6 +26,8 @@ SAMPLE_RATE = 16000  # Hz
 
 ACCENTS = ("gmw/en-US", "gmw/en-US-nyc", "gmw/en", "gmw/en-GB-x-rp", "gmw/en-GB-x-gbclan", "gmw/en-GB-x-gbcwmd",
            "gmw/en-GB-scotland", "gmw/en-029")
+Language = collections.namedtuple("Language", "words accents")
+LANGUAGES = {"en": Language(DIGIT_WORDS, ACCENTS), "de": Language(GERMAN_DIGIT_WORDS, ("gmw/de",))}
 # Left out: whispered, croaking and robotic variants, and one of a pair that sounds alike across splits (aunty is nearly f4).
 # Those that shift the formants most, and so the vowels (Alicia, Marco, norbert), are heard in train only.
 VARIANTS = collections.OrderedDict((
@@ -47,12 +49,12 @@ SIGNAL_TO_NOISE_DB = (15.0, 40.0)
 NOISE_COLOURS = (0.0, 1.5)  # power falls as 1 / frequency ** colour: 0 white, 1 pink
 
 
-def voices_of(split):
+def voices_of(split, language="en"):
     """The voices of ``"train"``, ``"dev"`` or ``"test"``, as espeak-ng names: ``"gmw/en-US+f2"``."""
-    return tuple("%s+%s" % (accent, variant) for variant in VARIANTS[split] for accent in ACCENTS)
+    return tuple("%s+%s" % (accent, variant) for variant in VARIANTS[split] for accent in LANGUAGES[language].accents)
 
 
-def make_corpus(output, sizes, seed, overwrite=False):
+def make_corpus(output, sizes, seed, overwrite=False, language="en"):
     """Makes the corpus, or finds it already complete.
 
     Args:
@@ -61,6 +63,7 @@ def make_corpus(output, sizes, seed, overwrite=False):
       seed: integer that decides digits, voices, manner, level and noise. The first utterances of a split are the same
         whatever its size.
       overwrite: replace a corpus made with other parameters.
+      language: of LANGUAGES.
 
     Returns:
       False where the corpus was there already, else True.
@@ -70,38 +73,41 @@ def make_corpus(output, sizes, seed, overwrite=False):
       DataError: espeak-ng does not work.
     """
     order = {"importer": "synthetic_digits", "version": VERSION, "parameters": dict(sizes, seed=seed)}
+    if language != "en":
+        order["parameters"]["language"] = language
     if is_complete(output, order):
         return False
     with new_corpus(output, order, overwrite) as (folder, description):
         description["voices"] = {}
         for number, split in enumerate(VARIANTS):
-            rows = _speak_split(folder, split, sizes[split], (seed, number))
+            rows = _speak_split(folder, split, sizes[split], (seed, number), language)
             write_manifest(os.path.join(folder, split + ".csv"), rows)
-            description["voices"][split] = min(sizes[split], len(voices_of(split)))
+            description["voices"][split] = min(sizes[split], len(voices_of(split, language)))
     return True
 
 
-def _speak_split(folder, split, size, seeds):
+def _speak_split(folder, split, size, seeds, language):
     """Speaks ``size`` utterances into ``folder/split`` and returns their manifest rows."""
     os.mkdir(os.path.join(folder, split))
-    voices = np.random.RandomState(seeds).permutation(voices_of(split))
+    voices = np.random.RandomState(seeds).permutation(voices_of(split, language))
+    words = LANGUAGES[language].words
     rows = []
     with espeak.SpeakingProcess() as speaker, progress_bar("%s.csv" % split, size) as advance:
         for index in range(size):
             # a generator of its own for each utterance, so that one does not depend on how many numbers another drew
             random = np.random.RandomState(seeds + (index,))
-            digits = random.randint(0, len(DIGIT_WORDS), size=random.randint(SHORTEST_STRING, LONGEST_STRING + 1))
+            digits = random.randint(0, len(words), size=random.randint(SHORTEST_STRING, LONGEST_STRING + 1))
             manner = espeak.Manner(*(int(random.randint(low, high + 1)) for low, high in (RATES, PITCHES, PITCH_RANGES)))
-            speech = speaker.speak(_punctuate(digits, random), str(voices[index % len(voices)]), manner)
+            text = _punctuate([words[digit] for digit in digits], random)
+            speech = speaker.speak(text, str(voices[index % len(voices)]), manner)
             path = os.path.join(folder, split, "%06d.wav" % index)
             soundfile.write(path, _record(speech, random), SAMPLE_RATE, subtype="PCM_16")
-            rows.append(ManifestRow(path, transcript_of(digits)))
+            rows.append(ManifestRow(path, transcript_of(digits, words)))
             advance()
     return rows
 
 
-def _punctuate(digits, random):
-    words = [DIGIT_WORDS[digit] for digit in digits]
+def _punctuate(words, random):
     pauses = random.uniform(size=len(words)) < PAUSE_PROBABILITY
     return " ".join(word + "," if pause else word for word, pause in zip(words, pauses))
 
@@ -133,13 +139,14 @@ def main(arguments=None):
     for split, default in (("train", 3000), ("dev", 300), ("test", 300)):
         parser.add_argument("--" + split, type=whole_number(1), default=default, help="utterances in %s.csv" % split)
     parser.add_argument("--seed", type=whole_number(0), default=1, help="decides everything random")
+    parser.add_argument("--language", choices=sorted(LANGUAGES), default="en", help="what is spoken")
     parser.add_argument("--overwrite", action="store_true", help="replace a corpus made with other parameters")
     options = parser.parse_args(arguments)
     sizes = {split: getattr(options, split) for split in VARIANTS}
-    if make_corpus(options.output, sizes, options.seed, options.overwrite):
+    if make_corpus(options.output, sizes, options.seed, options.overwrite, options.language):
         print("%s: %s utterances by %s voices (train, dev, test)" % (
             options.output, ", ".join(str(sizes[split]) for split in VARIANTS),
-            ", ".join(str(min(sizes[split], len(voices_of(split)))) for split in VARIANTS)))
+            ", ".join(str(min(sizes[split], len(voices_of(split, options.language)))) for split in VARIANTS)))
     else:
         print("%s is already complete with these parameters" % options.output)
 

@@ -77,6 +77,17 @@ def test_dev_and_test_are_spoken_by_unheard_voices():
     assert [len(synthetic_digits.voices_of(split)) for split in ("train", "dev", "test")] == [320, 48, 48]
 
 
+def test_german_digits_are_other_words_by_other_voices(tmp_path):
+    synthetic_digits.make_corpus(str(tmp_path / "de"), {"train": 4, "dev": 1, "test": 1}, seed=1, language="de")
+    rows = (tmp_path / "de" / "train.csv").read_text(encoding="utf-8").splitlines()[1:]
+    words = set(" ".join(row.split(",")[2] for row in rows).split())
+    assert words and words <= {"null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"}
+    assert synthetic_digits.voices_of("dev", "de")[0] == "gmw/de+m2"
+    # the English corpus of these parameters is another one
+    with pytest.raises(StorageError):
+        synthetic_digits.make_corpus(str(tmp_path / "de"), {"train": 4, "dev": 1, "test": 1}, seed=1)
+
+
 def test_voices_really_sound_different():
     """Mean spectra of one sentence in 32 bands, in dB, loudness removed: equal voices under two names would differ by 0."""
     variants = [variant for names in synthetic_digits.VARIANTS.values() for variant in names]
