@@ -93,3 +93,14 @@ def test_none_is_accepted_only_where_it_is_the_default():
     assert checked["limit"] is None and not report.problems
     _, report = check({"rate": None})
     assert len(report.problems) == 1
+
+
+def test_open_ranges():
+    decay = (Parameter("decay", Float(above=0.0, below=1.0), default=None),)
+    for value in (0.0, 1.0, 1, -0.5, float("nan"), float("inf")):
+        report = Report()
+        check_parameters(decay, {"decay": value}, "base_params", report)
+        assert report.problems == ['base_params["decay"] is %r (%s), expected a number above 0.0 and below 1.0' % (
+            value, type(value).__name__)]
+    report = Report()
+    assert check_parameters(decay, {"decay": 0.999}, "base_params", report) == {"decay": 0.999} and not report.problems

@@ -103,11 +103,14 @@ def test_combine(run_here, corpus):
     mean = run_here("--mode=combine", "--best=2", "--output=mean")
     assert mean.status == 0 and "*** Taken: their mean" in mean.out, mean.err
 
+    (corpus / "other.txt").write_text("a\nb\n")
     for words, status, message in (
             (("--mode=combine",), 2, "nothing says which checkpoints to take"),
             (("--mode=combine", "--last=9"), 3, "9 checkpoints were asked for, and run has 5"),
             (("--mode=combine", "--last=1"), 2, "expected an integer at least 2"),
             (("--mode=combine", "--last=2", "--device=npu"), 2, "computes on a CPU or GPU"),
+            (("--mode=combine", "--last=2", "--data_layer_params/vocab_file=other.txt"), 3, "is of another vocabulary"),
+            (("--mode=combine", "--last=2", "--output=config.py"), 2, "which is a file"),
             (("--mode=eval", "--last=2"), 2, "--last belongs to --mode=combine"),
             (("--mode=combine", "--last=2", "--encoder_params/convnet_layers/0/num_channels=8"), 3,
              r"conv11/kernel is \[5, 16, 8\] here, \[5, 16, 16\] there"),

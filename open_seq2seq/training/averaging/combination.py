@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from open_seq2seq.data.speech2text.vocabulary import Vocabulary
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.averaging.batch_norm_statistics import reestimated
@@ -51,9 +52,11 @@ class Combination:
         Raises:
           DataError, CheckpointError: as of their parts; or no candidate has a finite loss.
         """
-        data = fixed_batches(self._evaluation_params, num_utterances, self._device)
+        # before the data, of which another vocabulary would refuse every row
+        characters = Vocabulary.from_file(self._evaluation_params["data_layer_params"]["vocab_file"]).characters
         for source in self._sources:
-            require_same_characters(source, data.vocabulary.characters)
+            require_same_characters(source, characters)
+        data = fixed_batches(self._evaluation_params, num_utterances, self._device)
         networks = [{name: source.read(name).astype(np.float32) if source.is_float(name) else source.read(name)
                      for name in source.shapes} for source in self._sources]
         log_line("Candidates on %d utterances of the evaluation data:" % len(data.transcripts))

@@ -1,5 +1,6 @@
 """The weighted mean of checkpoints, and how it becomes a checkpoint of its own."""
 import os
+import tempfile
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -62,10 +63,14 @@ def require_output(directory, sources):
         if "averaged" not in (read_manifest(path) or {}):
             raise UsageError("--output is %s, which holds the checkpoint %s of a training. Choose another folder"
                              % (directory, path))
+    if os.path.exists(directory) and not os.path.isdir(directory):
+        raise UsageError("--output is %s, which is a file; expected a folder or nothing" % directory)
     try:
         os.makedirs(directory, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
     except OSError as error:
-        raise StorageError("cannot make the folder %s: %s. Choose another with --output" % (directory, error.strerror))
+        raise StorageError("the folder %s cannot be written: %s. Choose another with --output" % (directory, error.strerror))
 
 
 def write_mean(directory, values, sources, facts):
