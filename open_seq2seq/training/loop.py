@@ -192,9 +192,9 @@ class _Run:
         self.course.report_stop(self.step, graph.last_step)
         if self.stop not in SIGNALS:
             self.metrics.write("end", self.step, reason=self._why_it_ends())
-        self.log.finish(self.step)
-        if self.saves:
-            report_after_training(self.run_directory.checkpoints)
+            self.log.finish(self.step)
+            if self.saves:
+                report_after_training(self.run_directory.checkpoints)
         return TrainingResult(self.step, loss, self.evaluation, self.stop)
 
     def _why_it_ends(self):
