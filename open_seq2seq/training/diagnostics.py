@@ -26,8 +26,11 @@ FORWARD_SHARE = 1 / 3  # of a training step's arithmetic
 def diagnosed_utterances(params, device):
     """Utterances in a subset; 0 where there are to be no diagnostics.
 
-    Where the device compiles every shape, more graphs cost minutes, so there they have to be asked for.
+    Where the device compiles every shape, more graphs cost minutes, so there they have to be asked for. A data layer of one's own
+    that has no ``subset`` goes without.
     """
+    if not hasattr(params["data_layer"], "subset"):
+        return 0
     asked = params["diagnostics_utterances"]
     if asked is None:
         return 0 if device.static_shapes and params["diagnostics_steps"] is None else DEFAULT_UTTERANCES
@@ -96,6 +99,48 @@ class DiagnosticGraph:
         return FORWARD_SHARE * sum(subset.data_layer.total_duration for subset in self.subsets.values()) / step
 
 
+class Schedule:
+    """After which steps to report.
+
+    Args:
+      every: steps between reports; None: as few as leave them within their share of the time, and at most 100 reports.
+      last_step: of the training.
+      cost_in_steps: how many training steps a report takes, as far as one knows before the first.
+      clock: function that returns seconds.
+
+    Attributes:
+      next_step: after which to report next, of an automatic schedule.
+    """
+
+    def __init__(self, every, last_step, cost_in_steps, clock=time.monotonic):
+        self._every, self._clock = every, clock
+        self._least, self._cost_in_steps = max(math.ceil(last_step / MOST_REPORTS), 1), cost_in_steps
+        self._began_at = self._first_step = self.next_step = None
+        self._spent = 0.0
+
+    @property
+    def is_automatic(self):
+        """Whether the steps follow from the time that reports take."""
+        return self._every is None
+
+    def start(self, step):
+        """The training goes on from ``step``."""
+        self._began_at, self._first_step = self._clock(), step
+        self.next_step = step + max(math.ceil(self._cost_in_steps / SHARE), self._least)
+
+    def is_due(self, step):
+        """Whether to report now that ``step`` updates have been made."""
+        return step >= self.next_step if self.is_automatic else step % self._every == 0
+
+    def after(self, step, seconds):
+        """The step at which another report as the one just made, which took ``seconds``, leaves all within their share."""
+        self._spent += seconds
+        elapsed = self._clock() - self._began_at
+        seconds_per_step = max(elapsed - self._spent, 1e-9) / max(step - self._first_step, 1)
+        missing = (self._spent + seconds) / SHARE - elapsed
+        return step + max(math.ceil(missing / seconds_per_step), self._least)
+
+
 class Diagnostics:
     """Reports at intervals. All ranks call its methods together; only the first one's metrics and log lines are seen.
 
@@ -112,17 +157,15 @@ class Diagnostics:
         self._progress = LayerProgress(trained_variables(params["freeze_variables_regex"]),
                                        graph.towers[0].train.layers)
         self._limited = graph.towers[0].train.limited_changes
-        self._every, self._last_step = params["diagnostics_steps"], graph.last_step
-        self._cost_in_steps = self._graph.cost_in_steps(utterances_per_step)
+        self._schedule = Schedule(params["diagnostics_steps"], graph.last_step, self._graph.cost_in_steps(utterances_per_step),
+                                  clock)
         self._exchange = Exchange(group, ("next_step",))
-        self._next = self._began_at = self._spent = None
 
     def start(self, session, step):
         """Begins to watch, when ``step`` updates have been made."""
-        self._began_at, self._first_step, self._spent = self._clock(), step, 0.0
+        self._schedule.start(step)
         if self._is_first:
             self._progress.start(session)
-        self._next = step + self._least_interval(math.ceil(self._cost_in_steps / SHARE))
 
     def made(self, values):
         """Counts a step; ``values`` is what was fetched of it."""
@@ -130,7 +173,7 @@ class Diagnostics:
 
     def is_due(self, step):
         """Whether to report now that ``step`` updates have been made."""
-        return step % self._every == 0 if self._every is not None else step >= self._next
+        return self._schedule.is_due(step)
 
     def report(self, session, step):
         """Scores the subsets, compares the layers, writes and prints what came out.
@@ -154,23 +197,12 @@ class Diagnostics:
                 for row, times in zip(rows, session.run(self._limited).tolist()):
                     row["limited_changes"] = times
         seconds = self._clock() - started
-        self._spent += seconds
         self._write(step, results, rows, seconds)
-        if self._every is None:
+        if self._schedule.is_automatic:
             # clocks differ, and all ranks have to report after the same step: the first one's decides
-            proposed = self._next_step(step, seconds) if self._is_first else 0
-            self._next = int(self._exchange.sum(session, {"next_step": proposed})["next_step"])
+            proposed = self._schedule.after(step, seconds) if self._is_first else 0
+            self._schedule.next_step = int(self._exchange.sum(session, {"next_step": proposed})["next_step"])
         return seconds
-
-    def _next_step(self, step, seconds):
-        """The step at which another report of so many seconds leaves all of them within their share of the time."""
-        elapsed = self._clock() - self._began_at
-        seconds_per_step = max(elapsed - self._spent, 1e-9) / max(step - self._first_step, 1)
-        missing = (self._spent + seconds) / SHARE - elapsed
-        return step + self._least_interval(math.ceil(missing / seconds_per_step))
-
-    def _least_interval(self, steps):
-        return max(steps, math.ceil(self._last_step / MOST_REPORTS), 1)
 
     def _write(self, step, results, rows, seconds):
         log_line("Diagnostics after step %d (%.1f s):" % (step, seconds))

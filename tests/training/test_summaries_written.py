@@ -1,0 +1,53 @@
+"""What a training writes for TensorBoard, read back from its event files."""
+import collections
+import glob
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.optimizers import SUMMARIES
+from open_seq2seq.training.metrics import read_metrics
+from tests.training.short_runs import make_corpus, train_short
+
+
+@pytest.mark.slow
+def test_all_summaries_of_a_training(tmp_path, monkeypatch):
+    make_corpus(tmp_path)
+    monkeypatch.chdir(str(tmp_path))
+    train_short("--summaries=%s" % (list(SUMMARIES),), "--save_summaries_steps=2", "--metrics_steps=2", "--max_steps=4",
+                "--save_checkpoint_steps=1", "--loss_scaling=8.0", "--diagnostics_utterances=0",
+                "--larc_params={'larc_eta': 0.1}")
+    written = collections.defaultdict(dict)
+    for path in glob.glob("run/events.out.tfevents.*"):
+        for event in tf.train.summary_iterator(path):
+            for value in event.summary.value:
+                written[value.tag][event.step] = value
+    metrics = {entry["step"]: entry for entry in read_metrics("run/metrics.jsonl") if entry["kind"] == "step"}
+    for tag, name in (("learning_rate", "learning_rate"), ("loss_scale", "loss_scale"), ("train_loss", "loss"),
+                      ("Loss_Optimization/global_gradient_norm", "gradient_norm")):
+        assert {step: value.simple_value for step, value in written[tag].items()} == {
+            step: pytest.approx(metrics[step][name], rel=1e-6) for step in (1, 2, 4)}, tag
+    assert written["loss_scale"][4].simple_value == 8.0
+    before, reader = (tf.train.load_checkpoint("run/model.ckpt-%d" % step) for step in (3, 4))
+    names = [name for name in reader.get_variable_to_shape_map() if name.startswith("ForwardPass/") and "moving" not in name]
+    assert len(names) == 9 * 3 - 1  # kernel, gamma and beta of 8 convolutions; kernel and bias of the decoder
+    squares = 0.0
+    for name in names:
+        values = reader.get_tensor(name)
+        tag = "%s/" + name + "_0"
+        norm = written["Loss_Optimization/" + tag % "variable_norm"][4].simple_value
+        # read in the run that changes them, so before or after the step
+        norms = sorted((model.get_tensor(name) ** 2).sum() ** 0.5 for model in (reader, before))
+        assert norms[0] - 1e-3 <= norm <= norms[1] + 1e-3
+        histogram = written["Loss_Optimization/" + tag % "variables"][4].histo
+        assert (histogram.num, histogram.max) == (values.size, pytest.approx(values.max(), abs=0.1))
+        gradient = written["Loss_Optimization/" + tag % "gradients"][4].histo
+        own = written["Loss_Optimization/" + tag % "gradient_norm"][4].simple_value
+        assert gradient.num == values.size and own ** 2 == pytest.approx(gradient.sum_squares, rel=1e-4)
+        squares += own ** 2
+        factor = written["Loss_Optimization/" + tag % "larc_grad_update"][4].simple_value
+        assert 0.0 < factor <= 1.0
+        assert written["Loss_Optimization/" + tag % "larc_final_lr"][4].simple_value == pytest.approx(
+            factor * metrics[4]["learning_rate"], rel=1e-5)
+        assert written["Loss_Optimization/" + tag % "larc_clip_on"][4].simple_value == float(factor < 1.0)
+    assert squares ** 0.5 == pytest.approx(metrics[4]["gradient_norm"], rel=1e-5)
