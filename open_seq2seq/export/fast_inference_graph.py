@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.export.fast_filters import PHASES, earliest, fast_filters, rows_needed
+from open_seq2seq.export.frame_pairs import FramePairs
 from open_seq2seq.export.inference_graph import InferenceGraph, mask_after
 from open_seq2seq.export.phase_rows import PhaseRows
 
@@ -24,15 +25,26 @@ class FastInferenceGraph(InferenceGraph):
     """
 
     def __init__(self, network):
+        first = network.convolutions[0]
+        self._pairs = _fast_pairs(first)
+        if self._pairs is not None:
+            network = network._replace(convolutions=[self._pairs.layer] + list(network.convolutions[1:]))
         super().__init__(network)
         self._plans = {layer.name: _Plan(layer.kernel) for layer in network.convolutions if _is_fast(layer)}
+        if self._pairs is not None:
+            self._plans[first.name] = _Plan(self._pairs.layer.kernel, self._pairs.before)
         self._halo = max([1] + [plan.halo for plan in self._plans.values()])
 
     def _encoded(self, images, mask):
         network, block_inputs = self._network, []
-        # the features are zero where there are none, and the mask counts the frames behind the first convolution
-        first_is_fast = network.convolutions[0].name in self._plans
-        activations = _Activations(self._orders(images, mask) if first_is_fast else None, images=images)
+        if network.convolutions[0].name in self._plans:
+            images = images if self._pairs is None else self._pairs.images(images)
+            orders, dilation = self._orders(images, mask), network.convolutions[0].dilation
+            # the mask is for the first convolution's outputs; the features are zero where there are none
+            rows = orders.order(dilation).of_images(images, orders.everything(dilation))
+            activations = _Activations(orders, rows=rows, dilation=dilation)
+        else:
+            activations = _Activations(None, images=images)
         for number, layer in enumerate(network.convolutions):
             with tf.name_scope(layer.name):
                 if layer.opens_block:
@@ -117,12 +129,13 @@ class _Plan:
 
     Args:
       kernel: array [width, Cin, Cout].
+      before: steps that the first tap is back; None: as SAME has it.
     """
 
-    def __init__(self, kernel):
+    def __init__(self, kernel, before=None):
         self.filters = fast_filters(kernel)
         self.needed = rows_needed(self.filters)
-        self.before = (kernel.shape[0] - 1) // 2  # steps that the first tap is back, as SAME has it
+        self.before = (kernel.shape[0] - 1) // 2 if before is None else before
         inputs = [((signal - self.before) // PHASES, rows) for signal, rows in self.needed if not isinstance(signal, tuple)]
         self.halo = max(max(-first, first + rows) for first, rows in inputs)
 
@@ -152,9 +165,13 @@ class _Orders:
     def mask(self, dilation):
         """Its mask [rows, lanes * B, 1]."""
         if dilation not in self._masks:
-            mask = tf.ones([self._batch_size, self._frames]) if self.image_mask is None else self.image_mask
-            self._masks[dilation] = self.order(dilation).mask(mask)
+            self._masks[dilation] = (self.everything(dilation) if self.image_mask is None
+                                     else self.order(dilation).mask(self.image_mask))
         return self._masks[dilation]
+
+    def everything(self, dilation):
+        """The mask of all frames that there are, padded ones, too."""
+        return self.order(dilation).mask(tf.ones([self._batch_size, self._frames]))
 
 
 class _Activations:
@@ -196,6 +213,14 @@ def _is_fast(layer):
         return False
     width, input_channels, output_channels = layer.kernel.shape
     return width >= FEWEST_TAPS and min(input_channels, output_channels) >= FEWEST_CHANNELS
+
+
+def _fast_pairs(layer):
+    """The ``FramePairs`` of a layer of stride 2 that gains from them, or None."""
+    if layer.stride != 2 or not _is_fast(layer._replace(stride=1)) or layer.branches or layer.opens_block:
+        return None
+    pairs = FramePairs(layer)
+    return pairs if _is_fast(pairs.layer) else None
 
 
 def _is_pointwise(layer):

@@ -6,7 +6,7 @@ of each, so a model of 440 MB would take 2 GB. Variables are there once.
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-RUN_BYTES = 1 << 26  # set in one run: each run plans the graph anew, and holds what it sets twice
+RUN_BYTES = 1 << 24  # set in one run: every run plans the graph anew, and holds twice what it sets
 SMALLEST_BYTES = 1 << 16  # constants below it are no burden, and as constants the graph's optimizer can work with them
 
 

@@ -24,8 +24,13 @@ def convolution(name, width=5, **changes):
 
 FIRST = convolution("first", inputs=FEATURES, stride=2)
 DEPTHWISE = np.random.RandomState(3).randn(5, CHANNELS, 1).astype(np.float32)
-# each with the convolutions that are to be fast
+# each with the number of convolutions that are to be fast; FIRST is too narrow for it
 NETWORKS = {
+    "stride 2, 9 taps": ([convolution("first", 9, inputs=FEATURES, stride=2), convolution("a")], 2),
+    "stride 2, 10 taps": ([convolution("first", 10, inputs=FEATURES, stride=2), convolution("a")], 2),
+    "stride 2, 11 taps": ([convolution("first", 11, inputs=FEATURES, stride=2), convolution("a")], 2),
+    "stride 2, 12 taps": ([convolution("first", 12, inputs=FEATURES, stride=2)], 1),
+    "stride 2 and a residual branch": ([convolution("first", 11, inputs=FEATURES, stride=2, opens_block=True)], 0),
     "widths": ([FIRST] + [convolution("c%d" % width, width) for width in (5, 6, 7, 8, 9, 11, 13)], 7),
     "dilations": ([FIRST, convolution("a"), convolution("b", dilation=2), convolution("c", dilation=3), convolution("d", 1)], 3),
     "dense residual": ([FIRST, convolution("a", opens_block=True), convolution("b", branches=(0,)),
@@ -73,8 +78,9 @@ def test_the_same_logits(name, masked):
     generator = np.random.RandomState(1)
     network = FoldedNetwork(layers, tf.nn.relu, masked, generator.randn(CHANNELS, LABELS).astype(np.float32),
                             generator.randn(LABELS).astype(np.float32))
-    for frames, static in ((48, True), (34, False)):
-        lengths = np.array([frames, frames - 7, 5]) // layers[0].stride
+    # an odd number of frames is padded in another way than an even one
+    for frames, static in ((48, True), (34, False), (33, True), (35, False)) if "taps" in name else ((48, True), (34, False)):
+        lengths = -(-np.array([frames, frames - 7, 5]) // layers[0].stride)
         features = generator.randn(3, 1, frames, FEATURES).astype(np.float32)
         features[np.arange(frames) >= layers[0].stride * lengths[:, np.newaxis, np.newaxis]] = 0
         expected, plain, _ = logits_of(network, InferenceGraph, features, lengths, static)
