@@ -119,11 +119,13 @@ def open_model(path, device_name, precision_mode):
 
 
 def run(arguments):
-    from open_seq2seq.export import offline
+    from open_seq2seq.export import model_in_folder, offline
     from open_seq2seq.export.description import read_description
     from open_seq2seq.export.references import References, find_manifests
     if not (arguments.pre_process or arguments.post_process or arguments.inference):
         raise UsageError("--pre_process, --inference and --post_process are all False: nothing is left to do")
+    if os.path.isdir(arguments.model_path):
+        arguments.model_path = model_in_folder(arguments.model_path)
     description = read_description(arguments.model_path)
     offline.require_feature_inputs(description, arguments.model_path)
     folder = os.path.join(arguments.output_dir, offline.BINS_FOLDER)

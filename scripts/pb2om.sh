@@ -13,7 +13,7 @@ the shapes in the JSON beside the model.
 
   --model FILE          default: model/jasper_infer_float32.pb in the repository
   --output NAME         path of the result without .om (default: beside the model, NAME_bBATCH_tFRAMES)
-  --soc_version CHIP    as `npu-smi info` has it, e.g. Ascend310, Ascend310P3, Ascend910A (default: Ascend310)
+  --soc_version CHIP    Ascend and what `npu-smi info` shows: Ascend310, Ascend310P3, Ascend910A (default: Ascend310)
   --batch_size N[,N]    several make one .om that is compiled for each; needs a model exported with --frames dynamic
   --frames N[,N]        the same for lengths in frames of 10 ms (export such models with --convolutions plain)
   --precision_mode MODE force_fp16, force_fp32, allow_fp32_to_fp16, ... (default: ATC's own, force_fp16)

@@ -4,6 +4,7 @@
 """
 import argparse
 import os
+import re
 import sys
 
 from open_seq2seq.errors import JasperError, UsageError
@@ -34,6 +35,7 @@ def atc_arguments(model_path, output=None, soc_version="Ascend310", batch_sizes=
       UsageError: the model has other shapes, or none that ATC can do with.
       CheckpointError: the model or its JSON is missing or wrong.
     """
+    _check_chip(soc_version)
     extension = os.path.splitext(model_path)[1]
     if extension not in FRAMEWORKS:
         raise UsageError("%s is no model that ATC takes; expected a .pb or .onnx of run.py --mode=export" % model_path)
@@ -73,6 +75,17 @@ def atc_arguments(model_path, output=None, soc_version="Ascend310", batch_sizes=
         arguments.append("--precision_mode=" + precision_mode)
     default = "%s_b%s_t%s" % (os.path.splitext(model_path)[0], "_".join(map(str, batch_sizes)), "_".join(map(str, frames)))
     return arguments + ["--output=" + (output or default)]
+
+
+def _check_chip(name):
+    """Raises UsageError for what cannot be a chip's name; which of them there are, each release of ATC knows by itself."""
+    if re.fullmatch(r"Ascend[0-9]{3}\w*", name, re.ASCII):
+        return
+    # npu-smi shows the name without what ATC wants before it
+    bare = re.fullmatch(r"(?:ascend)?[ _-]*([0-9]{3}\w*)", name, re.ASCII | re.IGNORECASE)
+    raise UsageError("--soc_version is %r, expected %s" % (
+        name, "Ascend" + bare.group(1) if bare else "a chip as ATC names it, e.g. Ascend310, Ascend310P3 or Ascend910A: what "
+        "`npu-smi info` shows, with Ascend before it"))
 
 
 def _chosen(option, asked, fixed, default, model_path):

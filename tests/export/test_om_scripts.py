@@ -99,6 +99,15 @@ def test_atcs_status_and_result_are_looked_at(export, command, tmp_path):
     assert done.status == 0 and "wrote m_linux_x86_64.om" in done.out
 
 
+@pytest.mark.parametrize("name, expected", [
+    ("310P3", "expected Ascend310P3"), ("ascend910b", "expected Ascend910b"), ("Ascend 310", "expected Ascend310"),
+    ("Ascend", "as ATC names it"), ("Ascend310; ls", "as ATC names it"), ("", "as ATC names it"), ("cuda", "as ATC names it")])
+def test_names_that_are_no_chips(export, name, expected):
+    with pytest.raises(UsageError, match="--soc_version is .*" + expected):
+        atc_arguments(export(batch_size=1, frames=320), soc_version=name)
+    assert "--soc_version=Ascend910_9391" in atc_arguments(export(batch_size=1, frames=320), soc_version="Ascend910_9391")
+
+
 @pytest.mark.slow
 def test_wrong_options_and_models_are_named(command, tmp_path):
     for words, status, message in (
