@@ -1,6 +1,7 @@
 """Moving averages of weights in training, and --mode=combine, by real commands."""
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -28,49 +29,45 @@ def variables(checkpoint):
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-TRAINING = ("--mode=train_eval", "--deterministic=True", "--ema_decay=0.6", "--iter_size=2", "--save_checkpoint_steps=1",
-            "--num_checkpoints=9", "--eval_steps=4", "--lr_policy_params/decay_steps=8", "--print_samples_steps=None",
-            "--encoder_params/dropout_keep_prob=0.8")
+TRAINING = ("--deterministic=True", "--iter_size=2", "--save_checkpoint_steps=1", "--num_checkpoints=9",
+            "--print_samples_steps=None", "--lr_policy_params/decay_steps=8", "--encoder_params/dropout_keep_prob=0.8")
 
 
 def test_moving_averages_in_training_evaluation_and_export(run_here, corpus):
-    whole = run_here(*TRAINING + ("--max_steps=4", "--logdir=whole"))
-    assert whole.status == 0, whole.err
-    steps = [variables(corpus / "whole" / ("model.ckpt-%d" % step)) for step in (2, 3, 4)]  # none is saved at step 1
-    averages = [name for name in steps[0] if is_average(name)]
-    assert len(averages) == 14 and steps[-1][COUNTER] == 4  # 4 kernels, 4 gammas and betas, the decoder's kernel and bias
-    for name in averages:
-        # what was before is not saved; the first average tells it
-        first, weight = steps[0][name].astype(np.float64), name[:-len(SUFFIX)]
-        for number, checkpoint in enumerate(steps[1:], 2):
-            decay = min(0.6, (1.0 + number) / (10.0 + number))
-            first = decay * first + (1.0 - decay) * checkpoint[weight]
-        np.testing.assert_allclose(steps[-1][name], first, rtol=1e-5, atol=1e-7)
-        assert np.abs(steps[-1][name] - steps[-1][weight]).max() > 0
-
-    evaluated = run_here("--mode=eval", "--logdir=whole")
-    weights_alone = run_here("--mode=eval", "--logdir=whole", "--evaluate_ema=False")
-    assert "14 of them as moving averages" in evaluated.out and "moving averages" not in weights_alone.out
-    assert numbers(evaluated.out, "loss") == numbers(whole.out, "loss")[-1:] != numbers(weights_alone.out, "loss")
-    exported = read_weights(trained_model_of(str(corpus / "whole")))
-    for name in averages:
-        np.testing.assert_array_equal(exported[name[:-len(SUFFIX)]], steps[-1][name])
-
-    begun = run_here(*TRAINING + ("--max_steps=2", "--logdir=parts"))
-    resumed = run_here(*TRAINING + ("--max_steps=4", "--logdir=parts", "--continue_learning"))
-    assert (begun.status, resumed.status) == (0, 0), resumed.err
-    resumed_to = variables(corpus / "parts" / "model.ckpt-4")
-    for name in averages:
-        np.testing.assert_array_equal(resumed_to[name], steps[-1][name])
-
-    # averages that begin in the middle of a training begin at its weights
-    without = run_here(*TRAINING[:2] + ("--max_steps=2", "--logdir=later", "--save_checkpoint_steps=2", "--eval_steps=2"))
-    later = run_here(*TRAINING + ("--max_steps=3", "--logdir=later", "--continue_learning", "--eval_steps=3"))
-    assert (without.status, later.status) == (0, 0), later.err
-    before, after = (variables(corpus / "later" / ("model.ckpt-%d" % step)) for step in (2, 3))
+    # two steps without averages; they begin at the weights of the second
+    without = run_here("--mode=train", "--max_steps=2", *TRAINING)
+    trained = run_here("--mode=train_eval", "--continue_learning", "--ema_decay=0.25", "--max_steps=6", "--eval_steps=6",
+                       *TRAINING)
+    assert (without.status, trained.status) == (0, 0), without.err + trained.err
+    steps = {step: variables(corpus / "run" / ("model.ckpt-%d" % step)) for step in range(2, 7)}
+    averages = [name for name in steps[6] if is_average(name)]
+    assert len(averages) == 14 and steps[6][COUNTER] == 4  # 4 kernels, 4 gammas and betas, the decoder's kernel and bias
     for name in averages:
         weight = name[:-len(SUFFIX)]
-        np.testing.assert_allclose(after[name], 0.1 * before[weight] + 0.9 * after[weight], rtol=1e-5, atol=1e-6)
+        expected = steps[2][weight].astype(np.float64)
+        for number, step in enumerate(range(3, 7)):
+            decay = min(0.25, (1.0 + number) / (10.0 + number))
+            expected = decay * expected + (1.0 - decay) * steps[step][weight]
+            np.testing.assert_allclose(steps[step][name], expected, rtol=1e-5, atol=1e-6)
+        assert np.abs(steps[6][name] - steps[6][weight]).max() > 0
+
+    evaluated = run_here("--mode=eval")
+    weights_alone = run_here("--mode=eval", "--evaluate_ema=False")
+    assert "14 of them as moving averages" in evaluated.out and "moving averages" not in weights_alone.out
+    assert numbers(evaluated.out, "loss") == numbers(trained.out, "loss")[-1:] != numbers(weights_alone.out, "loss")
+    exported = read_weights(trained_model_of(str(corpus / "run")))
+    for name in averages:
+        np.testing.assert_array_equal(exported[name[:-len(SUFFIX)]], steps[6][name])
+
+    # from the checkpoint of step 4 the same averages come about, to the last bit
+    (corpus / "again").mkdir()
+    for path in (corpus / "run").glob("model.ckpt-4.*"):
+        shutil.copy(str(path), str(corpus / "again"))
+    again = run_here("--mode=train", "--logdir=again", "--continue_learning", "--ema_decay=0.25", "--max_steps=6", *TRAINING)
+    assert again.status == 0, again.err
+    reached = variables(corpus / "again" / "model.ckpt-6")
+    for name in averages:
+        np.testing.assert_array_equal(reached[name], steps[6][name])
 
 
 def test_combine(run_here, corpus):
