@@ -55,8 +55,9 @@ def _trained(arguments):
     overrides = [Override(("logdir",), arguments.checkpoint, arguments.checkpoint)]
     if arguments.best:
         overrides.append(Override(("restore_best_checkpoint",), True, "True"))
-    return trained_model_of_config(load_experiment(arguments.config_file, "export", overrides),
-                                   RunDirectory(arguments.checkpoint, read_only=True), arguments.checkpoint if is_checkpoint else None)
+    experiment = load_experiment(arguments.config_file, "export", overrides)
+    return trained_model_of_config(experiment, RunDirectory(arguments.checkpoint, read_only=True),
+                                   arguments.checkpoint if is_checkpoint else None)
 
 
 def main(words):
