@@ -164,7 +164,8 @@ class Optimization:
         before = tf.identity(self.global_step + 0)
         with tf.control_dependencies([before]):
             applied = self._adapter.optimizer.apply_gradients(pairs, global_step=self.global_step)
-        with tf.control_dependencies([applied]):
+        # the norm reads the accumulated gradients, which are cleared, also where the adapter leaves the step out
+        with tf.control_dependencies([applied, step.norm]):
             finite = tf.greater(self.global_step + 0, before)
             skipped = self._skipped_steps.assign_add(1 - tf.cast(finite, tf.int64), use_locking=True)
             update = tf.group(applied, skipped, self._clear(), *moving_averages)
