@@ -54,19 +54,19 @@ FLAGS = (
 )
 _BY_NAME = {flag.name: flag for flag in FLAGS}
 
-_NO_EFFECT = "has no counterpart here; leave it out"
-_NO_SCORER = "is for a language model in the decoder, which there is none of here; leave it out"
+_NO_EFFECT = "it has no counterpart here; leave it out"
+_NO_SCORER = "it is for a language model in the decoder, which there is none of here; leave it out"
 _FEATURES = "--data_layer_params/%s, in seconds"
 INSTEAD = {
-    "n_hidden": "is the width of Coqui STT's layers; use --width_multiplier=0.5 or another factor of the config's channels",
+    "n_hidden": "it is the width of Coqui STT's layers; use --width_multiplier=0.5 or another factor of the config's channels",
     "alphabet_config_path": "use --data_layer_params/vocab_file=FILE, a text file with one character a line",
     "bytes_output_mode": "use --data_layer_params/vocab_file=FILE with the characters of the transcripts",
     "scorer": _NO_SCORER, "scorer_path": _NO_SCORER, "lm_alpha": _NO_SCORER, "lm_beta": _NO_SCORER, "beam_width": _NO_SCORER,
     "cutoff_prob": _NO_SCORER, "cutoff_top_n": _NO_SCORER, "export_beam_width": _NO_SCORER,
     "augment": "use the keys of --train_params/data_layer_params/augmentation/..., e.g. speed_perturbation_ratio=0.1; run.py "
                "--help_params lists them",
-    "train_cudnn": "is for recurrent layers on a GPU; leave it out",
-    "load_cudnn": "is for recurrent layers on a GPU; leave it out",
+    "train_cudnn": "it is for recurrent layers on a GPU; leave it out",
+    "load_cudnn": "it is for recurrent layers on a GPU; leave it out",
     "automatic_mixed_precision": "use --dtype=mixed on a GPU; an NPU computes in mixed precision by itself",
     "drop_source_layers": "use --drop_layers=N with --load_checkpoint_dir or --load_model",
     "load_train": "use --load_checkpoint_dir=DIR for what to go on from, with --restore_best_checkpoint=True for its best model",

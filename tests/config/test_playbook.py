@@ -113,7 +113,7 @@ def test_the_last_word_wins_and_contradictions_are_named(write_config):
     (["--dev_files=a.csv,,b.csv"], "--dev_files is 'a.csv,,b.csv', expected files with commas between them"),
     (["--test_files=[a.csv]"], "--test_files is [a.csv], which is no list of strings; write --test_files=a.csv,b.csv"),
     (["--train_batch_size", "8", "9"], "'9' belongs to no flag"),
-    (["--n_hidden", "64"], "--n_hidden is a flag of Coqui STT that is none here: is the width of Coqui STT's layers; use "
+    (["--n_hidden", "64"], "--n_hidden is a flag of Coqui STT that is none here: it is the width of Coqui STT's layers; use "
                            "--width_multiplier=0.5"),
     (["--alphabet_config_path=a.txt"], "use --data_layer_params/vocab_file=FILE"),
     (["--dropout_rate2=0.3"], "use --encoder_params/convnet_layers/1/dropout_keep_prob"),
