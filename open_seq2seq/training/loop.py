@@ -220,12 +220,14 @@ class _Run:
         self.stop = stop_among(requests)
         if not values["finite"]:
             self.skipped_steps.skipped(self.session, self.step + 1, values)
+            if Request.SAVE in requests:
+                self.save()
             return loss
         self.skipped_steps.made()
         self.step += 1
         self.log.step(self.step, self.epoch, loss, values)
         self.epochs.step(loss, values["learning_rate"])
-        if self.diagnostics is not None:
+        if self.diagnostics is not None and self.stop not in SIGNALS:
             self.diagnose(values)
         # evaluation first: the checkpoint of this step then knows the best loss
         ends = self.step == graph.last_step or self.stop is Request.TIME_IS_UP
