@@ -6,6 +6,7 @@ from open_seq2seq.errors import ConfigError, JasperError, UsageError
 from open_seq2seq.export.freeze import check_options
 from open_seq2seq.export.mode import export_and_report, options_of, trained_model_of_config
 from open_seq2seq.export.restored_network import TrainedModel
+from open_seq2seq.training.checkpoint_files import latest_checkpoint
 
 
 def check_before_training(experiment, arguments):
@@ -30,7 +31,7 @@ def check_before_training(experiment, arguments):
 
 
 def export_best(experiment, arguments, directory):
-    """Exports the best model of a training that has ended, or its last one where none was evaluated.
+    """Exports the best model of a training that has ended, or the last one of a training without evaluations.
 
     Args:
       experiment, arguments: as of :func:`check_before_training`.
@@ -43,7 +44,9 @@ def export_best(experiment, arguments, directory):
       JasperError: it cannot be written.
     """
     try:
-        checkpoint = directory.find_checkpoint(best=True) or directory.require_checkpoint()
+        # not what load_checkpoint_dir holds, nor the best one of an earlier run
+        best = latest_checkpoint(directory.checkpoints, best=True) if "eval" in experiment.params else None
+        checkpoint = best or latest_checkpoint(directory.checkpoints) or directory.require_checkpoint()
         # the training has printed the notes
         trained = trained_model_of_config(experiment._replace(notes=[]), directory, checkpoint)
         return export_and_report(trained, options_of(arguments), arguments.export_dir, arguments.format)

@@ -26,12 +26,13 @@ class FinalTest:
 
     def __init__(self, base_model, params, graph, device, group, rejected_file):
         layer = build_data_layer(params, "eval", device, group, rejected_file)
+        self._best_is_known = graph.evaluation is not None
         with graph.evaluated_weights(params):
             self._graph = EvaluationGraph(base_model, params, "eval", layer, device, group)
         device.check_steps(tf.get_default_graph(), [("test", fetches) for _, fetches in self._graph.runs()])
 
     def run(self, session, saving, metrics, step, directory):
-        """Tests the best model, or the last one where none was evaluated; all ranks call it together.
+        """Tests the best model, or the last one of a training without evaluations; all ranks call it together.
 
         Args:
           session: the session of the training, which has ended and been saved.
@@ -46,7 +47,7 @@ class FinalTest:
         Raises:
           JasperError: the data turned bad since the start.
         """
-        checkpoint = saving.back_to_best(session)
+        checkpoint = saving.back_to_best(session) if self._best_is_known else None
         if directory is not None:
             checkpoint = checkpoint or os.path.join(directory, "model.ckpt-%d" % step)
             log_line("Running the test on a set of its own, with %s:" % os.path.basename(checkpoint))

@@ -139,6 +139,16 @@ def test_a_test_that_fails_does_not_lose_the_training(test_set, run_here, monkey
     assert latest_checkpoint("run") == "run/model.ckpt-2"
 
 
+def test_without_evaluations_the_last_model_is_tested_and_exported_not_the_source_s_best(test_set, run_here):
+    assert run_here("--dev_files=dev.csv", "--save_checkpoint_dir=source", "--max_steps=2", *QUIET).status == 0
+    assert latest_checkpoint("source", best=True) == "source/best_dev-2"
+    trained = run_here("--load_checkpoint_dir=source", "--save_checkpoint_dir=own", "--logdir=other", "--max_steps=3",
+                       "--test_files=test.csv", "--export_dir=exported", *QUIET)
+    assert trained.status == 0, trained.err
+    assert "Running the test on a set of its own, with model.ckpt-3:" in trained.out
+    assert "*** Exporting own/model.ckpt-3\n" in trained.out and not os.path.exists("own/best_dev-2.index")
+
+
 def test_two_processes_decide_alike(test_set, needs_horovod):
     command = [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--processes", "2", "--",
                sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--device=cpu"]
