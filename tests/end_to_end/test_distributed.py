@@ -13,9 +13,9 @@ from open_seq2seq.training.checkpoints import open_checkpoint
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 pytestmark = pytest.mark.slow
 
-# the same global batch for any number of processes, statistics of it all, nothing at random
+# the same global batch for any number of processes, statistics of it all, dropout that follows from the data
 TOGETHER = ("--sync_batch_norm=True", "--print_loss_steps=1", "--print_samples_steps=None", "--max_steps=8", "--eval_steps=4",
-            "--data_layer_params/dither=0.0")
+            "--data_layer_params/dither=0.0", "--encoder_params/dropout_keep_prob=0.8")
 
 SUICIDE = """
 import os, signal, threading, time
