@@ -33,9 +33,10 @@ class Step:
         self._gradients, self._variables = gradients, variables
         self._learning_rate, self._unscale = learning_rate, unscale
         self._squared_norms = [2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients]
-        self.norm = tf.sqrt(tf.add_n(self._squared_norms)) * unscale
-        # one number that is not finite makes the sum of all squares so
-        self.finite = tf.is_finite(self.norm if loss is None else self.norm + loss)
+        total = tf.add_n(self._squared_norms)
+        self.norm = tf.sqrt(total) * unscale
+        # one number that is not finite makes the sum of all squares so; not times unscale, which may be too small to be but 0
+        self.finite = tf.is_finite(total if loss is None else total + loss)
         self._norms = [tf.sqrt(squared_norm) * unscale for squared_norm in self._squared_norms]
 
         self.limit = ChangeLimit(params, variables) if limits_changes(params) else None

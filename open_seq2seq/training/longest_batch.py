@@ -9,7 +9,7 @@ import time
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES, Batch
 from open_seq2seq.devices.host_memory import available_bytes
 from open_seq2seq.devices.step_memory import BatchShape, largest_possible_bytes, step_memory
 from open_seq2seq.distributed.group import Single
@@ -90,7 +90,7 @@ def _fits(tower, fetches, shape, what, group):
         return True
     trainable = {variable.op.name for variable in tf.trainable_variables()}
     need = step_memory(fetches, tower.batch, shape, trainable)
-    gigabytes = "about %.1f GB, and %.1f GB are available" % (need.total / 1e9, available / 1e9)
+    gigabytes = "about %.3g GB, and %.3g GB are available" % (need.total / 1e9, available / 1e9)
     if group.local_size > 1:
         gigabytes += " to each of %d processes" % group.local_size
     if need.total > available:
@@ -137,6 +137,10 @@ def _is_computed(params, graph, device, shape):
         group = Single()
         tower = TowerBuilder(graph.base_model, params, graph.data_layer.vocabulary.size, graph.last_step, graph.steps_per_epoch,
                              device, group, Requests(group))(inputs)
+        if device.name == "cpu":
+            # the data layer's batches that wait to be computed lie in the same memory
+            tf.get_variable("waiting", [PREFETCHED_BATCHES + 1] + list(batch.features.shape), trainable=False,
+                            initializer=tf.zeros_initializer(), collections=[tf.GraphKeys.LOCAL_VARIABLES])
         with open_session(device, params["use_xla_jit"]) as session:
             try:
                 session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])

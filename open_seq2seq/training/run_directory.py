@@ -17,6 +17,8 @@ DATE_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_[-_0-9]+\.(py|json|log)$"
                      r"|rejected\.csv$|(evaluations|metrics)\.jsonl$"
                      r"|events\.out\.tfevents\."
+                     # in bad_batches/, of a run that diverged at once
+                     r"|step-\d+-batch-\d+(-rank-\d+)?\.npz$|step-\d+\.weights\."
                      # a checkpoint cut short: its index comes last
                      r"|.+\.data-\d{5}-of-\d{5}(\.tempstate\d+)?$|.+\.index\.tempstate\d+$")
 

@@ -1,0 +1,153 @@
+"""Training runs that go wrong, by real commands: who is named, what is kept and replayed, when they end; too little memory."""
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.errors import DeviceError
+from open_seq2seq.training import longest_batch
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+pytestmark = pytest.mark.slow
+
+SPOILT = '''
+class SpoiltDataLayer(Speech2TextDataLayer):
+    """The features of the longest utterance are no numbers."""
+
+    def _features_of(self, waveform, seed):
+        features = super()._features_of(waveform, seed)
+        return features * tf.where(tf.size(waveform) > %d, float("nan"), 1.0)
+
+base_params["data_layer"] = SpoiltDataLayer
+'''
+QUIET = ("--print_samples_steps=None", "--save_checkpoint_steps=None", "--diagnostics_utterances=0")
+
+
+@pytest.fixture
+def spoilt(corpus):
+    """Id of the one utterance of train.csv whose features ``spoilt.py``'s data layer makes NaN."""
+    lengths = [soundfile.info(str(corpus / "wav" / ("train%d.wav" % number))).frames for number in range(16)]
+    order = np.argsort(lengths)
+    (corpus / "spoilt.py").write_text((corpus / "config.py").read_text() + SPOILT % lengths[order[-2]])
+    assert lengths[order[-1]] > lengths[order[-2]]
+    return "train.csv:%d" % (order[-1] + 2)
+
+
+def test_an_utterance_that_spoils_its_batches_is_named_and_the_others_train(run_here, corpus, spoilt):
+    trained = run_here("--mode=train", "--max_steps=6", "--iter_size=2", "--bad_batches=1", *QUIET, config="spoilt.py")
+    assert trained.status == 0, trained.err
+    skipped = re.findall(r"^\*\*\* Step \d+ skipped: the loss is not finite \(loss nan, .*utterances (.*)\)$", trained.out, re.M)
+    # sixteen utterances in steps of eight: six steps that are made take more than an epoch, and so more than one that is not
+    assert len(skipped) >= 2
+    assert tf.train.load_variable(str(corpus / "run"), "Loss_Optimization/skipped_steps") == len(skipped)
+    named = re.findall(r"^\*\*\*         (train.csv:\d+): \d\.\d\d s, \d+ characters$", trained.out, re.M)
+    # of the step's two batches only the one that it is in
+    assert len(named) == 4 and spoilt in named
+    assert trained.out.count("the first value that is not finite is in the features, before any layer") == 1
+    assert "adds nothing to the gradient" not in trained.out
+    kept = sorted(path.name for path in (corpus / "run" / "bad_batches").glob("*.npz"))
+    assert len(kept) == 1
+
+    replayed = run_here("--mode=replay", "--json", config="spoilt.py")
+    assert replayed.status == 0, replayed.err
+    result = json.loads(replayed.out)
+    assert os.path.basename(result["file"]) == kept[0] and [row["id"] for row in result["utterances"]] == named
+    assert (result["first"]["where"], result["first"]["layer"]) == ("forward", "features")
+    assert result["loss"] == result["loss_now"] == "nan"
+    assert [layer["name"] for layer in result["layers"]] == [
+        "features", "conv11", "conv21", "conv22/res_0", "conv22", "fully_connected"]
+    assert 0.0 < result["layers"][0]["values"]["non_finite"] < 1.0
+
+
+def test_a_training_that_diverges_ends_and_says_what_to_try(run_here, corpus):
+    trained = run_here("--mode=train", "--max_steps=300", "--max_bad_steps=4", "--lr_policy_params/learning_rate=1e6",
+                       "--lr_policy_params/min_lr=1e6", "--logdir=diverged", *QUIET)
+    assert trained.status == 3
+    assert re.search(r"^NonFiniteError: 4 steps in a row were skipped \(the loss is not finite\), the last at step \d+ with "
+                     r"the utterances train.csv:\d+, train.csv:\d+, train.csv:\d+, train.csv:\d+$", trained.err, re.M)
+    for text in ("The learning rate is 1e+06, the loss scale 1.", "a lower learning rate", "max_grad_norm", "--mode=replay --"):
+        assert text in trained.err
+    files = sorted((corpus / "diverged" / "bad_batches").glob("*.npz"))
+    # four bad steps in a row, of which bad_batches, 3, are kept
+    assert len(files) == 3
+    shown = run_here("--mode=replay", "--batch=%s" % files[0])
+    assert shown.status == 0, shown.err
+    assert re.search(r"^train.csv:\d+ +\d\.\d\d +\d+ +(inf|nan)$", shown.out, re.M)
+    assert re.search(r"^conv22/res_0( +\S+){7,}$", shown.out, re.M)
+    assert shown.out.splitlines()[-1].startswith("The ")
+
+    # what a person may type wrong
+    other = run_here("--mode=replay", "--batch=%s" % files[0], "--encoder_params/convnet_layers/0/num_channels=8")
+    assert other.status == 3 and "of another architecture than the config" in other.err
+    none = run_here("--mode=replay", "--logdir=nowhere")
+    assert none.status == 3 and "there is no bad batch in nowhere/bad_batches" in none.err
+    files[0].write_bytes(files[0].read_bytes()[:1000])
+    damaged = run_here("--mode=replay", "--batch=%s" % files[0])
+    assert damaged.status == 3 and "cut short" in damaged.err
+    files[1].with_name("step-%s.weights.index" % re.match(r"step-(\d+)-", files[1].name).group(1)).unlink()
+    without = run_here("--mode=replay", "--batch=%s" % files[1])
+    assert without.status == 3 and "cannot read checkpoint" in without.err
+    assert run_here("--mode=train", "--batch=%s" % files[1]).status == 2
+
+
+def test_a_gradient_alone_overflows_with_a_fixed_loss_scale_and_an_automatic_one_falls(run_here, corpus):
+    fixed = run_here("--mode=train", "--max_steps=3", "--loss_scaling=1e38", "--max_bad_steps=2", "--logdir=fixed", *QUIET)
+    assert fixed.status == 3
+    assert fixed.out.count("everything is finite on the way forward; on the way back the first value that is not is a ") == 2
+    assert "2 steps in a row were skipped (the gradient is not finite)" in fixed.err and "a lower loss_scaling" in fixed.err
+    falling = run_here("--mode=train", "--max_steps=3", "--loss_scaling=Backoff", "--loss_scaling_params/scale_max=1e38",
+                       "--loss_scaling_params/step_factor=1e9", "--max_bad_steps=2", "--logdir=falling", *QUIET)
+    assert falling.status == 0, falling.err
+    assert len(re.findall(r"skipped: the gradient is not finite \(loss \d", falling.out)) >= 2
+    assert not (corpus / "falling" / "bad_batches").exists()
+
+
+def test_the_rank_whose_batch_it_is_names_it(corpus, spoilt, needs_horovod):
+    process = subprocess.run(
+        [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--processes", "2", "--log",
+         "log_{rank}.txt", "--", sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=spoilt.py", "--mode=train",
+         "--device=cpu", "--max_steps=3", "--bad_batches=1", *QUIET],
+        cwd=str(corpus), capture_output=True, text=True, timeout=300,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(corpus), REPOSITORY])))
+    logs = [(corpus / ("log_%d.txt" % rank)).read_text() for rank in range(2)]
+    assert process.returncode == 0, process.stderr + logs[1]
+    assert "Step " in logs[0] and "skipped: the loss is not finite (loss nan" in logs[0]
+    kept, = (corpus / "run" / "bad_batches").glob("*.npz")
+    rank = int(re.search(r"-rank-(\d)\.npz$", kept.name).group(1))
+    assert "of rank %d: loss nan" % rank in logs[rank] and "%s: " % spoilt in logs[rank]
+    assert "of rank" not in logs[1 - rank] and "%s: " % spoilt not in logs[1 - rank]
+
+
+def test_memory_that_would_not_suffice_is_refused_with_the_batch_size_that_would_fit(run_here, corpus, monkeypatch):
+    available = 215 * 2 ** 20
+    monkeypatch.setattr(longest_batch, "available_bytes", lambda: available)
+    words = ("--mode=train", "--max_steps=1", "--encoder_params/convnet_layers/0/num_channels=128") + QUIET
+    refused = run_here("--batch_size_per_gpu=64", *words)
+    assert refused.status == 4 and DeviceError.exit_status == 4
+    found = re.search(r"the longest batch \(64 utterances x 144 frames, 11 labels\) does not fit into memory: it takes about "
+                      r"0\.23\d GB, and 0\.225 GB are available\. batch_size_per_gpu=(\d+) would fit; iter_size", refused.err)
+    assert found, refused.err
+    fitting = int(found.group(1))
+    assert not (corpus / "run").exists()
+    assert run_here("--batch_size_per_gpu=%d" % (fitting + 1), *words).status == 4
+    fits = run_here("--batch_size_per_gpu=%d" % fitting, *words)
+    assert fits.status == 0 and "The longest batch, %d utterances x 144 frames, 11 labels" % fitting in fits.out, fits.err
+
+
+def test_memory_that_runs_out_is_answered_with_the_batch_size_that_was_found_to_fit(corpus):
+    process = subprocess.run(
+        [sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--device=cpu", "--mode=train",
+         "--max_steps=1", "--batch_size_per_gpu=16", "--encoder_params/convnet_layers/0/num_channels=64", *QUIET],
+        cwd=str(corpus), capture_output=True, text=True, timeout=300,
+        env=dict(os.environ, TF_CPU_ALLOCATOR_USE_BFC="true", TF_CPU_BFC_MEM_LIMIT_IN_MB="3"))
+    assert process.returncode == 4, process.stderr
+    fitting = int(re.search(r"fit into memory: OOM .*\. batch_size_per_gpu=(\d+) fits; ", process.stderr).group(1))
+    assert "A batch of %d fits" % fitting in process.stdout
+    assert "A batch of %d does not fit, either" % (fitting + 1) in process.stdout
+    assert not (corpus / "run").exists()
