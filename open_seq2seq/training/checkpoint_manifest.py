@@ -13,6 +13,8 @@ import zlib
 import tensorflow.compat.v1 as tf
 
 VERSION = 1
+# what TensorFlow's reader raises, in one version or another
+READING_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 # larger blocks are no faster, and this much stays in a processor's cache
 _BLOCK_BYTES = 1 << 18
 
@@ -144,7 +146,7 @@ def _fault_by_reading(checkpoint):
         reader = tf.train.NewCheckpointReader(checkpoint)
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except READING_ERRORS as error:
         if isinstance(error, tf.errors.PermissionDeniedError):
             return Fault(error.message.split("\n")[0], False)
         return Fault("TensorFlow cannot read it: %s" % str(error).split("\n")[0], True)

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.training.averaging.moving_average import SUFFIX, is_average
-from open_seq2seq.training.checkpoint_manifest import fault_of, read_manifest
+from open_seq2seq.training.checkpoint_manifest import READING_ERRORS, fault_of, read_manifest
 
 MODEL_SCOPE, STATE_SCOPE = "ForwardPass/", "training_state/"
 _MASTER_COPY = "FP32-master-copy/"
@@ -30,7 +30,7 @@ def open_checkpoint(checkpoint):
                               % (checkpoint, fault.reason))
     try:
         return tf.train.NewCheckpointReader(checkpoint)
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except READING_ERRORS as error:
         raise CheckpointError("cannot read checkpoint %s: %s. Expected the files %s.index and %s.data-*; if the newest is "
                               "damaged, delete it and use the one before"
                               % (checkpoint, str(error).split("\n")[0], checkpoint, checkpoint))
@@ -78,9 +78,8 @@ def restore(session, checkpoint, variables, partial=False, averaged=False):
             tf.train.Saver(dict(fits)).restore(session, checkpoint)
         for source, variable in converts:
             variable.load(reader.get_tensor(source).astype(variable.dtype.base_dtype.as_numpy_dtype), session)
-    except tf.errors.OpError as error:
-        raise CheckpointError("checkpoint %s is damaged: %s. Delete it and use the one before"
-                              % (checkpoint, error.message.split("\n")[0]))
+    except (tf.errors.OpError, IndexError) as error:
+        raise CheckpointError("checkpoint %s is damaged: %s. Use the one before it" % (checkpoint, str(error).split("\n")[0]))
     used = {source for source, _ in fits + converts}
     return RestoreReport(checkpoint, sorted(variable.op.name for _, variable in fits + converts), sorted(missing),
                          sorted(set(shapes) - used),

@@ -116,7 +116,7 @@ class RunDirectory:
                 raise UsageError('save_checkpoint_dir "%s" holds checkpoints already, the newest is %s. Use --continue_learning '
                                  "to go on with that run, or another --save_checkpoint_dir" % (
                                      self._own, os.path.basename(found[0])))
-        if self._is_occupied() and not no_dir_check:
+        if self._own is None and self._is_occupied() and not no_dir_check:
             raise UsageError('logdir "%s" is not empty (%s). Use --continue_learning to go on with that run, another '
                              "--logdir for a new one, or --no_dir_check to write into it all the same"
                              % (self.path, _some_names(self.path)))
@@ -218,11 +218,13 @@ class RunDirectory:
             kind = "best checkpoint (restore_best_checkpoint is True; best ones are saved by --mode=train_eval)" if best \
                 else "checkpoint"
             where = ['%s "%s"' % (key, path) for key, path in (
-                ("save_checkpoint_dir", self._own), ("load_checkpoint_dir", self._load)) if path is not None]
+                ("save_checkpoint_dir", self._own), ("load_checkpoint_dir", self.source)) if path is not None]
+            if self._own is not None and self._load is not None and self.source is None:
+                where = ['checkpoint_dir "%s"' % self._own]
             raise CheckpointError("no %s in %s nor in its logs/. Expected model.ckpt-N.index and .data files, as "
                                   "--mode=train writes them with save_checkpoint_steps set; give their directory with --%s="
                                   % (kind, " nor in ".join(where) or 'logdir "%s"' % self.path,
-                                     "load_checkpoint_dir" if where else "logdir"))
+                                     where[-1].split()[0] if where else "logdir"))
         return checkpoint
 
 

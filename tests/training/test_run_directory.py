@@ -157,6 +157,12 @@ def test_a_checkpoint_dir_is_read_and_written_and_gone_on_with(tmp_path):
         assert directory.prepare_training(False) == checkpoint and directory.prepare_training(True) == checkpoint
         assert directory.source is None and not directory.is_source(checkpoint) and directory.find_checkpoint() == checkpoint
     assert of(tmp_path, checkpoint_dir="kept").path == str(tmp_path / "kept")
+    # a logdir that somebody else uses only gets the logs
+    make_checkpoint(tmp_path / "run", 7)
+    assert of(tmp_path, logdir="run", checkpoint_dir="kept").prepare_training(False) == checkpoint
+    assert of(tmp_path, logdir="run", checkpoint_dir="new").prepare_training(False) is None
+    with pytest.raises(CheckpointError, match='no checkpoint in checkpoint_dir ".*new" .*--checkpoint_dir='):
+        of(tmp_path, logdir="run", checkpoint_dir="new").require_checkpoint()
     damage(checkpoint)
     with pytest.raises(CheckpointError, match="holds no whole checkpoint, only damaged ones"):
         of(tmp_path, checkpoint_dir="kept").prepare_training(False)
