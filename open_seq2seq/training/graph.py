@@ -13,10 +13,10 @@ from open_seq2seq.training.averaging.moving_average import MovingAverages, is_av
 from open_seq2seq.training.batch_loss import watched_loss
 from open_seq2seq.training.checkpoints import MODEL_SCOPE, SavedState
 from open_seq2seq.training.course import INITIAL_STATE
-from open_seq2seq.training.diagnostics import DiagnosticGraph, diagnosed_utterances
 from open_seq2seq.training.data_wait import next_batch
 from open_seq2seq.training.determinism import INITIAL_STATE as DETERMINISTIC_STATE
 from open_seq2seq.training.determinism import averaged_at_every_step
+from open_seq2seq.training.diagnostics import DiagnosticGraph, diagnosed_utterances
 from open_seq2seq.training.epoch_log import INITIAL_STATE as EPOCH_STATE
 from open_seq2seq.training.improvement import NO_BEST
 from open_seq2seq.training.initial_values import seeded_by_name

@@ -9,7 +9,7 @@ import open_seq2seq
 from open_seq2seq.config.saving import flattened, plain
 from open_seq2seq.distributed.agreement import check_agreement, fingerprint
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
-from open_seq2seq.errors import DeviceError
+from open_seq2seq.errors import DeviceError, JasperError
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
 from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.log_lines import log_line
@@ -82,6 +82,9 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
             if test is not None and result.stop not in SIGNALS:
                 test.run(session, run.saving, run.metrics, run.step, run_directory.checkpoints if run.saves else None)
             group.finish(session)
+            # who was told to stop has no time for pictures
+            if run.saves and result.stop not in SIGNALS:
+                report_after_training(run_directory.checkpoints)
             return result
 
 
@@ -186,22 +189,23 @@ class _Run:
                     bar.update(self.step, self.log.figures(self.epoch, loss))
             self.save()
             self.saving.wait()
+        except JasperError as error:
+            self.metrics.write("end", self.step, reason="%s: %s" % (type(error).__name__, str(error).split("\n")[0]))
+            raise
         finally:
             self.saving.close()
             self.log.close()
         self.course.report_stop(self.step, graph.last_step)
+        self.metrics.write("end", self.step, reason=self._why_it_ends())
         if self.stop not in SIGNALS:
-            self.metrics.write("end", self.step, reason=self._why_it_ends())
             self.log.finish(self.step)
-            if self.saves:
-                report_after_training(self.run_directory.checkpoints)
         return TrainingResult(self.step, loss, self.evaluation, self.stop)
 
     def _why_it_ends(self):
         """A phrase for the report."""
         if self.stop is not None:
             return self.stop.value
-        return self.course.stop_reason or ("the last step" if self.step >= self.graph.last_step else "an error")
+        return self.course.stop_reason or "the last step"
 
     def one_step(self):
         """One update of the weights: ``iter_size`` batches forward and backward, then the optimizer. Returns the loss."""

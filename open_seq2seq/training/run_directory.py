@@ -15,7 +15,7 @@ from open_seq2seq.training.checkpoint_files import BEST_MODELS, checkpoints_in, 
 DATE_FORMAT = "%Y-%m-%d_%H-%M-%S"
 # what a run leaves that ended before its first checkpoint, e.g. because the data were refused
 _TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_[-_0-9]+\.(py|json|log)$"
-                     r"|rejected\.csv$|(evaluations|metrics)\.jsonl$"
+                     r"|rejected\.csv$|(evaluations|metrics)\.jsonl$|index\.html$"
                      r"|events\.out\.tfevents\."
                      # in bad_batches/, of a run that diverged at once
                      r"|step-\d+-batch-\d+(-rank-\d+)?\.npz$|step-\d+\.weights\."
