@@ -28,7 +28,7 @@ base_params = {
     "lr_policy": poly_decay, "lr_policy_params": {"learning_rate": 0.02, "min_lr": 1e-5, "power": 2.0},
     "encoder": TDNNEncoder,
     "encoder_params": {
-        "convnet_layers": [dict(block, residual=False, residual_dense=False, repeat=1, stride=[2]), block, block],
+        "convnet_layers": [dict(block, residual=False, residual_dense=False, repeat=1, stride=[2]), block],
         "dropout_keep_prob": 0.8, "drop_block_prob": 0.2, "initializer": tf.glorot_uniform_initializer,
         "normalization": "batch_norm", "activation_fn": tf.nn.relu, "use_conv_mask": True},
     "decoder": FullyConnectedCTCDecoder,
