@@ -19,6 +19,7 @@ from open_seq2seq.training.layer_table import table
 
 DEFAULT_UTTERANCES = 64
 SHARE = 0.025  # of the time that automatic intervals leave to diagnostics: what is promised is 3 %
+STEPS_TO_LEARN = 20  # after which automatic intervals know what a step takes
 MOST_REPORTS = 100  # in a training, of automatic intervals: a picture has no room for more
 FORWARD_SHARE = 1 / 3  # of a training step's arithmetic
 
@@ -109,7 +110,7 @@ class Schedule:
       clock: function that returns seconds.
 
     Attributes:
-      next_step: after which to report next, of an automatic schedule.
+      next_step: after which to report next, of an automatic schedule; None: not known yet.
     """
 
     def __init__(self, every, last_step, cost_in_steps, clock=time.monotonic):
@@ -123,18 +124,36 @@ class Schedule:
         """Whether the steps follow from the time that reports take."""
         return self._every is None
 
-    def start(self, step):
-        """The training goes on from ``step``."""
-        self._began_at, self._first_step = self._clock(), step
-        self.next_step = step + max(math.ceil(self._cost_in_steps / SHARE), self._least)
+    def start(self, step, preparation=0.0):
+        """The training goes on from ``step``.
+
+        Args:
+          step: updates made.
+          preparation: seconds that it took to make the training's operations ready, and which it may take again for a report's.
+        """
+        self._began_at, self._first_step, self._preparation = self._clock(), step, preparation
 
     def is_due(self, step):
         """Whether to report now that ``step`` updates have been made."""
-        return step >= self.next_step if self.is_automatic else step % self._every == 0
+        if not self.is_automatic:
+            return step % self._every == 0
+        return self.next_step is not None and step >= self.next_step
+
+    def has_learnt(self, step):
+        """Whether it is time to ask for :meth:`first`."""
+        return self.is_automatic and self.next_step is None and step >= self._first_step + STEPS_TO_LEARN
+
+    def first(self, step):
+        """The step at which the first report is within its share of the time, its preparation included."""
+        seconds = self._cost_in_steps * (self._clock() - self._began_at) / (step - self._first_step)
+        return self._affordable(step, self._preparation + seconds)
 
     def after(self, step, seconds):
         """The step at which another report as the one just made, which took ``seconds``, leaves all within their share."""
         self._spent += seconds
+        return self._affordable(step, seconds)
+
+    def _affordable(self, step, seconds):
         elapsed = self._clock() - self._began_at
         seconds_per_step = max(elapsed - self._spent, 1e-9) / max(step - self._first_step, 1)
         missing = (self._spent + seconds) / SHARE - elapsed
@@ -161,15 +180,17 @@ class Diagnostics:
                                   clock)
         self._exchange = Exchange(group, ("next_step",))
 
-    def start(self, session, step):
-        """Begins to watch, when ``step`` updates have been made."""
-        self._schedule.start(step)
+    def start(self, session, step, preparation):
+        """Begins to watch, when ``step`` updates have been made; ``preparation`` as of ``Schedule.start``."""
+        self._schedule.start(step, preparation)
         if self._is_first:
             self._progress.start(session)
 
-    def made(self, values):
+    def made(self, session, step, values):
         """Counts a step; ``values`` is what was fetched of it."""
         self._progress.add(values["layer_gradient_norms"])
+        if self._schedule.has_learnt(step):
+            self._plan(session, lambda: self._schedule.first(step))
 
     def is_due(self, step):
         """Whether to report now that ``step`` updates have been made."""
@@ -187,7 +208,9 @@ class Diagnostics:
         results = collections.OrderedDict()
         for name, subset in self._graph.subsets.items():
             looked_at = name == "train"
-            results[name] = run_evaluation(session, subset, observations=observations if looked_at else None,
+            # another set of fetches of the same operations would have to be made ready once more
+            fetched = looked_at or self._graph.shares_evaluation
+            results[name] = run_evaluation(session, subset, observations=observations if fetched else None,
                                            observe=statistics.add if looked_at else None)
         observed = statistics.result(session)
         rows = []
@@ -199,10 +222,13 @@ class Diagnostics:
         seconds = self._clock() - started
         self._write(step, results, rows, seconds)
         if self._schedule.is_automatic:
-            # clocks differ, and all ranks have to report after the same step: the first one's decides
-            proposed = self._schedule.after(step, seconds) if self._is_first else 0
-            self._schedule.next_step = int(self._exchange.sum(session, {"next_step": proposed})["next_step"])
+            self._plan(session, lambda: self._schedule.after(step, seconds))
         return seconds
+
+    def _plan(self, session, next_step):
+        # clocks differ, and all ranks have to report after the same step: the first one's decides
+        proposed = next_step() if self._is_first else 0
+        self._schedule.next_step = int(self._exchange.sum(session, {"next_step": proposed})["next_step"])
 
     def _write(self, step, results, rows, seconds):
         log_line("Diagnostics after step %d (%.1f s):" % (step, seconds))

@@ -19,7 +19,11 @@ class LayerProgress:
 
     def start(self, session):
         """Takes the weights as they are for those of the last time."""
-        self._previous = session.run(self._variables)
+        self._previous = self._values(session)
+
+    def _values(self, session):
+        # what a session returns may be a variable's own memory, which the next step changes
+        return [np.array(value) for value in session.run(self._variables)]
 
     def add(self, gradient_norms):
         """Counts the gradient norms of a step that was made: float32 [layers]."""
@@ -34,7 +38,7 @@ class LayerProgress:
           its variables now; ``relative_change``, norm of the difference to the last time over the norm then (Kaldi's relative
           parameter difference); ``gradient_norm``, mean over the steps since, None if there were none.
         """
-        values = session.run(self._variables)
+        values = self._values(session)
         gradients = dict(zip(self._gradient_layers, (self._norms / self._steps).tolist())) if self._steps else {}
         rows = []
         for layer, positions in self._layers.items():

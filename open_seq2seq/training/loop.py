@@ -2,6 +2,7 @@
 import collections
 import contextlib
 import os
+import time
 
 import tensorflow.compat.v1 as tf
 
@@ -118,8 +119,10 @@ class _Run:
         session.run(graph.broadcast)
         self.step = int(session.run(graph.optimization.global_step))
         self.saving.started_at(self.step)
+        began = time.monotonic()
         if params["try_worst_batch"] and self.step < graph.last_step:
             try_longest_batches(session, params, graph, self.device, self.group)
+        preparation = time.monotonic() - began
         self.micro_batches = batches_done(graph.state.get(session), self._position["batch_utterances"], graph.iter_size,
                                           self.step, params["max_steps"] is None)
         saved = graph.state.get(session)
@@ -138,7 +141,7 @@ class _Run:
         if graph.diagnostics is not None:
             self.diagnostics = Diagnostics(params, graph, self.metrics, self.group,
                                            self._position["batch_utterances"] * graph.iter_size)
-            self.diagnostics.start(session, self.step)
+            self.diagnostics.start(session, self.step, preparation)
 
     def _facts(self):
         """What has to be the same on every rank."""
@@ -265,7 +268,7 @@ class _Run:
 
     def diagnose(self, values):
         """Counts a step, and reports on the subsets and the layers where that is due."""
-        self.diagnostics.made(values)
+        self.diagnostics.made(self.session, self.step, values)
         if self.diagnostics.is_due(self.step):
             self.log.left_out(self.diagnostics.report(self.session, self.step))
 
