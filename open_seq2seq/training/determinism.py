@@ -1,9 +1,9 @@
 """``deterministic: True``: what has to be so that a resumed run repeats an uninterrupted one to the last bit.
 
-Nearly all of it holds anyway: the data, their augmentation and dropout follow from the place in the stream, a checkpoint has every
-number that a step reads, and TensorFlow's CPU kernels split their sums by the number of threads, not by which thread is free. Left
-are the number of threads itself, and the moving statistics of batch norm, which every rank keeps for itself: they are averaged
-over the ranks when something is saved, so whoever saves at another step rounds them another time.
+Nearly all of it holds anyway: the data, their augmentation and dropout follow from the place in the stream, a checkpoint has
+every number that a step reads, and TensorFlow's CPU kernels split their sums by the number of threads, not by which thread is
+free. Left are the number of threads itself, and the moving statistics of batch norm, which every rank keeps for itself: they are
+averaged over the ranks when something is saved, so whoever saves at another step rounds them another time.
 """
 import tensorflow.compat.v1 as tf
 
@@ -25,8 +25,8 @@ def require_repeatable(params, device):
     """
     if not params["deterministic"] or device.name == "cpu":
         return
-    advice = ('; its own switch for the order of its sums is --npu_params="{\'deterministic\': 1}", and a resumed run is then the '
-              "same but for dropout") if device.name == "npu" else ""
+    advice = ('; its own switch for the order of its sums is --npu_params="{\'deterministic\': 1}", and a resumed run is then '
+              "the same but for dropout") if device.name == "npu" else ""
     raise ConfigError('"deterministic" is True, which is a promise of the CPU, and the device is the %s. Leave it out%s'
                       % (device.name.upper(), advice))
 
@@ -42,7 +42,7 @@ def note_on_threads(params, saved_threads, device):
     if not params["deterministic"] or saved_threads in (0, device.threads):
         return None
     return ("deterministic: the checkpoint was trained with %d threads, and this process has %d; sums are split among them, so "
-            "losses may differ in their last bits. For the same bits give it as many cores (taskset, OMP_NUM_THREADS has no effect)"
+            "losses may differ in their last bits. For the same bits give it as many cores as before"
             % (saved_threads, device.threads))
 
 
