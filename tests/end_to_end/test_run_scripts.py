@@ -122,6 +122,9 @@ def test_a_script_that_is_told_to_stop_stops_everything(train, corpus):
     finally:
         process.kill()
     assert process.returncode == 143 and "launch: stopped by SIGTERM" in err and out.endswith("turing train fail\n")
+    # the step was finished and saved, and what goes on is what was typed
+    assert "which is saved. Go on with:\n  bash %s --device=cpu --python %s --config=config.py --result=results -- " % (
+        script("run_1p.sh"), sys.executable) in out
     assert (corpus / "results" / "1p" / "train_0.log").read_text().endswith("turing train fail\n")
 
 
