@@ -74,15 +74,14 @@ class FastInferenceGraph(InferenceGraph):
             outputs = self._pointwise(rows, layer.kernel, layer.bias)
             outputs = outputs if residual is None else outputs + residual
         else:
-            sums = self._sums(plan, order, rows, layer.bias)
+            outputs = self._phases(plan, order, rows, layer.bias)
             if residual is not None:
-                for phase in range(PHASES):
-                    sums[phase].append(order.cut(residual, phase, 0))
-            outputs = order.joined([tf.add_n(terms) for terms in sums])
+                outputs = [output + order.cut(residual, phase, 0) for phase, output in enumerate(outputs)]
+            outputs = order.joined(outputs)
         return _Activations(orders, rows=self._activated(outputs) * orders.mask(dilation), dilation=dilation)
 
-    def _sums(self, plan, order, rows, bias):
-        """Of each phase of a convolution's outputs, the list of tensors [R, lanes * B, Cout] whose sum it is."""
+    def _phases(self, plan, order, rows, bias):
+        """The phases of a convolution's outputs, PHASES tensors [R, lanes * B, Cout]."""
         signals = {}
         for signal, more_rows in plan.needed:
             if isinstance(signal, tuple):
@@ -91,7 +90,7 @@ class FastInferenceGraph(InferenceGraph):
             else:
                 steps, phase = divmod(signal - plan.before, PHASES)
                 signals[signal] = order.cut(rows, phase, steps, more_rows)
-        sums = [[] for _ in range(PHASES)]
+        products = []
         for number, one in enumerate(plan.filters):
             signal, first = earliest(one.signal)
             images = tf.expand_dims(order.later(signals[signal], first, len(one.taps) - 1), 0)
@@ -100,9 +99,17 @@ class FastInferenceGraph(InferenceGraph):
             # TensorFlow adds a bias in passing, and the last filter is part of all outputs
             if bias is not None and number == len(plan.filters) - 1:
                 product = tf.nn.bias_add(product, tf.constant(bias, name="bias"))
+            products.append(tf.squeeze(product, [0]))
+        # not tf.add_n: TensorFlow 1.15 plans its memory with the help of a cost model, which aborts where sizes are unknown
+        sums = [()] * PHASES
+        values = {}
+        for number, one in reversed(list(enumerate(plan.filters))):
             for phase in one.outputs:
-                sums[phase].append(tf.squeeze(product, [0]))
-        return sums
+                terms = sums[phase] + (number,)
+                if terms not in values:
+                    values[terms] = values[sums[phase]] + products[number] if sums[phase] else products[number]
+                sums[phase] = terms
+        return [values[terms] for terms in sums]
 
     def _residual(self, layer, branches):
         if not branches:

@@ -15,7 +15,7 @@ def convolution(name, width=5, **changes):
     """A convolution of CHANNELS to CHANNELS, or of ``inputs``, with random weights."""
     generator = np.random.RandomState(sum(name.encode()))
     inputs, branches = changes.pop("inputs", CHANNELS), changes.get("branches", ())
-    kernel = generator.randn(width, inputs, CHANNELS).astype(np.float32) / np.sqrt(width * inputs)
+    kernel = (generator.randn(width, inputs, CHANNELS) / np.sqrt(width * inputs)).astype(np.float32)
     residual = generator.randn(1, len(branches) * CHANNELS, CHANNELS).astype(np.float32) / 2 if branches else None
     values = dict(depthwise=None, kernel=kernel, bias=generator.randn(CHANNELS).astype(np.float32), stride=1, dilation=1,
                   padding="SAME", branches=(), residual_kernel=residual, opens_block=False)
@@ -31,7 +31,7 @@ NETWORKS = {
     "stride 2, 11 taps": ([convolution("first", 11, inputs=FEATURES, stride=2), convolution("a")], 2),
     "stride 2, 12 taps": ([convolution("first", 12, inputs=FEATURES, stride=2)], 1),
     "stride 2 and a residual branch": ([convolution("first", 11, inputs=FEATURES, stride=2, opens_block=True)], 0),
-    "widths": ([FIRST] + [convolution("c%d" % width, width) for width in (5, 6, 7, 8, 9, 11, 13)], 7),
+    "widths": ([FIRST] + [convolution("c%d" % width, width) for width in (5, 6, 8, 11)], 4),
     "dilations": ([FIRST, convolution("a"), convolution("b", dilation=2), convolution("c", dilation=3), convolution("d", 1)], 3),
     "dense residual": ([FIRST, convolution("a", opens_block=True), convolution("b", branches=(0,)),
                         convolution("c", opens_block=True, branches=(0, 1), dilation=2),
@@ -65,6 +65,10 @@ def logits_of(network, graph_class, features, lengths, static):
             return session.run(logits, {images: features, mask_input: mask}), logits, graph
 
 
+def convolutions(graph):
+    return sum(operation.type == "Conv2D" for operation in graph.get_operations())
+
+
 def frames_after(layers, frames):
     """Frames that are left of int [B], which are those behind the first layer."""
     for one in layers[1:]:
@@ -83,14 +87,14 @@ def test_the_same_logits(name, masked):
         lengths = -(-np.array([frames, frames - 7, 5]) // layers[0].stride)
         features = generator.randn(3, 1, frames, FEATURES).astype(np.float32)
         features[np.arange(frames) >= layers[0].stride * lengths[:, np.newaxis, np.newaxis]] = 0
-        expected, plain, _ = logits_of(network, InferenceGraph, features, lengths, static)
+        expected, plain, plain_graph = logits_of(network, InferenceGraph, features, lengths, static)
         actual, fast, graph = logits_of(network, FastInferenceGraph, features, lengths, static)
         assert fast.shape.as_list() == plain.shape.as_list()
         # behind an utterance's end, masked activations say nothing
         for row, true in enumerate(frames_after(layers, lengths) if masked else [actual.shape[1]] * 3):
             np.testing.assert_allclose(actual[row, :true], expected[row, :true], atol=1e-5)
         assert np.std(expected) > 0.1 and actual.shape == expected.shape
-        assert sum(operation.type == "AddN" for operation in graph.get_operations()) == 4 * fast_layers
+        assert convolutions(graph) == convolutions(plain_graph) + 8 * fast_layers
 
 
 def test_an_activation_that_is_not_zero_at_zero_is_masked():
@@ -109,4 +113,4 @@ def test_what_is_too_small_stays_plain(monkeypatch):
     network = FoldedNetwork(layers, tf.nn.relu, True, np.eye(CHANNELS, LABELS, dtype=np.float32), np.zeros([LABELS], np.float32))
     features = np.zeros([1, 1, 16, FEATURES], np.float32)
     _, _, graph = logits_of(network, FastInferenceGraph, features, np.array([8]), True)
-    assert sum(operation.type == "Conv2D" for operation in graph.get_operations()) == len(layers) + 1
+    assert convolutions(graph) == len(layers) + 1

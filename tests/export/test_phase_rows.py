@@ -17,7 +17,7 @@ def order_of(images, dilation):
 @pytest.mark.parametrize("static", [True, False])
 @pytest.mark.parametrize("dilation", [1, 2, 3])
 def test_every_frame_has_its_place(graph, dilation, static):
-    for frames in (1, 7, 24, 26):
+    for frames in (1, 24, 26):
         values = np.random.RandomState(0).uniform(1, 2, [3, 1, frames, 5]).astype(np.float32)
         images = tf.placeholder(tf.float32, values.shape if static else [None, 1, None, 5])
         order, other = order_of(images, dilation), order_of(images, 4 - dilation)
