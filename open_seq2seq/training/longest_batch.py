@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES, Batch
 from open_seq2seq.devices.host_memory import available_bytes
 from open_seq2seq.devices.step_memory import BatchShape, largest_possible_bytes, step_memory
+from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.log_lines import log_line
@@ -37,12 +38,13 @@ def try_longest_batches(session, params, graph, device, group):
     """
     # the same set of fetches as in every step: another would be another graph for the device to compile
     optional = [device.static_shapes and params[key] is not None for key in ("print_samples_steps", "save_summaries_steps")]
+    available = _available_to_each(session, group) if device.name == "cpu" else float("inf")
     for number, tower in enumerate(graph.towers):
         shape = BatchShape(params["batch_size_per_gpu"], *graph.data_layer.longest_shape(
             number if graph.data_layer.buckets else None))
         what = "%d utterances x %d frames, %d labels" % shape
         fetches = tower.update_fetches(*optional)
-        if device.name == "cpu" and not _fits(tower, list(fetches.values()), shape, what, group):
+        if not _is_worth_trying(tower, list(fetches.values()), shape, what, available, group):
             continue
         begin = time.monotonic()
         try:
@@ -75,18 +77,23 @@ def _values(session, variables):
     return values
 
 
-def _fits(tower, fetches, shape, what, group):
-    """Whether the step is to be tried on this host, whose kernel would end the process without a word.
+def _available_to_each(session, group):
+    """Bytes of the host's memory for each process; on every rank the least of all ranks', so that they decide alike."""
+    own = available_bytes()
+    own = float("inf") if own is None else own // group.local_size
+    if group.size == 1:
+        return own
+    return min(rank["available"] for rank in Exchange(group, ["available"]).all(session, {"available": own}))
+
+
+def _is_worth_trying(tower, fetches, shape, what, available, group):
+    """Whether the step is to be tried where there are ``available`` bytes: beyond them the kernel ends a process silently.
 
     Raises:
       DeviceError: there is not enough memory.
     """
-    available = available_bytes()
-    if available is None:
-        return True
-    available //= group.local_size
     copies = sum(variable.shape.num_elements() * variable.dtype.size for variable in tf.global_variables())
-    if largest_possible_bytes(fetches, shape) + copies < available:
+    if available == float("inf") or largest_possible_bytes(fetches, shape) + copies < available:
         return True
     trainable = {variable.op.name for variable in tf.trainable_variables()}
     need = step_memory(fetches, tower.batch, shape, trainable)
