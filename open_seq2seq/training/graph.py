@@ -5,6 +5,7 @@ import re
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES
 from open_seq2seq.decoders.greedy import collapse
 from open_seq2seq.evaluation.evaluation import EvaluationGraph
 from open_seq2seq.models.assembly import build_data_layer, execution_of
@@ -230,10 +231,10 @@ class TrainingGraph:
                      for number, iterator in enumerate(self._iterators)])
 
     def start_longest_batch(self, session, number):
-        """Sets the input of tower ``number`` to the batch that takes the most memory, once for each batch of a step."""
-        layer = self.data_layer
-        session.run(self._iterators[number].make_initializer(
-            layer.longest_dataset(self.iter_size, number if layer.buckets else None)))
+        """Sets the input of tower ``number`` to the batch that takes the most memory: for one step and what then waits for the
+        next."""
+        layer, count = self.data_layer, self.iter_size + PREFETCHED_BATCHES + 1
+        session.run(self._iterators[number].make_initializer(layer.longest_dataset(count, number if layer.buckets else None)))
 
     def runs(self, samples, summary):
         """List of (name, list of what is fetched) of all that is run at every step and in an evaluation.

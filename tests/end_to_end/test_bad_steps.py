@@ -145,7 +145,7 @@ def test_memory_that_runs_out_is_answered_with_the_batch_size_that_was_found_to_
         [sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--device=cpu", "--mode=train",
          "--max_steps=1", "--batch_size_per_gpu=16", "--encoder_params/convnet_layers/0/num_channels=64", *QUIET],
         cwd=str(corpus), capture_output=True, text=True, timeout=300,
-        env=dict(os.environ, TF_CPU_ALLOCATOR_USE_BFC="true", TF_CPU_BFC_MEM_LIMIT_IN_MB="3"))
+        env=dict(os.environ, TF_CPU_ALLOCATOR_USE_BFC="true", TF_CPU_BFC_MEM_LIMIT_IN_MB="2"))
     assert process.returncode == 4, process.stderr
     fitting = int(re.search(r"fit into memory: OOM .*\. batch_size_per_gpu=(\d+) fits; ", process.stderr).group(1))
     assert "A batch of %d fits" % fitting in process.stdout

@@ -7,6 +7,7 @@ import soundfile
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Report, check_parameters
+from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES
 from open_seq2seq.data.speech2text.speech2text import Speech2TextDataLayer
 from open_seq2seq.decoders import FullyConnectedCTCDecoder
 from open_seq2seq.devices.cpu import Cpu
@@ -71,7 +72,9 @@ def test_it_holds_the_longest_utterances_and_that_with_the_most_labels(training)
     assert list(first.utterance_indices) == [1, 2] and graph.data_layer.longest_shape() == (144, 8)
     assert first.features.shape == (2, 144, 8) and first.labels.shape == (2, 8)
     np.testing.assert_array_equal(first.utterance_indices, second.utterance_indices)
-    # as many as a step has, and no more to be prepared in vain
+    # two a step, and as many as the data layer has ready while it is computed
+    for _ in range(PREFETCHED_BATCHES + 1):
+        session.run(batch.utterance_indices)
     with pytest.raises(tf.errors.OutOfRangeError):
         session.run(batch)
 
