@@ -26,6 +26,9 @@ def model_fingerprint(params, characters):
         "features": {name: value for name, value in params["data_layer_params"].items() if name in features},
         "encoder": [getattr(encoder, "__name__", str(encoder)), _relevant(params["encoder_params"])],
         "characters": list(characters)}
+    # where a checkpoint has moving averages, its weights are another network
+    if params.get("evaluate_ema") is False:
+        values["evaluate_ema"] = False
     text = json.dumps(plain(values), sort_keys=True)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 

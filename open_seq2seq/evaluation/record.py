@@ -5,6 +5,7 @@ So an exported model can say what it is worth.
 import json
 import os
 
+from open_seq2seq.errors import StorageError
 from open_seq2seq.evaluation.fingerprint import model_fingerprint
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.checkpoint_files import BEST_MODELS, checkpoint_step
@@ -61,6 +62,20 @@ def recorded_word_error_rate(checkpoint, fingerprint=None):
         except (ValueError, KeyError, TypeError):
             continue
     return found
+
+
+def forget_evaluations(directory):
+    """Removes the record of a folder's checkpoints, which are about to be replaced.
+
+    Raises:
+      StorageError: it cannot be removed.
+    """
+    path = os.path.join(directory, FILE_NAME)
+    try:
+        if os.path.lexists(path):
+            os.remove(path)
+    except OSError as error:
+        raise StorageError("cannot remove %s, which is of earlier checkpoints: %s" % (path, error.strerror))
 
 
 def _record_beside(checkpoint):

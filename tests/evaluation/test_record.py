@@ -75,6 +75,7 @@ def test_only_what_was_measured_of_this_model_counts(tmp_path):
 @pytest.mark.parametrize("path, to, same", [
     (("data_layer_params", "num_audio_features"), 80, False), (("encoder_params", "activation_fn"), math.tan, False),
     (("encoder_params", "convnet_layers", 0, "repeat"), 2, False),
+    (("evaluate_ema",), True, True), (("evaluate_ema",), False, False),
     (("encoder_params", "convnet_layers", 0, "dropout_keep_prob"), 0.5, True),
     (("encoder_params", "initializer"), math.tan, True), (("data_layer_params", "dataset_files"), ["test.csv"], True)])
 def test_a_fingerprint_changes_with_what_changes_the_answers(path, to, same):

@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 
 import open_seq2seq
 from open_seq2seq.errors import StorageError, UsageError
+from open_seq2seq.evaluation.record import forget_evaluations
 from open_seq2seq.training.checkpoint_description import resolved_config_of, vocabulary_of
 from open_seq2seq.training.checkpoint_files import ORDINARY, STATE_FILES, checkpoints_in, remove_checkpoint, write_state
 from open_seq2seq.training.checkpoint_manifest import read_manifest
@@ -99,6 +100,8 @@ def write_mean(directory, values, sources, facts):
              "vocabulary": list(vocabulary) if vocabulary is not None else None}
     earlier = checkpoints_in(directory)
     checkpoint = os.path.join(directory, "%s-%d" % (ORDINARY, step))
+    # its step may be this one's, too
+    forget_evaluations(directory)
     write_checkpoint(checkpoint, dict(values, global_step=np.int64(step)), facts)
     write_state(directory, STATE_FILES[ORDINARY], [checkpoint])
     for path in earlier:

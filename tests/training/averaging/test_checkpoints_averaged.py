@@ -10,6 +10,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import CheckpointError, UsageError
+from open_seq2seq.evaluation.record import recorded_word_error_rate
 from open_seq2seq.training.averaging.mean import weighted_mean
 from open_seq2seq.training.averaging.mode import average_checkpoints
 from open_seq2seq.training.averaging.moving_average import SUFFIX
@@ -99,6 +100,15 @@ def test_the_result_is_an_ordinary_checkpoint_of_the_newest_ones_step(make_check
     assert sorted(name for name in os.listdir(os.path.dirname(again)) if name.endswith(".index")) == ["model.ckpt-20.index"]
     # the run itself is as it was
     assert latest_checkpoint(str(tmp_path / "run")).endswith("model.ckpt-30")
+
+
+def test_what_was_measured_of_an_earlier_result_is_not_this_ones(make_checkpoint, tmp_path):
+    paths = [make_checkpoint(step, step) for step in (10, 20, 30)]
+    mean = average_checkpoints(None, checkpoints=paths, output=str(tmp_path / "mean"))
+    record(tmp_path / "mean", (30, 0.25, "dev.csv"))
+    assert recorded_word_error_rate(mean) == (0.25, "dev.csv")
+    assert average_checkpoints(None, checkpoints=paths[1:], output=str(tmp_path / "mean")) == mean
+    assert recorded_word_error_rate(mean) is None
 
 
 def test_the_last_and_the_best(make_checkpoint, tmp_path, capsys):
