@@ -9,7 +9,9 @@ GRACE_SECONDS = 2
 PEER_LOST_GRACE_SECONDS = 4
 """The same while all that died say that they lost a peer: the peer may still be printing what went wrong."""
 TERMINATE_SECONDS = 4
-"""How long a process may take to end after SIGTERM; then it is killed. All in all within 10 s of the first death."""
+"""How long processes that are told to stop may take to end once one of them has failed at it; then they are killed."""
+KILL_SECONDS = 2
+"""How long to wait for the end of what was killed: in an uninterruptible wait for its device it dies when the driver lets it."""
 LAUNCHER_STOP_SECONDS = 600
 """How long processes may take to end when the launcher itself is told to stop: a step of a large network, and its checkpoint. A
 second signal to the launcher ends them at once."""
@@ -71,7 +73,8 @@ def watch(processes):
         return _stop_by_signal(processes, stop_signal)
     failed = _failed(processes)
     running = [process for process in processes if process.is_running]
-    stop(processes, signal.SIGTERM, TERMINATE_SECONDS)
+    # no SIGTERM: a training would finish its step, for which it needs the dead one
+    _kill(processes)
     return Outcome(find_cause(failed), None, running)
 
 
@@ -100,10 +103,13 @@ def stop(processes, number, seconds):
 
     # a second signal to the launcher means: at once
     _wait(processes, is_over)
+    _kill(processes)
+
+
+def _kill(processes):
     for process in processes:
         process.send(signal.SIGKILL)
-    deadline = time.monotonic() + 2
-    # a process in an uninterruptible wait for its device dies when the driver lets it
+    deadline = time.monotonic() + KILL_SECONDS
     _wait(processes, lambda: time.monotonic() > deadline)
 
 

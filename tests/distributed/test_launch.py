@@ -180,10 +180,11 @@ def test_a_rank_killed_by_a_signal(start, number):
     assert "rank 1 of 4 (device 5) was killed by signal %d (%s)" % (number, number.name) in done.err
 
 
-@pytest.mark.slow
-def test_a_rank_that_ignores_being_stopped_is_killed(start):
-    done = start("0:deaf", "0:child", "3:exit=1").finish()
+def test_the_others_are_killed_and_not_asked_to_finish_their_step(start, tmp_path):
+    ready = str(tmp_path / "ready")
+    done = start("0:note=%d" % signal.SIGTERM, "0:child", "0:leave=" + ready, "3:when=" + ready, "3:exit=1").finish()
     assert done.status == 1 and "rank 3 of 4 (device 7) failed with exit status 1" in done.err
+    assert "rank 0 is ready" in done.said and "got SIGTERM" not in done.said
 
 
 def test_a_rank_that_lost_a_peer_is_not_the_cause(start, tmp_path):
