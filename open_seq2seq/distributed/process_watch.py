@@ -55,6 +55,11 @@ def watch(processes):
     failed = _failed(processes)
     if not failed:
         return Outcome(None, None, [])
+    if failed[0].status in STATUS_OF_STOP and failed[0].stopped_early:
+        # the others wait for it, and have nothing to save either
+        running = [process for process in processes if process.is_running]
+        _kill(processes)
+        return Outcome(None, STATUS_OF_STOP[failed[0].status], running)
     if failed[0].status in STATUS_OF_STOP:
         # a rank was told to stop, and has told the others
         status = failed[0].status

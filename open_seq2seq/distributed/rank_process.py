@@ -10,6 +10,9 @@ from open_seq2seq.errors import StorageError
 PEER_LOST = "PeerLostError"
 """What a rank prints at its end when another rank's death is the cause of its own."""
 
+STOPPED_EARLY = "before the first step; nothing was changed"
+"""What a training prints at its end that was told to stop before it could tell the others."""
+
 LAST_LINES = 30
 _PR_SET_PDEATHSIG = 1
 # looked up before any fork: the child of a process with threads should do as little as it can before it executes the command
@@ -105,6 +108,11 @@ class RankProcess:
     def lost_a_peer(self):
         """Whether it says at its end that another rank's death was the cause of its own."""
         return any(PEER_LOST in line for line in self.last_lines())
+
+    @property
+    def stopped_early(self):
+        """Whether it says at its end that it was told to stop before its first step, of which the others do not know."""
+        return any(STOPPED_EARLY in line for line in self.last_lines())
 
     def append(self, line):
         """Adds a line to its log."""

@@ -232,6 +232,11 @@ def test_ranks_that_all_stop_after_a_signal_to_one_of_them(start, tmp_path, stat
     assert [log[-1] for log in logs_of(tmp_path)] == ["turing train fail"] * 4
 
 
+def test_a_rank_that_is_stopped_before_its_first_step_ends_the_others(start):
+    done = start("2:print=Stopped by SIGTERM before the first step; nothing was changed", "2:exit=143", "0:child").finish()
+    assert done.status == 143 and "launch: stopped by SIGTERM; rank 0, 1, 3 was running" in done.err
+
+
 def test_a_second_signal_kills_at_once(start):
     launch = start("0:deaf", prelude="from open_seq2seq.distributed import process_watch as watch; "
                                      "watch.LAUNCHER_STOP_SECONDS = 10 ** 6; ")
