@@ -103,6 +103,9 @@ def _run_in_directory(experiment, params, arguments, device, group, stack, signa
         log_line("Rank %d of %d, device %s, process %d" % (group.rank, group.size, device.name, os.getpid()))
         report_only_troubles()
     elif training:
+        if "export" in experiment.params:
+            from open_seq2seq.export.after_training import check_folder
+            check_folder(arguments.export_dir)
         checkpoint = directory.prepare_training(arguments.continue_learning, arguments.no_dir_check)
         if not arguments.benchmark:
             # entered before the logs are opened, so that it runs after they are closed

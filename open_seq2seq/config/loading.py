@@ -17,7 +17,7 @@ import warnings
 import open_seq2seq
 from open_seq2seq.config.overrides import SECTIONS, apply_override, prefer_typed_length, section_of, typed
 from open_seq2seq.config.parameters import Report
-from open_seq2seq.config.playbook import note_contradictions, spread
+from open_seq2seq.config.playbook import evaluate_each_epoch, note_contradictions, spread
 from open_seq2seq.config.provenance import KeyPath, Sources, copied, nested_update
 from open_seq2seq.errors import ConfigError
 
@@ -120,6 +120,8 @@ def _merge(config, config_file, name, overrides, report):
             for one in spread(override, merged):
                 apply_override(merged, section_of(one)[1], one, path, report)
     prefer_typed_length(merged, overrides, path, report)
+    if name == "train":
+        evaluate_each_epoch(merged, overrides, path, report)
     return merged, path
 
 

@@ -21,7 +21,7 @@ _DATA = ("data_layer_params", "dataset_files")
 FLAGS = (
     PlaybookFlag("train_files", ("train_params",) + _DATA, "files", "manifest CSVs to train on: train_params/%s/%s" % _DATA),
     PlaybookFlag("dev_files", ("eval_params",) + _DATA, "files",
-                 "to evaluate on: eval_params/%s/%s; without --mode it is --mode=train_eval" % _DATA),
+                 "to evaluate on once an epoch: eval_params/%s/%s; without --mode it is --mode=train_eval" % _DATA),
     PlaybookFlag("test_files", ("test_params",) + _DATA, "files",
                  "to test the best model on when training ends: test_params/%s/%s; with --mode=eval what is evaluated, with "
                  "--mode=infer what is transcribed" % _DATA),
@@ -215,6 +215,23 @@ def spread(override, params):
            if isinstance(layer, dict) and layer.get("dropout_keep_prob") is not None]
     return [override] + [override._replace(keys=("encoder_params", "convnet_layers", place, "dropout_keep_prob"))
                          for place in own]
+
+
+def evaluate_each_epoch(params, overrides, path, report):
+    """``--dev_files`` evaluates once an epoch, as Coqui STT does, in place of every ``eval_steps`` of the config.
+
+    Args:
+      params: the merged dict of training; changed in place.
+      overrides: list of ``Override``.
+      path: ``KeyPath`` of ``params``.
+      report: receives a note where the config says otherwise.
+    """
+    flag = next((override for override in overrides if override.flag == "--dev_files"), None)
+    if flag is not None and params.get("eval_steps") is not None and not any(
+            section_of(override)[1] == ("eval_steps",) for override in overrides):
+        report.note(path.child("eval_steps"), "has no effect: with --dev_files the model is evaluated once an epoch, unless "
+                                              "--eval_steps is typed, too")
+        params["eval_steps"] = None
 
 
 def note_contradictions(overrides, report):

@@ -1,8 +1,9 @@
 """``--export_dir`` in training: the best model is exported when it ends; what cannot be exported is found before it begins."""
 import os
+import tempfile
 
 from open_seq2seq.data.speech2text.vocabulary import Vocabulary
-from open_seq2seq.errors import ConfigError, JasperError, UsageError
+from open_seq2seq.errors import ConfigError, JasperError, StorageError, UsageError
 from open_seq2seq.export.freeze import check_options
 from open_seq2seq.export.mode import export_and_report, options_of, trained_model_of_config
 from open_seq2seq.export.restored_network import TrainedModel
@@ -30,6 +31,23 @@ def check_before_training(experiment, arguments):
         raise UsageError('--export_dir "%s" is a file; expected a folder or nothing' % arguments.export_dir)
 
 
+def check_folder(path):
+    """Proves that the model's folder can be made and written to; leaves nothing behind. On the rank that exports.
+
+    Raises:
+      StorageError: it cannot.
+    """
+    existing = os.path.abspath(path)
+    while not os.path.exists(existing):
+        existing = os.path.dirname(existing)
+    try:
+        with tempfile.TemporaryDirectory(dir=existing):
+            pass
+    except OSError as error:
+        raise StorageError('--export_dir "%s" cannot be written: %s: %s. Choose another, or mend its permissions' % (
+            path, existing, error.strerror))
+
+
 def export_best(experiment, arguments, directory):
     """Exports the best model of a training that has ended, or the last one of a training without evaluations.
 
@@ -52,4 +70,5 @@ def export_best(experiment, arguments, directory):
         return export_and_report(trained, options_of(arguments), arguments.export_dir, arguments.format)
     except JasperError as error:
         raise type(error)("the training is finished and saved, but its export failed: %s. Once this is mended, --mode=export "
-                          "--restore_best_checkpoint=True --export_dir=%s makes it" % (error, arguments.export_dir))
+                          "%s--export_dir=%s makes it" % (error, "--restore_best_checkpoint=True " if "eval" in
+                                                          experiment.params else "", arguments.export_dir))

@@ -63,7 +63,7 @@ PARTS = (
     Parameter("data_layer_params", Dict(), default={}, doc="parameters of the data layer"),
     Parameter("encoder", Callable(), doc="encoder class, e.g. TDNNEncoder"),
     Parameter("encoder_params", Dict(), default={}, doc="parameters of the encoder"),
-    Parameter("width_multiplier", Float(above=0.0), default=1.0,
+    Parameter("width_multiplier", Float(above=0.0, maximum=100.0), default=1.0,
               doc="factor of the num_channels of every layer of the encoder, which are rounded to a multiple of 8"),
     Parameter("decoder", Callable(), doc="decoder class, e.g. FullyConnectedCTCDecoder"),
     Parameter("decoder_params", Dict(), default={}, doc="parameters of the decoder"),

@@ -48,6 +48,11 @@ class Course:
             self._plateau.evaluated(session, back_to_best)
 
     @property
+    def has_other_data(self):
+        """Whether the checkpoint's evaluations were made on other data than this training's; known after :meth:`start`."""
+        return self._improvement.has_other_data
+
+    @property
     def stop_reason(self):
         """Why the training ends before its last step, or None; the same on every rank. The clock's reason is not among them
         before all ranks have agreed, see :attr:`time_is_up`."""

@@ -26,12 +26,18 @@ class EpochLog:
         self._steps, self._loss_sum, self._since = 0, 0.0, self._clock() - seconds
         self._evaluation = self._learning_rate = None
 
-    def start(self, session):
-        """Goes on where a checkpoint's training left off."""
+    def start(self, session, has_other_data=False):
+        """Goes on where a checkpoint's training left off.
+
+        Args:
+          session: the session.
+          has_other_data: whether that one was evaluated on other data, whose lowest word error rate says nothing here.
+        """
         state = self._state.get(session)
         self._begin(float(state["epoch_seconds"]))
         self._steps, self._loss_sum = int(state["epoch_steps"]), float(state["epoch_loss_sum"])
-        self._lowest = (float(state["lowest_wer"]), int(state["lowest_wer_step"]))
+        if not has_other_data:
+            self._lowest = (float(state["lowest_wer"]), int(state["lowest_wer_step"]))
 
     @property
     def figures(self):

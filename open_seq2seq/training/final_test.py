@@ -55,7 +55,8 @@ class FinalTest:
             result = run_evaluation(session, self._graph)
         except JasperError as error:
             raise type(error)("the training is finished and saved, but its test failed: %s. Once this is mended, --mode=eval "
-                              "--restore_best_checkpoint=True --test_files=... makes it" % error)
+                              "%s--test_files=... makes it" % (error, "--restore_best_checkpoint=True " if self._best_is_known
+                                                               else ""))
         log_evaluation(result, "Test")
         if directory is not None:
             record_evaluation(checkpoint, self._graph, result, is_test=True)

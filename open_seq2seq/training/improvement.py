@@ -32,6 +32,7 @@ class Improvement:
       metric: "loss" or "wer".
       best: the lowest figure so far, :data:`NO_BEST` before there is one.
       best_step: the step that it was reached at.
+      has_other_data: whether what the checkpoint says was measured on other data than this training's.
     """
 
     initial_state = {"stopping_metric": 0, "stopping_min_delta": 0.0, "stopping_data": 0, "stopping_epoch_steps": 0,
@@ -46,7 +47,7 @@ class Improvement:
         if data_layer is not None:
             self._data = zlib.crc32(fingerprint([[utterance.transcript, utterance.duration]
                                                  for utterance in data_layer.utterances]).encode())
-        self.best, self.best_step = NO_BEST, 0
+        self.best, self.best_step, self.has_other_data = NO_BEST, 0, False
         self._improved_step = self._evaluated_step = 0
 
     @property
@@ -65,12 +66,16 @@ class Improvement:
         values = state.get(session)
         self.best, self.best_step = float(values["stopping_best"]), int(values["stopping_best_step"])
         self._improved_step, self._evaluated_step = int(values["improved_step"]), int(values["evaluated_step"])
+        if not self._data:
+            # a part of the training without evaluations; what is known stays for the next one with them
+            return
+        self.has_other_data = bool(self._evaluated_step) and values["stopping_data"] != self._data
         if self._evaluated_step and any(values[name] != value for name, value in self._rule.items()):
             if self._counts:
                 log_line("Epochs without improvement count anew from step %d: the checkpoint's training went by the %s and "
                          "es_min_delta %g, this one goes by the %s and %g%s" % (
                              step, METRICS[int(values["stopping_metric"])], values["stopping_min_delta"], self.metric,
-                             self.min_delta, " on other data" if values["stopping_data"] != self._data else ""))
+                             self.min_delta, " on other data" if self.has_other_data else ""))
             self.best, self.best_step = NO_BEST, 0
             self._improved_step = self._evaluated_step = step
         elif self._evaluated_step and values["stopping_epoch_steps"] != self._steps_per_epoch:

@@ -135,8 +135,11 @@ class _Run:
         if params["save_summaries_steps"] and self.saves:
             summaries = tf.summary.FileWriter(self.run_directory.checkpoints, session.graph)
         self.log = StepLog(params, graph, self.device, self.group, self.step, summaries, self.metrics)
-        self.epochs.start(session)
         self.course.start(session, self.step)
+        if self.course.has_other_data:
+            log_line("The evaluation data are others than before: the next evaluation is the best so far")
+            self.saving.forget_best(session)
+        self.epochs.start(session, self.course.has_other_data)
         self.metrics.write("start", self.step, **self._description())
         if graph.diagnostics is not None:
             self.diagnostics = Diagnostics(params, graph, self.metrics, self.group,
@@ -189,7 +192,8 @@ class _Run:
                     self.evaluate()
                 while self.step < graph.last_step and self.stop is None and self.course.stop_reason is None:
                     loss = self.one_step()
-                    bar.update(self.step, self.log.figures(self.epoch, loss))
+                    # counted from 1, as the line at the end of each does
+                    bar.update(self.step, self.log.figures(-(-self.step // graph.steps_per_epoch), loss))
             self.save()
             self.saving.wait()
         except JasperError as error:

@@ -62,7 +62,7 @@ class Saving:
         elif self._run_directory.is_source(checkpoint):
             transfer_into(session, checkpoint, self._params, self._characters, weights_only=False)
             # the best of another directory, perhaps on other data
-            self._graph.state.set(session, best_loss=NO_BEST, best_wer=NO_BEST)
+            self.forget_best(session)
             self._require_steps_left(session, checkpoint)
         else:
             log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
@@ -91,11 +91,18 @@ class Saving:
         if best is None:
             return
         reader, state = open_checkpoint(best), self._graph.state.get(session)
+        data = STATE_SCOPE + "stopping_data"
+        if reader.has_tensor(data) and reader.get_tensor(data) != state["stopping_data"]:
+            return  # the best on other evaluation data
         for name in ("best_loss", "best_wer"):
             if reader.has_tensor(STATE_SCOPE + name):
                 value = float(reader.get_tensor(STATE_SCOPE + name))
                 if value < state[name]:
                     self._graph.state.set(session, **{name: value})
+
+    def forget_best(self, session):
+        """Takes the next evaluation for the best, as the figures of before are not to be compared with it."""
+        self._graph.state.set(session, best_loss=NO_BEST, best_wer=NO_BEST)
 
     def back_to_best(self, session):
         """Sets the weights, their statistics and the optimizer's slots to the best model's, on all ranks together.

@@ -104,8 +104,8 @@ class TrainingSignals:
             self._requests.ask_by_signal(number)
         elif number != signal.SIGUSR1:
             raise StoppedBySignal(number, "Stopped by %s %s" % (
-                signal.Signals(number).name, "after the training's last step, which is saved" if self._steps_begun
-                else "before the first step; nothing was changed"))
+                signal.Signals(number).name, "after the training's last step, which is saved. For what was still to be done, go "
+                "on with:\n  %s" % self.resume if self._steps_begun else "before the first step; nothing was changed"))
 
     def _listen(self, reader):
         """Answers every signal; in a thread."""
@@ -126,6 +126,7 @@ class TrainingSignals:
         running = self._requests is not None
         if number == signal.SIGUSR1:
             return "SIGUSR1: %s" % ("a checkpoint is saved after this step" if running else
+                                    "everything is saved already" if self._steps_begun else
                                     "there is nothing to save before the first step")
         if not running:
             return number.name

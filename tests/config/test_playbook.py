@@ -85,6 +85,20 @@ def test_dev_files_make_it_train_eval_unless_the_mode_is_typed(write_config):
     assert experiment.notes == ["command line: --dev_files=d.csv has no effect in --mode=train"]
 
 
+def test_dev_files_are_evaluated_once_an_epoch_unless_the_steps_are_typed(write_config):
+    path = write_config('base_params["eval_steps"] = 500')
+    assert load(path, "--mode=train_eval")[1].params["train"]["eval_steps"] == 500
+    _, experiment = load(path, "--dev_files=d.csv")
+    assert experiment.params["train"]["eval_steps"] is None
+    assert [note for note in experiment.notes if "eval_steps" in note] == [
+        path + ': base_params["eval_steps"] has no effect: with --dev_files the model is evaluated once an epoch, unless '
+        "--eval_steps is typed, too"]
+    for words in (["--eval_steps=7", "--dev_files=d.csv"], ["--dev_files=d.csv", "--eval_steps", "7"]):
+        _, experiment = load(path, *words)
+        assert experiment.params["train"]["eval_steps"] == 7
+        assert not [note for note in experiment.notes if "eval_steps" in note]
+
+
 def test_the_last_word_wins_and_contradictions_are_named(write_config):
     path = write_config(DIVIDED)
     _, experiment = load(path, "--epochs=5", "--num_epochs=7")

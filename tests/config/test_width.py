@@ -63,6 +63,8 @@ def test_describe_shows_channels_and_parameters(write_config, capsys):
 
 @pytest.mark.parametrize("change, words, message", [
     ("", ["--width_multiplier=0"], "command line: --width_multiplier is 0 (int), expected a number above 0.0"),
+    ("", ["--width_multiplier=1e9"], "command line: --width_multiplier is 1000000000.0 (float), expected a number above 0.0 and "
+                                     "at most 100.0"),
     ("", ["--width_multiplier=half"], "command line: --width_multiplier is 'half' (str), expected a number above 0.0"),
     ('base_params["encoder_params"]["convnet_layers"][1]["num_channels"] = "many"', ["--width_multiplier=0.5"],
      'base_params["encoder_params"]["convnet_layers"][1]["num_channels"] is \'many\' (str)'),

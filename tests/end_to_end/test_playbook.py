@@ -22,7 +22,7 @@ PLAYBOOK = """--train_files train.csv --dev_files dev.csv --test_files test.csv 
     --reduce_lr_on_plateau true --plateau_epochs 1 --plateau_reduction 0.08 --early_stop true --es_epochs 2 --es_min_delta 1000
     --dropout_rate 0.3 --learning_rate 0.002 --width_multiplier 0.5""".split()
 # what of the config would get into the way; the playbook's command lines know nothing of it
-QUIET = ["--eval_steps=None", "--save_checkpoint_steps=None", "--print_loss_steps=None", "--print_samples_steps=None",
+QUIET = ["--save_checkpoint_steps=None", "--print_loss_steps=None", "--print_samples_steps=None",
          "--diagnostics_utterances=0", "--metrics_steps=1000"]
 
 
@@ -115,6 +115,7 @@ def test_max_hours_ends_evaluates_and_saves(test_set, run_here):
     (["--test_files", "test.csv", "none.csv"], 3, "none.csv"),
     (["--early_stop=true"], 2, "early_stop is True and goes by evaluations"),
     (["--export_dir=config.py"], 2, '--export_dir "config.py" is a file'),
+    (["--export_dir=config.py/model"], 3, '--export_dir "config.py/model" cannot be written'),
     (["--export_dir=exported", "--frames=17"], 2, "--frames is 17; expected a multiple of 16"),
     (["--export_dir=exported", "--data_layer_params/vocab_file=none.txt"], 3, "none.txt"),
 ])
@@ -124,8 +125,20 @@ def test_what_would_fail_in_the_end_fails_before_the_first_step(test_set, run_he
     assert "Train loss" not in refused.out and not (test_set / "run" / "checkpoint").exists()
 
 
-def test_a_test_that_fails_does_not_lose_the_training(test_set, run_here, monkeypatch):
+def test_a_test_or_an_export_that_fails_does_not_lose_the_training(test_set, run_here, monkeypatch):
     made = FinalTest.run
+
+    def in_the_way(self, *arguments):
+        (test_set / "exported").write_text("somebody's")
+        return made(self, *arguments)
+
+    monkeypatch.setattr(FinalTest, "run", in_the_way)
+    trained = run_here("--test_files=test.csv", "--max_steps=2", "--export_dir=exported", *QUIET)
+    assert trained.status == 3 and "Test WER" in trained.out
+    assert "the training is finished and saved, but its export failed:" in trained.err and "Traceback" not in trained.err
+    assert "Once this is mended, --mode=export --export_dir=exported makes it" in trained.err
+    (test_set / "exported").unlink()
+    assert run_here("--mode=export", "--export_dir=exported").status == 0
 
     def without_files(self, *arguments):
         for number in range(6):
@@ -133,9 +146,9 @@ def test_a_test_that_fails_does_not_lose_the_training(test_set, run_here, monkey
         return made(self, *arguments)
 
     monkeypatch.setattr(FinalTest, "run", without_files)
-    trained = run_here("--test_files=test.csv", "--max_steps=2", "--export_dir=exported", *QUIET)
+    trained = run_here("--test_files=test.csv", "--max_steps=2", "--continue_learning", *QUIET)
     assert trained.status == 3 and "the training is finished and saved, but its test failed:" in trained.err
-    assert "--mode=eval" in trained.err and "wav/train0.wav" in trained.err
+    assert "--mode=eval --test_files=" in trained.err and "wav/train0.wav" in trained.err
     assert latest_checkpoint("run") == "run/model.ckpt-2"
 
 

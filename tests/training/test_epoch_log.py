@@ -54,6 +54,21 @@ def test_a_line_and_metrics_for_each_epoch(make, tmp_path, capsys):
     assert second["learning_rate"] == pytest.approx(0.01)
 
 
+def test_the_lowest_rate_on_other_data_is_not_the_best_so_far(make, graph, capsys):
+    log, state, _ = make()
+    log.evaluated(4, result(1.4, 100))
+    with tf.Session(graph=graph) as session:
+        session.run(tf.global_variables_initializer())
+        state.set(session, **log.figures)
+        for has_other_data, best in ((False, "best 0.1000 at step 4"), (True, "best 0.3000 at step 8")):
+            resumed, _, _ = make()
+            resumed.start(session, has_other_data)
+            resumed.step(1.0, np.float32(0.01))
+            resumed.evaluated(8, result(1.4, 300))
+            resumed.end_if_due(8)
+            assert best in capsys.readouterr().out
+
+
 def test_without_evaluations(make, capsys):
     log, _, clock = make()
     for step in range(1, 5):

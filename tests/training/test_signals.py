@@ -69,11 +69,15 @@ def test_before_and_after_the_steps_signals_raise(handlers, capfd, number, statu
             send(number)
     assert stop.value.exit_status == status and stop.value.number == number
     assert "SIGUSR1: there is nothing to save before the first step" in capfd.readouterr().err
-    with pytest.raises(StoppedBySignal, match="Stopped by %s after the training's last step, which is saved" % number.name):
-        with TrainingSignals("python run.py") as signals:
+    with pytest.raises(StoppedBySignal) as stop:
+        with TrainingSignals("python run.py --continue_learning") as signals:
             with signals.asking(Requests(Single())):
                 pass
+            send(signal.SIGUSR1)
             send(number)
+    assert str(stop.value) == ("Stopped by %s after the training's last step, which is saved. For what was still to be done, go "
+                               "on with:\n  python run.py --continue_learning" % number.name)
+    assert "SIGUSR1: everything is saved already" in capfd.readouterr().err
 
 
 def test_a_second_interrupt_leaves_at_once_even_while_the_main_thread_is_busy(handlers, left):

@@ -16,13 +16,14 @@ EPOCH = 10  # steps
 
 
 class Training:
-    """What a training has of these; ``values`` are those of a checkpoint, as ``state.get`` has returned them."""
+    """What a training has of these; ``values`` are those of a checkpoint, as ``state.get`` has returned them. ``texts`` are those
+    of the evaluation data; None for a training without evaluations."""
 
     def __init__(self, values=None, step=0, epoch=EPOCH, texts=("one", "two"), **params):
         params = dict(DEFAULTS, **params)
         self.graph = tf.Graph()
         with self.graph.as_default():
-            self.improvement = Improvement(params, epoch, types.SimpleNamespace(utterances=[
+            self.improvement = Improvement(params, epoch, None if texts is None else types.SimpleNamespace(utterances=[
                 types.SimpleNamespace(transcript=text, duration=1.0) for text in texts]))
             self.state = SavedState(**INITIAL_STATE)
             self.session = tf.Session()
@@ -155,6 +156,19 @@ def test_another_rule_counts_anew(capsys):
         assert said in capsys.readouterr().out and other.early_stop.reason is None
         assert other.improvement.stale_epochs == 0 and not other.evaluate(50, 3.0, 0.9)
     assert training.early_stop.reason is not None
+
+
+def test_a_part_of_the_training_without_evaluations_forgets_nothing(capsys):
+    training = Training()
+    for epoch in (1, 2, 3):
+        training.evaluate(epoch * EPOCH, 3.0)
+    without = Training(training.state.get(training.session), step=30, texts=None)
+    values = without.state.get(without.session)
+    other = Training(values, step=40)
+    other.evaluate(50, 3.0)
+    assert other.early_stop.reason is not None and "anew" not in capsys.readouterr().out
+    assert not other.improvement.has_other_data and not without.improvement.has_other_data
+    assert Training(values, step=40, texts=("one", "three")).improvement.has_other_data
 
 
 def test_epochs_of_another_number_of_steps_are_the_same_epochs():
