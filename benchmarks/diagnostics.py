@@ -9,6 +9,7 @@ interval allows (2.5 %) from below, as the first report comes when it can be aff
 import argparse
 import json
 import os
+import statistics
 import sys
 import tempfile
 import threading
@@ -46,15 +47,41 @@ class Turns:
             self._condition.notify_all()
 
 
+class OwnTime:
+    """A clock that stands still while the other training has its turn."""
+
+    def __init__(self):
+        self._before, self._since = 0.0, None
+
+    def __call__(self):
+        return self._before + (time.perf_counter() - self._since if self._since is not None else 0.0)
+
+    def start(self):
+        self._since = time.perf_counter()
+
+    def stop(self):
+        self._before, self._since = self(), None
+
+
 def train(words, turns, own, block, seconds):
     """Trains, and appends (seconds, seconds of the processor) of every step to ``seconds``."""
+    clock = OwnTime()
+
     class Timed(loop._Run):
+        def start(self, checkpoint):
+            super().start(checkpoint)
+            if self.diagnostics is not None:
+                # by the wall's clock it would believe to have twice the time
+                self.diagnostics.use_clock(clock)
+
         def one_step(self):
             if len(seconds) % block == 0:
                 turns.wait(own)
-            began = time.perf_counter(), time.process_time()
+            clock.start()
+            began = clock(), time.process_time()
             loss = super().one_step()
-            seconds.append((time.perf_counter() - began[0], time.process_time() - began[1]))
+            seconds.append((clock() - began[0], time.process_time() - began[1]))
+            clock.stop()
             if len(seconds) % block == 0:
                 turns.pass_on()
             return loss
@@ -76,6 +103,7 @@ def main():
     parser.add_argument("--steps", type=int, default=900)
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--utterance_seconds", type=float, default=3.0)
+    parser.add_argument("--every", type=int, help="steps between reports (default: automatic, as in a training)")
     parser.add_argument("--block", type=int, default=10, help="steps of a turn")
     arguments = parser.parse_args()
     if arguments.steps <= WARM_UP or arguments.steps % arguments.block:
@@ -86,10 +114,11 @@ def main():
             "--mode=train_eval", "--eval_params/data_layer_params/dataset_files=%r" % [corpus],
             "--max_steps=%d" % arguments.steps, "--eval_steps=%d" % arguments.steps, "--save_checkpoint_steps=None",
             "--save_summaries_steps=None", "--print_samples_steps=None", "--print_loss_steps=None"]
+        automatic = [] if arguments.every is None else ["--diagnostics_steps=%d" % arguments.every]
         turns, times = Turns(2), ([], [])
         threads = [threading.Thread(target=train, args=(
             common + ["--logdir=" + os.path.join(folder, name)] + words, turns, own, arguments.block, times[own]))
-            for own, (name, words) in enumerate((("with", []), ("without", ["--diagnostics_utterances=0"])))]
+            for own, (name, words) in enumerate((("with", automatic), ("without", ["--diagnostics_utterances=0"])))]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -97,17 +126,20 @@ def main():
         reports = [entry for entry in read_metrics(os.path.join(folder, "with", "metrics.jsonl")) if entry["kind"] == "layers"]
     (with_them, processor_with), (without, processor_without) = (
         [sum(step[clock] for step in seconds[WARM_UP:-1]) for clock in (0, 1)] for seconds in times)
+    median_with, median_without = (statistics.median(step[0] for step in seconds) for seconds in times)
     inside = sum(entry["seconds"] for entry in reports)
     result = {"steps": arguments.steps, "with_seconds": with_them, "without_seconds": without, "ratio": with_them / without,
               "processor_ratio": processor_with / processor_without,
+              "median_step_ratio": median_with / median_without,
               "reports": len(reports), "report_seconds": inside, "report_share": inside / with_them,
               "first_report_step": reports[0]["step"] if reports else None}
     print("%d steps of mini Jasper, batch %d x %.1f s: %.1f s with diagnostics, %.1f s without: ratio %.4f; in time of the "
           "processor, which other work on the machine disturbs less: %.4f" % (
               arguments.steps, arguments.batch_size, arguments.utterance_seconds, with_them, without, result["ratio"],
               result["processor_ratio"]))
-    print("%d reports took %.2f s, %.2f %% of the time; the promise is 3 %%" % (
-        len(reports), inside, 100 * result["report_share"]))
+    print("%d reports took %.2f s, %.2f %% of the time; the promise is 3 %%. Median of the steps, with them to without: %.4f" % (
+        len(reports), inside, 100 * result["report_share"], result["median_step_ratio"]))
+    print("seconds of each report: %s" % ", ".join("%.2f" % entry["seconds"] for entry in reports))
     print(json.dumps(result, sort_keys=True))
 
 

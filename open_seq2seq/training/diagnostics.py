@@ -133,6 +133,10 @@ class Schedule:
         """
         self._began_at, self._first_step, self._preparation = self._clock(), step, preparation
 
+    def use_clock(self, clock):
+        """Begins once more, with another clock."""
+        self._clock, self._began_at = clock, clock()
+
     def is_due(self, step):
         """Whether to report now that ``step`` updates have been made."""
         if not self.is_automatic:
@@ -185,6 +189,11 @@ class Diagnostics:
         self._schedule.start(step, preparation)
         if self._is_first:
             self._progress.start(session)
+
+    def use_clock(self, clock):
+        """Measures the training from now on by a clock of its own: a function that returns seconds."""
+        self._clock = clock
+        self._schedule.use_clock(clock)
 
     def made(self, session, step, values):
         """Counts a step; ``values`` is what was fetched of it."""
