@@ -87,7 +87,7 @@ def export_and_report(trained, options, directory, formats):
     """Exports, prints what was written, and returns the ``ExportDescription``."""
     begin = time.time()
     log_line("Exporting %s" % trained.checkpoint)
-    wer = _recorded_wer(trained)
+    wer = _recorded_wer(trained, options)
     description, written = export_model(trained, options, directory, formats, wer)
     for path in written:
         log_line("Wrote %s%s" % (path, "" if os.path.isdir(path) else ", %.1f MB" % (os.path.getsize(path) / 1e6)))
@@ -106,11 +106,16 @@ def export_and_report(trained, options, directory, formats):
     return description
 
 
-def _recorded_wer(trained):
+def _recorded_wer(trained, options):
     """The ``WordErrorRate`` that an evaluation of this very model has recorded, or None."""
+    if options.half_precision:
+        if recorded_word_error_rate(trained.checkpoint) is not None:
+            log_line("Note: evaluation computes in float32; the WER of this model in float16 is not known, and is left out. "
+                     "scripts/offline_inference.py measures it")
+        return None
     recorded = recorded_word_error_rate(trained.checkpoint, model_fingerprint(trained.params, trained.vocabulary))
     if recorded is None and recorded_word_error_rate(trained.checkpoint) is not None:
-        log_line("Note: %s was evaluated, but with other features or network parameters than it is exported with; the model's "
-                 "WER is left out" % trained.checkpoint)
+        log_line("Note: %s was evaluated, but with other features, network parameters or evaluate_ema than it is exported with; the "
+                 "model's WER is left out" % trained.checkpoint)
     # infinite: words where the references have none
     return WordErrorRate(*recorded) if recorded is not None and math.isfinite(recorded[0]) else None

@@ -29,7 +29,7 @@ def trained_model_of(folder, best=False):
 
     Args:
       folder: the run's ``logdir``, with or without ``--enable_logs``, or a copy of it, or a checkpoint in it (the path without
-        extension).
+        extension, or its .index).
       best: the best checkpoint instead of the newest.
 
     Returns:
@@ -39,6 +39,9 @@ def trained_model_of(folder, best=False):
       CheckpointError: there is no checkpoint or no resolved config, or the network is not made of known parts.
     """
     checkpoint = None
+    # what a shell completes
+    if folder.endswith(".index") and os.path.isfile(folder):
+        folder = folder[:-len(".index")]
     if os.path.isfile(folder + ".index"):
         checkpoint, folder = folder, os.path.dirname(folder) or "."
     elif not os.path.isdir(folder):

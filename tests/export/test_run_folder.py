@@ -47,7 +47,7 @@ def test_the_network_is_the_same(run):
     features, lengths = batch()
     with CheckpointModel(None, trained) as model:
         expected = model.logits(features, lengths)
-    for path in (folder, folder / "logs", folder / "logs" / "model.ckpt-7"):
+    for path in (folder, folder / "logs", folder / "logs" / "model.ckpt-7", folder / "logs" / "model.ckpt-7.index"):
         found = trained_model_of(str(path))
         assert found.vocabulary == VOCABULARY and found.config_sha256 == "a" * 64
         assert found.params["encoder_params"]["activation_fn"] is tf.nn.relu
