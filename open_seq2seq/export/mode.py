@@ -115,7 +115,7 @@ def _recorded_wer(trained, options):
         return None
     recorded = recorded_word_error_rate(trained.checkpoint, model_fingerprint(trained.params, trained.vocabulary))
     if recorded is None and recorded_word_error_rate(trained.checkpoint) is not None:
-        log_line("Note: %s was evaluated, but with other features, network parameters or evaluate_ema than it is exported with; the "
-                 "model's WER is left out" % trained.checkpoint)
+        log_line("Note: %s was evaluated, but with other features, network parameters or evaluate_ema than it is exported with; "
+                 "the model's WER is left out" % trained.checkpoint)
     # infinite: words where the references have none
     return WordErrorRate(*recorded) if recorded is not None and math.isfinite(recorded[0]) else None
