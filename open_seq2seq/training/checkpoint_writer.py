@@ -149,10 +149,12 @@ class CheckpointWriter:
     def recover(self):
         """Learns of the checkpoints of an earlier process, so that they take their turn in being deleted."""
         named = [path for path in read_state(self._directory, STATE_FILES[self._name]) if os.path.exists(path + ".index")]
-        # a process that was killed between a checkpoint and its entry in the state file: the run comes by that step again
+        # a process that was killed between a checkpoint and its entry in the state file: the run comes by that step again;
+        # or the state file itself is damaged
         unnamed = [path for path in checkpoints_in(self._directory, best=self._name != ORDINARY)
                    if path not in named and os.path.basename(path).startswith(self._name + "-")
-                   and os.path.exists(manifest_path(path)) and named and checkpoint_step(path) > checkpoint_step(named[-1])]
+                   and os.path.exists(manifest_path(path))
+                   and (not named or checkpoint_step(path) > checkpoint_step(named[-1]))]
         self._kept = sorted(unnamed, key=checkpoint_step) + named
 
     def write(self, step, values, facts):

@@ -60,7 +60,7 @@ class TrainingSignals:
 
     def __init__(self, resume, leave=os._exit, say=say_on_stderr):
         self.resume, self._leave, self._say = resume, leave, say
-        self._requests, self._interrupts = None, 0
+        self._requests, self._interrupts, self._raised = None, 0, None
         self._steps_begun = False
         self._stack = contextlib.ExitStack()
 
@@ -94,6 +94,9 @@ class TrainingSignals:
           requests: the ``Requests`` of the training.
         """
         self._requests, self._steps_begun = requests, True
+        if self._raised is not None:
+            # somebody else's code, an import perhaps, has caught the exception and gone on
+            requests.ask_by_signal(self._raised)
         try:
             yield
         finally:
@@ -103,6 +106,7 @@ class TrainingSignals:
         if self._requests is not None:
             self._requests.ask_by_signal(number)
         elif number != signal.SIGUSR1:
+            self._raised = number
             raise StoppedBySignal(number, "Stopped by %s %s" % (
                 signal.Signals(number).name, "after the training's last step, which is saved. For what was still to be done, go "
                 "on with:\n  %s" % self.resume if self._steps_begun else "before the first step; nothing was changed"))

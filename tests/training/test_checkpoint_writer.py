@@ -86,6 +86,18 @@ def test_killed_at_any_operation_on_a_file_the_newest_checkpoint_is_whole_and_no
     assert number > 15
 
 
+def test_without_a_sound_state_file_older_checkpoints_still_take_their_turn_in_being_deleted(tmp_path):
+    writer = CheckpointWriter(str(tmp_path), keep=3)
+    for step in (2, 4, 10):
+        writer.write(step, values(step), {})
+    (tmp_path / "checkpoint").write_bytes(b"\xff garbled")
+    next_writer = CheckpointWriter(str(tmp_path), keep=3)
+    next_writer.recover()
+    next_writer.write(12, values(12), {})
+    assert sorted(path.name for path in tmp_path.glob("*.index")) == [
+        "model.ckpt-10.index", "model.ckpt-12.index", "model.ckpt-4.index"]
+
+
 def test_a_checkpoint_of_a_step_that_is_there_is_replaced_and_never_mixed(tmp_path, monkeypatch):
     number, finished = 0, False
     while not finished:

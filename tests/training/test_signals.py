@@ -61,6 +61,17 @@ def test_in_the_steps_signals_ask_and_stop_nothing(handlers):
             "SIGINT: this step is finished and saved, then the training stops; once more stops at once, without saving"}
 
 
+def test_a_signal_whose_exception_somebody_has_caught_is_asked_for_at_the_first_step(handlers, capfd):
+    requests = Requests(Single())
+    with TrainingSignals("python run.py") as signals:
+        try:
+            send(signal.SIGTERM)
+        except BaseException:  # noqa: B036 - as an import does that tries one way and then another
+            pass
+        with signals.asking(requests):
+            assert requests.take({}) == {Request.SIGTERM}
+
+
 @pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_before_and_after_the_steps_signals_raise(handlers, capfd, number, status):
     with pytest.raises(StoppedBySignal, match="Stopped by %s before the first step; nothing was changed" % number.name) as stop:
