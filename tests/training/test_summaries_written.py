@@ -30,7 +30,7 @@ def test_all_summaries_of_a_training(tmp_path, monkeypatch):
     assert written["loss_scale"][4].simple_value == 8.0
     before, reader = (tf.train.load_checkpoint("run/model.ckpt-%d" % step) for step in (3, 4))
     names = [name for name in reader.get_variable_to_shape_map() if name.startswith("ForwardPass/") and "moving" not in name]
-    assert len(names) == 9 * 3 - 1  # kernel, gamma and beta of 8 convolutions; kernel and bias of the decoder
+    assert len(names) == 4 * 3 + 2  # kernel, gamma and beta of 4 convolutions; kernel and bias of the decoder
     squares = 0.0
     for name in names:
         values = reader.get_tensor(name)
