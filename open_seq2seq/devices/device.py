@@ -10,8 +10,8 @@ class Device:
       fast_gradients: whether convolution gradients written as forward convolutions are the faster ones here.
       skip_reason: what it means that a step was not applied.
       static_shapes: whether the device compiles a graph for every shape, so that batches come in few lengths.
-      stateless_dropout: whether dropout is drawn from the places of a batch's rows in the data, so that a resumed run goes on with
-        the same draws; else from the graph's seed, from its beginning in every session.
+      stateless_dropout: whether dropout is drawn from the places of a batch's rows in the data, so that a resumed run goes on
+        with the same draws; else from the graph's seed, from its beginning in every session.
       threads: among how many threads an operation is split, 0 where that is the device's own affair.
     """
 

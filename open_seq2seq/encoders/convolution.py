@@ -15,8 +15,8 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.encoders.dimensions import at_least, dimension, pad_frames
 
-# for ``tf.Graph.gradient_override_map``: the gradients of a Conv2D of height 1, a dilated one too, which TensorFlow 1.15 lacks on a
-# CPU
+# for ``tf.Graph.gradient_override_map``: the gradients of a Conv2D of height 1, a dilated one too, which TensorFlow 1.15 lacks
+# on a CPU
 GRADIENT_NAME = "Conv1DGradientsAsForwardConvolutions"
 
 
