@@ -166,7 +166,7 @@ FILES = (
     Parameter("save_checkpoint_secs", Float(above=0.0), default=None, doc="seconds between checkpoints; None: by steps only"),
     Parameter("save_summaries_steps", Int(minimum=1), default=None, doc="steps between summaries; None: none"),
     Parameter("summaries", List(Choice(*SUMMARIES)), default=[], doc="what to summarize beside the losses"),
-    Parameter("metrics_steps", Int(minimum=1), default=10,
+    Parameter("metrics_steps", Either(Int(minimum=1), Choice(None)), default=10,
               doc="steps between lines with loss, learning rate and speed in metrics.jsonl; None: none"),
     Parameter("diagnostics_utterances", Int(minimum=0), default=None,
               doc="utterances of the training and of the dev data that are scored on the way (docs/diagnostics.md); 0: no "

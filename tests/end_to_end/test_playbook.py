@@ -23,7 +23,7 @@ PLAYBOOK = """--train_files train.csv --dev_files dev.csv --test_files test.csv 
     --dropout_rate 0.3 --learning_rate 0.002 --width_multiplier 0.5""".split()
 # what of the config would get into the way; the playbook's command lines know nothing of it
 QUIET = ["--save_checkpoint_steps=None", "--print_loss_steps=None", "--print_samples_steps=None",
-         "--diagnostics_utterances=0", "--metrics_steps=1000"]
+         "--diagnostics_utterances=0", "--metrics_steps=None"]
 
 
 @pytest.fixture
@@ -105,8 +105,10 @@ def test_max_hours_ends_evaluates_and_saves(test_set, run_here):
     assert again.status == 0 and latest_checkpoint("run") == "run/model.ckpt-1"
     assert "Nothing to do: this training has been stopped at step 1: max_hours is 1e-09" in again.out
     assert "A larger --max_hours" in again.out
-    on = run_here("--continue_learning", "--max_hours=None", *[word for word in words if "max_hours" not in word])
+    on = run_here("--continue_learning", "--dev_files=test.csv", "--logdir=run", *QUIET)
     assert on.status == 0 and latest_checkpoint("run") == "run/model.ckpt-6", on.err
+    assert "*** The evaluation data are others than before: the next evaluation is the best so far\n" in on.out
+    assert "other" not in again.out
 
 
 @pytest.mark.parametrize("words, status, message", [

@@ -32,7 +32,8 @@ class Run:
                                           initializer=tf.zeros_initializer())
             self.step_variable = tf.train.get_or_create_global_step()
             training = types.SimpleNamespace(
-                state=SavedState(micro_batches=0, best_loss=NO_BEST, best_wer=NO_BEST), average_statistics=tf.no_op(),
+                state=SavedState(micro_batches=0, best_loss=NO_BEST, best_wer=NO_BEST, stopping_data=7),
+                average_statistics=tf.no_op(),
                 data_layer=types.SimpleNamespace(batches_per_epoch=4, vocabulary=Vocabulary("abc")), last_step=100,
                 optimization=types.SimpleNamespace(global_step=self.step_variable))
             self.state = training.state
@@ -99,7 +100,7 @@ def test_a_checkpoint_holds_the_values_of_its_step_although_training_goes_on(tmp
         assert bias(path) == [1.5] * 4 and tf.train.load_variable(path, "global_step") == 6
         manifest = run.manifest("model.ckpt-6")
     assert manifest["step"] == 6 and manifest["epoch"] == 1 and manifest["metric"] is None
-    assert manifest["state"] == {"micro_batches": 6, "best_loss": NO_BEST, "best_wer": NO_BEST}
+    assert manifest["state"] == {"micro_batches": 6, "best_loss": NO_BEST, "best_wer": NO_BEST, "stopping_data": 7}
     assert manifest["vocabulary"] == ["a", "b", "c"] and manifest["resolved_config"] == {"params": 1}
 
 
@@ -143,6 +144,21 @@ def test_the_best_value_is_remembered_on_resume_also_of_a_best_one_newer_than_th
         assert run.checkpoints() == ["best_dev-4", "model.ckpt-2", "model.ckpt-6"]
         run.evaluated(8, 1.0, 0.4)
         assert run.checkpoints() == ["best_dev-8", "model.ckpt-2", "model.ckpt-6"]
+
+
+def test_the_best_one_on_other_evaluation_data_is_replaced_by_the_next_evaluation(tmp_path):
+    with Run(tmp_path) as run:
+        run.evaluated(2, 1.0, 0.5)
+        run.saving.forget_best(run.session)
+        run.state.set(run.session, stopping_data=8)
+        run.save(2)
+        run.saving.wait()
+    with Run(tmp_path) as run:
+        # what was forgotten is not taken from the best one of before
+        run.saving.restore(run.session, str(tmp_path / "model.ckpt-2"))
+        assert run.state.get(run.session)["best_loss"] == np.float32(NO_BEST)
+        run.evaluated(4, 3.0, 0.9)
+        assert run.checkpoints() == ["best_dev-4", "model.ckpt-2"]
 
 
 def test_best_models_of_an_older_run_are_remembered(tmp_path):
