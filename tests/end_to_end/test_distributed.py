@@ -96,7 +96,8 @@ def test_the_first_rank_alone_writes_and_a_second_run_continues(launch, corpus):
     logdir = corpus / "run"
     assert len(list(logdir.glob("stdout_*.log"))) == len(list(logdir.glob("resolved_config_*.json"))) == 1
     assert len(list((logdir / "logs").glob("events.out.tfevents.*"))) == 1
-    assert sorted(path.name for path in (logdir / "logs").glob("*.index")) == ["model.ckpt-3.index", "model.ckpt-6.index"]
+    assert sorted(path.name for path in (logdir / "logs").glob("model.ckpt-*.index")) == [
+        "model.ckpt-3.index", "model.ckpt-6.index"]
     second = launch(2, "--continue_learning", "--max_steps=9", *words)
     assert second.status == 0, second.err + second.logs[1]
     assert "model.ckpt-6" in second.logs[0] and (logdir / "logs" / "model.ckpt-9.index").exists()

@@ -137,11 +137,8 @@ def test_the_best_score_is_remembered_on_resume(run_here, corpus):
         return manifests, json.loads((corpus / "run" / manifests[0]).read_text())["metric"]
     before = best()
     assert before[0] == ["best_dev-12.json"] and before[1]["name"] == "loss"
-    # the same audio with longer and wrong transcripts: a worse loss
-    (corpus / "hard.csv").write_text("wav_filename,transcript\n" + "".join(
-        "wav/dev%d.wav,zzz qqq xxx\n" % i for i in range(5)))
-    resumed = run_here("--max_steps=14", "--continue_learning",
-                       "--eval_params/data_layer_params/dataset_files=hard.csv", *options)
+    # steps so large that they spoil the network
+    resumed = run_here("--max_steps=24", "--continue_learning", "--lr_policy_params/learning_rate=2", *options)
     assert resumed.status == 0, resumed.err
     after = float(re.search(r"Validation loss: +([0-9.]+)", resumed.out).group(1))
     assert after > before[1]["value"]
@@ -166,7 +163,8 @@ def test_a_benchmark_measures_and_leaves_nothing(run_here, corpus):
 def test_training_starts_from_the_weights_of_another_model(run_here):
     assert run_here("--mode=train", "--logdir=first", "--max_steps=3").status == 0
     second = run_here("--mode=train", "--logdir=second", "--max_steps=1", "--load_model=first")
-    assert second.status == 0 and "Restored" in second.out and "first/model.ckpt-3" in second.out, second.err
+    assert second.status == 0, second.err
+    assert re.search(r"^\*\*\* Took (\d+) of \1 variables of the network from first/model\.ckpt-3$", second.out, re.MULTILINE)
 
 
 def test_num_epochs_counts_whole_passes(run_here, corpus):
