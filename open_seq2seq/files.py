@@ -51,8 +51,8 @@ def replaced_file(path, mode="w", **options):
             os.remove(temporary)
 
 
-def sync_directory(path):
-    """Makes what was renamed into a directory, or deleted from it, outlast a loss of power."""
+def sync(path):
+    """Makes a file's contents, or what was renamed into a directory or deleted from it, outlast a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -11,7 +11,8 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from open_seq2seq.errors import JasperError, UsageError  # noqa: E402
+from open_seq2seq.errors import UsageError  # noqa: E402
+from open_seq2seq.script_status import exit_status_of  # noqa: E402
 
 
 def parse(words):
@@ -55,15 +56,7 @@ def average(arguments):
 
 def main(words):
     """Runs the command line; returns the exit status, run.py's."""
-    try:
-        average(parse(words))
-    except JasperError as error:
-        print("%s: %s" % (type(error).__name__, error), file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("Interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status_of(lambda given: average(parse(given)), words)
 
 
 if __name__ == "__main__":

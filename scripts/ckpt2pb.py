@@ -12,7 +12,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from open_seq2seq.config.command_line import EXPORT_FLAGS, add_flags  # noqa: E402
-from open_seq2seq.errors import CheckpointError, JasperError  # noqa: E402
+from open_seq2seq.errors import CheckpointError  # noqa: E402
+from open_seq2seq.script_status import exit_status_of  # noqa: E402
 
 
 def parse(words):
@@ -62,15 +63,7 @@ def _trained(arguments):
 
 def main(words):
     """Runs the command line; returns the exit status, run.py's."""
-    try:
-        export(parse(words))
-    except JasperError as error:
-        print("%s: %s" % (type(error).__name__, error), file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("Interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status_of(lambda given: export(parse(given)), words)
 
 
 if __name__ == "__main__":

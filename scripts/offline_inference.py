@@ -9,7 +9,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SCRIPTS = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(SCRIPTS))
 
-from open_seq2seq.errors import JasperError, UsageError  # noqa: E402
+from open_seq2seq.errors import UsageError  # noqa: E402
+from open_seq2seq.script_status import exit_status_of  # noqa: E402
 
 DESCRIPTION = """Transcribes the audio of manifest CSVs with a .pb (or .onnx) of run.py --mode=export, and prints the word
 error rate. Three steps: audio to bins (--pre_process), bins through the model, results to transcripts and score
@@ -152,15 +153,7 @@ def run(arguments):
 
 
 def main(words):
-    try:
-        run(make_parser().parse_args(words))
-    except JasperError as error:
-        print("%s: %s" % (type(error).__name__, error), file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("Interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status_of(lambda given: run(make_parser().parse_args(given)), words)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import shutil
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import StorageError
-from open_seq2seq.files import sync_directory
+from open_seq2seq.files import sync
 from open_seq2seq.training.checkpoint_files import (
     ORDINARY,
     STATE_FILES,
@@ -96,12 +96,12 @@ def write_checkpoint(checkpoint, values, facts, files=None):
         written = [manifest_path(prefix)] + data_files(prefix)
         size = sum(os.path.getsize(path) for path in written)
         for path in written:
-            _sync(path)
+            sync(path)
         if os.path.exists(checkpoint + ".index"):
             remove_checkpoint(checkpoint)  # another run's of the same step, which was to be written over
         for path in written:
             os.replace(path, os.path.join(directory, os.path.basename(path)))
-        sync_directory(directory)
+        sync(directory)
         os.rmdir(temporary)
         return size
     except (OSError, tf.errors.OpError, ValueError) as error:
@@ -119,14 +119,6 @@ def _abandon(checkpoint, temporary):
         shutil.rmtree(temporary)
     except OSError:
         pass
-
-
-def _sync(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _reason(error):

@@ -42,17 +42,17 @@ def test_trajectory(goldens, graph, case, name, settings, tolerance):
     folder = os.path.join(goldens, "networks", case)
     with np.load(os.path.join(folder, "traj_%s.npz" % name)) as archive:
         golden = {key: archive[key] for key in archive}
-    _train(folder, name, settings, 2e-5, lambda session, step: _compare(session, golden, step, tolerance))
+    check_training(folder, name, settings, 2e-5, lambda session, step: _compare(session, golden, step, tolerance))
 
 
 @pytest.mark.shared
 @pytest.mark.slow
 def test_adam_losses(goldens, graph):
     # of this one only the losses are known, and a perturbation of 1e-6 moves the weights by 3e-3
-    _train(os.path.join(goldens, "networks", DENSE), "adam", {"optimizer": "Adam", "optimizer_params": {}}, 1e-3)
+    check_training(os.path.join(goldens, "networks", DENSE), "adam", {"optimizer": "Adam", "optimizer_params": {}}, 1e-3)
 
 
-def _train(folder, name, settings, loss_tolerance, after_step=None):
+def check_training(folder, name, settings, loss_tolerance, after_step=None):
     """Five steps; asserts learning rates and losses (to a relative tolerance), calls back after steps 1, 2 and 5."""
     with open(os.path.join(folder, "results.json")) as stream:
         expected = json.load(stream)["traj_" + name]
