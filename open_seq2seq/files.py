@@ -26,13 +26,16 @@ def require_writable(path):
 def replaced_file(path, mode="w", **options):
     """Opens a temporary neighbour of ``path`` and renames it to ``path`` when the block ends without an exception.
 
+    What was written is on the disk then, and outlasts a loss of power.
+
     Args:
       path: the file to be written.
       mode: "w" or "wb".
       options: further arguments of ``open``; text is UTF-8 unless they say otherwise.
 
     Raises:
-      StorageError: the file cannot be written; nothing is left behind and what was there before stays.
+      StorageError: the file cannot be written; what was there before stays, and nothing is left
+        behind unless the folder no longer lets anything be deleted.
     """
     if "b" not in mode:
         options.setdefault("encoding", "utf-8")
@@ -43,11 +46,13 @@ def replaced_file(path, mode="w", **options):
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        sync(os.path.dirname(path) or ".")
     except OSError as error:
         raise StorageError("cannot write %s: %s. Free some space, mend the permissions or choose another place"
                            % (path, error.strerror or error))
     finally:
-        if os.path.exists(temporary):
+        # in a directory that has just become read-only, or on a disk that is gone, it stays, and the reason is told above
+        with contextlib.suppress(OSError):
             os.remove(temporary)
 
 

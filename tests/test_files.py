@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -18,6 +19,21 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
     with replaced_file(str(path)) as file:
         file.write("new")
     assert path.read_text() == "new"
+
+
+def test_a_folder_that_becomes_read_only_meanwhile_is_a_storage_error(tmp_path, monkeypatch):
+    path = tmp_path / "result.csv"
+    path.write_text("old")
+
+    def refused(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+    # neither renamed nor deleted; root, as whom tests may run, would be let by any folder
+    monkeypatch.setattr(os, "replace", refused)
+    monkeypatch.setattr(os, "remove", refused)
+    with pytest.raises(StorageError, match="cannot write .*result.csv: Permission denied. Free some space"):
+        with replaced_file(str(path)) as file:
+            file.write("new")
+    assert path.read_text() == "old"
 
 
 def test_a_missing_folder_is_a_storage_error(tmp_path):

@@ -6,7 +6,7 @@ import shutil
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.files import replaced_file, sync
+from open_seq2seq.files import replaced_file
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.checkpoint_manifest import data_files, fault_of, manifest_path
 
@@ -73,7 +73,6 @@ def write_state(directory, state_file, checkpoints):
     state.all_model_checkpoint_paths.extend(names)
     with replaced_file(os.path.join(directory, state_file)) as file:
         file.write(str(state))
-    sync(directory)
 
 
 def checkpoints_in(directory, best=False):
