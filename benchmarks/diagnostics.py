@@ -25,8 +25,8 @@ from open_seq2seq.config.loading import load_experiment  # noqa: E402
 from open_seq2seq.devices import select_device  # noqa: E402
 from open_seq2seq.distributed.group import Single  # noqa: E402
 from open_seq2seq.training import loop  # noqa: E402
+from open_seq2seq.training.checkpoints.run_directory import RunDirectory  # noqa: E402
 from open_seq2seq.training.metrics import read_metrics  # noqa: E402
-from open_seq2seq.training.run_directory import RunDirectory  # noqa: E402
 
 WARM_UP = 10  # steps
 

@@ -67,7 +67,7 @@ def readable_step(folder):
     """Step of the newest checkpoint, every tensor of which was read; -1 without one."""
     import tensorflow.compat.v1 as tf
 
-    from open_seq2seq.training.checkpoint_files import latest_checkpoint
+    from open_seq2seq.training.checkpoints.files import latest_checkpoint
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
         return -1

@@ -54,7 +54,7 @@ def _run_mode(arguments, overrides, signals=None):
         run_combine(experiment, arguments)
         return
     if arguments.mode == "replay":
-        from open_seq2seq.training.replay import run_replay
+        from open_seq2seq.training.troubles.replay import run_replay
         run_replay(experiment, arguments)
         return
     if "export" in experiment.params:
@@ -92,8 +92,8 @@ def _run_on_device(experiment, arguments, stack, signals):
 
 def _run_in_directory(experiment, params, arguments, device, group, stack, signals):
     from open_seq2seq.evaluation.modes import evaluate, infer
+    from open_seq2seq.training.checkpoints.run_directory import RunDirectory
     from open_seq2seq.training.loop import train
-    from open_seq2seq.training.run_directory import RunDirectory
     from open_seq2seq.training.width_check import require_trained_width
     directory = RunDirectory.of(params, arguments.enable_logs)
     training = arguments.mode in TRAINING

@@ -45,7 +45,7 @@ def average(arguments):
     import tensorflow.compat.v1 as tf
 
     from open_seq2seq.training.averaging.mode import average_checkpoints
-    from open_seq2seq.training.run_directory import RunDirectory
+    from open_seq2seq.training.checkpoints.run_directory import RunDirectory
     tf.logging.set_verbosity(tf.logging.ERROR)
     if arguments.logdir is not None and not os.path.isdir(arguments.logdir):
         raise UsageError("--logdir %s is no folder; expected that of a training" % arguments.logdir)

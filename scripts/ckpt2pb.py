@@ -48,7 +48,7 @@ def _trained(arguments):
     from open_seq2seq.config.loading import load_experiment
     from open_seq2seq.config.overrides import Override
     from open_seq2seq.export.mode import trained_model_of_config
-    from open_seq2seq.training.run_directory import RunDirectory
+    from open_seq2seq.training.checkpoints.run_directory import RunDirectory
     is_checkpoint = os.path.isfile(arguments.checkpoint + ".index")
     if not is_checkpoint and not os.path.isdir(arguments.checkpoint):
         raise CheckpointError("there is no checkpoint %s; expected a logdir, or the path of a checkpoint without its extension"

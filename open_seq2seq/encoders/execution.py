@@ -19,7 +19,7 @@ random_seed: int; with the positions of a batch's rows it decides what dropout d
 observer: an object whose methods are called while the graph is built, with what a layer computes:
   ``normalization(scope, inputs [B, 1, T, C], mask [B, T, 1] or None, moving_mean [C], moving_variance [C])`` with what goes into
   a batch norm that takes the moving statistics, ``activation(scope, outputs [B, T, C], lengths [B])`` with what comes out of an
-  activation function; scope is that of the variables. None: nobody looks. See ``training/layer_observer.py``.
+  activation function; scope is that of the variables. None: nobody looks. See ``training/diagnostics/layer_observer.py``.
 """
 
 ALONE = Execution()  # one process, float32

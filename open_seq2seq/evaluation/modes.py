@@ -12,7 +12,7 @@ from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.files import replaced_file, require_writable
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.models.assembly import build_data_layer
-from open_seq2seq.training.checkpoints import describe_restore, restore
+from open_seq2seq.training.checkpoints.restore import describe_restore, restore
 from open_seq2seq.training.progress import ProgressBar
 from open_seq2seq.training.session import open_session
 

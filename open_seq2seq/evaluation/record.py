@@ -8,7 +8,7 @@ import os
 from open_seq2seq.errors import StorageError
 from open_seq2seq.evaluation.fingerprint import model_fingerprint
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.checkpoint_files import BEST_MODELS, checkpoint_step
+from open_seq2seq.training.checkpoints.files import BEST_MODELS, checkpoint_step
 
 FILE_NAME = "evaluations.jsonl"
 

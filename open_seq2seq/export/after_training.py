@@ -7,7 +7,7 @@ from open_seq2seq.errors import ConfigError, JasperError, StorageError, UsageErr
 from open_seq2seq.export.freeze import check_options
 from open_seq2seq.export.mode import export_and_report, options_of, trained_model_of_config
 from open_seq2seq.export.restored_network import TrainedModel
-from open_seq2seq.training.checkpoint_files import latest_checkpoint
+from open_seq2seq.training.checkpoints.files import latest_checkpoint
 
 
 def check_before_training(experiment, arguments):

@@ -15,7 +15,7 @@ from open_seq2seq.export.frames import changes_of, frames_after, subsampling_of
 from open_seq2seq.export.inference_graph import InferenceGraph
 from open_seq2seq.export.model_inputs import audio_inputs, feature_inputs
 from open_seq2seq.export.restored_network import evaluation_network, read_weights, restored_session
-from open_seq2seq.training.checkpoint_files import checkpoint_step
+from open_seq2seq.training.checkpoints.files import checkpoint_step
 
 DEFAULT_FRAMES = 2336  # 23.4 s in 10 ms steps: what the public Ascend port exports
 LARGEST_GRAPH = (1 << 31) - (1 << 20)  # bytes that a protocol buffer may have, with room for what is not weights

@@ -13,8 +13,8 @@ from open_seq2seq.export.export_folder import export_model
 from open_seq2seq.export.freeze import ExportOptions
 from open_seq2seq.export.restored_network import TrainedModel
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.checkpoint_description import vocabulary_of
-from open_seq2seq.training.run_directory import RunDirectory
+from open_seq2seq.training.checkpoints.description import vocabulary_of
+from open_seq2seq.training.checkpoints.run_directory import RunDirectory
 from open_seq2seq.training.width_check import require_trained_width
 
 

@@ -8,7 +8,7 @@ from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.encoders import Execution
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.export.folding import DECODER
-from open_seq2seq.training.checkpoints import open_checkpoint, restore
+from open_seq2seq.training.checkpoints.restore import open_checkpoint, restore
 
 TrainedModel = collections.namedtuple("TrainedModel", "base_model params vocabulary checkpoint config_sha256")
 TrainedModel.__doc__ = """What an export begins with.

@@ -16,8 +16,8 @@ from open_seq2seq.encoders import TDNNEncoder
 from open_seq2seq.errors import CheckpointError, DataError
 from open_seq2seq.export.restored_network import TrainedModel
 from open_seq2seq.models import Speech2Text
-from open_seq2seq.training.checkpoint_description import resolved_config_of
-from open_seq2seq.training.run_directory import RunDirectory
+from open_seq2seq.training.checkpoints.description import resolved_config_of
+from open_seq2seq.training.checkpoints.run_directory import RunDirectory
 
 _REMEDY = "Give the config that the model was trained with: run.py --config_file=FILE --mode=export --logdir=%s exports it"
 # how a variable began, and what kept it small, is no part of what it has become

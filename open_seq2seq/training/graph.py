@@ -11,17 +11,17 @@ from open_seq2seq.evaluation.evaluation import EvaluationGraph
 from open_seq2seq.models.assembly import build_data_layer, execution_of
 from open_seq2seq.optimizers import Optimization
 from open_seq2seq.training.averaging.moving_average import MovingAverages, is_average
-from open_seq2seq.training.batch_loss import watched_loss
-from open_seq2seq.training.checkpoints import MODEL_SCOPE, SavedState
+from open_seq2seq.training.checkpoints.restore import MODEL_SCOPE, SavedState
 from open_seq2seq.training.course import INITIAL_STATE
 from open_seq2seq.training.data_wait import next_batch
 from open_seq2seq.training.determinism import INITIAL_STATE as DETERMINISTIC_STATE
 from open_seq2seq.training.determinism import averaged_at_every_step
-from open_seq2seq.training.diagnostics import DiagnosticGraph, diagnosed_utterances
+from open_seq2seq.training.diagnostics.diagnostics import DiagnosticGraph, diagnosed_utterances
 from open_seq2seq.training.epoch_log import INITIAL_STATE as EPOCH_STATE
 from open_seq2seq.training.improvement import NO_BEST
 from open_seq2seq.training.initial_values import seeded_by_name
 from open_seq2seq.training.requests import Requests
+from open_seq2seq.training.troubles.batch_loss import watched_loss
 
 # ranks must not drop out the same activations
 SEED_STEP = 1000003

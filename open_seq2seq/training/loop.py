@@ -14,22 +14,22 @@ from open_seq2seq.errors import DeviceError, JasperError
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
 from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.training.checkpoints.saving import Saving
 from open_seq2seq.training.course import Course
 from open_seq2seq.training.data_position import batches_done
 from open_seq2seq.training.determinism import note_on_threads, require_repeatable
-from open_seq2seq.training.diagnostics import Diagnostics
+from open_seq2seq.training.diagnostics.diagnostics import Diagnostics
 from open_seq2seq.training.epoch_log import EpochLog
 from open_seq2seq.training.final_test import FinalTest
 from open_seq2seq.training.graph import TrainingGraph
-from open_seq2seq.training.longest_batch import try_longest_batches
 from open_seq2seq.training.metrics import FILE_NAME, Metrics
 from open_seq2seq.training.progress import ProgressBar
 from open_seq2seq.training.report.mode import report_after_training
 from open_seq2seq.training.requests import SIGNALS, Request, stop_among
-from open_seq2seq.training.saving import Saving
 from open_seq2seq.training.session import open_session
-from open_seq2seq.training.skipped_steps import SkippedSteps
 from open_seq2seq.training.step_log import StepLog, is_due
+from open_seq2seq.training.troubles.longest_batch import try_longest_batches
+from open_seq2seq.training.troubles.skipped_steps import SkippedSteps
 
 TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation stop")
 

@@ -1,6 +1,6 @@
 """Whether a command gives the ``width_multiplier`` that a checkpoint was trained with."""
 from open_seq2seq.errors import UsageError
-from open_seq2seq.training.checkpoint_description import resolved_config_of
+from open_seq2seq.training.checkpoints.description import resolved_config_of
 
 
 def require_trained_width(params, checkpoint):

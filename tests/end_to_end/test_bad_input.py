@@ -193,7 +193,7 @@ def test_an_npu_that_is_not_there(run_command):
 
 
 def test_a_full_disk_while_logging(run_here, corpus, monkeypatch):
-    from open_seq2seq.training.run_directory import RunDirectory
+    from open_seq2seq.training.checkpoints.run_directory import RunDirectory
     monkeypatch.setattr(RunDirectory, "dated", lambda self, prefix, extension="log": "/dev/full")
     check_refused(run_here("--enable_logs"), 3, "cannot write the log /dev/full: No space left on device", "--continue_learning")
     assert not (corpus / "run").exists()

@@ -11,7 +11,7 @@ import soundfile
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import DeviceError
-from open_seq2seq.training import longest_batch
+from open_seq2seq.training.troubles import longest_batch
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 pytestmark = pytest.mark.slow
@@ -147,7 +147,7 @@ from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.devices.step_memory import BatchShape
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.training.graph import TrainingGraph
-from open_seq2seq.training.longest_batch import _by_trial
+from open_seq2seq.training.troubles.longest_batch import _by_trial
 
 experiment = load_experiment("config.py", "train")
 params = experiment.params["train"]

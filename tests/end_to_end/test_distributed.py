@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from open_seq2seq.training.checkpoint_files import latest_checkpoint
-from open_seq2seq.training.checkpoints import open_checkpoint
+from open_seq2seq.training.checkpoints.files import latest_checkpoint
+from open_seq2seq.training.checkpoints.restore import open_checkpoint
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 pytestmark = pytest.mark.slow

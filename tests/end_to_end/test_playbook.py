@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from open_seq2seq.training.checkpoint_files import latest_checkpoint
-from open_seq2seq.training.checkpoints import open_checkpoint
+from open_seq2seq.training.checkpoints.files import latest_checkpoint
+from open_seq2seq.training.checkpoints.restore import open_checkpoint
 from open_seq2seq.training.final_test import FinalTest
 from open_seq2seq.training.metrics import read_metrics
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from open_seq2seq.training.checkpoint_files import latest_checkpoint
+from open_seq2seq.training.checkpoints.files import latest_checkpoint
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE = 400

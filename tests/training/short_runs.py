@@ -85,8 +85,8 @@ def train_short(*words, mode="train", stop_after=None, resume=False, before_step
     from open_seq2seq.devices import select_device
     from open_seq2seq.distributed.group import Single
     from open_seq2seq.training import loop
+    from open_seq2seq.training.checkpoints.run_directory import RunDirectory
     from open_seq2seq.training.requests import Request
-    from open_seq2seq.training.run_directory import RunDirectory
     group = group or Single()
     losses, evaluations = {}, {}
     arguments, overrides = parse_command_line(

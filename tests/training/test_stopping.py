@@ -4,7 +4,7 @@ import types
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.training.checkpoints import SavedState
+from open_seq2seq.training.checkpoints.restore import SavedState
 from open_seq2seq.training.course import INITIAL_STATE
 from open_seq2seq.training.improvement import Improvement
 from open_seq2seq.training.plateau import Plateau

@@ -8,10 +8,10 @@ import tensorflow.compat.v1 as tf
 import open_seq2seq
 from open_seq2seq.errors import StorageError, UsageError
 from open_seq2seq.evaluation.record import forget_evaluations
-from open_seq2seq.training.checkpoint_description import resolved_config_of, vocabulary_of
-from open_seq2seq.training.checkpoint_files import ORDINARY, STATE_FILES, checkpoints_in, remove_checkpoint, write_state
-from open_seq2seq.training.checkpoint_manifest import read_manifest
-from open_seq2seq.training.checkpoint_writer import write_checkpoint
+from open_seq2seq.training.checkpoints.description import resolved_config_of, vocabulary_of
+from open_seq2seq.training.checkpoints.files import ORDINARY, STATE_FILES, checkpoints_in, remove_checkpoint, write_state
+from open_seq2seq.training.checkpoints.manifest import read_manifest
+from open_seq2seq.training.checkpoints.writer import write_checkpoint
 
 
 def weighted_mean(sources, weights=None):

@@ -10,7 +10,7 @@ from open_seq2seq.training.averaging.source_checkpoints import (
     last_checkpoints,
     opened,
 )
-from open_seq2seq.training.run_directory import RunDirectory
+from open_seq2seq.training.checkpoints.run_directory import RunDirectory
 
 FOLDER = "combined"
 

@@ -9,10 +9,10 @@ from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.evaluation.record import FILE_NAME as EVALUATIONS
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.averaging.moving_average import SUFFIX, is_average
-from open_seq2seq.training.checkpoint_description import vocabulary_of
-from open_seq2seq.training.checkpoint_files import BEST_MODELS, checkpoint_step, checkpoints_in
-from open_seq2seq.training.checkpoint_manifest import fault_of
-from open_seq2seq.training.checkpoints import MODEL_SCOPE, open_checkpoint
+from open_seq2seq.training.checkpoints.description import vocabulary_of
+from open_seq2seq.training.checkpoints.files import BEST_MODELS, checkpoint_step, checkpoints_in
+from open_seq2seq.training.checkpoints.manifest import fault_of
+from open_seq2seq.training.checkpoints.restore import MODEL_SCOPE, open_checkpoint
 
 MASTER_COPY = "FP32-master-copy/"
 

@@ -13,7 +13,7 @@ from open_seq2seq.encoders import TDNNEncoder
 from open_seq2seq.losses import CTCLoss
 from open_seq2seq.models import Speech2Text
 from open_seq2seq.training.averaging.objective import FixedBatches
-from open_seq2seq.training.checkpoint_writer import write_checkpoint
+from open_seq2seq.training.checkpoints.writer import write_checkpoint
 
 FEATURES, CHARACTERS = 4, " abc"
 LAYERS = [{"type": "conv1d", "kernel_size": [3], "num_channels": 5, "stride": [2]},

@@ -5,7 +5,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.optimizers.control_flow import cond_with_updates
 from open_seq2seq.training.averaging.moving_average import SUFFIX, MovingAverages, is_average
-from open_seq2seq.training.checkpoints import describe_restore, restore
+from open_seq2seq.training.checkpoints.restore import describe_restore, restore
 
 
 def network(value=(1.0, 2.0)):

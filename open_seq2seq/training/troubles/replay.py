@@ -8,10 +8,10 @@ import sys
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import DataError
-from open_seq2seq.training.bad_batches import FOLDER, load_bad_batch, newest_bad_batch
-from open_seq2seq.training.checkpoints import restore
-from open_seq2seq.training.non_finite import LARGEST_HALF, ExaminedNetwork, describe_first
-from open_seq2seq.training.run_directory import RunDirectory
+from open_seq2seq.training.checkpoints.restore import restore
+from open_seq2seq.training.checkpoints.run_directory import RunDirectory
+from open_seq2seq.training.troubles.bad_batches import FOLDER, load_bad_batch, newest_bad_batch
+from open_seq2seq.training.troubles.non_finite import LARGEST_HALF, ExaminedNetwork, describe_first
 
 
 def run_replay(experiment, arguments):

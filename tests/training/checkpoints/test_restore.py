@@ -5,9 +5,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import CheckpointError, StorageError
-from open_seq2seq.training.checkpoint_files import latest_checkpoint
-from open_seq2seq.training.checkpoint_writer import CheckpointWriter
-from open_seq2seq.training.checkpoints import SavedState, describe_restore, open_checkpoint, restore
+from open_seq2seq.training.checkpoints.files import latest_checkpoint
+from open_seq2seq.training.checkpoints.restore import SavedState, describe_restore, open_checkpoint, restore
+from open_seq2seq.training.checkpoints.writer import CheckpointWriter
 
 
 def variables(**values):

@@ -10,12 +10,12 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.vocabulary import Vocabulary
 from open_seq2seq.errors import StorageError
-from open_seq2seq.training.checkpoint_files import latest_checkpoint
-from open_seq2seq.training.checkpoint_writer import CheckpointWriter
-from open_seq2seq.training.checkpoints import SavedState
+from open_seq2seq.training.checkpoints.files import latest_checkpoint
+from open_seq2seq.training.checkpoints.restore import SavedState
+from open_seq2seq.training.checkpoints.run_directory import RunDirectory
+from open_seq2seq.training.checkpoints.saving import Saving
+from open_seq2seq.training.checkpoints.writer import CheckpointWriter
 from open_seq2seq.training.improvement import NO_BEST
-from open_seq2seq.training.run_directory import RunDirectory
-from open_seq2seq.training.saving import Saving
 
 PARAMS = {"num_checkpoints": 2, "save_checkpoint_secs": None, "best_metric": "loss", "load_model": None, "drop_layers": 0,
           "restore_best_checkpoint": False, "evaluate_ema": True}

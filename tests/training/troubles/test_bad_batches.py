@@ -9,8 +9,8 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.errors import DataError, StorageError
-from open_seq2seq.training import bad_batches
-from open_seq2seq.training.bad_batches import BadBatches, load_bad_batch, newest_bad_batch
+from open_seq2seq.training.troubles import bad_batches
+from open_seq2seq.training.troubles.bad_batches import BadBatches, load_bad_batch, newest_bad_batch
 
 ALONE = types.SimpleNamespace(rank=0, size=1, local_rank=0)
 WEIGHTS = {"ForwardPass/a/kernel": np.float32([[1, 2], [3, np.nan]]), "ForwardPass/a/bias": np.float32([4, 5])}

@@ -9,8 +9,8 @@ from open_seq2seq.decoders import FullyConnectedCTCDecoder
 from open_seq2seq.encoders import TDNNEncoder
 from open_seq2seq.losses import CTCLoss
 from open_seq2seq.models import Speech2Text
-from open_seq2seq.training import non_finite
-from open_seq2seq.training.non_finite import ExaminedNetwork, First, describe_first
+from open_seq2seq.training.troubles import non_finite
+from open_seq2seq.training.troubles.non_finite import ExaminedNetwork, First, describe_first
 
 LAYERS = [{"type": "conv1d", "kernel_size": [3], "stride": [2], "num_channels": 8},
           {"type": "conv1d", "kernel_size": [3], "num_channels": 8, "repeat": 2, "residual": True, "residual_dense": True}]

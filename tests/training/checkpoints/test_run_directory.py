@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from open_seq2seq.errors import CheckpointError, StorageError, UsageError
-from open_seq2seq.training.checkpoint_writer import write_checkpoint
-from open_seq2seq.training.run_directory import RunDirectory
+from open_seq2seq.training.checkpoints.run_directory import RunDirectory
+from open_seq2seq.training.checkpoints.writer import write_checkpoint
 
 
 def make_checkpoint(directory, step, name="model.ckpt"):

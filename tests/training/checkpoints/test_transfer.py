@@ -3,8 +3,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import CheckpointError, UsageError
-from open_seq2seq.training.checkpoint_writer import write_checkpoint
-from open_seq2seq.training.transfer import network_layers, transfer_into, whole_checkpoint
+from open_seq2seq.training.checkpoints.transfer import network_layers, transfer_into, whole_checkpoint
+from open_seq2seq.training.checkpoints.writer import write_checkpoint
 
 ENCODER, OUTPUT = "ForwardPass/w2l_encoder/", "ForwardPass/fully_connected_ctc_decoder/fully_connected/"
 SLOTS = "Loss_Optimization/"

@@ -7,9 +7,9 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.devices.npu_params import computes_in_float16
 from open_seq2seq.errors import JasperError
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.bad_batches import BadBatches, recreated_batch
-from open_seq2seq.training.checkpoints import MODEL_SCOPE
-from open_seq2seq.training.non_finite import describe_first, examine
+from open_seq2seq.training.checkpoints.restore import MODEL_SCOPE
+from open_seq2seq.training.troubles.bad_batches import BadBatches, recreated_batch
+from open_seq2seq.training.troubles.non_finite import describe_first, examine
 
 # Where only a gradient is not finite, any batch of the step may be the one, and each is a network to be built.
 MOST_EXAMINED = 4

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.training.averaging.moving_average import SUFFIX, is_average
-from open_seq2seq.training.checkpoint_manifest import READING_ERRORS, fault_of, read_manifest
+from open_seq2seq.training.checkpoints.manifest import READING_ERRORS, fault_of, read_manifest
 
 MODEL_SCOPE, STATE_SCOPE = "ForwardPass/", "training_state/"
 _MASTER_COPY = "FP32-master-copy/"

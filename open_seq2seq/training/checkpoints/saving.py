@@ -10,11 +10,11 @@ import tensorflow.compat.v1 as tf
 import open_seq2seq
 from open_seq2seq.errors import JasperError, UsageError
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.checkpoint_files import BEST, ORDINARY, latest_checkpoint, remove_leftovers
-from open_seq2seq.training.checkpoint_writer import CheckpointWriter, values_of
-from open_seq2seq.training.checkpoints import STATE_SCOPE, describe_restore, open_checkpoint, restore
+from open_seq2seq.training.checkpoints.files import BEST, ORDINARY, latest_checkpoint, remove_leftovers
+from open_seq2seq.training.checkpoints.restore import STATE_SCOPE, describe_restore, open_checkpoint, restore
+from open_seq2seq.training.checkpoints.transfer import transfer_into, whole_checkpoint
+from open_seq2seq.training.checkpoints.writer import CheckpointWriter, values_of
 from open_seq2seq.training.improvement import NO_BEST
-from open_seq2seq.training.transfer import transfer_into, whole_checkpoint
 
 _Written = collections.namedtuple("_Written", "kind future")
 _LINES = {ORDINARY: "Saved checkpoint %s (%.1f MB)", BEST: "Saved the best model so far, %s (%.1f MB)"}

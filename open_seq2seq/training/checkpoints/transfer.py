@@ -11,10 +11,10 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.averaging.moving_average import SUFFIX, is_average
-from open_seq2seq.training.checkpoint_description import vocabulary_of
-from open_seq2seq.training.checkpoint_manifest import fault_of
-from open_seq2seq.training.checkpoints import MODEL_SCOPE, open_checkpoint, restore
-from open_seq2seq.training.run_directory import RunDirectory
+from open_seq2seq.training.checkpoints.description import vocabulary_of
+from open_seq2seq.training.checkpoints.manifest import fault_of
+from open_seq2seq.training.checkpoints.restore import MODEL_SCOPE, open_checkpoint, restore
+from open_seq2seq.training.checkpoints.run_directory import RunDirectory
 
 
 def whole_checkpoint(source, best=False):

@@ -6,9 +6,9 @@ import numpy as np
 
 from open_seq2seq.errors import NonFiniteError
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.bad_batches import FOLDER
-from open_seq2seq.training.investigation import Investigation, SeenBatch, utterances_of
-from open_seq2seq.training.non_finite import VARIABLE, describe_first
+from open_seq2seq.training.troubles.bad_batches import FOLDER
+from open_seq2seq.training.troubles.investigation import Investigation, SeenBatch, utterances_of
+from open_seq2seq.training.troubles.non_finite import VARIABLE, describe_first
 
 NAMED_IN_A_LINE = 4
 

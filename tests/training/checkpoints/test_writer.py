@@ -7,8 +7,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import StorageError
-from open_seq2seq.training.checkpoint_files import checkpoint_step, is_leftover, latest_checkpoint, remove_leftovers
-from open_seq2seq.training.checkpoint_writer import CheckpointWriter, write_checkpoint
+from open_seq2seq.training.checkpoints.files import checkpoint_step, is_leftover, latest_checkpoint, remove_leftovers
+from open_seq2seq.training.checkpoints.writer import CheckpointWriter, write_checkpoint
 
 FILE_OPERATIONS = [(os, "mkdir"), (os, "replace"), (os, "remove"), (os, "rmdir"), (os, "fsync"), (shutil, "rmtree")]
 

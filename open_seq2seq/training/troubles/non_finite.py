@@ -13,7 +13,7 @@ from open_seq2seq.devices.graph_walk import executed_operations
 from open_seq2seq.devices.layer_names import INPUT, MODEL, LayerNames
 from open_seq2seq.encoders import Execution
 from open_seq2seq.optimizers.optimize import total_loss, trained_variables
-from open_seq2seq.training.batch_loss import labels_fit, watched_loss
+from open_seq2seq.training.troubles.batch_loss import labels_fit, watched_loss
 
 LARGEST_HALF = 65504.0  # the largest float16; what is above is inf, or this number, to a device that computes in it
 VARIABLE, FORWARD, TOO_SHORT, LOSS, BACKWARD, NORM = "variable", "forward", "too short", "loss", "backward", "norm"

@@ -10,7 +10,7 @@ import tempfile
 import time
 
 from open_seq2seq.errors import CheckpointError, StorageError, UsageError
-from open_seq2seq.training.checkpoint_files import BEST_MODELS, checkpoints_in, is_leftover, latest_checkpoint
+from open_seq2seq.training.checkpoints.files import BEST_MODELS, checkpoints_in, is_leftover, latest_checkpoint
 
 DATE_FORMAT = "%Y-%m-%d_%H-%M-%S"
 # what a run leaves that ended before its first checkpoint, e.g. because the data were refused

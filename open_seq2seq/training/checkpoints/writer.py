@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import StorageError
 from open_seq2seq.files import sync
-from open_seq2seq.training.checkpoint_files import (
+from open_seq2seq.training.checkpoints.files import (
     ORDINARY,
     STATE_FILES,
     TEMPORARY,
@@ -22,7 +22,7 @@ from open_seq2seq.training.checkpoint_files import (
     remove_checkpoint,
     write_state,
 )
-from open_seq2seq.training.checkpoint_manifest import data_files, make_manifest, manifest_path
+from open_seq2seq.training.checkpoints.manifest import data_files, make_manifest, manifest_path
 
 
 class TensorFiles:

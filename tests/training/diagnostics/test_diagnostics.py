@@ -3,7 +3,8 @@ import types
 
 import pytest
 
-from open_seq2seq.training.diagnostics import DEFAULT_UTTERANCES, SHARE, Schedule, diagnosed_utterances
+from open_seq2seq.training.diagnostics.diagnostics import DEFAULT_UTTERANCES, diagnosed_utterances
+from open_seq2seq.training.diagnostics.schedule import SHARE, Schedule
 from open_seq2seq.training.metrics import read_metrics
 from tests.training.short_runs import make_corpus, train_short
 

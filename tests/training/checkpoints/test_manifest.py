@@ -4,8 +4,8 @@ import zlib
 import numpy as np
 import pytest
 
-from open_seq2seq.training.checkpoint_manifest import checksum, fault_of, manifest_path, read_manifest
-from open_seq2seq.training.checkpoint_writer import write_checkpoint
+from open_seq2seq.training.checkpoints.manifest import checksum, fault_of, manifest_path, read_manifest
+from open_seq2seq.training.checkpoints.writer import write_checkpoint
 
 DATA = ".data-00000-of-00001"
 

@@ -4,8 +4,8 @@ import json
 import os
 
 from open_seq2seq.errors import CheckpointError
-from open_seq2seq.training.checkpoint_files import BEST_MODELS
-from open_seq2seq.training.checkpoint_manifest import manifest_path, read_manifest
+from open_seq2seq.training.checkpoints.files import BEST_MODELS
+from open_seq2seq.training.checkpoints.manifest import manifest_path, read_manifest
 
 
 def resolved_config_of(checkpoint):

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.files import replaced_file
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.checkpoint_manifest import data_files, fault_of, manifest_path
+from open_seq2seq.training.checkpoints.manifest import data_files, fault_of, manifest_path
 
 ORDINARY, BEST = "model.ckpt", "best_dev"
 # TensorFlow's tools look into the first; the second is called as in Coqui STT

@@ -4,7 +4,6 @@ The subsets are scored as in an evaluation (no augmentation, no dropout), so tha
 changes nothing that the training computes with.
 """
 import collections
-import math
 import time
 
 import tensorflow.compat.v1 as tf
@@ -13,14 +12,12 @@ from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.evaluation.evaluation import EvaluationGraph, run_evaluation
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.optimizers.optimize import trained_variables
-from open_seq2seq.training.layer_observer import LayerObserver, LayerStatistics
-from open_seq2seq.training.layer_progress import LayerProgress
-from open_seq2seq.training.layer_table import table
+from open_seq2seq.training.diagnostics.layer_observer import LayerObserver, LayerStatistics
+from open_seq2seq.training.diagnostics.layer_progress import LayerProgress
+from open_seq2seq.training.diagnostics.layer_table import table
+from open_seq2seq.training.diagnostics.schedule import Schedule
 
 DEFAULT_UTTERANCES = 64
-SHARE = 0.025  # of the time that automatic intervals leave to diagnostics: what is promised is 3 %
-STEPS_TO_LEARN = 20  # after which automatic intervals know what a step takes
-MOST_REPORTS = 100  # in a training, of automatic intervals: a picture has no room for more
 FORWARD_SHARE = 1 / 3  # of a training step's arithmetic
 
 
@@ -100,70 +97,6 @@ class DiagnosticGraph:
         return FORWARD_SHARE * sum(subset.data_layer.total_duration for subset in self.subsets.values()) / step
 
 
-class Schedule:
-    """After which steps to report.
-
-    Args:
-      every: steps between reports; None: as few as leave them within their share of the time, and at most 100 reports.
-      last_step: of the training.
-      cost_in_steps: how many training steps a report takes, as far as one knows before the first.
-      clock: function that returns seconds.
-
-    Attributes:
-      next_step: after which to report next, of an automatic schedule; None: not known yet.
-    """
-
-    def __init__(self, every, last_step, cost_in_steps, clock=time.monotonic):
-        self._every, self._clock = every, clock
-        self._least, self._cost_in_steps = max(math.ceil(last_step / MOST_REPORTS), 1), cost_in_steps
-        self._began_at = self._first_step = self.next_step = None
-        self._spent = 0.0
-
-    @property
-    def is_automatic(self):
-        """Whether the steps follow from the time that reports take."""
-        return self._every is None
-
-    def start(self, step, preparation=0.0):
-        """The training goes on from ``step``.
-
-        Args:
-          step: updates made.
-          preparation: seconds that it took to make the training's operations ready, and which it may take again for a report's.
-        """
-        self._began_at, self._first_step, self._preparation = self._clock(), step, preparation
-
-    def use_clock(self, clock):
-        """Begins once more, with another clock."""
-        self._clock, self._began_at = clock, clock()
-
-    def is_due(self, step):
-        """Whether to report now that ``step`` updates have been made."""
-        if not self.is_automatic:
-            return step % self._every == 0
-        return self.next_step is not None and step >= self.next_step
-
-    def has_learnt(self, step):
-        """Whether it is time to ask for :meth:`first`."""
-        return self.is_automatic and self.next_step is None and step >= self._first_step + STEPS_TO_LEARN
-
-    def first(self, step):
-        """The step at which the first report is within its share of the time, its preparation included."""
-        seconds = self._cost_in_steps * (self._clock() - self._began_at) / (step - self._first_step)
-        return self._affordable(step, self._preparation + seconds)
-
-    def after(self, step, seconds):
-        """The step at which another report as the one just made, which took ``seconds``, leaves all within their share."""
-        self._spent += seconds
-        return self._affordable(step, seconds)
-
-    def _affordable(self, step, seconds):
-        elapsed = self._clock() - self._began_at
-        seconds_per_step = max(elapsed - self._spent, 1e-9) / max(step - self._first_step, 1)
-        missing = (self._spent + seconds) / SHARE - elapsed
-        return step + max(math.ceil(missing / seconds_per_step), self._least)
-
-
 class Diagnostics:
     """Reports at intervals. All ranks call its methods together; only the first one's metrics and log lines are seen.
 
@@ -171,6 +104,7 @@ class Diagnostics:
       params: the checked config of mode "train".
       graph: the ``TrainingGraph``, whose ``diagnostics`` are not None.
       metrics: ``Metrics``.
+      group: a ``ProcessGroup``.
       utterances_per_step: of all ranks together.
       clock: function that returns seconds.
     """

@@ -19,7 +19,7 @@ from open_seq2seq.models import Speech2Text
 from open_seq2seq.optimizers.lr_policies import fixed_lr
 from open_seq2seq.optimizers.novograd import NovoGrad
 from open_seq2seq.training.graph import TrainingGraph
-from open_seq2seq.training.longest_batch import try_longest_batches
+from open_seq2seq.training.troubles.longest_batch import try_longest_batches
 
 pytestmark = pytest.mark.slow
 

@@ -4,9 +4,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.distributed.group import Single
-from open_seq2seq.training.layer_observer import VARIANCE_EPSILON, LayerObserver, LayerStatistics
-from open_seq2seq.training.layer_progress import LayerProgress
-from open_seq2seq.training.layer_table import table
+from open_seq2seq.training.diagnostics.layer_observer import VARIANCE_EPSILON, LayerObserver, LayerStatistics
+from open_seq2seq.training.diagnostics.layer_progress import LayerProgress
+from open_seq2seq.training.diagnostics.layer_table import table
 
 MEAN, VARIANCE = np.array([0.5, -1.0, 0.0], np.float32), np.array([4.0, 0.25, 0.0], np.float32)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.training.checkpoint_files import (
+from open_seq2seq.training.checkpoints.files import (
     checkpoint_step,
     checkpoints_in,
     is_leftover,
@@ -16,7 +16,7 @@ from open_seq2seq.training.checkpoint_files import (
     set_aside,
     write_state,
 )
-from open_seq2seq.training.checkpoint_writer import CheckpointWriter, write_checkpoint
+from open_seq2seq.training.checkpoints.writer import CheckpointWriter, write_checkpoint
 
 VALUES = {"a": np.zeros(3, np.float32)}
 
