@@ -3,6 +3,7 @@ import collections
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -12,9 +13,20 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SYLLABLES_A_SECOND = 4
 PHRASE_SECONDS, PAUSE_SECONDS = 3.0, 0.5
 
+# Linux counts a process's memory from before its exec: as a child of this one, which holds networks, the command would seem to
+# have as much. Started by a small process, it has its own.
+MEASURED = """
+import os, sys
+child = os.spawnv(os.P_NOWAIT, sys.argv[2], sys.argv[2:])
+_, status, usage = os.wait4(child, 0)
+with open(sys.argv[1], "w") as file:
+    file.write(str(usage.ru_maxrss * 1024))
+sys.exit(1 if status else 0)
+"""
+
 Command = collections.namedtuple("Command", "first_word seconds peak_bytes characters")
 Command.__doc__ = """One call. first_word, seconds: from its start to its first output, to its end; peak_bytes: the most memory
-it had (VmHWM); characters: of its text."""
+it had (ru_maxrss); characters: of its text."""
 
 
 def write_recording(path, seconds, sample_rate, channels):
@@ -34,15 +46,17 @@ def transcribe(recording, model):
     Raises:
       RuntimeError: it failed.
     """
+    command = [sys.executable, "-m", "open_seq2seq.transcribe", recording, "--model", model]
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "open_seq2seq.transcribe", recording, "--model", model], cwd=REPOSITORY,
-                               stdout=subprocess.PIPE)
-    first = process.stdout.read(1)
-    first_word = time.perf_counter() - start
-    text = first + process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = status
-    if status:
-        raise RuntimeError("transcribing %s with %s failed, wait status %d" % (recording, model, status))
-    return Command(first_word, seconds, usage.ru_maxrss * 1024, len(text.strip()))
+    with tempfile.NamedTemporaryFile("r") as peak:
+        process = subprocess.Popen([sys.executable, "-S", "-c", MEASURED, peak.name] + command, cwd=REPOSITORY,
+                                   stdout=subprocess.PIPE)
+        first = process.stdout.read(1)
+        first_word = time.perf_counter() - start
+        text = first + process.stdout.read()
+        status = process.wait()
+        seconds = time.perf_counter() - start
+        if status:
+            raise RuntimeError("transcribing %s with %s failed, status %d" % (recording, model, status))
+        peak_bytes = int(peak.read())
+    return Command(first_word, seconds, peak_bytes, len(text.strip()))
