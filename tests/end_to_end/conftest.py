@@ -29,6 +29,8 @@ base_model = Speech2Text
 base_params = {
     "random_seed": 3, "use_horovod": False, "num_gpus": 1, "batch_size_per_gpu": 4, "max_steps": 6,
     "logdir": "run", "save_checkpoint_steps": 3, "print_loss_steps": 2, "print_samples_steps": 2, "eval_steps": 3,
+    # each makes a training of seconds a quarter longer; those tests that look at them ask for them
+    "try_worst_batch": False, "diagnostics_utterances": 0,
     "optimizer": NovoGrad, "optimizer_params": {"beta1": 0.95, "beta2": 0.98, "epsilon": 1e-8, "weight_decay": 0.001},
     "lr_policy": poly_decay, "lr_policy_params": {"learning_rate": 0.02, "min_lr": 1e-5, "power": 2.0},
     "dtype": tf.float32,

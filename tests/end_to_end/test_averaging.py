@@ -30,8 +30,7 @@ def variables(checkpoint):
 
 
 TRAINING = ("--deterministic=True", "--iter_size=2", "--save_checkpoint_steps=1", "--num_checkpoints=9",
-            "--print_samples_steps=None", "--lr_policy_params/decay_steps=8", "--encoder_params/dropout_keep_prob=0.8",
-            "--diagnostics_utterances=0", "--try_worst_batch=False")
+            "--print_samples_steps=None", "--lr_policy_params/decay_steps=8", "--encoder_params/dropout_keep_prob=0.8")
 
 
 def test_moving_averages_in_training_evaluation_and_export(run_here, corpus):
@@ -73,7 +72,7 @@ def test_moving_averages_in_training_evaluation_and_export(run_here, corpus):
 
 def test_combine(run_here, corpus):
     trained = run_here("--mode=train_eval", "--max_steps=40", "--save_checkpoint_steps=8", "--eval_steps=8",
-                       "--print_samples_steps=None", "--diagnostics_utterances=0", "--try_worst_batch=False")
+                       "--print_samples_steps=None")
     assert trained.status == 0, trained.err
     combined = run_here("--mode=combine", "--last=4", "--combine_weights=optimize", "--bn_batches=3")
     assert combined.status == 0, combined.err

@@ -52,7 +52,8 @@ def _validation(output):
 def test_training_on_an_npu_and_the_same_evaluation_as_on_a_cpu(run_on_npus, run_command, corpus):
     records = corpus / "sessions.jsonl"
     trained = run_on_npus("--mode=train_eval", "--max_steps=8", "--eval_steps=8", "--save_checkpoint_steps=4",
-                          "--loss_scaling=128.0", FAKE_ASCEND_RECORD_FILE=str(records), FAKE_ASCEND_OVERFLOW_AT="1,6")
+                          "--loss_scaling=128.0", "--try_worst_batch=True", FAKE_ASCEND_RECORD_FILE=str(records),
+                          FAKE_ASCEND_OVERFLOW_AT="1,6")
     assert trained.status == 0, trained.err
     assert len(_validation(trained.out)) == 3
     # the first four readings are of the longest batches, whose overflow leaves no trace

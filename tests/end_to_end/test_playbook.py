@@ -23,7 +23,7 @@ PLAYBOOK = """--train_files train.csv --dev_files dev.csv --test_files test.csv 
     --dropout_rate 0.3 --learning_rate 0.002 --width_multiplier 0.5""".split()
 # what of the config would get into the way; the playbook's command lines know nothing of it
 QUIET = ["--save_checkpoint_steps=None", "--print_loss_steps=None", "--print_samples_steps=None",
-         "--diagnostics_utterances=0", "--metrics_steps=None", "--try_worst_batch=False"]
+         "--metrics_steps=None"]
 
 
 @pytest.fixture

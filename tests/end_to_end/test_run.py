@@ -21,7 +21,8 @@ def wer(text):
 
 
 def test_train_eval_then_eval_then_infer_then_resume(run_command, corpus):
-    trained = run_command("--config_file=config.py", "--mode=train_eval", "--enable_logs", "--device=cpu")
+    trained = run_command("--config_file=config.py", "--mode=train_eval", "--enable_logs", "--device=cpu",
+                          "--try_worst_batch=True", "--diagnostics_utterances=None")
     assert trained.status == 0, trained.err
     for line in (r"^\*\*\* Global step 1: \*\*\*     Train loss: \d+\.\d{4} $", r"^time per step = \d+:\d\d:\d+\.\d{3}$",
                  r"^\*\*\*     Sample WER: \d+\.\d{4}$", r"^\*\*\*     Sample target:     [a-z ]+$",

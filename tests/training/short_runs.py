@@ -23,7 +23,7 @@ block = {"type": "conv1d", "padding": "SAME", "dilation": [1], "stride": [1], "k
 base_model = Speech2Text
 base_params = {
     "random_seed": 3, "batch_size_per_gpu": 4, "max_steps": 9, "logdir": "run", "num_checkpoints": 20, "deterministic": True,
-    "diagnostics_utterances": 0,
+    "diagnostics_utterances": 0, "try_worst_batch": False,
     "optimizer": NovoGrad, "optimizer_params": {"beta1": 0.95, "beta2": 0.98, "weight_decay": 0.001},
     "lr_policy": poly_decay, "lr_policy_params": {"learning_rate": 0.02, "min_lr": 1e-5, "power": 2.0},
     "encoder": TDNNEncoder,

@@ -64,7 +64,7 @@ def test_after_every_step_also_the_first_and_the_border_of_an_epoch(train):
 @pytest.mark.slow
 def test_accumulation_loss_scaling_and_skipped_steps(train):
     """iter_size 3, a loss scale that rises and falls, a bad gradient; the place in the data is not the step then."""
-    words = ("--iter_size=3", "--max_steps=5", "--loss_scaling=Backoff",
+    words = ("--iter_size=3", "--max_steps=5", "--loss_scaling=Backoff", "--try_worst_batch=True",
              # 2 ** 127 overflows at once; half of it is the first that does not
              "--loss_scaling_params={'scale_max': 1.7e38, 'step_window': 2}")
     whole, printed = train(*words)

@@ -145,12 +145,14 @@ def _is_computed(params, graph, device, shape):
         tower = TowerBuilder(graph.base_model, params, graph.data_layer.vocabulary.size, graph.last_step, graph.steps_per_epoch,
                              device, group, Requests(group))(inputs)
         if device.name == "cpu":
-            # the data layer's batches that wait to be computed lie in the same memory
+            # the data layer's batches that wait to be computed lie in the same memory; zeros would be there twice, as a constant
             tf.get_variable("waiting", [PREFETCHED_BATCHES + 1] + list(batch.features.shape), trainable=False,
-                            initializer=tf.zeros_initializer(), collections=[tf.GraphKeys.LOCAL_VARIABLES])
+                            initializer=tf.random_uniform_initializer(), collections=[tf.GraphKeys.LOCAL_VARIABLES])
         with open_session(device, params["use_xla_jit"]) as session:
             try:
-                session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+                # one after the other: each operation that finds no memory waits for ten seconds in case some is given back
+                session.run(tf.global_variables_initializer())
+                session.run(tf.local_variables_initializer())
                 session.run(tower.update_fetches(), dict(zip(inputs, batch)))
             except tf.errors.ResourceExhaustedError:
                 return False

@@ -19,6 +19,7 @@ from open_seq2seq.models import Speech2Text
 from open_seq2seq.optimizers.lr_policies import fixed_lr
 from open_seq2seq.optimizers.novograd import NovoGrad
 from open_seq2seq.training.graph import TrainingGraph
+from open_seq2seq.training.troubles import longest_batch
 from open_seq2seq.training.troubles.longest_batch import try_longest_batches
 
 pytestmark = pytest.mark.slow
@@ -113,3 +114,17 @@ def test_the_estimate_grows_with_the_batch_and_stays_below_what_is_possible(trai
 def test_rows_that_fit_are_counted_from_what_one_takes():
     need = StepMemory(total=1000, fixed=200, rows=8)
     assert [need.rows_within(limit) for limit in (1000, 999, 300, 299, 100)] == [8, 7, 1, 0, -1]
+
+
+@pytest.mark.parametrize("fitting", [0, 1, 5, 14, 15])
+def test_the_search_comes_to_the_largest_batch_that_fits(monkeypatch, fitting):
+    tried = []
+
+    def is_computed(params, graph, device, shape):
+        tried.append(shape.rows)
+        return shape.rows <= fitting
+    monkeypatch.setattr(longest_batch, "_is_computed", is_computed)
+    advice = longest_batch._by_trial({}, None, Cpu(), Single(), BatchShape(16, 144, 8))
+    assert advice == ("batch_size_per_gpu=%d fits" % fitting if fitting else "Not even one utterance fits")
+    # each half of what is left; 16 itself is what ran out of memory
+    assert len(tried) == 4 and 16 not in tried
