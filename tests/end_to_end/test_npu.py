@@ -13,7 +13,7 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not tf.__version__.startswith("1.15"),
                                                    reason="npu_bridge is the adapter of TensorFlow 1.15")]
 TOGETHER = ("--sync_batch_norm=True", "--print_loss_steps=1", "--print_samples_steps=None", "--max_steps=6",
-            "--data_layer_params/dither=0.0", "--loss_scaling=128.0")
+            "--data_layer_params/dither=0.0", "--loss_scaling=128.0", "--npu_params/bucket_frames=[96, 160]")
 
 
 def make_rank_table(path, ranks):

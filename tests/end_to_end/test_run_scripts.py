@@ -311,7 +311,7 @@ def test_two_npus_train_and_are_evaluated(corpus, npu_server, needs_horovod):
     options = ["--device=npu", "--python", sys.executable, "--config=config.py", "--result=results"]
     files = ["--%s/dataset_files=%r" % (params, [str(corpus / name)]) for params, name in (
         ("train_params/data_layer_params", "train.csv"), ("eval_params/data_layer_params", "dev.csv"))]
-    files.append("--data_layer_params/vocab_file=%s" % (corpus / "vocab.txt"))
+    files += ["--data_layer_params/vocab_file=%s" % (corpus / "vocab.txt"), "--npu_params/bucket_frames=[96, 160]"]
 
     def call(name, *words):
         return subprocess.run(["bash", script(name)] + options + list(words) + ["--"] + files, cwd=str(corpus), timeout=PATIENCE,
