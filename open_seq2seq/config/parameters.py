@@ -86,6 +86,9 @@ def require_rules(check_rules, params, path):
         raise ConfigError("\n".join(report.problems))
 
 
+LARGEST_FLOAT32 = (2 - 2.0 ** -23) * 2.0 ** 127  # IEEE 754
+
+
 class NoLiteral(str):
     """Text from the command line that begins like a list, tuple, dict or quoted string but is none.
 
@@ -160,7 +163,10 @@ class Float(_Number):
 
     def check(self, value, path, report):
         if isinstance(value, numbers.Real) and not isinstance(value, bool) and self._in_range(value):
-            return float(value)
+            if abs(value) <= LARGEST_FLOAT32:
+                return float(value)
+            report.problem(path, "is %r, expected %s that float32 can hold (at most 3.4e38)" % (value, self.description))
+            return value
         return self._expected(value, path, report)
 
 

@@ -1,4 +1,4 @@
-"""Numbers of the host that all ranks exchange: counts, losses, times, decisions."""
+"""What the hosts of all ranks tell each other: numbers (counts, losses, times, decisions) and texts."""
 import math
 
 import numpy as np
@@ -54,6 +54,34 @@ class Exchange:
         """
         ranks = self.all(session, values)
         return {name: _exact_sum([rank[name] for rank in ranks]) for name in self._names}
+
+
+class TextExchange:
+    """Gathers a text from all ranks; its operations are built once, in the current graph.
+
+    Args:
+      group: a ``ProcessGroup``.
+      size: most bytes of a text in UTF-8; the rest of a longer one is lost.
+    """
+
+    def __init__(self, group, size):
+        self._size = 4 * -(-size // 4)
+        with tf.name_scope("text_exchange"):
+            # the bytes as int32, which every group can carry
+            self._own = tf.placeholder(tf.int32, [self._size // 4], name="own")
+            self._gathered = group.gather(self._own)
+
+    def all(self, session, text):
+        """Every rank's text, a list in the order of the ranks. All ranks have to call it together.
+
+        Args:
+          session: a session of the graph.
+          text: str without the character NUL.
+        """
+        own = text.encode("utf-8")[:self._size].ljust(self._size, b"\0")
+        gathered = np.ascontiguousarray(session.run(self._gathered, {self._own: np.frombuffer(own, np.int32)}))
+        # a character cut in two at the end is left out
+        return [row.tobytes().rstrip(b"\0").decode("utf-8", "ignore") for row in gathered]
 
 
 def _exact_sum(numbers):

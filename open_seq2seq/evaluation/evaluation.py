@@ -3,6 +3,7 @@ import collections
 import copy
 import time
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
@@ -172,8 +173,10 @@ def run_evaluation(session, graph, verbose=False, observations=None, observe=Non
         for done, values in enumerate(graph.batches(session, observations=observations), 1):
             if observe is not None:
                 observe(values["observed"])
-            entropy += float(values["entropies"].sum(dtype="float64"))
-            frames += int(values["lengths"].sum())
+            # one utterance whose logits are not finite would leave no figure of the others
+            finite = np.isfinite(values["entropies"])
+            entropy += float(values["entropies"][finite].sum(dtype="float64"))
+            frames += int(values["lengths"][finite].sum())
             for index, transcript, loss, counted in zip(values["indices"], values["transcripts"], values["losses"],
                                                         values["counted"]):
                 _once(transcripts, layer.utterances[index], index)
@@ -234,6 +237,14 @@ def log_evaluation(result, name="Validation"):
     if result.num_unscored:
         log_line("%d utterances could not be read and are not in these figures; they are listed on stderr"
                  % result.num_unscored, offset=4)
-    if result.num_uncounted:
-        log_line("%d utterances have no finite CTC loss and are left out of the mean loss (not of the WER): %s" % (
-            result.num_uncounted, ", ".join(utterance.id for utterance in result.uncounted[:5])), offset=4)
+    note = note_on_uncounted(result)
+    if note is not None:
+        log_line(note, offset=4)
+
+
+def note_on_uncounted(result):
+    """A sentence on the utterances that the mean loss is without; None where there are none."""
+    if not result.num_uncounted:
+        return None
+    return "%d utterances have no finite CTC loss and are left out of the mean loss (not of the WER): %s" % (
+        result.num_uncounted, ", ".join(utterance.id for utterance in result.uncounted[:5]))

@@ -2,12 +2,11 @@
 import collections
 import os
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
 from open_seq2seq.encoders import TDNNEncoder
-from open_seq2seq.errors import CheckpointError, ConfigError, UsageError
+from open_seq2seq.errors import ConfigError, UsageError
 from open_seq2seq.export.description import FORMAT_VERSION, LOGITS_OUTPUT, PARAMETERS, ExportDescription, Tensor
 from open_seq2seq.export.fast_inference_graph import FastInferenceGraph
 from open_seq2seq.export.folding import fold
@@ -16,6 +15,7 @@ from open_seq2seq.export.inference_graph import InferenceGraph
 from open_seq2seq.export.model_inputs import audio_inputs, feature_inputs
 from open_seq2seq.export.restored_network import evaluation_network, read_weights, restored_session
 from open_seq2seq.training.checkpoints.files import checkpoint_step
+from open_seq2seq.training.checkpoints.restore import require_finite
 
 DEFAULT_FRAMES = 2336  # 23.4 s in 10 ms steps: what the public Ascend port exports
 LARGEST_GRAPH = (1 << 31) - (1 << 20)  # bytes that a protocol buffer may have, with room for what is not weights
@@ -96,7 +96,7 @@ def _inputs(trained, options, mask_changes):
 
 def _folded_graph(trained, options, dtype):
     weights = read_weights(trained)
-    _check_finite(sorted(weights.items()), trained.checkpoint)
+    require_finite(sorted(weights.items()), trained.checkpoint)
     _check_size(sum(array.size for array in weights.values()) * dtype.size)
     network = fold(trained.params["encoder_params"], weights)
     if options.fast_convolutions:
@@ -118,9 +118,6 @@ def _constants_for_variables(trained, inputs, mask_changes):
         tf.identity(output.logits, name)
     _check_size(4 * sum(variable.shape.num_elements() for variable in tf.global_variables()))
     with restored_session(trained) as session:
-        variables = sorted(tf.global_variables(), key=lambda variable: variable.op.name)
-        # one by one: all of them at once would be another copy of the model
-        _check_finite(((variable.op.name, session.run(variable)) for variable in variables), trained.checkpoint)
         return tf.graph_util.convert_variables_to_constants(
             session, session.graph.as_graph_def(), [LOGITS_OUTPUT] + [tensor.name for tensor in inputs.tensors])
 
@@ -161,11 +158,3 @@ def description_of(trained, options, tensors):
         precision="float16" if options.half_precision else "float32", checkpoint=os.path.basename(trained.checkpoint),
         step=step if step >= 0 else None, config_sha256=trained.config_sha256)
     return ExportDescription.of(ExportDescription(**values).as_dict(), "the description of the export")
-
-
-def _check_finite(weights, checkpoint):
-    """Raises CheckpointError where one of the (name, array) pairs is not finite: the training had diverged."""
-    bad = [name for name, array in weights if not np.isfinite(array).all()]
-    if bad:
-        raise CheckpointError("checkpoint %s has weights that are not finite in %d variables, the first %s; export an earlier one"
-                              % (checkpoint, len(bad), bad[0]))

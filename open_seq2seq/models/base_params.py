@@ -20,6 +20,7 @@ from open_seq2seq.config.parameters import (
 from open_seq2seq.devices.npu_params import OWN_DEFAULTS, NpuParams
 from open_seq2seq.optimizers.summaries import SUMMARIES
 
+MOST_UTTERANCES = 10 ** 6  # in a batch: far beyond any memory, and what TensorFlow can count
 _PROCESSES = "one process drives one device; the number of processes decides, see the launch scripts"
 _TENSORRT = "TensorRT belongs to NVIDIA's GPUs; the exporter freezes graphs for offline inference"
 _LANGUAGE_MODELLING = "belongs to OpenSeq2Seq's language models"
@@ -88,7 +89,7 @@ OPTIMIZATION = (
               doc="largest norm of a layer's change in one update, as Kaldi limits a component's (0.75 there); None: no limit"),
     Parameter("max_total_param_change", Float(above=0.0), default=None,
               doc="largest norm of the change of all layers together in one update (Kaldi: 2.0); None: no limit"),
-    Parameter("loss_scaling", Either(Float(above=0.0), Choice("Backoff", "LogMax", fold_case=True)), default=None,
+    Parameter("loss_scaling", Either(Float(minimum=1e-6), Choice("Backoff", "LogMax", fold_case=True)), default=None,
               doc="constant factor of the loss, or how to find one; None: 1, but Backoff on an NPU that computes in float16"),
     Parameter("loss_scaling_params", Dict(), default={}, doc="parameters of automatic loss scaling"),
     Parameter("iter_size", Int(minimum=1), default=1, doc="batches whose gradients are averaged before an update"),
@@ -101,8 +102,8 @@ OPTIMIZATION = (
 )
 
 RUN = (
-    Parameter("batch_size_per_gpu", Int(minimum=1), doc="utterances in a training batch of one device"),
-    Parameter("eval_batch_size_per_gpu", Int(minimum=1), default=None,
+    Parameter("batch_size_per_gpu", Int(minimum=1, maximum=MOST_UTTERANCES), doc="utterances in a training batch of one device"),
+    Parameter("eval_batch_size_per_gpu", Int(minimum=1, maximum=MOST_UTTERANCES), default=None,
               doc="utterances in an evaluation batch; None: batch_size_per_gpu"),
     Parameter("num_epochs", Int(minimum=1), default=None, doc="how often to go through the training data"),
     Parameter("max_steps", Int(minimum=1), default=None, doc="how many steps to train, instead of num_epochs"),

@@ -120,7 +120,8 @@ class Optimization:
 
         Args:
           loss: float32 scalar without regularization.
-          moving_averages: operations to run with every batch, such as the updates of batch norm's statistics.
+          moving_averages: operations to run with every batch, such as the updates of batch norm's statistics; see
+            :func:`_unless_skipped` for those of a step that is skipped.
           mean_loss: float32 scalar, the same on all processes; where it is not finite, the step is skipped even if the gradient
             is, because an utterance without a finite loss leaves none. None: the gradient alone decides.
 
@@ -152,7 +153,8 @@ class Optimization:
                                     lambda: self._skipped_steps.assign_add(1, use_locking=True).op)
         with tf.control_dependencies([applied]):
             largest = step.largest_gradient() if scaler.needs_largest_gradient else None
-            update = tf.group(applied, self._clear(), scaler.update(step.finite, largest), *moving_averages)
+            update = tf.group(applied, self._clear(), scaler.update(step.finite, largest),
+                              *_unless_skipped(moving_averages, step.finite))
         return update, self._accumulate(accumulated, moving_averages), step.finite, step
 
     def _adapter_update(self, loss, variables, moving_averages):
@@ -168,7 +170,7 @@ class Optimization:
         with tf.control_dependencies([applied, step.norm]):
             finite = tf.greater(self.global_step + 0, before)
             skipped = self._skipped_steps.assign_add(1 - tf.cast(finite, tf.int64), use_locking=True)
-            update = tf.group(applied, skipped, self._clear(), *moving_averages)
+            update = tf.group(applied, skipped, self._clear(), *_unless_skipped(moving_averages, finite))
         return update, self._accumulate(accumulated, moving_averages), finite, step
 
     def _gradients(self, loss, variables):
@@ -241,6 +243,25 @@ def trained_variables(freeze_variables_regex):
         raise ConfigError('"freeze_variables_regex" is %r, which freezes all %d variables; nothing is left to train'
                           % (freeze_variables_regex, len(variables)))
     return left
+
+
+def _unless_skipped(moving_averages, finite):
+    """The operations, of which those that subtract from a variable, as batch norm's do, subtract nothing in a skipped step.
+
+    They are made with the forward pass, before it can be known how the step ends, so they are made anew. Whatever else a network
+    of one's own has among them is run as it is.
+    """
+    variables = {variable.op.name: variable for variable in tf.global_variables()}
+    share = tf.cast(finite, tf.float32)
+    operations = []
+    for moving_average in moving_averages:
+        operation = moving_average if isinstance(moving_average, tf.Operation) else moving_average.op
+        variable = variables.get(operation.inputs[0].op.name) if operation.type == "AssignSub" else None
+        if variable is None or variable.dtype.base_dtype != tf.float32:
+            operations.append(operation)
+        else:
+            operations.append(tf.assign_sub(variable, operation.inputs[1] * share).op)
+    return operations
 
 
 def _loss_scaler(params):

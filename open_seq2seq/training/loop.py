@@ -10,7 +10,7 @@ import open_seq2seq
 from open_seq2seq.config.saving import flattened, plain
 from open_seq2seq.distributed.agreement import check_agreement, fingerprint
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
-from open_seq2seq.errors import DeviceError, JasperError
+from open_seq2seq.errors import DeviceError, JasperError, NonFiniteError
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
 from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.log_lines import log_line
@@ -78,8 +78,14 @@ def train(base_model, params, evaluation_params, run_directory, arguments, devic
                        resolved_config=resolved_config, skipped_steps=skipped_steps)
             run.start(checkpoint)
             on_start()
-            with asking(graph.requests):
-                result = run.until_last_step()
+            try:
+                with asking(graph.requests):
+                    result = run.until_last_step()
+            except NonFiniteError:
+                if run.saves:
+                    # the curves up to here are wanted most of all
+                    report_after_training(run_directory.checkpoints)
+                raise
             if test is not None and result.stop not in SIGNALS:
                 test.run(session, run.saving, run.metrics, run.step, run_directory.checkpoints if run.saves else None)
             group.finish(session)
@@ -230,7 +236,7 @@ class _Run:
         requests = graph.requests.take(values)
         self.stop = stop_among(requests)
         if not values["finite"]:
-            self.skipped_steps.skipped(self.session, self.step + 1, values)
+            self.skipped_steps.skipped(self.session, self.step + 1, values, self.metrics)
             if Request.SAVE in requests:
                 self.save()
             return loss

@@ -98,7 +98,8 @@ def test_help_and_version_need_no_tensorflow():
 def test_help_with_a_config_lists_what_its_keys_mean():
     result = run("--help", "--config_file=configs/speech2text/jasper_mini_digits.py")
     assert result.returncode == 0, result.stdout
-    assert "  batch_size_per_gpu: an integer at least 1, default required. utterances in a training batch" in result.stdout
+    assert ("  batch_size_per_gpu: an integer at least 1 and at most 1000000, default required. utterances in a training batch"
+            in result.stdout)
     assert "optimizer_params of NovoGrad" in result.stdout and "optimizer_params of Adam\n" not in result.stdout
 
 

@@ -110,7 +110,7 @@ def test_all_mistakes_at_once_each_with_the_dict_it_was_written_in(write_config)
         train_params["data_layer_params"]["augmentation"] = {"n_freq_mask": -1}
     """)
     assert refusal(path, "--decoder_params/beam=3", "--train_params/finetun=1").split("\n") == [
-        'CONFIG: base_params["batch_size_per_gpu"] is \'many\' (str), expected an integer at least 1',
+        'CONFIG: base_params["batch_size_per_gpu"] is \'many\' (str), expected an integer at least 1 and at most 1000000',
         'command line: --train_params/finetun is unknown (did you mean "finetune"?)',
         'CONFIG: train_params["data_layer_params"]["max_durtion"] is unknown (did you mean "max_duration"?)',
         'CONFIG: train_params["data_layer_params"]["augmentation"]["n_freq_mask"] is -1 (int), expected an integer at least 0',
@@ -130,7 +130,7 @@ def test_all_mistakes_at_once_each_with_the_dict_it_was_written_in(write_config)
 def test_a_mistake_that_both_modes_take_over_is_listed_once(write_config):
     path = write_config('base_params["batch_size_per_gpu"] = 0')
     assert refusal(path, "--eval_steps=1", mode="train_eval") == (
-        'CONFIG: base_params["batch_size_per_gpu"] is 0 (int), expected an integer at least 1')
+        'CONFIG: base_params["batch_size_per_gpu"] is 0 (int), expected an integer at least 1 and at most 1000000')
 
 
 @pytest.mark.parametrize("change, mode, message", [

@@ -67,6 +67,15 @@ def test_a_bool_is_no_number_and_nan_is_in_no_range():
     assert len(report.problems) == 1
 
 
+def test_a_number_that_float32_cannot_hold_is_refused():
+    for value in (float("inf"), 1e39):
+        _, report = check({"rate": value})
+        assert report.problems == ['base_params["rate"] is %r, expected a number above 0.0 that float32 can hold (at most 3.4e38)'
+                                   % value]
+    checked, report = check({"rate": 3.4e38})
+    assert checked["rate"] == 3.4e38 and not report.problems
+
+
 def test_choices_fold_case_only_where_declared_and_suggest():
     checked, report = check({"rate": 1, "loss_scaling": "backoff"})
     assert checked["loss_scaling"] == "Backoff" and not report.problems

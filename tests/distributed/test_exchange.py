@@ -5,21 +5,23 @@ import math
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.distributed.exchange import Exchange
+from open_seq2seq.distributed.exchange import Exchange, TextExchange
 from open_seq2seq.distributed.group import Single
 
 RANKS = '''
 import json
 import tensorflow.compat.v1 as tf
 from open_seq2seq.distributed import open_group
-from open_seq2seq.distributed.exchange import Exchange
+from open_seq2seq.distributed.exchange import Exchange, TextExchange
 group = open_group("cpu")
 exchange = Exchange(group, ["loss", "count", "bad"])
+texts = TextExchange(group, 9)
 with tf.Session() as session:
     group.start(session)
     values = {"loss": [0.1, 1e16, 0.2, -1e16][group.rank], "count": 2 ** 53 - group.rank,
               "bad": float("inf") if group.rank else float("-inf")}
-    print(json.dumps([exchange.all(session, values), exchange.sum(session, values)]))
+    text = ["rank 0", "", "R\u00e4nge, of which an end is lost", "\u8a9e\u8a9e\u8a9e\u8a9e\u8a9e"][group.rank]
+    print(json.dumps([exchange.all(session, values), exchange.sum(session, values), texts.all(session, text)]))
     group.finish(session)
 '''
 
@@ -44,14 +46,24 @@ def test_numbers_that_were_not_announced_or_would_be_rounded_are_refused(graph):
         Exchange(Single(), ["a", "a"])
 
 
+def test_a_text_comes_back_as_far_as_there_is_room(graph):
+    exchange = TextExchange(Single(), 8)
+    with tf.Session() as session:
+        for text, whole in (("", ""), ("a\nb", "a\nb"), ("12345678", "12345678"), ("123456789", "12345678"),
+                            ("1234567\u00e9", "1234567")):
+            assert exchange.all(session, text) == [whole]
+
+
 @pytest.mark.slow
 def test_sums_are_exact_and_equal_on_every_rank(run_ranks):
     outcomes = [json.loads(outcome.out) for outcome in run_ranks(RANKS, size=4)]
     assert all(str(outcome) == str(outcomes[0]) for outcome in outcomes)
-    everybody, sums = outcomes[0]
+    everybody, sums, texts = outcomes[0]
     assert [rank["loss"] for rank in everybody] == [0.1, 1e16, 0.2, -1e16]
     assert [rank["count"] for rank in everybody] == [2 ** 53 - rank for rank in range(4)]
     # one after the other float64 would give 2.0 or 0.0
     assert sums["loss"] == math.fsum([0.1, 0.2])
     assert sums["count"] == float(4 * 2 ** 53 - 6)
     assert math.isnan(sums["bad"])
+    # whole characters of at most 9 bytes, which are rounded up to 12
+    assert texts == ["rank 0", "", "R\u00e4nge, of w"[:11], "\u8a9e" * 4]

@@ -82,6 +82,14 @@ def test_a_training_that_diverges_ends_and_says_what_to_try(run_here, corpus):
     assert re.search(r"^conv22/res_0( +\S+){7,}$", shown.out, re.M)
     assert shown.out.splitlines()[-1].startswith("The ")
 
+    assert "Another config" not in shown.out
+    dilated = run_here("--mode=replay", "--batch=%s" % files[0], "--encoder_params/convnet_layers/1/dilation=[2]")
+    assert dilated.status == 0 and dilated.out.splitlines()[-1] == (
+        "Another config than the training's: encoder_params/convnet_layers/1/dilation/0 was 1, and is 2")
+    # the curves of a training that failed, with its skipped steps
+    page = (corpus / "diverged" / "report" / "index.html").read_text()
+    assert "Steps that were skipped" in page and "4, the last after step" in page
+
     # what a person may type wrong
     other = run_here("--mode=replay", "--batch=%s" % files[0], "--encoder_params/convnet_layers/0/num_channels=8")
     assert other.status == 3 and "of another architecture than the config" in other.err
@@ -92,7 +100,7 @@ def test_a_training_that_diverges_ends_and_says_what_to_try(run_here, corpus):
     assert damaged.status == 3 and "cut short" in damaged.err
     files[1].with_name("step-%s.weights.index" % re.match(r"step-(\d+)-", files[1].name).group(1)).unlink()
     without = run_here("--mode=replay", "--batch=%s" % files[1])
-    assert without.status == 3 and "cannot read checkpoint" in without.err
+    assert without.status == 3 and re.search(r"step-\d+\.weights\.index is missing. A batch is kept together", without.err)
     assert run_here("--mode=train", "--batch=%s" % files[1]).status == 2
 
 
@@ -108,20 +116,29 @@ def test_a_gradient_alone_overflows_with_a_fixed_loss_scale_and_an_automatic_one
     assert not (corpus / "falling" / "bad_batches").exists()
 
 
-def test_the_rank_whose_batch_it_is_names_it(corpus, spoilt, needs_horovod):
+def test_the_rank_whose_batch_it_is_names_it_and_all_of_them_know(corpus, spoilt, needs_horovod):
     process = subprocess.run(
         [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--processes", "2", "--log",
          "log_{rank}.txt", "--", sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=spoilt.py", "--mode=train",
-         "--device=cpu", "--max_steps=3", "--bad_batches=1", *QUIET],
+         "--device=cpu", "--max_steps=3", "--max_bad_steps=2", "--bad_batches=1", "--batch_size_per_gpu=8", *QUIET],
         cwd=str(corpus), capture_output=True, text=True, timeout=300,
         env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(corpus), REPOSITORY])))
     logs = [(corpus / ("log_%d.txt" % rank)).read_text() for rank in range(2)]
-    assert process.returncode == 0, process.stderr + logs[1]
-    assert "Step " in logs[0] and "skipped: the loss is not finite (loss nan" in logs[0]
+    # sixteen utterances in steps of sixteen: the bad one is in every step
+    assert process.returncode == 3, process.stderr + logs[1]
     kept, = (corpus / "run" / "bad_batches").glob("*.npz")
     rank = int(re.search(r"-rank-(\d)\.npz$", kept.name).group(1))
     assert "of rank %d: loss nan" % rank in logs[rank] and "%s: " % spoilt in logs[rank]
-    assert "of rank" not in logs[1 - rank] and "%s: " % spoilt not in logs[1 - rank]
+    assert "of rank %d: loss nan" % rank not in logs[1 - rank] and "%s: " % spoilt not in logs[1 - rank]
+    first, second = re.findall(r"^\*\*\* Step 1 skipped: the loss is not finite \(loss nan, loss scale 1, utterances (.*)\)$",
+                               logs[0], re.M)
+    assert first.endswith(", ... 8 in all of rank %d" % rank)
+    # the second step is not looked into, and so names all of its batch, which may be the other rank's
+    assert re.fullmatch(r"(train.csv:\d+, ){7}train.csv:\d+ of rank [01]", second) and spoilt in re.split("[ ,]+", second)
+    error = process.stderr
+    assert "2 steps in a row were skipped (the loss is not finite), the last at step 1 with the utterances %s" % second in error
+    assert "Found: the first value that is not finite is in the features, before any layer" in error
+    assert "--mode=replay --batch=%s" % os.path.join("run", "bad_batches", kept.name) in error
 
 
 def test_memory_that_would_not_suffice_is_refused_with_the_batch_size_that_would_fit(run_here, corpus, monkeypatch):

@@ -52,6 +52,28 @@ def test_moving_averages_belong_to_the_loss_they_came_with(graph, make_params):
         assert session.run(counts) == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("iter_size", [1, 2])
+def test_a_skipped_step_leaves_the_moving_averages(graph, make_params, iter_size):
+    poison = tf.placeholder_with_default(1.0, [])
+    weights = tf.get_variable("w", initializer=5.0, use_resource=False)
+    moving = tf.get_variable("moving_mean", initializer=np.array([8.0, 4.0], np.float32), trainable=False, use_resource=False)
+    # as batch norm has it, of a batch whose statistics are finite though its gradient is not
+    halved = tf.assign_sub(moving, moving * 0.5)
+    train = Optimization(make_params(iter_size=iter_size), 10, 10).operations(weights * poison, [halved])
+    with tf.Session() as session:
+        _run(session, [])
+        if iter_size == 2:
+            session.run(train.accumulate)
+            session.run(moving.assign([8.0, 4.0]))
+        session.run(train.update, {poison: np.inf})
+        assert session.run(moving).tolist() == [8.0, 4.0] and session.run(train.skipped_steps) == 1
+        if iter_size == 2:
+            session.run(train.accumulate)
+            session.run(moving.assign([8.0, 4.0]))
+        session.run(train.update)
+        assert session.run(moving).tolist() == [4.0, 2.0]
+
+
 class _Adapter(tf.train.Optimizer):
     """Scales by 4 and takes it out again; ``overflow`` stands for a status register."""
 

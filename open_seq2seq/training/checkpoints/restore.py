@@ -5,6 +5,7 @@ float32 originals under ``.../FP32-master-copy/NAME``; the originals are taken w
 """
 import collections
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import CheckpointError
@@ -36,7 +37,15 @@ def open_checkpoint(checkpoint):
                               % (checkpoint, str(error).split("\n")[0], checkpoint, checkpoint))
 
 
-def restore(session, checkpoint, variables, partial=False, averaged=False):
+def require_finite(weights, checkpoint):
+    """Raises CheckpointError where one of the (name, array) pairs is not finite: the training had diverged."""
+    bad = [name for name, array in weights if not np.isfinite(array).all()]
+    if bad:
+        raise CheckpointError("checkpoint %s has weights that are not finite (nan or infinite) in %d variables, the first %s. "
+                              "Such weights do not mend: use an earlier checkpoint" % (checkpoint, len(bad), bad[0]))
+
+
+def restore(session, checkpoint, variables, partial=False, averaged=False, finite=True):
     """Restores variables by name.
 
     Args:
@@ -45,6 +54,7 @@ def restore(session, checkpoint, variables, partial=False, averaged=False):
       variables: what to restore: list of variables.
       partial: take what fits by name and shape (transfer learning) instead of asking for the whole network.
       averaged: take the moving average of a weight in its place where the checkpoint has one.
+      finite: refuse a network's weights and statistics (``ForwardPass/``) that are not finite.
 
     Returns:
       RestoreReport(checkpoint, restored, missing, surplus, averaged, reshaped): lists of names. Missing is in the graph only,
@@ -53,7 +63,7 @@ def restore(session, checkpoint, variables, partial=False, averaged=False):
 
     Raises:
       CheckpointError: a variable of the network (``ForwardPass/``) is missing or has another shape: the checkpoint is of
-        another architecture. All such variables are counted, the first few named.
+        another architecture. All such variables are counted, the first few named. Or they are not finite.
     """
     reader = open_checkpoint(checkpoint)
     shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
@@ -80,6 +90,10 @@ def restore(session, checkpoint, variables, partial=False, averaged=False):
             variable.load(reader.get_tensor(source).astype(variable.dtype.base_dtype.as_numpy_dtype), session)
     except (tf.errors.OpError, IndexError) as error:
         raise CheckpointError("checkpoint %s is damaged: %s. Use the one before it" % (checkpoint, str(error).split("\n")[0]))
+    if finite:
+        # one by one: all of them at once would be another copy of the model
+        require_finite(((variable.op.name, session.run(variable)) for _, variable in fits + converts
+                        if variable.op.name.startswith(MODEL_SCOPE) and variable.dtype.base_dtype.is_floating), checkpoint)
     used = {source for source, _ in fits + converts}
     return RestoreReport(checkpoint, sorted(variable.op.name for _, variable in fits + converts), sorted(missing),
                          sorted(set(shapes) - used),

@@ -9,7 +9,7 @@ import time
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.distributed.exchange import Exchange
-from open_seq2seq.evaluation.evaluation import EvaluationGraph, run_evaluation
+from open_seq2seq.evaluation.evaluation import EvaluationGraph, note_on_uncounted, run_evaluation
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.optimizers.optimize import trained_variables
 from open_seq2seq.training.diagnostics.layer_observer import LayerObserver, LayerStatistics
@@ -111,6 +111,7 @@ class Diagnostics:
 
     def __init__(self, params, graph, metrics, group, utterances_per_step, clock=time.monotonic):
         self._graph, self._metrics, self._is_first, self._clock = graph.diagnostics, metrics, group.is_first, clock
+        self._average_statistics = graph.average_statistics
         self._progress = LayerProgress(trained_variables(params["freeze_variables_regex"]),
                                        graph.towers[0].train.layers)
         self._limited = graph.towers[0].train.limited_changes
@@ -146,6 +147,8 @@ class Diagnostics:
           Seconds that it took.
         """
         started = self._clock()
+        # of all ranks together, as before an evaluation; the mean over the ranks goes on as it would have
+        session.run(self._average_statistics)
         statistics, observations = self._graph.statistics, self._graph.observer.observations
         statistics.restart()
         results = collections.OrderedDict()
@@ -156,14 +159,14 @@ class Diagnostics:
             results[name] = run_evaluation(session, subset, observations=observations if fetched else None,
                                            observe=statistics.add if looked_at else None)
         observed = statistics.result(session)
-        rows = []
+        rows, steps = [], self._progress.steps
         if self._is_first:
             rows = [dict(row, **observed.get(row["layer"], {})) for row in self._progress.rows(session)]
             if self._limited is not None:
                 for row, times in zip(rows, session.run(self._limited).tolist()):
                     row["limited_changes"] = times
         seconds = self._clock() - started
-        self._write(step, results, rows, seconds)
+        self._write(step, results, rows, steps, seconds)
         if self._schedule.is_automatic:
             self._plan(session, lambda: self._schedule.after(step, seconds))
         return seconds
@@ -173,14 +176,18 @@ class Diagnostics:
         proposed = next_step() if self._is_first else 0
         self._schedule.next_step = int(self._exchange.sum(session, {"next_step": proposed})["next_step"])
 
-    def _write(self, step, results, rows, seconds):
+    def _write(self, step, results, rows, steps, seconds):
         log_line("Diagnostics after step %d (%.1f s):" % (step, seconds))
         for name, result in results.items():
             self._metrics.write("subset", step, data_set=name, loss=result.loss, word_error_rate=result.word_error_rate.rate,
-                                frame_entropy=result.frame_entropy, utterances=result.num_utterances)
+                                frame_entropy=result.frame_entropy, utterances=result.num_utterances,
+                                without_finite_loss=result.num_uncounted)
             log_line("%s subset: loss %.4f, WER %.4f, frame entropy %.3f nats, %d utterances" % (
                 name, result.loss, result.word_error_rate.rate, result.frame_entropy, result.num_utterances), offset=4)
+            note = note_on_uncounted(result)
+            if note is not None:
+                log_line(note, offset=4)
         if rows:
-            self._metrics.write("layers", step, layers=rows, seconds=seconds)
+            self._metrics.write("layers", step, layers=rows, steps=steps, seconds=seconds)
             for line in table(rows):
                 log_line(line, offset=4)

@@ -12,6 +12,7 @@ from open_seq2seq.optimizers.layers import layer_of
 
 # as batch norm adds it: what varies less than this is nothing to normalize
 VARIANCE_EPSILON = 1e-3
+UNKNOWN = -1.0  # magnitude of a channel that has had no finite output yet
 
 
 class LayerObserver:
@@ -29,9 +30,12 @@ class LayerObserver:
             scale = tf.rsqrt(moving_variance + VARIANCE_EPSILON)
             deviations = (tf.cast(inputs, tf.float32) - moving_mean) * scale
             counted = tf.ones_like(deviations[:, :, :, :1]) if mask is None else tf.expand_dims(mask, 1)
-            count = tf.reduce_sum(counted) * tf.ones_like(moving_mean)
             masked = deviations * counted
-            sums = [count, tf.reduce_sum(masked, [0, 1, 2]), tf.reduce_sum(masked * deviations, [0, 1, 2])]
+            utterances = [tf.reduce_sum(counted, [1, 2]) * tf.ones_like(moving_mean), tf.reduce_sum(masked, [1, 2]),
+                          tf.reduce_sum(masked * deviations, [1, 2])]
+            # an utterance whose features are not finite is left out; where nothing is left, the counts say so
+            finite = tf.is_finite(utterances[1] + utterances[2])
+            sums = [tf.reduce_sum(tf.where(finite, of_utterance, tf.zeros_like(of_utterance)), 0) for of_utterance in utterances]
             # the share of epsilon in the moving variance, without which a variance near 0 would seem to drift far
             self._sums.setdefault(layer_of(scope + "/gamma"), []).append(tf.stack(sums + [VARIANCE_EPSILON * tf.square(scale)]))
 
@@ -39,7 +43,9 @@ class LayerObserver:
         """Of an activation function's outputs, over true frames."""
         with tf.name_scope("observe_activation"):
             within = tf.sequence_mask(lengths, dimension(outputs, 1), tf.float32)[:, :, tf.newaxis]
-            largest = tf.reduce_max(tf.abs(tf.cast(outputs, tf.float32)) * within, [0, 1])
+            # the sum lets through what is not finite, which a maximum may not
+            of_utterance = tf.reduce_sum(tf.abs(tf.cast(outputs, tf.float32)) * within, 1)
+            largest = tf.reduce_max(tf.where(tf.is_finite(of_utterance), of_utterance, UNKNOWN * tf.ones_like(of_utterance)), 0)
             self._largest.setdefault(layer_of(scope + "/outputs"), []).append(largest)
 
     @property
@@ -77,7 +83,7 @@ class LayerStatistics:
     def restart(self):
         """Forgets what was added."""
         self._sums = [np.zeros([3, channels]) for channels in self._channels[0]]
-        self._largest = [np.zeros([channels]) for channels in self._channels[1]]
+        self._largest = [np.full([channels], UNKNOWN) for channels in self._channels[1]]
         self._epsilons = [None] * len(self._sums)
 
     def add(self, values):
@@ -95,7 +101,8 @@ class LayerStatistics:
         Returns:
           Dict from a layer's name to a dict of those that apply to it: ``dead_channels``, the share of channels that were 0 in
           all frames; ``mean_drift``, root mean square over the channels of (mean of the frames - moving mean) in moving standard
-          deviations; ``variance_drift``, mean over the channels of |ln(variance of the frames / moving variance)|.
+          deviations; ``variance_drift``, mean over the channels of |ln(variance of the frames / moving variance)|. Utterances are
+          left out channel by channel where they made a number that is not finite; NaN where none is left.
         """
         own = np.concatenate([value.ravel() for value in self._sums + self._largest] + [np.zeros([0])])
         ranks = np.ascontiguousarray(session.run(self._gathered, {self._own: own.view(np.int32)})).view(np.float64)
@@ -103,14 +110,17 @@ class LayerStatistics:
         parts = np.split(ranks, split, axis=1)
         found = {}
         for (layer, channels), part, epsilon in zip(self._normalized, parts, self._epsilons):
-            count, total, squares = part.sum(0).reshape([3, channels])
-            if epsilon is None or not count[0]:
+            if epsilon is None:
                 continue
-            mean = total / count
-            variance = np.maximum(squares / count - mean ** 2, 0.0)
+            count, total, squares = part.sum(0).reshape([3, channels])
+            share = 1.0 / np.where(count, count, np.nan)
+            mean = total * share
+            variance = np.maximum(squares * share - mean ** 2, 0.0)
             found.setdefault(layer, {}).update(
                 mean_drift=float(np.sqrt(np.mean(mean ** 2))),
                 variance_drift=float(np.mean(np.abs(np.log(variance + epsilon)))))
         for (layer, _), part in zip(self._activated, parts[len(self._normalized):]):
-            found.setdefault(layer, {})["dead_channels"] = float(np.mean(part.max(0) == 0.0))
+            largest = part.max(0)
+            known = largest != UNKNOWN
+            found.setdefault(layer, {})["dead_channels"] = float(np.mean(largest == 0.0)) if known.any() else float("nan")
         return found

@@ -25,13 +25,18 @@ class LayerProgress:
         # what a session returns may be a variable's own memory, which the next step changes
         return [np.array(value) for value in session.run(self._variables)]
 
+    @property
+    def steps(self):
+        """Steps made since the last time."""
+        return self._steps
+
     def add(self, gradient_norms):
         """Counts the gradient norms of a step that was made: float32 [layers]."""
         self._norms += gradient_norms
         self._steps += 1
 
     def rows(self, session):
-        """What happened since the last time.
+        """What happened since the last time, or since the process began to train.
 
         Returns:
           List of a dict for each layer, in the order of the network: ``layer``, its name; ``parameter_norm``, Euclidean norm of

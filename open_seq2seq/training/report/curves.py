@@ -23,7 +23,7 @@ def panels(entries):
     Returns:
       List of Panel and LayerMap.
     """
-    steps = _of_kind(entries, "step")
+    steps, skipped = _of_kind(entries, "step"), _of_kind(entries, "skipped")
     evaluations, subsets = _by_data_set(entries, "evaluation"), _by_data_set(entries, "subset")
 
     def scored(name):
@@ -39,6 +39,8 @@ def panels(entries):
         Panel("learning_rate", "Learning rate", "learning rate", [_curve("", steps, "learning_rate")], True),
         Panel("gradient_norm", "Norm of the gradient", "norm", [_curve("", steps, "gradient_norm")], True),
         Panel("loss_scale", "Loss scale", "factor", [_curve("", steps, "loss_scale")], True),
+        Panel("skipped_steps", "Steps that were skipped", "steps since the beginning",
+              [_curve("", [{"step": 0, "skipped_steps": 0}] + skipped, "skipped_steps")], False),
         Panel("speed", "Speed", "audio seconds per second", [_curve("", steps, "audio_seconds_per_second")], False),
         Panel("data_wait", "Waiting for data", "share of the time (%)", [_scaled(_curve("", steps, "data_wait_share"), 100.0)],
               False)]
@@ -50,13 +52,20 @@ def layer_maps(entries):
     """Pictures of what was measured layer by layer; those that have nothing to show are left out."""
     layers, steps = [], [entry["step"] for entry in entries]
     found = collections.defaultdict(dict)
+
+    def is_part(number):
+        """Whether a report is of fewer steps than lie between it and the one before, because the run was resumed meanwhile."""
+        return number > 0 and isinstance(entries[number].get("steps"), int) and (
+            entries[number]["steps"] < steps[number] - steps[number - 1])
+
     for number, entry in enumerate(entries):
-        for row in entry.get("layers") or []:
+        rows = entry.get("layers")
+        for row in filter(lambda row: isinstance(row, dict), rows if isinstance(rows, list) else []):
             if row.get("layer") not in layers:
                 layers.append(row.get("layer"))
             for name, value in row.items():
-                if isinstance(value, (int, float)):
-                    found[name][row["layer"], number] = float(value)
+                if isinstance(value, (int, float)) and not (name == "relative_change" and is_part(number)):
+                    found[name][row.get("layer"), number] = float(value)
     maps = []
     for name, title, unit, logarithmic in (
             ("relative_change", "Change of each layer between two reports", "change / norm of the weights", True),
@@ -66,7 +75,7 @@ def layer_maps(entries):
             ("variance_drift", "Batch norm: moving variance against the training subset", "|ln ratio|", False)):
         known = [layer for layer in layers if any((layer, number) in found[name] for number in range(len(steps)))]
         if len(steps) > 1 and known:
-            maps.append(LayerMap(name, title, unit, steps, known, [
+            maps.append(LayerMap("layers_" + name, title, unit, steps, known, [
                 [found[name].get((layer, number)) for number in range(len(steps))] for layer in known], logarithmic))
     return maps
 

@@ -28,6 +28,10 @@ def summary(entries):
                             ("Whole changes limited", "limited_total_changes", "%d times")):
         if isinstance(latest.get(key), (int, float)):
             rows.append((name, form % latest[key] + " at step %d" % latest["step"]))
+    skipped = _last(entries, "skipped")
+    if isinstance(skipped.get("skipped_steps"), int):
+        rows.append(("Steps that were skipped", "%d, the last after step %d: %s" % (
+            skipped["skipped_steps"], skipped["step"], skipped.get("reason"))))
     rows += _scores(entries)
     for name, key in (("Config", "config"), ("Version", "version"), ("TensorFlow", "tensorflow"), ("Device", "device"),
                       ("Processes", "processes"), ("Training utterances", "utterances"),

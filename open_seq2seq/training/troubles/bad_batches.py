@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import open_seq2seq
+from open_seq2seq.config.saving import flattened, plain
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.errors import DataError, StorageError
 from open_seq2seq.files import replaced_file
@@ -31,8 +32,8 @@ BadBatch = collections.namedtuple("BadBatch", "path batch facts weights")
 BadBatch.__doc__ = """A batch that spoilt a step.
 
 path: of its file. batch: a Batch of arrays. facts: dict of step, batch (its number in the stream of training), rank, ranks, loss,
-loss_scale, device, half_precision, vocabulary_size, version and utterances (list of dicts of id, duration and transcript, one for
-each row of the batch). weights: path of the checkpoint of the weights without extension.
+loss_scale, device, half_precision, vocabulary_size, version, config (as of ``computing_config``) and utterances (list of dicts of
+id, duration and transcript, one for each row of the batch). weights: path of the checkpoint of the weights without extension.
 """
 
 
@@ -114,6 +115,13 @@ class BadBatches:
                 os.remove(os.path.join(self._directory, name))
 
 
+def computing_config(params):
+    """What of a checked config a batch's numbers follow from, but for the data: dict from a key's path to its value as text."""
+    parts = tuple("%s%s" % (part, ending) for part in ("encoder", "decoder", "loss", "data_layer") for ending in ("", "_params/"))
+    return {path: repr(value) for path, value in flattened(plain(params))
+            if path in parts or (path.startswith(parts[1::2]) and "dataset_files" not in path)}
+
+
 def newest_bad_batch(directory):
     """Path of the batch that was written last into the folder ``directory``, or None."""
     files = [path for path in glob.glob(os.path.join(glob.escape(directory), "step-*.npz"))
@@ -163,6 +171,27 @@ def _check(batch, facts):
                        ("loss_scale", float), ("device", str), ("half_precision", bool), ("weights", str)):
         if not isinstance(facts[name], kind):
             raise ValueError("%s is %r" % (name, facts[name]))
+    if facts["vocabulary_size"] < 1:
+        raise ValueError("vocabulary_size is %d" % facts["vocabulary_size"])
+    for number, utterance in enumerate(facts["utterances"]):
+        if [type(utterance[name]) for name in ("id", "duration", "transcript")] != [str, float, str]:
+            raise ValueError("utterance %d is %r" % (number, utterance))
+    _check_lengths(batch, facts["vocabulary_size"])
+
+
+def _check_lengths(batch, vocabulary_size):
+    types = [("features", np.float32), ("feature_lengths", np.int32), ("labels", np.int32), ("label_lengths", np.int32),
+             ("utterance_indices", np.int32)]
+    wrong = [name for name, dtype in types if getattr(batch, name).dtype != dtype]
+    if wrong:
+        raise ValueError("%s has the type %s" % (wrong[0], getattr(batch, wrong[0]).dtype))
+    for lengths, most, what in ((batch.feature_lengths, batch.features.shape[1], "frames"),
+                                (batch.label_lengths, batch.labels.shape[1], "labels")):
+        if not batch.features.size or lengths.min() < 0 or lengths.max() > most:
+            raise ValueError("a row has other than 0 to %d %s" % (most, what))
+    # where shapes are static the labels are filled up with the blank, which comes after them
+    if batch.labels.size and not 0 <= batch.labels.min() <= batch.labels.max() <= vocabulary_size:
+        raise ValueError("it has a label that is none of the %d" % vocabulary_size)
 
 
 def _write_checkpoint(path, values):

@@ -8,7 +8,7 @@ from open_seq2seq.devices.npu_params import computes_in_float16
 from open_seq2seq.errors import JasperError
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.checkpoints.restore import MODEL_SCOPE
-from open_seq2seq.training.troubles.bad_batches import BadBatches, recreated_batch
+from open_seq2seq.training.troubles.bad_batches import BadBatches, computing_config, recreated_batch
 from open_seq2seq.training.troubles.non_finite import describe_first, examine
 
 # Where only a gradient is not finite, any batch of the step may be the one, and each is a network to be built.
@@ -29,8 +29,8 @@ class Investigation:
       folder: where batches are kept; None: nowhere.
 
     Attributes:
-      first: the last ``First`` that was found on this rank, or None.
-      file: path of the last batch that was kept by this rank, or None.
+      first: the ``First`` that was found on this rank in the last step that was looked into, or None.
+      file: path of the batch of it that was kept by this rank, or None.
     """
 
     def __init__(self, params, graph, device, group, folder):
@@ -50,6 +50,7 @@ class Investigation:
           loss: the mean loss of all ranks.
           loss_scale: float.
         """
+        self.first = self.file = None
         weights = session.run({variable.op.name: variable for variable in tf.global_variables()
                                if variable.op.name.startswith(MODEL_SCOPE)})
         if self._kept is not None:
@@ -95,7 +96,8 @@ class Investigation:
         self.file = self._kept.save(batch, {
             "step": step, "batch": seen.number, "rank": self._group.rank, "ranks": self._group.size,
             "loss": float(seen.values["batch_loss"]), "loss_scale": loss_scale, "device": self._device,
-            "half_precision": self._half_precision, "vocabulary_size": self._layer.vocabulary.size,
+            "half_precision": self._half_precision, "config": computing_config(self._params),
+            "vocabulary_size": self._layer.vocabulary.size,
             "utterances": [{"id": " + ".join(utterance.id for utterance in row),
                             "duration": float(sum(utterance.duration for utterance in row)),
                             "transcript": " ".join(utterance.transcript for utterance in row)} for row in rows]})

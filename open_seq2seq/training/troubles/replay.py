@@ -7,10 +7,10 @@ import sys
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.errors import DataError
+from open_seq2seq.errors import CheckpointError, DataError
 from open_seq2seq.training.checkpoints.restore import restore
 from open_seq2seq.training.checkpoints.run_directory import RunDirectory
-from open_seq2seq.training.troubles.bad_batches import FOLDER, load_bad_batch, newest_bad_batch
+from open_seq2seq.training.troubles.bad_batches import FOLDER, computing_config, load_bad_batch, newest_bad_batch
 from open_seq2seq.training.troubles.non_finite import LARGEST_HALF, ExaminedNetwork, describe_first
 
 
@@ -31,10 +31,21 @@ def run_replay(experiment, arguments):
     with contextlib.redirect_stdout(sys.stderr):
         bad = load_bad_batch(_chosen(arguments.batch, params, arguments.enable_logs))
         examination = replay(experiment.base_model, params, bad)
+    differences = differences_from(bad, params)
     if arguments.json:
-        print(json.dumps(as_json(bad, examination)))
+        print(json.dumps(dict(as_json(bad, examination), config_differences=differences)))
     else:
         print("\n".join(as_text(bad, examination)))
+        for difference in differences:
+            print("Another config than the training's: %s" % difference)
+
+
+def differences_from(bad, params):
+    """Sentences on what the checked config ``params`` computes otherwise than that of the training that kept a ``BadBatch``."""
+    # one that an earlier version of this project kept does not say
+    then, now = bad.facts.get("config") or {}, computing_config(params)
+    return ["%s was %s, and is %s" % (path, then.get(path, "not given"), now.get(path, "not given"))
+            for path in sorted(set(then) | set(now)) if then and then.get(path) != now.get(path)]
 
 
 def replay(base_model, params, bad):
@@ -48,9 +59,14 @@ def replay(base_model, params, bad):
     Raises:
       CheckpointError: see :func:`run_replay`.
     """
+    missing = [path for path in (bad.weights + ".index", bad.weights + ".data-00000-of-00001") if not os.path.exists(path)]
+    if missing:
+        raise CheckpointError("the weights that %s was computed with are not beside it: %s is missing. A batch is kept together "
+                              "with them; copy both, or take another batch" % (bad.path, missing[0]))
     with ExaminedNetwork(base_model, params, bad.facts["vocabulary_size"], bad.batch) as network:
         with network.session.graph.as_default():
-            restore(network.session, bad.weights, network.variables)
+            # that they are not finite may be what is looked for
+            restore(network.session, bad.weights, network.variables, finite=False)
         return network.examine(bad.batch, bad.facts["loss_scale"])
 
 

@@ -9,8 +9,9 @@ from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.troubles.bad_batches import FOLDER
 from open_seq2seq.training.troubles.investigation import Investigation, SeenBatch, utterances_of
 from open_seq2seq.training.troubles.non_finite import VARIABLE, describe_first
+from open_seq2seq.training.troubles.spoilt_batches import SpoiltBatches
 
-NAMED_IN_A_LINE = 4
+NAMED_IN_A_LINE = 4  # utterances, of a step that is looked into and so lists them all, or that is none of their fault
 
 
 class SkippedSteps:
@@ -29,13 +30,14 @@ class SkippedSteps:
     """
 
     def __init__(self, params, graph, device, group, checkpoints, keeps):
-        self._graph, self._reason, self._checkpoints = graph, device.skip_reason, checkpoints
+        self._graph, self._reason, self._checkpoints, self._ranks = graph, device.skip_reason, checkpoints, group.size
         self._limit, self._looked_into = params["max_bad_steps"], max(params["bad_batches"], 1)
         self._investigation = Investigation(params, graph, device, group,
                                             os.path.join(checkpoints, FOLDER) if keeps else None)
+        self._spoilt = SpoiltBatches(group, graph.iter_size, params["batch_size_per_gpu"])
         self._seen = collections.deque(maxlen=graph.iter_size)
         self._bad_steps = self._bad_in_a_row = 0
-        self._scale = None
+        self._scale = self._finding = None
 
     def batch(self, number, values):
         """Remembers batch ``number`` of the stream of training, with which ``values`` were fetched, until its step is over."""
@@ -45,26 +47,51 @@ class SkippedSteps:
         """A step was made."""
         self._bad_in_a_row, self._scale = 0, None
 
-    def skipped(self, session, step, values):
-        """Step ``step`` was skipped; ``values`` is what was fetched with its last batch.
+    def skipped(self, session, step, values, metrics):
+        """Step ``step`` was skipped; all ranks call it together.
+
+        Args:
+          session: the session of the training.
+          step: its number.
+          values: what was fetched with its last batch.
+          metrics: the ``Metrics`` that it is written into.
 
         Raises:
           NonFiniteError: it was one bad step too many in a row.
         """
         loss, scale = float(values["loss"]), float(session.run(self._graph.optimization.loss_scale))
-        names, reason = self._names(), self._reason if np.isfinite(loss) else "the loss is not finite"
-        log_line("Step %d skipped: %s (loss %s, loss scale %g, utterances %s%s)" % (
-            step, reason, loss, scale, ", ".join(names[:NAMED_IN_A_LINE]),
-            ", ... %d in all" % len(names) if len(names) > NAMED_IN_A_LINE else ""))
+        reason = self._reason if np.isfinite(loss) else "the loss is not finite"
         fell, self._scale = self._has_fallen_to(scale), scale
-        if fell and np.isfinite(loss):
+        bad = not (fell and np.isfinite(loss))
+        spoilt = self._spoilt.of_step(session, self._seen) if bad else []
+        names = self._names_of(spoilt) if spoilt else self._own_names()
+        # if it is one of those that are looked into, all of them are listed below
+        all_named = bad and self._bad_steps >= self._looked_into
+        log_line("Step %d skipped: %s (loss %s, loss scale %g, utterances %s)" % (
+            step, reason, loss, scale, self._named(names, spoilt, len(names) if all_named else NAMED_IN_A_LINE)))
+        metrics.write("skipped", step - 1, reason=reason, loss=loss, loss_scale=scale, bad=bad, utterances=names,
+                      skipped_steps=int(session.run(self._graph.towers[0].train.skipped_steps)))
+        if not bad:
             return
         self._bad_in_a_row += 1
         self._bad_steps += 1
         if self._bad_steps <= self._looked_into:
-            self._investigation.look_into(session, step, list(self._seen), loss, scale)
+            self._look_into(session, step, spoilt, loss, scale)
         if self._bad_in_a_row >= self._limit:
-            raise NonFiniteError(self._advice(step, reason, names, float(values["learning_rate"]), scale))
+            raise NonFiniteError(self._advice(step, reason, self._named(names, spoilt, len(names)),
+                                              float(values["learning_rate"]), scale))
+
+    def _look_into(self, session, step, spoilt, loss, scale):
+        investigation = self._investigation
+        investigation.look_into(session, step, list(self._seen), loss, scale)
+        first = investigation.first
+        findings = [finding for finding in self._spoilt.findings(
+            session, investigation.file, first and first.where, first and describe_first(first)) if finding.text or finding.file]
+        suspects = [finding for finding in findings if finding.rank in {batch.rank for batch in spoilt}] or findings
+        self._finding = suspects[0] if suspects else self._finding
+        if self._finding is not None and self._finding.rank != 0 and self._finding.text:
+            # its own log has the rest
+            log_line("Rank %d: %s" % (self._finding.rank, self._finding.text), offset=4)
 
     def _has_fallen_to(self, scale):
         if self._graph.optimization.lowest_loss_scale is None:
@@ -72,24 +99,39 @@ class SkippedSteps:
         # what it was before the first skipped step in a row is not known: it may just have come to the lowest
         return self._scale is None or scale < self._scale
 
-    def _names(self):
+    def _own_names(self):
         return [utterance.id for seen in self._seen for utterance in utterances_of(self._graph.data_layer, seen)]
 
-    def _advice(self, step, reason, names, learning_rate, scale):
-        first, file = self._investigation.first, self._investigation.file
+    def _names_of(self, spoilt):
+        layer = self._graph.data_layer
+        return [utterance.id for batch in spoilt for index in batch.indices for utterance in layer.utterances_of_row(index)]
+
+    def _named(self, names, spoilt, most):
+        """The first ``most`` names as a phrase, with whose they are."""
+        text = ", ".join(names[:most]) + (", ... %d in all" % len(names) if len(names) > most else "")
+        if self._ranks == 1:
+            return text
+        if not spoilt:
+            return text + " of rank 0; any rank's may be the cause"
+        ranks = sorted({batch.rank for batch in spoilt})
+        return text + " of rank%s %s" % ("s" if len(ranks) > 1 else "", ", ".join(map(str, ranks)))
+
+    def _advice(self, step, reason, named, learning_rate, scale):
+        finding = self._finding
         lines = ["%d steps in a row were skipped (%s), the last at step %d with the utterances %s" % (
-            self._bad_in_a_row, reason, step, ", ".join(names))]
-        if first is not None:
-            lines.append("Found: " + describe_first(first))
+            self._bad_in_a_row, reason, step, named)]
+        if finding is not None and finding.text:
+            lines.append("Found: " + finding.text)
         lines.append("The learning rate is %.4g, the loss scale %g. What to try, the likeliest first:" % (learning_rate, scale))
-        if first is not None and first.where == VARIABLE:
+        if finding is not None and finding.where == VARIABLE:
             lines.append("- a checkpoint from before: weights that are not finite do not mend")
         lines += ["- a lower learning rate, or a longer warmup (lr_policy_params)",
                   "- a limit of the gradient (max_grad_norm), or larc_params",
                   "- other data: are the utterances named above what their transcripts say?"]
         if self._graph.optimization.lowest_loss_scale is None and scale > 1.0:
             lines.append('- a lower loss_scaling, or "Backoff"')
-        if file is not None:
-            lines.append("- a look at every layer: the same command with --mode=replay --batch=%s (docs/troubles.md)" % file)
+        if finding is not None and finding.file:
+            lines.append("- a look at every layer: the same command with --mode=replay --batch=%s (docs/troubles.md)"
+                         % finding.file)
         lines.append("Checkpoints, if any, are in %s; max_bad_steps is %d" % (self._checkpoints, self._limit))
         return "\n  ".join(lines)

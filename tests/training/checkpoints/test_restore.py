@@ -51,6 +51,19 @@ def test_another_architecture_is_refused_with_all_its_differences(tmp_path, grap
     assert "1 of the checkpoint are not in the network: ForwardPass/c" in message
 
 
+@pytest.mark.parametrize("partial", [True, False])
+def test_weights_that_are_not_finite_are_named_unless_they_are_what_is_looked_for(tmp_path, graph, partial):
+    checkpoint = saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__moving_mean=[np.nan, 2.0], state__best=[np.inf])
+    mine = variables(ForwardPass__a=[0.0], ForwardPass__moving_mean=[0.0, 0.0], state__best=[0.0])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        with pytest.raises(CheckpointError, match=r"not finite .* in 1 variables, the first ForwardPass/moving_mean"):
+            restore(session, checkpoint, mine, partial=partial)
+        assert len(restore(session, checkpoint, mine, partial=partial, finite=False).restored) == 3
+        # what is no weight may be infinite, as the best score before there is one
+        assert len(restore(session, checkpoint, [mine[0], mine[2]], partial=True).restored) == 2
+
+
 def test_partial_takes_what_fits(tmp_path, graph):
     checkpoint = saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__b=[1.0, 2.0])
     mine = variables(ForwardPass__a=[0.0], ForwardPass__b=[0.0])

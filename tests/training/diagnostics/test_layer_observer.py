@@ -61,7 +61,33 @@ def test_a_restart_forgets(graph):
         statistics.add(session.run(observer.observations[0]))
         assert statistics.result(session)["conv11"]["dead_channels"] == 0.0
         statistics.restart()
+        assert np.isnan(statistics.result(session)["conv11"]["dead_channels"])
+        statistics.add(([], [np.zeros(4)]))
         assert statistics.result(session)["conv11"]["dead_channels"] == 1.0
+
+
+def test_an_utterance_that_is_not_finite_is_left_out_and_a_channel_that_never_is_shows(graph):
+    inputs, lengths = tf.placeholder(tf.float32, [None, None, 3]), tf.constant([5, 3])
+    observer = LayerObserver()
+    observer.normalization("ForwardPass/net/conv11/bn", tf.expand_dims(inputs, 1), None, tf.constant(MEAN), tf.constant(VARIANCE))
+    observer.activation("ForwardPass/net/conv11", inputs, lengths)
+    statistics = LayerStatistics(observer, Single())
+    features, _ = _batches()[0]
+    features[:, :, 1] = 0.0
+
+    def found(session, batch):
+        statistics.restart()
+        statistics.add(session.run(observer.observations[0], {inputs: batch}))
+        return statistics.result(session)["conv11"]
+    with tf.Session() as session:
+        good = found(session, features[:1])
+        with_bad = np.concatenate([features[:1], np.full_like(features[1:], np.nan)])
+        assert found(session, with_bad) == good and good["dead_channels"] == pytest.approx(1 / 3)
+        # the weights of one channel are not finite: it is neither dead nor anywhere near its moving mean
+        features[:, :, 0] = np.nan
+        spoilt = found(session, features)
+        assert spoilt["dead_channels"] == pytest.approx(1 / 3) and np.isnan(spoilt["mean_drift"])
+        assert np.isnan(found(session, np.full_like(features, np.inf))["dead_channels"])
 
 
 def test_a_network_without_observed_layers(graph):
