@@ -96,6 +96,12 @@ def _check_rules(checked, mode, path, report):
         if checked.get("larc_params") is not None and checked.get("max_grad_norm") is not None:
             report.problem(path.child("max_grad_norm"), "and %s are both given; LARC limits the gradients already, keep one"
                            % path.child("larc_params"))
+        summaries = checked.get("summaries")
+        if summaries and isinstance(summaries, list):
+            if "save_summaries_steps" in checked and checked["save_summaries_steps"] is None:
+                report.note(path.child("summaries"), "has no effect: nothing is written without save_summaries_steps")
+            elif "larc_summaries" in summaries and checked.get("larc_params") is None:
+                report.note(path.child("summaries"), 'has "larc_summaries", which has no effect without larc_params')
         if checked.get("early_stop") is True and checked.get("reduce_lr_on_plateau") is True:
             plateau, stop = number("plateau_epochs"), number("es_epochs")
             if plateau and stop and plateau >= stop:

@@ -160,6 +160,15 @@ def test_rules_that_join_keys(write_config, change, mode, message):
     assert "CONFIG: " + message in refusal(write_config(change), mode=mode)
 
 
+@pytest.mark.parametrize("change,note", [
+    ('base_params["summaries"] = ["learning_rate"]', "has no effect: nothing is written without save_summaries_steps"),
+    ('base_params.update(summaries=["larc_summaries"], save_summaries_steps=5)', "which has no effect without larc_params"),
+    ('base_params.update(summaries=["learning_rate"], save_summaries_steps=5)', None)])
+def test_summaries_that_are_asked_for_in_vain_are_noted(write_config, change, note):
+    notes = [found for found in load(write_config(change), mode="train").notes if "summaries" in found]
+    assert len(notes) == (note is not None) and all(note in found for found in notes)
+
+
 def test_evaluation_needs_neither_optimizer_nor_length(write_config):
     path = write_config('del base_params["optimizer"], base_params["lr_policy"], base_params["max_steps"]')
     assert load(path, mode="eval").params["eval"]["optimizer"] is None
