@@ -96,6 +96,7 @@ def errors(result):
     return [finding for finding in json.loads(result.out)["findings"] if finding["level"] == "error"]
 
 
+@pytest.mark.slow
 def test_a_fit_config_passes_without_data_given_the_lengths(check):
     result = check("--json", "--npu_params/bucket_frames=[96, 160]")
     assert result.status == 0, result.err

@@ -66,6 +66,7 @@ def test_shapes_that_the_model_does_not_have_are_refused(export, exported, asked
         atc_arguments(export(**exported), **asked)
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_the_ports_command(export, command, tmp_path):
     model = export(batch_size=1, frames=320)
     done = command(tmp_path, "scripts/pb2om.sh", *PYTHON, "--model", model, "--batchSize=1", "--soc_version=Ascend310",
@@ -78,6 +79,7 @@ def test_a_dry_run_prints_the_ports_command(export, command, tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
+@pytest.mark.slow
 def test_without_atc_it_says_what_to_source(export, command, tmp_path):
     done = command(tmp_path, "scripts/pb2om.sh", *PYTHON, "--model", export(batch_size=1, frames=320))
     assert done.status == 4 and "atc was not found" in done.err and "source /usr/local/Ascend" in done.err

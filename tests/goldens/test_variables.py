@@ -52,6 +52,7 @@ CONFIGS = {
 TRAINABLE_PARAMETERS = {"jasper5x3_LibriSpeech_nvgrad_masks_1p": 109709085, "jasper10x5_LibriSpeech_nvgrad_masks": 332632349}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", sorted(CONFIGS))
 def test_names_and_shapes(goldens, graph, config):
     with open(os.path.join(goldens, "variables.json")) as file:

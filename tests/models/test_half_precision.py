@@ -117,6 +117,7 @@ def test_variables_and_penalties_are_those_of_float32():
     assert penalties and all(dtype == tf.float32 for _, dtype in penalties)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fast_gradients", [True, False])
 @pytest.mark.parametrize("encoder", [{}, MASKS], ids=["fused", "masked"])
 def test_products_are_half_and_statistics_single_precision(graph, encoder, fast_gradients):

@@ -64,6 +64,7 @@ def unknown_shapes(operations):
             if not output.shape.is_fully_defined() and not (operation.type == "FusedBatchNormV3" and output.name.endswith(":5"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [DENSE, SEPARABLE], ids=["dense", "separable"])
 @pytest.mark.parametrize("masked, synchronized", [(False, False), (True, False), (True, True)])
 def test_no_unknown_shape_and_nothing_wider_than_needed(layers, masked, synchronized):
@@ -99,6 +100,7 @@ def test_unknown_shapes_are_found(graph):
     assert [kind for kind, _, _ in unknown_shapes(executed([tf.reduce_sum(tf.zeros([2, frames]))]))] == ["Fill"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fast_gradients", [False, True])
 @pytest.mark.parametrize("layers", [DENSE, SEPARABLE], ids=["dense", "separable"])
 def test_static_shapes_change_no_number(layers, fast_gradients):

@@ -30,6 +30,7 @@ def gaps_of(seed, count, shortest, longest):
     return np.random.RandomState(seed).uniform(shortest, longest, count + 1).round(2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("segmentation", [FOR_FILES, FOR_MICROPHONE, Segmentation(2.0, 3.0, 0.5, False)])
 @pytest.mark.parametrize("shortest,longest", [(0.12, 0.3), (0.12, 1.2), (1.0, 2.5)])
 @pytest.mark.parametrize("seed", range(3))
@@ -162,6 +163,7 @@ def test_logits_that_are_not_finite_are_refused(tones):
         Transcriber(model).transcribe(tones.spoken(["abc"], [0.3, 0.3])[0], name="talk.wav")
 
 
+@pytest.mark.slow
 def test_no_more_than_a_window_is_held(tones):
     """An hour of audio, made while it is read: the segmenter's buffer stays at a window's length."""
     samples, _ = tones.spoken(["abc", "bad", "face", "cab"], [0.5] * 5)

@@ -49,6 +49,7 @@ FRAMINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", FRAMINGS, ids=lambda given: ",".join("%s=%s" % item for item in sorted(given.items())))
 def test_any_framing_equals_the_reference_library(graph, given):
     params = checked(**given)

@@ -128,6 +128,7 @@ def test_speed_perturbation_fits_the_buckets(manifest, ratio, most):
     assert lengths.max() > 103, "nothing was slowed down"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [1, 3])
 @pytest.mark.parametrize("mode", ["eval", "infer"])
 def test_evaluation_reads_everything_once_in_full_batches(manifest, mode, num_workers):
