@@ -3,6 +3,8 @@
 The rules of a part are its own: a class or a learning-rate policy may have a static ``check_rules(params, path, report)``,
 which is called with its checked params if none of them is wrong by itself, and reports what they are wrong in together.
 """
+import os
+
 from open_seq2seq.config.names import with_names_resolved
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.config.width import scale_width
@@ -78,6 +80,20 @@ def _check_nested(checked, key, owner, parameters, path, report, require=True):
     report.take(own)
 
 
+def _check_sources(checked, path, report):
+    """What the keys that name earlier trainings and directories are wrong in together."""
+    load, save, own = (checked.get(key) for key in ("load_checkpoint_dir", "save_checkpoint_dir", "checkpoint_dir"))
+    if load and save and os.path.realpath(load) == os.path.realpath(save):
+        report.problem(path.child("save_checkpoint_dir"), "is %r and load_checkpoint_dir is the same directory, which is only "
+                                                          "read; --checkpoint_dir=%s goes on with the run in it" % (save, load))
+    if own and load and save:
+        report.note(path.child("checkpoint_dir"), "has no effect: load_checkpoint_dir and save_checkpoint_dir are both given")
+    if checked.get("load_model") and load:
+        report.note(path.child("load_model"), "has no effect: load_checkpoint_dir is gone on with")
+    if checked.get("drop_layers") and not checked.get("load_model") and not load:
+        report.note(path.child("drop_layers"), "has no effect without load_model or load_checkpoint_dir")
+
+
 def _check_rules(checked, mode, path, report):
     """The rules that join several keys. A value that is wrong by itself has been reported and is left alone here."""
     def number(key):
@@ -96,6 +112,7 @@ def _check_rules(checked, mode, path, report):
         if checked.get("larc_params") is not None and checked.get("max_grad_norm") is not None:
             report.problem(path.child("max_grad_norm"), "and %s are both given; LARC limits the gradients already, keep one"
                            % path.child("larc_params"))
+        _check_sources(checked, path, report)
         summaries = checked.get("summaries")
         if summaries and isinstance(summaries, list):
             if "save_summaries_steps" in checked and checked["save_summaries_steps"] is None:

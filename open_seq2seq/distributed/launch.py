@@ -189,7 +189,8 @@ def _report(outcome, processes):
     rest = "" if not stopped else "; the others (rank %s) were stopped" % ", ".join(str(each.plan.rank) for each in stopped)
     if outcome.stop_signal is not None:
         return 128 + outcome.stop_signal, "launch: stopped by %s%s" % (
-            outcome.stop_signal.name, "; rank %s was running" % ", ".join(str(each.plan.rank) for each in stopped))
+            outcome.stop_signal.name,
+            "; rank %s was running" % ", ".join(str(each.plan.rank) for each in stopped) if stopped else "")
     cause = outcome.cause
     if cause is None:
         return 0, ""

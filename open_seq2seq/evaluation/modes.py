@@ -12,6 +12,7 @@ from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.files import replaced_file, require_writable
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.models.assembly import build_data_layer
+from open_seq2seq.training.checkpoints.description import require_vocabulary
 from open_seq2seq.training.checkpoints.restore import describe_restore, restore
 from open_seq2seq.training.progress import ProgressBar
 from open_seq2seq.training.session import open_session
@@ -111,6 +112,8 @@ def _restored(base_model, params, mode, run_directory, arguments, device, group)
             checkpoint = None
             if group.is_first:
                 checkpoint = run_directory.require_checkpoint(params["restore_best_checkpoint"])
+                # a data layer of one's own may have no characters
+                require_vocabulary(checkpoint, getattr(layer.vocabulary, "characters", None))
                 log_line(describe_restore(restore(session, checkpoint, tf.global_variables(),
                                                   averaged=params["evaluate_ema"])))
             else:

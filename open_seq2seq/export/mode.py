@@ -4,7 +4,7 @@ import os
 import time
 
 from open_seq2seq.data.speech2text.vocabulary import Vocabulary
-from open_seq2seq.errors import CheckpointError, ConfigError, UsageError
+from open_seq2seq.errors import ConfigError, UsageError
 from open_seq2seq.evaluation.fingerprint import model_fingerprint
 from open_seq2seq.evaluation.record import recorded_word_error_rate
 from open_seq2seq.export import QUANTIZED
@@ -13,7 +13,7 @@ from open_seq2seq.export.export_folder import export_model
 from open_seq2seq.export.freeze import ExportOptions
 from open_seq2seq.export.restored_network import TrainedModel
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.checkpoints.description import vocabulary_of
+from open_seq2seq.training.checkpoints.description import require_vocabulary
 from open_seq2seq.training.checkpoints.run_directory import RunDirectory
 from open_seq2seq.training.width_check import require_trained_width
 
@@ -61,12 +61,8 @@ def trained_model_of_config(experiment, directory, checkpoint=None):
                           "vocabulary" % experiment.path)
     checkpoint = checkpoint or directory.require_checkpoint(params["restore_best_checkpoint"])
     require_trained_width(params, checkpoint)
-    characters, trained_with = tuple(Vocabulary.from_file(vocab_file).characters), vocabulary_of(checkpoint)
-    # one of another size is found by the outputs; one as large would only write wrong letters
-    if trained_with is not None and len(trained_with) == len(characters) and trained_with != characters:
-        raise CheckpointError("checkpoint %s is of another vocabulary: it was trained with the characters %r, and %s has %r. "
-                              "Give the vocab_file that it was trained with"
-                              % (checkpoint, "".join(trained_with), vocab_file, "".join(characters)))
+    characters = tuple(Vocabulary.from_file(vocab_file).characters)
+    require_vocabulary(checkpoint, characters)
     return TrainedModel(experiment.base_model, params, characters, checkpoint, experiment.sha256)
 
 

@@ -69,7 +69,7 @@ class EpochLog:
             parts += ["dev loss %.4f%s" % (result.loss, where), "dev WER %.4f%s" % (result.word_error_rate.rate, where)]
             numbers.update(dev_loss=result.loss, dev_word_error_rate=result.word_error_rate.rate, evaluated_at=evaluated_at)
         if self._lowest[0] < INITIAL_STATE["lowest_wer"] and math.isfinite(self._lowest[0]):
-            parts.append("best %.4f at step %d" % self._lowest)
+            parts.append("best WER %.4f at step %d" % self._lowest)
             numbers.update(best_word_error_rate=self._lowest[0], best_step=self._lowest[1])
         parts += ["learning rate %.3g" % self._learning_rate, "%.0f s" % seconds if seconds >= 10 else "%.1f s" % seconds]
         log_line("Epoch %d: %s" % (epoch, ", ".join(parts)))

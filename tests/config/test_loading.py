@@ -147,6 +147,8 @@ def test_a_mistake_that_both_modes_take_over_is_listed_once(write_config):
      'base_params["reduce_lr_on_plateau"] is True and goes by evaluations'),
     ('base_params.update(early_stop=True, reduce_lr_on_plateau=True, es_epochs=10, plateau_epochs=10)', "train_eval",
      'base_params["plateau_epochs"] is 10, expected less than es_epochs, which is 10: the training would end before'),
+    ('base_params.update(load_checkpoint_dir="runs/a", save_checkpoint_dir="runs/../runs/a")', "train",
+     'base_params["save_checkpoint_dir"] is \'runs/../runs/a\' and load_checkpoint_dir is the same directory'),
     ('base_params["plateau_reduction"] = 1.5', "train",
      'base_params["plateau_reduction"] is 1.5 (float), expected a number above 0.0 and below 1.0'),
     ('base_params["es_epochs"] = 0', "train", 'base_params["es_epochs"] is 0 (int), expected an integer at least 1'),
@@ -167,6 +169,14 @@ def test_rules_that_join_keys(write_config, change, mode, message):
 def test_summaries_that_are_asked_for_in_vain_are_noted(write_config, change, note):
     notes = [found for found in load(write_config(change), mode="train").notes if "summaries" in found]
     assert len(notes) == (note is not None) and all(note in found for found in notes)
+
+
+def test_sources_that_are_named_in_vain_are_noted(write_config):
+    named = 'base_params.update(load_checkpoint_dir="a", save_checkpoint_dir="b", checkpoint_dir="c", load_model="d")'
+    notes = "\n".join(load(write_config(named), mode="train").notes)
+    assert "checkpoint_dir\"] has no effect" in notes and 'load_model"] has no effect: load_checkpoint_dir' in notes
+    notes = "\n".join(load(write_config('base_params["drop_layers"] = 1'), mode="train").notes)
+    assert 'drop_layers"] has no effect without load_model' in notes
 
 
 def test_evaluation_needs_neither_optimizer_nor_length(write_config):

@@ -16,6 +16,7 @@ from open_seq2seq.export.run_folder import trained_model_of
 from open_seq2seq.models.assembly import build_data_layer
 from open_seq2seq.training.averaging.batch_norm_statistics import reestimated, without_randomness
 from open_seq2seq.training.averaging.moving_average import COUNTER, SUFFIX, is_average
+from open_seq2seq.training.checkpoints.writer import write_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +71,14 @@ def test_moving_averages_in_training_evaluation_and_export(run_here, corpus):
         np.testing.assert_array_equal(reached[name], steps[6][name])
 
 
+def spoil(checkpoint, copy):
+    """Writes a copy of a checkpoint in which one moving variance is not a number."""
+    values = variables(checkpoint)
+    name = next(name for name in sorted(values) if name.endswith("moving_variance"))
+    values[name] = np.full_like(values[name], np.nan)
+    write_checkpoint(str(copy), values, {})
+
+
 def test_combine(run_here, corpus):
     trained = run_here("--mode=train_eval", "--max_steps=40", "--save_checkpoint_steps=8", "--eval_steps=8",
                        "--print_samples_steps=None")
@@ -100,6 +109,8 @@ def test_combine(run_here, corpus):
     mean = run_here("--mode=combine", "--best=2", "--output=mean")
     assert mean.status == 0 and "*** Taken: their mean" in mean.out, mean.err
 
+    spoil(corpus / "run" / "model.ckpt-8", corpus / "spoilt" / "model.ckpt-8")
+    both = "--checkpoints=%s,%s" % ("run/model.ckpt-40", "spoilt/model.ckpt-8")
     (corpus / "other.txt").write_text("a\nb\n")
     for words, status, message in (
             (("--mode=combine",), 2, "nothing says which checkpoints to take"),
@@ -107,6 +118,7 @@ def test_combine(run_here, corpus):
             (("--mode=combine", "--last=1"), 2, "expected an integer at least 2"),
             (("--mode=combine", "--last=2", "--device=npu"), 2, "computes on a CPU or GPU"),
             (("--mode=combine", "--last=2", "--data_layer_params/vocab_file=other.txt"), 3, "is of another vocabulary"),
+            (("--mode=combine", both, "--output=spoilt_mean"), 3, "not finite .* the first ForwardPass/.*moving_variance"),
             (("--mode=combine", "--last=2", "--output=config.py"), 2, "which is a file"),
             (("--mode=eval", "--last=2"), 2, "--last belongs to --mode=combine"),
             (("--mode=combine", "--last=2", "--encoder_params/convnet_layers/0/num_channels=8"), 3,

@@ -183,6 +183,16 @@ def test_a_checkpoint_of_another_architecture(run_here):
             "ForwardPass/w2l_encoder/conv11/kernel is [5, 16, 32] here, [5, 16, 16] in the checkpoint")
 
 
+def test_a_checkpoint_of_another_vocabulary_of_the_same_size(run_here, corpus):
+    assert run_here("--max_steps=1").status == 0
+    (corpus / "turned.txt").write_text("\n".join(reversed(" abcdefghijklmnopqrstuvwxyz'")) + "\n")
+    turned = "--data_layer_params/vocab_file=turned.txt"
+    for words in (("--mode=eval",), ("--mode=infer", "--infer_output_file=out.csv"), ("--continue_learning", "--max_steps=2")):
+        check_refused(run_here(turned, *words), 3, "model.ckpt-1 is of another vocabulary: it was trained with the characters",
+                      "a training for other characters begins with --load_model=run/model.ckpt-1")
+    assert not (corpus / "out.csv").exists()
+
+
 def test_evaluation_without_a_checkpoint(run_here, corpus):
     check_refused(run_here("--mode=eval"), 3, "no checkpoint in logdir")
     assert not (corpus / "run").exists()

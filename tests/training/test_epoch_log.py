@@ -44,9 +44,9 @@ def test_a_line_and_metrics_for_each_epoch(make, tmp_path, capsys):
             log.evaluated(step, result(1.4 if step == 2 else 0.9, 231 if step == 2 else 300))
         log.end_if_due(step)
     assert capsys.readouterr().out.splitlines() == [
-        "*** Epoch 1: train loss 2.0000, dev loss 1.4000 (at step 2), dev WER 0.2310 (at step 2), best 0.2310 at step 2, "
+        "*** Epoch 1: train loss 2.0000, dev loss 1.4000 (at step 2), dev WER 0.2310 (at step 2), best WER 0.2310 at step 2, "
         "learning rate 0.01, 13 s",
-        "*** Epoch 2: train loss 0.7500, dev loss 0.9000, dev WER 0.3000, best 0.2310 at step 2, learning rate 0.01, 13 s"]
+        "*** Epoch 2: train loss 0.7500, dev loss 0.9000, dev WER 0.3000, best WER 0.2310 at step 2, learning rate 0.01, 13 s"]
     first, second = read_metrics(str(tmp_path / "metrics.jsonl"))
     assert (first["kind"], first["step"], first["epoch"], first["train_loss"], first["seconds"]) == ("epoch", 4, 1, 2.0, 13.25)
     assert (second["dev_loss"], second["dev_word_error_rate"], second["evaluated_at"]) == (0.9, 0.3, 8)
@@ -60,7 +60,7 @@ def test_the_lowest_rate_on_other_data_is_not_the_best_so_far(make, graph, capsy
     with tf.Session(graph=graph) as session:
         session.run(tf.global_variables_initializer())
         state.set(session, **log.figures)
-        for has_other_data, best in ((False, "best 0.1000 at step 4"), (True, "best 0.3000 at step 8")):
+        for has_other_data, best in ((False, "best WER 0.1000 at step 4"), (True, "best WER 0.3000 at step 8")):
             resumed, _, _ = make()
             resumed.start(session, has_other_data)
             resumed.step(1.0, np.float32(0.01))
@@ -95,7 +95,7 @@ def test_an_epoch_that_was_interrupted_is_told_as_a_whole(make, capsys):
             resumed.step(loss, 0.25)
             resumed.end_if_due(step)
     assert capsys.readouterr().out == (
-        "*** Epoch 1: train loss 2.5000, best 0.1000 at step 2, learning rate 0.25, 28 s\n")
+        "*** Epoch 1: train loss 2.5000, best WER 0.1000 at step 2, learning rate 0.25, 28 s\n")
 
 
 def test_the_wait_for_a_batch_lies_between_its_making_and_the_run(graph):

@@ -10,7 +10,7 @@ from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.averaging.batch_norm_statistics import reestimated
 from open_seq2seq.training.averaging.combination_weights import combined, optimized_weights
 from open_seq2seq.training.averaging.objective import Objective, fixed_batches
-from open_seq2seq.training.averaging.source_checkpoints import require_same_characters
+from open_seq2seq.training.checkpoints.description import require_vocabulary
 
 EQUAL, OPTIMIZE = "equal", "optimize"
 
@@ -55,7 +55,7 @@ class Combination:
         # before the data, of which another vocabulary would refuse every row
         characters = Vocabulary.from_file(self._evaluation_params["data_layer_params"]["vocab_file"]).characters
         for source in self._sources:
-            require_same_characters(source, characters)
+            require_vocabulary(source.path, characters)
         data = fixed_batches(self._evaluation_params, num_utterances, self._device)
         networks = [{name: source.read(name).astype(np.float32) if source.is_float(name) else source.read(name)
                      for name in source.shapes} for source in self._sources]

@@ -12,7 +12,7 @@ from open_seq2seq.training.averaging.moving_average import SUFFIX, is_average
 from open_seq2seq.training.checkpoints.description import vocabulary_of
 from open_seq2seq.training.checkpoints.files import BEST_MODELS, checkpoint_step, checkpoints_in
 from open_seq2seq.training.checkpoints.manifest import fault_of
-from open_seq2seq.training.checkpoints.restore import MODEL_SCOPE, open_checkpoint
+from open_seq2seq.training.checkpoints.restore import MODEL_SCOPE, open_checkpoint, require_finite
 
 MASTER_COPY = "FP32-master-copy/"
 
@@ -62,13 +62,16 @@ class SourceCheckpoint:
         """The value of a variable of the network, an array.
 
         Raises:
-          CheckpointError: it cannot be read.
+          CheckpointError: it cannot be read, or is not finite.
         """
         try:
-            return self._reader.get_tensor(self.names[name])
+            value = self._reader.get_tensor(self.names[name])
         except (tf.errors.OpError, ValueError, RuntimeError) as error:
             raise CheckpointError("checkpoint %s is damaged: %s cannot be read: %s" % (
                 self.path, name, str(error).split("\n")[0]))
+        if self.is_float(name):
+            require_finite([(name, value)], self.path)
+        return value
 
     def global_step(self):
         """The step that it says it is of, or what its name says."""
@@ -203,12 +206,3 @@ def _require_same_vocabulary(first, other):
     if None not in vocabularies and vocabularies[0] != vocabularies[1]:
         raise CheckpointError("checkpoints %s and %s are of different vocabularies: %r and %r. Average checkpoints of one "
                               "vocabulary" % ((first.path, other.path) + tuple("".join(each) for each in vocabularies)))
-
-
-def require_same_characters(source, characters):
-    """Raises CheckpointError if a checkpoint was trained with other characters, as far as that is known."""
-    trained_with = vocabulary_of(source.path)
-    if trained_with not in (None, tuple(characters)):
-        raise CheckpointError("checkpoint %s is of another vocabulary: it was trained with the characters %r, the config has %r. "
-                              "Give the vocab_file that it was trained with"
-                              % (source.path, "".join(trained_with), "".join(characters)))

@@ -49,6 +49,23 @@ def vocabulary_of(checkpoint):
     return tuple(characters) if isinstance(characters, list) else None
 
 
+def require_vocabulary(checkpoint, characters):
+    """Refuses a checkpoint that was trained with other characters, as far as that is known: its outputs mean other letters.
+
+    Args:
+      checkpoint: path without extension.
+      characters: of the config, or None where its data layer has none.
+
+    Raises:
+      CheckpointError: they differ.
+    """
+    trained_with = vocabulary_of(checkpoint)
+    if characters is not None and trained_with not in (None, tuple(characters)):
+        raise CheckpointError("checkpoint %s is of another vocabulary: it was trained with the characters %r, the config has %r. "
+                              "Give the vocab_file that it was trained with; a training for other characters begins with "
+                              "--load_model=%s" % (checkpoint, "".join(trained_with), "".join(characters), checkpoint))
+
+
 def _resolved_config_beside(folder):
     """The newest resolved config in a run's folder; where checkpoints lie in ``logs/``, it lies above them."""
     folders = [folder, os.path.join(folder, os.pardir), os.path.join(folder, os.pardir, os.pardir)]

@@ -4,13 +4,15 @@ Variables keep OpenSeq2Seq's names, so its checkpoints load here. Its mixed-prec
 float32 originals under ``.../FP32-master-copy/NAME``; the originals are taken where they exist.
 """
 import collections
+import os
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import CheckpointError
+from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.averaging.moving_average import SUFFIX, is_average
-from open_seq2seq.training.checkpoints.manifest import READING_ERRORS, fault_of, read_manifest
+from open_seq2seq.training.checkpoints.manifest import READING_ERRORS, fault_of, manifest_path, read_manifest
 
 MODEL_SCOPE, STATE_SCOPE = "ForwardPass/", "training_state/"
 _MASTER_COPY = "FP32-master-copy/"
@@ -25,7 +27,10 @@ def open_checkpoint(checkpoint):
       CheckpointError: it is not there, or damaged.
     """
     # without a manifest it is TensorFlow that compares the checksums, of each tensor when it is read
-    fault = fault_of(checkpoint) if read_manifest(checkpoint) is not None else None
+    fault = fault_of(checkpoint) if os.path.exists(manifest_path(checkpoint)) else None
+    if fault is None and os.path.exists(manifest_path(checkpoint)) and read_manifest(checkpoint) is None:
+        log_line("Note: %s is damaged or not to be read. The checkpoint itself is whole and is taken; what it was trained with, "
+                 "such as its vocabulary, may not be known" % manifest_path(checkpoint))
     if fault is not None:
         raise CheckpointError("checkpoint %s is damaged: %s. Use the one before it; --continue_learning does so by itself"
                               % (checkpoint, fault.reason))

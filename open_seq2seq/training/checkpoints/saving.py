@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 import open_seq2seq
 from open_seq2seq.errors import JasperError, UsageError
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.training.checkpoints.description import require_vocabulary
 from open_seq2seq.training.checkpoints.files import BEST, ORDINARY, latest_checkpoint, remove_leftovers
 from open_seq2seq.training.checkpoints.restore import STATE_SCOPE, describe_restore, open_checkpoint, restore
 from open_seq2seq.training.checkpoints.transfer import transfer_into, whole_checkpoint
@@ -42,7 +43,7 @@ class Saving:
                          BEST: CheckpointWriter(run_directory.checkpoints, 1, BEST)}
         self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._under_way = []
-        self._last_saved, self._saved_at = None, clock()
+        self._last_saved, self._saved_at, self._began_elsewhere = None, clock(), False
 
     def restore(self, session, checkpoint):
         """Sets the variables, on the first rank.
@@ -60,11 +61,13 @@ class Saving:
                 source = whole_checkpoint(self._params["load_model"], self._params["restore_best_checkpoint"])
                 transfer_into(session, source, self._params, self._characters, weights_only=True)
         elif self._run_directory.is_source(checkpoint):
+            self._began_elsewhere = True
             transfer_into(session, checkpoint, self._params, self._characters, weights_only=False)
             # the best of another directory, perhaps on other data
             self.forget_best(session)
             self._require_steps_left(session, checkpoint)
         else:
+            require_vocabulary(checkpoint, self._characters)
             log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
             for writer in self._writers.values():
                 writer.recover()
@@ -122,7 +125,7 @@ class Saving:
 
     def started_at(self, step):
         """Takes note that the checkpoint of this step is there, unless it lies where this run does not save."""
-        self._last_saved = step or None
+        self._last_saved = None if self._began_elsewhere else step or None
         self._saved_at = self._clock()
 
     @property

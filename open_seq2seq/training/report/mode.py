@@ -92,7 +92,7 @@ def write_report(directory):
 def report_after_training(directory):
     """Draws the report when a training ends, if it has measured enough for a curve; what fails is said and stops nothing."""
     try:
-        if sum(entry["kind"] == "step" for entry in read_metrics(os.path.join(directory, FILE_NAME))) > 1:
+        if sum(entry["kind"] in ("step", "skipped") for entry in read_metrics(os.path.join(directory, FILE_NAME))) > 1:
             log_line("Report: %s" % write_report(directory))
     except JasperError as error:
         log_line("The report could not be drawn: %s" % error)

@@ -105,6 +105,17 @@ def test_a_missing_or_damaged_checkpoint_is_named(tmp_path, graph):
             restore(session, checkpoint, mine)
 
 
+def test_a_damaged_manifest_is_said(tmp_path, capsys):
+    with tf.Graph().as_default():
+        checkpoint = saved(tmp_path, ForwardPass__a=[1.0])
+    open_checkpoint(checkpoint)
+    assert not capsys.readouterr().out
+    with open(checkpoint + ".json", "r+") as file:
+        file.truncate(20)
+    assert open_checkpoint(checkpoint).get_tensor("ForwardPass/a") == [1.0]
+    assert "model.ckpt-1.json is damaged or not to be read. The checkpoint itself is whole" in capsys.readouterr().out
+
+
 def test_the_last_ones_are_kept_also_across_processes(tmp_path):
     for first in (1, 4):
         with tf.Graph().as_default(), tf.Session() as session:

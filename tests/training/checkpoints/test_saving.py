@@ -24,7 +24,7 @@ PARAMS = {"num_checkpoints": 2, "save_checkpoint_secs": None, "best_metric": "lo
 class Run:
     """A network of one variable, its session and its :class:`Saving`."""
 
-    def __init__(self, directory, resolved_config=None, writes=True, clock=lambda: 0.0, **params):
+    def __init__(self, directory, resolved_config=None, writes=True, clock=lambda: 0.0, source=None, **params):
         self.directory = str(directory)
         self.graph = tf.Graph()
         with self.graph.as_default():
@@ -39,7 +39,8 @@ class Run:
             self.state = training.state
             self.session = tf.Session()
             self.session.run(tf.global_variables_initializer())
-            self.saving = Saving(dict(PARAMS, **params), training, RunDirectory(self.directory), writes, resolved_config, clock)
+            self.saving = Saving(dict(PARAMS, **params), training, RunDirectory(self.directory, load_checkpoint_dir=source),
+                                 writes, resolved_config, clock)
 
     def __enter__(self):
         self._default = self.graph.as_default()
@@ -112,6 +113,19 @@ def test_a_step_is_saved_once_and_the_last_ones_are_kept(tmp_path):
         run.saving.started_at(8)
         run.save(8)
         assert run.checkpoints() == ["model.ckpt-4", "model.ckpt-6"]
+
+
+def test_the_step_of_another_directorys_checkpoint_is_saved_in_this_one(tmp_path):
+    with Run(tmp_path / "source") as run:
+        run.save(6, 1.5)
+        run.saving.wait()
+    checkpoint = str(tmp_path / "source" / "model.ckpt-6")
+    with Run(tmp_path / "own", source=str(tmp_path / "source"), drop_layers=0, evaluate_ema=True) as run:
+        run.saving.restore(run.session, checkpoint)
+        run.saving.started_at(6)
+        # stopped before it has made a step of its own
+        run.save(6, 1.5)
+        assert run.checkpoints() == ["model.ckpt-6"]
 
 
 @pytest.mark.parametrize("metric, kept, value", [("loss", 4, 1.0), ("wer", 6, 0.25)])
