@@ -15,7 +15,6 @@ from open_seq2seq.export.inference_graph import InferenceGraph
 from open_seq2seq.export.model_inputs import audio_inputs, feature_inputs
 from open_seq2seq.export.restored_network import evaluation_network, read_weights, restored_session
 from open_seq2seq.training.checkpoints.files import checkpoint_step
-from open_seq2seq.training.checkpoints.restore import require_finite
 
 DEFAULT_FRAMES = 2336  # 23.4 s in 10 ms steps: what the public Ascend port exports
 LARGEST_GRAPH = (1 << 31) - (1 << 20)  # bytes that a protocol buffer may have, with room for what is not weights
@@ -96,7 +95,6 @@ def _inputs(trained, options, mask_changes):
 
 def _folded_graph(trained, options, dtype):
     weights = read_weights(trained)
-    require_finite(sorted(weights.items()), trained.checkpoint)
     _check_size(sum(array.size for array in weights.values()) * dtype.size)
     network = fold(trained.params["encoder_params"], weights)
     if options.fast_convolutions:

@@ -97,7 +97,7 @@ def restore(session, checkpoint, variables, partial=False, averaged=False, finit
         raise CheckpointError("checkpoint %s is damaged: %s. Use the one before it" % (checkpoint, str(error).split("\n")[0]))
     if finite:
         # one by one: all of them at once would be another copy of the model
-        require_finite(((variable.op.name, session.run(variable)) for _, variable in fits + converts
+        require_finite(((source, session.run(variable)) for source, variable in fits + converts
                         if variable.op.name.startswith(MODEL_SCOPE) and variable.dtype.base_dtype.is_floating), checkpoint)
     used = {source for source, _ in fits + converts}
     return RestoreReport(checkpoint, sorted(variable.op.name for _, variable in fits + converts), sorted(missing),

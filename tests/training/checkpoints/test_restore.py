@@ -64,6 +64,16 @@ def test_weights_that_are_not_finite_are_named_unless_they_are_what_is_looked_fo
         assert len(restore(session, checkpoint, [mine[0], mine[2]], partial=True).restored) == 2
 
 
+def test_an_average_that_is_not_finite_is_called_by_its_own_name(tmp_path, graph):
+    checkpoint = saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__a__ExponentialMovingAverage=[np.nan])
+    mine = variables(ForwardPass__a=[0.0])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        with pytest.raises(CheckpointError, match="the first ForwardPass/a/ExponentialMovingAverage"):
+            restore(session, checkpoint, mine, averaged=True)
+        assert restore(session, checkpoint, mine).restored == ["ForwardPass/a"]
+
+
 def test_partial_takes_what_fits(tmp_path, graph):
     checkpoint = saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__b=[1.0, 2.0])
     mine = variables(ForwardPass__a=[0.0], ForwardPass__b=[0.0])
