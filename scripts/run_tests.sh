@@ -10,7 +10,7 @@ usage: bash scripts/run_tests.sh [--fast] [--tensorflow VERSION] [-- PYTEST_ARGU
 
 Makes the environment where needed, checks style (ruff, shellcheck), runs the tests. Exit status 0: all is well.
 
-  --fast                leaves out the tests marked slow: under 2 minutes
+  --fast                leaves out the tests marked slow: about 3 minutes
   --tensorflow VERSION  1.15.0 (the default), 2.6.5 or current
   --help
 
