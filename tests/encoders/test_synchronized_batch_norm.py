@@ -125,9 +125,8 @@ def check_close(actual, expected, tolerance):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [4])
-def test_ranks_equal_one_process_with_the_whole_batch(needs_horovod, tmp_path, size):
-    ranks = run_ranks(size, str(tmp_path))
+def test_ranks_equal_one_process_with_the_whole_batch(needs_horovod, tmp_path):
+    ranks = run_ranks(4, str(tmp_path))
     for case in CASES:
         with tf.Graph().as_default():
             expected = train(case)
