@@ -124,8 +124,8 @@ class Saving:
         return best
 
     def started_at(self, step):
-        """Takes note that the checkpoint of this step is there, unless it lies where this run does not save."""
-        self._last_saved = None if self._began_elsewhere else step or None
+        """Takes note that the checkpoint of this step is there."""
+        self._last_saved = step or None
         self._saved_at = self._clock()
 
     @property
@@ -142,10 +142,14 @@ class Saving:
           step: steps made.
           position: dict of what ``graph.state`` is to keep of the place in the data.
         """
-        if self._last_saved == step:
+        is_news = self._last_saved != step
+        # only the rank that restores knows that the checkpoint lies where this run does not save
+        if not is_news and not self._began_elsewhere:
             return
-        self._last_saved = step
-        session.run(self._graph.average_statistics)
+        self._last_saved, self._began_elsewhere = step, False
+        if is_news:
+            # all ranks together, and all of them know alike which step was the last
+            session.run(self._graph.average_statistics)
         if self._writes:
             self._graph.state.set(session, **position)
             self._write(ORDINARY, session, step, position, None)
