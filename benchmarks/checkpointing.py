@@ -19,11 +19,11 @@ import types
 import network
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.restore import SavedState
+from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.devices.cpu import Cpu
-from open_seq2seq.training.checkpoints.restore import SavedState
-from open_seq2seq.training.checkpoints.run_directory import RunDirectory
-from open_seq2seq.training.checkpoints.saving import Saving
-from open_seq2seq.training.improvement import NO_BEST
+from open_seq2seq.training.metric_tracker import NO_BEST
+from open_seq2seq.training.saving import Saving
 
 STEPS_A_TURN = 3  # longer than the thread writes
 INTERVAL = 500  # steps between checkpoints in configs/speech2text/jasper_mini_digits.py

@@ -20,12 +20,12 @@ import noise_corpus
 sys.path.insert(0, noise_corpus.REPOSITORY)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from open_seq2seq.config.command_line import parse_command_line  # noqa: E402
-from open_seq2seq.config.loading import load_experiment  # noqa: E402
+from open_seq2seq.checkpoints.run_directory import RunDirectory  # noqa: E402
 from open_seq2seq.devices import select_device  # noqa: E402
 from open_seq2seq.distributed.group import Single  # noqa: E402
+from open_seq2seq.experiment.command_line import parse_command_line  # noqa: E402
+from open_seq2seq.experiment.loading import load_experiment  # noqa: E402
 from open_seq2seq.training import loop  # noqa: E402
-from open_seq2seq.training.checkpoints.run_directory import RunDirectory  # noqa: E402
 from open_seq2seq.training.metrics import read_metrics  # noqa: E402
 
 WARM_UP = 10  # steps

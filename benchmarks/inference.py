@@ -20,17 +20,16 @@ import tensorflow.compat.v1 as tf
 import transcription
 from machine_limit import Candidate, measure, report
 
-from open_seq2seq.config.command_line import parse_command_line
-from open_seq2seq.config.loading import load_experiment
-from open_seq2seq.config.saving import write_resolved_config
 from open_seq2seq.devices.cpu import Cpu
+from open_seq2seq.experiment.command_line import parse_command_line
+from open_seq2seq.experiment.loading import load_experiment
+from open_seq2seq.experiment.saving import write_resolved_config
 from open_seq2seq.export.description import FEATURES_INPUT, LOGITS_OUTPUT, MASK_INPUT
 from open_seq2seq.export.export_folder import export_model
-from open_seq2seq.export.exported_model import imported
-from open_seq2seq.export.freeze import ExportOptions, pad_to
-from open_seq2seq.export.graph_file import read_graph
-from open_seq2seq.export.graph_weights import give_back_weights
-from open_seq2seq.export.restored_network import TrainedModel
+from open_seq2seq.export.freeze.freeze import ExportOptions, pad_to
+from open_seq2seq.export.freeze.restored_network import TrainedModel
+from open_seq2seq.export.runtime.exported_model import imported
+from open_seq2seq.export.runtime.graph_file import give_back_weights, read_graph
 
 VOCABULARY = tuple(" abcdefghijklmnopqrstuvwxyz'")
 EXPORTS = (("folded, fast convolutions", dict(fast_convolutions=True)), ("folded", {}), ("unfolded", dict(folded=False)))

@@ -67,7 +67,7 @@ def readable_step(folder):
     """Step of the newest checkpoint, every tensor of which was read; -1 without one."""
     import tensorflow.compat.v1 as tf
 
-    from open_seq2seq.training.checkpoints.files import latest_checkpoint
+    from open_seq2seq.checkpoints.files import latest_checkpoint
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
         return -1
@@ -88,7 +88,7 @@ class Run:
 
     def __init__(self, words, ranks, log):
         self.mark = uuid.uuid4().hex
-        command = [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--processes", str(ranks),
+        command = [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", str(ranks),
                    "--log", log + ".{rank}", "--"] + words
         with open(log, "a") as output:
             self.launcher = subprocess.Popen(command, cwd=REPOSITORY, env=dict(os.environ, **{MARK: self.mark}), stdout=output,

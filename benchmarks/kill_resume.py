@@ -57,7 +57,7 @@ def readable_step(folder):
     """Step in the newest checkpoint, every tensor of which was read; 0 without one."""
     import tensorflow.compat.v1 as tf
 
-    from open_seq2seq.training.checkpoints.files import latest_checkpoint
+    from open_seq2seq.checkpoints.files import latest_checkpoint
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
         return 0

@@ -9,9 +9,9 @@ import tensorflow.compat.v1 as tf
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, REPOSITORY)
 
-from open_seq2seq.config.loading import load_experiment  # noqa: E402
 from open_seq2seq.data.speech2text.dataset import Batch  # noqa: E402
 from open_seq2seq.encoders import Execution  # noqa: E402
+from open_seq2seq.experiment.loading import load_experiment  # noqa: E402
 from open_seq2seq.optimizers import optimize  # noqa: E402
 
 JASPER = "jasper5x3_LibriSpeech_nvgrad_masks_1p.py"

@@ -19,8 +19,8 @@ from noise_corpus import CONFIG, REPOSITORY, run_words, write_corpus
 
 sys.path.insert(0, REPOSITORY)
 
-from open_seq2seq.distributed.cost_model import Cluster, Link, Training, gradient_numbers, predict  # noqa: E402
 from open_seq2seq.errors import DeviceError  # noqa: E402
+from open_seq2seq.launch.cost_model import Cluster, Link, Training, gradient_numbers, predict  # noqa: E402
 
 TARGET = 1.8
 QUIET = 1.15  # fastest turn against slowest; beyond it others were at work on the machine
@@ -29,7 +29,7 @@ MEASURED_ALL_REDUCES = 50
 
 def launched(cores, processes, words, log):
     """Starts the launcher with some cores to deal out; returns the Popen, whose stdout is rank 0's."""
-    command = [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--processes", str(processes),
+    command = [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", str(processes),
                "--log", log, "--"] + words
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             preexec_fn=lambda: os.sched_setaffinity(0, cores))

@@ -5,14 +5,20 @@ import sys
 import tempfile
 import time
 
-from open_seq2seq.config.command_line import parse_command_line
-from open_seq2seq.config.loading import load_experiment
-from open_seq2seq.config.saving import resolved_config, write_resolved_config
+from open_seq2seq.cli import RESUME_ADVICE, exit_status_of
 from open_seq2seq.errors import JasperError, UsageError
+from open_seq2seq.experiment.command_line import parse_command_line
+from open_seq2seq.experiment.loading import load_experiment
+from open_seq2seq.experiment.saving import resolved_config, write_resolved_config
 from open_seq2seq.log_lines import log_line, logged_output, report_only_troubles
-from open_seq2seq.training.signals import TrainingSignals, raise_if_stopped_by_signal, resume_command
+from open_seq2seq.signals import TrainingSignals, raise_if_stopped_by_signal, resume_command
 
 TRAINING = ("train", "train_eval")
+
+
+def main(words):
+    """Runs the command line and returns its exit status."""
+    return exit_status_of(run, words, RESUME_ADVICE)
 
 
 def run(words):
@@ -38,11 +44,11 @@ def _run_mode(arguments, overrides, signals=None):
     experiment = load_experiment(arguments.config_file, arguments.mode, overrides,
                                  exports=arguments.export_dir is not None and not arguments.benchmark)
     if arguments.mode == "describe":
-        from open_seq2seq.models.description import print_description
+        from open_seq2seq.experiment.description import print_description
         print_description(experiment, as_json=arguments.json)
         return
     if arguments.mode == "npu_check":
-        from open_seq2seq.devices.npu_check_report import run_check
+        from open_seq2seq.npu_check.report import run_check
         run_check(experiment, arguments)
         return
     if arguments.mode == "export":
@@ -54,7 +60,7 @@ def _run_mode(arguments, overrides, signals=None):
         run_combine(experiment, arguments)
         return
     if arguments.mode == "replay":
-        from open_seq2seq.training.troubles.replay import run_replay
+        from open_seq2seq.training.nonfinite.replay import run_replay
         run_replay(experiment, arguments)
         return
     if "export" in experiment.params:
@@ -91,10 +97,10 @@ def _run_on_device(experiment, arguments, stack, signals):
 
 
 def _run_in_directory(experiment, params, arguments, device, group, stack, signals):
+    from open_seq2seq.checkpoints.description import require_trained_width
+    from open_seq2seq.checkpoints.run_directory import RunDirectory
     from open_seq2seq.evaluation.modes import evaluate, infer
-    from open_seq2seq.training.checkpoints.run_directory import RunDirectory
     from open_seq2seq.training.loop import train
-    from open_seq2seq.training.width_check import require_trained_width
     directory = RunDirectory.of(params, arguments.enable_logs)
     training = arguments.mode in TRAINING
     checkpoint, started = None, []

@@ -1,5 +1,4 @@
 """Recordings to text: ``python -m open_seq2seq.transcribe FILE --model DIR``; see its ``--help`` and docs/transcribe.md."""
-import errno
 import os
 import signal
 import sys
@@ -7,7 +6,8 @@ import threading
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if os.path.exists("/dev/nvidiactl") else "3")
 
-from open_seq2seq.errors import DataError, JasperError, UsageError  # noqa: E402
+from open_seq2seq.cli import exit_status_of  # noqa: E402
+from open_seq2seq.errors import DataError, UsageError  # noqa: E402
 from open_seq2seq.transcription.options import parse_options  # noqa: E402
 from open_seq2seq.transcription.recordings import (  # noqa: E402
     find_recordings,
@@ -19,26 +19,7 @@ def main(words):
     """Runs the command line; returns the exit status."""
     # after it, temporary files are removed as after Ctrl-C
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        return _run(parse_options(words))
-    except JasperError as error:
-        from open_seq2seq.transcription.batch import report
-        report(error)
-        return error.exit_status
-    except BrokenPipeError:
-        # Python writes what is left of stdout when it exits, and would fail once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
-        print("The reader of the output went away; stopped", file=sys.stderr)
-        return 3
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
-        print("StorageError: %s. The output could not be written; free some space" % error, file=sys.stderr)
-        return 3
-    except KeyboardInterrupt:
-        print("Interrupted", file=sys.stderr)
-        return 130
+    return exit_status_of(lambda given: _run(parse_options(given)), words)
 
 
 def _run(arguments):
@@ -83,8 +64,7 @@ def _watch(arguments):
 
 
 def _listen(arguments):
-    from open_seq2seq.transcription.live import listen
-    from open_seq2seq.transcription.microphone import require_sounddevice
+    from open_seq2seq.transcription.microphone import listen, require_sounddevice
     # that it is missing need not wait for the model
     require_sounddevice()
     listen(_transcriber(arguments), arguments.formats, arguments.output, _stop_on_signals(), arguments.microphone_device)

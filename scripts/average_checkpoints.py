@@ -11,13 +11,13 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from open_seq2seq.cli import Parser, exit_status_of  # noqa: E402
 from open_seq2seq.errors import UsageError  # noqa: E402
-from open_seq2seq.script_status import exit_status_of  # noqa: E402
 
 
 def parse(words):
     """The flags."""
-    parser = argparse.ArgumentParser(prog="average_checkpoints.py", description=__doc__, allow_abbrev=False,
+    parser = Parser(prog="average_checkpoints.py", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--logdir", metavar="DIR", help="the run; not needed with --checkpoints")
     which = parser.add_mutually_exclusive_group(required=True)
@@ -44,8 +44,8 @@ def average(arguments):
     """Averages what the flags say."""
     import tensorflow.compat.v1 as tf
 
+    from open_seq2seq.checkpoints.run_directory import RunDirectory
     from open_seq2seq.training.averaging.mode import average_checkpoints
-    from open_seq2seq.training.checkpoints.run_directory import RunDirectory
     tf.logging.set_verbosity(tf.logging.ERROR)
     if arguments.logdir is not None and not os.path.isdir(arguments.logdir):
         raise UsageError("--logdir %s is no folder; expected that of a training" % arguments.logdir)

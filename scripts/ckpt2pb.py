@@ -11,14 +11,14 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from open_seq2seq.config.command_line import EXPORT_FLAGS, add_flags  # noqa: E402
+from open_seq2seq.cli import Parser, exit_status_of  # noqa: E402
 from open_seq2seq.errors import CheckpointError  # noqa: E402
-from open_seq2seq.script_status import exit_status_of  # noqa: E402
+from open_seq2seq.experiment.command_line import EXPORT_FLAGS, add_flags  # noqa: E402
 
 
 def parse(words):
     """The flags."""
-    parser = argparse.ArgumentParser(prog="ckpt2pb.py", description=__doc__, allow_abbrev=False,
+    parser = Parser(prog="ckpt2pb.py", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", "--ckpt_path", metavar="PATH", required=True,
                         help="a run's logdir (its newest checkpoint is taken) or a checkpoint, e.g. logdir/logs/model.ckpt-120")
@@ -42,13 +42,13 @@ def export(arguments):
 
 
 def _trained(arguments):
-    from open_seq2seq.export.run_folder import trained_model_of
+    from open_seq2seq.export.freeze.run_folder import trained_model_of
     if arguments.config_file is None:
         return trained_model_of(arguments.checkpoint, arguments.best)
-    from open_seq2seq.config.loading import load_experiment
+    from open_seq2seq.checkpoints.run_directory import RunDirectory
     from open_seq2seq.config.overrides import Override
+    from open_seq2seq.experiment.loading import load_experiment
     from open_seq2seq.export.mode import trained_model_of_config
-    from open_seq2seq.training.checkpoints.run_directory import RunDirectory
     is_checkpoint = os.path.isfile(arguments.checkpoint + ".index")
     if not is_checkpoint and not os.path.isdir(arguments.checkpoint):
         raise CheckpointError("there is no checkpoint %s; expected a logdir, or the path of a checkpoint without its extension"

@@ -10,9 +10,10 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from open_seq2seq.distributed.rank_table import DEVICES_OF_A_SERVER, VERSION, check_rank_table, read_rank_table  # noqa: E402
-from open_seq2seq.errors import DeviceError, JasperError, UsageError  # noqa: E402
+from open_seq2seq.cli import Parser, exit_status_of  # noqa: E402
+from open_seq2seq.errors import DeviceError, UsageError  # noqa: E402
 from open_seq2seq.files import replaced_file  # noqa: E402
+from open_seq2seq.rank_tables.rank_table import DEVICES_OF_A_SERVER, VERSION, check_rank_table, read_rank_table  # noqa: E402
 
 HCCN_CONF = "/etc/hccn.conf"
 
@@ -37,11 +38,6 @@ several servers (each with as many devices; ranks in the order given):
 exit status: 0 done, 2 command line, 3 the file cannot be written, 4 addresses or devices that make no rank table""" % HCCN_CONF
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UsageError("%s. See --help" % message)
-
-
 def device_numbers(text):
     if not re.match(r"[0-9](,[0-9])*\Z", text):
         raise argparse.ArgumentTypeError("is %r, expected numbers from 0 to 7 with commas, e.g. 0,1" % text)
@@ -49,7 +45,7 @@ def device_numbers(text):
 
 
 def make_parser():
-    parser = Parser(prog="make_rank_table.py", description=DESCRIPTION, epilog=EXAMPLES, allow_abbrev=False,
+    parser = Parser(prog="make_rank_table.py", description=DESCRIPTION, epilog=EXAMPLES,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--hccn_conf", metavar="FILE", help="lines address_N=IP")
@@ -218,35 +214,35 @@ def content_of(servers):
     return {"version": VERSION, "status": "completed", "server_count": str(len(entries)), "server_list": entries}
 
 
-def main(words):
-    try:
-        arguments = make_parser().parse_args(words)
-        refuse_unused(arguments)
-        if arguments.check:
-            for device in read_rank_table(arguments.check).devices:
-                print(device.rank, device.server_id, device.device_id, device.device_ip)
-            return 0
-        servers = servers_of(arguments)
-        content = content_of(servers)
-        size = sum(len(devices) for _, devices in servers)
-        output = arguments.output or "%dp.json" % size
-        table = check_rank_table(content, output)
-        check_devices(servers)
-        text = json.dumps(content, indent=2) + "\n"
-        if output == "-":
-            sys.stdout.write(text)
-            return 0
-        if not output.endswith(".json"):
-            raise UsageError("--output %s; expected a name that ends in .json: HCCL opens no other" % output)
-        with replaced_file(output) as file:
-            file.write(text)
-    except JasperError as error:
-        print("%s: %s" % (type(error).__name__, error), file=sys.stderr)
-        return error.exit_status
+def run(words):
+    arguments = make_parser().parse_args(words)
+    refuse_unused(arguments)
+    if arguments.check:
+        for device in read_rank_table(arguments.check).devices:
+            print(device.rank, device.server_id, device.device_id, device.device_ip)
+        return
+    servers = servers_of(arguments)
+    content = content_of(servers)
+    size = sum(len(devices) for _, devices in servers)
+    output = arguments.output or "%dp.json" % size
+    table = check_rank_table(content, output)
+    check_devices(servers)
+    text = json.dumps(content, indent=2) + "\n"
+    if output == "-":
+        sys.stdout.write(text)
+        return
+    if not output.endswith(".json"):
+        raise UsageError("--output %s; expected a name that ends in .json: HCCL opens no other" % output)
+    with replaced_file(output) as file:
+        file.write(text)
     shares = ["%s: devices %s" % (server_id, ",".join(str(device) for device, _ in devices)) for server_id, devices in servers]
     print("%s: %d rank%s on %d server%s (%s)" % (output, table.size, "s"[:table.size > 1], len(servers), "s"[:len(servers) > 1],
                                                "; ".join(shares)))
-    return 0
+
+
+def main(words):
+    """Runs the command line; returns the exit status, run.py's."""
+    return exit_status_of(run, words)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SCRIPTS = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(SCRIPTS))
 
+from open_seq2seq.cli import Parser, exit_status_of  # noqa: E402
 from open_seq2seq.errors import UsageError  # noqa: E402
-from open_seq2seq.script_status import exit_status_of  # noqa: E402
 
 DESCRIPTION = """Transcribes the audio of manifest CSVs with a .pb (or .onnx) of run.py --mode=export, and prints the word
 error rate. Three steps: audio to bins (--pre_process), bins through the model, results to transcripts and score
@@ -32,11 +32,6 @@ exit status: 0 done, 2 command line, 3 data or model, 4 device"""
 
 PRECISION_MODES = ("force_fp16", "allow_mix_precision", "allow_fp32_to_fp16", "must_keep_origin_dtype", "force_fp32",
                    "cube_fp16in_fp32out")
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UsageError("%s. See --help" % message)
 
 
 def truth(text):
@@ -69,7 +64,7 @@ def beside(*parts):
 
 
 def make_parser():
-    parser = Parser(prog="offline_inference.py", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False,
+    parser = Parser(prog="offline_inference.py", description=DESCRIPTION, epilog=EPILOG,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_path", default=beside("model", "jasper_infer_float32.pb"), metavar="FILE",
                         help="NAME.pb or NAME.onnx, with NAME.json beside it (default: ../model/jasper_infer_float32.pb, counted "
@@ -104,8 +99,8 @@ def make_parser():
 def open_model(path, device_name, precision_mode):
     """The model on its device: a ``LogitModel``."""
     from open_seq2seq.devices import npu_present, select_device
-    from open_seq2seq.export.exported_model import ExportedModel, model_on_device
-    from open_seq2seq.export.onnx_model import OnnxModel
+    from open_seq2seq.export.runtime.exported_model import ExportedModel, model_on_device
+    from open_seq2seq.export.runtime.onnx_model import OnnxModel
     if path.endswith(".onnx"):
         if device_name == "npu":
             raise UsageError("--device npu: an .onnx runs on the CPU here; give the .pb, or convert to .om with scripts/pb2om.sh")
@@ -120,9 +115,10 @@ def open_model(path, device_name, precision_mode):
 
 
 def run(arguments):
-    from open_seq2seq.export import model_in_folder, offline
+    from open_seq2seq.export import model_in_folder
+    from open_seq2seq.export.ascend import offline
     from open_seq2seq.export.description import read_description
-    from open_seq2seq.export.references import References, find_manifests
+    from open_seq2seq.export.runtime.scoring import References, find_manifests
     if not (arguments.pre_process or arguments.post_process or arguments.inference):
         raise UsageError("--pre_process, --inference and --post_process are all False: nothing is left to do")
     if os.path.isdir(arguments.model_path):

@@ -57,7 +57,7 @@ if [ -z "$python" ]; then
     [ -x "$python" ] || python=python3
 fi
 status=0
-lines="$(PYTHONPATH="$repository${PYTHONPATH:+:$PYTHONPATH}" "$python" -m open_seq2seq.export.atc "$model" \
+lines="$(PYTHONPATH="$repository${PYTHONPATH:+:$PYTHONPATH}" "$python" -m open_seq2seq.export.ascend.atc "$model" \
     ${arguments[@]+"${arguments[@]}"})" || status=$?
 if [ "$status" -ne 0 ]; then
     complain "pb2om.sh: see bash $0 --help; the Python was $python"

@@ -21,7 +21,7 @@ show_help() {
     cat <<'HELP'
 usage: sbatch --nodes=N [sbatch's options] scripts/slurm_train.sh --device DEVICE --config_file FILE [options] [-- WORDS ...]
 
-Starts one launcher (open_seq2seq.distributed.launch) on every node, which starts one process for each of its devices: with
+Starts one launcher (open_seq2seq.launch) on every node, which starts one process for each of its devices: with
 Horovod over Gloo on CPUs and GPUs, with HCCL and a rank table made here on NPUs. The clone, the Python environment, the data
 and the result folder have to be on a file system that all nodes see. The same command goes on with an earlier run in the result
 folder; so does a job that Slurm put back into its queue. WORDS are further words for run.py.
@@ -55,7 +55,7 @@ check_options() {
         usage_error "--environment $option_environment: no such file"
     if [ -z "${SLURM_JOB_ID:-}" ] || [ -z "${SLURM_JOB_NODELIST:-}" ]; then
         complain "this is no Slurm job (SLURM_JOB_ID, SLURM_JOB_NODELIST are not set); start it with sbatch, or in salloc."
-        complain "Without Slurm: scripts/run_8p.sh on one machine, python -m open_seq2seq.distributed.launch --help on several"
+        complain "Without Slurm: scripts/run_8p.sh on one machine, python -m open_seq2seq.launch --help on several"
         exit 4
     fi
 }
@@ -141,7 +141,7 @@ check_first_host() {
 train() {
     local launch=(--device "$device" --log "$result/train_{rank}.log" --verdict "turing train" "$@" --)
     # shellcheck disable=SC2016
-    local start='python="$1"; shift; exec "$python" -m open_seq2seq.distributed.launch --server "$SLURM_NODEID" "$@"'
+    local start='python="$1"; shift; exec "$python" -m open_seq2seq.launch --server "$SLURM_NODEID" "$@"'
     on_every_node bash -c "$start" node "$python" "${launch[@]}" "$python" run.py --config_file="$config_file" \
         --mode=train_eval --device="$device" --enable_logs --continue_learning --no_dir_check \
         --logdir="$result/jasper_log_folder" ${words[@]+"${words[@]}"}

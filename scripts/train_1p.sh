@@ -14,6 +14,6 @@ python="$1" device="$2" device_id="$3" folder="$(absolute "$4")"
 shift 4
 
 cd "$repository"
-exec "$python" -m open_seq2seq.distributed.launch --device "$device" --devices "$device_id" \
+exec "$python" -m open_seq2seq.launch --device "$device" --devices "$device_id" \
     --log "$(without_braces "$folder")/train_{device_id}.log" --verdict "turing train" -- \
     "$python" run.py --mode=train_eval --enable_logs --device="$device" --logdir="$folder/$device_id/jasper_log_folder" "$@"

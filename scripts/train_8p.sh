@@ -20,6 +20,6 @@ done
 if [ $# -gt 0 ]; then shift; fi
 
 cd "$repository"
-exec "$python" -m open_seq2seq.distributed.launch --device "$device" \
+exec "$python" -m open_seq2seq.launch --device "$device" \
     --log "$(without_braces "$folder")/train_{device_id}.log" --verdict "turing train" ${launcher[@]+"${launcher[@]}"} -- \
     "$python" run.py --mode=train_eval --enable_logs --device="$device" --logdir="$folder/$first_device/jasper_log_folder" "$@"

@@ -7,11 +7,13 @@ import sys
 
 import pytest
 
+from tests.fixtures.configs import write_config  # noqa: F401
 from tests.fixtures.digits import trained_digits  # noqa: F401
+from tests.fixtures.processes import rendezvous, run_in_processes, run_ranks  # noqa: F401
+from tests.paths import REPOSITORY
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHARED = os.environ.get("JASPER_SHARED", os.path.join(os.path.dirname(REPOSITORY), "shared"))
 
 

@@ -10,7 +10,8 @@ import types
 
 import pytest
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from tests.paths import REPOSITORY
+
 SCRIPTS = os.path.join(REPOSITORY, "scripts")
 
 
@@ -189,16 +190,16 @@ def test_volcano_job_waits_for_its_config_map_and_launches_its_own_ranks():
 
 
 def test_volcano_jobs_command_is_one_that_both_programs_take():
-    from open_seq2seq.config.command_line import parse_command_line
-    from open_seq2seq.distributed.config_map import Place, filled_in
-    from open_seq2seq.distributed.launch_options import parse_options
+    from open_seq2seq.experiment.command_line import parse_command_line
+    from open_seq2seq.launch.launch_options import parse_options
+    from open_seq2seq.rank_tables.config_map import Place, filled_in
     _, job = manifests("ascend_volcano_job.yaml")
     container, = job["spec"]["tasks"][0]["template"]["spec"]["containers"]
     # a command would take the place of the image's entry point
     words = container["args"]
-    assert "command" not in container and words[:3] == ["python3", "-m", "open_seq2seq.distributed.config_map"]
+    assert "command" not in container and words[:3] == ["python3", "-m", "open_seq2seq.rank_tables.config_map"]
     launch = words[words.index("--") + 1:]
-    assert launch[:3] == ["python3", "-m", "open_seq2seq.distributed.launch"]
+    assert launch[:3] == ["python3", "-m", "open_seq2seq.launch"]
     place = Place("10.0.0.1", list(range(8)), 0, 16)
     options = parse_options(filled_in(launch[3:], "/tmp/t.json", place))
     assert (options.device, options.rank_table, options.server) == ("npu", "/tmp/t.json", "10.0.0.1")

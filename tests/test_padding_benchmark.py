@@ -1,12 +1,11 @@
 """The figures of benchmarks/padding.py, on a fiftieth of the utterances."""
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from tests.paths import REPOSITORY
 
 
 @pytest.mark.slow

@@ -4,8 +4,7 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Any, Bool, Parameter
-from open_seq2seq.encoders.dimensions import dimensions
-from open_seq2seq.encoders.tensor_checks import check_tensor
+from open_seq2seq.encoders.shapes import check_tensor, dimensions
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
 
 DecoderOutput = collections.namedtuple("DecoderOutput", "logits logit_lengths")

@@ -3,8 +3,8 @@ import os
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.cores import usable_cores
 from open_seq2seq.devices.device import Device
-from open_seq2seq.distributed.cores import usable_cores
 
 
 class Cpu(Device):

@@ -11,8 +11,8 @@ from open_seq2seq.devices import npu_environment, npu_params, npu_session_check
 from open_seq2seq.devices.device import Device
 from open_seq2seq.devices.npu_adapter import load_adapter, missing_adapter, require_unpatched_sessions
 from open_seq2seq.devices.npu_loss_scaling import chosen_loss_scaling, describe_loss_scaling, wrapped_optimizer
-from open_seq2seq.devices.npu_operators import load_operator_list
 from open_seq2seq.errors import DeviceError
+from open_seq2seq.graph_analysis.npu_operators import load_operator_list
 
 DEVICE_FILES = "/dev/davinci[0-9]*"
 

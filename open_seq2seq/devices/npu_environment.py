@@ -7,10 +7,10 @@ import json
 import os
 import re
 
-from open_seq2seq.devices.npu_operators import DEFAULT_OPP_PATH, FILE_NAME, operator_list_files
 from open_seq2seq.devices.npu_options import OPTION_BY_NAME
-from open_seq2seq.distributed.rank_table import read_rank_table
 from open_seq2seq.errors import DeviceError
+from open_seq2seq.graph_analysis.npu_operators import DEFAULT_OPP_PATH, FILE_NAME, operator_list_files
+from open_seq2seq.rank_tables.rank_table import read_rank_table
 
 DRIVER_FOLDER = "/usr/local/Ascend/driver"
 SET_ENVIRONMENT = "`source /usr/local/Ascend/ascend-toolkit/set_env.sh`"

@@ -77,7 +77,7 @@ def wrapped_optimizer(adapter, optimizer, scaling, is_distributed, is_tailing_op
       scaling: a :class:`LossScaling`.
       is_distributed: whether gradients are averaged over several ranks.
       is_tailing_optimization: whether the adapter's option of that name is on.
-      operators: :class:`~open_seq2seq.devices.npu_operators.OperatorList` of the machine.
+      operators: :class:`~open_seq2seq.graph_analysis.npu_operators.OperatorList` of the machine.
 
     Returns:
       AdapterOptimizer, or None where there is nothing for the adapter to do.

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.devices.graph_check import ERROR, check_graph
-from open_seq2seq.devices.npu_operators import DEFAULT_OPP_PATH, FILE_NAME, operator_list_files
 from open_seq2seq.errors import DeviceError
+from open_seq2seq.graph_analysis.graph_check import ERROR, check_graph
+from open_seq2seq.graph_analysis.npu_operators import DEFAULT_OPP_PATH, FILE_NAME, operator_list_files
 from open_seq2seq.losses import CTCLoss
 
 OPTIMIZER_NAME = "NpuOptimizer"

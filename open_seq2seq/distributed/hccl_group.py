@@ -5,8 +5,8 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices.npu_adapter import load_adapter
 from open_seq2seq.distributed.group import ProcessGroup
-from open_seq2seq.distributed.rank_table import check_against_environment, read_rank_table
 from open_seq2seq.errors import DeviceError
+from open_seq2seq.rank_tables.rank_table import check_against_environment, read_rank_table
 
 WORLD = "hccl_world_group"
 # How the graph engine may join all-reduces into one transfer: a single one is needed at once, gradients are collected.

@@ -15,7 +15,7 @@ NUMBERS = ("HOROVOD_RANK", "HOROVOD_SIZE", "HOROVOD_LOCAL_RANK", "HOROVOD_LOCAL_
            "HOROVOD_CROSS_SIZE")
 RENDEZVOUS = ("HOROVOD_GLOO_RENDEZVOUS_ADDR", "HOROVOD_GLOO_RENDEZVOUS_PORT")
 HOW_TO_START = ("Start the processes with `bash scripts/run_8p.sh --device cpu --processes N` or `python -m "
-                "open_seq2seq.distributed.launch --device cpu --processes N -- python run.py ...`")
+                "open_seq2seq.launch --device cpu --processes N -- python run.py ...`")
 DEFAULTS = {
     "HOROVOD_CONTROLLER": "gloo", "HOROVOD_CPU_OPERATIONS": "gloo",
     # Seconds Gloo waits for a peer that is there but does not answer, when the processes meet and in each transfer. A peer

@@ -45,7 +45,7 @@ def open_group(device_name, environ=os.environ):
 
 def _refuse_larger_table(environ):
     """A process that is told of other ranks by its table and of none by RANK_SIZE would train by itself, beside them."""
-    from open_seq2seq.distributed.rank_table import read_rank_table
+    from open_seq2seq.rank_tables.rank_table import read_rank_table
     table = read_rank_table(environ["RANK_TABLE_FILE"])
     if table.size > 1:
         raise DeviceError(
@@ -70,5 +70,5 @@ def _refuse_unknown_peers(device_name, environ, names):
             raise DeviceError(
                 "%s=%s: started as one of %s processes, without what they need to find each other with --device %s (%s). Start "
                 "one process that starts the others: `bash scripts/run_8p.sh --device %s`, or `python -m "
-                "open_seq2seq.distributed.launch`; on a cluster scripts/slurm_train.sh. For a process by itself unset %s" % (
+                "open_seq2seq.launch`; on a cluster scripts/slurm_train.sh. For a process by itself unset %s" % (
                     name, text, text, device_name, NEEDED[device_name == "npu"], device_name, name))

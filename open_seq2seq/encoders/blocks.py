@@ -8,8 +8,8 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.encoders.convolution import conv1d
-from open_seq2seq.encoders.dimensions import at_least, dimension, pad_frames
 from open_seq2seq.encoders.normalization import batch_norm
+from open_seq2seq.encoders.shapes import at_least, dimension, pad_frames
 
 ConvolutionSettings = collections.namedtuple("ConvolutionSettings", "separable width channels stride dilation padding")
 ConvolutionSettings.__doc__ = """One convolution: separable bool, width in frames, output channels, stride, dilation, padding."""

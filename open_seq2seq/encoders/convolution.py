@@ -13,7 +13,7 @@ The last is a convolution over "images" [Cin, P, B] with the kernel [T', B, Cout
 """
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.encoders.dimensions import at_least, dimension, pad_frames
+from open_seq2seq.encoders.shapes import at_least, dimension, pad_frames
 
 # for ``tf.Graph.gradient_override_map``: the gradients of a Conv2D of height 1, a dilated one too, which TensorFlow 1.15 lacks
 # on a CPU

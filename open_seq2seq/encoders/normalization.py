@@ -4,7 +4,7 @@ Names, shapes and numbers are those of the original OpenSeq2Seq, so that its che
 """
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.encoders.dimensions import dimensions
+from open_seq2seq.encoders.shapes import dimensions
 
 LAYER_NORM_EPSILON = 1e-12
 INSTANCE_NORM_EPSILON = 1e-6

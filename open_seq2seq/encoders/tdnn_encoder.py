@@ -4,12 +4,10 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.parameters import Bool, Callable, Choice, Either, Float, Int, Parameter, child_path, require_rules
 from open_seq2seq.encoders import blocks
 from open_seq2seq.encoders.convnet_layers import ConvnetLayers, convolved_frames
-from open_seq2seq.encoders.dimensions import dimension
-from open_seq2seq.encoders.encoder_output import EncoderOutput
-from open_seq2seq.encoders.execution import ALONE
+from open_seq2seq.encoders.interface import ALONE, EncoderOutput
 from open_seq2seq.encoders.normalization import instance_norm, layer_norm
 from open_seq2seq.encoders.random_draws import RandomDraws
-from open_seq2seq.encoders.tensor_checks import check_tensor
+from open_seq2seq.encoders.shapes import check_tensor, dimension
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
 
 MODES = ("train", "eval", "infer")
@@ -35,7 +33,7 @@ class TDNNEncoder:
       params: checked dict of :attr:`PARAMETERS`.
       mode: "train" (dropout, batch statistics), "eval" or "infer" (moving statistics).
       name: variable scope.
-      execution: an :class:`~open_seq2seq.encoders.execution.Execution`.
+      execution: an :class:`~open_seq2seq.encoders.interface.Execution`.
 
     Raises:
       ConfigError: residual layers without batch norm, or an initializer or regularizer that does not take its params.

@@ -7,14 +7,14 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
-from open_seq2seq.decoders.greedy import collapse
+from open_seq2seq.decoding.greedy import collapse
 from open_seq2seq.distributed.exchange import Exchange
-from open_seq2seq.encoders.dimensions import dimension
+from open_seq2seq.encoders.shapes import dimension
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.error_rates import ErrorRate, transcript_errors
+from open_seq2seq.experiment.assembly import execution_of
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.models.assembly import execution_of
-from open_seq2seq.training.progress import ProgressBar
+from open_seq2seq.progress import ProgressBar
 
 RATES = ("word_error_rate", "character_error_rate", "sentence_error_rate")
 SUMMED = ("loss", "counted", "uncounted", "utterances", "unscored", "audio_seconds", "entropy", "frames", "abandoned") + tuple(
@@ -34,7 +34,7 @@ utterances, transcripts: lists, of this rank's share. uncounted: list of this ra
 
 
 # iterator: of the data; initializer: operation that sets it to the beginning; fetches: by name; logits
-_Tower = collections.namedtuple("_Tower", "iterator initializer fetches logits")
+_ShapeGraph = collections.namedtuple("_ShapeGraph", "iterator initializer fetches logits")
 
 
 class EvaluationGraph:
@@ -56,7 +56,7 @@ class EvaluationGraph:
         self.params, self.data_layer, self.mode, self.group = params, data_layer, mode, group
         execution = execution_of(params, mode, device, group)._replace(observer=observer)
         self._model = base_model(params, mode, data_layer.vocabulary.size, execution=execution)
-        self._towers = [self._tower(dataset) for dataset in self._datasets()]
+        self._shape_graphs = [self._shape_graph(dataset) for dataset in self._datasets()]
         self.exchange = Exchange(group, SUMMED) if mode == "eval" else None
 
     def on(self, data_layer):
@@ -67,8 +67,8 @@ class EvaluationGraph:
         """
         other = copy.copy(self)
         other.data_layer = data_layer
-        other._towers = [tower._replace(initializer=tower.iterator.make_initializer(dataset))
-                         for tower, dataset in zip(self._towers, other._datasets())]
+        other._shape_graphs = [shape_step._replace(initializer=shape_step.iterator.make_initializer(dataset))
+                         for shape_step, dataset in zip(self._shape_graphs, other._datasets())]
         return other
 
     def _datasets(self):
@@ -80,7 +80,7 @@ class EvaluationGraph:
         apart = params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"])
         return [layer.evaluation_dataset(same_length_batches=apart)]
 
-    def _tower(self, dataset):
+    def _shape_graph(self, dataset):
         """The operations for batches of one shape."""
         iterator = tf.data.Iterator.from_structure(tf.data.get_output_types(dataset), tf.data.get_output_shapes(dataset))
         batch = Batch(*iterator.get_next())
@@ -89,12 +89,12 @@ class EvaluationGraph:
         if self.mode == "eval":
             fetches.update(losses=output.loss.per_utterance, counted=output.loss.counted,
                            entropies=frame_entropies(output.logits, output.logit_lengths))
-        return _Tower(iterator, iterator.make_initializer(dataset), fetches, output.logits)
+        return _ShapeGraph(iterator, iterator.make_initializer(dataset), fetches, output.logits)
 
     @property
     def fetches_of_buckets(self):
         """What a run fetches of a batch, by name; one dict for each shape of batches."""
-        return [tower.fetches for tower in self._towers]
+        return [shape_step.fetches for shape_step in self._shape_graphs]
 
     def runs(self):
         """List of (name, list of what is fetched), one for each shape of batches."""
@@ -113,9 +113,9 @@ class EvaluationGraph:
           counted [B] and entropies [B] (nats, summed over the frames); logits [B, T', V + 1] if asked for. Rows that only fill up
           a batch are left out. observed: the values of the observations, if any.
         """
-        session.run([tower.initializer for tower in self._towers])
-        for number, tower in enumerate(self._towers):
-            wanted = dict(tower.fetches, logits=tower.logits) if with_logits else tower.fetches
+        session.run([shape_step.initializer for shape_step in self._shape_graphs])
+        for number, shape_step in enumerate(self._shape_graphs):
+            wanted = dict(shape_step.fetches, logits=shape_step.logits) if with_logits else shape_step.fetches
             observed = observations[number] if observations is not None else ()
             while True:
                 try:

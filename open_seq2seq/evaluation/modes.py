@@ -5,17 +5,17 @@ import pickle
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.description import require_vocabulary
+from open_seq2seq.checkpoints.restore import describe_restore, restore
+from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.evaluation import EvaluationGraph, log_evaluation, run_evaluation
 from open_seq2seq.evaluation.record import record_evaluation
+from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.files import replaced_file, require_writable
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.models.assembly import build_data_layer
-from open_seq2seq.training.checkpoints.description import require_vocabulary
-from open_seq2seq.training.checkpoints.restore import describe_restore, restore
-from open_seq2seq.training.progress import ProgressBar
-from open_seq2seq.training.session import open_session
+from open_seq2seq.progress import ProgressBar
 
 
 def evaluate(base_model, params, run_directory, arguments, device, group):

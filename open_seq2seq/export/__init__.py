@@ -25,12 +25,12 @@ def load_model(path):
     if os.path.isdir(path):
         path = model_in_folder(path)
     if path.endswith(".pb"):
-        from open_seq2seq.export.exported_model import ExportedModel
+        from open_seq2seq.export.runtime.exported_model import ExportedModel
         return ExportedModel(path)
     if path.endswith(".onnx"):
-        from open_seq2seq.export.onnx_model import OnnxModel
+        from open_seq2seq.export.runtime.onnx_model import OnnxModel
         return OnnxModel(path)
-    from open_seq2seq.export.checkpoint_model import CheckpointModel
+    from open_seq2seq.export.runtime.checkpoint_model import CheckpointModel
     return CheckpointModel(path)
 
 

@@ -2,12 +2,12 @@
 import os
 import tempfile
 
-from open_seq2seq.data.speech2text.vocabulary import Vocabulary
+from open_seq2seq.checkpoints.files import latest_checkpoint
 from open_seq2seq.errors import ConfigError, JasperError, StorageError, UsageError
-from open_seq2seq.export.freeze import check_options
+from open_seq2seq.export.freeze.freeze import check_options
+from open_seq2seq.export.freeze.restored_network import TrainedModel
 from open_seq2seq.export.mode import export_and_report, options_of, trained_model_of_config
-from open_seq2seq.export.restored_network import TrainedModel
-from open_seq2seq.training.checkpoints.files import latest_checkpoint
+from open_seq2seq.text.vocabulary import Vocabulary
 
 
 def check_before_training(experiment, arguments):

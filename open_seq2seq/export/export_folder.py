@@ -3,8 +3,8 @@ import os
 
 from open_seq2seq.errors import JasperError, StorageError
 from open_seq2seq.export.description import write_description
-from open_seq2seq.export.freeze import check_options, freeze
-from open_seq2seq.export.saved_model import is_exported, require_replaceable, write_saved_model
+from open_seq2seq.export.freeze.freeze import check_options, freeze
+from open_seq2seq.export.freeze.saved_model import is_exported, require_replaceable, write_saved_model
 from open_seq2seq.files import replaced_file, require_writable
 
 
@@ -47,7 +47,7 @@ def _written(trained, options, directory, formats, wer):
     if "saved_model" in formats:
         require_replaceable(saved_model)
     if "onnx" in formats:
-        from open_seq2seq.export.onnx_export import export_onnx, require_tf2onnx
+        from open_seq2seq.export.freeze.onnx_export import export_onnx, require_tf2onnx
         require_tf2onnx()
     _require_none_left({"saved_model": saved_model, "onnx": onnx}, formats)
     graph_def, description = freeze(trained, options)

@@ -3,19 +3,17 @@ import math
 import os
 import time
 
-from open_seq2seq.data.speech2text.vocabulary import Vocabulary
+from open_seq2seq.checkpoints.description import require_trained_width, require_vocabulary
+from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.errors import ConfigError, UsageError
-from open_seq2seq.evaluation.fingerprint import model_fingerprint
-from open_seq2seq.evaluation.record import recorded_word_error_rate
+from open_seq2seq.evaluation.record import model_fingerprint, recorded_word_error_rate
 from open_seq2seq.export import QUANTIZED
 from open_seq2seq.export.description import WordErrorRate
 from open_seq2seq.export.export_folder import export_model
-from open_seq2seq.export.freeze import ExportOptions
-from open_seq2seq.export.restored_network import TrainedModel
+from open_seq2seq.export.freeze.freeze import ExportOptions
+from open_seq2seq.export.freeze.restored_network import TrainedModel
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.checkpoints.description import require_vocabulary
-from open_seq2seq.training.checkpoints.run_directory import RunDirectory
-from open_seq2seq.training.width_check import require_trained_width
+from open_seq2seq.text.vocabulary import Vocabulary
 
 
 def run_export(experiment, arguments):

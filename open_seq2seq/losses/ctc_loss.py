@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Bool, Parameter
-from open_seq2seq.encoders.dimensions import dimension
-from open_seq2seq.encoders.tensor_checks import check_tensor
+from open_seq2seq.encoders.shapes import check_tensor, dimension
 
 LossOutput = collections.namedtuple("LossOutput", "loss per_utterance counted")
 LossOutput.__doc__ = """loss: float32 [], mean of weight * per_utterance; per_utterance: float32 [B]; counted: bool [B]."""

@@ -4,7 +4,7 @@ import inspect
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.encoders.execution import ALONE
+from open_seq2seq.encoders.interface import ALONE
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.models.base_params import BASE_PARAMETERS
 
@@ -28,7 +28,7 @@ class Speech2Text:
       params: checked dict of :attr:`PARAMETERS`; encoder_params, decoder_params and loss_params are checked, too.
       mode: "train", "eval" or "infer".
       vocabulary_size: number of labels V without the blank.
-      execution: an :class:`~open_seq2seq.encoders.execution.Execution`.
+      execution: an :class:`~open_seq2seq.encoders.interface.Execution`.
 
     An encoder of one's own is given ``positions`` (call), a loss of one's own ``host_scope`` (constructor) and ``weights`` (call)
     if they have parameters of these names.

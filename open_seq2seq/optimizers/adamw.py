@@ -2,7 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Any, Bool, Float, Parameter
-from open_seq2seq.optimizers.fused_updates import subtract_scaled
+from open_seq2seq.optimizers.update_operations import subtract_scaled
 
 
 class AdamW(tf.train.AdamOptimizer):

@@ -7,8 +7,8 @@ the optimizer makes, with its momentum and weight decay, not the gradient.
 """
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.optimizers.control_flow import cond_with_updates
 from open_seq2seq.optimizers.layers import by_layer
+from open_seq2seq.optimizers.update_operations import cond_with_updates
 
 COUNTER = "limited_changes"
 

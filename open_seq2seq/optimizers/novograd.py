@@ -18,7 +18,7 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Any, Bool, Float, Parameter
-from open_seq2seq.optimizers.fused_updates import descend_with_momentum, subtract_scaled
+from open_seq2seq.optimizers.update_operations import descend_with_momentum, subtract_scaled
 
 # What is already known about a gradient. multiplier: scalar by which the gradient is still to be multiplied (loss scale,
 # clipping, LARC); squared_norm: scalar, of the gradient before that. NovoGrad needs no pass over memory for either.

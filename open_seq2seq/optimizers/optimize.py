@@ -9,10 +9,10 @@ from open_seq2seq.errors import ConfigError
 from open_seq2seq.optimizers import loss_scaling, lr_policies
 from open_seq2seq.optimizers.accumulation import GradientAccumulator
 from open_seq2seq.optimizers.catalogue import optimizer_class, parameters_of
-from open_seq2seq.optimizers.control_flow import cond_with_updates
-from open_seq2seq.optimizers.learning_rate import learning_rate_at
+from open_seq2seq.optimizers.lr_policies import learning_rate_at
 from open_seq2seq.optimizers.step import Step
 from open_seq2seq.optimizers.summaries import SUMMARIES, summarize_training
+from open_seq2seq.optimizers.update_operations import cond_with_updates
 
 SCOPE = "Loss_Optimization"
 

@@ -6,8 +6,8 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.errors import JasperError
 from open_seq2seq.evaluation.evaluation import EvaluationGraph, log_evaluation, run_evaluation
 from open_seq2seq.evaluation.record import record_evaluation
+from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.models.assembly import build_data_layer
 
 
 class FinalTest:

@@ -5,38 +5,38 @@ import re
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.moving_average import MovingAverages, is_average
+from open_seq2seq.checkpoints.restore import MODEL_SCOPE, SavedState
 from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES
-from open_seq2seq.decoders.greedy import collapse
+from open_seq2seq.decoding.greedy import collapse
 from open_seq2seq.evaluation.evaluation import EvaluationGraph
-from open_seq2seq.models.assembly import build_data_layer, execution_of
+from open_seq2seq.experiment.assembly import build_data_layer, execution_of
 from open_seq2seq.optimizers import Optimization
-from open_seq2seq.training.averaging.moving_average import MovingAverages, is_average
-from open_seq2seq.training.checkpoints.restore import MODEL_SCOPE, SavedState
-from open_seq2seq.training.course import INITIAL_STATE
-from open_seq2seq.training.data_wait import next_batch
 from open_seq2seq.training.determinism import INITIAL_STATE as DETERMINISTIC_STATE
 from open_seq2seq.training.determinism import averaged_at_every_step
 from open_seq2seq.training.diagnostics.diagnostics import DiagnosticGraph, diagnosed_utterances
 from open_seq2seq.training.epoch_log import INITIAL_STATE as EPOCH_STATE
-from open_seq2seq.training.improvement import NO_BEST
 from open_seq2seq.training.initial_values import seeded_by_name
+from open_seq2seq.training.input_stream import next_batch
+from open_seq2seq.training.metric_tracker import NO_BEST
+from open_seq2seq.training.nonfinite.batch_loss import watched_loss
 from open_seq2seq.training.requests import Requests
-from open_seq2seq.training.troubles.batch_loss import watched_loss
+from open_seq2seq.training.stopping import INITIAL_STATE
 
 # ranks must not drop out the same activations
 SEED_STEP = 1000003
 
 
-class Tower(collections.namedtuple(
-        "Tower", "batch loss batch_loss mean_loss train accumulate update sample_fetches summary requests data_wait")):
+class ShapeStep(collections.namedtuple(
+        "ShapeStep", "batch loss batch_loss mean_loss train accumulate update sample_fetches summary requests data_wait")):
     """The operations of a training step for batches of one shape.
 
     batch: Batch. loss: LossOutput of this rank's batch. batch_loss: float32 scalar, its ``watched_loss``.
     train: TrainOperations. accumulate: operation for each of the ``iter_size - 1`` batches before ``update``, or None. update:
     operation. mean_loss: float32 scalar, of all ranks' and all batches' batch_loss; fetched together with ``update``.
     sample_fetches: what ``TrainingGraph.sample`` wants fetched. summary: a serialized ``tf.Summary``; its tags begin with the
-    name of the tower's scope. requests: dict of what ``Requests.take`` wants fetched. data_wait: float32 scalar, seconds until
-    the batch was there, or None.
+    name of its name scope. requests: dict of what ``Requests.take`` wants fetched. data_wait: float32 scalar, seconds until the
+    batch was there, or None.
     """
 
     __slots__ = ()
@@ -68,7 +68,7 @@ class Tower(collections.namedtuple(
         return fetches if self.data_wait is None else dict(fetches, data_wait=self.data_wait)
 
 
-class TowerBuilder:
+class ShapeStepBuilder:
     """Builds the operations of a training step; every call for batches of another shape, on the same variables.
 
     Args:
@@ -99,7 +99,7 @@ class TowerBuilder:
                                                      collections=[tf.GraphKeys.LOCAL_VARIABLES])
 
     def __call__(self, batch, data_wait=None):
-        """The :class:`Tower` for a batch, and the seconds until it was there."""
+        """The :class:`ShapeStep` for a batch, and the seconds until it was there."""
         earlier = {key: len(tf.get_collection(key)) for key in (tf.GraphKeys.UPDATE_OPS, tf.GraphKeys.SUMMARIES)}
 
         def added(key):
@@ -117,7 +117,7 @@ class TowerBuilder:
         tf.summary.scalar("train_loss", mean_loss)
         samples = {"best_path": output.best_path, "logit_lengths": output.logit_lengths, "labels": batch.labels,
                    "label_lengths": batch.label_lengths}
-        return Tower(batch, output.loss, loss, mean_loss, train, accumulate, update, samples,
+        return ShapeStep(batch, output.loss, loss, mean_loss, train, accumulate, update, samples,
                      tf.summary.merge(added(tf.GraphKeys.SUMMARIES)), requests, data_wait)
 
     def _keeping_loss(self, loss, mean_loss, train):
@@ -141,12 +141,19 @@ class TrainingGraph:
       rejected_file: where to list refused rows.
 
     Attributes:
-      base_model, data_layer, evaluation (an EvaluationGraph or None), diagnostics (a DiagnosticGraph or None), towers (list of
-      Tower, one for each of the data layer's buckets or just one), optimization, state (SavedState), averages (MovingAverages,
-      or None), requests (Requests), iter_size, steps_per_epoch, last_step, eval_steps (steps between evaluations); initialize
-      (operations to run once, before the data), start_averages (operation to run when the weights have been restored),
-      broadcast (operation: all ranks take the first one's variables), average_statistics (operation: all ranks take the mean of
-      their batch norms' moving statistics).
+      base_model, data_layer, iter_size, steps_per_epoch, last_step: what their names say.
+      eval_steps: steps between evaluations.
+      shape_steps: list of ShapeStep, one for each of the data layer's buckets, or just one.
+      optimization: the ``Optimization``.
+      state: the ``SavedState``.
+      averages: ``MovingAverages``, or None.
+      requests: the ``Requests``.
+      evaluation: an ``EvaluationGraph``, or None.
+      diagnostics: a ``DiagnosticGraph``, or None.
+      initialize: operations to run once, before the data.
+      start_averages: operation to run after the weights have been restored.
+      broadcast: operation; all ranks take the variables of the first.
+      average_statistics: operation; all ranks take the mean of their moving statistics of batch norm.
     """
 
     def __init__(self, base_model, params, evaluation_params, device, group, rejected_file):
@@ -159,22 +166,22 @@ class TrainingGraph:
         self.requests = Requests(group)
         self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, evaluation_is_pending=0, best_loss=NO_BEST,
                                 best_wer=NO_BEST, **INITIAL_STATE, **EPOCH_STATE, **DETERMINISTIC_STATE)
-        builder = TowerBuilder(base_model, params, self.data_layer.vocabulary.size, self.last_step, self.steps_per_epoch,
+        builder = ShapeStepBuilder(base_model, params, self.data_layer.vocabulary.size, self.last_step, self.steps_per_epoch,
                                device, group, self.requests, self.state.tensor("learning_rate_factor"))
         self.optimization = builder.optimization
-        self._iterators, self.towers = [], []
+        self._iterators, self.shape_steps = [], []
         for number, bucket in enumerate(self.data_layer.buckets or [None]):
-            with tf.name_scope("" if bucket is None else tower_name(bucket.frames)):
+            with tf.name_scope("" if bucket is None else shape_scope(bucket.frames)):
                 # which batch of the stream comes first is known only when a checkpoint has been read
                 dataset = self._dataset(0, number)
                 self._iterators.append(tf.data.Iterator.from_structure(tf.data.get_output_types(dataset),
                                                                        tf.data.get_output_shapes(dataset)))
-                self.towers.append(builder(*next_batch(self._iterators[-1], timed=not device.static_shapes)))
+                self.shape_steps.append(builder(*next_batch(self._iterators[-1], timed=not device.static_shapes)))
         statistics = self._statistics()
         together = params["deterministic"] and group.size > 1 and bool(statistics)
         if together:
-            self.towers = [tower._replace(update=averaged_at_every_step(tower.update, statistics, group))
-                           for tower in self.towers]
+            self.shape_steps = [shape_step._replace(update=averaged_at_every_step(shape_step.update, statistics, group))
+                           for shape_step in self.shape_steps]
         self.averages = builder.averages
         self.start_averages = self.averages.start() if self.averages is not None else tf.no_op()
         self.evaluation = diagnostics = None
@@ -220,9 +227,9 @@ class TrainingGraph:
     def _dataset(self, first_batch, number):
         return self.data_layer.training_dataset(first_batch, number if self.data_layer.buckets else None)
 
-    def tower_of_batch(self, number):
-        """The tower for batch ``number`` of the stream; the same on every rank."""
-        return self.towers[self.data_layer.bucket_of_batch(number) if self.data_layer.buckets else 0]
+    def shape_step_of_batch(self, number):
+        """The shape_step for batch ``number`` of the stream; the same on every rank."""
+        return self.shape_steps[self.data_layer.bucket_of_batch(number) if self.data_layer.buckets else 0]
 
     def start_data(self, session, first_batch):
         """Sets the input to the given batch of the stream of training batches."""
@@ -231,8 +238,8 @@ class TrainingGraph:
                      for number, iterator in enumerate(self._iterators)])
 
     def start_longest_batch(self, session, number):
-        """Sets the input of tower ``number`` to the batch that takes the most memory: for one step and what then waits for the
-        next."""
+        """Sets the input of shape step ``number`` to the batch that takes the most memory: for one step and what is
+        prefetched for the next."""
         layer, count = self.data_layer, self.iter_size + PREFETCHED_BATCHES + 1
         session.run(self._iterators[number].make_initializer(layer.longest_dataset(count, number if layer.buckets else None)))
 
@@ -240,24 +247,24 @@ class TrainingGraph:
         """List of (name, list of what is fetched) of all that is run at every step and in an evaluation.
 
         Args:
-          samples, summary: whether steps fetch these, as of ``Tower.update_fetches``.
+          samples, summary: whether steps fetch these, as of ``ShapeStep.update_fetches``.
         """
         runs = []
-        for tower in self.towers:
-            name = "training, %s frames" % tower.batch.features.shape.as_list()[1]
-            runs.append((name, list(tower.update_fetches(samples, summary).values())))
-            if tower.accumulate is not None:
-                runs.append((name + ", accumulation", list(tower.accumulate_fetches().values())))
+        for shape_step in self.shape_steps:
+            name = "training, %s frames" % shape_step.batch.features.shape.as_list()[1]
+            runs.append((name, list(shape_step.update_fetches(samples, summary).values())))
+            if shape_step.accumulate is not None:
+                runs.append((name + ", accumulation", list(shape_step.accumulate_fetches().values())))
         for others in (self.evaluation, self.diagnostics):
             runs += others.runs() if others is not None else []
         return runs
 
     @staticmethod
-    def without_tower_name(serialized_summary):
+    def without_shape_scope(serialized_summary):
         """A ``tf.Summary`` whose tags are the same for batches of every shape."""
         summary = tf.Summary.FromString(serialized_summary)
         for value in summary.value:
-            value.tag = re.sub("^%s" % tower_name(r"\d+/"), "", value.tag)
+            value.tag = re.sub("^%s" % shape_scope(r"\d+/"), "", value.tag)
         return summary
 
     def sample(self, values):
@@ -268,6 +275,6 @@ class TrainingGraph:
         return vocabulary.decode(labels), vocabulary.decode(prediction)
 
 
-def tower_name(frames):
+def shape_scope(frames):
     """Name scope of the operations for batches of so many frames, e.g. "bucket_1680"."""
     return "bucket_%s" % frames

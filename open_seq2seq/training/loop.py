@@ -7,29 +7,29 @@ import time
 import tensorflow.compat.v1 as tf
 
 import open_seq2seq
-from open_seq2seq.config.saving import flattened, plain
+from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.agreement import check_agreement, fingerprint
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
 from open_seq2seq.errors import DeviceError, JasperError, NonFiniteError
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
 from open_seq2seq.evaluation.record import record_evaluation
+from open_seq2seq.experiment.saving import flattened, plain
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.checkpoints.saving import Saving
-from open_seq2seq.training.course import Course
-from open_seq2seq.training.data_position import batches_done
+from open_seq2seq.progress import ProgressBar
 from open_seq2seq.training.determinism import note_on_threads, require_repeatable
 from open_seq2seq.training.diagnostics.diagnostics import Diagnostics
 from open_seq2seq.training.epoch_log import EpochLog
 from open_seq2seq.training.final_test import FinalTest
 from open_seq2seq.training.graph import TrainingGraph
+from open_seq2seq.training.input_stream import batches_done
+from open_seq2seq.training.memory.longest_batch import try_longest_batches
 from open_seq2seq.training.metrics import FILE_NAME, Metrics
-from open_seq2seq.training.progress import ProgressBar
+from open_seq2seq.training.nonfinite.skipped_steps import SkippedSteps
 from open_seq2seq.training.report.mode import report_after_training
 from open_seq2seq.training.requests import SIGNALS, Request, stop_among
-from open_seq2seq.training.session import open_session
+from open_seq2seq.training.saving import Saving
 from open_seq2seq.training.step_log import StepLog, is_due
-from open_seq2seq.training.troubles.longest_batch import try_longest_batches
-from open_seq2seq.training.troubles.skipped_steps import SkippedSteps
+from open_seq2seq.training.stopping import StoppingPolicy
 
 TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation stop")
 
@@ -104,7 +104,7 @@ class _Run:
         self.saving = Saving(params, graph, run_directory, saves, resolved_config)
         self.metrics = Metrics(os.path.join(run_directory.checkpoints, FILE_NAME) if saves else None)
         self.skipped_steps = skipped_steps
-        self.course = Course(params, graph)
+        self.stopping = StoppingPolicy(params, graph)
         self.epochs = EpochLog(graph, self.metrics)
         self.step = self.micro_batches = 0
         self.evaluation = self.log = self.stop = self.diagnostics = None
@@ -141,11 +141,11 @@ class _Run:
         if params["save_summaries_steps"] and self.saves:
             summaries = tf.summary.FileWriter(self.run_directory.checkpoints, session.graph)
         self.log = StepLog(params, graph, self.device, self.group, self.step, summaries, self.metrics)
-        self.course.start(session, self.step)
-        if self.course.has_other_data:
+        self.stopping.start(session, self.step)
+        if self.stopping.has_other_data:
             log_line("The evaluation data are others than before: the next evaluation is the best so far")
             self.saving.forget_best(session)
-        self.epochs.start(session, self.course.has_other_data)
+        self.epochs.start(session, self.stopping.has_other_data)
         self.metrics.write("start", self.step, **self._description())
         if graph.diagnostics is not None:
             self.diagnostics = Diagnostics(params, graph, self.metrics, self.group,
@@ -178,8 +178,8 @@ class _Run:
     @property
     def _position(self):
         """The place in the data and in time, as the checkpoint keeps it."""
-        return dict(self.course.figures, **self.epochs.figures, micro_batches=self.micro_batches, iter_size=self.graph.iter_size,
-                    batch_utterances=self.params["batch_size_per_gpu"] * self.group.size,
+        return dict(self.stopping.figures, **self.epochs.figures, micro_batches=self.micro_batches,
+                    iter_size=self.graph.iter_size, batch_utterances=self.params["batch_size_per_gpu"] * self.group.size,
                     evaluation_is_pending=int(self.evaluation_is_pending), threads=self.device.threads)
 
     @property
@@ -196,7 +196,7 @@ class _Run:
             with ProgressBar(graph.last_step, self.step, "training") as bar:
                 if self.evaluation_is_pending and graph.evaluation is not None:
                     self.evaluate()
-                while self.step < graph.last_step and self.stop is None and self.course.stop_reason is None:
+                while self.step < graph.last_step and self.stop is None and self.stopping.stop_reason is None:
                     loss = self.one_step()
                     # counted from 1, as the line at the end of each does
                     bar.update(self.step, self.log.figures(-(-self.step // graph.steps_per_epoch), loss))
@@ -208,7 +208,7 @@ class _Run:
         finally:
             self.saving.close()
             self.log.close()
-        self.course.report_stop(self.step, graph.last_step)
+        self.stopping.report_stop(self.step, graph.last_step)
         self.metrics.write("end", self.step, reason=self._why_it_ends())
         if self.stop not in SIGNALS:
             self.log.finish(self.step)
@@ -218,18 +218,18 @@ class _Run:
         """A phrase for the report."""
         if self.stop is not None:
             return self.stop.value
-        return self.course.stop_reason or "the last step"
+        return self.stopping.stop_reason or "the last step"
 
     def one_step(self):
         """One update of the weights: ``iter_size`` batches forward and backward, then the optimizer. Returns the loss."""
         graph = self.graph
         for _ in range(graph.iter_size - 1):
-            self._account(self._run(graph.tower_of_batch(self.micro_batches).accumulate_fetches()))
+            self._account(self._run(graph.shape_step_of_batch(self.micro_batches).accumulate_fetches()))
         if self.saving.is_due:
             graph.requests.ask(Request.SAVE)
-        if self.group.is_first and self.course.time_is_up:
+        if self.group.is_first and self.stopping.time_is_up:
             graph.requests.ask(Request.TIME_IS_UP)
-        values = self._run(graph.tower_of_batch(self.micro_batches).update_fetches(*self.log.wants(self.step + 1)),
+        values = self._run(graph.shape_step_of_batch(self.micro_batches).update_fetches(*self.log.wants(self.step + 1)),
                            graph.requests.feed())
         self._account(values)
         loss = float(values["loss"])
@@ -306,4 +306,4 @@ class _Run:
         self.saving.save_if_best(self.session, self.step, self._position, self.evaluation)
         self.log.evaluated(self.step, self.evaluation)
         self.epochs.evaluated(self.step, self.evaluation)
-        self.course.evaluated(self.session, self.step, self.evaluation, lambda: self.saving.back_to_best(self.session))
+        self.stopping.evaluated(self.session, self.step, self.evaluation, lambda: self.saving.back_to_best(self.session))

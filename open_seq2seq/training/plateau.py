@@ -12,16 +12,16 @@ class Plateau:
 
     Args:
       params: the checked config of mode "train"; used are reduce_lr_on_plateau, plateau_epochs and plateau_reduction.
-      improvement: the training's ``Improvement``.
+      tracker: the training's ``MetricTracker``.
       state: the ``SavedState``; it has ``initial_state``, and the optimizer's learning rate is a product with its
         learning_rate_factor.
     """
 
     initial_state = {"learning_rate_factor": 1.0, "plateau_reductions": 0}
 
-    def __init__(self, params, improvement, state):
+    def __init__(self, params, tracker, state):
         self._epochs = params["plateau_epochs"] if params["reduce_lr_on_plateau"] else None
-        self._reduction, self._improvement, self._state = params["plateau_reduction"], improvement, state
+        self._reduction, self._tracker, self._state = params["plateau_reduction"], tracker, state
 
     def start(self, session):
         """Says what a resumed training's learning rate is multiplied by; without reduce_lr_on_plateau it is 1 again."""
@@ -36,7 +36,7 @@ class Plateau:
             log_line("The learning rate is %g of the policy's, as it was reduced on plateaus before" % factor)
 
     def evaluated(self, session, back_to_best):
-        """Reduces the learning rate if it is time to, after an evaluation that ``improvement`` knows of.
+        """Reduces the learning rate if it is time to, after an evaluation that ``tracker`` knows of.
 
         Args:
           session: the session.
@@ -48,7 +48,7 @@ class Plateau:
         """
         if self._epochs is None:
             return False
-        values, periods = self._state.get(session), self._improvement.stale_periods(self._epochs)
+        values, periods = self._state.get(session), self._tracker.periods_without_improvement(self._epochs)
         if periods <= values["plateau_reductions"]:
             # after an improvement the count begins anew
             if periods < values["plateau_reductions"]:
@@ -58,6 +58,6 @@ class Plateau:
         factor = float(values["learning_rate_factor"]) * self._reduction
         self._state.set(session, learning_rate_factor=factor, plateau_reductions=periods)
         log_line("Encountered a plateau: no improvement for %g epochs (%s). The learning rate is multiplied by %g, to %g of the "
-                 "policy's; %s" % (self._improvement.stale_epochs, self._improvement, self._reduction, factor,
+                 "policy's; %s" % (self._tracker.epochs_without_improvement, self._tracker, self._reduction, factor,
                                    "the weights go back to %s" % best if best else "there is no best model to go back to"))
         return True

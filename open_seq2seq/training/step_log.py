@@ -6,8 +6,8 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.progress import Throughput, clock_text, resident_bytes
 from open_seq2seq.training.metrics import data_set_name
-from open_seq2seq.training.progress import Throughput, clock_text, resident_bytes
 
 
 def is_due(every, step):
@@ -37,7 +37,7 @@ class StepLog:
         self._reported_uncounted, self._speeds = set(), []
 
     def wants(self, step):
-        """(samples, summary): what ``Tower.update_fetches`` is to fetch at a step."""
+        """(samples, summary): what ``ShapeStep.update_fetches`` is to fetch at a step."""
         return tuple(self._fetched(parameter, step) for parameter in ("print_samples_steps", "save_summaries_steps"))
 
     def _fetched(self, parameter, step):
@@ -94,7 +94,7 @@ class StepLog:
         if is_due(self._params["print_bench_info_steps"], step):
             log_line("Avg objects per second: %.3f" % self._whole.frames_per_second)
         if self._summaries is not None and is_due(self._params["save_summaries_steps"], step):
-            self._summaries.add_summary(self._graph.without_tower_name(values["summary"]), step)
+            self._summaries.add_summary(self._graph.without_shape_scope(values["summary"]), step)
         if is_due(self._params["metrics_steps"], step):
             self._measure(step, epoch, loss, values)
         if is_due(self._params["print_loss_steps"], step):

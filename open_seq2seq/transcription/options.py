@@ -2,6 +2,7 @@
 import argparse
 import os
 
+from open_seq2seq.cli import Parser
 from open_seq2seq.errors import UsageError
 from open_seq2seq.transcription.recordings import STANDARD_INPUT
 from open_seq2seq.transcription.writers import FORMATS
@@ -21,11 +22,6 @@ be written (the other recordings are transcribed all the same); 4 no microphone;
 only that can end it (--watch, --microphone, --serve)"""
 
 _SERVE_ONLY = ("host", "port", "max_megabytes", "max_seconds")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UsageError("%s. See python -m open_seq2seq.transcribe --help" % message)
 
 
 def _formats(text):
@@ -50,7 +46,7 @@ def _number(kind, minimum, maximum, what):
 
 
 def _parser():
-    parser = _Parser(prog="python -m open_seq2seq.transcribe", description=_DESCRIPTION, epilog=_EXAMPLES, allow_abbrev=False,
+    parser = Parser(prog="python -m open_seq2seq.transcribe", description=_DESCRIPTION, epilog=_EXAMPLES,
                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", nargs="*", metavar="FILE|DIR|-",
                         help="recordings; folders with all that is below them; - for standard input")

@@ -14,7 +14,7 @@ import collections
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from open_seq2seq.decoders.greedy import collapse
+from open_seq2seq.decoding.greedy import collapse
 from open_seq2seq.transcription.word_times import BestPath
 
 OUTER_PART = 0.25        # of the overlap, at each end: there one of the windows has hardly any context

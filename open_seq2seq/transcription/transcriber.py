@@ -1,9 +1,13 @@
-"""Recordings of any length and format to text with word times, in bounded memory."""
+"""Recordings of any length and format to text with word times, in bounded memory.
+
+The model that transcribes, on the device that is asked for.
+"""
 import os
 
 import numpy as np
 
-from open_seq2seq.errors import CheckpointError, DataError
+from open_seq2seq.errors import CheckpointError, DataError, UsageError
+from open_seq2seq.export import load_model, model_in_folder
 from open_seq2seq.transcription.audio_stream import blocks_of_array, blocks_of_file
 from open_seq2seq.transcription.segmentation import FOR_FILES, Segmenter, levels_of, quiet_frames
 from open_seq2seq.transcription.stitching import Stitcher
@@ -27,7 +31,7 @@ class Transcriber:
     def __init__(self, model, device="cpu", segmentation=FOR_FILES):
         if isinstance(model, (str, os.PathLike)):
             # not above: it imports TensorFlow, and what only reads the command line need not wait for it
-            from open_seq2seq.transcription.model_loading import load_model_on
+            from open_seq2seq.transcription.transcriber import load_model_on
             model = load_model_on(os.fspath(model), device)
         self.model = model
         self.description = description = model.description
@@ -155,3 +159,38 @@ class _Seconds:
         for block in blocks:
             self._samples += len(block)
             yield block
+
+
+DEVICES = ("cpu", "gpu", "npu")
+
+
+def load_model_on(path, device):
+    """Loads a model.
+
+    Args:
+      path: as ``open_seq2seq.export.load_model`` takes it; for a GPU or an NPU NAME.pb, or a folder with one.
+      device: one of :data:`DEVICES`. An NPU compiles a graph for each shape, which takes minutes: there the shape must be static.
+
+    Returns:
+      A ``LogitModel``.
+
+    Raises:
+      CheckpointError: there is no model, or it cannot be used.
+      DeviceError: the device is not there, or the session does not use it.
+      UsageError: another kind of model than the device takes.
+    """
+    if device == "cpu":
+        return load_model(path)
+    # these import TensorFlow, which an .onnx on the CPU should not wait for any longer than it must
+    from open_seq2seq.devices import select_device
+    from open_seq2seq.export.description import read_description
+    from open_seq2seq.export.runtime.exported_model import model_on_device
+
+    found = model_in_folder(path) if os.path.isdir(path) else path
+    if not found.endswith(".pb") or not os.path.isfile(found):
+        raise UsageError("--device %s runs an exported .pb, and %s is none; export it with run.py --mode=export, or take "
+                         "--device cpu" % (device, path))
+    if device == "npu" and read_description(found).frames is None:
+        raise UsageError("%s takes any number of frames, and an NPU would compile it anew for each; export it with "
+                         "--frames=2336, say, or take --device cpu" % found)
+    return model_on_device(found, select_device(device, training=False))

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 
@@ -9,9 +8,9 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config import contrib
 from open_seq2seq.errors import ConfigError
+from tests.paths import REPOSITORY
 
 ON_1_15 = tf.__version__.startswith("1.15")
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def drawn(initializer, shape):

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.decoders import FullyConnectedCTCDecoder
 from open_seq2seq.encoders import EncoderOutput
-from open_seq2seq.encoders.tensor_checks import IncompatibleDtypeError, IncompatibleShapeError
+from open_seq2seq.encoders.shapes import IncompatibleDtypeError, IncompatibleShapeError
 
 
 def checked(**params):

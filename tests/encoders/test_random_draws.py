@@ -4,7 +4,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.encoders import TDNNEncoder
-from open_seq2seq.encoders.execution import Execution
+from open_seq2seq.encoders.interface import Execution
 from open_seq2seq.encoders.random_draws import RandomDraws
 
 SHAPE = (4, 6, 5)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tests.paths import REPOSITORY
+
 RATE = 16000
 # each word is a pair of tones, so that a small network can learn to tell them apart
 WORDS = {"one": (500, 1900), "two": (800, 2600), "six": (1200, 3400)}

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.loading import load_experiment
+from open_seq2seq.checkpoints.moving_average import COUNTER, SUFFIX, is_average
+from open_seq2seq.checkpoints.writer import write_checkpoint
 from open_seq2seq.config.overrides import parse_overrides
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.distributed.group import Single
-from open_seq2seq.export.restored_network import read_weights
-from open_seq2seq.export.run_folder import trained_model_of
-from open_seq2seq.models.assembly import build_data_layer
+from open_seq2seq.experiment.assembly import build_data_layer
+from open_seq2seq.experiment.loading import load_experiment
+from open_seq2seq.export.freeze.restored_network import read_weights
+from open_seq2seq.export.freeze.run_folder import trained_model_of
 from open_seq2seq.training.averaging.batch_norm_statistics import reestimated, without_randomness
-from open_seq2seq.training.averaging.moving_average import COUNTER, SUFFIX, is_average
-from open_seq2seq.training.checkpoints.writer import write_checkpoint
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.paths import REPOSITORY
+
 pytestmark = pytest.mark.slow
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ def test_an_npu_that_is_not_there(run_command):
 
 
 def test_a_full_disk_while_logging(run_here, corpus, monkeypatch):
-    from open_seq2seq.training.checkpoints.run_directory import RunDirectory
+    from open_seq2seq.checkpoints.run_directory import RunDirectory
     monkeypatch.setattr(RunDirectory, "dated", lambda self, prefix, extension="log": "/dev/full")
     check_refused(run_here("--enable_logs"), 3, "cannot write the log /dev/full: No space left on device", "--continue_learning")
     assert not (corpus / "run").exists()

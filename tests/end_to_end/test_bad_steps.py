@@ -11,9 +11,9 @@ import soundfile
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import DeviceError
-from open_seq2seq.training.troubles import longest_batch
+from open_seq2seq.training.memory import longest_batch
+from tests.paths import REPOSITORY
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 pytestmark = pytest.mark.slow
 
 SPOILT = '''
@@ -118,7 +118,7 @@ def test_a_gradient_alone_overflows_with_a_fixed_loss_scale_and_an_automatic_one
 
 def test_the_rank_whose_batch_it_is_names_it_and_all_of_them_know(corpus, spoilt, needs_horovod):
     process = subprocess.run(
-        [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--processes", "2", "--log",
+        [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", "2", "--log",
          "log_{rank}.txt", "--", sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=spoilt.py", "--mode=train",
          "--device=cpu", "--max_steps=3", "--max_bad_steps=2", "--bad_batches=1", "--batch_size_per_gpu=8", *QUIET],
         cwd=str(corpus), capture_output=True, text=True, timeout=300,
@@ -160,12 +160,12 @@ def test_memory_that_would_not_suffice_is_refused_with_the_batch_size_that_would
 
 SEARCH = """
 import tensorflow.compat.v1 as tf
-from open_seq2seq.config.loading import load_experiment
+from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.devices.cpu import Cpu
-from open_seq2seq.devices.step_memory import BatchShape
+from open_seq2seq.training.memory.step_memory import BatchShape
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.training.graph import TrainingGraph
-from open_seq2seq.training.troubles.longest_batch import _by_trial
+from open_seq2seq.training.memory.longest_batch import _by_trial
 
 experiment = load_experiment("config.py", "train")
 params = experiment.params["train"]

@@ -7,10 +7,10 @@ import types
 
 import pytest
 
-from open_seq2seq.training.checkpoints.files import latest_checkpoint
-from open_seq2seq.training.checkpoints.restore import open_checkpoint
+from open_seq2seq.checkpoints.files import latest_checkpoint
+from open_seq2seq.checkpoints.restore import open_checkpoint
+from tests.paths import REPOSITORY
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 pytestmark = pytest.mark.slow
 
 # the same global batch for any number of processes, statistics of it all, dropout that follows from the data
@@ -43,7 +43,7 @@ def launch(corpus, needs_horovod):
         for path in corpus.glob("log_*.txt"):
             path.unlink()
         process = subprocess.run(
-            [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--processes", str(processes),
+            [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", str(processes),
              "--log", "log_{rank}.txt", "--"] + command, cwd=str(corpus), capture_output=True, text=True, timeout=300,
             env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(corpus), REPOSITORY]), **environment))
         logs = [(corpus / ("log_%d.txt" % rank)).read_text() for rank in range(processes)]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.end_to_end.conftest import REPOSITORY
+from tests.paths import REPOSITORY
 
 pytestmark = pytest.mark.slow
 

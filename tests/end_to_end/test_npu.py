@@ -9,7 +9,8 @@ import types
 import pytest
 import tensorflow.compat.v1 as tf
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tests.paths import REPOSITORY
+
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not tf.__version__.startswith("1.15"),
                                                    reason="npu_bridge is the adapter of TensorFlow 1.15")]
 TOGETHER = ("--sync_batch_norm=True", "--print_loss_steps=1", "--print_samples_steps=None", "--max_steps=6",
@@ -33,7 +34,7 @@ def run_on_npus(corpus, npu_server):
             for path in corpus.glob("log_*.txt"):
                 path.unlink()
             table = make_rank_table(corpus / "rank_table.json", ranks)
-            command = [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "npu", "--processes", str(ranks),
+            command = [sys.executable, "-m", "open_seq2seq.launch", "--device", "npu", "--processes", str(ranks),
                        "--rank_table", table, "--log", "log_{rank}.txt", "--"] + command
         process = subprocess.run(command, cwd=str(corpus), capture_output=True, text=True, timeout=300,
                                  env=npu_server.environment(**variables))

@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from open_seq2seq.training.checkpoints.files import latest_checkpoint
-from open_seq2seq.training.checkpoints.restore import open_checkpoint
+from open_seq2seq.checkpoints.files import latest_checkpoint
+from open_seq2seq.checkpoints.restore import open_checkpoint
 from open_seq2seq.training.final_test import FinalTest
 from open_seq2seq.training.metrics import read_metrics
+from tests.paths import REPOSITORY
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 pytestmark = pytest.mark.slow
 
 # es_min_delta is more than the loss falls by after the first epoch, so that it is a plateau from there on
@@ -165,7 +165,7 @@ def test_without_evaluations_the_last_model_is_tested_and_exported_not_the_sourc
 
 
 def test_two_processes_decide_alike(tested_corpus, needs_horovod):
-    command = [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--processes", "2", "--",
+    command = [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", "2", "--",
                sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--device=cpu"]
     words = [word if word != "4" else "2" for word in PLAYBOOK] + QUIET
     trained = subprocess.run(command + words, cwd=str(tested_corpus), capture_output=True, text=True, timeout=300,

@@ -10,7 +10,8 @@ import types
 
 import pytest
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tests.paths import REPOSITORY
+
 PATIENCE = 300
 
 

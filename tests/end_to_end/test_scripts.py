@@ -12,7 +12,8 @@ import types
 
 import pytest
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tests.paths import REPOSITORY
+
 VERSION = "%d.%d" % sys.version_info[:2]
 
 RUN = '''

@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from open_seq2seq.training.checkpoints.files import latest_checkpoint
+from open_seq2seq.checkpoints.files import latest_checkpoint
+from tests.paths import REPOSITORY
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE = 400
 ENDLESS = ("--max_steps=1000000", "--save_checkpoint_steps=None", "--eval_steps=1000000", "--print_loss_steps=2")
 pytestmark = pytest.mark.slow
@@ -100,7 +100,7 @@ def test_before_the_first_step_nothing_is_left_behind(start, corpus):
 
 
 def test_a_launcher_passes_on_what_it_is_told_and_its_command_goes_on(start, corpus, needs_horovod):
-    launch = start([sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--processes", "2", "--log",
+    launch = start([sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", "2", "--log",
                     "log_{rank}.txt", "--verdict", "turing train", "--"] + train("--mode=train_eval", *ENDLESS))
     launch.wait_for("Global step 2:")
     launch.send(signal.SIGTERM)
@@ -109,7 +109,7 @@ def test_a_launcher_passes_on_what_it_is_told_and_its_command_goes_on(start, cor
     step = int(re.search(r"Stopped by SIGTERM after step (\d+), which is saved", text).group(1))
     assert "Stopped by SIGTERM after step %d\n" % step in (corpus / "log_1.txt").read_text()
     command = printed_command(text)
-    assert command[1:4] == ["-m", "open_seq2seq.distributed.launch", "--device"]
+    assert command[1:4] == ["-m", "open_seq2seq.launch", "--device"]
     # as many steps as it takes to see that it goes on
     again = start(command + ["--max_steps=%d" % (step + 1)])
     status, text = again.end()

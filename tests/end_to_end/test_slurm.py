@@ -9,9 +9,9 @@ import types
 
 import pytest
 
-from open_seq2seq.distributed.rank_table import read_rank_table
+from open_seq2seq.rank_tables.rank_table import read_rank_table
+from tests.paths import REPOSITORY
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCRIPT = os.path.join(REPOSITORY, "scripts", "slurm_train.sh")
 JOB = 70007 + os.getpid()  # its port depends on it
 CONFIG = os.path.join(REPOSITORY, "configs", "speech2text", "jasper_mini_digits.py")
@@ -73,7 +73,7 @@ def test_starts_a_launcher_on_every_node_with_one_rendezvous(slurm, tmp_path):
     words = shlex.split(line)
     assert words[:7] == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=64", "--cpu-bind=none",
                          "--kill-on-bad-exit=1"]
-    assert words[7:9] == ["bash", "-c"] and '-m open_seq2seq.distributed.launch --server "$SLURM_NODEID"' in words[9]
+    assert words[7:9] == ["bash", "-c"] and '-m open_seq2seq.launch --server "$SLURM_NODEID"' in words[9]
     launch, run = words[11:words.index("--")], words[words.index("--") + 1:]
     assert launch == [sys.executable, "--device", "gpu", "--log", str(tmp_path / "result" / "train_{rank}.log"), "--verdict",
                       "turing train", "--servers", "127.0.0.1:4,127.0.0.2:4", "--port", str(12000 + JOB % 20000)]
@@ -109,7 +109,7 @@ def test_takes_the_rank_table_and_options_of_srun_that_it_is_given(slurm):
 NPU_PYTHON = '''#!%s
 import os, sys
 words = [word.replace("hccn.conf", "hccn%%s.conf" %% os.environ.get("SLURM_NODEID", "")) for word in sys.argv[1:]]
-if "open_seq2seq.distributed.launch" in words:
+if "open_seq2seq.launch" in words:
     with open(os.environ["CALLS"], "a") as calls:
         calls.write("node %%s: %%s" %% (os.environ["SLURM_NODEID"], " ".join(words)) + chr(10))
 else:
@@ -132,7 +132,7 @@ def test_rank_table_holds_the_devices_of_all_nodes(slurm, tmp_path):
         (2, "127.0.0.2", 0, "192.168.0.101"), (3, "127.0.0.2", 1, "192.168.1.101")]
     calls = (tmp_path / "calls").read_text()
     for node in (0, 1):
-        assert "node %d: -m open_seq2seq.distributed.launch --server %d --device npu" % (node, node) in calls
+        assert "node %d: -m open_seq2seq.launch --server %d --device npu" % (node, node) in calls
         assert "--rank_table %s -- " % path in calls
 
 
@@ -142,7 +142,7 @@ def test_nothing_is_launched_when_a_node_has_no_addresses(slurm, tmp_path):
     done = slurm("--device", "npu", "--processes", "2", "--config_file", CONFIG, "--hccn_conf", str(tmp_path / "hccn.conf"),
                  python=str(tmp_path / "npu_python"))
     assert done.status != 0 and "hccn1.conf" in done.err
-    assert "open_seq2seq.distributed.launch" not in (tmp_path / "calls").read_text()
+    assert "open_seq2seq.launch" not in (tmp_path / "calls").read_text()
 
 
 @pytest.mark.parametrize("words,status,message", [
@@ -186,7 +186,7 @@ def test_finds_the_clone_when_sbatch_runs_a_copy_of_the_script(slurm, tmp_path):
         write(copy, script.read())
     words = ["--device", "cpu", "--config_file", CONFIG, "--dry_run"]
     found = slurm(*words, script=str(copy), SLURM_SUBMIT_DIR=REPOSITORY)
-    assert found.status == 0 and "open_seq2seq.distributed.launch" in found.out
+    assert found.status == 0 and "open_seq2seq.launch" in found.out
     lost = slurm(*words, script=str(copy), SLURM_SUBMIT_DIR=str(tmp_path))
     assert lost.status == 2 and "call sbatch in the clone" in lost.err
 

@@ -13,7 +13,7 @@ import soundfile
 import soxr
 from rapidfuzz.distance import Levenshtein
 
-from tests.end_to_end.conftest import REPOSITORY
+from tests.paths import REPOSITORY
 
 pytestmark = pytest.mark.slow
 RATE = 16000
@@ -37,7 +37,7 @@ def speech(groups, seed):
       (list of words, float32 samples, list of (start, end) in s of each word's group)
     """
     from open_seq2seq.data.importers import espeak
-    from open_seq2seq.data.importers.digits import DIGIT_WORDS
+    from open_seq2seq.data.importers.corpus_folder import DIGIT_WORDS
     draw, words, limits = np.random.RandomState(seed), [], []
     pieces, position = [np.zeros(RATE // 5, np.float32)], RATE // 5
     with espeak.SpeakingProcess() as speaker:
@@ -62,8 +62,8 @@ def speech(groups, seed):
 def trained(trained_digits, tmp_path_factory):
     """A folder with the run of the digits model as ``run``, its export in ``export``, and ``short.wav``."""
     from open_seq2seq.export.export_folder import export_model
-    from open_seq2seq.export.freeze import ExportOptions
-    from open_seq2seq.export.run_folder import trained_model_of
+    from open_seq2seq.export.freeze.freeze import ExportOptions
+    from open_seq2seq.export.freeze.run_folder import trained_model_of
     folder = tmp_path_factory.mktemp("transcribe")
     os.symlink(str(trained_digits.run), str(folder / "run"))
     export_model(trained_model_of(str(trained_digits.run)), ExportOptions(1, 800), str(folder / "export"))

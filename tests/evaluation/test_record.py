@@ -6,8 +6,7 @@ import pytest
 
 from open_seq2seq.encoders import TDNNEncoder
 from open_seq2seq.evaluation.error_rates import ErrorRate
-from open_seq2seq.evaluation.fingerprint import model_fingerprint
-from open_seq2seq.evaluation.record import record_evaluation, recorded_word_error_rate
+from open_seq2seq.evaluation.record import model_fingerprint, record_evaluation, recorded_word_error_rate
 
 VOCABULARY = types.SimpleNamespace(characters=tuple("ab "))
 PARAMS = {"encoder": TDNNEncoder, "encoder_params": {"convnet_layers": [{"repeat": 1, "dropout_keep_prob": 0.8}],

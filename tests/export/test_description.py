@@ -5,7 +5,7 @@ import pytest
 
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.export.description import ExportDescription, WordErrorRate, read_description, write_description
-from open_seq2seq.export.freeze import ExportOptions
+from open_seq2seq.export.freeze.freeze import ExportOptions
 from tests.export.networks import VOCABULARY, layer, trained_model, write
 
 

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.command_line import parse_command_line
 from open_seq2seq.errors import StorageError, UsageError
+from open_seq2seq.experiment.command_line import parse_command_line
 from open_seq2seq.export import load_model
 from open_seq2seq.export.description import read_description
 from open_seq2seq.export.export_folder import export_model
-from open_seq2seq.export.freeze import ExportOptions
+from open_seq2seq.export.freeze.freeze import ExportOptions
 from open_seq2seq.export.mode import options_of
 from tests.export.networks import batch, trained_model
 

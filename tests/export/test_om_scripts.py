@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from open_seq2seq.errors import UsageError
-from open_seq2seq.export.atc import atc_arguments
-from open_seq2seq.export.bins import BinWriter
+from open_seq2seq.export.ascend.atc import atc_arguments
+from open_seq2seq.export.ascend.bins import BinWriter
 
 PYTHON = ("--python", sys.executable)
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from open_seq2seq.errors import CheckpointError, DataError, UsageError
-from open_seq2seq.export import fast_inference_graph, load_model
+from open_seq2seq.export import load_model
 from open_seq2seq.export.description import read_description
-from open_seq2seq.export.exported_model import ExportedModel
-from open_seq2seq.export.onnx_export import export_onnx
-from open_seq2seq.export.onnx_model import OnnxModel
-from open_seq2seq.export.quantize import compare, quantize
+from open_seq2seq.export.freeze.freeze import fast_inference_graph
+from open_seq2seq.export.freeze.onnx_export import export_onnx
+from open_seq2seq.export.freeze.quantize import compare, quantize
+from open_seq2seq.export.runtime.exported_model import ExportedModel
+from open_seq2seq.export.runtime.onnx_model import OnnxModel
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_onnx")]
 
@@ -124,7 +125,7 @@ def test_dilated_convolutions_of_any_length(untrained, randomised, tmp_path, ker
     import copy
 
     from open_seq2seq.export.description import write_description
-    from open_seq2seq.export.freeze import ExportOptions, freeze
+    from open_seq2seq.export.freeze.freeze import ExportOptions, freeze
     params = copy.copy(untrained.params)
     params["encoder_params"] = copy.deepcopy(params["encoder_params"])
     params["encoder_params"]["convnet_layers"].append(dict(

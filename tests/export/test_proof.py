@@ -11,10 +11,9 @@ from open_seq2seq.errors import DataError
 from open_seq2seq.export import load_model
 from open_seq2seq.export.description import read_description
 from open_seq2seq.export.export_folder import export_model
-from open_seq2seq.export.freeze import ExportOptions
-from open_seq2seq.export.references import References, log_score
-from open_seq2seq.export.run_folder import trained_model_of
-from open_seq2seq.export.scoring import transcribe_references
+from open_seq2seq.export.freeze.freeze import ExportOptions
+from open_seq2seq.export.freeze.run_folder import trained_model_of
+from open_seq2seq.export.runtime.scoring import References, log_score, transcribe_references
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_onnx")]
 

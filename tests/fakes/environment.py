@@ -9,7 +9,7 @@ import sys
 
 FAKES = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(FAKES))
-OPERATORS = os.path.join(REPOSITORY, "open_seq2seq", "devices", "npu_operators.txt")
+OPERATORS = os.path.join(REPOSITORY, "open_seq2seq", "graph_analysis", "npu_operators.txt")
 # of an adapter and a CANN of the same generation; the list of the ModelZoo port is older and lacks the V2 pair
 STATUS_OPERATORS = ("NpuAllocFloatStatus", "NpuGetFloatStatusV2", "NpuClearFloatStatusV2")
 VARIABLES = ("ASCEND_DEVICE_ID", "DEVICE_ID", "DEVICE_INDEX", "JOB_ID", "RANK_ID", "RANK_SIZE", "RANK_TABLE_FILE", "POD_NAME",

@@ -7,8 +7,8 @@ import sys
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.devices.npu_operators import load_operator_list
-from open_seq2seq.distributed.rank_table import check_against_environment, read_rank_table
+from open_seq2seq.graph_analysis.npu_operators import load_operator_list
+from open_seq2seq.rank_tables.rank_table import check_against_environment, read_rank_table
 
 
 def test_processes_see_devices_and_an_adapter_from_their_environment_alone(npu_server):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.loading import load_experiment
 from open_seq2seq.data.speech2text.dataset import Batch
-from open_seq2seq.decoders.greedy import collapse
+from open_seq2seq.decoding.greedy import collapse
 from open_seq2seq.encoders import Execution
+from open_seq2seq.experiment.loading import load_experiment
 
 pytestmark = pytest.mark.shared
 

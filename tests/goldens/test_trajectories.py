@@ -10,8 +10,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.contrib import l2_regularizer
-from open_seq2seq.config.loading import load_experiment
 from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.optimizers import optimize, total_loss
 
 DENSE, PLAIN, SEPARABLE = "case1_dense_residual_masks", "case3_w2l_nores_nomask", "case4_quartznet_sep"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.encoders.tensor_checks import IncompatibleDtypeError, IncompatibleShapeError
+from open_seq2seq.encoders.shapes import IncompatibleDtypeError, IncompatibleShapeError
 from open_seq2seq.losses import CTCLoss
 from open_seq2seq.losses.ctc_loss import required_frames
 

@@ -5,7 +5,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.optimizers import lr_policies
-from open_seq2seq.optimizers.learning_rate import complete_policy_params, learning_rate_at
+from open_seq2seq.optimizers.lr_policies import complete_policy_params, learning_rate_at
 
 
 def _values(policy, params, steps, last_step=100, steps_per_epoch=None):

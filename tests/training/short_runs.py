@@ -80,12 +80,12 @@ def train_short(*words, mode="train", stop_after=None, resume=False, before_step
     Returns:
       A :class:`Run`, with what this part of the training made.
     """
-    from open_seq2seq.config.command_line import parse_command_line
-    from open_seq2seq.config.loading import load_experiment
+    from open_seq2seq.checkpoints.run_directory import RunDirectory
     from open_seq2seq.devices import select_device
     from open_seq2seq.distributed.group import Single
+    from open_seq2seq.experiment.command_line import parse_command_line
+    from open_seq2seq.experiment.loading import load_experiment
     from open_seq2seq.training import loop
-    from open_seq2seq.training.checkpoints.run_directory import RunDirectory
     from open_seq2seq.training.requests import Request
     group = group or Single()
     losses, evaluations = {}, {}

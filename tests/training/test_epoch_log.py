@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.restore import SavedState
 from open_seq2seq.evaluation.error_rates import ErrorRate
-from open_seq2seq.training.checkpoints.restore import SavedState
-from open_seq2seq.training.data_wait import next_batch
 from open_seq2seq.training.epoch_log import INITIAL_STATE, EpochLog
+from open_seq2seq.training.input_stream import next_batch
 from open_seq2seq.training.metrics import Metrics, read_metrics
 
 

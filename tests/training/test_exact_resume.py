@@ -13,9 +13,8 @@ from open_seq2seq.devices.device import Device
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.training.determinism import note_on_threads, require_repeatable
 from open_seq2seq.training.requests import Request
+from tests.paths import REPOSITORY
 from tests.training import short_runs
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +127,7 @@ def test_two_ranks_of_which_one_is_told_to_stop(folder, tmp_path, needs_horovod)
 
     def results(*words):
         done = subprocess.run(
-            [sys.executable, "-m", "open_seq2seq.distributed.launch", "--device", "cpu", "--processes", "2", "--log",
+            [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", "2", "--log",
              str(tmp_path / "log_{rank}"), "--", sys.executable, "rank.py", str(tmp_path / words[0])] + list(words[1:]),
             cwd=str(folder), env=dict(os.environ, PYTHONPATH=REPOSITORY), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=300, text=True)

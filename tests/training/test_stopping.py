@@ -4,11 +4,10 @@ import types
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.training.checkpoints.restore import SavedState
-from open_seq2seq.training.course import INITIAL_STATE
-from open_seq2seq.training.improvement import Improvement
+from open_seq2seq.checkpoints.restore import SavedState
+from open_seq2seq.training.metric_tracker import MetricTracker
 from open_seq2seq.training.plateau import Plateau
-from open_seq2seq.training.stopping import EarlyStop, TimeLimit
+from open_seq2seq.training.stopping import INITIAL_STATE, EarlyStop, TimeLimit
 
 DEFAULTS = {"stopping_metric": "loss", "es_min_delta": None, "early_stop": True, "es_epochs": 3, "reduce_lr_on_plateau": True,
             "plateau_epochs": 2, "plateau_reduction": 0.5, "max_hours": None}
@@ -23,23 +22,23 @@ class Training:
         params = dict(DEFAULTS, **params)
         self.graph = tf.Graph()
         with self.graph.as_default():
-            self.improvement = Improvement(params, epoch, None if texts is None else types.SimpleNamespace(utterances=[
+            self.improvement = MetricTracker(params, epoch, None if texts is None else types.SimpleNamespace(utterances=[
                 types.SimpleNamespace(transcript=text, duration=1.0) for text in texts]))
             self.state = SavedState(**INITIAL_STATE)
             self.session = tf.Session()
             self.session.run(tf.global_variables_initializer())
         if values is not None:
             self.state.set(self.session, **values)
-        self.plateau = Plateau(params, self.improvement, self.state)
-        self.early_stop = EarlyStop(params, self.improvement)
-        self.improvement.start(self.state, self.session, step)
+        self.plateau = Plateau(params, self.tracker, self.state)
+        self.early_stop = EarlyStop(params, self.tracker)
+        self.tracker.start(self.state, self.session, step)
         self.plateau.start(self.session)
 
     def evaluate(self, step, loss, wer=1.0):
         """Returns whether the learning rate was reduced."""
         result = types.SimpleNamespace(loss=loss, word_error_rate=types.SimpleNamespace(rate=wer))
-        self.improvement.evaluated(self.state, self.session, step, result)
-        return self.plateau.evaluated(self.session, lambda: "best_dev-%d" % self.improvement.best_step)
+        self.tracker.evaluated(self.state, self.session, step, result)
+        return self.plateau.evaluated(self.session, lambda: "best_dev-%d" % self.tracker.best_step)
 
     @property
     def factor(self):
@@ -154,7 +153,7 @@ def test_another_rule_counts_anew(capsys):
                          ({"texts": ("one", "three")}, "this one goes by the loss and 0.05 on other data")):
         other = Training(values, step=40, **change)
         assert said in capsys.readouterr().out and other.early_stop.reason is None
-        assert other.improvement.stale_epochs == 0 and not other.evaluate(50, 3.0, 0.9)
+        assert other.tracker.epochs_without_improvement == 0 and not other.evaluate(50, 3.0, 0.9)
     assert training.early_stop.reason is not None
 
 
@@ -167,8 +166,8 @@ def test_a_part_of_the_training_without_evaluations_forgets_nothing(capsys):
     other = Training(values, step=40)
     other.evaluate(50, 3.0)
     assert other.early_stop.reason is not None and "anew" not in capsys.readouterr().out
-    assert not other.improvement.has_other_data and not without.improvement.has_other_data
-    assert Training(values, step=40, texts=("one", "three")).improvement.has_other_data
+    assert not other.tracker.has_other_data and not without.tracker.has_other_data
+    assert Training(values, step=40, texts=("one", "three")).tracker.has_other_data
 
 
 def test_epochs_of_another_number_of_steps_are_the_same_epochs():
@@ -178,7 +177,7 @@ def test_epochs_of_another_number_of_steps_are_the_same_epochs():
     values = training.state.get(training.session)
     # four times the batch: 30 steps were 3 epochs of 10, and go on as an epoch of 3 does
     other = Training(values, step=30, epoch=3)
-    assert other.improvement.stale_epochs == 2.0 and other.early_stop.reason is None
+    assert other.tracker.epochs_without_improvement == 2.0 and other.early_stop.reason is None
     other.evaluate(33, 3.0)
     assert other.early_stop.reason is not None
 

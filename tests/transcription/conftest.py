@@ -4,7 +4,7 @@ import types
 import numpy as np
 import pytest
 
-from open_seq2seq.export.features import FeatureExtractor
+from open_seq2seq.export.runtime.features import FeatureExtractor
 
 RATE = 16000
 HOP = 160

@@ -8,8 +8,7 @@ import pytest
 
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.transcription import Transcriber
-from open_seq2seq.transcription.live import listen
-from open_seq2seq.transcription.microphone import require_sounddevice
+from open_seq2seq.transcription.microphone import listen, require_sounddevice
 
 DEVICE_RATE = 48000
 

@@ -3,6 +3,8 @@
 A corpus is written into ``.NAME.partial`` beside its final place and renamed when it is complete, so that one cut short
 (Ctrl-C, a full disk) is never mistaken for a whole one. ``corpus.json`` inside says which importer made it from which
 parameters; the same order given twice is answered "already complete".
+
+Spoken digit strings: the words, and how long a string is.
 """
 import contextlib
 import fcntl
@@ -111,3 +113,14 @@ def _put_in_place(partial, folder):
         shutil.rmtree(old)
     else:
         os.rename(partial, folder)
+
+
+DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+GERMAN_DIGIT_WORDS = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
+SHORTEST_STRING = 1  # digits in an utterance
+LONGEST_STRING = 7
+
+
+def transcript_of(digits, words=DIGIT_WORDS):
+    """``[3, 0]`` -> ``"three zero"``."""
+    return " ".join(words[digit] for digit in digits)

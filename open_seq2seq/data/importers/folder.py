@@ -7,7 +7,8 @@ Sub-folders are searched too. Audio stays where it is and as it is.
 import os
 import sys
 
-from open_seq2seq.data.importers.importer_command import make_parser, run_importer
+from open_seq2seq.cli import make_parser
+from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.errors import DataError
 

@@ -16,9 +16,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from open_seq2seq.data.importers.corpus_folder import is_complete, new_corpus
-from open_seq2seq.data.importers.digits import LONGEST_STRING, SHORTEST_STRING, transcript_of
-from open_seq2seq.data.importers.importer_command import make_parser, progress_bar, run_importer, whole_number
+from open_seq2seq.cli import make_parser, whole_number
+from open_seq2seq.data.importers.corpus_folder import LONGEST_STRING, SHORTEST_STRING, is_complete, new_corpus, transcript_of
+from open_seq2seq.data.importers.importer_command import progress_bar, run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.errors import DataError
 

@@ -1,5 +1,4 @@
-"""What every importer's command line shares: exit statuses, errors on stderr, progress."""
-import argparse
+"""What every importer's command line shares: how it ends, progress."""
 import contextlib
 import sys
 import time
@@ -7,52 +6,20 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from open_seq2seq.errors import JasperError, StorageError
-
-INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
+from open_seq2seq.cli import exit_status_of
+from open_seq2seq.errors import StorageError
 
 
 def run_importer(main, arguments=None):
-    """Runs ``main(arguments)`` and returns the exit status for ``sys.exit``.
-
-    A mistake that a user can mend is printed on stderr without a traceback and gives the status of its kind (2 for the
-    command line, 3 for data and files); any other exception is a bug and passes through with its traceback.
-    """
-    try:
-        main(arguments)
-    except JasperError as error:
-        _print_error(error)
-        return error.exit_status
-    except OSError as error:
-        _print_error("%s%s" % (error.strerror or error, ": %s" % error.filename if error.filename else ""))
-        return StorageError.exit_status
-    except KeyboardInterrupt:
-        _print_error("interrupted; nothing was left behind")
-        return INTERRUPTED
-    return 0
-
-
-def _print_error(message):
-    Console(stderr=True, soft_wrap=True, highlight=False).print("error: %s" % message, style="red", markup=False)
-
-
-def make_parser(module, description):
-    """An argument parser that shows defaults in ``--help`` and takes no shortened flags."""
-    return argparse.ArgumentParser(prog="python -m %s" % module, description=description, allow_abbrev=False,
-                                   formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-
-
-def whole_number(minimum):
-    """An argparse type: an integer that is at least ``minimum``."""
-    def parse(text):
+    """Runs ``main(arguments)`` and returns the exit status for ``sys.exit``; a file that cannot be read or written is 3."""
+    def command(words):
         try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError("%r is not a whole number" % text)
-        if value < minimum:
-            raise argparse.ArgumentTypeError("%d is too small, at least %d is needed" % (value, minimum))
-        return value
-    return parse
+            main(words)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise StorageError("%s%s" % (error.strerror or error, ": %s" % error.filename if error.filename else ""))
+    return exit_status_of(command, arguments, advice="Nothing was written")
 
 
 @contextlib.contextmanager

@@ -14,10 +14,18 @@ import numpy as np
 import soundfile
 import soxr
 
+from open_seq2seq.cli import make_parser, whole_number
 from open_seq2seq.data.importers import espeak
-from open_seq2seq.data.importers.corpus_folder import is_complete, new_corpus
-from open_seq2seq.data.importers.digits import DIGIT_WORDS, GERMAN_DIGIT_WORDS, LONGEST_STRING, SHORTEST_STRING, transcript_of
-from open_seq2seq.data.importers.importer_command import make_parser, progress_bar, run_importer, whole_number
+from open_seq2seq.data.importers.corpus_folder import (
+    DIGIT_WORDS,
+    GERMAN_DIGIT_WORDS,
+    LONGEST_STRING,
+    SHORTEST_STRING,
+    is_complete,
+    new_corpus,
+    transcript_of,
+)
+from open_seq2seq.data.importers.importer_command import progress_bar, run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 
 MODULE = "open_seq2seq.data.importers.synthetic_digits"

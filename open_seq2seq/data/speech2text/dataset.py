@@ -5,8 +5,8 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.distributed.cores import VARIABLE as SHARE_OF_CORES
-from open_seq2seq.distributed.cores import usable_cores
+from open_seq2seq.cores import VARIABLE as SHARE_OF_CORES
+from open_seq2seq.cores import usable_cores
 
 Batch = collections.namedtuple("Batch", "features feature_lengths labels label_lengths utterance_indices weights positions")
 Batch.__new__.__defaults__ = (None, None)

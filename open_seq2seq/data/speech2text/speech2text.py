@@ -19,8 +19,8 @@ from open_seq2seq.data.speech2text.layer_parameters import PARAMETERS
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.data.speech2text.rejection import WRONG_HEADER, RejectedData, Rejections
 from open_seq2seq.data.speech2text.selection import frames_to_align, select_utterances
-from open_seq2seq.data.speech2text.vocabulary import Vocabulary
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.text.vocabulary import Vocabulary
 
 MODES = ("train", "eval", "infer")
 

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.group import Single
-from open_seq2seq.models.assembly import build_data_layer, execution_of
+from open_seq2seq.experiment.assembly import build_data_layer, execution_of
 from open_seq2seq.training.averaging.objective import assignment
-from open_seq2seq.training.session import open_session
 
 _STATISTICS = ("/moving_mean", "/moving_variance")
 

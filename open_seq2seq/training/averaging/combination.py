@@ -4,13 +4,13 @@ import os
 
 import numpy as np
 
-from open_seq2seq.data.speech2text.vocabulary import Vocabulary
+from open_seq2seq.checkpoints.description import require_vocabulary
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.text.vocabulary import Vocabulary
 from open_seq2seq.training.averaging.batch_norm_statistics import reestimated
 from open_seq2seq.training.averaging.combination_weights import combined, optimized_weights
 from open_seq2seq.training.averaging.objective import Objective, fixed_batches
-from open_seq2seq.training.checkpoints.description import require_vocabulary
 
 EQUAL, OPTIMIZE = "equal", "optimize"
 

@@ -6,12 +6,12 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import open_seq2seq
+from open_seq2seq.checkpoints.description import resolved_config_of, vocabulary_of
+from open_seq2seq.checkpoints.files import ORDINARY, STATE_FILES, checkpoints_in, remove_checkpoint, write_state
+from open_seq2seq.checkpoints.manifest import read_manifest
+from open_seq2seq.checkpoints.writer import write_checkpoint
 from open_seq2seq.errors import StorageError, UsageError
 from open_seq2seq.evaluation.record import forget_evaluations
-from open_seq2seq.training.checkpoints.description import resolved_config_of, vocabulary_of
-from open_seq2seq.training.checkpoints.files import ORDINARY, STATE_FILES, checkpoints_in, remove_checkpoint, write_state
-from open_seq2seq.training.checkpoints.manifest import read_manifest
-from open_seq2seq.training.checkpoints.writer import write_checkpoint
 
 
 def weighted_mean(sources, weights=None):

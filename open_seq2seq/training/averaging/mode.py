@@ -1,6 +1,7 @@
 """``--mode=combine`` and scripts/average_checkpoints.py: from a run's checkpoints to one that is worth more than each."""
 import os
 
+from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.errors import ConfigError, UsageError
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.averaging.mean import require_output, weighted_mean, write_mean
@@ -10,7 +11,6 @@ from open_seq2seq.training.averaging.source_checkpoints import (
     last_checkpoints,
     opened,
 )
-from open_seq2seq.training.checkpoints.run_directory import RunDirectory
 
 FOLDER = "combined"
 

@@ -5,13 +5,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
-from open_seq2seq.decoders.greedy import collapse
+from open_seq2seq.decoding.greedy import collapse
+from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.encoders.convolution import GRADIENT_NAME
 from open_seq2seq.errors import CheckpointError, DataError
 from open_seq2seq.evaluation.error_rates import transcript_errors
-from open_seq2seq.models.assembly import build_data_layer, execution_of
-from open_seq2seq.training.session import open_session
+from open_seq2seq.experiment.assembly import build_data_layer, execution_of
 
 Score = collections.namedtuple("Score", "loss word_error_rate")
 Score.__doc__ = """loss: mean over the utterances whose CTC loss is finite, nan where none is. word_error_rate: a float."""

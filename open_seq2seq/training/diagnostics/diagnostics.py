@@ -113,8 +113,8 @@ class Diagnostics:
         self._graph, self._metrics, self._is_first, self._clock = graph.diagnostics, metrics, group.is_first, clock
         self._average_statistics = graph.average_statistics
         self._progress = LayerProgress(trained_variables(params["freeze_variables_regex"]),
-                                       graph.towers[0].train.layers)
-        self._limited = graph.towers[0].train.limited_changes
+                                       graph.shape_steps[0].train.layers)
+        self._limited = graph.shape_steps[0].train.limited_changes
         self._schedule = Schedule(params["diagnostics_steps"], graph.last_step, self._graph.cost_in_steps(utterances_per_step),
                                   clock)
         self._exchange = Exchange(group, ("next_step",))

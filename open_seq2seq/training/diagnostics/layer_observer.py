@@ -7,7 +7,7 @@ import collections
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.encoders.dimensions import dimension
+from open_seq2seq.encoders.shapes import dimension
 from open_seq2seq.optimizers.layers import layer_of
 
 # as batch norm adds it: what varies less than this is nothing to normalize
@@ -51,14 +51,14 @@ class LayerObserver:
     @property
     def layers(self):
         """(layers with batch norm, layers with an activation): lists of (name, channels)."""
-        return tuple([(layer, towers[0].shape.as_list()[-1]) for layer, towers in observed.items()]
+        return tuple([(layer, by_shape[0].shape.as_list()[-1]) for layer, by_shape in observed.items()]
                      for observed in (self._sums, self._largest))
 
     @property
     def observations(self):
         """What to fetch, for each shape of batches: (list of float32 [4, C], list of float32 [C])."""
-        shapes = max([len(towers) for towers in self._largest.values()] + [len(towers) for towers in self._sums.values()] + [0])
-        return [([towers[shape] for towers in self._sums.values()], [towers[shape] for towers in self._largest.values()])
+        shapes = max([len(by_shape) for by_shape in list(self._largest.values()) + list(self._sums.values())] + [0])
+        return [([by_shape[shape] for by_shape in self._sums.values()], [by_shape[shape] for by_shape in self._largest.values()])
                 for shape in range(shapes)]
 
 

@@ -1,8 +1,8 @@
 """``--mode=report``, and the report at the end of a training: ``report/index.html`` beside the measurements."""
 import os
 
-from open_seq2seq.config.loading import load_experiment
 from open_seq2seq.errors import DataError, JasperError, StorageError, UsageError
+from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.files import replaced_file
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.metrics import FILE_NAME, read_metrics

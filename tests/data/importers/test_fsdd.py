@@ -13,8 +13,7 @@ from open_seq2seq.data.importers import fsdd
 from open_seq2seq.data.importers.fsdd import Recording
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.errors import DataError
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+from tests.paths import REPOSITORY
 
 
 def tone_of(digit, index):

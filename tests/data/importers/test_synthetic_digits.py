@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from open_seq2seq.data.importers import espeak, synthetic_digits
-from open_seq2seq.data.importers.digits import DIGIT_WORDS
+from open_seq2seq.data.importers.corpus_folder import DIGIT_WORDS
 from open_seq2seq.errors import DataError, StorageError
 
 SIZES = {"train": 24, "dev": 6, "test": 6}

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.writer import write_checkpoint
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.decoders import FullyConnectedCTCDecoder
@@ -13,7 +14,6 @@ from open_seq2seq.encoders import TDNNEncoder
 from open_seq2seq.losses import CTCLoss
 from open_seq2seq.models import Speech2Text
 from open_seq2seq.training.averaging.objective import FixedBatches
-from open_seq2seq.training.checkpoints.writer import write_checkpoint
 
 FEATURES, CHARACTERS = 4, " abc"
 LAYERS = [{"type": "conv1d", "kernel_size": [3], "num_channels": 5, "stride": [2]},

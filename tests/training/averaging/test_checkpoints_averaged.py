@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.description import resolved_config_of, vocabulary_of
+from open_seq2seq.checkpoints.files import latest_checkpoint, write_state
+from open_seq2seq.checkpoints.moving_average import SUFFIX
+from open_seq2seq.checkpoints.run_directory import RunDirectory
+from open_seq2seq.checkpoints.writer import write_checkpoint
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.evaluation.record import recorded_word_error_rate
 from open_seq2seq.training.averaging.mean import weighted_mean
 from open_seq2seq.training.averaging.mode import average_checkpoints
-from open_seq2seq.training.averaging.moving_average import SUFFIX
 from open_seq2seq.training.averaging.source_checkpoints import SourceCheckpoint, best_checkpoints, last_checkpoints, opened
-from open_seq2seq.training.checkpoints.description import resolved_config_of, vocabulary_of
-from open_seq2seq.training.checkpoints.files import latest_checkpoint, write_state
-from open_seq2seq.training.checkpoints.run_directory import RunDirectory
-from open_seq2seq.training.checkpoints.writer import write_checkpoint
+from tests.paths import REPOSITORY
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 KERNEL = "ForwardPass/w2l_encoder/conv11/kernel"
 
 

@@ -71,8 +71,8 @@ def test_without_dev_data_and_with_averages_and_limits(corpus):
 
 
 def test_subsets_of_a_data_layer(corpus):
-    from open_seq2seq.config.loading import load_experiment
     from open_seq2seq.data import Speech2TextDataLayer
+    from open_seq2seq.experiment.loading import load_experiment
     params = load_experiment("config.py", "train", []).params["train"]["data_layer_params"]
     workers = [Speech2TextDataLayer(params, "train", 2, num_workers=2, worker_id=worker) for worker in range(2)]
     subsets = [worker.subset(5, seed=3) for worker in workers]

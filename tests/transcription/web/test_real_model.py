@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from open_seq2seq.data.importers.digits import DIGIT_WORDS
+from open_seq2seq.data.importers.corpus_folder import DIGIT_WORDS
+from tests.paths import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 COMMAND = [sys.executable, "-m", "open_seq2seq.transcribe"]
 
 

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+from tests.paths import REPOSITORY
 
 SNIPPET = '''
 import sys, time

@@ -1,0 +1,175 @@
+"""Checkpoints restored by name, with an account of what fitted and what did not; the numbers that travel in them.
+
+Variables keep OpenSeq2Seq's names, so its checkpoints load here. Its mixed-precision runs saved float16 variables and their
+float32 originals under ``.../FP32-master-copy/NAME``; the originals are taken where they exist.
+"""
+import collections
+import os
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.checkpoints.manifest import READING_ERRORS, fault_of, manifest_path, read_manifest
+from open_seq2seq.checkpoints.moving_average import SUFFIX, is_average
+from open_seq2seq.errors import CheckpointError
+from open_seq2seq.log_lines import log_line
+
+MODEL_SCOPE, STATE_SCOPE = "ForwardPass/", "training_state/"
+_MASTER_COPY = "FP32-master-copy/"
+
+RestoreReport = collections.namedtuple("RestoreReport", "checkpoint restored missing surplus averaged reshaped")
+
+
+def open_checkpoint(checkpoint):
+    """Returns TensorFlow's reader of a checkpoint, whose files are what its manifest says, if it has one.
+
+    Raises:
+      CheckpointError: it is not there, or damaged.
+    """
+    # without a manifest it is TensorFlow that compares the checksums, of each tensor when it is read
+    fault = fault_of(checkpoint) if os.path.exists(manifest_path(checkpoint)) else None
+    if fault is None and os.path.exists(manifest_path(checkpoint)) and read_manifest(checkpoint) is None:
+        log_line("Note: %s is damaged or not to be read. The checkpoint itself is whole and is taken; what it was trained with, "
+                 "such as its vocabulary, may not be known" % manifest_path(checkpoint))
+    if fault is not None:
+        raise CheckpointError("checkpoint %s is damaged: %s. Use the one before it; --continue_learning does so by itself"
+                              % (checkpoint, fault.reason))
+    try:
+        return tf.train.NewCheckpointReader(checkpoint)
+    except READING_ERRORS as error:
+        raise CheckpointError("cannot read checkpoint %s: %s. Expected the files %s.index and %s.data-*; if the newest is "
+                              "damaged, delete it and use the one before"
+                              % (checkpoint, str(error).split("\n")[0], checkpoint, checkpoint))
+
+
+def require_finite(weights, checkpoint):
+    """Raises CheckpointError where one of the (name, array) pairs is not finite: the training had diverged."""
+    bad = [name for name, array in weights if not np.isfinite(array).all()]
+    if bad:
+        raise CheckpointError("checkpoint %s has weights that are not finite (nan or infinite) in %d variables, the first %s. "
+                              "Such weights do not mend: use an earlier checkpoint" % (checkpoint, len(bad), bad[0]))
+
+
+def restore(session, checkpoint, variables, partial=False, averaged=False, finite=True):
+    """Restores variables by name.
+
+    Args:
+      session: the session; variables not found in the checkpoint keep what they hold.
+      checkpoint: path without extension.
+      variables: what to restore: list of variables.
+      partial: take what fits by name and shape (transfer learning) instead of asking for the whole network.
+      averaged: take the moving average of a weight in its place where the checkpoint has one.
+      finite: refuse a network's weights and statistics (``ForwardPass/``) that are not finite.
+
+    Returns:
+      RestoreReport(checkpoint, restored, missing, surplus, averaged, reshaped): lists of names. Missing is in the graph only,
+      surplus in the checkpoint only; averaged are those of the restored that took a moving average; reshaped are sentences on
+      those that were left out for their shape.
+
+    Raises:
+      CheckpointError: a variable of the network (``ForwardPass/``) is missing or has another shape: the checkpoint is of
+        another architecture. All such variables are counted, the first few named. Or they are not finite.
+    """
+    reader = open_checkpoint(checkpoint)
+    shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    sources = {variable.op.name: _source_name(variable.op.name, variable.dtype.base_dtype, types, averaged)
+               for variable in variables}
+    fits, converts, missing, mismatched = [], [], [], []
+    for variable in variables:
+        name = variable.op.name
+        source = sources[name]
+        if source is None:
+            missing.append(name)
+        elif shapes[source] != variable.shape.as_list():
+            mismatched.append("%s is %s here, %s in the checkpoint" % (name, variable.shape.as_list(), shapes[source]))
+        elif types[source] == variable.dtype.base_dtype:
+            fits.append((source, variable))
+        else:
+            converts.append((source, variable))
+    if not partial:
+        _refuse_other_architecture(checkpoint, missing, mismatched, shapes, sources)
+    try:
+        if fits:
+            tf.train.Saver(dict(fits)).restore(session, checkpoint)
+        for source, variable in converts:
+            variable.load(reader.get_tensor(source).astype(variable.dtype.base_dtype.as_numpy_dtype), session)
+    except (tf.errors.OpError, IndexError) as error:
+        raise CheckpointError("checkpoint %s is damaged: %s. Use the one before it" % (checkpoint, str(error).split("\n")[0]))
+    if finite:
+        # one by one: all of them at once would be another copy of the model
+        require_finite(((source, session.run(variable)) for source, variable in fits + converts
+                        if variable.op.name.startswith(MODEL_SCOPE) and variable.dtype.base_dtype.is_floating), checkpoint)
+    used = {source for source, _ in fits + converts}
+    return RestoreReport(checkpoint, sorted(variable.op.name for _, variable in fits + converts), sorted(missing),
+                         sorted(set(shapes) - used),
+                         sorted(name for name, source in sources.items() if source == name + SUFFIX), mismatched)
+
+
+def _source_name(name, dtype, types, averaged=False):
+    """The name in the checkpoint of a variable: itself, its average, or its float32 master copy where it was saved in float16."""
+    if averaged and name + SUFFIX in types:
+        return name + SUFFIX
+    if name in types and types[name] == dtype:
+        return name
+    for candidate in types:
+        if candidate.endswith(_MASTER_COPY + name) and types[candidate] == tf.float32:
+            return candidate
+    return name if name in types else None
+
+
+def _refuse_other_architecture(checkpoint, missing, mismatched, shapes, sources):
+    # averages begin at the weights where a run of theirs goes on from a checkpoint without
+    lost = [name for name in missing if name.startswith(MODEL_SCOPE) and not is_average(name)]
+    if not lost and not mismatched:
+        return
+    surplus = sorted(name for name in set(shapes) - set(sources.values())
+                     if name.startswith(MODEL_SCOPE) and not is_average(name))
+    lines = ["checkpoint %s is of another architecture than the config:" % checkpoint]
+    for title, names in (("%d variables of the network are not in the checkpoint", lost),
+                         ("%d have another shape", mismatched), ("%d of the checkpoint are not in the network", surplus)):
+        if names:
+            lines.append("  " + title % len(names) + ": " + "; ".join(names[:4]) + ("; ..." if len(names) > 4 else ""))
+    lines.append("  Use the config that it was trained with (saved beside it in logdir), or load what fits with load_model")
+    raise CheckpointError("\n".join(lines))
+
+
+def describe_restore(report):
+    """One or two sentences for the log on what :func:`restore` did."""
+    text = "Restored %d variables from %s" % (len(report.restored), report.checkpoint)
+    if report.averaged:
+        text += ", %d of them as moving averages" % len(report.averaged)
+    for title, names in (("missing in it (left at their initial values)", report.missing),
+                         ("surplus in it (not used)", report.surplus)):
+        if names:
+            text += "; %d %s: %s" % (len(names), title, ", ".join(names[:6]) + (", ..." if len(names) > 6 else ""))
+    return text
+
+
+class SavedState:
+    """Numbers of the training loop that travel in the checkpoint, as variables under ``training_state/``.
+
+    They are ordinary variables, so the Saver keeps them. An int is kept as int64, a float as float32 (an NPU has no float64).
+    """
+
+    def __init__(self, **initial_values):
+        self._variables, self._placeholders, self._assign = {}, {}, {}
+        with tf.variable_scope(STATE_SCOPE[:-1]):
+            for name, value in initial_values.items():
+                dtype = tf.int64 if isinstance(value, int) else tf.float32
+                self._variables[name] = tf.get_variable(name, [], dtype, trainable=False,
+                                                        initializer=tf.constant_initializer(value))
+                self._placeholders[name] = tf.placeholder(dtype, [], name + "_value")
+                self._assign[name] = tf.assign(self._variables[name], self._placeholders[name])
+
+    def tensor(self, name):
+        """The current value as a scalar tensor, for what the graph computes with."""
+        return tf.identity(self._variables[name], name)
+
+    def get(self, session):
+        """Returns {name: value}."""
+        return session.run(self._variables)
+
+    def set(self, session, **values):
+        """Stores new values; they reach the disk with the next checkpoint."""
+        session.run([self._assign[name] for name in values],
+                    {self._placeholders[name]: value for name, value in values.items()})

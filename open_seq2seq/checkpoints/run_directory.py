@@ -1,0 +1,233 @@
+"""The directories of a run: may they be used, where in them do checkpoints and logs go.
+
+Names are OpenSeq2Seq's: without ``--enable_logs`` checkpoints lie in ``logdir/``; with it in ``logdir/logs/``, and
+``logdir/{stdout_,stderr_}DATE.log`` hold what was printed. ``checkpoint_dir``, ``load_checkpoint_dir`` and
+``save_checkpoint_dir`` are Coqui STT's: checkpoints are read and written there instead.
+"""
+import os
+import re
+import tempfile
+import time
+
+from open_seq2seq.checkpoints.files import BEST_MODELS, checkpoints_in, is_leftover, latest_checkpoint
+from open_seq2seq.errors import CheckpointError, StorageError, UsageError
+
+DATE_FORMAT = "%Y-%m-%d_%H-%M-%S"
+# what a run leaves that ended before its first checkpoint, e.g. because the data were refused
+_TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_[-_0-9]+\.(py|json|log)$"
+                     r"|rejected\.csv$|(evaluations|metrics)\.jsonl$|index\.html$"
+                     r"|events\.out\.tfevents\."
+                     # in bad_batches/, of a run that diverged at once
+                     r"|step-\d+-batch-\d+(-rank-\d+)?\.npz$|step-\d+\.weights\."
+                     # a checkpoint cut short: its index comes last
+                     r"|.+\.data-\d{5}-of-\d{5}(\.tempstate\d+)?$|.+\.index\.tempstate\d+$")
+
+
+class RunDirectory:
+    """Paths of a run.
+
+    Args:
+      logdir: the config's ``logdir``.
+      enable_logs: checkpoints in ``logs/`` and a copy of the output.
+      load_checkpoint_dir: where checkpoints are read; None: in ``logdir``.
+      save_checkpoint_dir: where checkpoints are written; None: in ``logdir``.
+      read_only: whether damaged checkpoints stay where they are.
+
+    Attributes:
+      path: the ``logdir``. checkpoints: directory that checkpoints are written to. source: directory of another training that is
+        gone on with, or None. best_models: where OpenSeq2Seq keeps its best models.
+    """
+
+    def __init__(self, logdir, enable_logs=False, load_checkpoint_dir=None, save_checkpoint_dir=None, read_only=False):
+        self.path = logdir
+        self.enable_logs, self._may_move = enable_logs, not read_only
+        self._own, self._load = save_checkpoint_dir, load_checkpoint_dir
+        self.checkpoints = save_checkpoint_dir or (os.path.join(logdir, "logs") if enable_logs else logdir)
+        self.best_models = os.path.join(self.checkpoints, BEST_MODELS)
+        self.source = None
+        if load_checkpoint_dir is not None and os.path.realpath(load_checkpoint_dir) != os.path.realpath(self.checkpoints):
+            self.source = load_checkpoint_dir
+        self.date = time.strftime(DATE_FORMAT)
+
+    @classmethod
+    def of(cls, params, enable_logs=False):
+        """The directories that a checked config names; ``logdir`` is where the checkpoints go if it names none."""
+        load, save = (params[key] or params["checkpoint_dir"] for key in ("load_checkpoint_dir", "save_checkpoint_dir"))
+        return cls(params["logdir"] or save, enable_logs, load, save)
+
+    def dated(self, prefix, extension="log"):
+        """Path of a file of this run, e.g. ``logdir/stdout_2026-01-31_12-00-00.log``."""
+        return os.path.join(self.path, "%s_%s.%s" % (prefix, self.date, extension))
+
+    @property
+    def rejected_file(self):
+        """The list of data rows that were refused."""
+        return os.path.join(self.path, "rejected.csv")
+
+    def prepare_training(self, continue_learning, no_dir_check=False):
+        """Checks that the directory may be trained into, and makes it.
+
+        Returns:
+          The checkpoint to go on from, or None for a fresh start. It is one of this run, or of ``source`` where this run has
+          saved none yet.
+
+        Raises:
+          UsageError: it is not empty and ``--continue_learning`` was not given, or the other way round; or it is a file.
+          CheckpointError: ``load_checkpoint_dir`` is missing or holds no checkpoint.
+          StorageError: it cannot be written.
+        """
+        for key, path in (("logdir", self.path), ("save_checkpoint_dir", self.checkpoints)):
+            if os.path.exists(path) and not os.path.isdir(path):
+                raise UsageError('%s "%s" is a file; expected a directory or nothing. Choose another with --%s='
+                                 % (key, path, key))
+        if continue_learning:
+            checkpoint = self._checkpoint_to_continue(no_dir_check)
+        else:
+            checkpoint = self._checkpoint_without_being_told(no_dir_check)
+        if checkpoint is None and self.source is not None:
+            checkpoint = self._source_checkpoint()
+        self.make_writable()
+        return checkpoint
+
+    def _checkpoint_to_continue(self, no_dir_check):
+        occupied = self._is_occupied()
+        checkpoint = self._find(self._own_places()) if occupied or self._own is not None else None
+        if checkpoint is None and self.source is None and not no_dir_check:
+            where = 'logdir "%s"' % self.path if self._own is None else 'checkpoint_dir "%s"' % self._own
+            raise UsageError("--continue_learning: %s %s; there is nothing to continue. Leave the flag out to "
+                             "start afresh, or correct --%s" % (
+                                 where, "holds no whole checkpoint" if occupied else "is empty or does not exist",
+                                 where.split()[0]))
+        return checkpoint
+
+    def _checkpoint_without_being_told(self, no_dir_check):
+        """A ``checkpoint_dir`` is gone on with if there is something, as in Coqui STT; other directories have to be empty."""
+        if self._own is not None and self._load is not None and self.source is None:
+            holds_some = any(checkpoints_in(directory) for directory in self._own_places())
+            checkpoint = self._find(self._own_places())
+            if checkpoint is not None:
+                return checkpoint
+            if holds_some:
+                raise CheckpointError('checkpoint_dir "%s" holds no whole checkpoint, only damaged ones; choose another'
+                                      % self._own)
+        elif self._own is not None and not no_dir_check:
+            found = [name for directory in self._own_places() for name in checkpoints_in(directory)]
+            if found:
+                raise UsageError('save_checkpoint_dir "%s" holds checkpoints already, the newest is %s. Use --continue_learning '
+                                 "to go on with that run, or another --save_checkpoint_dir" % (
+                                     self._own, os.path.basename(found[0])))
+        if self._own is None and self._is_occupied() and not no_dir_check:
+            raise UsageError('logdir "%s" is not empty (%s). Use --continue_learning to go on with that run, another '
+                             "--logdir for a new one, or --no_dir_check to write into it all the same"
+                             % (self.path, _some_names(self.path)))
+        return None
+
+    def _source_checkpoint(self, best=False):
+        if not os.path.isdir(self.source):
+            raise CheckpointError('load_checkpoint_dir "%s" %s; expected a directory with checkpoints of an earlier training' % (
+                self.source, "is a file" if os.path.exists(self.source) else "does not exist"))
+        checkpoint = self._find(self._places(self.source), best, may_move=False)
+        if checkpoint is None:
+            raise CheckpointError('load_checkpoint_dir "%s" holds no whole checkpoint; expected model.ckpt-N.index and .data '
+                                  "files of an earlier training there or in its logs/" % self.source)
+        return checkpoint
+
+    def is_source(self, checkpoint):
+        """Whether a checkpoint is one of ``source``."""
+        directory = os.path.realpath(os.path.dirname(checkpoint))
+        return self.source is not None and directory in [
+            os.path.realpath(place) for place in self._with_best_models(self._places(self.source))]
+
+    def _is_occupied(self):
+        """Whether the directory holds more than the traces of a run that saved nothing."""
+        names = [name for folder, _, files in os.walk(self.path) if not is_leftover(os.path.basename(folder)) for name in files]
+        return any(not _TRACES.match(name) and not is_leftover(name) for name in names)
+
+    def remove_unused(self):
+        """Removes what a run that never started made: its logs (their one message was printed), its empty directories."""
+        for path in (self.dated("stdout"), self.dated("stderr")):
+            if os.path.isfile(path):  # a regular file, not a device that somebody linked there
+                os.remove(path)
+        for path in (self.checkpoints, self.path):
+            if os.path.isdir(path) and not os.listdir(path):
+                os.rmdir(path)
+
+    def make_writable(self):
+        """Makes the directory and proves that a file can be written there.
+
+        Raises:
+          StorageError: it cannot.
+        """
+        try:
+            for path in (self.path, self.checkpoints):
+                os.makedirs(path, exist_ok=True)
+                with tempfile.TemporaryFile(dir=path):
+                    pass
+        except OSError as error:
+            key = "save_checkpoint_dir" if self._own is not None and path == self.checkpoints else "logdir"
+            raise StorageError('%s "%s" cannot be written: %s. Choose another with --%s=, or mend its '
+                               "permissions" % (key, self.path if key == "logdir" else path, error.strerror, key))
+
+    def find_checkpoint(self, best=False):
+        """The latest (or best) whole checkpoint's path without extension, or None.
+
+        What this run has saved comes before what is in ``load_checkpoint_dir``. Damaged ones are moved into ``damaged`` beside
+        them, with a line in the log; those that may not be moved are passed over.
+        """
+        checkpoint = None
+        if self._own is not None or self._load is None:
+            checkpoint = self._find(self._own_places(), best)
+        if checkpoint is None and self._load is not None:
+            checkpoint = self._find(self._places(self._load), best, may_move=self.source is None)
+        return checkpoint
+
+    def _own_places(self):
+        """Where this run's checkpoints may lie.
+
+        A run may have been trained with ``--enable_logs`` and be evaluated without it, or the other way round: both places are
+        looked at, the one that this run's flags name first.
+        """
+        if self._own is not None:
+            return self._places(self._own)
+        return [self.checkpoints] + [place for place in (os.path.join(self.path, "logs"), self.path) if place != self.checkpoints]
+
+    @staticmethod
+    def _places(directory):
+        return [directory, os.path.join(directory, "logs")]
+
+    @staticmethod
+    def _with_best_models(places):
+        return places + [os.path.join(place, BEST_MODELS) for place in places]
+
+    def _find(self, places, best=False, may_move=None):
+        """The first whole checkpoint; a run that ended before its first one may have a best one, as whole as any other."""
+        may_move = self._may_move if may_move is None else may_move
+        searches = [] if best else [(place, False) for place in places]
+        searches += [(place, True) for place in places]
+        searches += [(os.path.join(place, BEST_MODELS), False) for place in places]
+        for place, best_here in searches:
+            checkpoint = latest_checkpoint(place, best_here, may_move)
+            if checkpoint is not None:
+                return checkpoint
+        return None
+
+    def require_checkpoint(self, best=False):
+        """As ``find_checkpoint``; a missing one is a CheckpointError."""
+        checkpoint = self.find_checkpoint(best)
+        if checkpoint is None:
+            kind = "best checkpoint (restore_best_checkpoint is True; best ones are saved by --mode=train_eval)" if best \
+                else "checkpoint"
+            where = ['%s "%s"' % (key, path) for key, path in (
+                ("save_checkpoint_dir", self._own), ("load_checkpoint_dir", self.source)) if path is not None]
+            if self._own is not None and self._load is not None and self.source is None:
+                where = ['checkpoint_dir "%s"' % self._own]
+            raise CheckpointError("no %s in %s nor in its logs/. Expected model.ckpt-N.index and .data files, as "
+                                  "--mode=train writes them with save_checkpoint_steps set; give their directory with --%s="
+                                  % (kind, " nor in ".join(where) or 'logdir "%s"' % self.path,
+                                     where[-1].split()[0] if where else "logdir"))
+        return checkpoint
+
+
+def _some_names(directory):
+    names = sorted(os.listdir(directory))
+    return ", ".join(names[:3]) + (", ... %d entries" % len(names) if len(names) > 3 else "")

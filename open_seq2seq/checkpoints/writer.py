@@ -1,0 +1,193 @@
+"""Writing checkpoints so that nobody ever sees half of one, whatever happens to the process, the disk or the power.
+
+A checkpoint is written into a folder of its own, ``NAME-STEP.tmp``, and brought to the disk there. Then its files are moved out,
+the index, without which no reader takes them for a checkpoint, last of all. Only then does the state file name it, and only
+then are older ones deleted. The format is that of ``tf.train.Saver``.
+"""
+import json
+import os
+import shutil
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.checkpoints.files import (
+    ORDINARY,
+    STATE_FILES,
+    TEMPORARY,
+    checkpoint_step,
+    checkpoints_in,
+    read_state,
+    remove_checkpoint,
+    write_state,
+)
+from open_seq2seq.checkpoints.manifest import data_files, make_manifest, manifest_path
+from open_seq2seq.errors import StorageError
+from open_seq2seq.files import sync
+
+
+class TensorFiles:
+    """Writes named arrays into the files of a TensorFlow checkpoint, on the CPU and apart from every other session."""
+
+    def __init__(self):
+        self._names, self._session, self._placeholders, self._prefix, self._write = None, None, None, None, None
+
+    def write(self, prefix, values):
+        """Writes ``prefix.index`` and ``prefix.data-00000-of-00001``.
+
+        Args:
+          prefix: path without extension.
+          values: dict name -> array.
+
+        Raises:
+          tf.errors.OpError: TensorFlow's reasons.
+        """
+        kinds = [(name, values[name].dtype) for name in sorted(values)]
+        if kinds != self._names:
+            self._build(kinds)
+        feeds = {placeholder: values[name] for placeholder, (name, _) in zip(self._placeholders, kinds)}
+        feeds[self._prefix] = prefix
+        self._session.run(self._write, feeds)
+
+    def _build(self, kinds):
+        self.close()
+        with tf.Graph().as_default() as graph:
+            self._prefix = tf.placeholder(tf.string, [])
+            self._placeholders = [tf.placeholder(tf.as_dtype(dtype)) for _, dtype in kinds]
+            self._write = tf.raw_ops.SaveV2(prefix=self._prefix, tensor_names=[name for name, _ in kinds],
+                                            shape_and_slices=[""] * len(kinds), tensors=self._placeholders)
+        # a thread of its own: writing takes none of the training's
+        self._session = tf.Session(graph=graph, config=tf.ConfigProto(
+            device_count={"CPU": 1, "GPU": 0}, inter_op_parallelism_threads=1, intra_op_parallelism_threads=1,
+            use_per_session_threads=True))
+        self._names = kinds
+
+    def close(self):
+        if self._session is not None:
+            self._session.close()
+            self._session = self._names = None
+
+
+def write_checkpoint(checkpoint, values, facts, files=None):
+    """Writes a checkpoint with its manifest; when this returns it is on the disk, and until then there is none of that name.
+
+    Args:
+      checkpoint: path without extension, ``DIRECTORY/NAME-STEP``; the directory is made.
+      values: dict of variables' names -> arrays.
+      facts: dict for JSON of what the manifest says beside sizes and checksums.
+      files: the :class:`TensorFiles` to use again for checkpoints of the same variables.
+
+    Returns:
+      Number of bytes written.
+
+    Raises:
+      StorageError: the disk is full, or the directory cannot be written. What was there before is as it was.
+    """
+    directory, temporary = os.path.dirname(checkpoint) or ".", checkpoint + TEMPORARY
+    try:
+        os.makedirs(directory, exist_ok=True)
+        if os.path.isdir(temporary):
+            shutil.rmtree(temporary)
+        os.mkdir(temporary)
+        prefix = os.path.join(temporary, os.path.basename(checkpoint))
+        (files or TensorFiles()).write(prefix, values)
+        with open(manifest_path(prefix), "w", encoding="utf-8") as file:
+            json.dump(make_manifest(prefix, facts), file, indent=1, sort_keys=True)
+            file.write("\n")
+        written = [manifest_path(prefix)] + data_files(prefix)
+        size = sum(os.path.getsize(path) for path in written)
+        for path in written:
+            sync(path)
+        if os.path.exists(checkpoint + ".index"):
+            remove_checkpoint(checkpoint)  # another run's of the same step, which was to be written over
+        for path in written:
+            os.replace(path, os.path.join(directory, os.path.basename(path)))
+        sync(directory)
+        os.rmdir(temporary)
+        return size
+    except (OSError, tf.errors.OpError, ValueError) as error:
+        if os.path.isdir(temporary):
+            _abandon(checkpoint, temporary)
+        raise StorageError("cannot save checkpoint %s: %s. Free some space or mend the permissions, then go on from the "
+                           "checkpoint before it with --continue_learning" % (checkpoint, _reason(error)))
+
+
+def _abandon(checkpoint, temporary):
+    """Takes back what was written of a checkpoint, as far as the disk lets it; the rest is removed at the next start."""
+    try:
+        if not os.path.exists(checkpoint + ".index"):
+            remove_checkpoint(checkpoint)
+        shutil.rmtree(temporary)
+    except OSError:
+        pass
+
+
+def _reason(error):
+    return (getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)).split("\n")[0]
+
+
+class CheckpointWriter:
+    """The checkpoints ``directory/NAME-STEP`` of a run, of which the last ``keep`` are kept.
+
+    Args:
+      directory: where to.
+      keep: how many to keep.
+      name: the file name before ``-STEP``, ORDINARY or BEST.
+    """
+
+    def __init__(self, directory, keep, name=ORDINARY):
+        self._directory, self._keep, self._name = directory, keep, name
+        self._kept, self._files = [], TensorFiles()
+
+    def recover(self):
+        """Learns of the checkpoints of an earlier process, so that they take their turn in being deleted."""
+        named = [path for path in read_state(self._directory, STATE_FILES[self._name]) if os.path.exists(path + ".index")]
+        # a process that was killed between a checkpoint and its entry in the state file: the run comes by that step again;
+        # or the state file itself is damaged
+        unnamed = [path for path in checkpoints_in(self._directory, best=self._name != ORDINARY)
+                   if path not in named and os.path.basename(path).startswith(self._name + "-")
+                   and os.path.exists(manifest_path(path))
+                   and (not named or checkpoint_step(path) > checkpoint_step(named[-1]))]
+        self._kept = sorted(unnamed, key=checkpoint_step) + named
+
+    def write(self, step, values, facts):
+        """Writes one checkpoint, names it in the state file, and deletes those that are too many.
+
+        Args:
+          step: int.
+          values: dict of variables' names -> arrays.
+          facts: dict for JSON for the manifest.
+
+        Returns:
+          (path without extension, bytes written).
+
+        Raises:
+          StorageError: the disk is full or the directory not writable.
+        """
+        checkpoint = os.path.join(self._directory, "%s-%d" % (self._name, step))
+        size = write_checkpoint(checkpoint, values, dict(facts, step=step), self._files)
+        self._kept = [path for path in self._kept if path != checkpoint] + [checkpoint]
+        # those that are too many are named until they are gone, so that a process that is killed between leaves none for ever
+        write_state(self._directory, STATE_FILES[self._name], self._kept)
+        surplus, self._kept = self._kept[:-self._keep], self._kept[-self._keep:]
+        for path in surplus:
+            try:
+                remove_checkpoint(path)
+            except OSError as error:
+                raise StorageError("cannot delete the old checkpoint %s: %s. Mend the permissions, then go on from %s with "
+                                   "--continue_learning" % (path, _reason(error), checkpoint))
+        if surplus:
+            write_state(self._directory, STATE_FILES[self._name], self._kept)
+        return checkpoint, size
+
+    def save(self, session, step):
+        """Writes all variables of the current graph as ``session`` holds them; returns the path without extension."""
+        return self.write(step, values_of(session, tf.global_variables()), {})[0]
+
+    def close(self):
+        self._files.close()
+
+
+def values_of(session, variables):
+    """Dict of the variables' names -> copies of their values."""
+    names = [variable.op.name for variable in variables]
+    return dict(zip(names, session.run([variable for variable in variables])))

@@ -1,0 +1,90 @@
+"""What every command line shares: how a command ends, its parser, the types of its flags."""
+import argparse
+import errno
+import os
+import sys
+
+from open_seq2seq.errors import JasperError, StorageError, UsageError
+
+INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
+RESUME_ADVICE = "If a checkpoint was saved, --continue_learning resumes from it"
+
+_RED, _RESET = "\033[31m", "\033[0m"
+
+
+def exit_status_of(command, words, advice=""):
+    """Runs ``command(words)`` and returns its exit status; every command ends here.
+
+    An error that a user can fix is printed on stderr without a traceback. Any other exception is a bug and propagates.
+
+    Args:
+      command: function of a list of str; returns the exit status, or None for 0.
+      words: the command line without the program's name.
+      advice: sentence that follows the message after Ctrl-C or about a full disk, e.g. how to resume.
+
+    Returns:
+      int: 0; the ``exit_status`` of a :class:`JasperError`; 3 for a closed output, a full or read-only disk; 128 + number after a
+      signal.
+    """
+    try:
+        return command(words) or 0
+    except JasperError as error:
+        print_error(error)
+        return error.exit_status
+    except BrokenPipeError:
+        _discard_stdout()
+        print("Broken pipe: the program that read the output has ended", file=sys.stderr)
+        return StorageError.exit_status
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        _discard_stdout()
+        print_error(StorageError("%s. The output could not be written; free some space%s" % (error, _sentence(advice))))
+        return StorageError.exit_status
+    except KeyboardInterrupt as stop:
+        # a training that was stopped by a signal says itself what it saved
+        print(str(stop) or "Interrupted" + _sentence(advice), file=sys.stderr)
+        return getattr(stop, "exit_status", INTERRUPTED)
+
+
+def _sentence(text):
+    return ". " + text if text else ""
+
+
+def print_error(error):
+    """Prints an exception as one message on stderr: its class, what is wrong and how to fix it; red on a terminal."""
+    message = "%s: %s" % (type(error).__name__, error)
+    print(_RED + message + _RESET if sys.stderr.isatty() else message, file=sys.stderr)
+
+
+def _discard_stdout():
+    """Python flushes stdout at exit, and would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that takes no shortened flags and raises :class:`UsageError` for a wrong command line."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message):
+        raise UsageError("%s. See %s --help" % (message, self.prog))
+
+
+def make_parser(module, description):
+    """A :class:`Parser` for ``python -m module`` whose ``--help`` shows defaults."""
+    return Parser(prog="python -m %s" % module, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+
+
+def whole_number(minimum):
+    """An argparse type: an integer that is at least ``minimum``."""
+    def parse(text):
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError("%r is not a whole number" % text)
+        if value < minimum:
+            raise argparse.ArgumentTypeError("%d is too small, at least %d is needed" % (value, minimum))
+        return value
+    return parse

@@ -1,0 +1,169 @@
+"""Checks an experiment's params before any graph is built: every key of every part, and the rules that join keys.
+
+The rules of a part are its own: a class or a learning-rate policy may have a static ``check_rules(params, path, report)``,
+which is called with its checked params if none of them is wrong by itself, and reports what they are wrong in together.
+
+``width_multiplier``: the channels of every block of a convolutional encoder, more or fewer, for a larger or smaller corpus.
+
+A config keeps the channels of its author; what is built, described and written into the resolved config are the multiplied ones.
+"""
+import os
+
+from open_seq2seq.config.parameters import Report, check_parameters, child_path
+from open_seq2seq.encoders.variables import check_factories
+from open_seq2seq.experiment.names import with_names_resolved
+from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies
+
+PARTS = ("data_layer", "encoder", "decoder", "loss")
+
+
+def check_params(base_model, mode, params, path, report):
+    """Checks the merged params of one mode.
+
+    Args:
+      base_model: the model class; its ``PARAMETERS`` are the top-level keys.
+      mode: "train", "eval", "infer", or "describe" or "export", which need no data and no optimizer.
+      params: the merged dict as the user wrote it; it is not changed.
+      path: :class:`~open_seq2seq.config.provenance.KeyPath` of ``params``.
+      report: receives every problem and note.
+
+    Returns:
+      The checked params, defaults filled in, those of the parts included.
+    """
+    parameters = getattr(base_model, "PARAMETERS", None)
+    if parameters is None:
+        report.note(path.child("base_model"), "declares no PARAMETERS: the params are not checked")
+        return params
+    # a report of its own: where the network's params are wrong there may be no channels to multiply
+    own = Report()
+    checked = _check(parameters, params, path, own)
+    for part in PARTS:
+        if checked.get(part) is not None:
+            _check_nested(checked, part + "_params", checked[part], getattr(checked[part], "PARAMETERS", None), path, own,
+                          require=not (mode in ("describe", "export") and part == "data_layer"))
+    if not own.problems:
+        scale_width(checked, path, own)
+    report.take(own)
+    for key, parameters_of in (("optimizer", catalogue.parameters_of), ("lr_policy", lr_policies.parameters_of)):
+        if callable(checked.get(key)):
+            _check_nested(checked, key + "_params", checked[key], parameters_of(checked[key]), path, report)
+    if isinstance(checked.get("larc_params"), dict):
+        _check_nested(checked, "larc_params", larc, larc.PARAMETERS, path, report)
+    if checked.get("loss_scaling") in loss_scaling.ALGORITHMS:
+        algorithm = checked["loss_scaling"]
+        _check_nested(checked, "loss_scaling_params", loss_scaling.ALGORITHMS[algorithm], loss_scaling.parameters_of(algorithm),
+                      path, report)
+    check_factories(checked, path, report)
+    _check_rules(checked, mode, path, report)
+    return checked
+
+
+def _check(parameters, values, path, report, require=True):
+    values, reported = with_names_resolved(parameters, values, path, report)
+    parameters = [parameter for parameter in parameters if parameter.name not in reported]
+    return check_parameters(parameters, values, path, report, require)
+
+
+def _check_nested(checked, key, owner, parameters, path, report, require=True):
+    """Replaces ``checked[key]`` by its checked form, if its ``owner`` says what it takes."""
+    if not isinstance(checked.get(key), dict):
+        return
+    if parameters is None:
+        report.note(path.child(key), "is not checked: what it is for declares no PARAMETERS")
+        return
+    # a report of its own, because the common one does not list the same mistake again for a second mode
+    own = Report()
+    params = checked[key] = _check(parameters, checked[key], path.child(key), own, require)
+    if not own.problems:
+        check_factories(params, path.child(key), own)
+        rules = getattr(owner, "check_rules", None)
+        # --mode=describe asks for no data set, and rules may ask for any key
+        if rules is not None and all(parameter.name in params for parameter in parameters if parameter.required):
+            rules(params, path.child(key), own)
+    report.take(own)
+
+
+def _check_sources(checked, path, report):
+    """What the keys that name earlier trainings and directories are wrong in together."""
+    load, save, own = (checked.get(key) for key in ("load_checkpoint_dir", "save_checkpoint_dir", "checkpoint_dir"))
+    if load and save and os.path.realpath(load) == os.path.realpath(save):
+        report.problem(path.child("save_checkpoint_dir"), "is %r and load_checkpoint_dir is the same directory, which is only "
+                                                          "read; --checkpoint_dir=%s goes on with the run in it" % (save, load))
+    if own and load and save:
+        report.note(path.child("checkpoint_dir"), "has no effect: load_checkpoint_dir and save_checkpoint_dir are both given")
+    if checked.get("load_model") and load:
+        report.note(path.child("load_model"), "has no effect: load_checkpoint_dir is gone on with")
+    if checked.get("drop_layers") and not checked.get("load_model") and not load:
+        report.note(path.child("drop_layers"), "has no effect without load_model or load_checkpoint_dir")
+
+
+def _check_rules(checked, mode, path, report):
+    """The rules that join several keys. A value that is wrong by itself has been reported and is left alone here."""
+    def number(key):
+        value = checked.get(key)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    if mode == "train":
+        for key in ("optimizer", "lr_policy"):
+            if key in checked and checked[key] is None:
+                report.problem(path.child(key), "is missing; training needs it")
+        if "num_epochs" in checked and number("num_epochs") and number("max_steps"):
+            report.problem(path.child("max_steps"), "and %s are both given; keep one, or take the other back with "
+                                                    "--num_epochs=None or --max_steps=None" % path.child("num_epochs"))
+        elif "num_epochs" in checked and checked["num_epochs"] is None and checked.get("max_steps") is None:
+            report.problem(path.child("num_epochs"), "is missing; training needs num_epochs or max_steps")
+        if checked.get("larc_params") is not None and checked.get("max_grad_norm") is not None:
+            report.problem(path.child("max_grad_norm"), "and %s are both given; LARC limits the gradients already, keep one"
+                           % path.child("larc_params"))
+        _check_sources(checked, path, report)
+        summaries = checked.get("summaries")
+        if summaries and isinstance(summaries, list):
+            if "save_summaries_steps" in checked and checked["save_summaries_steps"] is None:
+                report.note(path.child("summaries"), "has no effect: nothing is written without save_summaries_steps")
+            elif "larc_summaries" in summaries and checked.get("larc_params") is None:
+                report.note(path.child("summaries"), 'has "larc_summaries", which has no effect without larc_params')
+        if checked.get("early_stop") is True and checked.get("reduce_lr_on_plateau") is True:
+            plateau, stop = number("plateau_epochs"), number("es_epochs")
+            if plateau and stop and plateau >= stop:
+                report.problem(path.child("plateau_epochs"), "is %d, expected less than es_epochs, which is %d: the training "
+                                                             "would end before its learning rate is lowered" % (plateau, stop))
+    if mode in ("train", "eval") and "loss" in checked and checked["loss"] is None:
+        report.problem(path.child("loss"), "is missing; --mode=%s needs it, e.g. CTCLoss" % mode)
+    if mode != "describe" and "logdir" in checked and not checked["logdir"]:
+        report.problem(path.child("logdir"), "is missing; expected the directory of the run")
+    samples, losses = number("print_samples_steps"), number("print_loss_steps")
+    if samples and losses and samples % losses:
+        report.problem(path.child("print_samples_steps"), "is %d, expected a multiple of print_loss_steps, which is %d: "
+                                                          "samples are printed below a loss" % (samples, losses))
+
+
+MULTIPLE = 8
+"""Channels are rounded to a multiple of it, half upwards, and are at least as many: vector units take no fewer at a time."""
+
+
+def scaled_channels(num_channels, multiplier):
+    """Channels of a block times a multiplier, an int; with a multiplier of 1 they stay as they are."""
+    if multiplier == 1.0:
+        return num_channels
+    return max(MULTIPLE, int(num_channels * multiplier / MULTIPLE + 0.5) * MULTIPLE)
+
+
+def scale_width(checked, path, report):
+    """Multiplies the channels of checked params in place.
+
+    Args:
+      checked: params of a mode, those of the encoder included, in which nothing is wrong.
+      path: names the params.
+      report: receives a problem where the encoder has no convnet_layers.
+    """
+    multiplier = checked.get("width_multiplier", 1.0)
+    if multiplier == 1.0:
+        return
+    layers = checked["encoder_params"].get("convnet_layers")
+    if not isinstance(layers, list):
+        report.problem(child_path(path, "width_multiplier"), 'is %g, and the encoder has no "convnet_layers" whose channels '
+                                                             "it could multiply; leave it out" % multiplier)
+        return
+    # an encoder of one's own is not checked
+    for layer in (layer for layer in layers if isinstance(layer, dict) and isinstance(layer.get("num_channels"), int)):
+        layer["num_channels"] = scaled_channels(layer["num_channels"], multiplier)

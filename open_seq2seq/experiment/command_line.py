@@ -1,0 +1,281 @@
+"""The command line of run.py: its own flags, and any key of the config as ``--key=value``."""
+import argparse
+import collections
+import difflib
+
+import open_seq2seq
+from open_seq2seq.cli import Parser
+from open_seq2seq.config.overrides import Override
+from open_seq2seq.errors import UsageError
+from open_seq2seq.experiment.playbook import help_text, names_of_files, overrides_of, playbook_names, refuse_foreign
+
+MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report")
+DEVICES = ("auto", "cpu", "gpu", "npu")
+EXPORT_FORMATS = ("pb", "saved_model", "onnx")
+
+_EXAMPLES = """any key of the config can be set, at any depth; the last word wins:
+  --batch_size_per_gpu=16 --optimizer_params/beta1=0.9
+  --encoder_params/convnet_layers/3/num_channels=256
+  --data_layer_params/dataset_files="['a.csv', 'b.csv']"
+  --train_params/data_layer_params/max_duration=10   only for training
+
+%s
+
+examples:
+  python run.py --config_file=configs/speech2text/jasper_mini_digits.py --mode=train_eval
+  python run.py --config_file=FILE --mode=infer --infer_output_file=transcripts.csv
+  python run.py --config_file=FILE --mode=describe
+  python run.py --config_file=FILE --mode=npu_check  would it run on an Ascend NPU? Needs none
+  python run.py --config_file=FILE --mode=export --export_dir=model  the trained model as one file, for inference
+  python run.py --config_file=FILE --mode=combine --last=5 --combine_weights=optimize  one model of five checkpoints
+  python run.py --config_file=FILE --mode=replay     the last batch that spoilt a step, layer by layer
+  python run.py --mode=report --logdir=runs/mine     draws runs/mine/report/index.html of a training, also while it goes on
+  python run.py --config_file=FILE --help            what each key of that config means
+
+  python run.py --config_file=FILE --train_files train.csv --dev_files dev.csv --test_files test.csv --epochs 30
+
+exit status: 0 done, 2 command line or config, 3 data or files, 4 device, 1 an error in the program; 143 or 130 stopped by SIGTERM
+or SIGINT (a training has saved then, and says how to go on; SIGUSR1 has it save and go on: docs/resuming.md)"""
+
+
+def _boolean(text):
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    raise argparse.ArgumentTypeError("is %r, expected True or False" % text)
+
+
+def _whole(minimum):
+    def parse(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < minimum:
+            raise argparse.ArgumentTypeError("is %r, expected an integer at least %d" % (text, minimum))
+        return value
+    return parse
+
+
+def _positive(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    # not "<= 0": nan is no size either
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("is %r, expected a number above 0" % text)
+    return value
+
+
+def _frames(text):
+    return None if text == "dynamic" else _whole(1)(text)
+
+
+def _formats(text):
+    names = tuple(name.strip() for name in text.split(","))
+    if not set(names) <= set(EXPORT_FORMATS) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError("is %r, expected one or more of %s, with commas between them" % (
+            text, ", ".join(EXPORT_FORMATS)))
+    return names
+
+
+def _paths(text):
+    paths = [path.strip() for path in text.split(",")]
+    if not all(paths):
+        raise argparse.ArgumentTypeError("is %r, expected paths of checkpoints with commas between them" % text)
+    return paths
+
+
+# name, type or choices, default, documentation; a flag of type _boolean may stand alone
+_FLAGS = (
+    ("config_file", str, None, "the config, a Python file; it runs with your rights"),
+    ("mode", MODES, "train", "what to do"),
+    ("continue_learning", _boolean, False, "go on from the latest checkpoint in logdir"),
+    ("no_dir_check", _boolean, False, "write into a logdir that is not empty"),
+    ("enable_logs", _boolean, False, "copy the output, the config and the state of the code into logdir; checkpoints go to "
+                                     "logdir/logs"),
+    ("infer_output_file", str, "infer-out.csv", "where --mode=infer writes its transcripts"),
+    ("benchmark", _boolean, False, "train bench_steps steps, print the time per step, save nothing"),
+    ("bench_steps", _whole(1), 20, "steps of a benchmark"),
+    ("bench_start", _whole(0), 10, "step from which a benchmark counts"),
+    ("debug_port", _whole(1), None, "run under TensorFlow's debugger, which TensorBoard shows on this port"),
+    ("use_xla_jit", _boolean, False, "compile the graph with XLA"),
+    ("device", DEVICES, "auto", "auto takes an NPU, else a GPU, else the CPU"),
+    ("json", _boolean, False, "--mode=describe, --mode=npu_check and --mode=replay print one JSON object"),
+    ("batch", str, None, "--mode=replay: the batch that spoilt a step (default: the last one that the run kept)"),
+    ("npu_memory", _positive, 32.0, "memory in GB of the NPU that --mode=npu_check has in mind"),
+    ("export_dir", str, None, "--mode=export: the folder to write to; in training: where the best model goes when it ends"),
+    ("batch_size", _whole(1), None, "--mode=export: utterances the model takes at a time (default: 1, any with "
+                                    "--frames=dynamic)"),
+    ("frames", _frames, "2336", "--mode=export: feature frames of an utterance, or dynamic for any number, for CPUs"),
+    ("format", _formats, "pb", "--mode=export: pb, saved_model, onnx, or several with commas between them"),
+    ("with_features", _boolean, False, "--mode=export: the model takes audio and computes the features itself"),
+    ("fp16", _boolean, False, "--mode=export: weights and products in float16"),
+    ("no_fold", _boolean, False, "--mode=export: leave batch norm and residual branches as they are in evaluation"),
+    ("convolutions", ("plain", "fast"), None, "--mode=export: fast has fewer multiplications and more weights, for CPUs "
+                                              "(default: plain, fast with --frames=dynamic)"),
+    ("last", _whole(2), None, "--mode=combine: combine the newest N checkpoints"),
+    ("best", _whole(2), None, "--mode=combine: combine the N with the lowest word error rates that evaluations recorded"),
+    ("checkpoints", _paths, None, "--mode=combine: combine these, with commas between them"),
+    ("combine_weights", ("equal", "optimize"), "equal", "--mode=combine: the mean, or the weights that are best on evaluation "
+                                                        "data"),
+    ("combine_utterances", _whole(1), 256, "--mode=combine: utterances of the evaluation data to measure on"),
+    ("bn_batches", _whole(1), None, "--mode=combine: batches of training data to measure batch norm's statistics on (default: "
+                                    "they are combined, too)"),
+    ("output", str, None, "--mode=combine: the folder to write to (default: combined/ beside the checkpoints)"),
+    ("use_trt", _boolean, False, "accepted for old scripts; has no effect"),
+    ("precision", str, "fp32", "accepted for old scripts; has no effect"),
+    ("version", _boolean, False, "print the version and stop"),
+    ("help", _boolean, False, "print this, and with --config_file what its keys mean, and stop"),
+    ("help_params", _boolean, False, "print what the keys of a config mean, and stop"),
+)
+
+EXPORT_FLAGS = ("export_dir", "batch_size", "frames", "format", "with_features", "fp16", "no_fold", "convolutions")
+
+COMBINE_FLAGS = ("last", "best", "checkpoints", "combine_weights", "combine_utterances", "bn_batches", "output")
+
+Arguments = collections.namedtuple("Arguments", [flag[0] for flag in _FLAGS])
+Arguments.__doc__ = "The flags of run.py, one field each."
+
+
+def _parser():
+    parser = Parser(prog="run.py", usage="run.py --config_file=FILE [--mode=MODE] [--flags] [--key=value ...]",
+                     description="Trains, evaluates and runs Jasper speech recognition.",
+                     epilog=_EXAMPLES.replace("%s", help_text()), add_help=False,
+                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_flags(parser, Arguments._fields)
+    return parser
+
+
+def add_flags(parser, names):
+    """Declares those of run.py's flags that ``names`` lists on an ``argparse`` parser."""
+    for name, kind, default, doc in _FLAGS:
+        if name not in names:
+            continue
+        if default not in (None, False):
+            doc += " (default: %s)" % default
+        if kind is _boolean:
+            parser.add_argument("--" + name, nargs="?", const=True, default=default, type=kind, metavar="True", help=doc)
+        elif isinstance(kind, tuple):
+            parser.add_argument("--" + name, choices=kind, default=default, help=doc)
+        else:
+            parser.add_argument("--" + name, type=kind, default=default, help=doc,
+                                metavar="FILE" if name.endswith("file") else "NAME" if kind in (str, _formats, _paths) else "N")
+
+
+def parse_command_line(words):
+    """Splits a command line into run.py's flags and overrides of the config.
+
+    Args:
+      words: the command line without the program's name.
+
+    Returns:
+      (:class:`Arguments`, list of :class:`~open_seq2seq.config.overrides.Override`). ``--benchmark`` adds the overrides
+      that make a benchmark of a config; ``--use_xla_jit`` is also a key of the config and set there.
+
+    Raises:
+      UsageError: a flag with a wrong value, a misspelled flag, no ``--config_file``, or an override that is none.
+      SystemExit: after ``--help``, ``--help_params`` or ``--version``, with status 0.
+    """
+    flags, others = _split(words)
+    arguments = Arguments(**vars(_parser().parse_args(flags)))
+    if arguments.help or arguments.help_params or arguments.version:
+        _inform(arguments)
+        raise SystemExit(0)
+    refuse_foreign(others)
+    _suggest(others)
+    if arguments.config_file is None and arguments.mode != "report":
+        raise UsageError("--config_file is missing; expected e.g. --config_file=configs/speech2text/jasper_mini_digits.py. "
+                         "See run.py --help")
+    if "dev_files" in names_of_files(others) and not any(flag.partition("=")[0] == "--mode" for flag in flags):
+        arguments = arguments._replace(mode="train_eval")
+    _check_export(arguments)
+    _check_combine(arguments)
+    _check_replay(arguments)
+    overrides = overrides_of(others, arguments.mode)
+    if arguments.use_xla_jit:
+        overrides.append(Override(("use_xla_jit",), True, "True"))
+    if arguments.benchmark:
+        arguments = arguments._replace(mode="train", no_dir_check=True)
+        overrides += _benchmark_overrides(arguments)
+    return arguments, overrides
+
+
+def _split(words):
+    """The words that belong to run.py's flags, as ``--flag=value``, and the others."""
+    kinds = {flag[0]: flag[1] for flag in _FLAGS}
+    flags, others, position = [], [], 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        name, equals, _ = word[2:].partition("=")
+        if word == "-h":
+            flags.append("--help")
+        elif not word.startswith("--") or name not in kinds:
+            others.append(word)
+        elif equals or kinds[name] is _boolean or position == len(words) or words[position].startswith("--"):
+            flags.append(word)
+        else:
+            flags.append("%s=%s" % (word, words[position]))
+            position += 1
+    return flags, others
+
+
+def _suggest(others):
+    """Refuses a word that is surely a misspelled flag; the keys of a config are checked where they are known."""
+    names, of_playbook = [flag[0] for flag in _FLAGS], playbook_names()
+    for word in others:
+        name = word.partition("=")[0].lstrip("-")
+        same = [known for known in names if known.replace("_", "") == name.lower().replace("-", "").replace("_", "")]
+        # keys of a config are called almost like flags of the playbook
+        close = (same or difflib.get_close_matches(name, names, 1, cutoff=0.87)
+                 or name not in of_playbook and difflib.get_close_matches(name.replace("-", "_"), of_playbook, 1, cutoff=0.93))
+        if word.startswith("-") and close:
+            raise UsageError("%s is unknown (did you mean --%s?). See run.py --help" % (word.partition("=")[0], close[0]))
+
+
+def _check_replay(arguments):
+    if arguments.batch is not None and arguments.mode != "replay":
+        raise UsageError("--batch belongs to --mode=replay, and this is --mode=%s (did you mean --batch_size_per_gpu?). See "
+                         "run.py --help" % arguments.mode)
+
+
+def _check_export(arguments):
+    if arguments.mode == "export":
+        if arguments.export_dir is None:
+            raise UsageError("--export_dir is missing; --mode=export needs the folder to write the model to. See run.py --help")
+        return
+    if arguments.mode in ("train", "train_eval") and arguments.export_dir is not None and not arguments.benchmark:
+        return
+    defaults = _parser().parse_args([])
+    for name in EXPORT_FLAGS:
+        if getattr(arguments, name) != getattr(defaults, name):
+            raise UsageError("--%s belongs to --mode=export, and this is --mode=%s%s. See run.py --help" % (
+                name, arguments.mode, " (did you mean --batch_size_per_gpu?)" if name == "batch_size" else ""))
+
+
+def _check_combine(arguments):
+    defaults = _parser().parse_args([])
+    for name in COMBINE_FLAGS:
+        if arguments.mode != "combine" and getattr(arguments, name) != getattr(defaults, name):
+            raise UsageError("--%s belongs to --mode=combine, and this is --mode=%s. See run.py --help" % (name, arguments.mode))
+
+
+def _benchmark_overrides(arguments):
+    values = {"num_epochs": None, "max_steps": arguments.bench_steps, "bench_start": arguments.bench_start,
+              "print_loss_steps": 1, "print_samples_steps": None, "save_summaries_steps": None, "save_checkpoint_steps": None,
+              "early_stop": False, "reduce_lr_on_plateau": False, "max_hours": None, "diagnostics_utterances": 0,
+              "try_worst_batch": False}
+    return [Override((key,), value, str(value)) for key, value in values.items()]
+
+
+def _inform(arguments):
+    if arguments.version:
+        print("open_seq2seq %s" % open_seq2seq.__version__)
+        return
+    if arguments.help:
+        print(_parser().format_help())
+    if arguments.help_params or arguments.config_file is not None:
+        # imports TensorFlow, which plain --help need not wait for
+        from open_seq2seq.experiment.reference import reference_of_config
+        print(reference_of_config(arguments.config_file))

@@ -1,0 +1,150 @@
+"""Writes beside a run what it was made of: the config, every resolved param, the command line, the state of the code.
+
+File names are OpenSeq2Seq's, ``config_DATE.py``, ``cmd-args_DATE.log``, ``git-info_DATE.log``, and
+``resolved_config_DATE.json`` is new. The environment is not saved: it may hold secrets.
+"""
+import json
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+import open_seq2seq
+from open_seq2seq.config.overrides import typed
+from open_seq2seq.errors import DataError, StorageError
+from open_seq2seq.files import replaced_file
+
+CODE = os.path.dirname(os.path.dirname(os.path.abspath(open_seq2seq.__file__)))
+
+
+def write_resolved_config(directory, experiment, arguments, words=None, date=None):
+    """Writes four files; each appears whole or not at all.
+
+    Args:
+      directory: the run's directory; made if it is missing.
+      experiment: :class:`~open_seq2seq.experiment.loading.Experiment`.
+      arguments: :class:`~open_seq2seq.experiment.command_line.Arguments`.
+      words: the command line, by default this process's.
+      date: what the names end with, by default now, e.g. 2026-01-31_12-00-00.
+
+    Returns:
+      Path of the resolved config.
+
+    Raises:
+      StorageError: the directory cannot be written.
+    """
+    words = sys.argv if words is None else words
+    date = date or time.strftime("%Y-%m-%d_%H-%M-%S")
+    resolved, changes = _resolved(experiment, arguments, words, date)
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise StorageError("cannot make the directory %s: %s" % (directory, error.strerror))
+
+    def path(name):
+        return os.path.join(directory, name % date)
+
+    with replaced_file(path("config_%s.py"), "wb") as file:
+        file.write(experiment.source)
+    with replaced_file(path("cmd-args_%s.log")) as file:
+        file.write(" ".join(shlex.quote(word) for word in words) + "\n")
+    with replaced_file(path("git-info_%s.log")) as file:
+        file.write("commit hash: %s\n%s" % (resolved["git_commit"] or "unknown, the code is in no git repository", changes))
+    with replaced_file(path("resolved_config_%s.json")) as file:
+        json.dump(resolved, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+    return path("resolved_config_%s.json")
+
+
+def resolved_config(experiment, arguments, words=None, date=None):
+    """What ``resolved_config_DATE.json`` holds, a dict for JSON; arguments as of :func:`write_resolved_config`."""
+    return _resolved(experiment, arguments, sys.argv if words is None else words,
+                     date or time.strftime("%Y-%m-%d_%H-%M-%S"))[0]
+
+
+def _resolved(experiment, arguments, words, date):
+    """(the resolved config, the code's uncommitted changes)."""
+    # not above: run.py imports this module before it knows whether TensorFlow, which takes seconds, will be needed
+    import tensorflow.compat.v1 as tf
+    commit, changes = code_state()
+    return {
+        "config_file": experiment.path,
+        "sha256": experiment.sha256,
+        "base_model": plain(experiment.base_model),
+        "params": {mode: plain(params) for mode, params in sorted(experiment.params.items())},
+        "vocabulary": _characters(experiment),
+        "overrides": [typed(override) for override in experiment.overrides],
+        "arguments": arguments._asdict(),
+        "command_line": words,
+        "version": open_seq2seq.__version__,
+        "git_commit": commit,
+        "git_uncommitted_changes": bool(changes) if commit is not None else None,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "date": date,
+    }, changes
+
+
+def _characters(experiment):
+    """The vocabulary, since the file that the params name need not be where the run's folder goes; None where it is missing."""
+    from open_seq2seq.text.vocabulary import Vocabulary
+    for params in experiment.params.values():
+        try:
+            return list(Vocabulary.from_file(params["data_layer_params"]["vocab_file"]).characters)
+        except (KeyError, TypeError, DataError):
+            continue
+    return None
+
+
+def plain(value):
+    """``value`` as JSON can say it: classes and functions by their dotted names, data types by theirs."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, (int, float)):
+        # JSON has no infinity and no NaN
+        return value if abs(value) != float("inf") and value == value else repr(value)
+    if type(value).__name__ == "DType":
+        return value.name
+    if callable(value) and hasattr(value, "__qualname__"):
+        return "%s.%s" % (value.__module__, value.__qualname__)
+    return repr(value)
+
+
+def flattened(value, path=""):
+    """Pairs of path and plain value of what :func:`plain` returns, e.g. ("encoder_params/convnet_layers/3/repeat", 5)."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        return [(path, value)]
+    return [pair for key, item in items for pair in flattened(item, "%s/%s" % (path, key) if path else str(key))]
+
+
+def code_state():
+    """The commit that the code is at, None where it lies in no repository, and its uncommitted changes as a diff."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None or os.path.realpath((_git("rev-parse", "--show-toplevel") or "").strip()) != os.path.realpath(CODE):
+        return None, ""
+    return commit.strip(), _git("diff", "HEAD") or ""
+
+
+def _git(*words):
+    try:
+        return subprocess.run(("git", "-C", CODE) + words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
+                              timeout=20).stdout.decode("utf-8", "replace")
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,221 @@
+"""Offline inference in three steps, which may run on three machines: audio to bins, bins through a model, results to a score.
+
+Interface and file names are those of the public Ascend port's inference script; see scripts/offline_inference.py.
+"""
+import collections
+import csv
+import os
+import sys
+import time
+
+import numpy as np
+
+from open_seq2seq.data.speech2text.audio import read_audio
+from open_seq2seq.data.speech2text.rejection import RejectedData
+from open_seq2seq.decoding.greedy import collapse
+from open_seq2seq.errors import DataError, StorageError, UsageError
+from open_seq2seq.export.ascend.bins import (
+    BinWriter,
+    InputBins,
+    find_results,
+    frame_mask,
+    read_result,
+    replaced_folder,
+    result_name,
+)
+from open_seq2seq.export.runtime.features import FeatureExtractor
+from open_seq2seq.export.runtime.scoring import log_score, raise_if_too_many
+from open_seq2seq.files import replaced_file
+from open_seq2seq.log_lines import log_line
+from open_seq2seq.progress import ProgressBar
+from open_seq2seq.text.vocabulary import Vocabulary
+
+BINS_FOLDER, RESULTS_FOLDER = "jasper", "result_Files"
+TRANSCRIPTS_FILE, REJECTED_FILE = "transcripts.csv", "rejected.csv"
+
+Timing = collections.namedtuple("Timing", "first seconds num_batches num_utterances audio_seconds")
+Timing.__doc__ = """How long a model took. first: s, of the first run, which compiles on an NPU and is not in the rest.
+seconds: of all batches. audio_seconds: of the utterances."""
+
+
+def require_feature_inputs(description, model_path):
+    """Raises UsageError for a model that takes audio, for which there are no bins."""
+    if description.with_features:
+        raise UsageError("%s computes its features itself (--with_features), and bins hold features; export without that, or "
+                         "transcribe with python -m open_seq2seq.transcribe" % model_path)
+
+
+def require_batch_size(description, batch_size):
+    """Raises DataError for a batch that is larger than the model takes."""
+    if description.batch_size is not None and batch_size > description.batch_size:
+        raise DataError("--batchSize %d, but the model was exported for %d; lower it, or export with --batch_size=%d"
+                        % (batch_size, description.batch_size, batch_size))
+
+
+def open_bins(description, folder):
+    """The ``InputBins`` for a model; raises as that."""
+    return InputBins(folder, description.num_audio_features, description.mask_frames, description.frames)
+
+
+def pre_process(description, references, folder, dtype="float32", frames=None, max_rejected_fraction=0.01):
+    """Writes the bins of all utterances of the manifests that can be read.
+
+    Args:
+      description: the model's ``ExportDescription``.
+      references: the manifests, a ``References``.
+      folder: where the folders of bins go.
+      dtype: "float32" or "float16".
+      frames: T, for a model that takes any number of frames; None: what the longest utterance needs.
+      max_rejected_fraction: part of the manifests' rows that may be faulty.
+
+    Returns:
+      Number of utterances.
+
+    Raises:
+      UsageError: ``frames`` contradicts the model.
+      DataError: too many rows are faulty, or all are left out. The bins that were there stay.
+    """
+    if frames is not None and description.frames not in (None, frames):
+        raise UsageError("--frames %d, but the model was exported for %d; leave the flag out, or export with --frames=%d"
+                         % (frames, description.frames, frames))
+    if frames is not None and frames % description.pad_to:
+        raise UsageError("--frames is %d; expected a multiple of %d, to which the model's features are padded (pad_to)"
+                         % (frames, description.pad_to))
+    limit = frames or description.frames
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise StorageError("cannot make the folder %s: %s. Mend the permissions or choose another --output_dir"
+                           % (folder, error.strerror))
+    extractor = FeatureExtractor(description.feature_params)
+    try:
+        utterances, rejections = references.select(description, extractor.num_frames, limit, max_rejected_fraction,
+                                                   os.path.join(folder, REJECTED_FILE))
+        frames = limit or max(extractor.num_frames(utterance.num_samples) for utterance in utterances.values())
+        frames += -frames % description.pad_to
+        with BinWriter(folder, dtype) as writer, ProgressBar(len(utterances), description="features") as bar:
+            for done, (name, utterance) in enumerate(utterances.items(), 1):
+                try:
+                    features = extractor(read_audio(utterance.audio_path, description.sample_rate))
+                    if len(features) > frames:
+                        raise DataError("%s has %d frames, %d by its header" % (
+                            utterance.id, len(features), extractor.num_frames(utterance.num_samples)))
+                except RejectedData as rejected:
+                    sys.stderr.write("left out utterance %s: %s: %s\n" % (utterance.id, rejected.reason.name, rejected))
+                    rejections.add(utterance, rejected.reason, str(rejected))
+                    continue
+                padded = np.zeros([frames, description.num_audio_features], np.float32)
+                padded[:len(features)] = features
+                writer.add(name, padded, frame_mask(len(features), frames, description.mask_frames))
+                bar.update(done)
+            raise_if_too_many(rejections)
+        rejections.write()
+    finally:
+        extractor.close()
+    if len(rejections):
+        log_line(rejections.summary())
+    count = len(references.rows) - len(rejections)
+    log_line("wrote the bins of %d utterances, %s [1, %d, %d], to %s" % (
+        count, dtype, frames, description.num_audio_features, folder))
+    return count
+
+
+def infer(model, bins, results_folder, batch_size=1):
+    """Runs a model on bins and writes a result bin, float32 [1, T', V + 1], for each.
+
+    Every batch has the same shape: the last one is filled up with empty rows, whose results are dropped.
+
+    Args:
+      model: a ``LogitModel``.
+      bins: the ``InputBins``.
+      results_folder: is replaced.
+      batch_size: utterances for each run of the model.
+
+    Returns:
+      Timing.
+
+    Raises:
+      DataError: a bin is wrong, or the batch is larger than the model takes.
+    """
+    description = model.description
+    require_batch_size(description, batch_size)
+    longest = _longest_of_mask(description, bins.frames)
+    batches = [bins.names[start:start + batch_size] for start in range(0, len(bins.names), batch_size)]
+    first = seconds = audio_frames = 0.0
+    with replaced_folder(results_folder) as folder, ProgressBar(len(batches), description="inference") as bar:
+        for number, names in enumerate(batches):
+            features = np.zeros([batch_size, bins.frames, description.num_audio_features], np.float32)
+            lengths = np.zeros([batch_size], np.int32)
+            for row, name in enumerate(names):
+                features[row], mask = bins.read(name)
+                lengths[row] = longest[int(mask.sum())]
+            audio_frames += lengths.sum()
+            if number == 0:
+                started = time.monotonic()
+                model.logits(features, lengths)
+                first = time.monotonic() - started
+            started = time.monotonic()
+            logits, _ = model.logits(features, lengths)
+            seconds += time.monotonic() - started
+            for name, row in zip(names, logits):
+                row.astype("<f4").tofile(os.path.join(folder, result_name(name)))
+            bar.update(number + 1)
+    return Timing(first, seconds, len(batches), len(bins.names), audio_frames * description.feature_params["window_stride"])
+
+
+def _longest_of_mask(description, frames):
+    """The largest number of frames, up to ``frames``, for each number of real frames of a mask: a dict.
+
+    Which of the numbers it is makes no difference to the network: it reads the mask, and features that are zero.
+    """
+    return {description.mask_frames(length): length for length in range(frames + 1)}
+
+
+def log_timing(timing, batch_size):
+    """Prints latency and throughput, the last line in the form of the public Ascend port."""
+    log_line("first run %.3f s; then %d batches of %d: %.3f ms a batch, %.1f s of audio a second" % (
+        timing.first, timing.num_batches, batch_size, 1000 * timing.seconds / timing.num_batches,
+        timing.audio_seconds / timing.seconds))
+    print("cost time: %s" % timing.seconds)
+    print("average infer time:%.3f ms/utterance,FPS is %.3f" % (1000 * timing.seconds / timing.num_utterances,
+                                                               timing.num_utterances / timing.seconds))
+
+
+def post_process(description, references, bins, results_folder, transcripts_path):
+    """Decodes results, writes ``wav_filename,predicted_transcript`` and prints the word error rate.
+
+    Args:
+      description: the model's ``ExportDescription``.
+      references: the manifests, a ``References``.
+      bins: the ``InputBins`` that the results were made from; their masks say how long each utterance is.
+      results_folder: of this script, ``msame`` or ``ais_bench``.
+      transcripts_path: the CSV file to write.
+
+    Returns:
+      (OrderedDict from name to transcript in the manifests' order, ``TranscriptErrors`` or None)
+
+    Raises:
+      DataError: a result is missing or wrong, or belongs to no row of the manifests.
+    """
+    folder, tool, paths = find_results(results_folder, bins.names)
+    unknown = [name for name in bins.names if name not in references.rows]
+    if unknown:
+        raise DataError("%d of %d bins, e.g. %s, belong to no row of %s; name their manifest with --manifest" % (
+            len(unknown), len(bins.names), bins.path("input_0", unknown[0]), ", ".join(references.manifests)))
+    longest = _longest_of_mask(description, bins.frames)
+    vocabulary, transcripts = Vocabulary(description.vocabulary), collections.OrderedDict()
+    for name in references.rows:
+        if name in paths:
+            logits = read_result(paths[name], description.logit_frames(bins.frames), vocabulary.size + 1)
+            length = description.logit_frames(longest[bins.mask_length(name)])
+            labels = collapse(logits.argmax(1)[np.newaxis], np.array([length]), vocabulary.size)[0]
+            transcripts[name] = vocabulary.decode(labels)
+    with replaced_file(transcripts_path, newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["wav_filename", "predicted_transcript"])
+        writer.writerows((references.rows[name].wav_filename, text) for name, text in transcripts.items())
+    log_line("results of %s in %s; transcripts in %s" % (tool, folder, transcripts_path))
+    if len(transcripts) < len(references.rows):
+        log_line("%d of %d rows of the manifests have no bins and are not in these figures"
+                 % (len(references.rows) - len(transcripts), len(references.rows)), offset=4)
+    return transcripts, log_score(references, transcripts)

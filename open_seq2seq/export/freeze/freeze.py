@@ -1,0 +1,166 @@
+"""From a checkpoint to a graph without variables, and its description."""
+import collections
+import os
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.checkpoints.files import checkpoint_step
+from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
+from open_seq2seq.encoders import TDNNEncoder
+from open_seq2seq.errors import ConfigError, UsageError
+from open_seq2seq.export.description import (
+    FORMAT_VERSION,
+    LOGITS_OUTPUT,
+    PARAMETERS,
+    ExportDescription,
+    Tensor,
+    changes_of,
+    frames_after,
+    subsampling_of,
+)
+from open_seq2seq.export.freeze.fast_inference_graph import FastInferenceGraph
+from open_seq2seq.export.freeze.folding import fold
+from open_seq2seq.export.freeze.inference_graph import InferenceGraph
+from open_seq2seq.export.freeze.model_inputs import audio_inputs, feature_inputs
+from open_seq2seq.export.freeze.restored_network import evaluation_network, read_weights, restored_session
+
+DEFAULT_FRAMES = 2336  # 23.4 s in 10 ms steps: what the public Ascend port exports
+LARGEST_GRAPH = (1 << 31) - (1 << 20)  # bytes that a protocol buffer may have, with room for what is not weights
+
+ExportOptions = collections.namedtuple("ExportOptions", "batch_size frames with_features half_precision folded fast_convolutions")
+ExportOptions.__new__.__defaults__ = (1, DEFAULT_FRAMES, False, False, True, False)
+ExportOptions.__doc__ = """How a model is exported.
+
+batch_size, frames: int, or None for any. with_features: the graph takes audio. half_precision: float16 inside. folded: batch
+norm and residual branches folded. fast_convolutions: convolutions with fewer multiplications, for CPUs.
+"""
+
+
+def freeze(trained, options):
+    """Makes a graph that needs no checkpoint.
+
+    Args:
+      trained: a ``TrainedModel``.
+      options: :class:`ExportOptions`.
+
+    Returns:
+      (``tf.GraphDef``, ``ExportDescription`` without hashes of files).
+
+    Raises:
+      ConfigError: the model is none that can be exported so.
+      UsageError: options that do not fit together or the model.
+      CheckpointError: the checkpoint cannot be used.
+    """
+    check_options(trained, options)
+    changes, mask_changes = changes_of(trained.params["encoder_params"]["convnet_layers"])
+    with tf.Graph().as_default():
+        inputs = _inputs(trained, options, changes[:mask_changes])
+        if options.folded:
+            dtype = tf.float16 if options.half_precision else tf.float32
+            _folded_graph(trained, options, dtype)(inputs.images, inputs.mask)
+            graph_def = tf.get_default_graph().as_graph_def()
+        else:
+            graph_def = _constants_for_variables(trained, inputs, changes[:mask_changes])
+    # the inputs also where nothing depends on them, as on a mask that nobody applies
+    graph_def = tf.graph_util.extract_sub_graph(graph_def, [LOGITS_OUTPUT] + [tensor.name for tensor in inputs.tensors])
+    return graph_def, description_of(trained, options, inputs.tensors)
+
+
+def check_options(trained, options):
+    """Raises ConfigError or UsageError where ``trained`` cannot be exported with ``options``."""
+    params = trained.params
+    if params["encoder"] is not TDNNEncoder:
+        raise ConfigError("the encoder is %s; export knows TDNNEncoder only" % getattr(params["encoder"], "__name__", "unknown"))
+    multiple = pad_to(params)
+    if options.frames is not None and options.frames % multiple:
+        raise UsageError("--frames is %d; expected a multiple of %d, to which the model's features are padded (pad_to)"
+                         % (options.frames, multiple))
+    if not options.folded and (options.half_precision or options.fast_convolutions):
+        raise UsageError("--no_fold exports the evaluation graph as it is, in float32 and with plain convolutions; leave out "
+                         "--no_fold, or --fp16 and --convolutions=fast")
+    if options.half_precision and options.fast_convolutions:
+        raise UsageError("--convolutions=fast takes sums of the inputs, for which float16 has too few digits; leave out one of "
+                         "--fp16 and --convolutions=fast")
+
+
+def pad_to(params):
+    """The number that the frames of a batch are a multiple of, at least 1."""
+    return max(params["data_layer_params"]["pad_to"], 1)
+
+
+def feature_params(params):
+    """Those of the data layer's checked params that the features are computed with."""
+    names = [parameter.name for parameter in FeatureGraph.PARAMETERS if parameter.ignored is None]
+    return {name: params["data_layer_params"][name] for name in names}
+
+
+def _inputs(trained, options, mask_changes):
+    features = feature_params(trained.params)
+    if options.with_features:
+        return audio_inputs(options.batch_size, options.frames, features, mask_changes, pad_to(trained.params))
+    return feature_inputs(options.batch_size, options.frames, features["num_audio_features"], mask_changes)
+
+
+def _folded_graph(trained, options, dtype):
+    weights = read_weights(trained)
+    _check_size(sum(array.size for array in weights.values()) * dtype.size)
+    network = fold(trained.params["encoder_params"], weights)
+    if options.fast_convolutions:
+        return FastInferenceGraph(network)
+    return InferenceGraph(network, dtype)
+
+
+def _check_size(size):
+    if size > LARGEST_GRAPH:
+        raise UsageError("the weights are %.2f GB; a graph in one file has at most 2.1 GB. Export with --fp16" % (size / 1e9))
+
+
+def _constants_for_variables(trained, inputs, mask_changes):
+    """The evaluation graph between the inputs and the logits, its variables replaced by constants."""
+    lengths = _lengths_before(mask_changes, tf.cast(tf.reduce_sum(inputs.mask, 1), tf.int32))
+    output = evaluation_network(trained, tf.squeeze(inputs.images, [1]), lengths)
+    scope, name = LOGITS_OUTPUT.rsplit("/", 1)
+    with tf.name_scope(scope + "/"):
+        tf.identity(output.logits, name)
+    _check_size(4 * sum(variable.shape.num_elements() for variable in tf.global_variables()))
+    with restored_session(trained) as session:
+        return tf.graph_util.convert_variables_to_constants(
+            session, session.graph.as_graph_def(), [LOGITS_OUTPUT] + [tensor.name for tensor in inputs.tensors])
+
+
+def _lengths_before(changes, lengths):
+    """The most frames [B] of which convolutions leave ``lengths`` frames; 0 for 0."""
+    for change in reversed(changes):
+        before = lengths * change["stride"][0]
+        if change["padding"] == "VALID":
+            before = (lengths - 1) * change["stride"][0] + change["dilation"][0] * (change["kernel_size"][0] - 1) + 1
+        lengths = before * tf.minimum(lengths, 1)
+    return lengths
+
+
+def description_of(trained, options, tensors):
+    """The ``ExportDescription``, without hashes of files, of a model that is exported with ``options``.
+
+    Args:
+      trained: a ``TrainedModel``.
+      options: :class:`ExportOptions`.
+      tensors: tuple of ``Tensor``, the inputs.
+    """
+    params = trained.params
+    features = feature_params(params)
+    changes, mask_changes = changes_of(params["encoder_params"]["convnet_layers"])
+    logit_frames = None if options.frames is None else frames_after(changes, options.frames)
+    outputs = (Tensor(LOGITS_OUTPUT, (options.batch_size, logit_frames, len(trained.vocabulary) + 1), "float32"),)
+    step = checkpoint_step(trained.checkpoint)
+    values = {parameter.name: parameter.default for parameter in PARAMETERS}
+    values.update(
+        format_version=FORMAT_VERSION, inputs=tensors, outputs=outputs, batch_size=options.batch_size,
+        frames=options.frames, num_audio_features=features["num_audio_features"], feature_params=features,
+        with_features=options.with_features, sample_rate=features["sample_freq"], vocabulary=list(trained.vocabulary),
+        blank=len(trained.vocabulary), subsampling=subsampling_of(changes), frame_changes=changes, mask_changes=mask_changes,
+        pad_to=pad_to(params),
+        depends_on_padding=params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"]),
+        folded=options.folded, convolutions="fast" if options.fast_convolutions else "plain",
+        precision="float16" if options.half_precision else "float32", checkpoint=os.path.basename(trained.checkpoint),
+        step=step if step >= 0 else None, config_sha256=trained.config_sha256)
+    return ExportDescription.of(ExportDescription(**values).as_dict(), "the description of the export")

@@ -1,0 +1,141 @@
+"""A model from the folder of its run alone: the resolved config beside the checkpoints, and no code of anybody's.
+
+A config is Python and runs with the user's rights, so one found in a folder that came from somewhere is never executed.
+The resolved config is data. Of the classes and functions it names, only this project's and TensorFlow's own activations are
+known here; a network with others needs its config.
+"""
+import os
+
+from open_seq2seq.checkpoints.description import resolved_config_of
+from open_seq2seq.checkpoints.run_directory import RunDirectory
+from open_seq2seq.config.parameters import Report, check_parameters
+from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
+from open_seq2seq.decoders import FullyConnectedCTCDecoder
+from open_seq2seq.encoders import TDNNEncoder
+from open_seq2seq.errors import CheckpointError, DataError
+from open_seq2seq.experiment.names import names_of
+from open_seq2seq.experiment.saving import plain
+from open_seq2seq.export.freeze.restored_network import TrainedModel
+from open_seq2seq.models import Speech2Text
+from open_seq2seq.text.vocabulary import Vocabulary
+
+_REMEDY = "Give the config that the model was trained with: run.py --config_file=FILE --mode=export --logdir=%s exports it"
+# how a variable began, and what kept it small, is no part of what it has become
+_TRAINING_ONLY = ("initializer", "initializer_params", "regularizer", "regularizer_params")
+
+
+def trained_model_of(folder, best=False):
+    """The newest model of a run.
+
+    Args:
+      folder: the run's ``logdir``, with or without ``--enable_logs``, or a copy of it, or a checkpoint in it (the path without
+        extension, or its .index).
+      best: the best checkpoint instead of the newest.
+
+    Returns:
+      A ``TrainedModel``.
+
+    Raises:
+      CheckpointError: there is no checkpoint or no resolved config, or the network is not made of known parts.
+    """
+    checkpoint = None
+    # what a shell completes
+    if folder.endswith(".index") and os.path.isfile(folder):
+        folder = folder[:-len(".index")]
+    if os.path.isfile(folder + ".index"):
+        checkpoint, folder = folder, os.path.dirname(folder) or "."
+    elif not os.path.isdir(folder):
+        raise CheckpointError("there is no run folder %s; expected the logdir of a training, or NAME.pb or NAME.onnx" % folder)
+    if checkpoint is None:
+        checkpoint = RunDirectory(folder, read_only=True).require_checkpoint(best)
+    path = folder
+    try:
+        found = resolved_config_of(checkpoint)
+        if found is None:
+            raise CheckpointError("%s has no resolved_config_DATE.json, which says what network its checkpoints are of" % folder)
+        resolved, path = found
+        sections = resolved["params"]
+        name = next(name for name in ("eval", "infer", "train") if name in sections)
+        section, base_model = sections[name], resolved["base_model"]
+    except OSError as error:
+        raise CheckpointError("cannot read %s: %s" % (error.filename, error.strerror))
+    except CheckpointError as error:
+        raise CheckpointError("%s. %s" % (error, _REMEDY % folder))
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
+        raise CheckpointError("%s is no resolved config of a run (%s: %s). " % (path, type(error).__name__, error)
+                              + _REMEDY % folder)
+    params = _params(base_model, section, path, folder)
+    sha256 = resolved.get("sha256")
+    return TrainedModel(Speech2Text, params, _vocabulary(resolved, section, path, folder), checkpoint,
+                        sha256 if isinstance(sha256, str) else None)
+
+
+def _params(base_model, section, path, folder):
+    """The checked params of the network and of its features."""
+    report = Report()
+    known = {"base_model": Speech2Text, "encoder": TDNNEncoder, "decoder": FullyConnectedCTCDecoder}
+    if not isinstance(section, dict):
+        raise CheckpointError("%s holds no params. " % path + _REMEDY % folder)
+    for key, name in (("base_model", base_model), ("encoder", section.get("encoder")), ("decoder", section.get("decoder"))):
+        if name != plain(known[key]):
+            report.problem(key, "is %s, expected %s" % (name, plain(known[key])))
+    encoder = _network_params(section.get("encoder_params"), report, "encoder_params")
+    encoder["activation_fn"] = _activation(encoder.get("activation_fn"), report)
+    decoder = _network_params(section.get("decoder_params"), report, "decoder_params")
+    data = section.get("data_layer_params")
+    if not isinstance(data, dict):
+        report.problem("data_layer_params", "is %r, expected a dict" % (data,))
+        data = {}
+    names = [parameter.name for parameter in FeatureGraph.PARAMETERS if parameter.ignored is None]
+    params = {
+        "encoder": TDNNEncoder, "encoder_params": check_parameters(TDNNEncoder.PARAMETERS, encoder, "encoder_params", report),
+        "decoder": FullyConnectedCTCDecoder,
+        "decoder_params": check_parameters(FullyConnectedCTCDecoder.PARAMETERS, decoder, "decoder_params", report),
+        "loss": None, "loss_params": {}, "initializer": None, "initializer_params": {}, "regularizer": None,
+        "regularizer_params": {}, "evaluate_ema": section.get("evaluate_ema") is not False,
+        "data_layer_params": check_parameters(FeatureGraph.PARAMETERS, {name: data[name] for name in names if name in data},
+                                              "data_layer_params", report),
+    }
+    if not report.problems:
+        TDNNEncoder.check_rules(params["encoder_params"], "encoder_params", report)
+    if report.problems:
+        raise CheckpointError("%s describes a network that cannot be built from it alone:\n  %s\n%s" % (
+            path, "\n  ".join(report.problems), _REMEDY % folder))
+    return params
+
+
+def _network_params(params, report, key):
+    if not isinstance(params, dict):
+        report.problem(key, "is %r, expected a dict" % (params,))
+        return {}
+    return {name: value for name, value in params.items() if name not in _TRAINING_ONLY}
+
+
+def _activation(name, report):
+    """The function whose dotted name a resolved config has."""
+    if name is None:
+        return None
+    functions = names_of("activation_fn")
+    for short, function in functions.items():
+        # the same function has lived in several of TensorFlow's modules
+        if name == plain(function) or isinstance(name, str) and name.startswith("tensorflow.") and name.endswith("." + short):
+            return function
+    report.problem('encoder_params["activation_fn"]', "is %s, expected one of TensorFlow's: %s" % (
+        name, ", ".join(sorted(functions))))
+    return None
+
+
+def _vocabulary(resolved, section, path, folder):
+    """The characters: those that the resolved config lists, else those of the vocabulary file that it names."""
+    characters = resolved.get("vocabulary")
+    if isinstance(characters, list) and characters and all(isinstance(one, str) for one in characters):
+        return tuple(characters)
+    vocab_file = section["data_layer_params"].get("vocab_file")
+    try:
+        if not isinstance(vocab_file, str):
+            raise DataError("data_layer_params[\"vocab_file\"] is %r" % (vocab_file,))
+        return Vocabulary.from_file(vocab_file).characters
+    except DataError as error:
+        raise CheckpointError("%s does not list the vocabulary, and: %s. " % (path, error) + _REMEDY % folder)
+
+

@@ -1,0 +1,106 @@
+"""A frozen graph, ready to run on the CPU."""
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.devices.cpu import Cpu
+from open_seq2seq.errors import CheckpointError, JasperError
+from open_seq2seq.export.description import read_description
+from open_seq2seq.export.runtime.batches import LogitModel
+from open_seq2seq.export.runtime.graph_file import give_back_weights, read_graph
+
+
+class ExportedModel(LogitModel):
+    """NAME.pb with NAME.json beside it.
+
+    Args:
+      path: NAME.pb.
+      session_config: ``tf.ConfigProto`` of another device, on which the weights stay constants; None: the CPU's.
+
+    Raises:
+      CheckpointError: a file is missing or damaged, or the two do not belong together.
+    """
+
+    def __init__(self, path, session_config=None):
+        description = read_description(path)
+        super().__init__(description, path)
+        weights = {}
+        graph_def = read_graph(path, weights if session_config is None else None)
+        graph = imported(graph_def, path)
+        del graph_def
+        self._tensors = {tensor.name: _tensor(graph, tensor, path) for tensor in description.inputs + description.outputs}
+        self._session = tf.Session(graph=graph, config=session_config or Cpu().session_config())
+        give_back_weights(self._session, weights)
+
+    @property
+    def session(self):
+        """The ``tf.Session`` that the graph runs in."""
+        return self._session
+
+    def _run_features(self, features, feature_lengths):
+        images = features[:, None]
+        return self._run(images, self.mask(feature_lengths, features.shape[1]))
+
+    def _run_audio(self, audio, audio_lengths):
+        return self._run(audio, audio_lengths)
+
+    def _run(self, *values):
+        names = [tensor.name for tensor in self.description.inputs]
+        return self._session.run(self._tensors[self.description.outputs[0].name],
+                                 {self._tensors[name]: value for name, value in zip(names, values)})
+
+    def close(self):
+        super().close()
+        self._session.close()
+
+
+def model_on_device(path, device):
+    """An exported model on an accelerator, and not in silence on the host beside it.
+
+    Args:
+      path: NAME.pb.
+      device: a ``Device`` that was selected for inference.
+
+    Returns:
+      ExportedModel.
+
+    Raises:
+      CheckpointError: as :class:`ExportedModel`.
+      DeviceError: the device would compute nothing of it, or not all.
+    """
+    model = ExportedModel(path, device.session_config())
+    try:
+        graph = model.session.graph
+        device.check_steps(graph, [("inference", [graph.get_tensor_by_name(tensor.name + ":0")
+                                                  for tensor in model.description.outputs])])
+        device.check_session(model.session, graph, with_loss=False)
+    except JasperError:
+        model.close()
+        raise
+    return model
+
+
+def imported(graph_def, path):
+    """A ``tf.Graph`` of ``graph_def``, which was read from ``path``.
+
+    Raises:
+      CheckpointError: this TensorFlow does not know its operations.
+    """
+    with tf.Graph().as_default() as graph:
+        try:
+            tf.import_graph_def(graph_def, name="")
+        except (ValueError, tf.errors.OpError) as error:
+            raise CheckpointError("%s is no frozen graph that TensorFlow %s can run: %s" % (
+                path, tf.__version__, str(error).split("\n")[0]))
+    return graph
+
+
+def _tensor(graph, described, path):
+    """The graph's tensor that the description names, of the described shape and type."""
+    try:
+        tensor = graph.get_tensor_by_name(described.name + ":0")
+    except KeyError:
+        raise CheckpointError('%s has no node "%s", which its JSON names; copy both files of one export, or export again'
+                              % (path, described.name))
+    if not tensor.shape.is_compatible_with(described.shape) or tensor.dtype != tf.as_dtype(described.dtype):
+        raise CheckpointError('node "%s" of %s is %s %s, its JSON says %s %s; copy both files of one export, or export again' % (
+            described.name, path, tensor.dtype.name, tensor.shape, described.dtype, list(described.shape)))
+    return tensor

@@ -1,0 +1,185 @@
+"""The utterances that an exported model is scored on: manifests, the names of their bins, the score.
+
+The word error rate of an exported model, straight from the audio.
+"""
+import collections
+import glob
+import os
+import sys
+
+import numpy as np
+
+from open_seq2seq.data.speech2text.audio import read_audio
+from open_seq2seq.data.speech2text.manifest import read_manifest
+from open_seq2seq.data.speech2text.rejection import RejectedData, Rejections
+from open_seq2seq.data.speech2text.selection import select_utterances
+from open_seq2seq.decoding.greedy import collapse
+from open_seq2seq.errors import DataError
+from open_seq2seq.evaluation.error_rates import transcript_errors
+from open_seq2seq.export.ascend.bins import bin_names
+from open_seq2seq.log_lines import log_line
+from open_seq2seq.progress import ProgressBar
+from open_seq2seq.text.vocabulary import Vocabulary
+
+PORTS_MANIFEST = "librivox-dev-clean.csv"  # the one that the public Ascend port scores
+
+_NO_LIMITS = {"max_duration": None, "min_duration": None, "max_label_length": None}
+
+
+def find_manifests(data_dir, named=()):
+    """The manifests of a directory.
+
+    Args:
+      data_dir: the directory.
+      named: file names in it, or paths; empty: the public port's if it is there, else every CSV file.
+
+    Returns:
+      List of paths.
+
+    Raises:
+      DataError: there is none, or not the one that is named.
+    """
+    if named:
+        paths = [path if os.path.exists(path) else os.path.join(data_dir, path) for path in named]
+    elif os.path.exists(os.path.join(data_dir, PORTS_MANIFEST)):
+        paths = [os.path.join(data_dir, PORTS_MANIFEST)]
+    else:
+        paths = sorted(glob.glob(os.path.join(glob.escape(data_dir), "*.csv")))
+    if not os.path.isdir(data_dir):
+        raise DataError("--data_dir %s is no directory; expected one with a manifest CSV (wav_filename,wav_filesize,transcript)"
+                        % data_dir)
+    for path in paths:
+        if not os.path.isfile(path):
+            raise DataError("there is no manifest %s; expected a CSV file in --data_dir, or a path from the working directory"
+                            % path)
+    if not paths:
+        raise DataError("--data_dir %s holds no .csv file; expected a manifest with wav_filename,wav_filesize,transcript"
+                        % data_dir)
+    return paths
+
+
+class References:
+    """The rows of manifests, each with the name of its bins.
+
+    Args:
+      manifests: list of paths.
+
+    Attributes:
+      rows: dict from name to ManifestRow, in the manifests' order; bad rows included, so that a name never depends on them.
+      has_transcripts: whether any row has one.
+
+    Raises:
+      DataError: a manifest cannot be read.
+    """
+
+    def __init__(self, manifests):
+        self.manifests = list(manifests)
+        rows = [row for path in self.manifests for row in read_manifest(path, transcripts=False)]
+        self.rows = collections.OrderedDict(zip(bin_names([row.wav_filename for row in rows]), rows))
+        self.has_transcripts = any(row.transcript.strip() for row in rows)
+
+    def select(self, description, num_frames, frames, max_rejected_fraction, rejected_file):
+        """What can be evaluated, by the rules of ``run.py --mode=eval``.
+
+        Args:
+          description: the model's ``ExportDescription``.
+          num_frames: function int samples -> int frames.
+          frames: longer utterances are left out; None: none.
+          max_rejected_fraction: part of the rows that may be faulty.
+          rejected_file: path of the CSV that lists what is left out.
+
+        Returns:
+          (OrderedDict from name to Utterance, the ``Rejections``, which are not written yet)
+        """
+        rows = list(self.rows.values())
+        rejections = Rejections(len(rows), max_rejected_fraction, rejected_file, self.manifests)
+        params = dict(description.feature_params, max_feature_length=frames, **_NO_LIMITS)
+        utterances = select_utterances(rows, params, "eval" if self.has_transcripts else "infer",
+                                       Vocabulary(description.vocabulary), num_frames, None, rejections)
+        by_place = {(utterance.manifest, utterance.row): utterance for utterance in utterances}
+        chosen = collections.OrderedDict((name, by_place[row.manifest, row.row]) for name, row in self.rows.items()
+                                         if (row.manifest, row.row) in by_place)
+        raise_if_too_many(rejections)
+        rejections.raise_if_nothing_left(len(chosen))
+        return chosen, rejections
+
+
+def raise_if_too_many(rejections):
+    """As ``Rejections.raise_if_too_many``, in the words of a command without a config; what is left out is listed first."""
+    if not rejections.too_many():
+        return
+    rejections.write()
+    try:
+        rejections.raise_if_too_many()
+    except DataError as error:
+        raise DataError(str(error).replace('data_layer_params["max_rejected_fraction"]', "--max_rejected_fraction"))
+
+
+def log_score(references, transcripts):
+    """Prints the word error rate in the form of ``run.py --mode=eval``; for several manifests that of each, too.
+
+    Args:
+      references: a :class:`References`.
+      transcripts: dict from name to the transcript that the model wrote.
+
+    Returns:
+      ``TranscriptErrors`` of all, or None where the manifests have no transcripts.
+    """
+    if not references.has_transcripts:
+        log_line("the manifests have no transcripts to compare with", offset=4)
+        return None
+
+    def errors_of(names):
+        return transcript_errors([references.rows[name].transcript for name in names], [transcripts[name] for name in names])
+
+    if len(references.manifests) > 1:
+        for manifest in references.manifests:
+            names = [name for name in transcripts if references.rows[name].manifest == manifest]
+            if names:
+                log_line("%s: WER %.4f, %d utterances" % (manifest, errors_of(names).word_error_rate.rate, len(names)), offset=4)
+    errors = errors_of(list(transcripts))
+    log_line("Validation WER:  %.4f" % errors.word_error_rate.rate, offset=4)
+    log_line("Validation CER:  %.4f" % errors.character_error_rate.rate, offset=4)
+    log_line("%d utterances, %d words; %.1f %% of the sentences without an error" % (
+        len(transcripts), errors.word_error_rate.length, 100 * (1 - errors.sentence_error_rate.rate)), offset=4)
+    return errors
+
+
+def transcribe_references(model, references, max_rejected_fraction=0.01):
+    """Transcribes the utterances of manifests one by one, so that no padding but a static model's own comes in.
+
+    Args:
+      model: a ``LogitModel``.
+      references: a ``References``.
+      max_rejected_fraction: part of the rows that may be faulty.
+
+    Returns:
+      OrderedDict from name to transcript.
+
+    Raises:
+      DataError: too many rows are faulty, or all are left out.
+    """
+    description = model.description
+    chosen, rejections = references.select(description, model.extractor.num_frames, description.frames, max_rejected_fraction,
+                                           None)
+    vocabulary, transcripts = Vocabulary(description.vocabulary), collections.OrderedDict()
+    with ProgressBar(len(chosen), description="transcribing") as bar:
+        for done, (name, utterance) in enumerate(chosen.items(), 1):
+            try:
+                waveform = read_audio(utterance.audio_path, description.sample_rate)
+            except RejectedData as rejected:
+                sys.stderr.write("left out utterance %s: %s: %s\n" % (utterance.id, rejected.reason.name, rejected))
+                rejections.add(utterance, rejected.reason, str(rejected))
+                continue
+            transcripts[name] = transcript_of(*model.logits_of_audio([waveform]), vocabulary=vocabulary)
+            bar.update(done)
+    raise_if_too_many(rejections)
+    if len(rejections):
+        log_line(rejections.summary())
+    return transcripts
+
+
+def transcript_of(logits, lengths, vocabulary):
+    """The best path's text: logits [1, T', V + 1] and lengths [1] -> str."""
+    labels = collapse(np.argmax(logits, 2), lengths, vocabulary.size)[0]
+    return vocabulary.decode(labels)

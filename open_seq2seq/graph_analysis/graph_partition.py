@@ -1,0 +1,161 @@
+"""Which operations of a run the Ascend adapter offloads, and which it leaves on the host.
+
+The rules are those of its partition pass (om_partition_subgraphs_pass.cc). In the default mode only one part of the graph
+goes to the NPU: where operations of the host stand between others, the largest connected part is offloaded and the rest of
+the supported operations is left on the host, without a message.
+"""
+import collections
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.graph_analysis.graph_walk import folded_constants, predecessors, reference_inputs
+
+HOST_ATTRIBUTE = "_without_npu_compile"  # what the adapter's without_npu_compile_scope sets
+_NEVER_OFFLOADED = ("_Arg", "_Retval", "StringJoin")
+_WITHOUT_WORK = frozenset(["NoOp", "Identity", "Const", "ControlTrigger", "Variable", "VariableV2", "VarHandleOp",
+                           "ReadVariableOp"])
+INPUT_TYPES = frozenset(["Iterator", "IteratorV2", "OneShotIterator", "IteratorGetNext", "IteratorGetNextSync", "MakeIterator",
+                         "Placeholder", "PlaceholderV2", "PlaceholderWithDefault"])
+SUMMARY_TYPES = frozenset(["ScalarSummary", "HistogramSummary", "MergeSummary", "TensorSummary", "TensorSummaryV2",
+                           "ImageSummary", "AudioSummary"])
+
+Partition = collections.namedtuple("Partition", "operations constants offloaded host parts splitting")
+Partition.__doc__ = """How a run is divided.
+
+operations: all that is executed, inputs first.
+constants: set of operations that are constants by then.
+offloaded: set of operations that the adapter takes.
+host: dict from every other operation to the reason, one of the REASON texts.
+parts: sizes, in operations that do work, of the pieces into which operations of the host cut the offloaded ones.
+splitting: list of operations of the host between offloaded ones.
+"""
+
+UNSUPPORTED, GRAY, SCOPE, INPUT, FUNCTION, DRAGGED = (
+    "not in the operator list", "left on the host by mix_compile_mode", "kept on the host by its scope", "input",
+    "calls a function that the operator list does not cover", "tied by reference or by a string to an operation of the host")
+
+
+def partition(operations, operator_list, mix_compile_mode=False):
+    """Divides the operations of a run as the adapter does.
+
+    Args:
+      operations: list of ``graph_walk.executed_operations``.
+      operator_list: an ``OperatorList``.
+      mix_compile_mode: the adapter's option of that name.
+
+    Returns:
+      A :class:`Partition`.
+    """
+    constants = folded_constants(operations)
+    supported = operator_list.supported - operator_list.gray if mix_compile_mode else operator_list.supported
+    functions = _function_bodies(operations)
+    host = collections.OrderedDict()
+    for operation in operations:
+        reason = None if operation in constants else _reason(operation, operator_list.supported, supported, functions)
+        if reason is not None:
+            host[operation] = reason
+    _drag(operations, constants, host)
+    offloaded = {operation for operation in operations if operation not in constants and operation not in host}
+    parts, splitting = _parts(operations, offloaded, host)
+    return Partition(operations, constants, offloaded, host, parts, splitting)
+
+
+def _reason(operation, listed, supported, functions):
+    kind = operation.type
+    if kind in INPUT_TYPES:
+        return INPUT
+    if HOST_ATTRIBUTE in operation.node_def.attr and operation.node_def.attr[HOST_ATTRIBUTE].b:
+        return SCOPE
+    if kind in _NEVER_OFFLOADED or kind.endswith(("Dataset", "DatasetV2")):
+        return UNSUPPORTED
+    if kind not in supported and kind not in functions:
+        return GRAY if kind in listed else UNSUPPORTED
+    if any(unsupported_in_function(name, supported, functions) for name in functions_of(operation.node_def)):
+        return FUNCTION
+    return None
+
+
+def functions_of(node):
+    """Names of the functions that a node (NodeDef) calls: bodies of loops, branches of conditions."""
+    names = [value.func.name for value in node.attr.values() if value.HasField("func")]
+    return names + [function.name for value in node.attr.values() for function in value.list.func]
+
+
+def _function_bodies(operations):
+    """Function name -> list of NodeDef, if any of the operations calls one."""
+    if not any(functions_of(operation.node_def) for operation in operations):
+        return {}
+    # as_graph_def serializes the whole graph, which takes a while
+    library = operations[0].graph.as_graph_def().library
+    return {function.signature.name: function.node_def for function in library.function}
+
+
+def unsupported_in_function(name, supported, functions, depth=0):
+    """Type of the first operator in a function's body, or in what it calls, that is not supported; None: all are."""
+    for node in functions.get(name, ()):
+        if node.op != "Const" and node.op not in supported and node.op not in functions:
+            return node.op
+        for inner in functions_of(node) if depth < 10 else ():
+            found = unsupported_in_function(inner, supported, functions, depth + 1)
+            if found is not None:
+                return found
+    return None
+
+
+def _drag(operations, constants, host):
+    """Takes to the host what is tied to it: a variable that it takes by reference, a string, a resource."""
+    executed = set(operations)
+    pending = collections.deque(host)
+
+    def drag(operation):
+        if operation in executed and operation not in constants and operation not in host:
+            host[operation] = DRAGGED
+            pending.append(operation)
+
+    while pending:
+        operation = pending.popleft()
+        for tensor in operation.outputs:
+            for consumer in tensor.consumers():
+                by_reference = any(tensor is other for other in reference_inputs(consumer))
+                if by_reference or (_is_handle(tensor) and consumer.type != "Assert"):
+                    drag(consumer)
+        references = reference_inputs(operation)
+        for tensor in operation.inputs:
+            if any(tensor is other for other in references) or _is_handle(tensor):
+                drag(tensor.op)
+
+
+def _is_handle(tensor):
+    return tensor.dtype.base_dtype in (tf.string, tf.resource)
+
+
+def _parts(operations, offloaded, host):
+    """Sizes of the pieces of the offloaded part, and the operations of the host that cut it.
+
+    A stage is how often one has to come back from the host on the way to an operation.
+    """
+    stages = {}
+    sizes = collections.Counter()
+    for operation in operations:
+        stage = 0
+        for predecessor in predecessors(operation):
+            # a constant is made wherever it is used
+            stage = max(stage, stages.get(predecessor, 0) + (predecessor in offloaded and operation in host))
+        stages[operation] = stage
+        if operation in offloaded:
+            sizes[stage] += operation.type not in _WITHOUT_WORK
+    splitting = []
+    if sum(1 for size in sizes.values() if size) > 1:
+        leads_back = _leads_to_work(operations, offloaded)
+        splitting = [operation for operation in operations if operation in host and operation in leads_back
+                     and any(predecessor in offloaded for predecessor in predecessors(operation))]
+    return [sizes[stage] for stage in sorted(sizes) if sizes[stage]], splitting
+
+
+def _leads_to_work(operations, offloaded):
+    """Operations from which a path leads to an offloaded operation that does work."""
+    leading = set()
+    for operation in reversed(operations):
+        if operation in leading or (operation in offloaded and operation.type not in _WITHOUT_WORK):
+            leading.update(predecessors(operation))
+    return leading

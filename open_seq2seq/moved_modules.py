@@ -1,0 +1,184 @@
+"""Modules at the paths that they had in earlier versions: they are imported or run from where they are now, with a note."""
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+import types
+
+PACKAGE = __name__.rsplit(".", 1)[0]
+
+# path in earlier versions -> path now, both below the package
+MOVED = {
+    "config.checking": "experiment.checking",
+    "config.command_line": "experiment.command_line",
+    "config.loading": "experiment.loading",
+    "config.names": "experiment.names",
+    "config.playbook": "experiment.playbook",
+    "config.reference": "experiment.reference",
+    "config.saving": "experiment.saving",
+    "config.width": "experiment.checking",
+    "data.importers.digits": "data.importers.corpus_folder",
+    "data.speech2text.shapes_only": "npu_check.shapes_only",
+    "data.speech2text.vocabulary": "text.vocabulary",
+    "decoders.greedy": "decoding.greedy",
+    "devices.graph_check": "graph_analysis.graph_check",
+    "devices.graph_partition": "graph_analysis.graph_partition",
+    "devices.graph_walk": "graph_analysis.graph_walk",
+    "devices.host_memory": "training.memory.host_memory",
+    "devices.layer_names": "graph_analysis.layer_names",
+    "devices.memory_estimate": "graph_analysis.memory_estimate",
+    "devices.memory_limits": "graph_analysis.memory_limits",
+    "devices.npu_check": "npu_check.check",
+    "devices.npu_check_report": "npu_check.report",
+    "devices.npu_operators": "graph_analysis.npu_operators",
+    "devices.step_memory": "training.memory.step_memory",
+    "distributed.config_map": "rank_tables.config_map",
+    "distributed.cores": "cores",
+    "distributed.cost_model": "launch.cost_model",
+    "distributed.kill_guard": "launch.kill_guard",
+    "distributed.launch": "launch.launcher",
+    "distributed.launch_options": "launch.launch_options",
+    "distributed.log_follower": "launch.log_follower",
+    "distributed.process_watch": "launch.process_watch",
+    "distributed.rank_environment": "launch.rank_environment",
+    "distributed.rank_process": "launch.rank_process",
+    "distributed.rank_table": "rank_tables.rank_table",
+    "distributed.rank_table_fields": "rank_tables.rank_table",
+    "distributed.rendezvous": "launch.rendezvous",
+    "encoders.dimensions": "encoders.shapes",
+    "encoders.encoder_output": "encoders.interface",
+    "encoders.execution": "encoders.interface",
+    "encoders.tensor_checks": "encoders.shapes",
+    "evaluation.fingerprint": "evaluation.record",
+    "export.atc": "export.ascend.atc",
+    "export.batches": "export.runtime.batches",
+    "export.bins": "export.ascend.bins",
+    "export.checkpoint_model": "export.runtime.checkpoint_model",
+    "export.exported_model": "export.runtime.exported_model",
+    "export.fast_filters": "export.freeze.fast_filters",
+    "export.fast_inference_graph": "export.freeze.fast_inference_graph",
+    "export.features": "export.runtime.features",
+    "export.folding": "export.freeze.folding",
+    "export.frame_pairs": "export.freeze.phase_rows",
+    "export.frames": "export.description",
+    "export.freeze": "export.freeze.freeze",
+    "export.graph_file": "export.runtime.graph_file",
+    "export.graph_weights": "export.runtime.graph_file",
+    "export.inference_graph": "export.freeze.inference_graph",
+    "export.model_inputs": "export.freeze.model_inputs",
+    "export.offline": "export.ascend.offline",
+    "export.onnx_export": "export.freeze.onnx_export",
+    "export.onnx_model": "export.runtime.onnx_model",
+    "export.phase_rows": "export.freeze.phase_rows",
+    "export.quantize": "export.freeze.quantize",
+    "export.references": "export.runtime.scoring",
+    "export.restored_network": "export.freeze.restored_network",
+    "export.result_bins": "export.ascend.bins",
+    "export.run_folder": "export.freeze.run_folder",
+    "export.saved_model": "export.freeze.saved_model",
+    "export.scoring": "export.runtime.scoring",
+    "models.assembly": "experiment.assembly",
+    "models.description": "experiment.description",
+    "optimizers.control_flow": "optimizers.update_operations",
+    "optimizers.fused_updates": "optimizers.update_operations",
+    "optimizers.learning_rate": "optimizers.lr_policies",
+    "script_status": "cli",
+    "training.averaging.moving_average": "checkpoints.moving_average",
+    "training.checkpoints.description": "checkpoints.description",
+    "training.checkpoints.files": "checkpoints.files",
+    "training.checkpoints.manifest": "checkpoints.manifest",
+    "training.checkpoints.restore": "checkpoints.restore",
+    "training.checkpoints.run_directory": "checkpoints.run_directory",
+    "training.checkpoints.saving": "training.saving",
+    "training.checkpoints.transfer": "checkpoints.transfer",
+    "training.checkpoints.writer": "checkpoints.writer",
+    "training.course": "training.stopping",
+    "training.data_position": "training.input_stream",
+    "training.data_wait": "training.input_stream",
+    "training.improvement": "training.metric_tracker",
+    "training.progress": "progress",
+    "training.session": "devices.session",
+    "training.signals": "signals",
+    "training.troubles.bad_batches": "training.nonfinite.bad_batches",
+    "training.troubles.batch_loss": "training.nonfinite.batch_loss",
+    "training.troubles.investigation": "training.nonfinite.investigation",
+    "training.troubles.longest_batch": "training.memory.longest_batch",
+    "training.troubles.non_finite": "training.nonfinite.layer_search",
+    "training.troubles.replay": "training.nonfinite.replay",
+    "training.troubles.skipped_steps": "training.nonfinite.skipped_steps",
+    "training.troubles.spoilt_batches": "training.nonfinite.skipped_steps",
+    "training.width_check": "checkpoints.description",
+    "transcription.live": "transcription.microphone",
+    "transcription.model_loading": "transcription.transcriber",
+}
+
+# (path in earlier versions, name) -> name now
+RENAMED = {
+    ("training.course", "Course"): "StoppingPolicy",
+    ("training.improvement", "Improvement"): "MetricTracker",
+}
+
+
+class _Loader(importlib.abc.InspectLoader):
+    """Makes a module whose names are looked up in the one that replaced it."""
+
+    def create_module(self, spec):
+        return types.ModuleType(spec.name)
+
+    def exec_module(self, module):
+        old = module.__name__[len(PACKAGE) + 1:]
+        new = "%s.%s" % (PACKAGE, MOVED[old])
+        _note(module.__name__, new)
+        target = importlib.import_module(new)
+
+        def look_up(name):
+            if name.startswith("__"):
+                raise AttributeError(name)
+            try:
+                return getattr(target, RENAMED.get((old, name), name))
+            except AttributeError:
+                raise AttributeError("%s is now %s, which has no %r" % (module.__name__, new, name))
+        module.__doc__, module.__getattr__ = target.__doc__, look_up
+
+    def get_code(self, fullname):
+        new = "%s.%s" % (PACKAGE, MOVED[fullname[len(PACKAGE) + 1:]])
+        _note(fullname, new)
+        return compile("import runpy; runpy.run_module(%r, run_name='__main__', alter_sys=True)" % new, "<moved>", "exec")
+
+    def get_source(self, fullname):
+        return None
+
+    def is_package(self, fullname):
+        return False
+
+
+class _Package(importlib.abc.Loader):
+    """Makes a package that holds moved modules only."""
+
+    def create_module(self, spec):
+        return types.ModuleType(spec.name)
+
+    def exec_module(self, module):
+        module.__path__ = []
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, fullname, path=None, target=None):
+        if not fullname.startswith(PACKAGE + "."):
+            return None
+        old = fullname[len(PACKAGE) + 1:]
+        if old in MOVED:
+            return importlib.machinery.ModuleSpec(fullname, _Loader())
+        if any(path.startswith(old + ".") for path in MOVED):
+            return importlib.machinery.ModuleSpec(fullname, _Package(), is_package=True)
+        return None
+
+
+def _note(old, new):
+    print("Note: %s is now %s" % (old, new), file=sys.stderr)
+
+
+def install():
+    """Makes the earlier paths importable; what exists at a path comes first."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())

@@ -1,0 +1,191 @@
+"""``--mode=npu_check``: would this experiment run on an Ascend NPU? Answered without an NPU and without its adapter.
+
+The graphs of training and evaluation are built as a run on an NPU builds them, and looked at, not run.
+"""
+import collections
+import os
+import time
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.devices.npu import Npu
+from open_seq2seq.devices.npu_loss_scaling import STATUS_OPERATORS, chosen_loss_scaling
+from open_seq2seq.devices.npu_params import completed, computes_in_float16
+from open_seq2seq.distributed.group import Single
+from open_seq2seq.errors import DataError
+from open_seq2seq.experiment.assembly import build_data_layer
+from open_seq2seq.graph_analysis.graph_check import ERROR, NOTE, WARNING, Finding, check_graph
+from open_seq2seq.graph_analysis.graph_partition import HOST_ATTRIBUTE
+from open_seq2seq.graph_analysis.memory_limits import check_memory
+from open_seq2seq.graph_analysis.npu_operators import load_operator_list
+from open_seq2seq.npu_check.shapes_only import ShapesOnlyDataLayer
+
+# each is compiled for minutes and kept in the device's memory
+MOST_SHAPES = 4
+
+CheckResult = collections.namedtuple(
+    "CheckResult", "operator_list data_source graphs findings shapes compilations padding_share seconds memory_bytes")
+CheckResult.__doc__ = """What :func:`check_experiment` found.
+
+operator_list: the OperatorList. data_source: a sentence on where the shapes come from. graphs: list of GraphReport.
+findings: list of (Finding, names of the graphs it is in), errors first.
+shapes: dict from "train" and "eval" to the number of compiled shapes.
+compilations: how many graphs a whole run compiles. padding_share: of all frames of training those that only pad, None without
+data. seconds: that the check took. memory_bytes: the device's.
+"""
+
+
+class AbsentNpu(Npu):
+    """An NPU as far as graphs are built for it; there need not be one, nor its adapter.
+
+    Args:
+      params: the checked config.
+    """
+
+    def __init__(self, params):
+        # not Npu's, which refuses a machine without an NPU
+        self._params = params["npu_params"]
+
+    def wrap_optimizer(self, optimizer, params, group):
+        # the adapter's operators for loss scaling are not there to be looked at
+        return None
+
+    def host_scope(self):
+        if not self._params["ctc_on_host"]:
+            return super().host_scope()
+        # what the adapter's without_npu_compile_scope sets
+        return tf.get_default_graph()._attr_scope({HOST_ATTRIBUTE: tf.AttrValue(b=True)})
+
+
+def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
+    """Builds and checks all graphs of an experiment.
+
+    Args:
+      base_model: the model class.
+      params_of_mode: dict from "train" and "eval", or one of them, to checked params.
+      memory_bytes: of the device.
+      environ: where to look for the installed operator list; None: this process's environment.
+
+    Returns:
+      A :class:`CheckResult`.
+
+    Raises:
+      DataError: manifests are missing, and no lengths of buckets are given that could stand in for them.
+      DeviceError: the installed operator list is damaged.
+    """
+    begin = time.monotonic()
+    operator_list = load_operator_list(environ)
+    params_of_mode, data_source = _with_shapes(params_of_mode)
+    npu_params = next(iter(params_of_mode.values()))["npu_params"]
+    graphs, shapes, padding_share = [], collections.OrderedDict(), None
+    for mode, params in params_of_mode.items():
+        with tf.Graph().as_default() as graph:
+            runs, layer = _training_runs(base_model, params) if mode == "train" else _evaluation_runs(base_model, params)
+            rows = [_checked(graph, name, fetches, operator_list, npu_params) for name, fetches in runs]
+        shapes[mode] = len({row.signature for row in rows if "accumulate" not in row.name})
+        graphs += rows
+        if mode == "train":
+            padding_share = _padding_share(layer, params)
+    findings = _joined(graphs) + [(finding, names) for finding, names in _about_shapes(graphs, shapes)]
+    findings += check_memory(graphs, npu_params, memory_bytes)
+    findings += _about_loss_scaling(params_of_mode, operator_list)
+    findings.sort(key=lambda item: (ERROR, WARNING, NOTE).index(item[0].level))
+    return CheckResult(operator_list, data_source, graphs, findings, shapes, len(graphs),
+                       padding_share, time.monotonic() - begin, memory_bytes)
+
+
+def _with_shapes(params_of_mode):
+    """The params, with a data layer that needs no data where there are none, and a sentence that says so."""
+    missing = [path for params in params_of_mode.values() for path in _manifests(params) if not os.path.exists(path)]
+    if not missing:
+        return params_of_mode, "lengths from the manifests"
+    if next(iter(params_of_mode.values()))["npu_params"]["bucket_frames"] is None:
+        raise DataError("%s is not there, and without data --mode=npu_check does not know the lengths of the batches. Give them, "
+                        'e.g. --npu_params/bucket_frames="[400, 800, 1200, 1680]", or the manifests' % missing[0])
+    replaced = collections.OrderedDict((mode, dict(params, data_layer=ShapesOnlyDataLayer))
+                                       for mode, params in params_of_mode.items())
+    return replaced, "lengths from npu_params bucket_frames (%s is not there); labels: as many as CTC can align at most, one " \
+                     "for each frame of output" % missing[0]
+
+
+def _manifests(params):
+    files = params["data_layer_params"].get("dataset_files") or []
+    return [files] if isinstance(files, str) else list(files)
+
+
+def _training_runs(base_model, params):
+    """List of (name, fetches) of a training, as ``training/loop.py`` runs it; and its data layer."""
+    from open_seq2seq.training.graph import TrainingGraph
+    training = TrainingGraph(base_model, params, None, AbsentNpu(params), Single(), None)
+    runs = []
+    for shape_step in training.shape_steps:
+        step = shape_step.update_fetches(params["print_samples_steps"] is not None, params["save_summaries_steps"] is not None)
+        runs.append(("train, %s frames" % _frames(shape_step.batch), list(step.values())))
+        if shape_step.accumulate is not None:
+            runs.append(("train, %s frames, accumulate" % _frames(shape_step.batch),
+                         list(shape_step.accumulate_fetches().values())))
+    return runs, training.data_layer
+
+
+def _evaluation_runs(base_model, params):
+    from open_seq2seq.evaluation.evaluation import EvaluationGraph
+    device = AbsentNpu(params)
+    layer = build_data_layer(params, "eval", device, Single())
+    evaluation = EvaluationGraph(base_model, params, "eval", layer, device, Single())
+    runs = [("eval, %s frames" % bucket.frames, list(fetches.values()))
+            for bucket, fetches in zip(layer.buckets, evaluation.fetches_of_buckets)]
+    return runs, layer
+
+
+def _frames(batch):
+    return batch.features.shape.as_list()[1]
+
+
+def _checked(graph, name, fetches, operator_list, npu_params):
+    return check_graph(graph, fetches, operator_list, name, completed(npu_params, True).get("mix_compile_mode") is True,
+                       half_precision=computes_in_float16(npu_params))
+
+
+def _padding_share(layer, params):
+    """Of an epoch's frames those that only pad, also in rows that fill up a batch; None without data."""
+    if not layer.utterances:
+        return None
+    padded = sum(layer.buckets[layer.bucket_of_batch(number)].frames * layer.batch_size
+                 for number in range(layer.batches_per_epoch))
+    return 1.0 - layer.total_duration / params["data_layer_params"]["window_stride"] / padded
+
+
+def _joined(graphs):
+    """The findings of all graphs; what is in several of them once, with the names of these."""
+    groups = collections.OrderedDict()
+    for row in graphs:
+        for finding in row.findings:
+            key = (finding.level, finding.kind, finding.layer, finding.type)
+            groups.setdefault(key, (finding, []))[1].append(row.name)
+    return list(groups.values())
+
+
+def _about_shapes(graphs, shapes):
+    for mode, count in shapes.items():
+        if count > MOST_SHAPES:
+            yield Finding(ERROR, "too many shapes", mode, "", "", count, "%d shapes would be compiled, expected at most %d"
+                          % (count, MOST_SHAPES), "give fewer lengths in npu_params bucket_frames"), [mode]
+
+
+def _about_loss_scaling(params_of_mode, operator_list):
+    """The adapter's loss scaling reads a status register by operators that older packages do not have."""
+    missing = [name for name in STATUS_OPERATORS if name not in operator_list.supported]
+    params = params_of_mode.get("train")
+    if params is None:
+        return []
+    # refuses, as a run does, what the adapter cannot do
+    chosen = chosen_loss_scaling(params["loss_scaling"], params["loss_scaling_params"], params["npu_params"])
+    if chosen.setting is None or not missing:
+        return []
+    message = "the adapter's loss scaling uses %s, which are not in %s" % (" and ".join(missing), operator_list.source)
+    if operator_list.files:
+        return [(Finding(ERROR, "loss scaling", "optimizer", "", missing[0], 1, message, "install an adapter and a CANN of the "
+                         "same generation, or train without: --loss_scaling=None --npu_params/precision_mode=force_fp32"),
+                 ["train"])]
+    return [(Finding(NOTE, "loss scaling", "optimizer", "", missing[0], 1, message + ", that of an older CANN; on the device "
+                     "adapter and CANN must be of one generation", None), ["train"])]

@@ -1,0 +1,64 @@
+"""A data layer without data: batches of zeros in the shapes of given buckets, to build and check graphs with."""
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.data.speech2text.buckets import LABELS_MULTIPLE, Bucket, check_bucket_frames
+from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.text.vocabulary import Vocabulary
+
+
+class ShapesOnlyDataLayer:
+    """Stands in for ``Speech2TextDataLayer`` on a machine that does not have the audio.
+
+    Every given length is a bucket. Its labels are as many as CTC can align at most: one for each frame of output.
+
+    Args: as of ``Speech2TextDataLayer``; ``static_shapes`` must have ``bucket_frames``.
+
+    Attributes:
+      vocabulary: Vocabulary.
+      utterances: empty.
+      buckets: list of Bucket.
+
+    Raises:
+      DataError: the vocabulary cannot be read.
+      ConfigError: the lengths are not usable.
+    """
+
+    batches_per_epoch = 1
+
+    def __init__(self, params, mode, batch_size, seed=0, num_workers=1, worker_id=0, rejected_file=None, output_frames=None,
+                 static_shapes=None, same_frames_on_all_workers=False):
+        self.vocabulary = Vocabulary.from_file(params["vocab_file"])
+        self.mode, self.batch_size, self.utterances = mode, batch_size, []
+        self.num_audio_features = params["num_audio_features"]
+        lengths = list(static_shapes.bucket_frames)
+        check_bucket_frames(lengths, static_shapes.max_buckets, params["pad_to"])
+        self.buckets = [Bucket(frames, _rounded_up(output_frames(frames) if output_frames else frames, LABELS_MULTIPLE))
+                        for frames in lengths]
+
+    def training_dataset(self, first_batch=0, bucket=None):
+        """An endless ``tf.data.Dataset`` of one and the same Batch of zeros in the shape of bucket number ``bucket``."""
+        return self._zeros(self.buckets[bucket]).repeat()
+
+    def evaluation_dataset(self, same_length_batches=None, bucket=None):
+        """One Batch of zeros in the shape of bucket number ``bucket``, as a ``tf.data.Dataset``."""
+        return self._zeros(self.buckets[bucket])
+
+    def bucket_of_batch(self, number):
+        """The buckets in turn."""
+        return number % len(self.buckets)
+
+    def raise_if_too_many_rejected(self, elsewhere=0):
+        """There is nothing to reject."""
+
+    def _zeros(self, bucket):
+        rows = self.batch_size
+        # made by the pipeline, so that no constant of this size is in the graph
+        return tf.data.Dataset.from_tensors(np.int32(0)).map(tf.autograph.experimental.do_not_convert(lambda zero: Batch(
+            tf.zeros([rows, bucket.frames, self.num_audio_features]), tf.zeros([rows], tf.int32),
+            tf.zeros([rows, bucket.labels], tf.int32), tf.zeros([rows], tf.int32), tf.zeros([rows], tf.int32) - 1,
+            tf.zeros([rows]), tf.zeros([rows], tf.int64))))
+
+
+def _rounded_up(number, multiple):
+    return -(-max(number, 1) // multiple) * multiple

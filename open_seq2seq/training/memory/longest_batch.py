@@ -1,0 +1,159 @@
+"""The longest batch is computed before training begins: memory runs out in the first minute, or not at all.
+
+A real step is made with it, by the operations and with the fetches of every other step, so that it takes what a step takes and
+a device that compiles its graphs has compiled them afterwards. Then every variable gets back the value that it had: weights,
+slots, averages, the loss scale and counters are as before, and the data have not been started yet.
+"""
+import time
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES, Batch
+from open_seq2seq.devices.session import open_session
+from open_seq2seq.distributed.exchange import Exchange
+from open_seq2seq.distributed.group import Single
+from open_seq2seq.errors import DeviceError
+from open_seq2seq.log_lines import log_line
+from open_seq2seq.training.graph import ShapeStepBuilder
+from open_seq2seq.training.memory.host_memory import available_bytes
+from open_seq2seq.training.memory.step_memory import BatchShape, largest_possible_bytes, step_memory
+from open_seq2seq.training.requests import Requests
+
+ADVICE = "iter_size makes up for a smaller batch. Or leave out the longest utterances: data_layer_params max_duration"
+
+
+def try_longest_batches(session, params, graph, device, group):
+    """Makes a step with the longest batch of every shape; all ranks together, with the variables set and the data not started.
+
+    Args:
+      session: the session of the training; where memory has run out, it is closed.
+      params: the checked config of mode "train".
+      graph: the ``TrainingGraph``.
+      device: a ``Device``.
+      group: a ``ProcessGroup``.
+
+    Raises:
+      DeviceError: it does not fit into memory; with the batch size that would, as far as that can be told.
+    """
+    # the same set of fetches as in every step: another would be another graph for the device to compile
+    optional = [device.static_shapes and params[key] is not None for key in ("print_samples_steps", "save_summaries_steps")]
+    available = _available_to_each(session, group) if device.name == "cpu" else float("inf")
+    for number, shape_step in enumerate(graph.shape_steps):
+        shape = BatchShape(params["batch_size_per_gpu"], *graph.data_layer.longest_shape(
+            number if graph.data_layer.buckets else None))
+        what = "%d utterances x %d frames, %d labels" % shape
+        fetches = shape_step.update_fetches(*optional)
+        if not _is_worth_trying(shape_step, list(fetches.values()), shape, what, available, group):
+            continue
+        begin = time.monotonic()
+        try:
+            _make_step(session, graph, number, fetches)
+        except tf.errors.ResourceExhaustedError as error:
+            session.close()
+            fitting = _by_trial(params, graph, device, group, shape)
+            raise DeviceError("the longest batch (%s) does not fit into memory: %s. %s; %s" % (
+                what, error.message.split("\n")[0], fitting, ADVICE))
+        log_line("The longest batch, %s, fits into memory (a step with it took %.1f s)" % (what, time.monotonic() - begin))
+
+
+def _make_step(session, graph, number, fetches):
+    variables = tf.global_variables()
+    before = _values(session, variables)
+    graph.start_longest_batch(session, number)
+    for _ in range(graph.iter_size - 1):
+        session.run(graph.shape_steps[number].accumulate_fetches())
+    session.run(fetches, graph.requests.feed())
+    # in one run, which is one graph to compile
+    initializers = [variable.initializer for variable in variables]
+    session.run(initializers, {initializer.inputs[1]: value for initializer, value in zip(initializers, before)})
+
+
+def _values(session, variables):
+    """Copies of the variables' values: on a CPU what a session returns may be the variable's own memory."""
+    values = session.run(variables)
+    for place, value in enumerate(values):
+        values[place] = np.array(value)
+    return values
+
+
+def _available_to_each(session, group):
+    """Bytes of the host's memory for each process; on every rank the least of all ranks', so that they decide alike."""
+    own = available_bytes()
+    own = float("inf") if own is None else own // group.local_size
+    if group.size == 1:
+        return own
+    return min(rank["available"] for rank in Exchange(group, ["available"]).all(session, {"available": own}))
+
+
+def _is_worth_trying(shape_step, fetches, shape, what, available, group):
+    """Whether the step is to be tried where there are ``available`` bytes: beyond them the kernel ends a process silently.
+
+    Raises:
+      DeviceError: there is not enough memory.
+    """
+    copies = sum(variable.shape.num_elements() * variable.dtype.size for variable in tf.global_variables())
+    if available == float("inf") or largest_possible_bytes(fetches, shape) + copies < available:
+        return True
+    trainable = {variable.op.name for variable in tf.trainable_variables()}
+    need = step_memory(fetches, shape_step.batch, shape, trainable)
+    gigabytes = "about %.3g GB, and %.3g GB are available" % (need.total / 1e9, available / 1e9)
+    if group.local_size > 1:
+        gigabytes += " to each of %d processes" % group.local_size
+    if need.total > available:
+        fitting = need.rows_within(available)
+        raise DeviceError("the longest batch (%s) does not fit into memory: it takes %s. %s; %s. --try_worst_batch=False trains "
+                          "without this test" % (what, gigabytes, _advised(fitting, "would fit"), ADVICE))
+    if need.total + copies > available:
+        log_line("The longest batch, %s, should fit into memory (%s); it is not tried, since a copy of the variables would not "
+                 "fit beside it" % (what, gigabytes))
+        return False
+    log_line("The longest batch, %s, is tried first: %s" % (what, gigabytes))
+    return True
+
+
+def _advised(rows, verb):
+    if rows < 1:
+        return "Not even one utterance %s" % verb
+    return "batch_size_per_gpu=%d %s" % (rows, verb)
+
+
+def _by_trial(params, graph, device, group, shape):
+    """A clause on the largest batch for which the memory suffices, found by steps with smaller ones."""
+    if device.static_shapes or group.size > 1:
+        # each would be minutes of compilation, or depend on what the other processes take at the time
+        return "Lower batch_size_per_gpu"
+    fitting, too_many = 0, shape.rows
+    while too_many - fitting > 1:
+        rows = (fitting + too_many) // 2
+        fits = _is_computed(params, graph, device, shape._replace(rows=rows))
+        log_line("A batch of %d %s" % (rows, "fits" if fits else "does not fit, either"))
+        fitting, too_many = (rows, too_many) if fits else (fitting, rows)
+    return _advised(fitting, "fits")
+
+
+def _is_computed(params, graph, device, shape):
+    """Whether a step with a batch of this shape is made, in a graph and a session of its own."""
+    rows, frames, labels = shape
+    batch = Batch(np.zeros([rows, frames, graph.data_layer.num_audio_features], np.float32), np.full([rows], frames, np.int32),
+                  np.zeros([rows, labels], np.int32), np.full([rows], labels, np.int32), np.arange(rows, dtype=np.int32),
+                  np.ones([rows], np.float32), np.arange(rows))
+    with tf.Graph().as_default():
+        inputs = Batch(*[tf.placeholder(value.dtype, [rows] + [None] * (value.ndim - 1)) for value in batch])
+        inputs.features.set_shape([rows, None, batch.features.shape[2]])
+        group = Single()
+        shape_step = ShapeStepBuilder(graph.base_model, params, graph.data_layer.vocabulary.size, graph.last_step,
+                                      graph.steps_per_epoch, device, group, Requests(group))(inputs)
+        if device.name == "cpu":
+            # the data layer's batches that wait to be computed lie in the same memory; zeros would be there twice, as a constant
+            tf.get_variable("waiting", [PREFETCHED_BATCHES + 1] + list(batch.features.shape), trainable=False,
+                            initializer=tf.random_uniform_initializer(), collections=[tf.GraphKeys.LOCAL_VARIABLES])
+        with open_session(device, params["use_xla_jit"]) as session:
+            try:
+                # one after the other: each operation that finds no memory waits for ten seconds in case some is given back
+                session.run(tf.global_variables_initializer())
+                session.run(tf.local_variables_initializer())
+                session.run(shape_step.update_fetches(), dict(zip(inputs, batch)))
+            except tf.errors.ResourceExhaustedError:
+                return False
+    return True

@@ -1,0 +1,88 @@
+import os
+import zlib
+
+import numpy as np
+import pytest
+
+from open_seq2seq.checkpoints.manifest import checksum, fault_of, manifest_path, read_manifest
+from open_seq2seq.checkpoints.writer import write_checkpoint
+
+DATA = ".data-00000-of-00001"
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A checkpoint with 4,004 bytes of data."""
+    path = str(tmp_path / "model.ckpt-5")
+    write_checkpoint(path, {"a": np.arange(1000, dtype=np.float32), "b": np.float32(2.0)}, {"step": 5})
+    return path
+
+
+def spoil(path, position):
+    """Turns over one bit."""
+    with open(path, "r+b") as file:
+        file.seek(position)
+        byte = file.read(1)[0]
+        file.seek(position)
+        file.write(bytes([byte ^ 16]))
+
+
+def test_the_manifest_has_sizes_and_checksums(checkpoint):
+    manifest = read_manifest(checkpoint)
+    assert manifest["step"] == 5 and sorted(manifest["files"]) == ["model.ckpt-5" + DATA, "model.ckpt-5.index"]
+    for name, facts in manifest["files"].items():
+        with open(os.path.join(os.path.dirname(checkpoint), name), "rb") as file:
+            content = file.read()
+        assert facts == {"bytes": len(content), "crc32": "%08x" % zlib.crc32(content)}
+    assert manifest["files"]["model.ckpt-5" + DATA]["bytes"] == 4004
+    assert fault_of(checkpoint) is None
+
+
+def test_a_checksum_goes_over_all_blocks_of_a_file(tmp_path):
+    content = np.random.RandomState(0).bytes(3 * (1 << 18) + 17)
+    (tmp_path / "file").write_bytes(content)
+    assert checksum(str(tmp_path / "file")) == (len(content), "%08x" % zlib.crc32(content))
+
+
+@pytest.mark.parametrize("with_manifest", [True, False])
+@pytest.mark.parametrize("extension, position", [(DATA, 0), (DATA, 4003), (".index", 3), (".index", 40)])
+def test_a_single_bit_is_found(checkpoint, with_manifest, extension, position):
+    if not with_manifest:
+        os.remove(manifest_path(checkpoint))
+    assert fault_of(checkpoint) is None
+    spoil(checkpoint + extension, position)
+    fault = fault_of(checkpoint)
+    assert fault.is_damage
+    assert ("has the checksum" if with_manifest else "TensorFlow cannot read it") in fault.reason
+
+
+@pytest.mark.parametrize("with_manifest, reason", [(True, "has 4003 bytes, 4004 were written"),
+                                                   (False, "TensorFlow cannot read it")])
+def test_a_file_cut_short_is_found(checkpoint, with_manifest, reason):
+    if not with_manifest:
+        os.remove(manifest_path(checkpoint))
+    with open(checkpoint + DATA, "r+b") as file:
+        file.truncate(4003)
+    fault = fault_of(checkpoint)
+    assert fault.is_damage and reason in fault.reason
+
+
+@pytest.mark.parametrize("extension, reason", [(DATA, "data-* is missing"), (".index", "index is missing")])
+def test_a_missing_file_is_found(checkpoint, extension, reason):
+    os.remove(checkpoint + extension)
+    fault = fault_of(checkpoint)
+    assert fault.is_damage and reason in fault.reason
+
+
+@pytest.mark.parametrize("content", ["", '{"files": ', "[]", '{"files": {"model.ckpt-5.index": {}}}', '{"files": 3}'])
+def test_a_damaged_manifest_leaves_it_to_tensorflow(checkpoint, content):
+    with open(manifest_path(checkpoint), "w") as file:
+        file.write(content)
+    assert fault_of(checkpoint) is None
+    spoil(checkpoint + DATA, 100)
+    assert "TensorFlow cannot read it" in fault_of(checkpoint).reason
+
+
+def test_what_is_gone_is_not_damaged(tmp_path):
+    fault = fault_of(str(tmp_path / "model.ckpt-7"))
+    assert not fault.is_damage and fault.reason == "model.ckpt-7.index is missing"

@@ -1,0 +1,163 @@
+import os
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.checkpoints.files import latest_checkpoint
+from open_seq2seq.checkpoints.restore import SavedState, describe_restore, open_checkpoint, restore
+from open_seq2seq.checkpoints.writer import CheckpointWriter
+from open_seq2seq.errors import CheckpointError, StorageError
+
+
+def variables(**values):
+    return [tf.get_variable(name.replace("__", "/"), initializer=np.asarray(value, np.float32))
+            for name, value in values.items()]
+
+
+def saved(directory, step=1, **values):
+    """A checkpoint with these variables; returns its path."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        for name, value in values.items():
+            value = np.asarray(value)
+            tf.get_variable(name.replace("__", "/"), initializer=value.astype(
+                np.float32 if value.dtype.kind == "f" and value.dtype != np.float16 else value.dtype))
+        session.run(tf.global_variables_initializer())
+        return CheckpointWriter(str(directory), keep=5).save(session, step)
+
+
+def test_what_fits_is_restored_and_the_rest_is_listed(tmp_path, graph):
+    checkpoint = saved(tmp_path, ForwardPass__a=[1.0, 2.0], Optimizer__old=[3.0])
+    mine = variables(ForwardPass__a=[0.0, 0.0], slot__new=[5.0])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        report = restore(session, checkpoint, mine)
+        np.testing.assert_array_equal(session.run(mine[0]), [1.0, 2.0])
+        np.testing.assert_array_equal(session.run(mine[1]), [5.0])
+    assert report.restored == ["ForwardPass/a"]
+    assert report.missing == ["slot/new"] and report.surplus == ["Optimizer/old"]
+    assert "1 missing in it (left at their initial values): slot/new" in describe_restore(report)
+    assert "1 surplus in it (not used): Optimizer/old" in describe_restore(report)
+
+
+def test_another_architecture_is_refused_with_all_its_differences(tmp_path, graph):
+    checkpoint = saved(tmp_path, ForwardPass__a=[1.0, 2.0], ForwardPass__c=[1.0])
+    mine = variables(ForwardPass__a=[0.0, 0.0, 0.0], ForwardPass__b=[0.0])
+    with tf.Session() as session, pytest.raises(CheckpointError) as refusal:
+        restore(session, checkpoint, mine)
+    message = str(refusal.value)
+    assert "1 variables of the network are not in the checkpoint: ForwardPass/b" in message
+    assert "ForwardPass/a is [3] here, [2] in the checkpoint" in message
+    assert "1 of the checkpoint are not in the network: ForwardPass/c" in message
+
+
+@pytest.mark.parametrize("partial", [True, False])
+def test_weights_that_are_not_finite_are_named_unless_they_are_what_is_looked_for(tmp_path, graph, partial):
+    checkpoint = saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__moving_mean=[np.nan, 2.0], state__best=[np.inf])
+    mine = variables(ForwardPass__a=[0.0], ForwardPass__moving_mean=[0.0, 0.0], state__best=[0.0])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        with pytest.raises(CheckpointError, match=r"not finite .* in 1 variables, the first ForwardPass/moving_mean"):
+            restore(session, checkpoint, mine, partial=partial)
+        assert len(restore(session, checkpoint, mine, partial=partial, finite=False).restored) == 3
+        # what is no weight may be infinite, as the best score before there is one
+        assert len(restore(session, checkpoint, [mine[0], mine[2]], partial=True).restored) == 2
+
+
+def test_an_average_that_is_not_finite_is_called_by_its_own_name(tmp_path, graph):
+    checkpoint = saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__a__ExponentialMovingAverage=[np.nan])
+    mine = variables(ForwardPass__a=[0.0])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        with pytest.raises(CheckpointError, match="the first ForwardPass/a/ExponentialMovingAverage"):
+            restore(session, checkpoint, mine, averaged=True)
+        assert restore(session, checkpoint, mine).restored == ["ForwardPass/a"]
+
+
+def test_partial_takes_what_fits(tmp_path, graph):
+    checkpoint = saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__b=[1.0, 2.0])
+    mine = variables(ForwardPass__a=[0.0], ForwardPass__b=[0.0])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        report = restore(session, checkpoint, mine, partial=True)
+        assert session.run(mine[0]) == [1.0] and session.run(mine[1]) == [0.0]
+    assert report.restored == ["ForwardPass/a"]
+
+
+def test_the_float32_master_copy_of_a_mixed_precision_run_is_preferred(tmp_path, graph):
+    precise = np.float32(1.0 + 2.0 ** -20)
+    checkpoint = saved(tmp_path, **{"ForwardPass__a": np.asarray([precise], np.float16),
+                                    "Loss_Optimization__FP32-master-copy__ForwardPass__a": np.asarray([precise]),
+                                    "ForwardPass__b": np.asarray([0.5], np.float16)})
+    mine = variables(ForwardPass__a=[0.0], ForwardPass__b=[0.0])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        restore(session, checkpoint, mine)
+        assert session.run(mine[0])[0] == precise
+        assert session.run(mine[1])[0] == 0.5
+
+
+def test_a_missing_or_damaged_checkpoint_is_named(tmp_path, graph):
+    mine = variables(ForwardPass__a=[0.0])
+    with tf.Session() as session:
+        with pytest.raises(CheckpointError, match="cannot read checkpoint .*nowhere"):
+            restore(session, str(tmp_path / "nowhere"), mine)
+        checkpoint = saved(tmp_path, ForwardPass__a=[1.0])
+        data = checkpoint + ".data-00000-of-00001"
+        with open(data, "r+b") as file:
+            file.truncate(1)
+        with pytest.raises(CheckpointError, match="is damaged: .* has 1 bytes, 4 were written"):
+            open_checkpoint(checkpoint)
+        with pytest.raises(CheckpointError, match="is damaged: .* has 1 bytes, 4 were written"):
+            restore(session, checkpoint, mine)
+        os.remove(checkpoint + ".json")
+        with pytest.raises(CheckpointError, match="damaged"):
+            restore(session, checkpoint, mine)
+
+
+def test_a_damaged_manifest_is_said(tmp_path, capsys):
+    with tf.Graph().as_default():
+        checkpoint = saved(tmp_path, ForwardPass__a=[1.0])
+    open_checkpoint(checkpoint)
+    assert not capsys.readouterr().out
+    with open(checkpoint + ".json", "r+") as file:
+        file.truncate(20)
+    assert open_checkpoint(checkpoint).get_tensor("ForwardPass/a") == [1.0]
+    assert "model.ckpt-1.json is damaged or not to be read. The checkpoint itself is whole" in capsys.readouterr().out
+
+
+def test_the_last_ones_are_kept_also_across_processes(tmp_path):
+    for first in (1, 4):
+        with tf.Graph().as_default(), tf.Session() as session:
+            variables(a=[1.0])
+            session.run(tf.global_variables_initializer())
+            writer = CheckpointWriter(str(tmp_path), keep=3)
+            writer.recover()
+            for step in range(first, first + 3):
+                writer.save(session, step)
+    names = sorted(name for name in os.listdir(str(tmp_path)) if name.endswith(".index"))
+    assert names == ["model.ckpt-4.index", "model.ckpt-5.index", "model.ckpt-6.index"]
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-6")
+    assert not [name for name in os.listdir(str(tmp_path)) if name.endswith(".meta")]
+
+
+def test_saving_where_nothing_can_be_written_says_so(graph):
+    variables(a=[1.0])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        with pytest.raises(StorageError, match="cannot save checkpoint /proc/nowhere/model.ckpt-3"):
+            CheckpointWriter("/proc/nowhere", keep=1).save(session, 3)
+
+
+def test_saved_state_travels_in_the_checkpoint(tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        state = SavedState(micro_batches=0, best_loss=1e9)
+        session.run(tf.global_variables_initializer())
+        state.set(session, micro_batches=2 ** 40 + 1, best_loss=0.25)
+        checkpoint = CheckpointWriter(str(tmp_path), keep=1).save(session, 1)
+    with tf.Graph().as_default(), tf.Session() as session:
+        state = SavedState(micro_batches=0, best_loss=1e9)
+        session.run(tf.global_variables_initializer())
+        assert state.get(session)["best_loss"] == np.float32(1e9)
+        restore(session, checkpoint, tf.global_variables())
+        assert state.get(session) == {"micro_batches": 2 ** 40 + 1, "best_loss": 0.25}

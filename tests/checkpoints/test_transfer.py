@@ -1,0 +1,170 @@
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.checkpoints.transfer import network_layers, transfer_into, whole_checkpoint
+from open_seq2seq.checkpoints.writer import write_checkpoint
+from open_seq2seq.errors import CheckpointError, UsageError
+
+ENCODER, OUTPUT = "ForwardPass/w2l_encoder/", "ForwardPass/fully_connected_ctc_decoder/fully_connected/"
+SLOTS = "Loss_Optimization/"
+# in the order that a network makes them
+SHAPES = [(ENCODER + "conv11/kernel", [3, 2, 4]), (ENCODER + "conv11/bn/gamma", [4]), (ENCODER + "conv21/kernel", [3, 4, 4]),
+          (ENCODER + "conv21/res_0/kernel", [1, 4, 4]), (OUTPUT + "kernel", [4, 4]), (OUTPUT + "bias", [4])]
+PARAMS = {"drop_layers": 0, "evaluate_ema": True}
+
+
+def names_of(*layers):
+    return [name for name, _ in SHAPES if any(name.startswith(layer) for layer in layers)]
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A checkpoint whose network's variables are all 1, their slots 2, with the vocabulary "abc"."""
+    values = {name: np.ones(shape, np.float32) for name, shape in SHAPES}
+    values.update({SLOTS + name + "/NovoGrad": np.full(shape, 2.0, np.float32) for name, shape in SHAPES})
+    values["global_step"] = np.int64(70)
+    path = str(tmp_path / "model.ckpt-70")
+    write_checkpoint(path, values, {"vocabulary": ["a", "b", "c"]})
+    return path
+
+
+def network(outputs=4, changes=(), averages=False):
+    """Variables of the network, all 0, and what belongs to them."""
+    for name, shape in SHAPES:
+        shape = [outputs if name.startswith(OUTPUT) and i == len(shape) - 1 else size for i, size in enumerate(shape)]
+        shape = dict(changes).get(name, shape)
+        if shape is not None:
+            tf.get_variable(name, shape, initializer=tf.zeros_initializer())
+            tf.get_variable(SLOTS + name + "/NovoGrad", shape, initializer=tf.zeros_initializer())
+            if averages:
+                tf.get_variable(name + "/ExponentialMovingAverage", shape, initializer=tf.constant_initializer(-1.0))
+    tf.train.get_or_create_global_step()
+
+
+def transferred(source, weights_only=True, characters=("a", "b", "c"), drop_layers=0):
+    """(RestoreReport, dict of variables' names -> their largest value)."""
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        report = transfer_into(session, source, dict(PARAMS, drop_layers=drop_layers), characters, weights_only)
+        return report, {variable.op.name: session.run(variable).max() for variable in tf.global_variables()}
+
+
+def check(values, anew, slots, step):
+    """Asserts that all of the network but ``anew`` is the source's."""
+    for name, _ in SHAPES:
+        assert values[name] == (0.0 if name in anew else 1.0), name
+        assert values[SLOTS + name + "/NovoGrad"] == (0.0 if name in anew or not slots else 2.0), name
+    assert values["global_step"] == step
+
+
+def test_the_same_network_is_taken_whole_without_its_optimizer(source, graph, capsys):
+    network()
+    report, values = transferred(source)
+    check(values, [], slots=False, step=0)
+    assert len(report.restored) == 6 and report.reshaped == [] and report.missing == []
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["*** Took 6 of 6 variables of the network from " + source,
+                     "***     restored: w2l_encoder/conv11, w2l_encoder/conv21, fully_connected_ctc_decoder/fully_connected"]
+
+
+def test_everything_is_taken_where_a_training_is_gone_on_with(source, graph, capsys):
+    network()
+    check(transferred(source, weights_only=False)[1], [], slots=True, step=70)
+    assert "and 7 variables of the optimizer and of the training's state" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("weights_only", [True, False])
+@pytest.mark.parametrize("outputs, characters, reason", [
+    (6, tuple("abcde"), "another vocabulary: 'abc' before, 'abcde' now"),
+    (4, tuple("abd"), "another vocabulary: 'abc' before, 'abd' now"),
+    (6, None, "another vocabulary: 4 outputs before, 6 now")])
+def test_another_vocabulary_begins_the_output_layer_anew_and_nothing_else(source, graph, capsys, outputs, characters, reason,
+                                                                          weights_only):
+    network(outputs)
+    _, values = transferred(source, weights_only, characters)
+    check(values, names_of(OUTPUT), slots=not weights_only, step=0 if weights_only else 70)
+    printed = capsys.readouterr().out
+    assert "begins anew: fully_connected_ctc_decoder/fully_connected (%s)" % reason in printed
+    assert "in the checkpoint only" not in printed and "of another shape" not in printed
+
+
+@pytest.mark.parametrize("drop_layers, anew", [(1, [OUTPUT]), (2, [OUTPUT, ENCODER + "conv21/"])])
+def test_dropped_layers_begin_anew_with_all_that_belongs_to_them(source, graph, capsys, drop_layers, anew):
+    network()
+    check(transferred(source, False, drop_layers=drop_layers)[1], names_of(*anew), slots=True, step=70)
+    assert capsys.readouterr().out.count("begins anew") == drop_layers
+
+
+def test_dropping_all_layers_is_refused(source, graph):
+    network()
+    with pytest.raises(UsageError, match="drop_layers is 3, and the network has 3 layers, the output layer included"):
+        transferred(source, drop_layers=3)
+
+
+def test_what_does_not_fit_is_listed_and_the_rest_taken(source, graph, capsys):
+    network(changes={ENCODER + "conv11/kernel": [5, 2, 4], ENCODER + "conv21/res_0/kernel": None})
+    tf.get_variable(ENCODER + "conv11/bn/beta", [4])
+    report, values = transferred(source)
+    assert values[ENCODER + "conv11/kernel"] == 0.0 and values[ENCODER + "conv21/kernel"] == 1.0
+    assert report.reshaped == [ENCODER + "conv11/kernel is [5, 2, 4] here, [3, 2, 4] in the checkpoint"]
+    lines = capsys.readouterr().out
+    assert "Took 4 of 6 variables" in lines and "restored: w2l_encoder/conv21, fully_connected" in lines
+    assert "begins anew, of another shape: %s\n" % report.reshaped[0] in lines
+    assert "begins anew, not in the checkpoint: %sconv11/bn/beta\n" % ENCODER in lines
+    assert "in the checkpoint only: %sconv21/res_0/kernel\n" % ENCODER in lines
+
+
+def test_a_training_that_is_gone_on_with_has_to_fit_but_for_its_outputs(source, graph):
+    network(changes={ENCODER + "conv11/kernel": [5, 2, 4]})
+    with pytest.raises(CheckpointError, match="another architecture"):
+        transferred(source, weights_only=False)
+
+
+def test_a_checkpoint_of_which_nothing_fits_is_refused(source, graph):
+    tf.get_variable("ForwardPass/other_encoder/layer1/kernel", [3])
+    with pytest.raises(CheckpointError, match="nothing of checkpoint .*model.ckpt-70 fits the network: it has 6 variables of a "
+                                              "network .*here there are 1 .ForwardPass/other_encoder/layer1/kernel."):
+        transferred(source)
+
+
+def test_averages_of_layers_that_begin_anew_begin_with_them(source, graph, tmp_path):
+    network(averages=True)
+    values = {variable.op.name: np.full(variable.shape.as_list(), 5, variable.dtype.base_dtype.as_numpy_dtype)
+              for variable in tf.global_variables()}
+    averaged = str(tmp_path / "model.ckpt-80")
+    write_checkpoint(averaged, values, {"vocabulary": ["a", "b", "c"]})
+    _, found = transferred(averaged, weights_only=False, characters=tuple("abd"))
+    for name, _ in SHAPES:
+        assert found[name + "/ExponentialMovingAverage"] == (0.0 if name.startswith(OUTPUT) else 5.0)
+
+
+def test_weights_are_taken_as_the_averages_that_were_evaluated(source, graph, tmp_path):
+    network()
+    values = {name: np.full(shape, 3.0, np.float32) for name, shape in SHAPES}
+    values.update({name + "/ExponentialMovingAverage": np.full(shape, 4.0, np.float32) for name, shape in SHAPES[:3]})
+    averaged = str(tmp_path / "model.ckpt-80")
+    write_checkpoint(averaged, values, {})
+    report, found = transferred(averaged)
+    assert [found[name] for name, _ in SHAPES] == [4.0] * 3 + [3.0] * 3 and len(report.averaged) == 3
+
+
+def test_layers_are_counted_from_the_output(graph):
+    network(averages=True)
+    layers = network_layers(tf.global_variables())
+    assert [(layer, len(members)) for layer, members in layers.items()] == [
+        (OUTPUT[:-1], 2), (ENCODER + "conv21", 2), (ENCODER + "conv11", 2)]
+
+
+def test_load_model_names_a_checkpoint_or_a_directory_and_touches_neither(source, tmp_path):
+    write_checkpoint(str(tmp_path / "best_dev-60"), {"a": np.zeros(2, np.float32)}, {})
+    write_checkpoint(str(tmp_path / "model.ckpt-71"), {"a": np.zeros(2, np.float32)}, {})
+    with open(str(tmp_path / "model.ckpt-71.data-00000-of-00001"), "wb") as file:
+        file.write(b"x")
+    assert whole_checkpoint(source) == source and whole_checkpoint(str(tmp_path)) == source
+    assert whole_checkpoint(str(tmp_path), best=True) == str(tmp_path / "best_dev-60")
+    assert (tmp_path / "model.ckpt-71.index").exists()
+    with pytest.raises(CheckpointError, match="model.ckpt-71 is damaged: .* has 1 bytes"):
+        whole_checkpoint(str(tmp_path / "model.ckpt-71"))
+    with pytest.raises(CheckpointError, match="there is no checkpoint .*nowhere and no such directory"):
+        whole_checkpoint(str(tmp_path / "nowhere"))

@@ -1,0 +1,44 @@
+"""Greedy decoding: repeats merge, blanks vanish, lengths are honoured."""
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.decoding.greedy import collapse
+
+
+@pytest.mark.parametrize("path, length, expected", [
+    ([0, 0, 3, 0, 1, 1], 6, [0, 0, 1]),
+    ([0, 0, 3, 0, 1, 1], 4, [0, 0]),
+    ([0, 0, 3, 0, 1, 1], 3, [0]),
+    ([3, 3, 3, 3, 3, 3], 6, []),
+    ([2, 2, 2, 2, 2, 2], 6, [2]),
+    ([2, 1, 2, 1, 2, 1], 6, [2, 1, 2, 1, 2, 1]),
+    ([2, 1, 2, 1, 2, 1], 0, []),
+])
+def test_by_hand(path, length, expected):
+    assert collapse(np.array([path], np.int32), np.array([length]), blank=3) == [expected]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equals_tensorflows_greedy_decoder(seed):
+    random = np.random.RandomState(seed)
+    batch_size, frames, outputs = random.randint(1, 6), random.randint(1, 40), random.randint(2, 6)
+    logits = random.randn(batch_size, frames, outputs).astype(np.float32)
+    lengths = random.randint(0, frames + 1, batch_size).astype(np.int32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        sparse = tf.nn.ctc_greedy_decoder(tf.constant(logits.transpose(1, 0, 2)), tf.constant(lengths))[0][0]
+        indices, values = session.run([sparse.indices, sparse.values])
+    expected = [values[indices[:, 0] == row].tolist() for row in range(batch_size)]
+    assert collapse(logits.argmax(2), lengths, blank=outputs - 1) == expected
+
+
+def test_empty_batch_and_no_frames():
+    assert collapse(np.zeros([0, 4], np.int32), np.zeros([0], np.int32), blank=2) == []
+    assert collapse(np.zeros([2, 0], np.int32), np.zeros([2], np.int32), blank=2) == [[], []]
+
+
+def test_shapes_that_do_not_belong_together_are_refused():
+    with pytest.raises(ValueError, match="expected"):
+        collapse(np.zeros([3, 4], np.int32), np.zeros([2], np.int32), blank=2)
+    with pytest.raises(ValueError, match="expected"):
+        collapse(np.zeros([3], np.int32), np.zeros([3], np.int32), blank=2)

@@ -1,0 +1,105 @@
+"""The rules that join several keys: all of them found before any data or graph, and all at once."""
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.overrides import parse_overrides
+from open_seq2seq.errors import ConfigError
+from open_seq2seq.experiment.loading import load_experiment
+
+LIBROSA = "--data_layer_params/backend=librosa"
+GLOROT = "--encoder_params/initializer=glorot_uniform_initializer"
+
+
+def problems(path, *words, mode="train"):
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(path, mode, parse_overrides(list(words)))
+    return str(caught.value).replace(path, "CONFIG").split("\n")
+
+
+@pytest.mark.parametrize("words, expected", [
+    (["--summaries=['learning_rat']"], "command line: --summaries/0 is 'learning_rat', expected one of 'learning_rate', "
+     "'gradients', 'gradient_norm', 'global_gradient_norm', 'variables', 'variable_norm', 'larc_summaries', 'loss_scale' "
+     "(did you mean 'learning_rate'?)"),
+    ([LIBROSA, "--data_layer_params/num_fft=100"], "command line: --data_layer_params/num_fft is 100, shorter than the window "
+     "of 320 samples; make it at least that, or leave it out"),
+    ([LIBROSA, "--data_layer_params/features_mean=[1.0,2.0]"],
+     "command line: --data_layer_params/features_mean has 2 values, expected one or num_audio_features = 16"),
+    (["--data_layer_params/num_audio_features=500", "--data_layer_params/input_type=spectrogram"],
+     "command line: --data_layer_params/num_audio_features is 500, but a spectrogram of 320-sample transforms has no more "
+     "than 161"),
+    (["--data_layer_params/window_stride=1e-5"],
+     'CONFIG: base_params["data_layer_params"] has window_size 0.02 s and window_stride 1e-05 s, which are 320 and 0 samples '
+     "at 16000 Hz; expected at least one each"),
+    (["--train_params/data_layer_params/augmentation={'n_freq_mask': 1, 'width_freq_mask': 20}"],
+     "command line: --train_params/data_layer_params/augmentation/width_freq_mask is 20, expected less than "
+     "num_audio_features = 16"),
+    (["--train_params/data_layer_params/augmentation={'noise_level_min': -90}"],
+     "command line: --train_params/data_layer_params/augmentation has noise_level_min but no noise_level_max; give both, in "
+     "dB, or neither"),
+    (["--encoder_params/normalization=layer_norm"], "command line: --encoder_params/normalization is 'layer_norm', but "
+     'residual layers need "batch_norm"; remove "residual" from the layers or set "normalization" to "batch_norm"'),
+    (["--lr_policy=piecewise_constant", "--lr_policy_params/boundaries=[1, 2]", "--lr_policy_params/decay_rates=[0.1]"],
+     'CONFIG: base_params["lr_policy_params"] has 2 boundaries and 1 decay_rates, expected as many of one as of the other'),
+    (["--larc_params/larc_eta=0.1", "--max_grad_norm=1.0"], "command line: --max_grad_norm and command line: "
+     "--larc_params are both given; LARC limits the gradients already, keep one"),
+])
+def test_keys_that_contradict_each_other(write_config, words, expected):
+    assert problems(write_config(), *words) == [expected]
+
+
+@pytest.mark.parametrize("where", ["", "encoder_params/", "decoder_params/"])
+@pytest.mark.parametrize("key, name", [("initializer", "glorot_uniform_initializer"), ("regularizer", "l2_regularizer")])
+def test_an_initializer_or_regularizer_that_does_not_take_its_params(write_config, where, key, name):
+    words = ["--%s%s=%s" % (where, key, name), "--%s%s_params={'unifrm': 1}" % (where, key)]
+    (problem,) = problems(write_config(), *words)
+    assert problem.startswith("command line: --%s%s_params is {'unifrm': 1}, which " % (where, key))
+    assert "does not take: " in problem and "unifrm" in problem.split("does not take: ")[1]
+
+
+def test_params_of_an_initializer_that_is_not_there(write_config):
+    experiment = load_experiment(write_config(), "train", parse_overrides(["--encoder_params/initializer_params={'seed': 1}"]))
+    assert experiment.notes == [
+        'command line: --encoder_params/initializer_params has no effect without "initializer" beside it']
+
+
+def test_the_contradictions_of_all_parts_are_reported_together(write_config):
+    found = problems(
+        write_config(), LIBROSA, GLOROT, "--data_layer_params/num_fft=100", "--data_layer_params/features_std_dev=[1.0]",
+        "--train_params/data_layer_params/augmentation={'noise_level_max': -46}", "--encoder_params/normalization=None",
+        "--encoder_params/initializer_params={'unifrm': 1}", "--summaries=['x']")
+    assert [problem.split(" ")[2] for problem in found] == [
+        "--summaries/0", "--data_layer_params/features_std_dev", "--data_layer_params/num_fft",
+        "--train_params/data_layer_params/augmentation", "--encoder_params/initializer_params", "--encoder_params/normalization"]
+
+
+def test_a_part_with_a_wrong_value_is_not_asked_for_its_rules_in_any_mode(write_config):
+    # the second mode's identical mistakes are not listed again, and yet they are there
+    found = problems(write_config(), "--eval_steps=1", "--data_layer_params/window_size=long",
+                     "--encoder_params/convnet_layers/0/stride=x", mode="train_eval")
+    assert [problem.split(" ")[2] for problem in found] == [
+        "--data_layer_params/window_size", "--encoder_params/convnet_layers/0/stride"]
+
+
+def test_a_class_of_one_s_own_has_rules_too(write_config):
+    path = write_config("""
+        from open_seq2seq.config.parameters import Int, Parameter
+        class Own:
+            PARAMETERS = (Parameter("low", Int()), Parameter("high", Int(), default=3))
+            @staticmethod
+            def check_rules(params, path, report):
+                if params["low"] > params["high"]:
+                    report.problem(path.child("low"), "is above %d" % params["high"])
+        base_params.update(encoder=Own, encoder_params={"low": 5})
+    """)
+    assert problems(path) == ['CONFIG: base_params["encoder_params"]["low"] is above 3']
+    assert problems(path, "--encoder_params/low=x") == ["command line: --encoder_params/low is 'x' (str), expected an integer"]
+    assert load_experiment(path, "train", parse_overrides(["--encoder_params/low=1"]))
+
+
+def test_the_check_of_an_initializer_leaves_no_trace_in_the_graph(write_config, graph):
+    load_experiment(write_config("""
+        def constant(value):
+            return tf.constant_initializer(tf.constant(value).shape.ndims)
+        base_params["initializer"], base_params["initializer_params"] = constant, {"value": 1.0}
+    """), "train")
+    assert not tf.get_default_graph().get_operations()

@@ -1,0 +1,269 @@
+"""The offline inference: from audio to bins, through the model, to transcripts; its command line and what it refuses."""
+import csv
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from open_seq2seq.data.speech2text.audio import read_audio
+from open_seq2seq.errors import DataError, UsageError
+from open_seq2seq.export.ascend.offline import infer, open_bins, post_process, pre_process
+from open_seq2seq.export.description import read_description
+from open_seq2seq.export.runtime.exported_model import ExportedModel
+from open_seq2seq.export.runtime.scoring import References, find_manifests, transcribe_references
+
+FRAMES = 160
+
+
+@pytest.fixture(scope="module")
+def dynamic(export):
+    return export(batch_size=None, frames=None)
+
+
+@pytest.fixture(scope="module")
+def static(export):
+    return export(batch_size=4, frames=FRAMES)
+
+
+@pytest.fixture
+def references(tone_corpus):
+    return References([str(tone_corpus / "dev.csv")])
+
+
+def rows_of(path):
+    with open(str(path), newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4])
+def test_bins_give_the_transcripts_that_the_audio_gives(static, references, tmp_path, batch_size):
+    description = read_description(static)
+    assert pre_process(description, references, str(tmp_path / "bins")) == 13
+    bins = open_bins(description, str(tmp_path / "bins"))
+    assert len(bins.names) == 13 and bins.names[0] == "dev0" and bins.frames == FRAMES
+    with ExportedModel(static) as model:
+        timing = infer(model, bins, str(tmp_path / "results"), batch_size)
+        expected = transcribe_references(model, references)
+    assert timing.num_batches == -(-13 // batch_size) and timing.num_utterances == 13
+    # the last batch is filled up, and what fills it is dropped again
+    assert sorted(os.listdir(str(tmp_path / "results"))) == sorted("davinci_dev%d_output0.bin" % i for i in range(13))
+    audio = sum(len(read_audio(row.audio_path, 16000)) for row in references.rows.values()) / 16000.0
+    assert timing.audio_seconds == pytest.approx(audio, abs=13 * 0.02) and min(timing.first, timing.seconds) > 0
+    transcripts, errors = post_process(description, references, bins, str(tmp_path / "results"), str(tmp_path / "out.csv"))
+    assert transcripts == expected and len(set(transcripts.values())) > 5
+    assert rows_of(tmp_path / "out.csv") == [["wav_filename", "predicted_transcript"]] + [
+        ["wav/dev%d.wav" % i, expected["dev%d" % i]] for i in range(13)]
+    assert errors.word_error_rate.length == sum(len(row.transcript.split()) for row in references.rows.values())
+
+
+def test_logits_do_not_depend_on_the_batch(static, references, tmp_path):
+    description = read_description(static)
+    pre_process(description, references, str(tmp_path))
+    bins, logits = open_bins(description, str(tmp_path)), []
+    with ExportedModel(static) as model:
+        for batch_size in (1, 4):
+            infer(model, bins, str(tmp_path / "results"), batch_size)
+            logits.append(np.fromfile(str(tmp_path / "results" / "davinci_dev12_output0.bin"), np.float32))
+    assert logits[0].shape == (FRAMES // 2 * 29,) and np.std(logits[0]) > 0.1
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-5)
+
+
+def test_a_model_of_any_length_gets_bins_as_long_as_the_longest_utterance(dynamic, references, tmp_path):
+    description = read_description(dynamic)
+    pre_process(description, references, str(tmp_path))
+    longest = max(len(read_audio(row.audio_path, 16000)) for row in references.rows.values()) // 160 + 1
+    assert open_bins(description, str(tmp_path)).frames == -(-longest // 16) * 16
+    pre_process(description, references, str(tmp_path), frames=320)
+    assert open_bins(description, str(tmp_path)).frames == 320
+    with pytest.raises(UsageError, match="--frames 320, but the model was exported for 160"):
+        pre_process(description._replace(frames=FRAMES), references, str(tmp_path), frames=320)
+    with pytest.raises(UsageError, match="--frames is 161; expected a multiple of 16"):
+        pre_process(description, references, str(tmp_path), frames=161)
+
+
+def test_float16_bins_are_half_as_long_and_hardly_another_input(dynamic, references, tmp_path):
+    description, logits = read_description(dynamic), []
+    with ExportedModel(dynamic) as model:
+        for dtype, size in (("float32", 4), ("float16", 2)):
+            pre_process(description, references, str(tmp_path), dtype, frames=FRAMES)
+            assert os.path.getsize(str(tmp_path / "input_0" / "dev3.bin")) == FRAMES * 16 * size
+            infer(model, open_bins(description, str(tmp_path)), str(tmp_path / "results"))
+            logits.append(np.fromfile(str(tmp_path / "results" / "davinci_dev3_output0.bin"), np.float32))
+    difference = np.abs(logits[0] - logits[1]).max()
+    assert 0 < difference < 0.02 * np.abs(logits[0]).max()
+
+
+def copied(tone_corpus, folder):
+    """A corpus that may be spoilt: the same files in another folder."""
+    shutil.copytree(str(tone_corpus / "wav"), str(folder / "wav"))
+    shutil.copy(str(tone_corpus / "dev.csv"), str(folder / "dev.csv"))
+    return References([str(folder / "dev.csv")])
+
+
+def test_bad_audio_is_named_and_nothing_is_left_behind(static, tone_corpus, tmp_path):
+    references, description = copied(tone_corpus, tmp_path), read_description(static)
+    broken = np.zeros(8000, np.float32)
+    broken[4000] = np.nan
+    soundfile.write(str(tmp_path / "wav" / "dev1.wav"), broken, 16000, subtype="FLOAT")
+    (tmp_path / "wav" / "dev2.wav").write_bytes(b"%PDF-1.4")
+    with pytest.raises(DataError) as raised:
+        pre_process(description, references, str(tmp_path / "bins"))
+    for text in ("2 of 13 utterances (15.38 %)", "wav/dev1.wav: non-finite samples", "dev2.wav: not audio: the file begins with "
+                 "'%PDF-1.4'", "--max_rejected_fraction"):
+        assert text in str(raised.value)
+    assert os.listdir(str(tmp_path / "bins")) == ["rejected.csv"]
+    # with leave to go on the rest is there, and the rest is scored
+    assert pre_process(description, references, str(tmp_path / "bins"), max_rejected_fraction=0.2) == 11
+    bins = open_bins(description, str(tmp_path / "bins"))
+    assert "dev1" not in bins.names and len(rows_of(tmp_path / "bins" / "rejected.csv")) == 3
+    with ExportedModel(static) as model:
+        infer(model, bins, str(tmp_path / "results"))
+    transcripts, _ = post_process(description, references, bins, str(tmp_path / "results"), str(tmp_path / "out.csv"))
+    assert len(transcripts) == 11
+
+
+def test_longer_utterances_than_the_model_takes_are_listed(export, tone_corpus, references, tmp_path):
+    description = read_description(export(batch_size=1, frames=96))
+    count = pre_process(description, references, str(tmp_path))
+    rejected = rows_of(tmp_path / "rejected.csv")[1:]
+    assert 0 < count < 13 and count + len(rejected) == 13
+    assert {row[3] for row in rejected} == {"longer than max_feature_length"} and rejected[0][4].endswith("the limit is 96")
+
+
+def test_manifests_are_found(tmp_path):
+    with pytest.raises(DataError, match="is no directory"):
+        find_manifests(str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="holds no .csv file"):
+        find_manifests(str(tmp_path))
+    with pytest.raises(DataError, match="there is no manifest .*c.csv; expected a CSV file in --data_dir"):
+        find_manifests(str(tmp_path), ["c.csv"])
+    for name in ("b.csv", "a.csv"):
+        (tmp_path / name).write_text("")
+    assert [os.path.basename(path) for path in find_manifests(str(tmp_path))] == ["a.csv", "b.csv"]
+    assert find_manifests(str(tmp_path), ["b.csv"]) == [str(tmp_path / "b.csv")]
+    (tmp_path / "librivox-dev-clean.csv").write_text("")
+    assert find_manifests(str(tmp_path)) == [str(tmp_path / "librivox-dev-clean.csv")]
+
+
+def test_every_manifest_is_scored_and_all_together(static, tone_corpus, tmp_path, capsys):
+    references = References([str(tone_corpus / "dev.csv"), str(tone_corpus / "train.csv")])
+    description = read_description(static)
+    pre_process(description, references, str(tmp_path))
+    bins = open_bins(description, str(tmp_path))
+    with ExportedModel(static) as model:
+        infer(model, bins, str(tmp_path / "results"), 4)
+    _, errors = post_process(description, references, bins, str(tmp_path / "results"), str(tmp_path / "out.csv"))
+    printed = capsys.readouterr().out
+    assert "dev.csv: WER" in printed and "train.csv: WER" in printed
+    assert "***     Validation WER:  %.4f\n" % errors.word_error_rate.rate in printed
+    with pytest.raises(DataError, match="48 of 61 bins, e.g. .*train0.bin, belong to no row of .*dev.csv"):
+        post_process(description, References([str(tone_corpus / "dev.csv")]), bins, str(tmp_path / "results"),
+                     str(tmp_path / "out.csv"))
+
+
+def test_without_transcripts_there_is_no_score(static, tone_corpus, tmp_path, capsys):
+    shutil.copytree(str(tone_corpus / "wav"), str(tmp_path / "wav"))
+    (tmp_path / "list.csv").write_text("wav_filename\nwav/dev0.wav\n")
+    references, description = References([str(tmp_path / "list.csv")]), read_description(static)
+    pre_process(description, references, str(tmp_path / "bins"))
+    bins = open_bins(description, str(tmp_path / "bins"))
+    with ExportedModel(static) as model:
+        infer(model, bins, str(tmp_path / "results"))
+    transcripts, errors = post_process(description, references, bins, str(tmp_path / "results"), str(tmp_path / "out.csv"))
+    assert list(transcripts) == ["dev0"] and errors is None
+    assert "no transcripts to compare with" in capsys.readouterr().out
+
+
+def test_a_batch_larger_than_the_models_is_refused(static, references, tmp_path):
+    description = read_description(static)
+    pre_process(description, references, str(tmp_path))
+    with ExportedModel(static) as model, pytest.raises(DataError, match="--batchSize 5, but the model was exported for 4"):
+        infer(model, open_bins(description, str(tmp_path)), str(tmp_path / "results"), 5)
+    assert not (tmp_path / "results").exists()
+
+
+# the command
+
+SCRIPT = "scripts/offline_inference.py"
+
+
+@pytest.mark.slow
+def test_the_command_by_the_ports_interface(static, tone_corpus, command, run_here, tmp_path):
+    words = ("--model_path", static, "--data_dir", tone_corpus, "--manifest", "dev.csv", "--output_dir", "work", "--device=cpu")
+    whole = command(tmp_path, SCRIPT, *words, "--pre_process", "True", "--batchSize", "4")
+    assert whole.status == 0, whole.err
+    lines = whole.out.splitlines()
+    rate = next(line for line in lines if line.startswith("***     Validation WER:  "))
+    assert any(line.startswith("average infer time:") and "ms/utterance,FPS is " in line for line in lines)
+    assert any("4 batches of 4" in line and "s of audio a second" in line for line in lines)
+    # the port's defaults: the bins are there already
+    again = run_here(tmp_path, SCRIPT, *words)
+    assert again.status == 0 and rate in again.out.splitlines(), again.err
+
+    # what ais_bench would write beside the bins
+    results = tmp_path / "work" / "jasper" / "result_Files"
+    elsewhere = tmp_path / "om" / "2026_01_31-12_00_00"
+    elsewhere.mkdir(parents=True)
+    for i in range(13):
+        shutil.move(str(results / ("davinci_dev%d_output0.bin" % i)), str(elsewhere / ("dev%d_0.bin" % i)))
+    (tmp_path / "om" / "2026_01_31-12_00_00_summary.json").write_text(json.dumps({}))
+    scored = run_here(tmp_path, SCRIPT, *words, "--result_dir", "om")
+    assert scored.status == 0 and rate in scored.out.splitlines(), scored.err
+    assert "results of ais_bench in om" in scored.out and "average infer time" not in scored.out
+    lost = run_here(tmp_path, SCRIPT, *words, "--inference", "False")
+    assert lost.status == 3 and "holds no result .bin file" in lost.err
+
+
+@pytest.mark.slow
+def test_the_commands_mistakes_have_their_status(static, tone_corpus, run_here, tmp_path):
+    known = ("--model_path", static, "--data_dir", tone_corpus, "--manifest", "dev.csv", "--output_dir", tmp_path / "work")
+    (tmp_path / "file").write_text("")
+    for words, status, message in (
+            (("--pre_process", "maybe"), 2, "is 'maybe', expected True or False"),
+            (("--batch", "3"), 2, "unrecognized arguments: --batch 3"),
+            (("--batchSize", "0"), 2, "expected a whole number above 0"),
+            (("--model_path", "none.pb"), 3, "there is no model none.pb"),
+            (known, 3, "--pre_process True writes it"),
+            (known + ("--pre_process=True", "--manifest=other.csv"), 3, "other.csv"),
+            (known + ("--post_process", "0", "--inference", "no"), 2, "nothing is left to do"),
+            (known + ("--pre_process=True", "--output_dir=file"), 3, "cannot make the folder file/jasper: Not a directory"),
+            (known + ("--pre_process=True", "--batchSize=5"), 3, "but the model was exported for 4"),
+            (known + ("--pre_process=True", "--device=npu"), 4, "this machine lacks")):
+        done = run_here(tmp_path, SCRIPT, *words)
+        assert done.status == status and message in done.err and "Traceback" not in done.err, (words, done.err)
+    # a wrong model, batch or device is found before the features are computed
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.slow
+def test_models_that_compute_features_have_no_bins(export, tone_corpus, run_here, tmp_path):
+    done = run_here(tmp_path, SCRIPT, "--model_path", export(batch_size=1, frames=FRAMES, with_features=True), "--data_dir",
+                   tone_corpus, "--pre_process=True")
+    assert done.status == 2 and "export without that" in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("sys.version_info[:2] != (3, 7)", reason="npu_bridge is for TensorFlow 1.15")
+def test_on_an_npu_the_whole_model_is_offloaded(static, tone_corpus, command, npu_server, tmp_path):
+    words = ("--model_path", static, "--data_dir", tone_corpus, "--manifest", "dev.csv", "--output_dir", "work", "--batchSize=4")
+    on_cpu = command(tmp_path, SCRIPT, *words, "--pre_process=True", "--device=cpu")
+    record = tmp_path / "sessions"
+    environment = npu_server.environment(FAKE_ASCEND_RECORD_FILE=str(record))
+    on_npu = command(tmp_path, SCRIPT, *words, "--device=npu", "--precision_mode=allow_mix_precision", **environment)
+    assert on_cpu.status == 0 and on_npu.status == 0, on_cpu.err + on_npu.err
+
+    def scores(done):
+        return [line for line in done.out.splitlines() if "Validation" in line]
+
+    assert scores(on_cpu) == scores(on_npu) != []
+    for setting in ("npu_params['graph_run_mode'] = 0", "npu_params['precision_mode'] = 'allow_mix_precision'"):
+        assert setting in on_npu.out
+    session, = [json.loads(line) for line in record.read_text().splitlines()]
+    check, model = session["graphs"]
+    assert check["fetches"] == ["npu_check/MatMul:0"]
+    assert model["fetches"] == ["ForwardPass/fully_connected_ctc_decoder/logits:0"]
+    # as one graph, compiled once although the last batch is not full
+    assert model["offloaded"] == model["operations"] > 20 and model["geops"] == model["shapes"] == model["builds"] == 1

@@ -1,0 +1,120 @@
+"""A model from its run's folder alone."""
+import json
+import os
+import shutil
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.errors import CheckpointError
+from open_seq2seq.experiment.command_line import parse_command_line
+from open_seq2seq.experiment.saving import plain
+from open_seq2seq.export.freeze.run_folder import trained_model_of
+from open_seq2seq.export.runtime.checkpoint_model import CheckpointModel
+from tests.export.networks import DENSE, VOCABULARY, batch, largest_difference, trained_model
+
+NAME = "resolved_config_2026-01-31_12-00-00.json"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run's folder as ``--enable_logs`` lays it out, and the model that it holds."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "logs").mkdir()
+    trained = trained_model(folder / "logs")
+    params = dict(trained.params, data_layer_params=dict(trained.params["data_layer_params"], vocab_file="not/here.txt"))
+    resolved = {"base_model": plain(trained.base_model), "params": {"train": plain(params)}, "vocabulary": list(VOCABULARY),
+                "sha256": "a" * 64, "arguments": parse_command_line(["--config_file=c.py"])[0]._asdict()}
+    (folder / NAME).write_text(json.dumps(resolved), encoding="utf-8")
+    # never to be looked at
+    (folder / "config_2026-01-31_12-00-00.py").write_text("raise SystemExit('a config was executed')")
+    return folder, trained, resolved
+
+
+def changed(run, tmp_path, change):
+    """A copy of the run's folder, its resolved config changed by a function of the dict."""
+    folder, _, resolved = run
+    copy = tmp_path / "copy"
+    shutil.copytree(str(folder), str(copy))
+    resolved = json.loads(json.dumps(resolved))
+    change(resolved)
+    (copy / NAME).write_text(json.dumps(resolved), encoding="utf-8")
+    return str(copy)
+
+
+def test_the_network_is_the_same(run):
+    folder, trained, _ = run
+    features, lengths = batch()
+    with CheckpointModel(None, trained) as model:
+        expected = model.logits(features, lengths)
+    for path in (folder, folder / "logs", folder / "logs" / "model.ckpt-7", folder / "logs" / "model.ckpt-7.index"):
+        found = trained_model_of(str(path))
+        assert found.vocabulary == VOCABULARY and found.config_sha256 == "a" * 64
+        assert found.params["encoder_params"]["activation_fn"] is tf.nn.relu
+        assert found.params["data_layer_params"] == trained.params["data_layer_params"]
+    with CheckpointModel(str(folder)) as model:
+        assert model.description.step == 7 and model.description.pad_to == 16 and not model.description.folded
+        assert largest_difference(expected, model.logits(features, lengths)) == 0.0
+
+
+def test_a_moved_folder_and_the_newest_config(run, tmp_path):
+    def other_vocabulary(resolved):
+        resolved["vocabulary"] = list("abcde")
+
+    folder = changed(run, tmp_path, lambda resolved: None)
+    shutil.copy(os.path.join(folder, NAME), os.path.join(folder, NAME.replace("01-31", "02-01")))
+    other = changed(run, tmp_path / "other", other_vocabulary)
+    shutil.copy(os.path.join(other, NAME), os.path.join(folder, NAME.replace("01-31", "02-02")))
+    found = trained_model_of(folder)
+    assert found.vocabulary == tuple("abcde") and found.checkpoint == os.path.join(folder, "logs", "model.ckpt-7")
+
+
+def test_an_activation_that_has_moved_within_tensorflow(run, tmp_path):
+    def change(resolved):
+        resolved["params"]["train"]["encoder_params"]["activation_fn"] = "tensorflow.python.ops.somewhere_else.relu6"
+
+    assert trained_model_of(changed(run, tmp_path, change)).params["encoder_params"]["activation_fn"] is tf.nn.relu6
+
+
+def params_of(resolved):
+    return resolved["params"]["train"]
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda r: params_of(r)["encoder_params"].update(activation_fn="experiment_config.<lambda>"),
+     r"activation_fn.* is experiment_config.<lambda>, expected one of TensorFlow's"),
+    (lambda r: params_of(r).update(encoder="os.system"), "encoder is os.system, expected open_seq2seq.encoders.tdnn_encoder"),
+    (lambda r: r.update(base_model="experiment_config.Mine"), "base_model is experiment_config.Mine"),
+    (lambda r: params_of(r)["encoder_params"]["convnet_layers"][0].update(repeat="3"), "repeat.* is '3'"),
+    (lambda r: params_of(r)["data_layer_params"].update(input_type="wavelets"), "input_type.* is 'wavelets'"),
+    (lambda r: params_of(r).update(encoder_params=3), "encoder_params is 3, expected a dict"),
+    (lambda r: params_of(r)["encoder_params"].update(normalization=None), "residual layers need"),
+    (lambda r: r.update(params={}), "is no resolved config"),
+    (lambda r: r.update(params={"eval": 1}), "holds no params"),
+    (lambda r: r.update(vocabulary=None), "does not list the vocabulary, and: vocabulary not/here.txt does not exist"),
+])
+def test_what_cannot_be_built_without_the_config(run, tmp_path, change, message):
+    folder = changed(run, tmp_path, change)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        trained_model_of(folder)
+    assert "run.py --config_file=FILE --mode=export --logdir=%s" % folder in str(caught.value)
+
+
+def test_what_is_missing_or_damaged(run, tmp_path):
+    folder = changed(run, tmp_path, lambda resolved: None)
+    with open(os.path.join(folder, NAME), "w") as file:
+        file.write("{")
+    with pytest.raises(CheckpointError, match="is no resolved config"):
+        trained_model_of(folder)
+    os.remove(os.path.join(folder, NAME))
+    with pytest.raises(CheckpointError, match="has no resolved_config_DATE.json"):
+        trained_model_of(folder)
+    shutil.rmtree(os.path.join(folder, "logs"))
+    with pytest.raises(CheckpointError, match="no checkpoint in logdir"):
+        trained_model_of(folder)
+
+
+def test_a_checkpoint_of_another_network(run, tmp_path):
+    folder = changed(run, tmp_path, lambda r: params_of(r)["encoder_params"].update(convnet_layers=plain(DENSE[:-1])))
+    with pytest.raises(CheckpointError, match="another architecture"):
+        CheckpointModel(folder)

@@ -1,0 +1,180 @@
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.devices import select_device
+from open_seq2seq.errors import CheckpointError, DataError, DeviceError
+from open_seq2seq.export import load_model, model_in_folder
+from open_seq2seq.export.description import file_sha256
+from open_seq2seq.export.freeze.freeze import ExportOptions
+from open_seq2seq.export.runtime import graph_file as graph_weights
+from open_seq2seq.export.runtime.exported_model import ExportedModel, model_on_device
+from tests.export.networks import FEATURES, batch, trained_model, write
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """static.pb (batches of 2, 64 frames), audio.pb and their JSON."""
+    folder = tmp_path_factory.mktemp("models")
+    trained = trained_model(folder)
+    write(trained, ExportOptions(2, 64), folder / "static.pb")
+    write(trained, ExportOptions(1, 64, with_features=True), folder / "audio.pb")
+    return folder
+
+
+@pytest.mark.parametrize("features, lengths, message", [
+    (np.zeros([3, 48, FEATURES]), [48, 48, 48], "the batch has 3 utterances, and .*static.pb was exported for 2 at a time"),
+    (np.zeros([1, 80, FEATURES]), [80], r"80 feature frames \(0.8 s\), and .* for 64 at most .* --frames=80 or"),
+    (np.zeros([1, 48, 64]), [48], r"float64 \[1, 48, 64\], expected float \[batch, frames, 8\]"),
+    (np.zeros([48, FEATURES]), [48], r"expected float \[batch, frames, 8\]"),
+    (np.zeros([1, 48, FEATURES], np.int32), [48], r"int32 \[1, 48, 8\], expected float"),
+    (np.zeros([1, 48, FEATURES]), [49], "a length is 49, expected 0 to 48"),
+    (np.zeros([1, 48, FEATURES]), [-1], "a length is -1"),
+    (np.zeros([1, 48, FEATURES]), [48, 48], r"the lengths are int64 \[2\], expected integers \[1\]"),
+    (np.full([1, 48, FEATURES], np.nan), [48], "utterance 0 of the batch has features that are not finite"),
+    (np.zeros([0, 48, FEATURES]), np.zeros([0], int), "the batch is empty"),
+])
+def test_batches_that_do_not_fit(folder, features, lengths, message):
+    with ExportedModel(str(folder / "static.pb")) as model, pytest.raises(DataError, match=message):
+        model.logits(features, np.asarray(lengths))
+
+
+def test_what_lies_behind_the_lengths_is_not_read(folder):
+    features, lengths = batch(lengths=(48, 20))
+    with ExportedModel(str(folder / "static.pb")) as model:
+        logits, logit_lengths = model.logits(features, lengths)
+        features[1, 20:] = np.nan
+        again, _ = model.logits(features, lengths)
+    assert logit_lengths.tolist() == [24, 10] and logits.shape == (2, 24, 6)
+    np.testing.assert_array_equal(logits, again)
+
+
+def test_audio(folder):
+    waveform = np.random.RandomState(0).uniform(-0.1, 0.1, 9000).astype(np.float32)
+    with ExportedModel(str(folder / "static.pb")) as static, ExportedModel(str(folder / "audio.pb")) as audio:
+        expected, lengths = static.logits_of_audio([waveform])
+        assert lengths.tolist() == [29] and expected.shape == (1, 29, 6)
+        np.testing.assert_allclose(audio.logits_of_audio([waveform])[0], expected, atol=1e-4)
+        with pytest.raises(DataError, match="computes its features itself"):
+            audio.logits(*batch(lengths=(48,)))
+        with pytest.raises(DataError, match="101 feature frames"):
+            audio.logits_of_audio([np.zeros([16000], np.float32)])
+        for bad, message in ((np.zeros([0]), "is empty"), (np.zeros([5, 2]), "one channel"),
+                             (np.array([0.0, np.nan, np.inf]), "2 samples that are not finite .* the first is sample 1 of 3")):
+            with pytest.raises(DataError, match=message):
+                audio.logits_of_audio([bad])
+
+
+def copy(folder, target, change):
+    """static.pb and its JSON in another folder, the graph changed and its hash corrected."""
+    graph_def = tf.GraphDef()
+    graph_def.ParseFromString((folder / "static.pb").read_bytes())
+    change(graph_def)
+    (target / "model.pb").write_bytes(graph_def.SerializeToString())
+    values = json.loads((folder / "static.json").read_text(encoding="utf-8"))
+    values["sha256"] = {"pb": file_sha256(str(target / "model.pb"))}
+    (target / "model.json").write_text(json.dumps(values), encoding="utf-8")
+    return str(target / "model.pb")
+
+
+def test_a_graph_that_its_json_contradicts(folder, tmp_path):
+    def named_otherwise(graph_def):
+        next(node for node in graph_def.node if node.name == "input_reshape").name = "mask"
+        for node in graph_def.node:
+            node.input[:] = ["mask" if name == "input_reshape" else name for name in node.input]
+
+    def of_unknown_operations(graph_def):
+        graph_def.node[-1].op = "NoSuchOperation"
+
+    for change, message in ((named_otherwise, 'has no node "input_reshape"'),
+                            (of_unknown_operations, "no frozen graph that TensorFlow")):
+        with pytest.raises(CheckpointError, match=message):
+            ExportedModel(copy(folder, tmp_path, change))
+    path = copy(folder, tmp_path, lambda graph_def: None)
+    values = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    values["inputs"][1]["shape"] = [2, 33]
+    (tmp_path / "model.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r'node "input_reshape" of .* is float32 \(2, 32\), its JSON says .* \[2, 33\]'):
+        ExportedModel(path)
+
+
+def test_a_file_that_is_no_graph(folder, tmp_path):
+    path = copy(folder, tmp_path, lambda graph_def: None)
+    (tmp_path / "model.pb").write_bytes(b"%PDF-1.7 no graph")
+    with pytest.raises(CheckpointError, match="does not belong to"):
+        ExportedModel(path)
+    values = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    values["sha256"] = {"pb": file_sha256(path)}
+    (tmp_path / "model.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="is no frozen graph"):
+        ExportedModel(path)
+
+
+def test_weights_as_variables(folder, monkeypatch):
+    path, (features, lengths) = str(folder / "static.pb"), batch(lengths=(48, 20))
+    with ExportedModel(path, tf.ConfigProto()) as model:
+        expected, _ = model.logits(features, lengths)
+    monkeypatch.setattr(graph_weights, "SMALLEST_BYTES", 16)
+    with ExportedModel(path) as model:
+        np.testing.assert_allclose(model.logits(features, lengths)[0], expected, atol=1e-5)
+    graph_def = tf.GraphDef()
+    graph_def.ParseFromString((folder / "static.pb").read_bytes())
+    size = graph_def.ByteSize()
+    weights = graph_weights.take_out_weights(graph_def)
+    taken = sum(array.nbytes for array in weights.values())
+    # 8 convolutions, 2 residual products, the output layer, and their biases
+    assert len(weights) >= 20 and taken > 5000 and size - graph_def.ByteSize() > 0.8 * taken
+
+
+def test_of_one_model_in_several_formats_the_float_graph_is_taken(tmp_path):
+    def put(*names):
+        for name in names:
+            (tmp_path / name).write_text("")
+        return os.path.basename(model_in_folder(str(tmp_path)))
+
+    assert put("m.json") == tmp_path.name
+    # quantized and moved away from what it was made of
+    assert put("n.int8.json", "n.int8.onnx") == "n.int8.onnx"
+    os.remove(str(tmp_path / "n.int8.onnx"))
+    assert put("m.onnx") == "m.onnx"
+    assert put("m.int8.json", "m.int8.onnx") == "m.onnx"
+    assert put("m.pb") == "m.pb"
+    with pytest.raises(CheckpointError, match="holds several models: m.pb, other.onnx"):
+        put("other.json", "other.onnx")
+
+
+def test_load_model_finds_the_one_in_a_folder(folder, tmp_path):
+    copy(folder, tmp_path, lambda graph_def: None)
+    with load_model(str(tmp_path)) as model:
+        assert isinstance(model, ExportedModel) and model.description.batch_size == 2
+    with pytest.raises(CheckpointError, match="holds several models: audio.pb, static.pb. Name one .*, e.g. .*/audio.pb"):
+        load_model(str(folder))
+    os.remove(str(tmp_path / "model.json"))
+    with pytest.raises(CheckpointError, match="model.json is missing; expected it beside"):
+        load_model(str(tmp_path))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(CheckpointError, match="checkpoint in logdir"):
+        load_model(str(empty))
+    with pytest.raises(CheckpointError, match="there is no model"):
+        load_model(str(tmp_path / "no.pb"))
+    with pytest.raises(CheckpointError, match="there is no run folder"):
+        load_model(str(tmp_path / "no"))
+
+
+@pytest.mark.skipif("sys.version_info[:2] != (3, 7)", reason="npu_bridge is for TensorFlow 1.15")
+def test_a_model_of_which_a_part_would_stay_on_the_host_is_refused(folder, fake_adapter):
+    with model_on_device(str(folder / "static.pb"), select_device("npu", training=False)) as model:
+        assert model.logits(*batch(lengths=(48, 20)))[1].tolist() == [24, 10]
+    path = os.path.join(fake_adapter.opp_path, "framework", "built-in", "tensorflow", "npu_supported_ops.json")
+    with open(path) as file:
+        operators = json.load(file)
+    del operators["Conv2D"]
+    with open(path, "w") as file:
+        json.dump(operators, file)
+    # a matrix product is offloaded all the same
+    with pytest.raises(DeviceError, match="silently run on the host:\n  Conv2D in .*inference.*not in the operator list"):
+        model_on_device(str(folder / "static.pb"), select_device("npu", training=False))

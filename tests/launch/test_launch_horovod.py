@@ -1,0 +1,103 @@
+"""The launcher with real Horovod: ranks find each other, have their share of the cores, and do not outlive each other."""
+import os
+import re
+import socket
+import subprocess
+import sys
+import types
+
+import pytest
+
+from tests.paths import REPOSITORY
+
+pytestmark = pytest.mark.slow
+PATIENCE = 240
+
+RANK = '''
+import os, sys
+import tensorflow.compat.v1 as tf
+import horovod.tensorflow as hvd
+hvd.init()
+total = hvd.allreduce(tf.constant([float(hvd.rank() + 1)]), op=hvd.Sum)
+with tf.Session() as session:
+    print("rank %d of %d, %d of %d here, cores %s, sum %g" % (
+        hvd.rank(), hvd.size(), hvd.local_rank(), hvd.local_size(), os.environ["JASPER_CORES"], session.run(total)[0]))
+    # a rank that is to die does so when all have met; the others go on until they notice
+    while len(sys.argv) > 1:
+        session.run(total)
+        if hvd.rank() == int(sys.argv[1]):
+            print("the end of rank %d" % hvd.rank(), flush=True)
+            os.kill(os.getpid(), int(sys.argv[2]))
+'''
+
+
+def command_of(folder, words, script_words=()):
+    (folder / "rank.py").write_text(RANK)
+    launcher = [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--log", "train_{rank}.log"]
+    return launcher + list(words) + ["--", sys.executable, str(folder / "rank.py")] + list(script_words)
+
+
+def environment():
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOROVOD_", "RANK_", "OMPI_", "SLURM_"))}
+    return dict(kept, PYTHONPATH=REPOSITORY, TF_CPP_MIN_LOG_LEVEL="3")
+
+
+@pytest.fixture
+def launch(tmp_path, needs_horovod):
+    def call(words, script_words=()):
+        done = subprocess.run(command_of(tmp_path, words, script_words), cwd=str(tmp_path), env=environment(),
+                              capture_output=True, text=True, timeout=PATIENCE)
+        return types.SimpleNamespace(status=done.returncode, out=done.stdout, err=done.stderr)
+    return call
+
+
+def facts_of(log):
+    return re.search(r"rank (\d+) of (\d+), (\d+) of (\d+) here, cores (\d+), sum (\d+)", log.read_text()).groups()
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_ranks_meet_and_share_the_cores(launch, tmp_path, size):
+    done = launch(["--processes", str(size)])
+    assert done.status == 0, done.err
+    found = [facts_of(tmp_path / ("train_%d.log" % rank)) for rank in range(size)]
+    assert [facts[:4] + facts[5:] for facts in found] == [
+        (str(rank), str(size), str(rank), str(size), str(size * (size + 1) // 2)) for rank in range(size)]
+    assert sum(int(facts[4]) for facts in found) == max(size, len(os.sched_getaffinity(0)))
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_rank_ends_the_run(launch, tmp_path, victim):
+    done = launch(["--processes", "2", "--verdict", "turing train"], [str(victim), "9"])
+    assert done.status == 4
+    assert "rank %d of 2 (device %d) was killed by signal 9 (SIGKILL)" % (victim, victim) in done.err
+    assert "the end of rank %d" % victim in done.err.partition("The last lines of")[2]
+    for rank in range(2):
+        assert (tmp_path / ("train_%d.log" % rank)).read_text().endswith("turing train fail\n")
+
+
+def test_two_machines_meet_at_the_first(launch, tmp_path):
+    # the loopback has many addresses: two launchers here are two machines
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["--servers", "127.0.0.1:1,127.0.0.2:2", "--port", str(port)]
+    second = subprocess.Popen(command_of(tmp_path, words + ["--server", "1"]), cwd=str(tmp_path), env=environment(),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        first = launch(words + ["--server", "0"])
+        out, err = second.communicate(timeout=PATIENCE)
+    finally:
+        second.kill()
+        second.communicate()
+    assert first.status == 0 and second.returncode == 0, first.err + err
+    assert [facts_of(tmp_path / ("train_%d.log" % rank))[:4] for rank in range(3)] == [
+        ("0", "3", "0", "1"), ("1", "3", "0", "2"), ("2", "3", "1", "2")]
+    assert "rank 0 of 3" in first.out and "rank 1 of 3" in out and "rank 2 of 3" not in out
+
+
+def test_auto_is_what_tensorflow_finds(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "open_seq2seq.launch", "--", "env"], cwd=str(tmp_path),
+                          env=environment(), capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    if not os.path.exists("/dev/davinci0"):
+        assert "RANK_ID=" not in done.stdout

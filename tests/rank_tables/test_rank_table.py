@@ -1,0 +1,239 @@
+"""Rank tables: what is read, and that every mistake is found with its place, all at once."""
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from open_seq2seq.errors import DeviceError
+from open_seq2seq.rank_tables.rank_table import check_against_environment, check_rank_table, read_rank_table
+from tests.paths import REPOSITORY
+
+
+def table_of(servers=1, devices=2):
+    """A correct v1.0 table."""
+    return {"version": "1.0", "status": "completed", "server_count": str(servers), "server_list": [
+        {"server_id": "10.0.0.%d" % (server + 1), "device": [
+            {"device_id": str(device), "device_ip": "192.168.%d.%d" % (100 + device, 101 + server),
+             "rank_id": str(server * devices + device)} for device in range(devices)]} for server in range(servers)]}
+
+
+def group_table(numbered):
+    """The older form: four ranks with numbers, or two pods of two devices each whose ranks HCCL numbers."""
+    if numbered:
+        instances = [{"rank_id": str(rank), "server_id": "10.0.0.1", "devices": [
+            {"device_id": str(rank), "device_ip": "192.168.%d.101" % (100 + rank)}]} for rank in range(4)]
+        group = {"group_name": "", "device_num": "4", "server_num": "1", "instance_count": "4", "instance_list": instances}
+        return {"status": "completed", "deploy_mode": "lab", "group_count": "1", "group_list": [group]}
+    instances = [{"pod_name": "pod%d" % pod, "server_id": server, "devices": [
+        {"device_id": device, "device_ip": "192.168.%s.10%d" % (device, pod)} for device in ("5", "4")]}
+        for pod, server in enumerate(("10.0.0.9", "10.0.0.2"))]
+    group = {"group_name": "job", "device_count": "4", "instance_count": "2", "instance_list": instances}
+    return {"status": "completed", "group_count": "1", "group_list": [group]}
+
+
+def mistakes_of(content):
+    with pytest.raises(DeviceError) as error:
+        check_rank_table(content, "table.json")
+    lines = str(error.value).splitlines()
+    assert lines[0] == "rank table table.json is wrong:" and "scripts/make_rank_table.py" in lines[-1]
+    return [line.strip() for line in lines[1:-1]]
+
+
+def test_the_table_of_the_repository_has_eight_ranks():
+    table = read_rank_table(os.path.join(REPOSITORY, "scripts", "8p.json"))
+    assert table.version == "1.0" and table.size == 8 and table.servers == ("10.0.0.1",)
+    assert [(device.rank, device.device_id) for device in table.devices] == [(number, number) for number in range(8)]
+    assert len({device.device_ip for device in table.devices}) == 8
+
+
+def test_ranks_come_in_their_order_whatever_the_order_of_the_lines():
+    content = table_of(servers=2, devices=2)
+    content["server_list"].reverse()
+    table = check_rank_table(content, "table.json")
+    assert [(device.rank, device.server_id, device.device_id) for device in table.devices] == [
+        (0, "10.0.0.1", 0), (1, "10.0.0.1", 1), (2, "10.0.0.2", 0), (3, "10.0.0.2", 1)]
+    assert table.servers == ("10.0.0.1", "10.0.0.2")
+    assert [device.rank for device in table.devices_of_server("10.0.0.2")] == [2, 3]
+
+
+def test_the_older_form_with_ranks():
+    table = check_rank_table(group_table(numbered=True), "table.json")
+    assert table.version == "group_list"
+    assert [(device.rank, device.device_id, device.device_ip) for device in table.devices] == [
+        (rank, rank, "192.168.%d.101" % (100 + rank)) for rank in range(4)]
+
+
+def test_the_older_form_without_ranks_is_numbered_as_hccl_does():
+    table = check_rank_table(group_table(numbered=False), "table.json")
+    assert [(device.rank, device.server_id, device.device_id) for device in table.devices] == [
+        (0, "10.0.0.2", 4), (1, "10.0.0.2", 5), (2, "10.0.0.9", 4), (3, "10.0.0.9", 5)]
+
+
+DEVICE = "server_list[0].device[1]"
+WRONG = {
+    "duplicate rank": (lambda table, device: device.update(rank_id="0"),
+                       ["server_list[0].device[0] and %s have the same rank_id 0" % DEVICE,
+                        "the table its 2 devices should have the ranks 0 to 1: 1 is missing"]),
+    "duplicate address": (lambda table, device: device.update(device_ip="192.168.100.101"),
+                          ["server_list[0].device[0] and %s have the same device_ip 192.168.100.101" % DEVICE]),
+    "duplicate device": (lambda table, device: device.update(device_id="0"),
+                         ["server_list[0].device[0] and %s have the same device_id 0 of server 10.0.0.1" % DEVICE]),
+    "gap": (lambda table, device: device.update(rank_id="5"),
+            ["the table its 2 devices should have the ranks 0 to 1: 1 is missing"]),
+    "server_count": (lambda table, device: table.update(server_count="2"), ['server_count is "2", but server_list has 1']),
+    "device_count": (lambda table, device: table.update(device_count="8"), ['device_count is "8", but the servers have 2']),
+    "device_num": (lambda table, device: table["server_list"][0].update(device_num="1"),
+                   ['server_list[0].device_num is "1", but device has 2']),
+    "version": (lambda table, device: table.update(version="1.2"),
+                ['version is "1.2", expected "1.0" (tables of other versions are for other machines than the 910)']),
+    "status": (lambda table, device: table.update(status="initializing"), [
+        'status is "initializing", expected "completed"; the device plugin of a cluster writes so when it has entered all '
+        'devices']),
+    "missing address": (lambda table, device: device.pop("device_ip"), [DEVICE + ".device_ip is missing"]),
+    "missing devices": (lambda table, device: table["server_list"][0].pop("device"), ["server_list[0].device is missing"]),
+    "missing status": (lambda table, device: table.pop("status"), ["status is missing"]),
+    "missing servers": (lambda table, device: table.pop("server_list"), ["server_list is missing",
+                                                                         'server_count is "1", but server_list has 0']),
+    "out of range": (lambda table, device: device.update(device_id="8"),
+                     [DEVICE + '.device_id "8" is out of range, expected 0 to 7']),
+    "number": (lambda table, device: device.update(rank_id=1),
+               [DEVICE + '.rank_id is the number 1, expected the string "1": HCCL reads strings only']),
+    "word": (lambda table, device: device.update(rank_id="one"),
+             [DEVICE + '.rank_id is "one", expected a whole number in digits']),
+    "address": (lambda table, device: device.update(device_ip="192.168.1"), [DEVICE + '.device_ip "192.168.1" is no IP address']),
+    "no list": (lambda table, device: table.update(server_list={"a": 1}), [
+        "server_list is an object, expected a list with at least one object", 'server_count is "1", but server_list has 0']),
+    "null": (lambda table, device: table["server_list"][0]["device"].append(None), [
+        "server_list[0].device[2] is null, expected an object"]),
+}
+
+
+@pytest.mark.parametrize("what", sorted(WRONG))
+def test_a_mistake_is_named_with_its_place(what):
+    change, expected = WRONG[what]
+    content = table_of()
+    change(content, content["server_list"][0]["device"][1])
+    assert mistakes_of(content) == expected
+
+
+def test_two_servers_of_one_name():
+    content = table_of(servers=2)
+    content["server_list"][1]["server_id"] = "10.0.0.1"
+    assert mistakes_of(content) == ['server_list[1].server_id "10.0.0.1" is that of server_list[0], too']
+
+
+def test_duplicates_do_not_hide_behind_other_mistakes():
+    content = table_of()
+    content["server_count"] = "3"
+    content["server_list"][0]["device"][1].update(rank_id="0", device_ip="192.168.100.101")
+    both = "server_list[0].device[0] and %s have the same " % DEVICE
+    assert mistakes_of(content) == [
+        'server_count is "3", but server_list has 1', both + "rank_id 0", both + "device_ip 192.168.100.101"]
+
+
+def test_all_mistakes_are_reported_together():
+    content = table_of(servers=2)
+    del content["status"]
+    content["server_count"] = "3"
+    content["server_list"][0]["device"][0]["device_id"] = "9"
+    content["server_list"][1]["device"][1]["rank_id"] = ""
+    found = mistakes_of(content)
+    assert [line.split()[0] for line in found] == ["status", "server_count", "server_list[0].device[0].device_id",
+                                                   "server_list[1].device[1].rank_id"]
+
+
+@pytest.mark.parametrize("numbered,change,expected", [
+    (True, lambda group: group.update(device_num="8"), ['group_list[0].device_num is "8", but its instances have 4']),
+    (True, lambda group: group.update(server_num="2"), ['group_list[0].server_num is "2", but its instances are on 1']),
+    (True, lambda group: group["instance_list"][1].pop("rank_id"), ["group_list[0].instance_list[1].rank_id is missing"]),
+    (True, lambda group: group["instance_list"].pop(), ['group_list[0].instance_count is "4", but instance_list has 3',
+                                                        'group_list[0].device_num is "4", but its instances have 3']),
+    (False, lambda group: group["instance_list"][0].pop("pod_name"), ["group_list[0].instance_list[0].pod_name is missing"]),
+    (False, lambda group: group.update(instance_count="3"), ['group_list[0].instance_count is "3", but instance_list has 2']),
+])
+def test_mistakes_of_the_older_form(numbered, change, expected):
+    content = group_table(numbered)
+    change(content["group_list"][0])
+    assert mistakes_of(content) == expected
+
+
+@pytest.mark.parametrize("text,part", [
+    ('{"version": "1.0",}', "table.json:1:19 is not JSON"), ("", "table.json:1:1 is not JSON"),
+    ("[]", "is list, expected an object"), ("{}", "has neither server_list (version 1.0) nor group_list"),
+    ("\xff\xfe", "is not text"),
+])
+def test_a_garbled_file(tmp_path, text, part):
+    path = tmp_path / "table.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DeviceError) as error:
+        read_rank_table(str(path))
+    assert part in str(error.value) and str(path) in str(error.value)
+
+
+def test_a_missing_file_and_a_name_that_hccl_refuses(tmp_path):
+    with pytest.raises(DeviceError, match="8p.json cannot be read: No such file or directory.*make_rank_table.py"):
+        read_rank_table(str(tmp_path / "8p.json"))
+    with pytest.raises(DeviceError, match="only files whose name ends in .json"):
+        read_rank_table(str(tmp_path / "8p.txt"))
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+                    max_leaves=6)
+KEYS = [(), ("version",), ("status",), ("server_count",), ("server_list",), ("server_list", 0), ("server_list", 0, "server_id"),
+        ("server_list", 0, "device"), ("server_list", 0, "device", 0), ("server_list", 0, "device", 0, "rank_id"),
+        ("server_list", 0, "device", 0, "device_id"), ("server_list", 0, "device", 0, "device_ip")]
+
+
+@given(st.sampled_from(KEYS), JSON)
+def test_whatever_stands_where_is_a_table_or_a_device_error(keys, value):
+    content = table_of()
+    target, correct = content, content
+    for key in keys[:-1]:
+        target = target[key]
+    if keys:
+        correct, target[keys[-1]] = target[keys[-1]], value
+    else:
+        content = value
+    try:
+        table = check_rank_table(json.loads(json.dumps(content)), "table.json")
+    except DeviceError:
+        assert value != correct
+        return
+    assert [device.rank for device in table.devices] == list(range(table.size))
+
+
+@given(st.lists(st.sampled_from(["rank_id", "device_id", "device_ip"]), max_size=3), st.integers(0, 7), st.integers(0, 7))
+def test_a_line_that_repeats_another_is_never_read(keys, first, second):
+    content = table_of(devices=8)
+    devices = content["server_list"][0]["device"]
+    devices[first].update({key: devices[second][key] for key in keys})
+    if first == second or not keys:
+        assert check_rank_table(content, "table.json").size == 8
+    else:
+        assert len(mistakes_of(content)) == len(set(keys)) + ("rank_id" in keys)
+
+
+@pytest.mark.parametrize("environ,parts", [
+    ({"RANK_SIZE": "8"}, ["rank without RANK_ID", "RANK_SIZE is 8, but the table has 2 ranks"]),
+    ({"RANK_ID": "2", "RANK_SIZE": "2"}, ["rank 2:", "RANK_ID is 2, but the table's ranks are 0 to 1"]),
+    ({"RANK_ID": "x"}, ['RANK_ID is "x", expected a whole number']),
+    ({"RANK_ID": "1", "DEVICE_ID": "0"}, ["rank 1:", "DEVICE_ID is 0, but server_list[0].device[1] gives rank 1 device 1"]),
+    ({"RANK_ID": "-1", "RANK_SIZE": "", "ASCEND_DEVICE_ID": "²"}, [
+        'RANK_ID is "-1"', 'RANK_SIZE is ""', 'ASCEND_DEVICE_ID is "²"']),
+])
+def test_an_environment_that_contradicts_the_table(environ, parts):
+    with pytest.raises(DeviceError) as error:
+        check_against_environment(check_rank_table(table_of(), "table.json"), environ)
+    assert all(part in str(error.value) for part in parts), str(error.value)
+    assert "table.json" in str(error.value) and error.value.exit_status == 4
+
+
+def test_an_environment_that_agrees_gives_the_device():
+    table = check_rank_table(table_of(servers=2, devices=4), "table.json")
+    environ = {"RANK_ID": "6", "RANK_SIZE": "8", "DEVICE_ID": "2", "ASCEND_DEVICE_ID": "2"}
+    device = check_against_environment(table, environ)
+    assert (device.rank, device.server_id, device.device_id) == (6, "10.0.0.2", 2)
+    assert check_against_environment(table, {}) is None
