@@ -21,6 +21,11 @@ def main(words):
     return exit_status_of(run, words, RESUME_ADVICE)
 
 
+def command():
+    """The command ``jasper-train``, run.py for an installed package."""
+    sys.exit(main(sys.argv[1:]))
+
+
 def run(words):
     """Runs the command line ``words`` (without the program's name).
 
