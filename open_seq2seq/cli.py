@@ -5,6 +5,11 @@ import os
 import sys
 
 from open_seq2seq.errors import JasperError, StorageError, UsageError
+from open_seq2seq.files import expanded_path
+
+# Every command imports this module before TensorFlow, whose remarks on the CPU's instruction sets and on a missing GPU driver help
+# nobody; set it to 0 to see them.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if os.path.exists("/dev/nvidiactl") else "3")
 
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 RESUME_ADVICE = "If a checkpoint was saved, --continue_learning resumes from it"
@@ -75,6 +80,14 @@ class Parser(argparse.ArgumentParser):
 def make_parser(module, description):
     """A :class:`Parser` for ``python -m module`` whose ``--help`` shows defaults."""
     return Parser(prog="python -m %s" % module, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+
+
+def file_path(text):
+    """An argparse type: the path of a file or directory; a leading ``~`` becomes the home directory."""
+    try:
+        return expanded_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("%r %s" % (text, error))
 
 
 def whole_number(minimum):

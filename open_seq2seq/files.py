@@ -6,6 +6,29 @@ import tempfile
 from open_seq2seq.errors import StorageError
 
 
+def expanded_path(path):
+    """``path`` with a leading ``~`` or ``~user`` replaced by that user's home directory.
+
+    A shell leaves the ``~`` of ``--logdir=~/run`` and of a config file alone.
+
+    Args:
+      path: str as the user wrote it.
+
+    Returns:
+      str.
+
+    Raises:
+      ValueError: the user does not exist, or the path contains a NUL character; the message completes "PATH ...".
+    """
+    if "\0" in path:
+        raise ValueError("contains a NUL character, and no file name can")
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise ValueError("starts with %s, but there is no such user; write ./%s for a file of that name"
+                         % (path.split("/")[0], path))
+    return expanded
+
+
 def require_writable(path):
     """Proves that ``path`` can be written, before hours of work whose result goes there.
 

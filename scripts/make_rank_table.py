@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from open_seq2seq.cli import Parser, exit_status_of  # noqa: E402
+from open_seq2seq.cli import Parser, exit_status_of, file_path  # noqa: E402
 from open_seq2seq.errors import DeviceError, UsageError  # noqa: E402
 from open_seq2seq.files import replaced_file  # noqa: E402
 from open_seq2seq.rank_tables.rank_table import DEVICES_OF_A_SERVER, VERSION, check_rank_table, read_rank_table  # noqa: E402
@@ -48,17 +48,19 @@ def make_parser():
     parser = Parser(prog="make_rank_table.py", description=DESCRIPTION, epilog=EXAMPLES,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--hccn_conf", metavar="FILE", help="lines address_N=IP")
+    source.add_argument("--hccn_conf", type=file_path, metavar="FILE", help="lines address_N=IP")
     source.add_argument("--hccn_tool", metavar="COMMAND", help="the tool to ask")
-    source.add_argument("--hccn_output", metavar="FILE", help="what the tool printed: lines ipaddr:IP")
+    source.add_argument("--hccn_output", type=file_path, metavar="FILE", help="what the tool printed: lines ipaddr:IP")
     source.add_argument("--addresses", metavar="IP,IP", help="the devices' addresses")
-    source.add_argument("--from_table", metavar="FILE", help="a rank table of one server, of which --devices are taken")
+    source.add_argument("--from_table", type=file_path, metavar="FILE",
+                        help="a rank table of one server, of which --devices are taken")
     source.add_argument("--server", action="append", metavar="ID=IP,IP", help="a server and its devices' addresses; repeated")
-    source.add_argument("--merge", nargs="+", metavar="FILE", help="rank tables of different servers")
-    source.add_argument("--check", metavar="FILE", help="write nothing; check this one and print it")
+    source.add_argument("--merge", type=file_path, nargs="+", metavar="FILE", help="rank tables of different servers")
+    source.add_argument("--check", type=file_path, metavar="FILE", help="write nothing; check this one and print it")
     parser.add_argument("--devices", type=device_numbers, metavar="0,1", help="numbers of the devices (default: all there are)")
     parser.add_argument("--server_id", metavar="ID", help="this server's name in the table (default: its address)")
-    parser.add_argument("--output", metavar="FILE", help="where to write (default: Np.json for N ranks); - for stdout")
+    parser.add_argument("--output", type=file_path, metavar="FILE",
+                        help="where to write (default: Np.json for N ranks); - for stdout")
     return parser
 
 

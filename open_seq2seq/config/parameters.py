@@ -16,6 +16,7 @@ import difflib
 import numbers
 
 from open_seq2seq.errors import ConfigError
+from open_seq2seq.files import expanded_path
 
 
 class _Required:
@@ -179,6 +180,22 @@ class String(Kind):
         return self._expected(value, path, report)
 
 
+class FilePath(String):
+    """The path of a file or directory; a leading ``~`` becomes the home directory."""
+
+    description = "a path"
+
+    def check(self, value, path, report):
+        value = super().check(value, path, report)
+        if not isinstance(value, str):
+            return value
+        try:
+            return expanded_path(value)
+        except ValueError as error:
+            report.problem(path, "is %r, which %s" % (value, error))
+            return value
+
+
 class Choice(Kind):
     """One of a few fixed values; strings are compared as they are, or without case where ``fold_case``."""
 
@@ -274,12 +291,11 @@ class Either(Kind):
             if not trial.problems:
                 report.notes.extend(trial.notes)
                 return checked
-        # a dict or a list was surely meant for the kind with structure: its message says more than "expected ..."
+        # the kind of the value's own type says more than "expected ..."
         for kind in self.kinds:
-            if isinstance(value, dict) and isinstance(kind, Struct):
-                return kind.check(value, path, report)
-            if isinstance(value, (list, tuple)) and isinstance(kind, List):
-                return kind.check(value, path, report)
+            for types, own_kind in ((dict, Struct), ((list, tuple), List), (str, String)):
+                if isinstance(value, types) and isinstance(kind, own_kind):
+                    return kind.check(value, path, report)
         return self._expected(value, path, report)
 
 

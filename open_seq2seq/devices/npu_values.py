@@ -8,7 +8,7 @@ import json
 import os
 import re
 
-from open_seq2seq.config.parameters import Choice, Kind, List
+from open_seq2seq.config.parameters import Choice, FilePath, Kind, List
 
 
 class Text(Kind):
@@ -116,7 +116,10 @@ class JsonText(Text):
 
 
 class Place(Text):
-    """A file or directory."""
+    """A file or directory; a leading ``~`` becomes the home directory."""
+
+    def checked_text(self, text, path, report):
+        return FilePath().check(text, path, report)
 
     def check_place(self, value):
         """Returns what is wrong with the path ``value`` on this machine, or None."""

@@ -4,7 +4,7 @@ import collections
 import difflib
 
 import open_seq2seq
-from open_seq2seq.cli import Parser
+from open_seq2seq.cli import Parser, file_path
 from open_seq2seq.config.overrides import Override
 from open_seq2seq.errors import UsageError
 from open_seq2seq.experiment.playbook import help_text, names_of_files, overrides_of, playbook_names, refuse_foreign
@@ -83,18 +83,18 @@ def _paths(text):
     paths = [path.strip() for path in text.split(",")]
     if not all(paths):
         raise argparse.ArgumentTypeError("is %r, expected paths of checkpoints with commas between them" % text)
-    return paths
+    return [file_path(path) for path in paths]
 
 
 # name, type or choices, default, documentation; a flag of type _boolean may stand alone
 _FLAGS = (
-    ("config_file", str, None, "the config, a Python file; it runs with your rights"),
+    ("config_file", file_path, None, "the config, a Python file; it runs with your rights"),
     ("mode", MODES, "train", "what to do"),
     ("continue_learning", _boolean, False, "go on from the latest checkpoint in logdir"),
     ("no_dir_check", _boolean, False, "write into a logdir that is not empty"),
     ("enable_logs", _boolean, False, "copy the output, the config and the state of the code into logdir; checkpoints go to "
                                      "logdir/logs"),
-    ("infer_output_file", str, "infer-out.csv", "where --mode=infer writes its transcripts"),
+    ("infer_output_file", file_path, "infer-out.csv", "where --mode=infer writes its transcripts"),
     ("benchmark", _boolean, False, "train bench_steps steps, print the time per step, save nothing"),
     ("bench_steps", _whole(1), 20, "steps of a benchmark"),
     ("bench_start", _whole(0), 10, "step from which a benchmark counts"),
@@ -102,9 +102,9 @@ _FLAGS = (
     ("use_xla_jit", _boolean, False, "compile the graph with XLA"),
     ("device", DEVICES, "auto", "auto takes an NPU, else a GPU, else the CPU"),
     ("json", _boolean, False, "--mode=describe, --mode=npu_check and --mode=replay print one JSON object"),
-    ("batch", str, None, "--mode=replay: the batch that spoilt a step (default: the last one that the run kept)"),
+    ("batch", file_path, None, "--mode=replay: the batch that spoilt a step (default: the last one that the run kept)"),
     ("npu_memory", _positive, 32.0, "memory in GB of the NPU that --mode=npu_check has in mind"),
-    ("export_dir", str, None, "--mode=export: the folder to write to; in training: where the best model goes when it ends"),
+    ("export_dir", file_path, None, "--mode=export: the folder to write to; in training: where the best model goes when it ends"),
     ("batch_size", _whole(1), None, "--mode=export: utterances the model takes at a time (default: 1, any with "
                                     "--frames=dynamic)"),
     ("frames", _frames, "2336", "--mode=export: feature frames of an utterance, or dynamic for any number, for CPUs"),
@@ -122,7 +122,7 @@ _FLAGS = (
     ("combine_utterances", _whole(1), 256, "--mode=combine: utterances of the evaluation data to measure on"),
     ("bn_batches", _whole(1), None, "--mode=combine: batches of training data to measure batch norm's statistics on (default: "
                                     "they are combined, too)"),
-    ("output", str, None, "--mode=combine: the folder to write to (default: combined/ beside the checkpoints)"),
+    ("output", file_path, None, "--mode=combine: the folder to write to (default: combined/ beside the checkpoints)"),
     ("use_trt", _boolean, False, "accepted for old scripts; has no effect"),
     ("precision", str, "fp32", "accepted for old scripts; has no effect"),
     ("version", _boolean, False, "print the version and stop"),
@@ -159,8 +159,9 @@ def add_flags(parser, names):
         elif isinstance(kind, tuple):
             parser.add_argument("--" + name, choices=kind, default=default, help=doc)
         else:
+            text = "NAME" if kind in (str, file_path, _formats, _paths) else "N"
             parser.add_argument("--" + name, type=kind, default=default, help=doc,
-                                metavar="FILE" if name.endswith("file") else "NAME" if kind in (str, _formats, _paths) else "N")
+                                metavar="FILE" if name.endswith("file") else text)
 
 
 def parse_command_line(words):

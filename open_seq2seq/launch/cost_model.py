@@ -13,7 +13,7 @@ import json
 import math
 import sys
 
-from open_seq2seq.cli import exit_status_of, make_parser, whole_number
+from open_seq2seq.cli import exit_status_of, file_path, make_parser, whole_number
 from open_seq2seq.errors import UsageError
 
 BACKWARD_SHARE = 2.0 / 3  # of a step: two products, by the weights and by the activations, against one forward
@@ -151,7 +151,8 @@ def _device_counts(text):
 
 def _parser():
     parser = make_parser("open_seq2seq.launch.cost_model", "Expected time and efficiency of training on many devices.")
-    parser.add_argument("--config_file", required=True, help="counts the parameters and the utterances of a step")
+    parser.add_argument("--config_file", type=file_path, required=True,
+                        help="counts the parameters and the utterances of a step")
     parser.add_argument("--step_seconds", type=_positive, required=True,
                         help="one update on one device alone (run.py --benchmark prints it)")
     parser.add_argument("--bandwidth", type=_positive, required=True,

@@ -3,7 +3,7 @@ import argparse
 import re
 import shutil
 
-from open_seq2seq.cli import Parser
+from open_seq2seq.cli import Parser, file_path
 from open_seq2seq.errors import UsageError
 from open_seq2seq.launch.rank_environment import DEFAULT_CONNECT_TIMEOUT
 
@@ -59,7 +59,8 @@ def _parser():
     parser.add_argument("--processes", type=whole_number(1, 4096), metavar="N",
                         help="on this machine (default: one for each of --devices, of the rank table or of --servers, else 1)")
     parser.add_argument("--devices", type=_devices, metavar="0,1", help="numbers of the devices (default: 0 to N-1)")
-    parser.add_argument("--rank_table", metavar="FILE", help="NPU: who is which rank (default: $RANK_TABLE_FILE)")
+    parser.add_argument("--rank_table", type=file_path, metavar="FILE",
+                        help="NPU: who is which rank (default: $RANK_TABLE_FILE)")
     parser.add_argument("--servers", type=_servers, metavar="HOST:N,HOST:N", help="CPU, GPU: all machines of the run")
     parser.add_argument("--server", metavar="K", help="which of --servers or of the rank table this machine is: its "
                                                       "number from 0, or its name")
@@ -67,7 +68,7 @@ def _parser():
     parser.add_argument("--connect_timeout", type=whole_number(120, 7200), metavar="S",
                         help="how long ranks wait for each other at the start (default: $HCCL_CONNECT_TIMEOUT or %d)"
                              % DEFAULT_CONNECT_TIMEOUT)
-    parser.add_argument("--log", default="train_{device_id}.log", metavar="PATH",
+    parser.add_argument("--log", type=file_path, default="train_{device_id}.log", metavar="PATH",
                         help="log of each rank, to be added to; {device_id} and {rank} stand for its numbers "
                              "(default: %(default)s)")
     parser.add_argument("--verdict", metavar="WORDS", help='end each log and the output with "WORDS success" or "WORDS fail"')

@@ -4,6 +4,7 @@ from open_seq2seq.config.parameters import (
     Choice,
     Dict,
     Either,
+    FilePath,
     Float,
     Int,
     List,
@@ -113,3 +114,21 @@ def test_open_ranges():
             value, type(value).__name__)]
     report = Report()
     assert check_parameters(decay, {"decay": 0.999}, "base_params", report) == {"decay": 0.999} and not report.problems
+
+
+def test_a_tilde_in_a_path_is_the_home_directory(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    parameters = (Parameter("logdir", FilePath(), default=None),
+                  Parameter("files", Either(List(FilePath(), minimum_length=1), FilePath()), default=None))
+    for given, expected in (({"logdir": "~/run"}, "/home/somebody/run"), ({"logdir": "runs/~"}, "runs/~"),
+                            ({"files": ["~/a.csv", "b.csv"]}, ["/home/somebody/a.csv", "b.csv"]),
+                            ({"files": "~/a.csv"}, "/home/somebody/a.csv")):
+        report = Report()
+        checked = check_parameters(parameters, given, "base_params", report)
+        assert not report.problems and checked[next(iter(given))] == expected
+    report = Report()
+    check_parameters(parameters, {"logdir": "~nobody-at-all/run", "files": "a\0b"}, "base_params", report)
+    assert report.problems == [
+        'base_params["logdir"] is \'~nobody-at-all/run\', which starts with ~nobody-at-all, but there is no such user; '
+        "write ./~nobody-at-all/run for a file of that name",
+        'base_params["files"] is \'a\\x00b\', which contains a NUL character, and no file name can']

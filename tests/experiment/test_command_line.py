@@ -38,6 +38,17 @@ def test_every_flag_in_every_form():
     assert (arguments.infer_output_file, arguments.debug_port, arguments.json) == ("o.csv", 6007, True)
 
 
+def test_a_tilde_in_a_flag_with_a_path_is_the_home_directory(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    arguments, _ = parse_command_line(["--config_file=~/c.py", "--mode=combine", "--infer_output_file", "~/o.csv",
+                                       "--checkpoints=~/a,b", "--output=~/out"])
+    assert (arguments.config_file, arguments.infer_output_file, arguments.checkpoints, arguments.output) == (
+        "/home/somebody/c.py", "/home/somebody/o.csv", ["/home/somebody/a", "b"], "/home/somebody/out")
+    assert parse_command_line(["--config_file=c.py", "--mode=export", "--export_dir=~"])[0].export_dir == "/home/somebody"
+    with pytest.raises(UsageError, match="--config_file: '~nobody-at-all/c.py' starts with ~nobody-at-all, but there is no such"):
+        parse_command_line(["--config_file=~nobody-at-all/c.py"])
+
+
 def test_everything_else_is_an_override_wherever_it_stands():
     arguments, overrides = parse_command_line(
         ["--batch_size_per_gpu=16", "--config_file=c.py", "--optimizer_params/beta1", "0.9", "--mode=eval", "--finetune",

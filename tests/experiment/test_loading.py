@@ -77,7 +77,7 @@ def test_the_name_of_a_mode_s_dict_on_the_command_line(write_config):
         "command line: --train_params/print_loss_steps=1 has no effect in --mode=eval"]
     assert refusal(path, "--trian_params/print_loss_steps=1") == (
         'command line: --trian_params is unknown (did you mean "train_params"?)')
-    assert refusal(path, "--logdir") == "command line: --logdir is True (bool), expected a string"
+    assert refusal(path, "--logdir") == "command line: --logdir is True (bool), expected a path"
 
 
 def test_names_on_the_command_line(write_config):

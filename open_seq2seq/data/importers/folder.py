@@ -7,7 +7,7 @@ Sub-folders are searched too. Audio stays where it is and as it is.
 import os
 import sys
 
-from open_seq2seq.cli import make_parser
+from open_seq2seq.cli import file_path, make_parser
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.errors import DataError
@@ -72,8 +72,8 @@ def read_folder(corpus, keep_case=False, skip_unpaired=False):
 
 def main(arguments=None):
     parser = make_parser(MODULE, "Write a manifest CSV for a folder of WAV and FLAC files with a .txt file beside each.")
-    parser.add_argument("--corpus", required=True, help="folder of the audio and text files")
-    parser.add_argument("--output", required=True, help="the CSV to write")
+    parser.add_argument("--corpus", type=file_path, required=True, help="folder of the audio and text files")
+    parser.add_argument("--output", type=file_path, required=True, help="the CSV to write")
     parser.add_argument("--keep_case", action="store_true", help="do not turn transcripts into lower case")
     parser.add_argument("--skip_unpaired", action="store_true", help="leave out audio files without a text file")
     options = parser.parse_args(arguments)

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from open_seq2seq.cli import make_parser, whole_number
+from open_seq2seq.cli import file_path, make_parser, whole_number
 from open_seq2seq.data.importers.corpus_folder import LONGEST_STRING, SHORTEST_STRING, is_complete, new_corpus, transcript_of
 from open_seq2seq.data.importers.importer_command import progress_bar, run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
@@ -206,8 +206,9 @@ def _pause(rate, random):
 def main(arguments=None):
     parser = make_parser(MODULE, "Make connected-digit utterances from single recordings named %s. An interrupted run leaves "
                                  "nothing behind; a complete corpus with the same parameters is left as it is." % FILE_PATTERN)
-    parser.add_argument("--recordings", required=True, help="folder of the recordings, or a clone of the data set")
-    parser.add_argument("--output", required=True, help="folder to make")
+    parser.add_argument("--recordings", type=file_path, required=True,
+                        help="folder of the recordings, or a clone of the data set")
+    parser.add_argument("--output", type=file_path, required=True, help="folder to make")
     parser.add_argument("--train_utterances", type=whole_number(1), default=8000, help="utterances in train.csv")
     parser.add_argument("--seed", type=whole_number(0), default=1, help="decides everything random")
     parser.add_argument("--overwrite", action="store_true", help="replace a corpus made with other parameters")

@@ -9,7 +9,7 @@ import glob
 import os
 import sys
 
-from open_seq2seq.cli import make_parser
+from open_seq2seq.cli import file_path, make_parser
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.errors import DataError
@@ -69,8 +69,10 @@ def _read_chapter(path):
 
 def main(arguments=None):
     parser = make_parser(MODULE, "Write a manifest CSV for each subset of an unpacked LibriSpeech.")
-    parser.add_argument("--corpus", required=True, help="the folder LibriSpeech, or the one it was unpacked in")
-    parser.add_argument("--output", required=True, help="folder for librispeech-SUBSET.csv; made if missing")
+    parser.add_argument("--corpus", type=file_path, required=True,
+                        help="the folder LibriSpeech, or the one it was unpacked in")
+    parser.add_argument("--output", type=file_path, required=True,
+                        help="folder for librispeech-SUBSET.csv; made if missing")
     parser.add_argument("--subsets", nargs="+", metavar="SUBSET", help="only these, e.g. train-clean-100 dev-clean")
     options = parser.parse_args(arguments)
     subsets = find_subsets(options.corpus)

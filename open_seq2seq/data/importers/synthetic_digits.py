@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from open_seq2seq.cli import make_parser, whole_number
+from open_seq2seq.cli import file_path, make_parser, whole_number
 from open_seq2seq.data.importers import espeak
 from open_seq2seq.data.importers.corpus_folder import (
     DIGIT_WORDS,
@@ -143,7 +143,7 @@ def _noise(length, colour, random):
 def main(arguments=None):
     parser = make_parser(MODULE, "Make a corpus of synthetic spoken digit strings with espeak-ng. An interrupted run leaves "
                                  "nothing behind; a complete corpus with the same parameters is left as it is.")
-    parser.add_argument("--output", required=True, help="folder to make")
+    parser.add_argument("--output", type=file_path, required=True, help="folder to make")
     for split, default in (("train", 3000), ("dev", 300), ("test", 300)):
         parser.add_argument("--" + split, type=whole_number(1), default=default, help="utterances in %s.csv" % split)
     parser.add_argument("--seed", type=whole_number(0), default=1, help="decides everything random")

@@ -1,5 +1,5 @@
 """The parameters of the data layer, those of OpenSeq2Seq included that have no effect here or are not supported."""
-from open_seq2seq.config.parameters import Bool, Either, Float, Int, Kind, List, Parameter, String, Struct
+from open_seq2seq.config.parameters import Bool, Either, FilePath, Float, Int, Kind, List, Parameter, String, Struct
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
 
@@ -21,9 +21,9 @@ _LIMIT = Either(Float(), Int())
 _NO_CACHE = "features are computed as they are needed, faster than they could be read"
 
 PARAMETERS = (
-    Parameter("dataset_files", Either(List(String(), minimum_length=1), String()),
+    Parameter("dataset_files", Either(List(FilePath(), minimum_length=1), FilePath()),
               doc="manifest CSVs (wav_filename,wav_filesize,transcript), a list or one"),
-    Parameter("vocab_file", String(), doc="one character a line; relative to the working directory, else to the repository"),
+    Parameter("vocab_file", FilePath(), doc="one character a line; relative to the working directory, else to the repository"),
 ) + FeatureGraph.PARAMETERS + (
     Parameter("augmentation", Struct(Augmentation.PARAMETERS), default=None,
               doc="what is done to training audio; evaluation and inference leave it as it is"),

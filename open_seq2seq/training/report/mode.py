@@ -3,7 +3,7 @@ import os
 
 from open_seq2seq.errors import DataError, JasperError, StorageError, UsageError
 from open_seq2seq.experiment.loading import load_experiment
-from open_seq2seq.files import replaced_file
+from open_seq2seq.files import expanded_path, replaced_file
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.metrics import FILE_NAME, read_metrics
 from open_seq2seq.training.report.curves import panels, steps_per_epoch
@@ -48,7 +48,10 @@ def _directories(config_file, overrides):
         if others:
             raise UsageError("--%s is a key of a config, which --mode=report knows only with --config_file=FILE" % "/".join(
                 map(str, others[0].keys)))
-    directories = [str(named[key]) for key in DIRECTORIES if named.get(key)]
+    try:
+        directories = [expanded_path(str(named[key])) for key in DIRECTORIES if named.get(key)]
+    except ValueError as error:
+        raise UsageError("the directory of the run %s" % error)
     if not directories:
         raise UsageError("--mode=report needs the directory of a run: --logdir=DIRECTORY, or --config_file=FILE that names it")
     return directories
