@@ -13,7 +13,7 @@ ModelOutput.__doc__ = """What a model returns.
 
 logits: float32 [B, T', V + 1], the blank last.
 logit_lengths: int32 [B], true lengths in frames.
-best_path: int32 [B, T'], the most probable output of every frame; decoders/greedy.py makes labels of it.
+best_path: int32 [B, T'], the most probable output of every frame; decoding/greedy.py makes transcripts of it.
 loss: LossOutput, None in infer mode.
 encoder_output: EncoderOutput.
 """

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.checkpoints.moving_average import MovingAverages, is_average
 from open_seq2seq.checkpoints.restore import MODEL_SCOPE, SavedState
 from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES
-from open_seq2seq.decoding.greedy import collapse
+from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.evaluation.evaluation import EvaluationGraph
 from open_seq2seq.experiment.assembly import build_data_layer, execution_of
 from open_seq2seq.optimizers import Optimization
@@ -271,8 +271,8 @@ class TrainingGraph:
         """The first utterance of a fetched batch (``sample_fetches``) as (reference, prediction)."""
         vocabulary = self.data_layer.vocabulary
         labels = values["labels"][0][:values["label_lengths"][0]]
-        prediction = collapse(values["best_path"][:1], values["logit_lengths"][:1], vocabulary.size)[0]
-        return vocabulary.decode(labels), vocabulary.decode(prediction)
+        prediction = GreedyDecoder(vocabulary).decode_best_path(values["best_path"][:1], values["logit_lengths"][:1])[0]
+        return vocabulary.decode(labels), prediction
 
 
 def shape_scope(frames):

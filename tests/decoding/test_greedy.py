@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.decoding.greedy import collapse
+from open_seq2seq.decoding.greedy import GreedyDecoder, collapse
+from open_seq2seq.text.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize("path, length, expected", [
@@ -37,8 +38,24 @@ def test_empty_batch_and_no_frames():
     assert collapse(np.zeros([2, 0], np.int32), np.zeros([2], np.int32), blank=2) == [[], []]
 
 
-def test_shapes_that_do_not_belong_together_are_refused():
+def test_mismatched_shapes_are_refused():
     with pytest.raises(ValueError, match="expected"):
         collapse(np.zeros([3, 4], np.int32), np.zeros([2], np.int32), blank=2)
     with pytest.raises(ValueError, match="expected"):
         collapse(np.zeros([3], np.int32), np.zeros([3], np.int32), blank=2)
+
+
+def test_transcripts_of_best_paths_and_of_logits():
+    decoder = GreedyDecoder(Vocabulary(" ab"))
+    best_path = np.array([[1, 1, 3, 1, 0, 2], [2, 3, 3, 0, 0, 1]], np.int32)
+    logits = np.eye(4, dtype=np.float32)[best_path]
+    assert decoder.decode_best_path(best_path, [6, 3]) == ["aa b", "b"]
+    assert decoder.decode_logits(logits, [6, 3]) == ["aa b", "b"]
+
+
+def test_logits_of_another_vocabulary_are_refused():
+    decoder = GreedyDecoder(Vocabulary(" ab"))
+    with pytest.raises(ValueError, match=r"shape \(1, 2, 5\), expected \[B, T', 4\]"):
+        decoder.decode_logits(np.zeros([1, 2, 5], np.float32), [2])
+    with pytest.raises(ValueError, match="expected"):
+        decoder.decode_logits(np.zeros([2, 4], np.float32), [2])

@@ -12,7 +12,7 @@ import numpy as np
 
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.data.speech2text.rejection import RejectedData
-from open_seq2seq.decoding.greedy import collapse
+from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.export.ascend.bins import (
     BinWriter,
@@ -204,12 +204,12 @@ def post_process(description, references, bins, results_folder, transcripts_path
             len(unknown), len(bins.names), bins.path("input_0", unknown[0]), ", ".join(references.manifests)))
     longest = _longest_of_mask(description, bins.frames)
     vocabulary, transcripts = Vocabulary(description.vocabulary), collections.OrderedDict()
+    decoder = GreedyDecoder(vocabulary)
     for name in references.rows:
         if name in paths:
             logits = read_result(paths[name], description.logit_frames(bins.frames), vocabulary.size + 1)
             length = description.logit_frames(longest[bins.mask_length(name)])
-            labels = collapse(logits.argmax(1)[np.newaxis], np.array([length]), vocabulary.size)[0]
-            transcripts[name] = vocabulary.decode(labels)
+            transcripts[name] = decoder.decode_logits(logits[np.newaxis], [length])[0]
     with replaced_file(transcripts_path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["wav_filename", "predicted_transcript"])

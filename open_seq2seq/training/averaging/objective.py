@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
-from open_seq2seq.decoding.greedy import collapse
+from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.encoders.convolution import GRADIENT_NAME
@@ -96,6 +96,7 @@ class Objective:
 
     def __init__(self, base_model, params, data, device):
         self._data, self._epsilon = data, params["encoder_params"].get("bn_epsilon", 0.0)
+        self._decoder = GreedyDecoder(data.vocabulary)
         self._graph = tf.Graph()
         with self._graph.as_default():
             # a batch put together by hand may be without weights
@@ -131,8 +132,8 @@ class Objective:
         for batch in self._data.batches:
             loss, counted, best_path, lengths = self._session.run(self._score, self._feeds(batch))
             total, count = total + float(loss), count + int(counted)
-            for index, labels in zip(batch.utterance_indices, collapse(best_path, lengths, self._data.vocabulary.size)):
-                hypotheses[index] = self._data.vocabulary.decode(labels)
+            for index, transcript in zip(batch.utterance_indices, self._decoder.decode_best_path(best_path, lengths)):
+                hypotheses[index] = transcript
         return Score(total / count if count else float("nan"),
                      transcript_errors(self._data.transcripts, hypotheses).word_error_rate.rate)
 
