@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from open_seq2seq.data.audio.containers import CONVERTIBLE_EXTENSIONS, unsupported_container  # noqa: F401
 from open_seq2seq.data.speech2text.rejection import (
     EMPTY_AUDIO,
     MISSING_FILE,
