@@ -17,31 +17,31 @@ from open_seq2seq.rank_tables.rank_table import DEVICES_OF_A_SERVER, VERSION, ch
 
 HCCN_CONF = "/etc/hccn.conf"
 
-DESCRIPTION = """Writes a rank table (version 1.0), which says which device of which server is which rank. The addresses are those
-of the devices' own network cards, which `hccn_tool -i N -ip -s` has set and the driver keeps in %s.""" % HCCN_CONF
+DESCRIPTION = """Writes a rank table (version 1.0), which assigns a rank to each device of each server. The addresses are those
+of the devices' own network cards, which `hccn_tool -i N -ip -s` sets and the driver keeps in %s.""" % HCCN_CONF
 
-EXAMPLES = """where the addresses come from (default: %s, else hccn_tool):
+EXAMPLES = """source of the addresses (default: %s, else hccn_tool):
   make_rank_table.py                                    all devices of this server
   make_rank_table.py --devices 0,1                      two of them
   make_rank_table.py --hccn_conf copy_of_hccn.conf --server_id 10.0.0.2
-  make_rank_table.py --hccn_tool hccn_tool              asks hccn_tool -i N -ip -g for each device
-  make_rank_table.py --hccn_output FILE                 what hccn_tool printed for the devices, one after the other; - for stdin
+  make_rank_table.py --hccn_tool hccn_tool              runs hccn_tool -i N -ip -g for each device
+  make_rank_table.py --hccn_output FILE                 saved output of hccn_tool for the devices, in their order; - for stdin
   make_rank_table.py --addresses 192.168.100.101,192.168.101.101
   make_rank_table.py --from_table scripts/8p.json --devices 4,5,6,7
 
-several servers (each with as many devices; ranks in the order given):
+several servers (the same number of devices on each; ranks in the given order):
   make_rank_table.py --server 10.0.0.1=192.168.100.101,192.168.101.101 --server 10.0.0.2=192.168.100.102,192.168.101.102
-  make_rank_table.py --merge server0.json server1.json  tables made on each of the servers
+  make_rank_table.py --merge server0.json server1.json  tables that were made on each server
 
-  make_rank_table.py --check FILE     checks one and prints a line RANK SERVER_ID DEVICE_ID DEVICE_IP for each rank
+  make_rank_table.py --check FILE     checks a table and prints a line RANK SERVER_ID DEVICE_ID DEVICE_IP for each rank
 
-exit status: 0 done, 2 command line, 3 the file cannot be written, 4 addresses or devices that make no rank table""" % HCCN_CONF
+exit status: 0 done, 2 command line, 3 the file cannot be written, 4 invalid addresses, devices or rank table""" % HCCN_CONF
 
 
 def device_numbers(text):
     if not re.match(r"[0-9](,[0-9])*\Z", text):
-        raise argparse.ArgumentTypeError("is %r, expected numbers from 0 to 7 with commas, e.g. 0,1" % text)
-    return [int(word) for word in text.split(",")]
+        raise argparse.ArgumentTypeError("is %r, expected numbers from 0 to 7 separated by commas, e.g. 0,1" % text)
+    return [int(number) for number in text.split(",")]
 
 
 def make_parser():
@@ -49,15 +49,16 @@ def make_parser():
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--hccn_conf", type=file_path, metavar="FILE", help="lines address_N=IP")
-    source.add_argument("--hccn_tool", metavar="COMMAND", help="the tool to ask")
-    source.add_argument("--hccn_output", type=file_path, metavar="FILE", help="what the tool printed: lines ipaddr:IP")
+    source.add_argument("--hccn_tool", metavar="COMMAND", help="the tool to run")
+    source.add_argument("--hccn_output", type=file_path, metavar="FILE", help="saved output of the tool: lines ipaddr:IP")
     source.add_argument("--addresses", metavar="IP,IP", help="the devices' addresses")
     source.add_argument("--from_table", type=file_path, metavar="FILE",
-                        help="a rank table of one server, of which --devices are taken")
-    source.add_argument("--server", action="append", metavar="ID=IP,IP", help="a server and its devices' addresses; repeated")
+                        help="a rank table of one server, from which --devices are selected")
+    source.add_argument("--server", action="append", metavar="ID=IP,IP",
+                        help="a server and its devices' addresses; may be given several times")
     source.add_argument("--merge", type=file_path, nargs="+", metavar="FILE", help="rank tables of different servers")
-    source.add_argument("--check", type=file_path, metavar="FILE", help="write nothing; check this one and print it")
-    parser.add_argument("--devices", type=device_numbers, metavar="0,1", help="numbers of the devices (default: all there are)")
+    source.add_argument("--check", type=file_path, metavar="FILE", help="check and print this table, write nothing")
+    parser.add_argument("--devices", type=device_numbers, metavar="0,1", help="numbers of the devices (default: all devices)")
     parser.add_argument("--server_id", metavar="ID", help="this server's name in the table (default: its address)")
     parser.add_argument("--output", type=file_path, metavar="FILE",
                         help="where to write (default: Np.json for N ranks); - for stdout")
@@ -65,21 +66,21 @@ def make_parser():
 
 
 def refuse_unused(arguments):
-    """A flag without effect is a misunderstanding, about devices that would take part or about a file."""
+    """Raises UsageError for a flag without effect: the user expects other devices or another file."""
     for source, unused in (("check", ("devices", "server_id", "output")), ("merge", ("devices", "server_id")),
                            ("server", ("server_id",))):
         for name in unused:
             if getattr(arguments, source) is not None and getattr(arguments, name) is not None:
-                raise UsageError("--%s has no effect with --%s; leave one of them out" % (name, source))
+                raise UsageError("--%s has no effect with --%s; remove one of them" % (name, source))
 
 
 def addresses_of_hccn_conf(text, path):
     """{device number: address} from the lines ``address_N=IP``."""
     found = {}
     for line_number, line in enumerate(text.splitlines(), 1):
-        match = re.match(r"\s*address_(\d+)\s*=\s*(\S+)\s*\Z", line)
+        match = re.match(r"\s*address_([0-9]{1,4})\s*=\s*(\S+)\s*\Z", line)
         if match and int(match.group(1)) in found:
-            raise DeviceError("%s:%d: address_%s is there twice" % (path, line_number, match.group(1)))
+            raise DeviceError("%s:%d: address_%s occurs twice; remove one of the lines" % (path, line_number, match.group(1)))
         if match:
             found[int(match.group(1))] = match.group(2)
     if not found:
@@ -89,7 +90,7 @@ def addresses_of_hccn_conf(text, path):
 
 
 def addresses_of_hccn_output(text, devices, path):
-    """{device number: address} from the lines ``ipaddr:IP`` of the devices, one after the other."""
+    """{device number: address} from the lines ``ipaddr:IP``, one for each device, in the order of the devices."""
     found = re.findall(r"^\s*ipaddr\s*:\s*(\S+)", text, re.MULTILINE)
     devices = list(range(len(found))) if devices is None else devices
     if len(found) != len(devices) or not found:
@@ -98,29 +99,31 @@ def addresses_of_hccn_output(text, devices, path):
     return dict(zip(devices, found))
 
 
-def ask_hccn_tool(command, devices):
-    """{device number: address} as the tool says; without ``devices`` of all that have one."""
+def addresses_of_hccn_tool(command, devices):
+    """{device number: address} from running the tool; where ``devices`` is None, all devices that have an address."""
     found = {}
     for device in range(DEVICES_OF_A_SERVER) if devices is None else devices:
         try:
-            asked = subprocess.run([command, "-i", str(device), "-ip", "-g"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   text=True, timeout=60)
+            result = subprocess.run([command, "-i", str(device), "-ip", "-g"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                    encoding="utf-8", errors="replace", timeout=60)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise DeviceError("%s cannot be run: %s. It comes with the driver (/usr/local/Ascend/driver/tools/hccn_tool); or "
-                              "name a file like %s with --hccn_conf, or the addresses with --addresses"
+            raise DeviceError("%s cannot be run: %s. It comes with the driver (/usr/local/Ascend/driver/tools/hccn_tool). "
+                              "Otherwise give a file like %s with --hccn_conf, or the addresses with --addresses"
                               % (command, getattr(error, "strerror", None) or error, HCCN_CONF))
-        addresses = re.findall(r"^\s*ipaddr\s*:\s*(\S+)", asked.stdout, re.MULTILINE)
+        addresses = re.findall(r"^\s*ipaddr\s*:\s*(\S+)", result.stdout, re.MULTILINE)
         if addresses:
             found[device] = addresses[0]
         elif devices is not None:
-            raise DeviceError("%s -i %d -ip -g gives no ipaddr: %s" % (command, device, asked.stdout.strip() or "nothing"))
+            raise DeviceError("%s -i %d -ip -g printed no line ipaddr:IP, but: %s" % (
+                command, device, result.stdout.strip() or "nothing"))
     if not found:
-        raise DeviceError("%s knows no device with an address" % command)
+        raise DeviceError("%s reports no device with an address; set them with `hccn_tool -i N -ip -s address A netmask M`"
+                          % command)
     return found
 
 
 def own_address():
-    """This machine's address, else its name: what tells its devices from those of other servers."""
+    """This machine's address, else its name: the server_id that distinguishes its devices from those of other servers."""
     name = socket.gethostname()
     try:
         address = socket.gethostbyname(name)
@@ -133,7 +136,7 @@ def choose(addresses, devices, where):
     """The list of (device number, address) of the chosen devices."""
     missing = [device for device in devices or [] if device not in addresses]
     if missing:
-        raise DeviceError("%s has no address of device %s; it has those of %s" % (
+        raise DeviceError("%s has no address of device %s; it has the addresses of %s" % (
             where, ",".join(map(str, missing)), ",".join(map(str, sorted(addresses)))))
     return [(device, addresses[device]) for device in devices or sorted(addresses)]
 
@@ -142,7 +145,7 @@ def read(path):
     try:
         if path == "-":
             return sys.stdin.read()
-        with open(path) as file:
+        with open(path, encoding="utf-8") as file:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise DeviceError("cannot read %s: %s" % (path, getattr(error, "strerror", None) or error))
@@ -168,13 +171,14 @@ def servers_of(arguments):
     if arguments.from_table:
         table = read_rank_table(arguments.from_table)
         if len(table.servers) > 1:
-            raise UsageError("--from_table %s has %d servers; expected one" % (arguments.from_table, len(table.servers)))
+            raise UsageError("--from_table %s has %d servers; expected a table of one server" % (
+                arguments.from_table, len(table.servers)))
         known = {device.device_id: device.device_ip for device in table.devices}
         return [(arguments.server_id or table.servers[0], choose(known, devices, arguments.from_table))]
     if arguments.hccn_output:
         known = addresses_of_hccn_output(read(arguments.hccn_output), devices, arguments.hccn_output)
     elif arguments.hccn_tool or not (arguments.hccn_conf or os.path.exists(HCCN_CONF)):
-        known = ask_hccn_tool(arguments.hccn_tool or "hccn_tool", devices)
+        known = addresses_of_hccn_tool(arguments.hccn_tool or "hccn_tool", devices)
     else:
         path = arguments.hccn_conf or HCCN_CONF
         known = addresses_of_hccn_conf(read(path), path)
@@ -184,28 +188,28 @@ def servers_of(arguments):
 def given_devices(addresses, devices):
     addresses = addresses.split(",")
     if devices is not None and len(devices) != len(addresses):
-        raise UsageError("%d addresses for the %d devices of --devices" % (len(addresses), len(devices)))
+        raise UsageError("%d addresses for the %d devices of --devices; expected one for each" % (len(addresses), len(devices)))
     return list(zip(devices or range(len(addresses)), addresses))
 
 
 def check_devices(servers):
-    """Refuses what HCCL cannot connect on a 910 server."""
+    """Raises DeviceError for a selection of devices that HCCL cannot connect on a 910 server."""
     for server_id, devices in servers:
         numbers = [device for device, _ in devices]
         if len(numbers) not in (1, 2, 4, 8):
-            raise DeviceError("server %s would take part with %d devices (%s); HCCL connects 1, 2, 4 or 8 of a server. Choose "
-                              "them with --devices" % (server_id, len(numbers), ",".join(map(str, numbers))))
+            raise DeviceError("server %s has %d devices in the table (%s); HCCL connects 1, 2, 4 or 8 of a server. Select them "
+                              "with --devices" % (server_id, len(numbers), ",".join(map(str, numbers))))
         if len(numbers) < DEVICES_OF_A_SERVER and len({number // 4 for number in numbers}) > 1:
-            raise DeviceError("server %s would take part with the devices %s; fewer than 8 have to be all of 0 to 3 or all of 4 "
-                              "to 7, the two groups whose devices are linked with each other"
+            raise DeviceError("server %s has the devices %s in the table; fewer than 8 have to be all of 0 to 3 or all of 4 to "
+                              "7, the two groups whose devices are linked with each other. Select them with --devices"
                               % (server_id, ",".join(map(str, numbers))))
         if len(numbers) != len(servers[0][1]):
-            raise DeviceError("server %s has %d devices and server %s has %d; expected as many on each"
+            raise DeviceError("server %s has %d devices and server %s has %d; expected the same number on each server"
                               % (servers[0][0], len(servers[0][1]), server_id, len(numbers)))
 
 
 def content_of(servers):
-    """The rank table as it is written: ranks in the order of ``servers`` and of their devices."""
+    """The rank table to write: ranks in the order of ``servers`` and of their devices."""
     entries, rank = [], 0
     for server_id, devices in servers:
         entry = {"server_id": server_id, "device": []}
@@ -216,8 +220,8 @@ def content_of(servers):
     return {"version": VERSION, "status": "completed", "server_count": str(len(entries)), "server_list": entries}
 
 
-def run(words):
-    arguments = make_parser().parse_args(words)
+def run(argv):
+    arguments = make_parser().parse_args(argv)
     refuse_unused(arguments)
     if arguments.check:
         for device in read_rank_table(arguments.check).devices:
@@ -234,7 +238,7 @@ def run(words):
         sys.stdout.write(text)
         return
     if not output.endswith(".json"):
-        raise UsageError("--output %s; expected a name that ends in .json: HCCL opens no other" % output)
+        raise UsageError("--output %s; expected a name that ends in .json: HCCL opens no other files" % output)
     with replaced_file(output) as file:
         file.write(text)
     shares = ["%s: devices %s" % (server_id, ",".join(str(device) for device, _ in devices)) for server_id, devices in servers]
@@ -242,9 +246,9 @@ def run(words):
                                                "; ".join(shares)))
 
 
-def main(words):
-    """Runs the command line; returns the exit status, run.py's."""
-    return exit_status_of(run, words)
+def main(argv):
+    """Runs the command line ``argv``; returns the exit status."""
+    return exit_status_of(run, argv)
 
 
 if __name__ == "__main__":

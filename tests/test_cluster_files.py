@@ -192,7 +192,7 @@ def test_volcano_job_waits_for_its_config_map_and_launches_its_own_ranks():
 def test_volcano_jobs_command_is_one_that_both_programs_take():
     from open_seq2seq.experiment.command_line import parse_command_line
     from open_seq2seq.launch.launch_options import parse_options
-    from open_seq2seq.rank_tables.config_map import Place, filled_in
+    from open_seq2seq.rank_tables.config_map import Place, with_values
     _, job = manifests("ascend_volcano_job.yaml")
     container, = job["spec"]["tasks"][0]["template"]["spec"]["containers"]
     # a command would take the place of the image's entry point
@@ -201,7 +201,7 @@ def test_volcano_jobs_command_is_one_that_both_programs_take():
     launch = words[words.index("--") + 1:]
     assert launch[:3] == ["python3", "-m", "open_seq2seq.launch"]
     place = Place("10.0.0.1", list(range(8)), 0, 16)
-    options = parse_options(filled_in(launch[3:], "/tmp/t.json", place))
+    options = parse_options(with_values(launch[3:], "/tmp/t.json", place))
     assert (options.device, options.rank_table, options.server) == ("npu", "/tmp/t.json", "10.0.0.1")
     assert "{rank}" in options.log and options.verdict == "turing train"
     assert options.command[:2] == ["python3", "run.py"]

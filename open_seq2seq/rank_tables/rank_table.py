@@ -1,22 +1,20 @@
 """Rank tables: which device of which server is which rank of an HCCL run.
 
-HCCL opens the file named by ``RANK_TABLE_FILE``. It reads two forms, told apart by the key ``version``; all values are strings:
+HCCL opens the file that ``RANK_TABLE_FILE`` names. It reads two forms, distinguished by the key ``version``; all values are strings:
 
 * v1.0: ``server_list`` of servers, each with a list ``device`` of ``{device_id, device_ip, rank_id}``;
 * the older form without ``version``: ``group_list`` of groups, each with an ``instance_list``. With ``deploy_mode`` an instance
   is a rank and has a ``rank_id``. Without it an instance is a pod of the Ascend device plugin with a ``pod_name``, and HCCL
   numbers the ranks itself: servers in the order of their names, in each server the devices by number.
 
-HCCL reports the first mistake it meets, in a log file of its own, after the model was compiled, and waits half an hour for a
-``status`` that is not "completed". Here all mistakes are found at once, before anything starts.
-
-Reading the fields of a rank table, noting every mistake with its place.
+HCCL reports only the first mistake, in its own log file, after the model was compiled, and waits half an hour for a ``status``
+that is not "completed". This module reports all mistakes at once, before anything starts.
 """
 import collections
 import ipaddress
-import json
 
 from open_seq2seq.errors import DeviceError
+from open_seq2seq.rank_tables.fields import Fields, integer_of, kind_of, parse_json
 
 DEVICES_OF_A_SERVER = 8
 """An Ascend 910 server has devices 0 to 7."""
@@ -31,8 +29,8 @@ class RankDevice(collections.namedtuple("RankDevice", "rank server_id device_id 
       rank: int, from 0.
       server_id: str, the server's name, usually its address.
       device_id: int, the device's number in its server, 0 to 7.
-      device_ip: str, the address of the device's own network card; "" where a single server's table leaves it out.
-      place: str, where in the file it stands, e.g. ``server_list[0].device[3]``.
+      device_ip: str, the address of the device's own network card; "" where the table of a single server omits it.
+      place: str, its place in the file, e.g. ``server_list[0].device[3]``.
     """
 
 
@@ -76,25 +74,24 @@ def read_rank_table(path):
         raise DeviceError("rank table %s: HCCL opens only files whose name ends in .json. Rename it" % path)
     try:
         with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+            content = parse_json(file.read())
     except OSError as error:
         raise DeviceError("rank table %s cannot be read: %s. Make one with scripts/make_rank_table.py, or correct "
                           "--rank_table or RANK_TABLE_FILE" % (path, error.strerror))
     except UnicodeDecodeError:
         raise DeviceError("rank table %s is not text; expected JSON in UTF-8. Make one with scripts/make_rank_table.py" % path)
     except ValueError as error:
-        line, column = getattr(error, "lineno", 1), getattr(error, "colno", 1)
-        raise DeviceError("rank table %s:%d:%d is not JSON: %s (JSON knows neither comments nor commas before a closing "
-                          "bracket). Mend it, or make one with scripts/make_rank_table.py"
-                          % (path, line, column, getattr(error, "msg", error)))
+        place, _, reason = str(error).partition(" ")
+        raise DeviceError("rank table %s:%s is not valid JSON: %s (JSON has no comments and no comma before a closing bracket). "
+                          "Fix it, or make one with scripts/make_rank_table.py" % (path, place, reason))
     return check_rank_table(content, path)
 
 
 def check_rank_table(content, path):
-    """Checks what was read from a rank table's file.
+    """Checks the content of a rank table.
 
     Args:
-      content: the parsed JSON.
+      content: the parsed JSON; keys that occur twice are found only in what ``fields.parse_json`` returned.
       path: the file, for messages.
 
     Returns:
@@ -104,9 +101,10 @@ def check_rank_table(content, path):
       DeviceError: lists every mistake with its place.
     """
     fields = Fields()
+    fields.repeated_keys(content)
     version = "group_list"
     if not isinstance(content, dict):
-        fields.mistake("", "is %s, expected an object with version, status and server_list" % type(content).__name__)
+        fields.mistake("", "is %s, expected an object with version, status and server_list" % kind_of(content))
         devices = []
     elif "version" in content or "server_list" in content:
         version = VERSION
@@ -115,17 +113,17 @@ def check_rank_table(content, path):
         devices = _devices_of_groups(content, fields)
     else:
         fields.mistake("", "has neither server_list (version 1.0) nor group_list (the older form); it has %s"
-                       % (", ".join(sorted(map(str, content))[:8]) or "nothing"))
+                       % (", ".join(key[:40] for key in sorted(content)[:8]) or "nothing"))
         devices = []
     _check_unique(devices, fields)
     if fields.mistakes:
-        raise DeviceError("rank table %s is wrong:\n  %s\nMend it, or make one with scripts/make_rank_table.py"
+        raise DeviceError("rank table %s is wrong:\n  %s\nFix it, or make one with scripts/make_rank_table.py"
                           % (path, "\n  ".join(fields.mistakes)))
     return RankTable(path, version, tuple(sorted(devices, key=lambda device: device.rank)))
 
 
 def _devices_of_servers(content, fields):
-    """The devices of a v1.0 table; those with a mistake are left out and noted."""
+    """The devices of a v1.0 table; those with a mistake are noted and skipped."""
     version = fields.text(content, "", "version")
     if version not in (None, VERSION):
         fields.mistake("version", 'is "%s", expected "%s" (tables of other versions are for other machines than the 910)'
@@ -138,7 +136,7 @@ def _devices_of_servers(content, fields):
     for place, server in servers:
         server_id = fields.text(server, place, "server_id")
         if server_id is not None and server_id in names:
-            fields.mistake(place + ".server_id", '"%s" is that of %s, too' % (server_id, names[server_id]))
+            fields.mistake(place + ".server_id", '"%s" is also that of %s' % (server_id, names[server_id]))
         names.setdefault(server_id, place)
         here = fields.items(server, place, "device")
         for key in ("device_count", "device_num"):
@@ -152,7 +150,7 @@ def _devices_of_servers(content, fields):
 
 
 def _devices_of_groups(content, fields):
-    """The devices of a table of the older form; those with a mistake are left out and noted."""
+    """The devices of a table of the older form; those with a mistake are noted and skipped."""
     _check_status(content, fields)
     groups = fields.items(content, "", "group_list")
     fields.count(content, "", "group_count", len(groups), "group_list has %d")
@@ -169,11 +167,11 @@ def _devices_of_groups(content, fields):
                      len(devices) - before, "its instances have %d")
         if "server_num" in group:
             fields.count(group, place, "server_num", len(servers), "its instances are on %d")
-    whole = [device for device in devices if device is not None]
+    correct = [device for device in devices if device is not None]
     if not numbered:
-        whole.sort(key=lambda device: (device.server_id, device.device_id))
-        whole = [device._replace(rank=rank) for rank, device in enumerate(whole)]
-    return whole
+        correct.sort(key=lambda device: (device.server_id, device.device_id))
+        correct = [device._replace(rank=rank) for rank, device in enumerate(correct)]
+    return correct
 
 
 def _devices_of_instance(fields, instance, place, numbered, needs_ip):
@@ -199,7 +197,7 @@ def _device(fields, device, place, rank, server_id, needs_ip):
         try:
             ipaddress.ip_address(device_ip or "0.0.0.0")
         except ValueError:
-            fields.mistake(place + ".device_ip", '"%s" is no IP address' % device_ip)
+            fields.mistake(place + ".device_ip", '"%s" is not an IP address' % device_ip[:40])
             device_ip = None
     if None in (rank, server_id, device_id, device_ip):
         return None
@@ -209,20 +207,20 @@ def _device(fields, device, place, rank, server_id, needs_ip):
 def _check_status(content, fields):
     status = fields.text(content, "", "status")
     if status not in (None, "completed"):
-        fields.mistake("status", 'is "%s", expected "completed"; the device plugin of a cluster writes so when it has entered '
-                       "all devices" % status)
+        fields.mistake("status", 'is "%s", expected "completed"; a cluster\'s device plugin sets this when it has entered all '
+                       "devices" % status[:40])
 
 
 def _check_total(content, fields, size):
     for key in ("device_count", "device_num"):
         if key in content:
-            fields.count(content, "", key, size, "the servers have %d")
+            fields.count(content, "", key, size, "the servers have %d devices")
 
 
 def _check_unique(devices, fields):
-    """Notes duplicate ranks and addresses; duplicate devices and gaps in the ranks where no other mistake may be their cause."""
+    """Notes duplicate ranks and addresses; duplicate devices and gaps in the ranks only where no other mistake may cause them."""
     if not devices and not fields.mistakes:
-        fields.mistake("", "names no device")
+        fields.mistake("", "has no devices")
     explained = bool(fields.mistakes)
     keys = [("rank_id", lambda device: device.rank), ("device_ip", lambda device: device.device_ip or device.place)]
     if not explained:
@@ -238,7 +236,7 @@ def _check_unique(devices, fields):
     ranks = {device.rank for device in devices}
     missing = [rank for rank in range(len(devices)) if rank not in ranks]
     if missing and not explained:
-        fields.mistake("", "its %d devices should have the ranks 0 to %d: %s %s missing" % (
+        fields.mistake("", "has %d devices, expected the ranks 0 to %d: %s %s missing" % (
             len(devices), len(devices) - 1, ", ".join(map(str, missing)), "is" if len(missing) == 1 else "are"))
 
 
@@ -248,7 +246,7 @@ def check_against_environment(table, environ):
     Args:
       table: :class:`RankTable`.
       environ: mapping of the process's environment variables; ``RANK_SIZE``, ``RANK_ID``, ``ASCEND_DEVICE_ID`` and
-        ``DEVICE_ID`` are looked at, those that are set.
+        ``DEVICE_ID`` are checked where they are set.
 
     Returns:
       The :class:`RankDevice` of ``RANK_ID``, or None when it is not set.
@@ -261,10 +259,11 @@ def check_against_environment(table, environ):
         text = environ.get(name)
         if text is None:
             continue
-        if text.isdigit() and text.isascii():
-            values[name] = int(text)
+        number = integer_of(text)
+        if number is None:
+            mistakes.append('%s is "%s", expected a whole number' % (name, text[:40]))
         else:
-            mistakes.append('%s is "%s", expected a whole number' % (name, text))
+            values[name] = number
     if values.get("RANK_SIZE", table.size) != table.size:
         mistakes.append("RANK_SIZE is %d, but the table has %d ranks" % (values["RANK_SIZE"], table.size))
     device = None
@@ -282,74 +281,3 @@ def check_against_environment(table, environ):
                           "scripts/run_8p.sh, which sets these variables, or correct them or the table"
                           % (environ.get("RANK_ID", "without RANK_ID"), table.path, "\n  ".join(mistakes)))
     return device
-
-
-class Fields:
-    """Reads typed fields from parsed JSON.
-
-    Attributes:
-      mistakes: list of str, one sentence for each mistake, beginning with its place in the file.
-    """
-
-    def __init__(self):
-        self.mistakes = []
-
-    def mistake(self, place, sentence):
-        """Notes a mistake at ``place`` ("" for the whole table)."""
-        self.mistakes.append("%s %s" % (place or "the table", sentence))
-
-    def text(self, record, place, key):
-        """The string ``record[key]``, or None after noting that it is missing, empty or no string."""
-        where = "%s.%s" % (place, key) if place else key
-        if key not in record:
-            self.mistake(where, "is missing")
-            return None
-        value = record[key]
-        if isinstance(value, (int, float)):
-            self.mistake(where, 'is the number %s, expected the string "%s": HCCL reads strings only' % (value, value))
-        elif not isinstance(value, str):
-            self.mistake(where, "is %s, expected a string" % _kind(value))
-        elif not value:
-            self.mistake(where, "is empty")
-        else:
-            return value
-        return None
-
-    def number(self, record, place, key):
-        """The whole number in the string ``record[key]``, or None after noting that there is none."""
-        text = self.text(record, place, key)
-        if text is not None and not (text.isdigit() and text.isascii()):
-            self.mistake("%s.%s" % (place, key) if place else key, 'is "%s", expected a whole number in digits' % text)
-            return None
-        return None if text is None else int(text)
-
-    def count(self, record, place, key, found, found_words):
-        """Notes a mistake when ``record[key]`` is not the number ``found``; ``found_words`` says where that many were found."""
-        value = self.number(record, place, key)
-        if value is not None and value != found:
-            self.mistake("%s.%s" % (place, key) if place else key, 'is "%d", but %s' % (value, found_words % found))
-
-    def items(self, record, place, key):
-        """List of (place, object) of the list of objects ``record[key]``; what is none is noted and left out."""
-        where = "%s.%s" % (place, key) if place else key
-        if key not in record:
-            self.mistake(where, "is missing")
-            return []
-        if not isinstance(record[key], list) or not record[key]:
-            self.mistake(where, "is %s, expected a list with at least one object" % _kind(record[key]))
-            return []
-        found = []
-        for index, item in enumerate(record[key]):
-            item_place = "%s[%d]" % (where, index)
-            if isinstance(item, dict):
-                found.append((item_place, item))
-            else:
-                self.mistake(item_place, "is %s, expected an object" % _kind(item))
-        return found
-
-
-def _kind(value):
-    if value == [] or value == {}:
-        return "empty"
-    return {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}.get(
-        type(value), "a number")

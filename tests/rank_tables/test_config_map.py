@@ -9,7 +9,7 @@ import pytest
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.rank_tables.config_map import (
     CONTROLLER,
-    filled_in,
+    with_values,
     place_of,
     version_1,
     wait_until_completed,
@@ -64,16 +64,19 @@ def test_waits_while_it_is_missing_cut_short_or_initializing_and_says_so(tmp_pat
                   + [lambda: None] * 10 + [lambda: path.write_text(json.dumps(CURRENT))])
     table, lines = wait(path, clock)
     assert table == CURRENT and clock.now == 26.0
-    assert lines == ["waiting for the rank table in %s: status is 'initializing', 20 of 60 s" % path]
+    assert lines == ["waiting for the rank table in %s: status is \"initializing\", 20 of 60 s" % path]
 
 
 @pytest.mark.parametrize("content,found", [
-    (None, "cannot be read (No such file or directory)"), ("{", "is no JSON"), ("[]", "status is []"),
-    ('{"status": "initializing"}', "status is 'initializing'")])
+    (None, "cannot be read (No such file or directory)"), ("{", "is not valid JSON (1:2 "), ("[1]", "is a list, not an object"),
+    ('{"status": "initializing"}', 'status is "initializing" after'), ('{"status": [[1]]}', "status is a list after"),
+    ("{}", "status is missing after"), (100000 * "[", "is not valid JSON (1:1 objects or lists are nested too deeply"),
+    ('{"status": 1' + 400 * "0" + "}", "status is a number after"), ("\xff", "is not valid JSON")],
+    ids=["missing", "cut", "list", "initializing", "list as status", "no status", "deep", "10**400", "not UTF-8"])
 def test_gives_up_after_the_time_limit_and_says_what_it_saw(tmp_path, content, found):
     path = tmp_path / "hccl.json"
     if content is not None:
-        path.write_text(content)
+        path.write_text(content, encoding="latin-1")
     clock = Clock()
     with pytest.raises(DeviceError) as caught:
         wait(path, clock, seconds=10)
@@ -99,14 +102,14 @@ def test_a_node_finds_its_devices_in_the_order_of_their_ranks():
 
 
 def test_a_node_that_is_not_in_the_table_is_told_which_are():
-    with pytest.raises(DeviceError, match=r"this node is 10\.0\.0\.9, .* it has 10\.0\.0\.2, 10\.0\.0\.1\. Set XDL_IP"):
+    with pytest.raises(DeviceError, match=r"this node, 10\.0\.0\.9, is not in it; it has 10\.0\.0\.2, 10\.0\.0\.1\. Set XDL_IP"):
         place_of(check_rank_table(CURRENT, "hccl.json"), "10.0.0.9")
 
 
-def test_words_are_filled_in():
+def test_names_in_the_command_are_replaced():
     place = place_of(check_rank_table(CURRENT, "hccl.json"), "10.0.0.1")
     words = ["a", "--table={rank_table}", "{devices}", "{server_id}", "{first_rank}/{size}", "{other}"]
-    assert filled_in(words, "t.json", place) == ["a", "--table=t.json", "4,5", "10.0.0.1", "2/4", "{other}"]
+    assert with_values(words, "t.json", place) == ["a", "--table=t.json", "4,5", "10.0.0.1", "2/4", "{other}"]
 
 
 def run(folder, words, **variables):
@@ -126,19 +129,21 @@ def test_the_command_runs_with_the_table_and_its_status_is_returned(tmp_path):
     assert done.returncode == 7, done.stderr
     # POD_NAME would make the adapter look for a pod in a table that has none
     assert done.stdout.splitlines()[-1] == "['table.json', '--devices=0,1'] None"
-    assert done.stdout.splitlines()[0] == ("rank table table.json: 4 devices on 2 servers, here 10.0.0.2 with devices 0,1 from "
-                                           "rank 2")
+    assert done.stdout.splitlines()[0] == ("rank table table.json: 4 devices on 2 servers; this node is 10.0.0.2 with devices "
+                                           "0,1, first rank 2")
     assert read_rank_table(str(tmp_path / "table.json")).servers == ("10.0.0.1", "10.0.0.2")
 
 
 @pytest.mark.parametrize("words,variables,status,message", [
     ([], {}, 2, "XDL_IP is not set"),
     (["--timeout", "0", "--file", "none.json"], {"XDL_IP": "10.0.0.2"}, 4, "none.json: cannot be read"),
-    (["--file", "hccl.json"], {"XDL_IP": "10.0.0.9"}, 4, "this node is 10.0.0.9"),
+    (["--file", "hccl.json"], {"XDL_IP": "10.0.0.9"}, 4, "this node, 10.0.0.9, is not in it"),
     (["--file", "hccl.json", "--output", "t.json", "--", "no-such-command"], {"XDL_IP": "10.0.0.2"}, 2,
      "no-such-command cannot be run"),
+    (["--file", "twice.json"], {"XDL_IP": "10.0.0.2"}, 4, "status occurs more than once in the same object"),
 ])
 def test_failures_have_their_status_and_say_why(tmp_path, words, variables, status, message):
     (tmp_path / "hccl.json").write_text(json.dumps(CURRENT))
+    (tmp_path / "twice.json").write_text('{"status": "initializing", ' + json.dumps(CURRENT)[1:])
     done = run(tmp_path, words, **variables)
     assert done.returncode == status and message in done.stderr

@@ -58,7 +58,7 @@ def test_from_hccn_tool_and_from_what_it_printed(make, tmp_path):
     assert make("--hccn_output", "-", "--server_id", "a", "--output", "printed.json", input=printed).status == 0
     assert ranks_of(tmp_path / "printed.json") == expected
     refused = make("--hccn_tool", str(tool), "--devices", "2,3")
-    assert refused.status == 4 and "-i 2 -ip -g gives no ipaddr" in refused.err
+    assert refused.status == 4 and "-i 2 -ip -g printed no line ipaddr:IP" in refused.err
 
 
 def test_several_servers_given_or_merged(make, tmp_path):
@@ -73,7 +73,7 @@ def test_several_servers_given_or_merged(make, tmp_path):
     assert make("--merge", "a.json", "b.json", "--output", "merged.json").status == 0
     assert ranks_of(tmp_path / "merged.json") == expected
     twice = make("--merge", "a.json", "a.json", "--output", "twice.json")
-    assert twice.status == 4 and 'server_id "10.0.0.1" is that of server_list[0]' in twice.err
+    assert twice.status == 4 and 'server_id "10.0.0.1" is also that of server_list[0]' in twice.err
     assert not (tmp_path / "twice.json").exists()
 
 
@@ -92,7 +92,7 @@ def test_part_of_another_table_and_check(make, tmp_path):
 
 @pytest.mark.parametrize("words,status,part", [
     (["--addresses", "192.168.1.1,192.168.1.1"], 4, "have the same device_ip 192.168.1.1"),
-    (["--addresses", "192.168.1.1,192.168.1"], 4, '"192.168.1" is no IP address'),
+    (["--addresses", "192.168.1.1,192.168.1"], 4, '"192.168.1" is not an IP address'),
     (["--addresses", "192.168.1.1,192.168.1.2,192.168.1.3"], 4, "HCCL connects 1, 2, 4 or 8 of a server"),
     (["--addresses", "192.168.1.1,192.168.1.2", "--devices", "3,4"], 4, "all of 0 to 3 or all of 4 to 7"),
     (["--addresses", "192.168.1.1,192.168.1.2", "--devices", "0"], 2, "2 addresses for the 1 devices"),
@@ -100,7 +100,7 @@ def test_part_of_another_table_and_check(make, tmp_path):
     (["--addresses", "192.168.1.1,192.168.1.2", "--devices", "1,1"], 4, "have the same device_id 1"),
     (["--addresses", "192.168.1.1", "--output", "table.txt"], 2, "expected a name that ends in .json"),
     (["--addresses", "192.168.1.1", "--output", "nowhere/table.json"], 3, "cannot write nowhere/table.json"),
-    (["--server", "a=192.168.1.1", "--server", "b=192.168.1.2,192.168.1.3"], 4, "expected as many on each"),
+    (["--server", "a=192.168.1.1", "--server", "b=192.168.1.2,192.168.1.3"], 4, "expected the same number on each server"),
     (["--server", "192.168.1.1"], 2, "expected ID=IP,IP"),
     (["--hccn_conf", "nowhere.conf"], 4, "cannot read nowhere.conf: No such file or directory"),
     (["--hccn_tool", "./no_such_tool"], 4, "--addresses"),
@@ -109,7 +109,7 @@ def test_part_of_another_table_and_check(make, tmp_path):
     (["--check", "a.json", "--output", "b.json"], 2, "--output has no effect with --check"),
     (["--server", "a=192.168.1.1", "--server_id", "b"], 2, "--server_id has no effect with --server"),
     (["--device", "0"], 2, "unrecognized arguments: --device 0"),
-    (["--devices", "0;1"], 2, "expected numbers from 0 to 7 with commas"),
+    (["--devices", "0;1"], 2, "expected numbers from 0 to 7 separated by commas"),
 ])
 def test_nonsense_is_refused_and_leaves_no_file(make, tmp_path, words, status, part):
     refused = make(*words)
@@ -118,7 +118,7 @@ def test_nonsense_is_refused_and_leaves_no_file(make, tmp_path, words, status, p
 
 
 @pytest.mark.parametrize("text,part", [("", "no line address_N=IP"),
-                                       ("address_0=192.168.1.1\naddress_0=192.168.1.2\n", "there twice")])
+                                       ("address_0=192.168.1.1\naddress_0=192.168.1.2\n", "address_0 occurs twice")])
 def test_a_configuration_without_addresses(make, tmp_path, text, part):
     (tmp_path / "hccn.conf").write_text(text)
     refused = make("--hccn_conf", "hccn.conf")

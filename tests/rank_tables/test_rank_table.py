@@ -75,21 +75,21 @@ DEVICE = "server_list[0].device[1]"
 WRONG = {
     "duplicate rank": (lambda table, device: device.update(rank_id="0"),
                        ["server_list[0].device[0] and %s have the same rank_id 0" % DEVICE,
-                        "the table its 2 devices should have the ranks 0 to 1: 1 is missing"]),
+                        "the table has 2 devices, expected the ranks 0 to 1: 1 is missing"]),
     "duplicate address": (lambda table, device: device.update(device_ip="192.168.100.101"),
                           ["server_list[0].device[0] and %s have the same device_ip 192.168.100.101" % DEVICE]),
     "duplicate device": (lambda table, device: device.update(device_id="0"),
                          ["server_list[0].device[0] and %s have the same device_id 0 of server 10.0.0.1" % DEVICE]),
     "gap": (lambda table, device: device.update(rank_id="5"),
-            ["the table its 2 devices should have the ranks 0 to 1: 1 is missing"]),
+            ["the table has 2 devices, expected the ranks 0 to 1: 1 is missing"]),
     "server_count": (lambda table, device: table.update(server_count="2"), ['server_count is "2", but server_list has 1']),
-    "device_count": (lambda table, device: table.update(device_count="8"), ['device_count is "8", but the servers have 2']),
+    "device_count": (lambda table, device: table.update(device_count="8"), ['device_count is "8", but the servers have 2 devices']),
     "device_num": (lambda table, device: table["server_list"][0].update(device_num="1"),
                    ['server_list[0].device_num is "1", but device has 2']),
     "version": (lambda table, device: table.update(version="1.2"),
                 ['version is "1.2", expected "1.0" (tables of other versions are for other machines than the 910)']),
     "status": (lambda table, device: table.update(status="initializing"), [
-        'status is "initializing", expected "completed"; the device plugin of a cluster writes so when it has entered all '
+        'status is "initializing", expected "completed"; a cluster\'s device plugin sets this when it has entered all '
         'devices']),
     "missing address": (lambda table, device: device.pop("device_ip"), [DEVICE + ".device_ip is missing"]),
     "missing devices": (lambda table, device: table["server_list"][0].pop("device"), ["server_list[0].device is missing"]),
@@ -102,7 +102,7 @@ WRONG = {
                [DEVICE + '.rank_id is the number 1, expected the string "1": HCCL reads strings only']),
     "word": (lambda table, device: device.update(rank_id="one"),
              [DEVICE + '.rank_id is "one", expected a whole number in digits']),
-    "address": (lambda table, device: device.update(device_ip="192.168.1"), [DEVICE + '.device_ip "192.168.1" is no IP address']),
+    "address": (lambda table, device: device.update(device_ip="192.168.1"), [DEVICE + '.device_ip "192.168.1" is not an IP address']),
     "no list": (lambda table, device: table.update(server_list={"a": 1}), [
         "server_list is an object, expected a list with at least one object", 'server_count is "1", but server_list has 0']),
     "null": (lambda table, device: table["server_list"][0]["device"].append(None), [
@@ -121,7 +121,7 @@ def test_a_mistake_is_named_with_its_place(what):
 def test_two_servers_of_one_name():
     content = table_of(servers=2)
     content["server_list"][1]["server_id"] = "10.0.0.1"
-    assert mistakes_of(content) == ['server_list[1].server_id "10.0.0.1" is that of server_list[0], too']
+    assert mistakes_of(content) == ['server_list[1].server_id "10.0.0.1" is also that of server_list[0]']
 
 
 def test_duplicates_do_not_hide_behind_other_mistakes():
@@ -159,17 +159,53 @@ def test_mistakes_of_the_older_form(numbered, change, expected):
     assert mistakes_of(content) == expected
 
 
-@pytest.mark.parametrize("text,part", [
-    ('{"version": "1.0",}', "table.json:1:19 is not JSON"), ("", "table.json:1:1 is not JSON"),
-    ("[]", "is list, expected an object"), ("{}", "has neither server_list (version 1.0) nor group_list"),
+@pytest.mark.parametrize("content,part", [
+    ('{"version": "1.0",}', "table.json:1:19 is not valid JSON"), ("", "table.json:1:1 is not valid JSON"),
+    ("[]", "the table is empty, expected an object"), ("{}", "the table has neither server_list (version 1.0) nor group_list"),
     ("\xff\xfe", "is not text"),
-])
-def test_a_garbled_file(tmp_path, text, part):
+    ('{"server_list": ' + 100000 * "[" + 100000 * "]" + "}", "table.json:1:1 is not valid JSON: objects or lists are nested too"),
+    (100000 * '{"a": ', "nested too deeply"),
+    ('{"server_list": %s}' % (900 * "[" + 900 * "]"), "server_list[0] is a list, expected an object"),
+], ids=["comma", "empty", "list", "no keys", "UTF-16", "deep lists", "deep objects", "lists as deep as can be parsed"])
+def test_a_damaged_file(tmp_path, content, part):
     path = tmp_path / "table.json"
-    path.write_bytes(text.encode("latin-1"))
+    path.write_bytes(content.encode("latin-1"))
     with pytest.raises(DeviceError) as error:
         read_rank_table(str(path))
     assert part in str(error.value) and str(path) in str(error.value)
+
+
+def read_text(path, text):
+    path.write_text(text)
+    with pytest.raises(DeviceError) as error:
+        read_rank_table(str(path))
+    return [line.strip() for line in str(error.value).splitlines()[1:-1]]
+
+
+def test_a_key_that_occurs_twice_is_named_with_its_place(tmp_path):
+    text = json.dumps(table_of())
+    once = '"rank_id": "1"'
+    assert text.count(once) == 1
+    # the same value twice is a mistake as well: nobody can know which of the lines was meant to be another one
+    assert read_text(tmp_path / "table.json", text.replace(once, once + ", " + once)) == [
+        DEVICE + ".rank_id occurs more than once in the same object; keep one of them"]
+    assert read_text(tmp_path / "table.json", '{"version": "1.0", ' + text[1:]) == [
+        "version occurs more than once in the same object; keep one of them"]
+    groups = json.dumps(group_table(numbered=True)).replace('"deploy_mode": "lab"', '"deploy_mode": "lab", "a": {"b": 1, "b": 2}')
+    assert read_text(tmp_path / "table.json", groups) == ["a.b occurs more than once in the same object; keep one of them"]
+
+
+@pytest.mark.parametrize("value,expected", [
+    (10 ** 400, "rank_id is the number 1%s... (401 characters), expected the string " % (39 * "0")),
+    (str(10 ** 400), 'rank_id is "1%s... (401 characters)", expected a whole number in digits, at most 9 of them' % (39 * "0")),
+    (1.0, "rank_id is the number 1.0, expected a string"), (float("inf"), "rank_id is the number inf, expected a string"),
+    (True, "rank_id is true or false, expected a string"), ("1\0", "expected a text without blanks and control characters"),
+    ("\u00b2", "expected a whole number in digits"), ({"1": "1"}, "rank_id is an object, expected a string")])
+def test_a_value_that_is_not_a_short_number_in_digits(tmp_path, value, expected):
+    content = table_of()
+    content["server_list"][0]["device"][1]["rank_id"] = value
+    line, = read_text(tmp_path / "table.json", json.dumps(content))
+    assert expected in line and len(line) < 250
 
 
 def test_a_missing_file_and_a_name_that_hccl_refuses(tmp_path):
