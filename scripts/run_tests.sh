@@ -8,13 +8,15 @@ show_help() {
     cat <<'HELP'
 usage: bash scripts/run_tests.sh [--fast] [--tensorflow VERSION] [-- PYTEST_ARGUMENTS]
 
-Makes the environment where needed, checks style (ruff, shellcheck), runs the tests. Exit status 0: all is well.
+Makes the environment where needed, checks the style (ruff, shellcheck) and the layers (import-linter), runs the tests. Exit
+status 0: everything passed.
 
-  --fast                leaves out the tests marked slow: about 3 minutes
+  --fast                skips the tests marked slow
   --tensorflow VERSION  1.15.0 (the default), 2.6.5 or current
   --help
 
   bash scripts/run_tests.sh -- tests/data -x        only tests/data, stop at the first failure
+  bash scripts/run_tests.sh -- --shuffle 7          in another order, which 7 decides
   bash scripts/run_tests.sh -- -n 0 --pdb           in one process, under the debugger (else one for each core, at most 4)
 HELP
 }
@@ -39,6 +41,7 @@ status=0
 say "checking style"
 "$environment_python" -m ruff check --quiet . || status=$?
 "$(dirname "$environment_python")/shellcheck" --external-sources scripts/*.sh .ci/run || status=$?
+layers="$("$(dirname "$environment_python")/lint-imports" --no-cache)" || { status=$?; say "$layers"; }
 say "testing with TensorFlow $environment_tensorflow ($environment_python)"
 # the tests' status comes first: pytest's 5, no test found, is a failure too
 "$environment_python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile ${arguments[@]+"${arguments[@]}"} ||

@@ -1,7 +1,9 @@
-"""Shared fixtures: where the reference numbers lie, a graph of its own for every test that builds one."""
+"""Shared fixtures: the reference numbers, a fresh graph for each test that builds one, an environment without the user's settings."""
+import collections
 import contextlib
 import importlib.util
 import os
+import random
 import subprocess
 import sys
 
@@ -14,10 +16,40 @@ from tests.paths import REPOSITORY
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+# what launchers, clusters, the Ascend toolkit and users set for the project's commands; tests set what they need themselves
+SETTINGS = ("JASPER_", "RANK_", "DEVICE_", "ASCEND_", "HCCL_", "HOROVOD_", "OMPI_", "PMI_", "SLURM", "XDL_", "POD_", "CM_", "AOE_",
+            "JOB_ID", "TF_CONFIG", "CUDA_VISIBLE_DEVICES", "BATCH_")
+SETTINGS_OF_TESTS = ("JASPER_SHARED", "JASPER_WITHOUT_CHROMIUM")
+
 SHARED = os.environ.get("JASPER_SHARED", os.path.join(os.path.dirname(REPOSITORY), "shared"))
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the test files, and the tests of each file, in a random order")
+
+
+def pytest_configure():
+    for name in list(os.environ):
+        if name.startswith(SETTINGS) and name not in SETTINGS_OF_TESTS:
+            del os.environ[name]
+
+
+def _shuffled(items, seed):
+    """The tests in a random order; those of a file stay together, as its fixtures are made once for all of them."""
+    files = collections.OrderedDict()
+    for item in items:
+        files.setdefault(str(item.fspath), []).append(item)
+    generator = random.Random(seed)
+    order = list(files)
+    generator.shuffle(order)
+    for tests in files.values():
+        generator.shuffle(tests)
+    return [item for path in order for item in files[path]]
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--shuffle") is not None:
+        items[:] = _shuffled(items, config.getoption("--shuffle"))
     if any("needs_horovod" in getattr(item, "fixturenames", ()) for item in items):
         # its library crashes a process that has loaded onnxruntime's before; tests run in any order, and in several processes
         with contextlib.suppress(ImportError):

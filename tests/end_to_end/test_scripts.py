@@ -88,6 +88,7 @@ def repository(bare):
     for folder, tensorflow in ((".venv", "1.15.0"), (".venv-current", "current")):
         write(bare / folder / "bin" / "python", WRAPPER, executable=True)
         write(bare / folder / "bin" / "shellcheck", '#!/bin/sh\nexit "${SHELLCHECK_STATUS:-0}"\n', executable=True)
+        write(bare / folder / "bin" / "lint-imports", '#!/bin/sh\necho contracts\nexit "${LAYERS_STATUS:-0}"\n', executable=True)
         stamp = call(bare, "-c", "source scripts/environment.sh; stamp_of %s %s" % (tensorflow, VERSION)).out
         write(bare / folder / "jasper-stamp", stamp)
     write(bare / "run.py", RUN)
@@ -161,15 +162,18 @@ def test_run_tests_passes_on_the_status_of_pytest_and_of_the_checks(repository):
     assert call(repository, "scripts/run_tests.sh", BREAK="1").status == 1
     assert call(repository, "scripts/run_tests.sh", RUFF_STATUS="1").status == 1
     assert call(repository, "scripts/run_tests.sh", SHELLCHECK_STATUS="1").status == 1
+    layers = call(repository, "scripts/run_tests.sh", LAYERS_STATUS="1")
+    assert layers.status == 1 and "contracts" in layers.out and "contracts" not in fine.out
     assert call(repository, "scripts/run_tests.sh", "--", "-k", "no_such_name").status == 5
 
 
 @pytest.mark.slow
-def test_ci_counts_both_lanes_and_fails_when_either_does(repository):
+def test_ci_counts_both_test_runs_and_fails_when_either_does(repository):
     write(repository / "pytest.ini", "[pytest]\nmarkers = slow: takes long\n")
     write(repository / "tests" / "test_it.py", "\n".join((
         "import os, pytest", "def test_fast(): assert not os.environ.get('BREAK')",
         "@pytest.mark.slow", "def test_slow(): pass", "def test_skipped(): pytest.skip('why')")))
+    write(repository / "conftest.py", "def pytest_addoption(parser): parser.addoption('--shuffle')\n")
     # Horovod counts as built, onnxruntime as installed
     made_of = (repository / ".venv" / "jasper-stamp").read_text()
     (repository / ".venv" / "jasper-onnx-stamp").write_text(hashlib.sha256(b"# nothing\n").hexdigest() + "  - " + made_of)
@@ -181,6 +185,8 @@ def test_ci_counts_both_lanes_and_fails_when_either_does(repository):
     assert fine.status == 0 and "Horovod is built already" in fine.out
     assert "tf2onnx and onnxruntime are there already" in fine.out
     assert fine.out.splitlines()[-1] == "3 passed, 0 failed, 2 skipped"
+    # the README's first command comes before the tests, in the same clone
+    assert 0 <= fine.out.index("word error rate   1.23 %") < fine.out.index("testing with TensorFlow")
     broken = call(repository, ".ci/run", BREAK="1")
     assert broken.status == 1 and broken.out.splitlines()[-1] == "1 passed, 2 failed, 2 skipped"
     write(repository / "tests" / "test_it.py", "")
