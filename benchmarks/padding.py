@@ -22,7 +22,7 @@ from open_seq2seq.data.speech2text.augmentation import changed_length, new_rate 
 from open_seq2seq.data.speech2text.batch_order import TrainingOrder  # noqa: E402
 from open_seq2seq.data.speech2text.bucket_order import BucketedOrder  # noqa: E402
 from open_seq2seq.data.speech2text.buckets import StaticShapes, make_buckets  # noqa: E402
-from open_seq2seq.data.speech2text.joining import joined_rows, single_rows  # noqa: E402
+from open_seq2seq.data.speech2text.packing import pack, single_rows  # noqa: E402
 
 SAMPLE_FREQ, HOP = 16000, 160
 PAD_TO = 16
@@ -82,7 +82,7 @@ def bucketed(utterances, arguments, static_shapes, join_shorter_than=0, ratios=(
     """(share of padding, description of the lengths) where every batch is of one of a few lengths."""
     rows = single_rows(utterances)
     if join_shorter_than:
-        rows = joined_rows(utterances, join_shorter_than * SAMPLE_FREQ, (), lambda labels, num_samples: True)
+        rows = pack(utterances, join_shorter_than * SAMPLE_FREQ, (), lambda labels, num_samples: True)
     greatest = [most_frames(row.num_samples, max(ratios)) for row in rows]
     global_batch = arguments.batch_size * arguments.workers
     buckets, numbers = make_buckets(greatest, np.zeros(len(rows)), static_shapes, PAD_TO, global_batch)

@@ -1,14 +1,22 @@
-"""The characters a model writes: file, index of each, and the way from text to labels and back.
+"""The vocabulary: the characters that a model writes, the index of each, and the conversion of text to labels and back.
 
-File format (OpenSeq2Seq's): UTF-8, one character a line, the first character of each line that is not empty; what follows
-it on the line (a count, say) is ignored. Index = order of the lines; the CTC blank comes after the last one.
+File format (OpenSeq2Seq's): UTF-8, one character per line. A count may follow the character, separated by blanks ("a 1234"); it is
+ignored, as are empty lines. The index is the order of the lines; the CTC blank follows the last one. As in the alphabets of Coqui
+STT and DeepSpeech, a line that starts with ``#`` is a comment, and ``\\#`` is the character ``#``.
 """
 import os
+import re
 import unicodedata
 
 from open_seq2seq.errors import DataError
+from open_seq2seq.text.text_file import read_text_file
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+_COUNT = re.compile(r"[ \t]+[0-9]+[ \t]*|[ \t]*")
+# control and format characters, lone surrogates, line and paragraph separators: none of them can be seen in a file
+_INVISIBLE_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"  # format characters that belong to the spelling of Persian and of Indic languages
 
 
 class Vocabulary:
@@ -19,11 +27,12 @@ class Vocabulary:
 
     Attributes:
       characters: tuple of them; a label is an index into it.
-      size: their number, which is also the index of the CTC blank.
+      size: the number of characters, which is also the index of the CTC blank.
+      notes: list of str, what a user should know about how the file was read.
     """
 
     def __init__(self, characters):
-        self.characters = tuple(characters)
+        self.characters, self.notes = tuple(characters), []
         self._labels = {character: label for label, character in enumerate(self.characters)}
         assert len(self._labels) == len(self.characters), "characters repeat"
 
@@ -32,23 +41,19 @@ class Vocabulary:
         """Reads a vocabulary file.
 
         Args:
-          path: relative to the working directory or, if there is no such file there, to the root of this repository,
-            as public configs name ``open_seq2seq/test_utils/toy_speech_data/vocab.txt``.
+          path: relative to the working directory or, if the file does not exist there, to the root of this repository, as in
+            public configs that name ``open_seq2seq/test_utils/toy_speech_data/vocab.txt``.
 
         Raises:
-          DataError: the file is missing, is not UTF-8 text, is empty, or has a character twice.
+          DataError: the file is missing, is not UTF-8 text or has no characters; a line holds several characters or an invisible
+            one; a character is there twice.
         """
         found = locate(path)
-        try:
-            # utf-8-sig takes away the byte order mark that some editors put in front
-            with open(found, encoding="utf-8-sig", newline="") as file:
-                lines = file.read().replace("\r\n", "\n").split("\n")
-        except OSError as error:
-            raise DataError("cannot read the vocabulary %s: %s" % (found, error.strerror))
-        except UnicodeDecodeError as error:
-            raise DataError("vocabulary %s is not UTF-8 text (byte %d); expected one character a line. A sentencepiece model "
-                            "cannot be used here" % (found, error.start))
-        return cls(_characters(found, lines))
+        text = read_text_file(found, "vocabulary", "Expected one character per line; a sentencepiece model is not supported")
+        characters, notes = _parse(found, re.split("\r\n|\r|\n", text))
+        vocabulary = cls(characters)
+        vocabulary.notes = notes
+        return vocabulary
 
     @property
     def size(self):
@@ -61,7 +66,7 @@ class Vocabulary:
         """Labels of a text.
 
         Returns:
-          List of int, one a character.
+          List of int, one per character.
 
         Raises:
           DataError: a character is not in the vocabulary; the message names each such character once.
@@ -80,46 +85,97 @@ class Vocabulary:
             text.append(self.characters[label])
         return "".join(text)
 
+    def composed(self, text):
+        """The text in Unicode's composed form (NFC): "e" and a combining acute accent become "é".
+
+        A text of which every character is in the vocabulary stays as it is, for vocabularies that list combining marks.
+        """
+        composed = unicodedata.normalize("NFC", text)
+        if composed != text and all(character in self._labels for character in text):
+            return text
+        return composed
+
     def _describe_unknown(self, text):
         unknown = []
         for character in text:
             if character not in self._labels and character not in unknown:
                 unknown.append(character)
         message = "%s in %s not in the vocabulary" % (
-            ", ".join("%r (%s)" % (character, unicodedata.name(character, "U+%04X" % ord(character)))
-                      for character in unknown[:5]) + (", ..." if len(unknown) > 5 else ""),
+            ", ".join(described(character) for character in unknown[:5]) + (", ..." if len(unknown) > 5 else ""),
             repr(text if len(text) <= 60 else text[:57] + "..."))
         if all(lower in self._labels for character in unknown for lower in character.lower()):
             message += "; in lower case it would be: lower the transcripts' case"
         return message
 
 
+def described(character):
+    """How a message names a character: ``'é' (LATIN SMALL LETTER E WITH ACUTE)``."""
+    return "%r (%s)" % (character, unicodedata.name(character, "U+%04X" % ord(character)))
+
+
 def locate(path):
     """The file that ``path`` names: relative to the working directory, else to the root of this repository.
 
     Raises:
-      DataError: there is no such file in either place.
+      DataError: no such file exists in either place.
     """
     candidates = [path] if os.path.isabs(path) else [path, os.path.join(REPOSITORY, path)]
     for candidate in candidates:
-        if os.path.isfile(candidate):
+        if "\0" not in candidate and os.path.isfile(candidate):
             return candidate
     raise DataError("vocabulary %s does not exist (looked in %s); set data_layer_params[\"vocab_file\"] to a file with one "
-                    "character a line" % (path, " and ".join(os.path.dirname(os.path.abspath(c)) for c in candidates)))
+                    "character per line" % (path, " and ".join(os.path.dirname(os.path.abspath(c)) for c in candidates)))
 
 
-def _characters(path, lines):
-    characters, line_of = [], {}
+def _parse(path, lines):
+    """(list of the characters, list of notes) of the lines of a vocabulary file."""
+    characters, line_of, comments, composed, bare_hash = [], {}, [], [], None
     for number, line in enumerate(lines, 1):
         if not line:
             continue
-        character = line[0]
+        if line.startswith("#"):
+            if line.strip() == "#" and bare_hash is None:
+                bare_hash = number
+            comments.append(number)
+            continue
+        character = _character(path, number, line[1:] if line.startswith("\\#") else line)
+        if character not in line:
+            composed.append(character)
         if character in line_of:
-            raise DataError("%s:%d: character %r was already on line %d; expected every character once, one a line"
+            raise DataError("%s:%d: character %r is already on line %d; expected every character once, one per line"
                             % (path, number, character, line_of[character]))
         line_of[character] = number
         characters.append(character)
+    if bare_hash is not None and all(lines[number - 1].strip() == "#" for number in comments):
+        raise DataError("%s:%d: the line is '#', which starts a comment, but the file has no other comment. Write \\# for the "
+                        "character #, or delete the line" % (path, bare_hash))
     if not characters:
-        raise DataError("vocabulary %s is empty; expected one character a line, e.g. as in "
+        raise DataError("vocabulary %s is empty; expected one character per line, e.g. as in "
                         "open_seq2seq/test_utils/toy_speech_data/vocab.txt" % path)
-    return characters
+    notes = []
+    if comments:
+        notes.append("vocabulary %s: %d comment %s skipped (line %d: %r); write \\# for the character #" % (
+            path, len(comments), "lines are" if len(comments) > 1 else "line is", comments[0], lines[comments[0] - 1][:60]))
+    if composed:
+        notes.append("vocabulary %s: %d %s read in composed form (Unicode NFC), the first is %s" % (
+            path, len(composed), "characters are" if len(composed) > 1 else "character is", described(composed[0])))
+    return characters, notes
+
+
+def _character(path, number, line):
+    """The one character of a line."""
+    # the character and the combining marks that follow it
+    end = 1
+    while end < len(line) and unicodedata.combining(line[end]):
+        end += 1
+    character = unicodedata.normalize("NFC", line[:end])
+    if len(character) != 1 and len(line[:end]) == 1:
+        character = line[:end]  # one of those that NFC decomposes
+    if len(character) != 1 or not _COUNT.fullmatch(line[end:]):
+        shown = repr(line if len(line) <= 60 else line[:57] + "...")
+        raise DataError("%s:%d: the line is %s, expected a single character, which a count may follow after a blank. Labels of "
+                        "several characters (words, sub-words) are not supported; a comment starts with #" % (path, number, shown))
+    if unicodedata.category(character) in _INVISIBLE_CATEGORIES and character not in _JOINERS:
+        raise DataError("%s:%d: %s is a control or format character, which cannot be a label; delete it from the file"
+                        % (path, number, described(character)))
+    return character

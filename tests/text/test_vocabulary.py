@@ -1,4 +1,5 @@
 import os
+import unicodedata
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -39,20 +40,59 @@ def test_working_directory_comes_before_the_repository(tmp_path, monkeypatch):
     (b" \na\nb\n", " ab"),
     (b" \r\na\r\nb\r\n", " ab"),
     (b"\xef\xbb\xbfa\nb\n", "ab"),
+    (b"a\rb\r", "ab"),
     (b"a\n\n\r\nb", "ab"),
     (b"a 1234\nb\t4321\n", "ab"),
+    (b"  12\na \n", " a"),
+    (b"a\n\\\n", "a\\"),
     ("ä\nß\n語\n".encode(), "äß語"),
+    ("\u0939\n\u093f\n\u200c\n\u200d\n".encode(), "\u0939\u093f\u200c\u200d"),
+    ("\u0958\n".encode(), "\u0958"),  # one character, of which NFC would make two
 ])
 def test_file_format(write, data, characters):
-    assert Vocabulary.from_file(write(data)).characters == tuple(characters)
+    vocabulary = Vocabulary.from_file(write(data))
+    assert vocabulary.characters == tuple(characters) and vocabulary.notes == []
+
+
+@pytest.mark.parametrize("data, characters, skipped", [
+    (b"# first\n# second\n \na\nb\n# the end\n", " ab", "3 comment lines are skipped (line 1: '# first')"),
+    (b" \na\n# letters\nb\n", " ab", "1 comment line is skipped (line 3: '# letters')"),
+    (b"# alphabet\n#\na\n\\# 12\nb\n", "a#b", "2 comment lines are skipped (line 1: '# alphabet')"),
+])
+def test_comments_of_an_alphabet_file_are_skipped_with_a_note(write, data, characters, skipped):
+    path = write(data)
+    vocabulary = Vocabulary.from_file(path)
+    assert vocabulary.characters == tuple(characters)
+    assert vocabulary.notes == ["vocabulary %s: %s; write \\# for the character #" % (path, skipped)]
+
+
+def test_decomposed_characters_are_composed_with_a_note(write):
+    path = write(unicodedata.normalize("NFD", "a\né 12\nö\n").encode())
+    vocabulary = Vocabulary.from_file(path)
+    assert vocabulary.characters == ("a", "é", "ö")
+    assert vocabulary.notes == ["vocabulary %s: 2 characters are read in composed form (Unicode NFC), the first is 'é' (LATIN SMALL "
+                                "LETTER E WITH ACUTE)" % path]
 
 
 @pytest.mark.parametrize("data, message", [
-    (b"a\nb\na\n", r"vocab.txt:3: character 'a' was already on line 1"),
-    (b" \na\n b\n", r"vocab.txt:3: character ' ' was already on line 1"),
+    (b"a\nb\na\n", r"vocab.txt:3: character 'a' is already on line 1"),
+    ("é\ne\u0301\n".encode(), r"vocab.txt:2: character 'é' is already on line 1"),
+    (b" \na\n b\n", r"vocab.txt:3: the line is ' b', expected a single character"),
+    (b"a\nsch\n", r"vocab.txt:2: the line is 'sch', expected a single character"),
+    (b"a\nb -1.5\n", r"vocab.txt:2: the line is 'b -1.5', expected a single character"),
+    (b"a\n12\n", r"vocab.txt:2: the line is '12', expected a single character"),
+    ("a\n\ufeffb\n".encode(), r"vocab.txt:2: the line is '\\ufeffb', expected a single character"),
+    ("a\n\ufeff\n".encode(), r"vocab.txt:2: '\\ufeff' \(ZERO WIDTH NO-BREAK SPACE\) is a control or format character"),
+    ("a\n\u2028\n".encode(), r"vocab.txt:2: '\\u2028' \(LINE SEPARATOR\) is a control or format character"),
+    ("a\n\u200b\n".encode(), r"vocab.txt:2: '\\u200b' \(ZERO WIDTH SPACE\) is a control or format character"),
+    (b"a\n\t\n", r"vocab.txt:2: '\\t' \(U\+0009\) is a control or format character"),
+    (b"a\n\0\n", r"vocab.txt:2: the vocabulary contains a NUL character"),
+    ("a\nb\nc\nd\n".encode("utf-16"), r"vocab.txt:1: the vocabulary is UTF-16 text, .* iconv -f utf-16 -t utf-8"),
+    (b"a\n#\nb\n", r"vocab.txt:2: the line is '#', which starts a comment, .* Write \\# for the character #"),
+    (b"# nothing\n", "is empty"),
     (b"", "is empty"),
     (b"\r\n\r\n", "is empty"),
-    (b"a\nb\n\xff\xfe\n", r"is not UTF-8 text \(byte 4\)"),
+    (b"a\nb\n\xff\xfe\n", r"vocab.txt:3: the vocabulary is not UTF-8 text \(byte 0xff at position 4\)"),
 ])
 def test_unusable_files_are_explained(write, data, message):
     with pytest.raises(DataError, match=message):
@@ -75,7 +115,7 @@ def test_unknown_characters_are_named_once_and_lower_case_is_suggested():
 
 
 @pytest.mark.parametrize("label", [-1, 28])
-def test_decoding_refuses_what_is_no_character(label):
+def test_decoding_refuses_a_label_without_a_character(label):
     with pytest.raises(IndexError, match="label %d" % label):
         Vocabulary(LETTERS).decode([0, label])
 
@@ -85,8 +125,9 @@ def test_labels_are_positions_in_the_file():
 
 
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
-@given(characters=st.lists(st.characters(blacklist_characters="\r\n\ufeff", blacklist_categories=["Cs"]), min_size=1,
-                           unique=True), data=st.data())
+@given(characters=st.lists(st.characters(blacklist_characters="#", blacklist_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]).filter(
+    lambda character: len(unicodedata.normalize("NFC", character)) > 1 or unicodedata.normalize("NFC", character) == character),
+    min_size=1, unique=True), data=st.data())
 def test_any_characters_survive_file_and_encoding(tmp_path_factory, characters, data):
     path = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
     path.write_bytes("\n".join(characters).encode("utf-8"))

@@ -1,49 +1,62 @@
-"""The manifest: a CSV file that lists audio files and what is said in them.
+"""The manifest: a CSV file that lists audio files and their transcripts.
 
-Columns ``wav_filename,wav_filesize,transcript`` in any order, others are ignored; the size is not read. UTF-8, with or
-without byte order mark, any line ends. A transcript is text as it stands: ``null``, ``nan`` and ``12`` too.
+Columns ``wav_filename,wav_filesize,transcript`` in any order; others are ignored, and the size is not read. UTF-8, with or without
+byte order mark, any line ends. A transcript is text: ``null``, ``nan`` and ``12`` too. Blanks around a field are removed, and
+transcripts are read in composed form (Unicode NFC); a note says how many.
 """
 import collections
 import csv
 import difflib
 import io
 import os
+import re
+import unicodedata
 
 from open_seq2seq.errors import DataError
+from open_seq2seq.text.text_file import read_text_file
 
 AUDIO_COLUMN, TRANSCRIPT_COLUMN = "wav_filename", "transcript"
 
+_EXPECTED = 'Expected a CSV file with wav_filename,wav_filesize,transcript; correct the file or data_layer_params["dataset_files"]'
+_BLANK_AND_QUOTE = re.compile(', +"')
+
 ManifestRow = collections.namedtuple("ManifestRow", "manifest row wav_filename audio_path transcript problem")
-ManifestRow.__doc__ = """One row of a manifest: ``row`` is the number of its first line in the file, ``wav_filename`` the audio
-file as written there, ``audio_path`` the same relative to the manifest's folder; ``problem`` says what is wrong with the
-row (then the other fields may be empty) or is None."""
+ManifestRow.__doc__ = """One row of a manifest.
+
+manifest: path of the CSV file. row: number of the row's first line in the file. wav_filename: the audio file as written there,
+without blanks around it. audio_path: the same relative to the manifest's folder. transcript: str. problem: what is wrong with the row
+(the other fields may be empty then), or None."""
 
 Utterance = collections.namedtuple(
     "Utterance", "index id audio_path wav_filename manifest row duration num_samples transcript labels")
-Utterance.__doc__ = """One accepted row: ``index`` in the data layer's list; ``id`` (manifest:row) for messages; ``audio_path``
-the file that was found; ``duration`` in s; ``num_samples`` at the model's rate; ``labels`` a tuple of int (empty in infer
-mode)."""
+Utterance.__doc__ = """One accepted row.
+
+index: place in the data layer's list. id: manifest:row, for messages. audio_path: the file that was found. duration: s.
+num_samples: at the model's rate. labels: tuple of int (empty in infer mode)."""
 
 
-def read_manifest(path, transcripts=True):
+def read_manifest(path, transcripts=True, vocabulary=None, note=None):
     """Reads a manifest.
 
     Args:
       path: the CSV file.
-      transcripts: whether the transcript column is needed (not so for inference; it is then "" where absent).
+      transcripts: whether the transcript column is required. False for inference; transcripts are "" where the column is absent.
+      vocabulary: Vocabulary that the transcripts are for; one whose characters include combining marks keeps them. None: any.
+      note: function that is called with a str for each kind of change made to the fields. None: not reported.
 
     Returns:
-      List of :class:`ManifestRow`, lines without any text left out.
+      List of :class:`ManifestRow`. Rows whose fields are all empty are skipped.
 
     Raises:
-      DataError: the file is missing, is not UTF-8, is not CSV, lacks a column or has no rows.
+      DataError: the file cannot be read, is not UTF-8 or not CSV, lacks a column or has no rows.
     """
-    text = _read_text(path)
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    text = read_text_file(path, "manifest", _EXPECTED)
+    # a quote after a blank begins a quoted field only where the reader skips the blank
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=_BLANK_AND_QUOTE.search(text) is not None)
     rows, columns, header, start = [], None, None, 1
     try:
-        for fields in lines:
-            row, start = start, lines.line_num + 1
+        for fields in reader:
+            row, start = start, reader.line_num + 1
             if not any(field.strip() for field in fields):
                 continue
             if header is None:
@@ -52,46 +65,47 @@ def read_manifest(path, transcripts=True):
                 continue
             rows.append(_row(path, row, fields, header, columns))
     except csv.Error as error:
-        raise DataError("%s:%d: not a row of CSV: %s. Expected fields with a comma between them; one that holds a comma or a "
-                        'quote stands in double quotes, a quote in it is doubled' % (path, start, error))
+        raise DataError("%s:%d: not a row of CSV: %s. Expected fields separated by commas; a field that contains a comma or a quote "
+                        "must be in double quotes, with the quotes in it doubled. Is a closing quote missing?" % (path, start, error))
     if header is None:
         raise DataError("manifest %s is empty; expected the line wav_filename,wav_filesize,transcript and a row for each "
                         "utterance" % path)
     if not rows:
         raise DataError("manifest %s has a header but no rows; expected one for each utterance" % path)
-    return rows
+    return _cleaned(path, rows, vocabulary, note or (lambda text: None))
 
 
-def _read_text(path):
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise DataError("cannot read the manifest %s: %s. Expected a CSV file with wav_filename,wav_filesize,transcript; correct "
-                        'data_layer_params["dataset_files"]' % (path, error.strerror))
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # the position counts from behind the byte order mark
-        line = data[:error.start + 3 * data.startswith(b"\xef\xbb\xbf")].count(b"\n") + 1
-        raise DataError("%s:%d: not UTF-8 text (byte 0x%02x). Save the manifest as UTF-8, e.g. with: iconv -f latin1 -t utf-8"
-                        % (path, line, error.object[error.start]))
-    if "\0" in text:
-        raise DataError("%s:%d: holds a NUL byte, so it is not a text file; expected CSV in UTF-8"
-                        % (path, text[:text.index("\0")].count("\n") + 1))
-    return text
+def _cleaned(path, rows, vocabulary, note):
+    """The rows without blanks around the fields and with composed transcripts."""
+    cleaned, stripped, composed = [], [], []
+    for row in rows:
+        wav_filename, transcript = row.wav_filename.strip(), row.transcript.strip()
+        if wav_filename != row.wav_filename and os.path.exists(row.audio_path):
+            wav_filename = row.wav_filename  # the blanks are part of the file's name
+        if (wav_filename, transcript) != (row.wav_filename, row.transcript):
+            stripped.append(row.row)
+        composed_transcript = vocabulary.composed(transcript) if vocabulary else unicodedata.normalize("NFC", transcript)
+        if composed_transcript != transcript:
+            composed.append(row.row)
+        cleaned.append(row._replace(wav_filename=wav_filename, audio_path=os.path.join(os.path.dirname(path), wav_filename),
+                                    transcript=composed_transcript))
+    for numbers, change in ((stripped, "blanks around the fields were removed"),
+                            (composed, "the transcript was converted to composed characters (Unicode NFC)")):
+        if numbers:
+            note("manifest %s: in %d of %d rows %s; the first is row %d" % (path, len(numbers), len(rows), change, numbers[0]))
+    return cleaned
 
 
 def _find_columns(path, header, transcripts):
     needed = [AUDIO_COLUMN] + ([TRANSCRIPT_COLUMN] if transcripts else [])
     for name in needed:
         if header.count(name) > 1:
-            raise DataError('%s:1: column "%s" is there %d times; keep one' % (path, name, header.count(name)))
+            raise DataError('%s:1: column "%s" occurs %d times; keep one' % (path, name, header.count(name)))
         if name not in header:
             hint = ""
             close = difflib.get_close_matches(name, header, 1)
             if close:
-                hint = ' (did you mean it by "%s"?)' % close[0]
+                hint = ' (is "%s" meant?)' % close[0]
             elif len(header) == 1 and any(separator in header[0] for separator in ";\t|"):
                 hint = " (the fields must be separated by commas)"
             raise DataError('manifest %s has no column "%s"%s; its first line is "%s", expected "wav_filename,wav_filesize,'
@@ -105,11 +119,11 @@ def _row(path, row, fields, header, columns):
     wav_filename = fields[audio] if audio < len(fields) else ""
     problem = None
     if len(fields) > len(header):
-        problem = ("has %d fields, the first line has %d: a field that holds a comma must stand in double quotes"
+        problem = ("has %d fields, the first line has %d: a field that contains a comma must be in double quotes"
                    % (len(fields), len(header)))
     elif not wav_filename.strip():
         problem = "names no audio file"
     elif transcripts and transcript >= len(fields):
-        problem = "has %d fields, the first line has %d: the transcript is not there" % (len(fields), len(header))
+        problem = "has %d fields, the first line has %d: the transcript is missing" % (len(fields), len(header))
     text = fields[transcript] if transcript is not None and transcript < len(fields) else ""
     return ManifestRow(path, row, wav_filename, os.path.join(os.path.dirname(path), wav_filename), text, problem)

@@ -276,7 +276,7 @@ def test_file_that_turns_bad_is_left_out_listed_and_counted(corpus, tmp_path, ca
     assert [utterance.index for utterance in layer.run_time_rejections] == [2]
     assert [row[:2] for row in reasons(layer)] == [(4, "not audio")]
     assert "4,2.wav,not audio" in rejected.read_text()
-    assert "left out utterance %s: not audio" % layer.utterances[2].id in capsys.readouterr().err
+    assert "skipped utterance %s: not audio" % layer.utterances[2].id in capsys.readouterr().err
     layer.raise_if_too_many_rejected()
     (tmp_path / "3.wav").unlink()
     read(layer.evaluation_dataset)

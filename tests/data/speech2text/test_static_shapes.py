@@ -84,7 +84,7 @@ def test_buckets_follow_from_the_data(manifest, capsys):
     # 0.26 s are 27 frames, 0.68 s 69, 1.02 s 103; 4, 9 and 11 utterances at most 8, 18 and 22 labels long
     assert layer.buckets == [Bucket(32, 8), Bucket(72, 24), Bucket(104, 24)]
     assert layer.batches_per_epoch == 2 + 3 + 1
-    assert ("*** train data: 3 static shapes (frames x labels): 32 x 8, 72 x 24, 104 x 24; length_pool is without effect\n"
+    assert ("*** train data: 3 static shapes (frames x labels): 32 x 8, 72 x 24, 104 x 24; length_pool has no effect\n"
             in capsys.readouterr().out)
     assert layer_of(manifest, static_shapes=StaticShapes([64, 128])).buckets == [Bucket(64, 16), Bucket(128, 24)]
     assert layer_of(manifest).buckets is None
@@ -179,7 +179,7 @@ def test_a_file_that_turns_bad_leaves_an_empty_row_and_the_number_of_batches(man
     assert (-1, 0.0) in rows
     assert [utterance.index for utterance in layer.run_time_rejections] == [2]
     reason = "wrong length in header: 3840 samples at the start of the run, 16000 now" if content == "longer" else "not audio"
-    assert "left out utterance %s: %s" % (layer.utterances[2].id, reason) in capsys.readouterr().err
+    assert "skipped utterance %s: %s" % (layer.utterances[2].id, reason) in capsys.readouterr().err
 
 
 def test_training_ends_when_all_files_vanish(manifest, tmp_path):

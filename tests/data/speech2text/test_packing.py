@@ -3,7 +3,7 @@ import collections
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_seq2seq.data.speech2text.joining import Row, joined_rows, single_rows
+from open_seq2seq.data.speech2text.packing import Row, pack, single_rows
 
 Utterance = collections.namedtuple("Utterance", "index num_samples labels")
 
@@ -17,13 +17,13 @@ def always(labels, num_samples):
 
 
 def test_the_longest_that_fits_follows():
-    rows = joined_rows(utterances_of([3, 10, 4, 5, 2, 6, 7]), 7, (), always)
+    rows = pack(utterances_of([3, 10, 4, 5, 2, 6, 7]), 7, (), always)
     # 6 and 4 make 10; 5, 3 and 2, too; 7 is not short, 10 is full
     assert rows == [Row((1,), 10, (1,)), Row((3, 0, 4), 10, (3, 0, 4)), Row((5, 2), 10, (5, 2)), Row((6,), 7, (6,))]
 
 
 def test_labels_have_the_separator_between_them():
-    rows = joined_rows(utterances_of([1, 1, 4]), 2, (9, 9), always)
+    rows = pack(utterances_of([1, 1, 4]), 2, (9, 9), always)
     assert rows == [Row((1, 0), 2, (1, 9, 9, 0)), Row((2,), 4, (2,))]
 
 
@@ -34,14 +34,14 @@ def test_what_ctc_could_not_align_stays_alone():
         asked.append((labels, num_samples))
         return len(labels) < 4
 
-    rows = joined_rows(utterances_of([4, 2, 1, 1]), 3, (8,), is_alignable)
+    rows = pack(utterances_of([4, 2, 1, 1]), 3, (8,), is_alignable)
     assert asked == [((1, 8, 3, 8, 2), 4)]
     assert rows == single_rows(utterances_of([4, 2, 1, 1]))
 
 
 @given(lengths=st.lists(st.integers(1, 50), min_size=1, max_size=40), shorter_than=st.integers(0, 60))
 def test_every_utterance_is_in_one_row_and_no_row_longer_than_the_longest(lengths, shorter_than):
-    rows = joined_rows(utterances_of(lengths), shorter_than, (), always)
+    rows = pack(utterances_of(lengths), shorter_than, (), always)
     assert sorted(index for row in rows for index in row.indices) == list(range(len(lengths)))
     for row in rows:
         assert row.num_samples == sum(lengths[index] for index in row.indices) <= max(lengths)

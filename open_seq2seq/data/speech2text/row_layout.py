@@ -1,0 +1,77 @@
+"""The layout of a data set: which utterances each row of a batch holds, and the static shape that each row is padded to."""
+import numpy as np
+
+from open_seq2seq.data.speech2text.buckets import make_buckets
+
+
+class RowLayout:
+    """Rows of utterances with their lengths and, where the device requires static shapes, their buckets.
+
+    Args:
+      rows: list of Row.
+      most_frames_of: function int samples -> the most feature frames that a waveform of that length can have.
+      pad_to: frames are padded to a multiple of this.
+      static_shapes: StaticShapes, or None.
+      global_batch: rows that are taken from one bucket at a time.
+      name_of: function Row -> str that names the row's utterances in an error.
+
+    Attributes:
+      rows: the list of Row.
+      first_utterances: int64 [rows], the index of each row's first utterance. It stands for the row in batches.
+      most_frames: int64 [rows].
+      buckets: list of Bucket in order of length; None without ``static_shapes``.
+      bucket_of_row: int64 [rows], numbers of the buckets; None without ``static_shapes``.
+
+    Raises:
+      ConfigError, DataError: see :func:`~open_seq2seq.data.speech2text.buckets.make_buckets`.
+    """
+
+    def __init__(self, rows, most_frames_of, pad_to, static_shapes=None, global_batch=1, name_of=None):
+        self.rows, self._pad_to = rows, max(pad_to, 1)
+        self.first_utterances = np.array([row.indices[0] for row in rows], np.int64)
+        self.most_frames = np.array([most_frames_of(row.num_samples) for row in rows], np.int64)
+        self._label_lengths = np.array([len(row.labels) for row in rows], np.int64)
+        self.buckets = self.bucket_of_row = None
+        if static_shapes is not None:
+            self.buckets, self.bucket_of_row = make_buckets(self.most_frames, self._label_lengths, static_shapes, pad_to,
+                                                            global_batch, lambda row: name_of(rows[row]))
+        self._number_of_first = {row.indices[0]: number for number, row in enumerate(rows)}
+
+    def row_of(self, first_utterance):
+        """The Row that begins with the utterance of this index."""
+        return self.rows[self._number_of_first[first_utterance]]
+
+    def frame_limit(self, first_utterance):
+        """The most frames for which a batch has space in the row that begins with this utterance, if its length must not change."""
+        number = self._number_of_first[first_utterance]
+        if self.buckets is not None:
+            return self.buckets[self.bucket_of_row[number]].frames
+        return self.padded(int(self.most_frames[number]))
+
+    def padded(self, frames):
+        """int frames rounded up to a multiple of ``pad_to``."""
+        return -(-frames // self._pad_to) * self._pad_to
+
+    def longest_rows(self, count, bucket=None):
+        """Numbers of the rows that take the most memory as a batch: int64 [count], the longest first; repeated if there are fewer.
+
+        Args:
+          count: int.
+          bucket: number of the bucket to choose from; None: all rows.
+        """
+        rows = self._rows_in(bucket)
+        return np.resize(rows[np.argsort(-self.most_frames[rows], kind="stable")], count)
+
+    def row_with_most_labels(self, bucket=None):
+        """Number of the row with the most labels; ``bucket`` as for :meth:`longest_rows`."""
+        rows = self._rows_in(bucket)
+        return rows[np.argmax(self._label_lengths[rows])]
+
+    def longest_shape(self, bucket=None):
+        """(frames, labels) to which a batch of the longest rows is padded; ``bucket`` as for :meth:`longest_rows`."""
+        if bucket is not None:
+            return self.buckets[bucket]
+        return self.padded(int(self.most_frames.max())), int(self._label_lengths.max())
+
+    def _rows_in(self, bucket):
+        return np.arange(len(self.rows)) if bucket is None else np.flatnonzero(self.bucket_of_row == bucket)

@@ -1,0 +1,103 @@
+"""The utterances of a set of manifests that are used, and the rows that are not: found at the start or while the run reads them."""
+import sys
+import threading
+
+import numpy as np
+
+from open_seq2seq.data.speech2text.manifest import read_manifest
+from open_seq2seq.data.speech2text.rejection import Rejections
+from open_seq2seq.data.speech2text.selection import select_utterances
+from open_seq2seq.log_lines import log_line
+from open_seq2seq.text.vocabulary import Vocabulary
+
+
+class UtteranceSet:
+    """Accepted utterances and rejected rows.
+
+    Args:
+      manifests: list of the manifests' paths.
+      vocabulary: Vocabulary of the labels.
+      utterances: list of Utterance; each one's ``index`` is its place in the list.
+      rejections: Rejections, the rows rejected so far. It decides how many more may follow.
+
+    Attributes: the arguments, and
+      run_time_rejections: list of the Utterances whose files became unusable after the start; they are among the rejections.
+    """
+
+    def __init__(self, manifests, vocabulary, utterances, rejections):
+        self.manifests, self.vocabulary, self.utterances, self.rejections = manifests, vocabulary, utterances, rejections
+        self.run_time_rejections = []
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_manifests(cls, params, mode, num_frames, output_frames=None, rejected_file=None, is_first_worker=True):
+        """Reads the vocabulary and the manifests that ``params`` name and checks every row.
+
+        Args:
+          params: the data layer's checked params.
+          mode: "train", "eval" or "infer".
+          num_frames, output_frames: see :func:`~open_seq2seq.data.speech2text.selection.select_utterances`.
+          rejected_file: path of the CSV that lists the rejected rows; None: not written.
+          is_first_worker: all workers find the same rows; only the first one prints and writes.
+
+        Raises:
+          DataError: a vocabulary or manifest cannot be read, too many rows are faulty, or none is left.
+          StorageError: ``rejected_file`` cannot be written.
+        """
+        def note(text):
+            if is_first_worker:
+                log_line("Note: " + text)
+
+        vocabulary = Vocabulary.from_file(params["vocab_file"])
+        for text in vocabulary.notes:
+            note(text)
+        files = params["dataset_files"]
+        manifests = [files] if isinstance(files, str) else files
+        rows = [row for path in manifests for row in read_manifest(path, mode != "infer", vocabulary, note)]
+        rejections = Rejections(len(rows), params["max_rejected_fraction"], rejected_file if is_first_worker else None,
+                                manifests=manifests)
+        utterances = select_utterances(rows, params, mode, vocabulary, num_frames, output_frames, rejections,
+                                       show_progress=is_first_worker)
+        rejections.write()
+        rejections.raise_if_too_many()
+        rejections.raise_if_nothing_left(len(utterances))
+        if is_first_worker and rejections.items:
+            log_line("%s data: %s" % (mode, rejections.summary()))
+        return cls(manifests, vocabulary, utterances, rejections)
+
+    def subset(self, count, seed):
+        """Another set with some of the utterances, in the same order.
+
+        Args:
+          count: how many utterances; all, if the set has fewer.
+          seed: int that decides which ones.
+
+        Returns:
+          UtteranceSet in which any number of files may become unusable.
+        """
+        chosen = np.sort(np.random.RandomState(seed).permutation(len(self.utterances))[:count])
+        utterances = [self.utterances[old]._replace(index=new) for new, old in enumerate(chosen)]
+        return UtteranceSet(self.manifests, self.vocabulary, utterances,
+                            Rejections(len(utterances), 1.0, manifests=self.manifests))
+
+    def reject_at_run_time(self, utterance, rejected, must_go_on):
+        """Counts, lists and reports an utterance whose file became unusable. Thread-safe.
+
+        Args:
+          utterance: the Utterance.
+          rejected: RejectedData, the reason.
+          must_go_on: whether the reader needs a usable utterance in its place, as the endless stream of training does.
+
+        Raises:
+          DataError: with ``must_go_on``, when too many rows are faulty or no utterance is left.
+          StorageError: the list cannot be written.
+        """
+        with self._lock:
+            if utterance not in self.run_time_rejections:
+                self.run_time_rejections.append(utterance)
+                self.rejections.add(utterance, rejected.reason, str(rejected))
+                sys.stderr.write("skipped utterance %s: %s: %s\n" % (utterance.id, rejected.reason.name, rejected))
+                self.rejections.write()
+            if must_go_on:
+                self.rejections.raise_if_too_many()
+                self.rejections.raise_if_nothing_left(len(self.utterances) - len(self.run_time_rejections))
