@@ -46,7 +46,8 @@ class Trainer:
         self.session.run(tf.variables_initializer(tf.global_variables("training_state")))
         graph = types.SimpleNamespace(
             state=state, average_statistics=tf.no_op(), last_step=10 ** 9,
-            data_layer=types.SimpleNamespace(batches_per_epoch=100, vocabulary=types.SimpleNamespace(characters=tuple("abc"))))
+            epochs_done=lambda step: step // 100,
+            data_layer=types.SimpleNamespace(vocabulary=types.SimpleNamespace(characters=tuple("abc"))))
         params = {"num_checkpoints": 2, "save_checkpoint_secs": None, "best_metric": "loss"}
         self._saving = Saving(params, graph, RunDirectory(os.path.join(folder, "run")), writes=True)
         self._saver = tf.train.Saver(max_to_keep=2)

@@ -67,12 +67,13 @@ def train(words, turns, own, block, seconds):
     """Trains, and appends (seconds, seconds of the processor) of every step to ``seconds``."""
     clock = OwnTime()
 
-    class Timed(loop._Run):
+    class Timed(loop.TrainingRun):
         def start(self, checkpoint):
             super().start(checkpoint)
             if self.diagnostics is not None:
                 # by the wall's clock it would believe to have twice the time
                 self.diagnostics.use_clock(clock)
+            turns.pass_on()
 
         def one_step(self):
             if len(seconds) % block == 0:
@@ -93,9 +94,8 @@ def train(words, turns, own, block, seconds):
     directory.prepare_training(False)
     turns.wait(own)
     # the class is looked up while this thread has its turn
-    loop._Run = Timed
-    loop.train(experiment.base_model, params, experiment.params["eval"], directory, arguments,
-               select_device("cpu", True, params, group), group, on_start=turns.pass_on)
+    loop.TrainingRun = Timed
+    loop.train(experiment, directory, arguments, select_device("cpu", True, params, group), group)
 
 
 def main():

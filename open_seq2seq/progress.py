@@ -117,7 +117,7 @@ def resident_bytes():
 
 
 class Throughput:
-    """Counts steps, utterances, frames and audio seconds since the last reading, and the time that went into waiting for data.
+    """Counts batches, utterances, frames and audio seconds since the last restart, and the time spent waiting for data.
 
     Args:
       frame_seconds: audio seconds per feature frame.
@@ -129,11 +129,11 @@ class Throughput:
         self.restart()
 
     def restart(self):
-        self._since, self.steps, self.utterances, self.frames, self.waited = self._clock(), 0, 0, 0, None
+        self._since, self.batches, self.utterances, self.frames, self.waited = self._clock(), 0, 0, 0, None
 
     def add(self, utterances, frames, waited=None):
         """Counts a batch; ``waited``: seconds until it was there, None where that is not measured."""
-        self.steps += 1
+        self.batches += 1
         self.utterances += utterances
         self.frames += frames
         if waited is not None:
@@ -165,8 +165,8 @@ class Throughput:
         return None if self.waited is None else min(self.waited / self.seconds, 1.0)
 
     @property
-    def seconds_per_step(self):
-        return self.seconds / max(self.steps, 1)
+    def seconds_per_batch(self):
+        return self.seconds / max(self.batches, 1)
 
 
 def clock_text(seconds):

@@ -26,7 +26,7 @@ def test_throughput_counts_since_the_last_reading():
     throughput.add(utterances=4, frames=1000)
     throughput.add(utterances=4, frames=600)
     clock.now += 4.0
-    assert throughput.seconds_per_step == pytest.approx(2.0)
+    assert throughput.seconds_per_batch == pytest.approx(2.0)
     assert throughput.utterances_per_second == pytest.approx(2.0)
     assert throughput.frames_per_second == pytest.approx(400.0)
     assert throughput.audio_seconds_per_second == pytest.approx(4.0)

@@ -1,15 +1,15 @@
-"""A line for each epoch: what was learnt in it, what it is worth, how long it took."""
+"""A log line for each epoch: training loss, evaluation, learning rate, duration."""
 import math
 import time
 
 from open_seq2seq.log_lines import log_line
 
 INITIAL_STATE = {"epoch_steps": 0, "epoch_loss_sum": 0.0, "epoch_seconds": 0.0, "lowest_wer": 1e9, "lowest_wer_step": 0}
-"""What a ``SavedState`` is to keep, so that an epoch that was interrupted is told as a whole."""
+"""What a ``SavedState`` keeps of it, with initial values: the line of a resumed epoch covers both of its parts."""
 
 
 class EpochLog:
-    """Sums up the epochs of a training.
+    """Collects the numbers of the current epoch of a training, and reports them at its end.
 
     Args:
       graph: the ``TrainingGraph``; its ``state`` has :data:`INITIAL_STATE`.
@@ -18,7 +18,7 @@ class EpochLog:
     """
 
     def __init__(self, graph, metrics, clock=time.monotonic):
-        self._state, self._steps_per_epoch, self._metrics, self._clock = graph.state, graph.steps_per_epoch, metrics, clock
+        self._state, self._graph, self._metrics, self._clock = graph.state, graph, metrics, clock
         self._begin(0.0)
         self._lowest = (INITIAL_STATE["lowest_wer"], 0)
 
@@ -27,11 +27,11 @@ class EpochLog:
         self._evaluation = self._learning_rate = None
 
     def start(self, session, has_other_data=False):
-        """Goes on where a checkpoint's training left off.
+        """Resumes the epoch of the restored checkpoint.
 
         Args:
           session: the session.
-          has_other_data: whether that one was evaluated on other data, whose lowest word error rate says nothing here.
+          has_other_data: whether the checkpoint's evaluations were made on other data; their lowest WER is then dropped.
         """
         state = self._state.get(session)
         self._begin(float(state["epoch_seconds"]))
@@ -41,26 +41,26 @@ class EpochLog:
 
     @property
     def figures(self):
-        """What ``SavedState`` is to keep with a checkpoint."""
+        """Dict of what ``SavedState`` keeps with a checkpoint."""
         return {"epoch_steps": self._steps, "epoch_loss_sum": self._loss_sum, "epoch_seconds": self._clock() - self._since,
                 "lowest_wer": self._lowest[0], "lowest_wer_step": self._lowest[1]}
 
     def step(self, loss, learning_rate):
-        """Takes a step into account that was made."""
+        """Counts a step that was made."""
         self._steps, self._loss_sum, self._learning_rate = self._steps + 1, self._loss_sum + loss, float(learning_rate)
 
     def evaluated(self, step, result):
-        """Takes the ``EvaluationResult`` of a step into account."""
+        """Notes the ``EvaluationResult`` of a step."""
         self._evaluation = (step, result)
         rate = result.word_error_rate.rate
         if rate < self._lowest[0]:
             self._lowest = (rate, step)
 
     def end_if_due(self, step):
-        """After a step and its evaluation: if the epoch ends with it, prints its line and writes its metrics."""
-        if step % self._steps_per_epoch or not self._steps:
+        """Prints the line and writes the metrics of an epoch that ends with this step; called after the step's evaluation."""
+        if step % self._graph.steps_per_epoch or not self._steps:
             return
-        epoch, loss, seconds = step // self._steps_per_epoch, self._loss_sum / self._steps, self._clock() - self._since
+        epoch, loss, seconds = self._graph.epochs_done(step), self._loss_sum / self._steps, self._clock() - self._since
         parts, numbers = ["train loss %.4f" % loss], {"epoch": epoch, "train_loss": loss, "learning_rate": self._learning_rate,
                                                       "seconds": seconds}
         if self._evaluation is not None:

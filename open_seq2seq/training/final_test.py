@@ -1,4 +1,4 @@
-"""The test of the best model on data that had no say in the training, when that has ended: ``--test_files``."""
+"""The test of the best model after the training, on data that the training did not use: ``--test_files``."""
 import os
 
 import tensorflow.compat.v1 as tf
@@ -8,20 +8,21 @@ from open_seq2seq.evaluation.evaluation import EvaluationGraph, log_evaluation, 
 from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.training.metrics import data_set_name, evaluation_numbers
 
 
 class FinalTest:
-    """The data of the test and the model for it, in the current graph beside the training's, whose weights it shares.
+    """The test data and the model that is tested, in the graph of the training, whose weights it uses.
 
-    It is built before the training, so that test files that cannot be read are not found out after days.
+    It is built before the training: test files that cannot be read are reported at the start, not after days.
 
     Args:
       base_model: the model class.
-      params: the checked config of mode "eval" with the test's data.
+      params: the checked config of mode "eval" with the test data.
       graph: the ``TrainingGraph``.
       device: a ``Device``.
       group: a ``ProcessGroup``.
-      rejected_file: where to list refused rows.
+      rejected_file: path of the list of rejected rows; None: no list is written.
     """
 
     def __init__(self, base_model, params, graph, device, group, rejected_file):
@@ -32,33 +33,33 @@ class FinalTest:
         device.check_steps(tf.get_default_graph(), [("test", fetches) for _, fetches in self._graph.runs()])
 
     def run(self, session, saving, metrics, step, directory):
-        """Tests the best model, or the last one of a training without evaluations; all ranks call it together.
+        """Tests the best model, or the last one if the training had no evaluations; all ranks call it together.
 
         Args:
-          session: the session of the training, which has ended and been saved.
-          saving: its ``Saving``.
-          metrics: its ``Metrics``.
+          session: the session of the training, whose last checkpoint is saved.
+          saving: the ``Saving`` of the training.
+          metrics: the ``Metrics`` of the training.
           step: steps made.
-          directory: where its checkpoints lie; None on ranks that do not write.
+          directory: directory of the checkpoints; None on ranks that do not write.
 
         Returns:
           EvaluationResult.
 
         Raises:
-          JasperError: the data turned bad since the start.
+          JasperError: test files have become unreadable since the start.
         """
         checkpoint = saving.back_to_best(session) if self._best_is_known else None
         if directory is not None:
             checkpoint = checkpoint or os.path.join(directory, "model.ckpt-%d" % step)
-            log_line("Running the test on a set of its own, with %s:" % os.path.basename(checkpoint))
+            log_line("Running evaluation on the test set, with %s:" % os.path.basename(checkpoint))
         try:
             result = run_evaluation(session, self._graph)
         except JasperError as error:
-            raise type(error)("the training is finished and saved, but its test failed: %s. Once this is mended, --mode=eval "
-                              "%s--test_files=... makes it" % (error, "--restore_best_checkpoint=True " if self._best_is_known
-                                                               else ""))
+            raise type(error)("the training is finished and saved, but its test failed: %s. When this is fixed, run the test with "
+                              "--mode=eval %s--test_files=..." % (error, "--restore_best_checkpoint=True " if self._best_is_known
+                                                                  else ""))
         log_evaluation(result, "Test")
         if directory is not None:
             record_evaluation(checkpoint, self._graph, result, is_test=True)
-        metrics.write("test", step, loss=result.loss, wer=result.word_error_rate.rate, cer=result.character_error_rate.rate)
+        metrics.write("test", step, data_set=data_set_name(self._graph.data_layer), **evaluation_numbers(result))
         return result

@@ -1,4 +1,4 @@
-"""The training graph: data, model, optimizer, and in train_eval mode the evaluation model beside it."""
+"""The training graph: data, model and optimizer, and in train_eval mode the evaluation model."""
 import collections
 import contextlib
 import re
@@ -34,9 +34,9 @@ class ShapeStep(collections.namedtuple(
     batch: Batch. loss: LossOutput of this rank's batch. batch_loss: float32 scalar, its ``watched_loss``.
     train: TrainOperations. accumulate: operation for each of the ``iter_size - 1`` batches before ``update``, or None. update:
     operation. mean_loss: float32 scalar, of all ranks' and all batches' batch_loss; fetched together with ``update``.
-    sample_fetches: what ``TrainingGraph.sample`` wants fetched. summary: a serialized ``tf.Summary``; its tags begin with the
-    name of its name scope. requests: dict of what ``Requests.take`` wants fetched. data_wait: float32 scalar, seconds until the
-    batch was there, or None.
+    sample_fetches: dict of what ``TrainingGraph.sample`` needs. summary: a serialized ``tf.Summary``; its tags begin with the
+    name of its name scope. requests: dict of what ``Requests.take`` needs. data_wait: float32 scalar, seconds that the step waited
+    for its batch, or None.
     """
 
     __slots__ = ()
@@ -47,8 +47,15 @@ class ShapeStep(collections.namedtuple(
         return dict(self._of_batch(), accumulate=self.accumulate)
 
     def update_fetches(self, samples=False, summary=False):
-        """What a session runs with the last batch of a step: the same, with loss, finite and what metrics show of a step; and
-        what else is asked for."""
+        """What a session runs with the last batch of a step.
+
+        Args:
+          samples: whether to fetch what ``TrainingGraph.sample`` needs.
+          summary: whether to fetch the summary.
+
+        Returns:
+          Dict with the keys of :meth:`accumulate_fetches`, loss, finite, what the metrics of a step show, and the options.
+        """
         train = self.train
         fetches = dict(self._of_batch(), loss=self.mean_loss, update=self.update, finite=train.gradients_finite,
                        learning_rate=train.learning_rate, loss_scale=train.loss_scale, gradient_norm=train.gradient_norm,
@@ -69,17 +76,17 @@ class ShapeStep(collections.namedtuple(
 
 
 class ShapeStepBuilder:
-    """Builds the operations of a training step; every call for batches of another shape, on the same variables.
+    """Builds the operations of a training step. Every call builds them for batches of another shape, on the same variables.
 
     Args:
       base_model: the model class.
       params: the checked config of mode "train".
       vocabulary_size: labels without the blank.
-      last_step, steps_per_epoch: as of ``Optimization``.
+      last_step, steps_per_epoch: see ``Optimization``.
       device: a ``Device``.
       group: a ``ProcessGroup``.
-      requests: the ``Requests`` that the ranks agree upon at every step.
-      learning_rate_factor: as of ``Optimization``.
+      requests: the ``Requests`` that the ranks agree on at every step.
+      learning_rate_factor: see ``Optimization``.
     """
 
     def __init__(self, base_model, params, vocabulary_size, last_step, steps_per_epoch, device, group, requests,
@@ -99,7 +106,12 @@ class ShapeStepBuilder:
                                                      collections=[tf.GraphKeys.LOCAL_VARIABLES])
 
     def __call__(self, batch, data_wait=None):
-        """The :class:`ShapeStep` for a batch, and the seconds until it was there."""
+        """The :class:`ShapeStep` for a batch.
+
+        Args:
+          batch: a Batch of tensors.
+          data_wait: see :class:`ShapeStep`.
+        """
         earlier = {key: len(tf.get_collection(key)) for key in (tf.GraphKeys.UPDATE_OPS, tf.GraphKeys.SUMMARIES)}
 
         def added(key):
@@ -121,7 +133,7 @@ class ShapeStepBuilder:
                      tf.summary.merge(added(tf.GraphKeys.SUMMARIES)), requests, data_wait)
 
     def _keeping_loss(self, loss, mean_loss, train):
-        """(accumulate, update), which keep the losses of the batches before a step's last one."""
+        """(accumulate, update): the operations of ``train``, which also sum up the losses of a step's batches."""
         if self._accumulated_loss is None:
             return None, train.update
         accumulate = tf.group(train.accumulate, self._accumulated_loss.assign_add(loss, read_value=False))
@@ -130,7 +142,7 @@ class ShapeStepBuilder:
 
 
 class TrainingGraph:
-    """Everything that a training run computes with, built in the current graph.
+    """Everything that a training run computes, built in the current graph.
 
     Args:
       base_model: the model class.
@@ -138,10 +150,13 @@ class TrainingGraph:
       evaluation_params: the checked config of mode "eval", or None.
       device: a ``Device``.
       group: a ``ProcessGroup``.
-      rejected_file: where to list refused rows.
+      rejected_file: path of the list of rejected rows; None: no list is written.
 
     Attributes:
-      base_model, data_layer, iter_size, steps_per_epoch, last_step: what their names say.
+      base_model, data_layer: of the training.
+      iter_size: batches in a step.
+      steps_per_epoch: steps that count as one epoch, at least 1: for ``num_epochs``, the learning rate and the log.
+      last_step: step that the training ends after.
       eval_steps: steps between evaluations.
       shape_steps: list of ShapeStep, one for each of the data layer's buckets, or just one.
       optimization: the ``Optimization``.
@@ -152,7 +167,7 @@ class TrainingGraph:
       diagnostics: a ``DiagnosticGraph``, or None.
       initialize: operations to run once, before the data.
       start_averages: operation to run after the weights have been restored.
-      broadcast: operation; all ranks take the variables of the first.
+      broadcast: operation; all ranks take the variables of the first rank.
       average_statistics: operation; all ranks take the mean of their moving statistics of batch norm.
     """
 
@@ -167,7 +182,7 @@ class TrainingGraph:
         self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, evaluation_is_pending=0, best_loss=NO_BEST,
                                 best_wer=NO_BEST, **INITIAL_STATE, **EPOCH_STATE, **DETERMINISTIC_STATE)
         builder = ShapeStepBuilder(base_model, params, self.data_layer.vocabulary.size, self.last_step, self.steps_per_epoch,
-                               device, group, self.requests, self.state.tensor("learning_rate_factor"))
+                                   device, group, self.requests, self.state.tensor("learning_rate_factor"))
         self.optimization = builder.optimization
         self._iterators, self.shape_steps = [], []
         for number, bucket in enumerate(self.data_layer.buckets or [None]):
@@ -181,7 +196,7 @@ class TrainingGraph:
         together = params["deterministic"] and group.size > 1 and bool(statistics)
         if together:
             self.shape_steps = [shape_step._replace(update=averaged_at_every_step(shape_step.update, statistics, group))
-                           for shape_step in self.shape_steps]
+                                for shape_step in self.shape_steps]
         self.averages = builder.averages
         self.start_averages = self.averages.start() if self.averages is not None else tf.no_op()
         self.evaluation = diagnostics = None
@@ -202,7 +217,7 @@ class TrainingGraph:
         self.initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
 
     def evaluated_weights(self, params):
-        """Context manager: models built inside have the weights that are evaluated, by the config the moving averages."""
+        """Context manager: models built inside use the weights that are evaluated: with ``evaluate_ema`` the moving averages."""
         if self.averages is None or not params["evaluate_ema"]:
             return contextlib.nullcontext()
         return self.averages.in_place_of_weights()
@@ -227,27 +242,33 @@ class TrainingGraph:
     def _dataset(self, first_batch, number):
         return self.data_layer.training_dataset(first_batch, number if self.data_layer.buckets else None)
 
+    def epochs_done(self, step):
+        """Complete epochs after ``step`` steps."""
+        return step // self.steps_per_epoch
+
     def shape_step_of_batch(self, number):
-        """The shape_step for batch ``number`` of the stream; the same on every rank."""
+        """The :class:`ShapeStep` for batch ``number`` of the stream; the same on every rank."""
         return self.shape_steps[self.data_layer.bucket_of_batch(number) if self.data_layer.buckets else 0]
 
     def start_data(self, session, first_batch):
-        """Sets the input to the given batch of the stream of training batches."""
-        # not together with the variables' initial values: an NPU's adapter would leave these on the host
+        """Sets the input to batch ``first_batch`` of the stream of training batches."""
+        # not together with the variables' initial values: an NPU's adapter would leave them on the host
         session.run([iterator.make_initializer(self._dataset(first_batch, number))
                      for number, iterator in enumerate(self._iterators)])
 
     def start_longest_batch(self, session, number):
-        """Sets the input of shape step ``number`` to the batch that takes the most memory: for one step and what is
-        prefetched for the next."""
+        """Sets the input of shape step ``number`` to the batch that takes the most memory.
+
+        It is repeated for one step and for what is prefetched.
+        """
         layer, count = self.data_layer, self.iter_size + PREFETCHED_BATCHES + 1
         session.run(self._iterators[number].make_initializer(layer.longest_dataset(count, number if layer.buckets else None)))
 
     def runs(self, samples, summary):
-        """List of (name, list of what is fetched) of all that is run at every step and in an evaluation.
+        """List of (name, list of what is fetched): every run of the session in a step, an evaluation and a diagnostic report.
 
         Args:
-          samples, summary: whether steps fetch these, as of ``ShapeStep.update_fetches``.
+          samples, summary: see ``ShapeStep.update_fetches``.
         """
         runs = []
         for shape_step in self.shape_steps:
@@ -276,5 +297,5 @@ class TrainingGraph:
 
 
 def shape_scope(frames):
-    """Name scope of the operations for batches of so many frames, e.g. "bucket_1680"."""
+    """Name scope of the operations for batches of ``frames`` frames, e.g. "bucket_1680"."""
     return "bucket_%s" % frames

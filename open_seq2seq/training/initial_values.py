@@ -1,7 +1,8 @@
-"""Initial values that depend on a variable's name alone, not on how many operations were built before it.
+"""Initial values that depend on a variable's name only, not on how many operations were built before it.
 
-TensorFlow numbers the operations of a graph and draws from (seed, number). A graph with one more operation, be it the sum over
-the processes in a batch norm, would start from other weights, and two runs that should be equal would differ from the first step.
+TensorFlow numbers the operations of a graph and draws from (seed, number). A graph with one more operation, for example the sum
+over the processes in a batch norm, would start from other weights, and two runs that should be equal would differ from the first
+step.
 """
 import copy
 import inspect
@@ -13,8 +14,7 @@ import tensorflow.compat.v1 as tf
 def seeded_by_name(seed):
     """Context manager: initializers of variables made inside draw from (seed, name).
 
-    Those with a seed of their own keep it, and so does a plain function, which has no ``seed`` to set: its draws go by
-    TensorFlow's numbers.
+    Initializers that have a seed keep it. A plain function has no ``seed`` to set: its draws depend on TensorFlow's numbers.
 
     Args:
       seed: int.

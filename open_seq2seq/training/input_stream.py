@@ -1,7 +1,4 @@
-"""Where in the stream of training batches a run goes on, when it may have been started with other batches.
-
-How long a training step waits for its batch.
-"""
+"""The stream of training batches: where a resumed run continues in it, and how long a step waits for its batch."""
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
@@ -10,11 +7,11 @@ from open_seq2seq.log_lines import log_line
 
 
 def batches_done(state, batch_utterances, iter_size, step, counts_epochs):
-    """Number of batches of this run's size that the checkpoint's training has taken.
+    """Number of batches, in this run's size, that the training of the checkpoint has taken.
 
     Args:
-      state: dict of micro_batches, batch_utterances and iter_size as the checkpoint has them: batches taken, utterances in
-        one on all ranks together, batches a step; 0 where the checkpoint does not say.
+      state: dict of micro_batches, batch_utterances and iter_size of the checkpoint: batches taken, utterances in a batch of all
+        ranks together, batches in a step; 0 where the checkpoint does not say.
       batch_utterances, iter_size: the same of this run.
       step: steps made.
       counts_epochs: whether the length of the training is given in epochs.
@@ -23,8 +20,8 @@ def batches_done(state, batch_utterances, iter_size, step, counts_epochs):
       An int.
 
     Raises:
-      UsageError: the steps of an epoch are others than before, and the training is to end after a number of epochs: what the
-        steps made so far amount to, and where the learning rate stands, would no longer be true.
+      UsageError: the number of steps in an epoch has changed, and the training ends after a number of epochs. Then neither the
+        end of the training nor the learning-rate schedule would fit the steps made so far.
     """
     # a checkpoint of OpenSeq2Seq does not say how many batches it took
     done = int(state["micro_batches"]) or step * iter_size
@@ -34,26 +31,40 @@ def batches_done(state, batch_utterances, iter_size, step, counts_epochs):
     change = "the checkpoint was trained with %d utterances a batch on all ranks and iter_size %d, this run has %d and %d" % (
         before + now)
     if counts_epochs and before[0] * before[1] != now[0] * now[1]:
-        raise UsageError("%s: an epoch has another number of steps, so num_epochs and the learning rate's schedule do not fit "
-                         "the %d steps made. Go on with a global batch of %d utterances (batch_size_per_gpu x processes x "
-                         "iter_size), or say how many steps there are to be in all: --num_epochs=None --max_steps=N"
+        raise UsageError("%s: the number of steps in an epoch has changed, so num_epochs and the learning-rate schedule do not fit "
+                         "the %d steps made. Resume with a global batch of %d utterances (batch_size_per_gpu x processes x "
+                         "iter_size), or set the total number of steps: --num_epochs=None --max_steps=N"
                          % (change, step, before[0] * before[1]))
-    log_line(change + "; it goes on at the same place in the data")
+    log_line(change + "; the run resumes at the same position in the data")
     return done * before[0] // batch_utterances
 
 
-def next_batch(iterator, timed):
-    """The next batch of an iterator, and how long it was not ready when a step asked for it.
+def note_on_long_steps(batches_per_epoch, iter_size):
+    """A sentence where one step takes more batches than an epoch has, or None.
 
-    The wait is inside a ``Session.run``, so the graph looks at the clock itself: before the iterator is asked and when it has
-    answered. A batch that lies in the pipeline's buffer answers within microseconds.
+    Args:
+      batches_per_epoch: int, batches of one pass through the data.
+      iter_size: int, batches in a step.
+    """
+    if iter_size <= batches_per_epoch:
+        return None
+    return ("one step takes %.1f epochs of the data (iter_size %d, %d batch%s in an epoch). Each step counts as one epoch: for "
+            "num_epochs, the learning rate and the log. Lower iter_size or batch_size_per_gpu for steps within an epoch" % (
+                iter_size / batches_per_epoch, iter_size, batches_per_epoch, "" if batches_per_epoch == 1 else "es"))
+
+
+def next_batch(iterator, timed):
+    """The next batch of an iterator, and how long a step waited for it.
+
+    The wait is inside a ``Session.run``, so the graph reads the clock itself: before it asks the iterator and after the answer. A
+    batch that is in the pipeline's buffer takes microseconds.
 
     Args:
       iterator: ``tf.data.Iterator``.
-      timed: whether to measure. False on devices that compile the step: they have no such operation.
+      timed: whether to measure. False on devices that compile the step, which have no clock operation.
 
     Returns:
-      (Batch, float32 scalar, seconds; None where it is not measured).
+      (Batch, float32 scalar with the seconds; None where it is not measured).
     """
     if not timed:
         return Batch(*iterator.get_next()), None
@@ -63,5 +74,5 @@ def next_batch(iterator, timed):
             batch = Batch(*iterator.get_next())
         with tf.control_dependencies([batch.features.op]):
             answered = tf.timestamp()
-        # the clock may be set back meanwhile
+        # the clock may be set back in between
         return batch, tf.cast(tf.maximum(answered - asked, 0.0), tf.float32)

@@ -1,4 +1,8 @@
-"""``--mode=train`` and ``--mode=train_eval``: the training loop, to be read from top to bottom."""
+"""``--mode=train`` and ``--mode=train_eval``: the training loop.
+
+:func:`train` is one run from the graph to the report. ``TrainingRun.run`` is its loop and ``TrainingRun.one_step`` one step, each
+written in the order in which things happen.
+"""
 import collections
 import contextlib
 import os
@@ -13,7 +17,7 @@ from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
 from open_seq2seq.errors import DeviceError, JasperError, NonFiniteError
 from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
 from open_seq2seq.evaluation.record import record_evaluation
-from open_seq2seq.experiment.saving import flattened, plain
+from open_seq2seq.experiment.saving import flattened, plain, resolved_config, write_resolved_config
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import ProgressBar
 from open_seq2seq.training.determinism import note_on_threads, require_repeatable
@@ -21,97 +25,124 @@ from open_seq2seq.training.diagnostics.diagnostics import Diagnostics
 from open_seq2seq.training.epoch_log import EpochLog
 from open_seq2seq.training.final_test import FinalTest
 from open_seq2seq.training.graph import TrainingGraph
-from open_seq2seq.training.input_stream import batches_done
+from open_seq2seq.training.input_stream import batches_done, note_on_long_steps
 from open_seq2seq.training.memory.longest_batch import try_longest_batches
 from open_seq2seq.training.metrics import FILE_NAME, Metrics
 from open_seq2seq.training.nonfinite.skipped_steps import SkippedSteps
 from open_seq2seq.training.report.mode import report_after_training
 from open_seq2seq.training.requests import SIGNALS, Request, stop_among
 from open_seq2seq.training.saving import Saving
-from open_seq2seq.training.step_log import StepLog, is_due
+from open_seq2seq.training.step_log import StepLog, is_due, open_summaries
 from open_seq2seq.training.stopping import StoppingPolicy
 
 TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation stop")
+TrainingResult.__doc__ = """step: the last step. loss: its loss, a float. evaluation: the last EvaluationResult, or None. stop: the
+``Request`` that ended the training before its last step, or None."""
 
 
-def train(base_model, params, evaluation_params, run_directory, arguments, device, group, checkpoint=None,
-          on_start=lambda: None, resolved_config=None, asking=contextlib.nullcontext, test_params=None):
-    """Trains, and evaluates between when ``evaluation_params`` is given.
+def train(experiment, run_directory, arguments, device, group, checkpoint=None, signals=None):
+    """Trains, and evaluates in between if the experiment has evaluation data; all ranks call it together.
 
     Args:
-      base_model: the model class.
-      params: the checked config for mode "train".
-      evaluation_params: the checked config for mode "eval", or None.
-      run_directory: a ``RunDirectory`` that is prepared.
+      experiment: an ``Experiment`` with the params of mode "train"; those of "eval" and "test" are optional.
+      run_directory: a ``RunDirectory`` that is prepared. Only the first rank writes to it.
       arguments: the command line's flags.
       device: a ``Device``.
-      group: a ``ProcessGroup``; all its ranks call this together, and the first one alone writes files.
-      checkpoint: path of the checkpoint to go on from, or None for a fresh start; read by the first rank only.
-      on_start: called once data and model have been found good, before the first step.
-      resolved_config: dict for JSON of what the run is made of, which every checkpoint carries; None on other ranks.
-      asking: function from the ``Requests`` of the training to a context in which signals ask it, e.g.
-        ``TrainingSignals.asking``.
-      test_params: the checked config for mode "eval" of what the best model is tested on in the end, or None.
+      group: a ``ProcessGroup``.
+      checkpoint: path of the checkpoint to resume from, or None for a fresh start; read by the first rank only.
+      signals: ``TrainingSignals``, whose signals stop the run after a step or make it save; None: no signal is handled.
 
     Returns:
-      TrainingResult(step, loss, evaluation, stop): the last step, its loss, the last EvaluationResult or None, the ``Request``
-      that ended the training before its time or None.
+      TrainingResult.
 
     Raises:
-      NonFiniteError: too many steps in a row were skipped, for a gradient that is not finite or an overflow.
-      DeviceError: the device would not be used, or the ranks do not fit together.
+      NonFiniteError: too many steps in a row were skipped because the loss or a gradient was not finite.
+      DeviceError: the device cannot compute this training, it is out of memory, or the ranks do not agree.
+      DataError, CheckpointError, StorageError: the data, the checkpoint or the directory cannot be used.
     """
+    params, writes = experiment.params["train"], group.is_first and not arguments.benchmark
     require_repeatable(params, device)
     with tf.Graph().as_default():
-        rejected_file = run_directory.rejected_file if group.is_first else None
+        rejected_file, test = run_directory.rejected_file if group.is_first else None, None
         with data_being_read(group, lambda: open_session(device)):
-            graph = TrainingGraph(base_model, params, evaluation_params, device, group, rejected_file)
-            test = FinalTest(base_model, test_params, graph, device, group, rejected_file) if test_params is not None else None
+            graph = TrainingGraph(experiment.base_model, params, experiment.params.get("eval"), device, group, rejected_file)
+            if "test" in experiment.params and not arguments.benchmark:
+                test = FinalTest(experiment.base_model, experiment.params["test"], graph, device, group, rejected_file)
         log_line("Total trainable parameters: %d" % sum(
             variable.shape.num_elements() for variable in tf.trainable_variables()))
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
             group.start(session)
             confirm_data(group, session)
-            skipped_steps = SkippedSteps(params, graph, device, group, run_directory.checkpoints,
-                                         keeps=not arguments.benchmark)
-            run = _Run(params, graph, session, run_directory, device, group, saves=group.is_first and not arguments.benchmark,
-                       resolved_config=resolved_config, skipped_steps=skipped_steps)
+            saving = Saving(params, graph, run_directory, writes, resolved_config(
+                experiment, arguments, date=run_directory.date) if group.is_first else None)
+            run = TrainingRun(params, graph, session, run_directory, device, group, saving,
+                              keep_bad_batches=not arguments.benchmark)
             run.start(checkpoint)
-            on_start()
+            if group.is_first:
+                write_resolved_config(run_directory.path, experiment, arguments, date=run_directory.date)
             try:
-                with asking(graph.requests):
-                    result = run.until_last_step()
+                with signals.asking(graph.requests) if signals is not None else contextlib.nullcontext():
+                    result = run.run()
             except NonFiniteError:
-                if run.saves:
-                    # the curves up to here are wanted most of all
+                if writes:
+                    # the curves show how the training came to this
                     report_after_training(run_directory.checkpoints)
                 raise
-            if test is not None and result.stop not in SIGNALS:
-                test.run(session, run.saving, run.metrics, run.step, run_directory.checkpoints if run.saves else None)
+            # a process that was told to stop has no time for a test and pictures
+            is_complete = result.stop not in SIGNALS
+            if is_complete and test is not None:
+                test.run(session, saving, run.metrics, run.step, run_directory.checkpoints if writes else None)
             group.finish(session)
-            # who was told to stop has no time for pictures
-            if run.saves and result.stop not in SIGNALS:
+            if is_complete and writes:
                 report_after_training(run_directory.checkpoints)
             return result
 
 
-class _Run:
-    """The state of one training run between its steps."""
+class TrainingRun:
+    """The state of one training run between its steps.
 
-    def __init__(self, params, graph, session, run_directory, device, group, saves, resolved_config, skipped_steps):
+    Args:
+      params: the checked config of mode "train".
+      graph: the ``TrainingGraph``.
+      session: a session on it.
+      run_directory, device, group: see :func:`train`.
+      saving: the run's ``Saving``.
+      keep_bad_batches: whether batches of non-finite steps are written to ``bad_batches/``.
+
+    Attributes:
+      step: updates made so far, over all parts of the run.
+      micro_batches: batches taken from the stream of training data so far; ``iter_size`` for each update, skipped ones included.
+      evaluation: the last EvaluationResult of this process, or None.
+      evaluation_is_pending: whether a signal interrupted an evaluation, which the resumed run has to make.
+      stop: the Request that stops the run after this step, or None.
+    """
+
+    def __init__(self, params, graph, session, run_directory, device, group, saving, keep_bad_batches):
         self.params, self.graph, self.session, self.run_directory = params, graph, session, run_directory
-        self.device, self.group, self.saves = device, group, saves
-        self.saving = Saving(params, graph, run_directory, saves, resolved_config)
-        self.metrics = Metrics(os.path.join(run_directory.checkpoints, FILE_NAME) if saves else None)
-        self.skipped_steps = skipped_steps
+        self.device, self.group, self.saving = device, group, saving
+        self.metrics = Metrics(os.path.join(run_directory.checkpoints, FILE_NAME) if saving.writes else None)
+        self.skipped_steps = SkippedSteps(params, graph, device, group, run_directory.checkpoints, keep_bad_batches)
         self.stopping = StoppingPolicy(params, graph)
         self.epochs = EpochLog(graph, self.metrics)
+        self.log = self.diagnostics = None
         self.step = self.micro_batches = 0
-        self.evaluation = self.log = self.stop = self.diagnostics = None
+        self.evaluation = self.stop = None
         self.evaluation_is_pending = False
 
+    @property
+    def position(self):
+        """Everything that a checkpoint keeps besides the network and the optimizer: dict from names of ``graph.state``."""
+        return dict(self.stopping.figures, **self.epochs.figures, micro_batches=self.micro_batches,
+                    iter_size=self.graph.iter_size, batch_utterances=self._batch_utterances,
+                    evaluation_is_pending=int(self.evaluation_is_pending), threads=self.device.threads)
+
+    @property
+    def _batch_utterances(self):
+        """Utterances in a batch of all ranks together."""
+        return self.params["batch_size_per_gpu"] * self.group.size
+
     def start(self, checkpoint):
-        """Initial values or a checkpoint's, on every rank, and the input at the place where they left off."""
+        """Sets the variables to their initial values or to the checkpoint's, on every rank, and the input to its place."""
         session, graph, params = self.session, self.graph, self.params
         check_agreement(self.group, session, self._facts())
         self.device.check_steps(tf.get_default_graph(), graph.runs(
@@ -129,31 +160,40 @@ class _Run:
         if params["try_worst_batch"] and self.step < graph.last_step:
             try_longest_batches(session, params, graph, self.device, self.group)
         preparation = time.monotonic() - began
-        self.micro_batches = batches_done(graph.state.get(session), self._position["batch_utterances"], graph.iter_size,
-                                          self.step, params["max_steps"] is None)
         saved = graph.state.get(session)
+        self.micro_batches = batches_done(saved, self._batch_utterances, graph.iter_size, self.step, params["max_steps"] is None)
         self.evaluation_is_pending = bool(saved["evaluation_is_pending"])
-        note = note_on_threads(params, saved["threads"], self.device)
-        if note is not None:
-            log_line(note)
+        for note in (note_on_threads(params, saved["threads"], self.device),
+                     note_on_long_steps(graph.data_layer.batches_per_epoch, graph.iter_size),
+                     *graph.optimization.schedule_notes):
+            if note is not None:
+                log_line("Note: " + note)
         graph.start_data(session, self.micro_batches)
+        self._start_logs(preparation)
+
+    def _start_logs(self, preparation):
+        """Begins the logs, the stopping policy and the diagnostics at the restored step.
+
+        Args:
+          preparation: seconds that the first step of every shape took.
+        """
+        session, graph, params = self.session, self.graph, self.params
         summaries = None
-        if params["save_summaries_steps"] and self.saves:
-            summaries = tf.summary.FileWriter(self.run_directory.checkpoints, session.graph)
+        if params["save_summaries_steps"] and self.saving.writes:
+            summaries = open_summaries(self.run_directory.checkpoints, session.graph, self.step)
         self.log = StepLog(params, graph, self.device, self.group, self.step, summaries, self.metrics)
         self.stopping.start(session, self.step)
         if self.stopping.has_other_data:
-            log_line("The evaluation data are others than before: the next evaluation is the best so far")
+            log_line("Evaluation data changed; the best metric is reset")
             self.saving.forget_best(session)
         self.epochs.start(session, self.stopping.has_other_data)
         self.metrics.write("start", self.step, **self._description())
         if graph.diagnostics is not None:
-            self.diagnostics = Diagnostics(params, graph, self.metrics, self.group,
-                                           self._position["batch_utterances"] * graph.iter_size)
+            self.diagnostics = Diagnostics(params, graph, self.metrics, self.group, self._batch_utterances * graph.iter_size)
             self.diagnostics.start(session, self.step, preparation)
 
     def _facts(self):
-        """What has to be the same on every rank."""
+        """What has to be equal on every rank."""
         layer = self.graph.data_layer
         facts = collections.OrderedDict([
             ("project version", open_seq2seq.__version__), ("TensorFlow", tf.__version__), ("device", self.device.name),
@@ -162,44 +202,33 @@ class _Run:
                                                   for utterance in layer.utterances])),
             ("last step", str(self.graph.last_step))])
         facts.update(("config " + path, repr(value)) for path, value in flattened(plain(self.params)))
-        # what the run is read from and written to matters on the first rank only
+        # only the first rank reads and writes these
         places = ("logdir", "load_model", "checkpoint_dir", "load_checkpoint_dir", "save_checkpoint_dir")
         return {name: value for name, value in facts.items() if name not in ["config " + key for key in places]}
 
     def _description(self):
-        """What metrics say of a run when it starts."""
+        """The numbers of the metrics' kind "start"."""
         graph, group = self.graph, self.group
-        return {"version": open_seq2seq.__version__, "tensorflow": tf.__version__, "device": self.device.name,
-                "processes": group.size, "utterances_per_step": self._position["batch_utterances"] * graph.iter_size,
+        return {"run": os.path.basename(os.path.abspath(self.run_directory.path)), "version": open_seq2seq.__version__,
+                "tensorflow": tf.__version__, "device": self.device.name, "processes": group.size,
+                "utterances_per_step": self._batch_utterances * graph.iter_size,
                 "utterances": len(graph.data_layer.utterances), "steps_per_epoch": graph.steps_per_epoch,
                 "last_step": graph.last_step,
                 "config": fingerprint({name: value for name, value in self._facts().items() if name.startswith("config ")})}
 
-    @property
-    def _position(self):
-        """The place in the data and in time, as the checkpoint keeps it."""
-        return dict(self.stopping.figures, **self.epochs.figures, micro_batches=self.micro_batches,
-                    iter_size=self.graph.iter_size, batch_utterances=self.params["batch_size_per_gpu"] * self.group.size,
-                    evaluation_is_pending=int(self.evaluation_is_pending), threads=self.device.threads)
-
-    @property
-    def epoch(self):
-        return self.micro_batches // self.graph.data_layer.batches_per_epoch
-
-    def until_last_step(self):
-        """Steps until the last; returns the TrainingResult."""
-        graph, loss = self.graph, float("nan")
-        if self.step >= graph.last_step:
-            log_line("Nothing to do: the checkpoint is at step %d and the config asks for %d" % (self.step, graph.last_step))
+    def run(self):
+        """Makes steps until the last one, or until something stops the training, and saves. Returns the TrainingResult."""
+        last_step, loss = self.graph.last_step, float("nan")
+        if self.step >= last_step:
+            log_line("Nothing to do: the checkpoint is at step %d and the config asks for %d" % (self.step, last_step))
         self.log.restart()
         try:
-            with ProgressBar(graph.last_step, self.step, "training") as bar:
-                if self.evaluation_is_pending and graph.evaluation is not None:
+            with ProgressBar(last_step, self.step, "training") as bar:
+                if self.evaluation_is_pending and self.graph.evaluation is not None:
                     self.evaluate()
-                while self.step < graph.last_step and self.stop is None and self.stopping.stop_reason is None:
+                while self.step < last_step and self.stop is None and self.stopping.stop_reason is None:
                     loss = self.one_step()
-                    # counted from 1, as the line at the end of each does
-                    bar.update(self.step, self.log.figures(-(-self.step // graph.steps_per_epoch), loss))
+                    bar.update(self.step, self.log.figures(self.step, loss))
             self.save()
             self.saving.wait()
         except JasperError as error:
@@ -208,84 +237,88 @@ class _Run:
         finally:
             self.saving.close()
             self.log.close()
-        self.stopping.report_stop(self.step, graph.last_step)
-        self.metrics.write("end", self.step, reason=self._why_it_ends())
+        self.stopping.report_stop(self.step, last_step)
+        self.metrics.write("end", self.step, reason=self.stop.value if self.stop is not None else
+                           self.stopping.stop_reason or "the last step")
         if self.stop not in SIGNALS:
             self.log.finish(self.step)
         return TrainingResult(self.step, loss, self.evaluation, self.stop)
 
-    def _why_it_ends(self):
-        """A phrase for the report."""
-        if self.stop is not None:
-            return self.stop.value
-        return self.stopping.stop_reason or "the last step"
-
     def one_step(self):
-        """One update of the weights: ``iter_size`` batches forward and backward, then the optimizer. Returns the loss."""
-        graph = self.graph
-        for _ in range(graph.iter_size - 1):
-            self._account(self._run(graph.shape_step_of_batch(self.micro_batches).accumulate_fetches()))
+        """One update of the weights, and everything that is due after it. Returns the loss, a float."""
+        graph, session, params = self.graph, self.session, self.params
+
+        # what this process asks all of them for; they agree on it within the step
         if self.saving.is_due:
             graph.requests.ask(Request.SAVE)
         if self.group.is_first and self.stopping.time_is_up:
             graph.requests.ask(Request.TIME_IS_UP)
-        values = self._run(graph.shape_step_of_batch(self.micro_batches).update_fetches(*self.log.wants(self.step + 1)),
-                           graph.requests.feed())
-        self._account(values)
-        loss = float(values["loss"])
-        requests = graph.requests.take(values)
+
+        # iter_size batches forward and backward; the optimizer's update is made with the last one
+        for _ in range(graph.iter_size - 1):
+            self._run_batch(graph.shape_step_of_batch(self.micro_batches).accumulate_fetches())
+        values = self._run_batch(graph.shape_step_of_batch(self.micro_batches).update_fetches(*self.log.wants(self.step + 1)),
+                                 graph.requests.feed)
+        loss, requests, is_made = float(values["loss"]), graph.requests.take(values), bool(values["finite"])
         self.stop = stop_among(requests)
-        if not values["finite"]:
-            self.skipped_steps.skipped(self.session, self.step + 1, values, self.metrics)
-            if Request.SAVE in requests:
-                self.save()
-            return loss
-        self.skipped_steps.made()
-        self.step += 1
-        self.log.step(self.step, self.epoch, loss, values)
-        self.epochs.step(loss, values["learning_rate"])
-        if self.diagnostics is not None and self.stop not in SIGNALS:
-            self.diagnose(values)
-        # evaluation first: the checkpoint of this step then knows the best loss
-        ends = self.step == graph.last_step or self.stop is Request.TIME_IS_UP
-        if graph.evaluation is not None and (ends or self.step % graph.eval_steps == 0):
-            self.evaluate()
-        self.epochs.end_if_due(self.step)
-        if Request.SAVE in requests or self.step > 1 and is_due(self.params["save_checkpoint_steps"], self.step):
+
+        if is_made:
+            self.skipped_steps.made()
+            self.step += 1
+            self.log.step(self.step, loss, values)
+            self.epochs.step(loss, values["learning_rate"])
+            if self.diagnostics is not None and self.stop not in SIGNALS:
+                self.diagnostics.made(session, self.step, values)
+                if self.diagnostics.is_due(self.step):
+                    self.log.exclude(self.diagnostics.report(session, self.step))
+            # before the checkpoint of this step, which then has the best metric
+            is_last = self.step == graph.last_step or self.stop is Request.TIME_IS_UP
+            if graph.evaluation is not None and (is_last or self.step % graph.eval_steps == 0):
+                self.evaluate()
+            self.epochs.end_if_due(self.step)
+        else:
+            self.skipped_steps.skipped(session, self.step + 1, values, self.metrics)
+
+        if Request.SAVE in requests or is_made and self.step > 1 and is_due(params["save_checkpoint_steps"], self.step):
             self.save()
         self.saving.report()
         return loss
 
-    def _run(self, fetches, feed=None):
-        """One ``Session.run``; a stream of data that ended because its files turned bad says why."""
+    def _run_batch(self, fetches, feed=dict):
+        """Computes the next batch of the stream and counts it.
+
+        Args:
+          fetches: dict of what to fetch.
+          feed: function that returns what to feed, called as late as possible.
+
+        Returns:
+          Dict of the fetched values.
+
+        Raises:
+          DeviceError: the device is out of memory.
+          DataError: too many files could not be read.
+        """
         try:
-            return self.session.run(fetches, feed)
+            values = self.session.run(fetches, feed())
         except tf.errors.ResourceExhaustedError as error:
-            raise DeviceError("out of memory at step %d: %s. Lower batch_size_per_gpu (iter_size makes up for it) or "
+            raise DeviceError("out of memory at step %d: %s. Lower batch_size_per_gpu (a larger iter_size compensates for it) or "
                               "max_duration" % (self.step + 1, error.message.split("\n")[0]))
         except tf.errors.OpError:
             self.graph.data_layer.raise_if_too_many_rejected()
             raise
-
-    def _account(self, values):
         self.skipped_steps.batch(self.micro_batches, values)
         self.micro_batches += 1
         self.log.batch(values)
+        return values
 
     def save(self):
         """Saves a checkpoint of this step, once; all ranks call it together."""
-        self.saving.save(self.session, self.step, self._position)
-
-    def diagnose(self, values):
-        """Counts a step, and reports on the subsets and the layers where that is due."""
-        self.diagnostics.made(self.session, self.step, values)
-        if self.diagnostics.is_due(self.step):
-            self.log.left_out(self.diagnostics.report(self.session, self.step))
+        self.saving.save(self.session, self.step, self.position)
 
     def evaluate(self):
-        """Evaluates, and saves the model apart if it is the best so far.
+        """Evaluates the model, and saves it as the best one if it is.
 
-        A run that a signal stops leaves that to the run that goes on with it.
+        A signal interrupts the evaluation, or prevents it; the resumed run makes it then.
         """
         self.evaluation_is_pending = True
         if self.stop in SIGNALS:
@@ -296,14 +329,14 @@ class _Run:
                                 is_abandoned=lambda: self.graph.requests.signal_has_come)
         if result is None:
             self.stop = stop_among(self.graph.requests.agree(self.session))
-            log_line("The evaluation is abandoned; it is made when this run goes on")
+            log_line("Evaluation interrupted; it will run again on resume")
             return
         self.evaluation, self.evaluation_is_pending = result, False
-        log_evaluation(self.evaluation)
-        if self.saves:
-            record_evaluation(os.path.join(self.run_directory.checkpoints, "model.ckpt-%d" % self.step),
-                              self.graph.evaluation, self.evaluation)
-        self.saving.save_if_best(self.session, self.step, self._position, self.evaluation)
-        self.log.evaluated(self.step, self.evaluation)
-        self.epochs.evaluated(self.step, self.evaluation)
-        self.stopping.evaluated(self.session, self.step, self.evaluation, lambda: self.saving.back_to_best(self.session))
+        log_evaluation(result)
+        if self.saving.writes:
+            record_evaluation(os.path.join(self.run_directory.checkpoints, "model.ckpt-%d" % self.step), self.graph.evaluation,
+                              result)
+        self.saving.save_if_best(self.session, self.step, self.position, result)
+        self.log.evaluated(self.step, result)
+        self.epochs.evaluated(self.step, result)
+        self.stopping.evaluated(self.session, self.step, result, lambda: self.saving.back_to_best(self.session))

@@ -1,9 +1,9 @@
-"""How long ago the model last got better on the evaluation data: what early stopping and the plateau both go by.
+"""How long ago the evaluation metric last improved: early stopping and the plateau are both decided by it.
 
-The rule is Coqui STT's: an evaluation is an improvement if its figure is below the best one so far by at least ``es_min_delta``,
-while the best one is the lowest ever seen. So a loss that creeps down by less than that at a time does not count as improving.
-An epoch is ``steps_per_epoch`` steps, as for ``num_epochs`` and the learning rate's policies; where the model is evaluated once
-an epoch, epochs without improvement are evaluations without improvement.
+The rule is Coqui STT's: an evaluation is an improvement if its value is below the best so far by at least ``es_min_delta``; the
+best is the lowest value seen. So a loss that falls by less than that each time does not count as improving. An epoch is
+``steps_per_epoch`` steps, as for ``num_epochs`` and the learning-rate policies. With one evaluation per epoch, epochs without
+improvement are evaluations without improvement.
 """
 import math
 import zlib
@@ -14,25 +14,25 @@ from open_seq2seq.distributed.agreement import fingerprint
 from open_seq2seq.log_lines import log_line
 
 METRICS = ("loss", "wer")
-# Coqui STT's for the loss; a WER is a fraction, of which any improvement counts
+# Coqui STT's for the loss; of a WER, which is a fraction, any improvement counts
 MIN_DELTA = {"loss": 0.05, "wer": 0.0}
-# larger than any figure, and finite, so that it passes through a checkpoint
+# larger than any value, and finite: a checkpoint keeps it
 NO_BEST = 1e9
 
 
 class MetricTracker:
-    """The best figure so far and when it was reached, on all ranks alike.
+    """The best value of the metric and the step that it was reached at; the same on every rank.
 
     Args:
       params: the checked config of mode "train"; used are stopping_metric and es_min_delta.
       steps_per_epoch: steps of one epoch.
-      data_layer: what the evaluations are made on, or None: figures of other data are not compared.
+      data_layer: of the evaluation data, or None. Values measured on other data are not compared.
 
     Attributes:
       metric: "loss" or "wer".
-      best: the lowest figure so far, :data:`NO_BEST` before there is one.
+      best: the lowest value so far; :data:`NO_BEST` before the first evaluation.
       best_step: the step that it was reached at.
-      has_other_data: whether what the checkpoint says was measured on other data than this training's.
+      has_other_data: whether the checkpoint's values were measured on other data than this training's.
     """
 
     initial_state = {"stopping_metric": 0, "stopping_min_delta": 0.0, "stopping_data": 0, "stopping_epoch_steps": 0,
@@ -56,30 +56,30 @@ class MetricTracker:
                 "stopping_data": self._data}
 
     def start(self, state, session, step):
-        """Takes over where the checkpoint's training stood.
+        """Restores the values of the checkpoint.
 
         Args:
           state: the ``SavedState``.
-          session: the session, in which it has been restored.
+          session: the session in which it has been restored.
           step: steps made.
         """
         values = state.get(session)
         self.best, self.best_step = float(values["stopping_best"]), int(values["stopping_best_step"])
         self._improved_step, self._evaluated_step = int(values["improved_step"]), int(values["evaluated_step"])
         if not self._data:
-            # a part of the training without evaluations; what is known stays for the next one with them
+            # a part of the training without evaluations; the values stay for the next part that has them
             return
         self.has_other_data = bool(self._evaluated_step) and values["stopping_data"] != self._data
         if self._evaluated_step and any(values[name] != value for name, value in self._rule.items()):
             if self._counts:
-                log_line("Epochs without improvement count anew from step %d: the checkpoint's training went by the %s and "
-                         "es_min_delta %g, this one goes by the %s and %g%s" % (
+                log_line("Epochs without improvement are counted from step %d again: the checkpoint's training used stopping_metric "
+                         "%s and es_min_delta %g, this one uses %s and %g%s" % (
                              step, METRICS[int(values["stopping_metric"])], values["stopping_min_delta"], self.metric,
                              self.min_delta, " on other data" if self.has_other_data else ""))
             self.best, self.best_step = NO_BEST, 0
             self._improved_step = self._evaluated_step = step
         elif self._evaluated_step and values["stopping_epoch_steps"] != self._steps_per_epoch:
-            # another batch size or other data: as many epochs as before, in steps of now
+            # another batch size or other training data: the same number of epochs, in steps of this run
             before = int(values["stopping_epoch_steps"])
             self._improved_step, self._evaluated_step = (
                 step - (step - earlier) * self._steps_per_epoch // before for earlier in (self._improved_step,
@@ -87,20 +87,20 @@ class MetricTracker:
         self._keep(state, session)
 
     def evaluated(self, state, session, step, result):
-        """Takes an evaluation into account; on every rank, whose results are the same.
+        """Notes an evaluation. Every rank calls it with the same result.
 
         Args:
-          state, session: as of :meth:`start`.
+          state, session: see :meth:`start`.
           step: steps made.
           result: ``EvaluationResult``.
         """
-        # rounded as the checkpoint keeps it, so that a resumed run decides as one that was not interrupted
-        figure = float(np.float32(result.loss if self.metric == "loss" else result.word_error_rate.rate))
+        # rounded as the checkpoint keeps it: a resumed run decides as an uninterrupted one
+        value = float(np.float32(result.loss if self.metric == "loss" else result.word_error_rate.rate))
         self._evaluated_step = step
-        if math.isfinite(figure) and figure < self.best:
-            if self.best == NO_BEST or figure <= self.best - self.min_delta:
+        if math.isfinite(value) and value < self.best:
+            if self.best == NO_BEST or value <= self.best - self.min_delta:
                 self._improved_step = step
-            self.best, self.best_step = figure, step
+            self.best, self.best_step = value, step
         self._keep(state, session)
 
     def _keep(self, state, session):
@@ -114,11 +114,11 @@ class MetricTracker:
         return (self._evaluated_step - self._improved_step) / self._steps_per_epoch
 
     def is_without_improvement_for(self, epochs):
-        """Whether ``epochs_without_improvement`` is at least so many; an int, compared exactly."""
+        """Whether ``epochs_without_improvement`` is at least ``epochs``, an int; compared exactly."""
         return self._evaluated_step - self._improved_step >= epochs * self._steps_per_epoch
 
     def periods_without_improvement(self, epochs):
-        """How many times so many epochs have passed without improvement."""
+        """How many periods of ``epochs`` epochs have passed without improvement."""
         return (self._evaluated_step - self._improved_step) // (epochs * self._steps_per_epoch)
 
     def __str__(self):

@@ -1,19 +1,19 @@
-"""Lowers the learning rate where the evaluation stalls: ``reduce_lr_on_plateau``, with any learning-rate policy.
+"""Lowers the learning rate when the evaluation stops improving: ``reduce_lr_on_plateau``, with any learning-rate policy.
 
-As in Coqui STT: after every ``plateau_epochs`` epochs in a row without improvement the weights and the optimizer's slots go back
-to the best model, and the learning rate is multiplied by ``plateau_reduction``. Unlike there, the step and the place in the data
-do not go back, because the policy and the length of the training go by the step.
+As in Coqui STT: after every ``plateau_epochs`` epochs in a row without improvement the weights and the optimizer's slots are reset
+to the best model, and the learning rate is multiplied by ``plateau_reduction``. Unlike there, the step and the position in the
+data are not reset, because the policy and the length of the training depend on the step.
 """
 from open_seq2seq.log_lines import log_line
 
 
 class Plateau:
-    """The factor by which the policy's learning rate is multiplied; on all ranks alike.
+    """The factor by which the learning rate of the policy is multiplied; the same on every rank.
 
     Args:
       params: the checked config of mode "train"; used are reduce_lr_on_plateau, plateau_epochs and plateau_reduction.
       tracker: the training's ``MetricTracker``.
-      state: the ``SavedState``; it has ``initial_state``, and the optimizer's learning rate is a product with its
+      state: the ``SavedState``; it has ``initial_state``. The optimizer multiplies the learning rate by its
         learning_rate_factor.
     """
 
@@ -24,24 +24,23 @@ class Plateau:
         self._reduction, self._tracker, self._state = params["plateau_reduction"], tracker, state
 
     def start(self, session):
-        """Says what a resumed training's learning rate is multiplied by; without reduce_lr_on_plateau it is 1 again."""
+        """Reports the factor of a resumed training; without reduce_lr_on_plateau it is reset to 1."""
         factor = float(self._state.get(session)["learning_rate_factor"])
         if factor == 1.0:
             return
         if self._epochs is None:
             self._state.set(session, learning_rate_factor=1.0, plateau_reductions=0)
-            log_line("The checkpoint's learning rate was reduced to %g of the policy's; reduce_lr_on_plateau is False, and it is "
-                     "the policy's again" % factor)
+            log_line("The learning rate is that of the policy again: the checkpoint's training had reduced it to %g of the policy's, "
+                     "and reduce_lr_on_plateau is now False" % factor)
         else:
-            log_line("The learning rate is %g of the policy's, as it was reduced on plateaus before" % factor)
+            log_line("The learning rate is %g of the policy's: it was reduced on earlier plateaus" % factor)
 
     def evaluated(self, session, back_to_best):
-        """Reduces the learning rate if it is time to, after an evaluation that ``tracker`` knows of.
+        """Reduces the learning rate if it is due; called after ``tracker`` has noted the evaluation.
 
         Args:
           session: the session.
-          back_to_best: function that sets the weights to the best model's; its return value names the model, or is None
-            if there is none.
+          back_to_best: function that sets the weights to those of the best model; returns its path, or None if there is none.
 
         Returns:
           Whether the learning rate was reduced.
@@ -50,7 +49,7 @@ class Plateau:
             return False
         values, periods = self._state.get(session), self._tracker.periods_without_improvement(self._epochs)
         if periods <= values["plateau_reductions"]:
-            # after an improvement the count begins anew
+            # after an improvement the periods are counted from 0 again
             if periods < values["plateau_reductions"]:
                 self._state.set(session, plateau_reductions=periods)
             return False
@@ -59,5 +58,5 @@ class Plateau:
         self._state.set(session, learning_rate_factor=factor, plateau_reductions=periods)
         log_line("Encountered a plateau: no improvement for %g epochs (%s). The learning rate is multiplied by %g, to %g of the "
                  "policy's; %s" % (self._tracker.epochs_without_improvement, self._tracker, self._reduction, factor,
-                                   "the weights go back to %s" % best if best else "there is no best model to go back to"))
+                                   "the weights are reset to %s" % best if best else "there is no best model to reset the weights to"))
         return True

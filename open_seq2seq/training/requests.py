@@ -1,7 +1,7 @@
-"""What any rank may ask all of them to do at the end of a step: to save, or to stop.
+"""Requests of any rank to all ranks at the end of a step: save a checkpoint, or stop.
 
-A signal reaches one rank before the other, and clocks differ. What follows from either has to happen on all ranks after the same
-step, so it is asked for here; the ranks learn of it together with the mean loss, in the same collective operation.
+A signal reaches one rank before another, and clocks differ, but all ranks have to act after the same step. So a rank makes a
+request, and all ranks learn of it together with the mean loss, in the same collective operation.
 """
 import enum
 import signal
@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 
 class Request(enum.Enum):
-    """What is asked for; the value is how a person calls the reason."""
+    """A kind of request; its value is the reason in the words of messages."""
 
     SAVE = "saving a checkpoint"
     SIGTERM = "SIGTERM"
@@ -29,10 +29,10 @@ _BY_SIGNAL = {signal.SIGTERM: Request.SIGTERM, signal.SIGINT: Request.SIGINT, si
 
 
 class Requests:
-    """The requests of all ranks, agreed upon at every step.
+    """The requests of all ranks, which agree on them at every step.
 
-    One process needs no operation for it. Of several, each feeds a number for every kind of request, which is averaged over the
-    ranks together with the loss; whatever is above 0 was asked for by somebody.
+    One process needs no operation for it. Each of several ranks feeds a number for every kind of request, which is averaged over
+    the ranks together with the loss; a mean above 0 means that at least one rank made the request.
 
     Args:
       group: a ``ProcessGroup``; the operations are built in the current graph.
@@ -47,17 +47,17 @@ class Requests:
             self._alone, = group.average([self._own])
 
     def ask(self, request):
-        """Asks all ranks for it; from any thread, and from a signal's handler."""
+        """Makes a :class:`Request`; may be called from any thread and from a signal handler."""
         # no lock: a handler may interrupt its holder, and adding to a set is a single step of the interpreter
         self._asked.add(request)
 
     def ask_by_signal(self, number):
-        """Asks for what a ``signal.Signals`` means: SIGTERM and SIGINT to stop, SIGUSR1 to save."""
+        """Makes the request that a ``signal.Signals`` stands for: SIGTERM and SIGINT stop, SIGUSR1 saves."""
         self.ask(_BY_SIGNAL[number])
 
     @property
     def signal_has_come(self):
-        """Whether this rank has been told by a signal to stop, which the others may not know yet."""
+        """Whether a signal has asked this rank to stop; the other ranks may not know it yet."""
         return any(request in self._asked for request in SIGNALS)
 
     def with_mean(self, value):
@@ -74,7 +74,7 @@ class Requests:
         return {self._own: np.array([request in self._asked for request in Request], np.float32)}
 
     def take(self, values):
-        """The set of requests that all ranks agree on after a step; each is handed out once.
+        """The set of requests that all ranks agree on after a step; each is returned once.
 
         Args:
           values: what the step fetched, by name.
@@ -87,10 +87,10 @@ class Requests:
         return taken
 
     def agree(self, session):
-        """As :meth:`feed` and :meth:`take`, between two steps. All ranks call it together."""
+        """The set of requests that all ranks agree on between two steps, see :meth:`take`. All ranks call it together."""
         return self.take({} if self._own is None else {"requests": session.run(self._alone, self.feed())})
 
 
 def stop_among(requests):
-    """The :class:`Request` of a set that stops the training, or None; a signal comes before a clock."""
+    """The :class:`Request` of a set that stops the training, or None; a signal takes precedence over the clock."""
     return next((request for request in (Request.SIGINT, Request.SIGTERM, Request.TIME_IS_UP) if request in requests), None)

@@ -1,4 +1,4 @@
-"""What a run reads from its directory at the start, and what it saves there on the way."""
+"""The checkpoints of a training run: what it restores at the start and what it saves."""
 import collections
 import concurrent.futures
 import math
@@ -22,25 +22,28 @@ _LINES = {ORDINARY: "Saved checkpoint %s (%.1f MB)", BEST: "Saved the best model
 
 
 class Saving:
-    """The checkpoints of a training run: the latest ones, and the best apart from them.
+    """The checkpoints of a training run: the latest ones and the best one.
 
-    The training stands still while the variables are copied. A thread writes the copy; what goes wrong there is raised at the
-    next call of :meth:`report`, :meth:`wait` or of a method that saves.
+    The training waits while the variables are copied. A thread writes the copy; an error of the thread is raised by the next call
+    of :meth:`report`, :meth:`wait` or a method that saves.
 
     Args:
       params: the checked config of mode "train".
       graph: the ``TrainingGraph``.
       run_directory: a ``RunDirectory``.
-      writes: whether this process writes them; all ranks call the methods together.
-      resolved_config: dict for JSON of what the run is made of, for the manifests.
+      writes: whether this process writes files; all ranks call the methods together.
+      resolved_config: dict for JSON with config, command line and versions, for the manifests.
       clock: function that returns seconds.
+
+    Attributes:
+      writes: as given.
     """
 
     def __init__(self, params, graph, run_directory, writes, resolved_config=None, clock=time.monotonic):
-        self._params, self._graph, self._run_directory, self._writes = params, graph, run_directory, writes
+        self._params, self._graph, self._run_directory, self.writes = params, graph, run_directory, writes
         self._resolved_config, self._clock = resolved_config, clock
-        self._writers = {ORDINARY: CheckpointWriter(run_directory.checkpoints, params["num_checkpoints"]),
-                         BEST: CheckpointWriter(run_directory.checkpoints, 1, BEST)}
+        self._writers = {kind: CheckpointWriter(run_directory.checkpoints, keep, kind, run_directory.confirm_ownership)
+                         for kind, keep in ((ORDINARY, params["num_checkpoints"]), (BEST, 1))}
         self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._under_way = []
         self._last_saved, self._saved_at, self._began_elsewhere = None, clock(), False
@@ -49,13 +52,17 @@ class Saving:
         """Sets the variables, on the first rank.
 
         Args:
-          session: the session, in which the variables have their initial values.
-          checkpoint: path of what to go on from, of this run or in ``load_checkpoint_dir``; None for a fresh start, from what
-            ``load_model`` names if it names something.
+          session: the session in which the variables have their initial values.
+          checkpoint: path of the checkpoint to resume from, of this run or in ``load_checkpoint_dir``; None for a fresh start,
+            with the weights of ``load_model`` if that is set.
+
+        Raises:
+          CheckpointError: the checkpoint is damaged, or is of another network or vocabulary.
+          UsageError: the training that ``load_checkpoint_dir`` continues has no steps left.
         """
-        if self._writes:
+        if self.writes:
             for name in remove_leftovers(self._run_directory.checkpoints):
-                log_line("Removed %s, left by a process that was stopped while it saved" % name)
+                log_line("Removed %s, left by a process that was killed while it saved" % name)
         if checkpoint is None:
             if self._params["load_model"]:
                 source = whole_checkpoint(self._params["load_model"], self._params["restore_best_checkpoint"])
@@ -63,7 +70,7 @@ class Saving:
         elif self._run_directory.is_source(checkpoint):
             self._began_elsewhere = True
             transfer_into(session, checkpoint, self._params, self._characters, weights_only=False)
-            # the best of another directory, perhaps on other data
+            # the best metric there may be of other data
             self.forget_best(session)
             self._require_steps_left(session, checkpoint)
         else:
@@ -75,20 +82,20 @@ class Saving:
 
     @property
     def _characters(self):
-        """The vocabulary, a tuple; None where a data layer of one's own has no characters."""
+        """The vocabulary, a tuple; None where a custom data layer has no characters."""
         characters = getattr(self._graph.data_layer.vocabulary, "characters", None)
         return None if characters is None else tuple(characters)
 
     def _require_steps_left(self, session, checkpoint):
         step = int(session.run(self._graph.optimization.global_step))
         if step >= self._graph.last_step:
-            raise UsageError("load_checkpoint_dir goes on with %s, which has made %d steps, and the config ends at step %d: "
-                             "max_steps and num_epochs count from the beginning of that training. Ask for more, or begin a count "
-                             "of its own with --load_model=%s in place of --load_checkpoint_dir" % (
+            raise UsageError("load_checkpoint_dir resumes from %s, which is at step %d, and the config ends at step %d: max_steps "
+                             "and num_epochs count from the beginning of that training. Increase them, or start at step 0 with "
+                             "--load_model=%s instead of --load_checkpoint_dir" % (
                                  checkpoint, step, self._graph.last_step, checkpoint))
 
     def _recover_best(self, session):
-        """The best model may have been saved after the checkpoint that the run goes on from."""
+        """Restores the best metric, which may have been reached after the checkpoint that the run resumes from."""
         directory = self._run_directory
         best = latest_checkpoint(directory.checkpoints, best=True) or latest_checkpoint(directory.best_models)
         if best is None:
@@ -96,7 +103,7 @@ class Saving:
         reader, state = open_checkpoint(best), self._graph.state.get(session)
         data = STATE_SCOPE + "stopping_data"
         if reader.has_tensor(data) and reader.get_tensor(data) != state["stopping_data"]:
-            return  # the best on other evaluation data
+            return  # measured on other evaluation data
         for name in ("best_loss", "best_wer"):
             if reader.has_tensor(STATE_SCOPE + name):
                 value = float(reader.get_tensor(STATE_SCOPE + name))
@@ -104,19 +111,19 @@ class Saving:
                     self._graph.state.set(session, **{name: value})
 
     def forget_best(self, session):
-        """Takes the next evaluation for the best, as the figures of before are not to be compared with it."""
+        """Resets the best metric: the next evaluation is the best so far."""
         self._graph.state.set(session, best_loss=NO_BEST, best_wer=NO_BEST)
 
     def back_to_best(self, session):
-        """Sets the weights, their statistics and the optimizer's slots to the best model's, on all ranks together.
+        """Sets the weights, the batch-norm statistics and the optimizer's slots to those of the best model, on all ranks.
 
-        The step, the place in the data and the other numbers of ``graph.state`` stay.
+        The step, the position in the data and the other numbers of ``graph.state`` do not change.
 
         Returns:
-          Path of the best model; None where there is none, and on ranks that do not write.
+          Path of the best model; None if there is none, and on ranks that do not write.
         """
         self.wait()
-        best = latest_checkpoint(self._run_directory.checkpoints, best=True) if self._writes else None
+        best = latest_checkpoint(self._run_directory.checkpoints, best=True) if self.writes else None
         if best is not None:
             restore(session, best, [variable for variable in tf.global_variables() if not variable.op.name.startswith(
                 (STATE_SCOPE, self._graph.optimization.global_step.op.name))])
@@ -124,7 +131,7 @@ class Saving:
         return best
 
     def started_at(self, step):
-        """Takes note that the checkpoint of this step is there."""
+        """Notes that the run starts at this step, whose checkpoint exists already."""
         self._last_saved = step or None
         self._saved_at = self._clock()
 
@@ -132,7 +139,7 @@ class Saving:
     def is_due(self):
         """Whether ``save_checkpoint_secs`` have passed since the last checkpoint, by this process's clock."""
         seconds = self._params["save_checkpoint_secs"]
-        return seconds is not None and self._writes and self._clock() - self._saved_at >= seconds
+        return seconds is not None and self.writes and self._clock() - self._saved_at >= seconds
 
     def save(self, session, step, position):
         """Saves a checkpoint of this step, once.
@@ -140,43 +147,43 @@ class Saving:
         Args:
           session: the session.
           step: steps made.
-          position: dict of what ``graph.state`` is to keep of the place in the data.
+          position: dict of what ``graph.state`` keeps with the checkpoint.
         """
-        is_news = self._last_saved != step
-        # only the rank that restores knows that the checkpoint lies where this run does not save
-        if not is_news and not self._began_elsewhere:
+        is_new = self._last_saved != step
+        # only the rank that restores knows whether the checkpoint is in another directory
+        if not is_new and not self._began_elsewhere:
             return
         self._last_saved, self._began_elsewhere = step, False
-        if is_news:
-            # all ranks together, and all of them know alike which step was the last
+        if is_new:
+            # a collective operation: is_new is the same on every rank
             session.run(self._graph.average_statistics)
-        if self._writes:
+        if self.writes:
             self._graph.state.set(session, **position)
             self._write(ORDINARY, session, step, position, None)
         self._saved_at = self._clock()
 
     def save_if_best(self, session, step, position, evaluation):
-        """Saves the model apart if it is the best so far by ``best_metric``.
+        """Saves the model as the best one if it is the best so far by ``best_metric``.
 
         Args:
-          session, step, position: as of :meth:`save`.
+          session, step, position: see :meth:`save`.
           evaluation: the ``EvaluationResult`` of this step.
         """
         state = self._graph.state.get(session)
-        # rounded as the state keeps them: an evaluation made again after a resume is no better than itself
+        # rounded as the state keeps them: an evaluation that is repeated after a resume is not better than the first time
         measured = {"loss": float(np.float32(evaluation.loss)), "wer": float(np.float32(evaluation.word_error_rate.rate))}
         better = {name: value for name, value in measured.items() if math.isfinite(value) and value < state["best_" + name]}
         self._graph.state.set(session, **dict(position, **{"best_" + name: value for name, value in better.items()}))
         metric = self._params["best_metric"]
-        if metric in better and self._writes:
+        if metric in better and self.writes:
             self._write(BEST, session, step, position, {"name": metric, "value": measured[metric], "measured": measured})
 
     def _write(self, kind, session, step, position, metric):
-        # one copy of the variables at a time for each kind: they take memory
+        # at most one copy of the variables for each kind: copies take memory
         self._finish([written for written in self._under_way if written.kind == kind])
         values = values_of(session, tf.global_variables())
         facts = {
-            "epoch": position["micro_batches"] // self._graph.data_layer.batches_per_epoch, "metric": metric,
+            "epoch": self._graph.epochs_done(step), "metric": metric,
             "state": {name[len(STATE_SCOPE):]: value.item() for name, value in values.items() if name.startswith(STATE_SCOPE)},
             "vocabulary": self._characters, "resolved_config": self._resolved_config,
             "version": open_seq2seq.__version__, "tensorflow": tf.__version__,
@@ -184,15 +191,15 @@ class Saving:
         self._under_way.append(_Written(kind, self._thread.submit(self._writers[kind].write, step, values, facts)))
 
     def report(self):
-        """Prints which checkpoints have been written since, without waiting.
+        """Prints which checkpoints have been written since the last call, without waiting.
 
         Raises:
-          StorageError: one could not be.
+          StorageError: one could not be written.
         """
         self._finish([written for written in self._under_way if written.future.done()])
 
     def wait(self):
-        """Waits until all checkpoints are on the disk; raises as :meth:`report`."""
+        """Waits until all checkpoints are on the disk; raises the errors of :meth:`report`."""
         self._finish(list(self._under_way))
 
     def _finish(self, finished):
@@ -202,7 +209,7 @@ class Saving:
             log_line(_LINES[written.kind] % (path, size / 1e6))
 
     def close(self):
-        """Lets what is under way come to its end; for a run that ends with an error of its own, which this does not hide."""
+        """Waits for the checkpoints that are being written. An error here is only printed: it does not hide the one of the run."""
         try:
             self.wait()
         except JasperError as error:

@@ -1,4 +1,4 @@
-"""What a training run tells on the way: lines, summaries, speeds."""
+"""What a training run reports after its steps: log lines, summaries for TensorBoard, metrics, speeds."""
 import datetime
 
 import numpy as np
@@ -7,23 +7,39 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import Throughput, clock_text, resident_bytes
-from open_seq2seq.training.metrics import data_set_name
+from open_seq2seq.training.metrics import data_set_name, evaluation_numbers
 
 
 def is_due(every, step):
-    """The first step and every multiple, as OpenSeq2Seq's hooks fire; never where ``every`` is None."""
+    """Whether something is due at the first step and at every multiple of ``every``, as OpenSeq2Seq's hooks are; None: never."""
     return every is not None and (step == 1 or step % every == 0)
 
 
+def open_summaries(directory, graph, step):
+    """A ``tf.summary.FileWriter`` for a run that begins after ``step`` steps.
+
+    Its first event is a session start at the first step that this run makes: TensorBoard then drops what an earlier part of the run
+    wrote from that step on, before it was killed. Without it a resumed curve doubles back.
+
+    Args:
+      directory: where event files are.
+      graph: ``tf.Graph`` to be shown.
+      step: steps made so far.
+    """
+    summaries = tf.summary.FileWriter(directory, graph)
+    summaries.add_session_log(tf.SessionLog(status=tf.SessionLog.START), step + 1)
+    return summaries
+
+
 class StepLog:
-    """Lines and summaries of a training run.
+    """Log lines, summaries and metrics of a training run.
 
     Args:
       params: the checked config of mode "train".
       graph: the ``TrainingGraph``.
       device: a ``Device``.
       group: a ``ProcessGroup``.
-      first_step: steps that were made before.
+      first_step: steps that were made before this process.
       summaries: a ``tf.summary.FileWriter``, or None.
       metrics: the ``Metrics`` of the run.
     """
@@ -42,7 +58,7 @@ class StepLog:
 
     def _fetched(self, parameter, step):
         if self._static_shapes:
-            # every set of fetches is a graph of its own that the device compiles, so there is but one set
+            # every set of fetches is a graph of its own that the device compiles, so there is only one set
             return self._params[parameter] is not None
         return is_due(self._params[parameter], step)
 
@@ -52,40 +68,56 @@ class StepLog:
         self._measured.restart()
 
     def batch(self, values):
-        """Counts a batch, and names utterances that CTC could not align."""
-        real = values["weights"] > 0
+        """Counts a batch, and names utterances without a finite CTC loss.
+
+        Args:
+          values: what was fetched with the batch, see ``ShapeStep.accumulate_fetches``.
+        """
+        valid = values["weights"] > 0
         for throughput in (self._recent, self._measured, self._whole):
-            # the other ranks' batches are like this one
-            throughput.add(int(real.sum()) * self._group.size, int(values["frames"][real].sum()) * self._group.size,
+            # the batches of the other ranks are about as large as this one
+            throughput.add(int(valid.sum()) * self._group.size, int(values["frames"][valid].sum()) * self._group.size,
                            values.get("data_wait"))
-        # where the network's own numbers are not finite, it is no utterance's fault
-        uncounted = real & ~values["counted"] if np.isfinite(values["batch_loss"]) else []
+        # where the logits themselves are not finite, no utterance is the cause
+        uncounted = valid & ~values["counted"] if np.isfinite(values["batch_loss"]) else []
         for index in values["indices"][uncounted]:
             if index not in self._reported_uncounted:
                 self._reported_uncounted.add(index)
-                utterance = self._graph.data_layer.utterances[index]
-                log_line("Utterance %s has no finite CTC loss (%.2f s, %d labels) and adds nothing to the gradient"
-                         % (utterance.id, utterance.duration, len(utterance.labels)), from_every_rank=True)
+                self._report_uncounted(self._graph.data_layer.utterances_of_row(index))
 
-    def figures(self, epoch, loss):
-        """What the progress bar shows beside itself, the most important first."""
+    @staticmethod
+    def _report_uncounted(utterances):
+        """Names the utterances of one row of a batch, which are several where utterances are packed."""
+        log_line("Utterance%s %s ha%s no finite CTC loss (%.2f s, %d labels) and add%s nothing to the gradient" % (
+            "s" if len(utterances) > 1 else "", " + ".join(utterance.id for utterance in utterances),
+            "ve" if len(utterances) > 1 else "s", sum(utterance.duration for utterance in utterances),
+            sum(len(utterance.labels) for utterance in utterances), "" if len(utterances) > 1 else "s"), from_every_rank=True)
+
+    def _seconds_per_step(self, throughput):
+        """Seconds that an update takes: ``iter_size`` batches."""
+        return throughput.seconds_per_batch * self._graph.iter_size
+
+    def figures(self, step, loss):
+        """What the progress bar shows after ``step`` steps, the most important first: list of str."""
         speed = self._recent
-        if speed.steps:  # else it has just begun to be measured anew, and the last figures stay
+        if speed.batches:  # otherwise the measurement has just restarted, and the last figures stay
             self._speeds = ["%.0f audio s/s" % speed.audio_seconds_per_second]
             if speed.wait_share is not None:
                 self._speeds.append("%.0f %% waiting for data" % (100 * speed.wait_share))
             self._speeds += ["%.1f GB" % (resident_bytes() / 1e9), "%.1f utterances/s" % speed.utterances_per_second]
-        return ["epoch %d" % epoch, "loss %.3f" % loss] + self._speeds
+        # counted from 1, as in the line at the end of an epoch
+        return ["epoch %d" % -(-step // self._graph.steps_per_epoch), "loss %.3f" % loss] + self._speeds
 
-    def step(self, step, epoch, loss, values):
-        """Prints the lines and writes the summaries that are due at this step."""
+    def step(self, step, loss, values):
+        """Prints the lines and writes the summaries and metrics that are due after a step.
+
+        Args:
+          step: steps made.
+          loss: float, of all ranks and all batches of the step.
+          values: what was fetched with the step's last batch, see ``ShapeStep.update_fetches``.
+        """
         if is_due(self._params["print_loss_steps"], step):
-            where = "Global step %d:" % step if self._params["max_steps"] else "Epoch %d, global step %d:" % (epoch, step)
-            log_line("%s ***     Train loss: %.4f " % (where, 0.0 if -1e-4 < loss < 0.0 else loss))
-            log_line("time per step = " + clock_text(self._recent.seconds_per_step), start="")
-            log_line("%.1f utterances/s, %.1f audio seconds/s, %s to go" % (
-                self._recent.utterances_per_second, self._recent.audio_seconds_per_second,
-                datetime.timedelta(seconds=round(self._recent.seconds_per_step * (self._graph.last_step - step)))), offset=4)
+            self._print_loss(step, loss)
         if "best_path" in values and is_due(self._params["print_samples_steps"], step):
             target, prediction = self._graph.sample(values)
             log_line("Sample WER: %.4f" % word_error_rate(target, prediction), offset=4)
@@ -96,40 +128,49 @@ class StepLog:
         if self._summaries is not None and is_due(self._params["save_summaries_steps"], step):
             self._summaries.add_summary(self._graph.without_shape_scope(values["summary"]), step)
         if is_due(self._params["metrics_steps"], step):
-            self._measure(step, epoch, loss, values)
+            self._write_metrics(step, loss, values)
         if is_due(self._params["print_loss_steps"], step):
             self._recent.restart()
         if step - self._first_step == self._params["bench_start"]:
             self._whole.restart()
 
-    def _measure(self, step, epoch, loss, values):
-        """Writes the metrics of a step; speeds are those since the last ones."""
+    def _print_loss(self, step, loss):
+        where = "Global step %d:" % step
+        if not self._params["max_steps"]:
+            where = "Epoch %d, global step %d:" % (self._graph.epochs_done(step), step)
+        seconds = self._seconds_per_step(self._recent)
+        log_line("%s ***     Train loss: %.4f " % (where, 0.0 if -1e-4 < loss < 0.0 else loss))
+        log_line("time per step = " + clock_text(seconds), start="")
+        log_line("%.1f utterances/s, %.1f audio seconds/s, %s to go" % (
+            self._recent.utterances_per_second, self._recent.audio_seconds_per_second,
+            datetime.timedelta(seconds=round(seconds * (self._graph.last_step - step)))), offset=4)
+
+    def _write_metrics(self, step, loss, values):
+        """Writes the metrics of a step; the speeds are averages since the metrics before."""
         speed, others = self._measured, {}
         if "limited_changes" in values:
-            # both in the whole training
+            # both since the beginning of the training
             others = {"limited_layer_changes": values["limited_changes"][:-1].sum(),
                       "limited_total_changes": values["limited_changes"][-1]}
-        self._metrics.write("step", step, epoch=epoch, loss=loss, learning_rate=values["learning_rate"],
+        self._metrics.write("step", step, epoch=self._graph.epochs_done(step), loss=loss, learning_rate=values["learning_rate"],
                             loss_scale=values["loss_scale"], gradient_norm=values["gradient_norm"],
-                            seconds_per_step=speed.seconds_per_step * self._graph.iter_size,
+                            seconds_per_step=self._seconds_per_step(speed),
                             utterances_per_second=speed.utterances_per_second,
                             audio_seconds_per_second=speed.audio_seconds_per_second, data_wait_share=speed.wait_share, **others)
         speed.restart()
 
     def evaluated(self, step, result):
-        """Writes an evaluation's summaries and metrics, and leaves its time out of the speeds, which are the training's."""
+        """Writes the summaries and metrics of an ``EvaluationResult``, and excludes its time from the speeds."""
         if self._summaries is not None:
             self._summaries.add_summary(tf.Summary(value=[
                 tf.Summary.Value(tag="eval_loss", simple_value=result.loss),
                 tf.Summary.Value(tag="eval_WER", simple_value=result.word_error_rate.rate)]), step)
-        self._metrics.write(
-            "evaluation", step, data_set=data_set_name(self._graph.evaluation.data_layer), loss=result.loss,
-            word_error_rate=result.word_error_rate.rate, character_error_rate=result.character_error_rate.rate,
-            sentence_error_rate=result.sentence_error_rate.rate, utterances=result.num_utterances, seconds=result.seconds)
-        self.left_out(result.seconds)
+        self._metrics.write("evaluation", step, data_set=data_set_name(self._graph.evaluation.data_layer),
+                            **evaluation_numbers(result))
+        self.exclude(result.seconds)
 
-    def left_out(self, seconds):
-        """Leaves out of the speeds, which are the training's, what something else has just taken."""
+    def exclude(self, seconds):
+        """Excludes the seconds that something other than a training step has just taken from the speeds."""
         self._recent.restart()
         self._measured.exclude(seconds)
         self._whole.exclude(seconds)
@@ -138,11 +179,12 @@ class StepLog:
         """Prints the speed of the whole run, after step ``step``."""
         log_line("Finished training")
         if step - self._first_step > self._params["bench_start"]:
-            log_line("Avg time per step: %.3fs" % self._whole.seconds_per_step)
+            log_line("Avg time per step: %.3fs" % self._seconds_per_step(self._whole))
             log_line("Avg objects per second: %.3f" % self._whole.frames_per_second)
         else:
             log_line("Not enough steps for benchmarking")
 
     def close(self):
+        """Closes the event file."""
         if self._summaries is not None:
             self._summaries.close()

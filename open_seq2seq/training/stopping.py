@@ -1,7 +1,4 @@
-"""What evaluations and the clock decide about the course of a training: to end it, to lower its learning rate.
-
-What ends a training before its last step: no improvement any more, or no time.
-"""
+"""When a training stops before its last step (early stopping, ``max_hours``), and when its learning rate is reduced."""
 import time
 
 from open_seq2seq.log_lines import log_line
@@ -12,14 +9,14 @@ SECONDS_PER_HOUR = 3600.0
 
 
 class EarlyStop:
-    """Ends a training that has not improved for ``es_epochs`` epochs, as Coqui STT does.
+    """Stops a training that has not improved for ``es_epochs`` epochs, as Coqui STT does.
 
     Args:
       params: the checked config of mode "train"; used are early_stop and es_epochs.
       tracker: the training's ``MetricTracker``.
     """
 
-    REMEDY = "--early_stop=False, a larger --es_epochs or another --es_min_delta goes on"
+    REMEDY = "To continue, use --early_stop=False, a larger --es_epochs or another --es_min_delta"
 
     def __init__(self, params, tracker):
         self._epochs = params["es_epochs"] if params["early_stop"] else None
@@ -35,17 +32,17 @@ class EarlyStop:
 
 
 class TimeLimit:
-    """Counts the hours of a training, over all its processes, and tells when there are ``max_hours``.
+    """Measures the hours of a training over all its parts, and stops it after ``max_hours``.
 
-    The time from the first step to the last of each process counts, evaluations included; not what it took to start. What a
-    killed process did after its last checkpoint is done anew and counts once.
+    The time from the first step to the last of each process counts, evaluations included; the start-up does not. What a killed
+    process did after its last checkpoint is repeated and counts once.
 
     Args:
       params: the checked config of mode "train"; used is max_hours.
       clock: function that returns seconds.
     """
 
-    REMEDY = "A larger --max_hours or --max_hours=None goes on"
+    REMEDY = "To continue, use a larger --max_hours or --max_hours=None"
     initial_state = {"trained_seconds": 0.0}
 
     def __init__(self, params, clock=time.monotonic):
@@ -54,7 +51,7 @@ class TimeLimit:
         self._before, self._since = 0.0, clock()
 
     def start(self, trained_seconds):
-        """Begins to count, from what the checkpoint says."""
+        """Begins to measure; ``trained_seconds`` is what the checkpoint has."""
         self._before, self._since = float(trained_seconds), self._clock()
 
     @property
@@ -64,12 +61,12 @@ class TimeLimit:
 
     @property
     def was_up(self):
-        """Whether the time was up before this process made a step; the same on every rank."""
+        """Whether the time was up before the first step of this process; the same on every rank."""
         return self._before >= self._limit
 
     @property
     def reason(self):
-        """Why to stop now, or None; by this process's clock, so that the ranks have yet to agree."""
+        """Why to stop now, or None; by the clock of this process, so the ranks still have to agree."""
         if self.seconds < self._limit:
             return None
         return "max_hours is %g, and the training has taken %.2f hours" % (
@@ -77,11 +74,11 @@ class TimeLimit:
 
 
 INITIAL_STATE = dict(MetricTracker.initial_state, **Plateau.initial_state, **TimeLimit.initial_state)
-"""What a ``SavedState`` is to keep of it, with its initial values."""
+"""What a ``SavedState`` keeps of it, with initial values."""
 
 
 class StoppingPolicy:
-    """The rules of one training and where it stands by them; the same on every rank, but for the clock.
+    """Decides after each evaluation, and by the clock, whether a training stops; the same on every rank, except for the clock.
 
     Args:
       params: the checked config of mode "train".
@@ -97,23 +94,23 @@ class StoppingPolicy:
         self._first_step = 0
 
     def start(self, session, step):
-        """Takes over where the checkpoint's training stood, after ``step`` steps; the hours begin to count."""
+        """Restores the state of the checkpoint, after ``step`` steps, and begins to measure the hours."""
         self._first_step = step
         self._tracker.start(self._state, session, step)
         self._plateau.start(session)
         self._time_limit.start(self._state.get(session)["trained_seconds"])
         if self.stop_reason is not None:
-            log_line("Nothing to do: this training has been stopped at step %d: %s. %s" % (
+            log_line("Nothing to do: this training was stopped at step %d: %s. %s" % (
                 step, self.stop_reason, self._time_limit.REMEDY if self._time_limit.was_up else self._early_stop.REMEDY))
 
     def evaluated(self, session, step, result, back_to_best):
-        """Takes an evaluation into account.
+        """Notes an evaluation, and reduces the learning rate if that is due.
 
         Args:
           session: the session.
           step: steps made.
           result: ``EvaluationResult``.
-          back_to_best: as of ``Plateau.evaluated``.
+          back_to_best: see ``Plateau.evaluated``.
         """
         self._tracker.evaluated(self._state, session, step, result)
         if self._early_stop.reason is None:
@@ -121,27 +118,29 @@ class StoppingPolicy:
 
     @property
     def has_other_data(self):
-        """Whether the checkpoint's evaluations were made on other data than this training's; known after :meth:`start`."""
+        """Whether the checkpoint's evaluations were made on other data than this training's; valid after :meth:`start`."""
         return self._tracker.has_other_data
 
     @property
     def stop_reason(self):
-        """Why the training ends before its last step, or None; the same on every rank. The clock's reason is not among them
-        before all ranks have agreed, see :attr:`time_is_up`."""
+        """Why the training stops before its last step, or None; the same on every rank.
+
+        Of the clock's reasons only that of the processes before counts: on the others the ranks agree, see :attr:`time_is_up`.
+        """
         return self._early_stop.reason or (self._time_limit.reason if self._time_limit.was_up else None)
 
     @property
     def time_is_up(self):
-        """Whether ``max_hours`` are over by this process's clock."""
+        """Whether ``max_hours`` have passed by the clock of this process."""
         return self._time_limit.reason is not None
 
     @property
     def figures(self):
-        """What ``SavedState`` is to keep with a checkpoint."""
+        """Dict of what ``SavedState`` keeps with a checkpoint."""
         return {"trained_seconds": self._time_limit.seconds}
 
     def report_stop(self, step, last_step):
-        """Says why a training ends after ``step`` steps that was to have ``last_step``, unless :meth:`start` has."""
+        """Prints why a training of ``last_step`` steps stops after ``step`` steps, unless :meth:`start` has printed it."""
         reason = self._early_stop.reason or self._time_limit.reason
         if reason is not None and self._first_step < step < last_step:
             log_line("Stopped at step %d of %d: %s" % (step, last_step, reason))

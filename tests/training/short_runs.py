@@ -72,8 +72,8 @@ def train_short(*words, mode="train", stop_after=None, resume=False, before_step
       words: further words of the command line.
       mode: "train" or "train_eval".
       stop_after: step after which the run is told to stop as by SIGTERM, or None.
-      resume: go on from the latest checkpoint.
-      before_step: function of the ``_Run``, called before every step.
+      resume: resume from the latest checkpoint.
+      before_step: function of the ``TrainingRun``, called before every step.
       group: a ``ProcessGroup``; None for one process.
       logdir: directory of the run.
 
@@ -94,7 +94,7 @@ def train_short(*words, mode="train", stop_after=None, resume=False, before_step
     experiment = load_experiment(arguments.config_file, arguments.mode, overrides)
     params = experiment.params["train"]
 
-    class Recorded(loop._Run):
+    class Recorded(loop.TrainingRun):
         def one_step(self):
             if before_step is not None:
                 before_step(self)
@@ -111,10 +111,9 @@ def train_short(*words, mode="train", stop_after=None, resume=False, before_step
 
     directory = RunDirectory(params["logdir"])
     checkpoint = directory.prepare_training(resume) if group.is_first else None
-    original, loop._Run = loop._Run, Recorded
+    original, loop.TrainingRun = loop.TrainingRun, Recorded
     try:
-        result = loop.train(experiment.base_model, params, experiment.params.get("eval"), directory, arguments,
-                            select_device("cpu", True, params, group), group, checkpoint)
+        result = loop.train(experiment, directory, arguments, select_device("cpu", True, params, group), group, checkpoint)
     finally:
-        loop._Run = original
+        loop.TrainingRun = original
     return Run(losses, evaluations, result.stop)

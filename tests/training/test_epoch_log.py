@@ -1,3 +1,4 @@
+"""The line of each epoch, and the measured wait for a batch."""
 import types
 
 import numpy as np
@@ -29,7 +30,7 @@ def make(graph, tmp_path):
         clock = Clock()
         with tf.variable_scope("", reuse=tf.AUTO_REUSE):
             state = SavedState(**INITIAL_STATE)
-        log = EpochLog(types.SimpleNamespace(state=state, steps_per_epoch=4), Metrics(str(tmp_path / "metrics.jsonl")), clock)
+        log = EpochLog(types.SimpleNamespace(state=state, steps_per_epoch=4, epochs_done=lambda step: step // 4), Metrics(str(tmp_path / "metrics.jsonl")), clock)
         return log, state, clock
     return make
 
@@ -54,7 +55,7 @@ def test_a_line_and_metrics_for_each_epoch(make, tmp_path, capsys):
     assert second["learning_rate"] == pytest.approx(0.01)
 
 
-def test_the_lowest_rate_on_other_data_is_not_the_best_so_far(make, graph, capsys):
+def test_the_lowest_wer_on_other_data_is_not_the_best(make, graph, capsys):
     log, state, _ = make()
     log.evaluated(4, result(1.4, 100))
     with tf.Session(graph=graph) as session:
@@ -78,7 +79,7 @@ def test_without_evaluations(make, capsys):
     assert capsys.readouterr().out == "*** Epoch 1: train loss 2.5000, learning rate 0.002, 2.0 s\n"
 
 
-def test_an_epoch_that_was_interrupted_is_told_as_a_whole(make, capsys):
+def test_the_line_of_an_interrupted_epoch_covers_both_parts(make, capsys):
     log, state, clock = make()
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
@@ -98,7 +99,7 @@ def test_an_epoch_that_was_interrupted_is_told_as_a_whole(make, capsys):
         "*** Epoch 1: train loss 2.5000, best WER 0.1000 at step 2, learning rate 0.25, 28 s\n")
 
 
-def test_the_wait_for_a_batch_lies_between_its_making_and_the_run(graph):
+def test_the_wait_for_a_batch_is_between_the_time_of_its_features_and_that_of_the_run(graph):
     import time
     made = []
 
@@ -124,7 +125,7 @@ def test_the_wait_for_a_batch_lies_between_its_making_and_the_run(graph):
             assert seconds >= made[number] - 1e-3 or not tf.__version__.startswith("1.")
 
 
-def test_where_the_step_is_compiled_nothing_is_added_to_it(graph):
+def test_no_clock_operation_is_added_where_the_step_is_compiled(graph):
     iterator = tf.data.make_initializable_iterator(tf.data.Dataset.from_tensors(tuple(tf.zeros([2]) for _ in range(6))))
     before = {operation.name for operation in graph.get_operations()}
     assert next_batch(iterator, timed=False)[1] is None

@@ -19,7 +19,7 @@ from tests.training import short_runs
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the corpus, which is the working directory meanwhile."""
+    """A folder with the corpus; the tests run in it."""
     folder = tmp_path_factory.mktemp("corpus")
     short_runs.make_corpus(folder)
     return folder
@@ -52,7 +52,7 @@ def check_parts(train, whole, stops, *words, **options):
 
 
 @pytest.mark.slow
-def test_after_every_step_also_the_first_and_the_border_of_an_epoch(train):
+def test_resume_after_the_first_step_and_at_the_end_of_an_epoch(train):
     # epochs of 2.5 batches: they end within step 3, after step 5, within step 8
     whole, _ = train(mode="train_eval")
     assert sorted(whole.losses) == list(range(1, 10)) and len({loss for losses in whole.losses.values() for loss in losses}) == 9
@@ -62,7 +62,7 @@ def test_after_every_step_also_the_first_and_the_border_of_an_epoch(train):
 
 @pytest.mark.slow
 def test_accumulation_loss_scaling_and_skipped_steps(train):
-    """iter_size 3, a loss scale that rises and falls, a bad gradient; the place in the data is not the step then."""
+    """iter_size 3, a loss scale that rises and falls, a non-finite gradient: the position in the data does not follow from the step."""
     words = ("--iter_size=3", "--max_steps=5", "--loss_scaling=Backoff", "--try_worst_batch=True",
              # 2 ** 127 overflows at once; half of it is the first that does not
              "--loss_scaling_params={'scale_max': 1.7e38, 'step_window': 2}")
@@ -85,7 +85,7 @@ def test_buckets_of_static_shapes_with_an_average_of_weights(train, monkeypatch)
 
 
 @pytest.mark.slow
-def test_an_evaluation_that_a_signal_ends_is_made_when_the_run_goes_on(train):
+def test_an_evaluation_that_a_signal_interrupts_runs_again_on_resume(train):
     whole, _ = train("--max_steps=3", "--eval_steps=2", mode="train_eval")
 
     def interrupt_in_evaluation(run):
@@ -101,7 +101,7 @@ def test_an_evaluation_that_a_signal_ends_is_made_when_the_run_goes_on(train):
     first, printed = train("--max_steps=3", "--eval_steps=2", mode="train_eval", logdir="parts",
                            before_step=interrupt_in_evaluation)
     assert first.stop is Request.SIGINT and sorted(first.losses) == [1, 2] and first.evaluations == {}
-    assert "The evaluation is abandoned; it is made when this run goes on" in printed and "Finished training" not in printed
+    assert "Evaluation interrupted; it will run again on resume" in printed and "Finished training" not in printed
     second, _ = train("--max_steps=3", "--eval_steps=2", mode="train_eval", logdir="parts", resume=True)
     assert {**first.losses, **second.losses} == whole.losses
     assert second.evaluations == whole.evaluations and sorted(whole.evaluations) == [2, 3]
@@ -142,16 +142,16 @@ def test_two_ranks_of_which_one_is_told_to_stop(folder, tmp_path, needs_horovod)
     assert [dict(one, **other) for one, other in zip(first, second)] == whole
 
 
-def test_only_a_cpu_keeps_the_promise():
+def test_deterministic_needs_a_cpu():
     class Other(Device):
         name = "npu"
     require_repeatable({"deterministic": False}, Other())
     require_repeatable({"deterministic": True}, Cpu(cores=2))
-    with pytest.raises(ConfigError, match="promise of the CPU, and the device is the NPU.*'deterministic': 1"):
+    with pytest.raises(ConfigError, match="only the CPU supports, and the device is the NPU.*'deterministic': 1"):
         require_repeatable({"deterministic": True}, Other())
 
 
-def test_another_number_of_threads_is_said():
+def test_a_note_on_another_number_of_threads():
     assert note_on_threads({"deterministic": False}, 8, Cpu(cores=2)) is None
     assert note_on_threads({"deterministic": True}, 2, Cpu(cores=2)) is None
     assert note_on_threads({"deterministic": True}, 0, Cpu(cores=2)) is None  # the checkpoint does not say

@@ -34,7 +34,8 @@ class Run:
             training = types.SimpleNamespace(
                 state=SavedState(micro_batches=0, best_loss=NO_BEST, best_wer=NO_BEST, stopping_data=7),
                 average_statistics=tf.no_op(),
-                data_layer=types.SimpleNamespace(batches_per_epoch=4, vocabulary=Vocabulary("abc")), last_step=100,
+                data_layer=types.SimpleNamespace(vocabulary=Vocabulary("abc")), last_step=100,
+                epochs_done=lambda step: step // 4,
                 optimization=types.SimpleNamespace(global_step=self.step_variable))
             self.state = training.state
             self.session = tf.Session()
@@ -199,7 +200,7 @@ def test_what_a_killed_process_left_is_removed_at_the_start(tmp_path, capsys):
     with Run(tmp_path) as run:
         run.saving.restore(run.session, None)
     assert os.listdir(str(tmp_path)) == []
-    assert "Removed model.ckpt-4.tmp, left by a process that was stopped while it saved" in capsys.readouterr().out
+    assert "Removed model.ckpt-4.tmp, left by a process that was killed while it saved" in capsys.readouterr().out
 
 
 def test_a_checkpoint_is_due_by_the_clock(tmp_path):

@@ -15,14 +15,18 @@ EPOCH = 10  # steps
 
 
 class Training:
-    """What a training has of these; ``values`` are those of a checkpoint, as ``state.get`` has returned them. ``texts`` are those
-    of the evaluation data; None for a training without evaluations."""
+    """The tracker, early stopping and plateau of a training.
+
+    Args:
+      values: state of a checkpoint, as ``state.get`` returned it.
+      texts: transcripts of the evaluation data; None for a training without evaluations.
+    """
 
     def __init__(self, values=None, step=0, epoch=EPOCH, texts=("one", "two"), **params):
         params = dict(DEFAULTS, **params)
         self.graph = tf.Graph()
         with self.graph.as_default():
-            self.improvement = MetricTracker(params, epoch, None if texts is None else types.SimpleNamespace(utterances=[
+            self.tracker = MetricTracker(params, epoch, None if texts is None else types.SimpleNamespace(utterances=[
                 types.SimpleNamespace(transcript=text, duration=1.0) for text in texts]))
             self.state = SavedState(**INITIAL_STATE)
             self.session = tf.Session()
@@ -61,7 +65,7 @@ def coqui(losses, min_delta, es_epochs, plateau_epochs):
 @pytest.mark.parametrize("losses, stop, reductions", [
     ([5.0, 4.0, 3.0, 2.0], None, []),
     ([5.0, 5.0, 5.0, 5.0, 5.0], 4, [3]),                      # three epochs without improvement
-    ([5.0, 5.1, 5.1, 4.0, 4.1, 4.1, 4.1], 7, [3, 6]),         # an improvement begins the count anew
+    ([5.0, 5.1, 5.1, 4.0, 4.1, 4.1, 4.1], 7, [3, 6]),         # an improvement restarts the count
     ([5.0, 4.98, 4.96, 4.94, 4.92], 4, [3]),                  # creeping down by less than es_min_delta is no improvement
     ([5.0, 4.97, 4.9, 4.88, 4.8, 4.79], None, []),            # but below the lowest by as much is, in every second epoch
     ([2.0, 1.9375, 1.875, 1.8125], None, [])])                # and so is exactly as much
@@ -79,7 +83,7 @@ def test_stops_and_reduces_where_coqui_stt_does(losses, stop, reductions):
     assert reduced == reductions and training.factor == pytest.approx(0.5 ** len(reductions))
 
 
-def test_the_reason_says_what_did_not_improve_and_what_was_best():
+def test_the_reason_names_the_metric_and_its_best_value():
     training = Training(es_min_delta=0.06)
     for epoch, loss in enumerate([5.0, 1.25, 1.25, 1.24, 1.3], 1):
         assert training.early_stop.reason is None
@@ -89,7 +93,7 @@ def test_the_reason_says_what_did_not_improve_and_what_was_best():
 
 
 @pytest.mark.parametrize("every", [5, 20])
-def test_epochs_count_however_often_the_model_is_evaluated(every):
+def test_epochs_without_improvement_do_not_depend_on_the_evaluation_interval(every):
     training, steps = Training(reduce_lr_on_plateau=False), range(every, 200, every)
     for step in steps:
         training.evaluate(step, 3.0)
@@ -105,7 +109,7 @@ def test_a_plateau_reduces_once_for_each_period_when_evaluations_are_rare():
     assert training.factor == 0.125
 
 
-def test_by_wer_every_improvement_counts_and_the_loss_does_not():
+def test_with_wer_every_improvement_counts_and_the_loss_is_ignored():
     training = Training(stopping_metric="wer", reduce_lr_on_plateau=False)
     for epoch, (loss, wer) in enumerate([(3.0, 0.5), (2.0, 0.499), (1.0, 0.499), (0.5, 0.499)], 1):
         training.evaluate(epoch * EPOCH, loss, wer)
@@ -136,28 +140,28 @@ def test_a_resumed_training_stops_and_reduces_at_the_same_evaluations(capsys):
         training = Training(values, step=(epoch - 1) * EPOCH)
         assert (training.evaluate(epoch * EPOCH, loss), training.early_stop.reason, training.factor) == outcomes[epoch - 1]
         values = training.state.get(training.session)
-    # it was to end, and says so before another step
+    # the training had stopped, and the resumed run reports it before another step
     assert Training(values, step=80).early_stop.reason == outcomes[-1][1]
     assert Training(values, step=80, early_stop=False).early_stop.reason is None
     assert Training(values, step=80, es_epochs=4, plateau_epochs=3).early_stop.reason is None
-    assert "anew" not in capsys.readouterr().out
+    assert "counted from step" not in capsys.readouterr().out
 
 
-def test_another_rule_counts_anew(capsys):
+def test_another_rule_restarts_the_count(capsys):
     training = Training()
     for epoch in (1, 2, 3, 4):
         training.evaluate(epoch * EPOCH, 3.0)
     values = training.state.get(training.session)
-    for change, said in (({"es_min_delta": 0.01}, "es_min_delta 0.05, this one goes by the loss and 0.01"),
-                         ({"stopping_metric": "wer"}, "the loss and es_min_delta 0.05, this one goes by the wer and 0"),
-                         ({"texts": ("one", "three")}, "this one goes by the loss and 0.05 on other data")):
+    for change, said in (({"es_min_delta": 0.01}, "stopping_metric loss and es_min_delta 0.05, this one uses loss and 0.01"),
+                         ({"stopping_metric": "wer"}, "stopping_metric loss and es_min_delta 0.05, this one uses wer and 0"),
+                         ({"texts": ("one", "three")}, "this one uses loss and 0.05 on other data")):
         other = Training(values, step=40, **change)
         assert said in capsys.readouterr().out and other.early_stop.reason is None
         assert other.tracker.epochs_without_improvement == 0 and not other.evaluate(50, 3.0, 0.9)
     assert training.early_stop.reason is not None
 
 
-def test_a_part_of_the_training_without_evaluations_forgets_nothing(capsys):
+def test_a_part_of_the_training_without_evaluations_keeps_the_state(capsys):
     training = Training()
     for epoch in (1, 2, 3):
         training.evaluate(epoch * EPOCH, 3.0)
@@ -165,7 +169,7 @@ def test_a_part_of_the_training_without_evaluations_forgets_nothing(capsys):
     values = without.state.get(without.session)
     other = Training(values, step=40)
     other.evaluate(50, 3.0)
-    assert other.early_stop.reason is not None and "anew" not in capsys.readouterr().out
+    assert other.early_stop.reason is not None and "counted from step" not in capsys.readouterr().out
     assert not other.tracker.has_other_data and not without.tracker.has_other_data
     assert Training(values, step=40, texts=("one", "three")).tracker.has_other_data
 
@@ -175,28 +179,28 @@ def test_epochs_of_another_number_of_steps_are_the_same_epochs():
     for epoch in (1, 2, 3):
         training.evaluate(epoch * EPOCH, 3.0)
     values = training.state.get(training.session)
-    # four times the batch: 30 steps were 3 epochs of 10, and go on as an epoch of 3 does
+    # another batch size: 30 steps were 3 epochs of 10 steps; an epoch now has 3
     other = Training(values, step=30, epoch=3)
     assert other.tracker.epochs_without_improvement == 2.0 and other.early_stop.reason is None
     other.evaluate(33, 3.0)
     assert other.early_stop.reason is not None
 
 
-def test_a_reduction_that_was_switched_off_is_taken_back_and_said(capsys):
+def test_without_the_plateau_rule_the_learning_rate_is_reset_with_a_note(capsys):
     training = Training(early_stop=False)
     for epoch in (1, 2, 3):
         training.evaluate(epoch * EPOCH, 3.0)
     values = training.state.get(training.session)
     said = capsys.readouterr().out
     assert "*** Encountered a plateau: no improvement for 2 epochs (the best validation loss is 3.0000, of step 10). The " \
-           "learning rate is multiplied by 0.5, to 0.5 of the policy's; the weights go back to best_dev-10\n" in said
+           "learning rate is multiplied by 0.5, to 0.5 of the policy's; the weights are reset to best_dev-10\n" in said
     assert Training(values, step=30).factor == 0.5
     assert "The learning rate is 0.5 of the policy's" in capsys.readouterr().out
     assert Training(values, step=30, reduce_lr_on_plateau=False).factor == 1.0
-    assert "reduced to 0.5 of the policy's; reduce_lr_on_plateau is False" in capsys.readouterr().out
+    assert "reduced it to 0.5 of the policy's, and reduce_lr_on_plateau is now False" in capsys.readouterr().out
 
 
-def test_hours_are_those_of_all_processes_of_a_training():
+def test_max_hours_covers_all_parts_of_a_training():
     now = [1000.0]
     first = TimeLimit(dict(DEFAULTS, max_hours=1.5), clock=lambda: now[0])
     first.start(0.0)

@@ -1,12 +1,14 @@
 """What a training writes for TensorBoard, read back from its event files."""
 import collections
 import glob
+import os
 
 import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.optimizers import SUMMARIES
 from open_seq2seq.training.metrics import read_metrics
+from open_seq2seq.training.step_log import open_summaries
 from tests.training.short_runs import make_corpus, train_short
 
 
@@ -51,3 +53,42 @@ def test_all_summaries_of_a_training(tmp_path, monkeypatch):
             factor * metrics[4]["learning_rate"], rel=1e-5)
         assert written["Loss_Optimization/" + tag % "larc_clip_on"][4].simple_value == float(factor < 1.0)
     assert squares ** 0.5 == pytest.approx(metrics[4]["gradient_norm"], rel=1e-5)
+
+
+def _summary(loss):
+    return tf.Summary(value=[tf.Summary.Value(tag="train_loss", simple_value=loss)])
+
+
+def test_a_resumed_run_replaces_the_curve_of_the_steps_that_it_makes_again(tmp_path):
+    """As TensorBoard reads it: killed after step 6, resumed from the checkpoint of step 4."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for first_step, last_step, loss in ((0, 6, 1.0), (4, 8, 2.0)):
+        # event files of one second are read in the order of their names, which end with the name of the host
+        summaries = open_summaries(str(tmp_path), tf.Graph(), first_step)
+        for step in range(first_step + 1, last_step + 1):
+            summaries.add_summary(_summary(loss), step)
+        summaries.close()
+        path, = [path for path in glob.glob(str(tmp_path / "events.out.tfevents.*")) if not path.endswith(".read")]
+        started = [(event.session_log.status, event.step) for event in tf.train.summary_iterator(path)
+                   if event.HasField("session_log")]
+        assert started == [(tf.SessionLog.START, first_step + 1)]
+        os.rename(path, str(tmp_path / ("events.out.tfevents.%d.read" % first_step)))
+    events = accumulator.EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("train_loss")] == [
+        (step, 1.0 if step <= 4 else 2.0) for step in range(1, 9)]
+
+
+@pytest.mark.slow
+def test_every_part_of_a_training_starts_a_session(tmp_path, monkeypatch):
+    make_corpus(tmp_path)
+    monkeypatch.chdir(str(tmp_path))
+    train_short("--save_summaries_steps=1", "--max_steps=2", "--save_checkpoint_steps=2")
+    first = set(glob.glob("run/events.out.tfevents.*"))
+    train_short("--save_summaries_steps=1", "--max_steps=3", resume=True)
+    second = set(glob.glob("run/events.out.tfevents.*")) - first
+    for paths, step in ((first, 1), (second, 3)):
+        path, = paths
+        events = list(tf.train.summary_iterator(path))
+        assert [event.step for event in events if event.HasField("session_log")] == [step]
+        assert min(event.step for event in events if event.HasField("summary")) == step

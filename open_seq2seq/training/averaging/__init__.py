@@ -1,1 +1,1 @@
-"""Weights that are means: over the steps of a training, or over its checkpoints. docs/averaging.md is the page on it."""
+"""Averaged weights: means and combinations of checkpoints; see docs/averaging.md."""

@@ -1,7 +1,7 @@
-"""Statistics of batch norm for weights that no training step has seen, from training data.
+"""Measures batch-norm statistics on training data, for averaged weights.
 
-The mean of several networks' moving statistics is not the statistics of the mean network. They are measured anew: forward
-passes in training mode without dropout and augmentation, and the plain mean of all batches' statistics, not a moving one.
+The mean of the moving statistics of several networks is not the statistics of the mean network. They are measured by forward passes
+in training mode, without dropout and augmentation, as the plain mean of the statistics of all batches, not a moving one.
 """
 import copy
 
@@ -18,21 +18,21 @@ _STATISTICS = ("/moving_mean", "/moving_variance")
 
 
 def reestimated(base_model, params, values, num_batches, device):
-    """A network with batch norm statistics measured on training data.
+    """A network with batch-norm statistics measured on training data.
 
     Args:
       base_model: the model class.
       params: the checked config of mode "train".
       values: dict name -> array, the network's variables.
-      num_batches: how many batches of ``batch_size_per_gpu`` utterances to go through.
+      num_batches: number of batches of ``batch_size_per_gpu`` utterances.
       device: a ``Device`` without static shapes.
 
     Returns:
       A new dict like ``values``; equal to it where the network has no batch norm.
 
     Raises:
-      DataError: as of the data layer.
-      CheckpointError: the values are another network's.
+      DataError: the data cannot be read.
+      CheckpointError: the values are those of another network.
     """
     if not any(name.endswith(_STATISTICS) for name in values):
         return dict(values)
@@ -45,7 +45,7 @@ def reestimated(base_model, params, values, num_batches, device):
         assign = assignment(tf.global_variables())
         update = tf.group(*tf.get_collection(tf.GraphKeys.UPDATE_OPS))
         statistics = [variable for variable in tf.global_variables() if variable.op.name.endswith(_STATISTICS)]
-        # with a momentum of 0 a step from zero leaves the batch's own statistics, exactly
+        # with a momentum of 0, one update from zero gives exactly the statistics of the batch
         clear = tf.group(*[variable.assign(tf.zeros(variable.shape)) for variable in statistics])
         sums = [np.zeros(variable.shape.as_list(), np.float64) for variable in statistics]
         with open_session(device) as session:
@@ -65,7 +65,7 @@ def reestimated(base_model, params, values, num_batches, device):
 
 
 def without_randomness(params):
-    """A training's checked params without dropout, drop block and augmentation, and with batch statistics as they are."""
+    """Checked training params without dropout, drop block and augmentation, and with a batch-norm momentum of 0."""
     params = dict(params)
     encoder = params["encoder_params"] = copy.deepcopy(params["encoder_params"])
     encoder.update(dropout_keep_prob=1.0, drop_block_prob=0.0, bn_momentum=0.0)

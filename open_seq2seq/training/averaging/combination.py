@@ -1,5 +1,7 @@
-"""Single checkpoints, their mean, their best combination: what each is worth on the same utterances, and which is taken."""
+"""``--mode=combine``: scores single checkpoints, their mean and their best combination on the same utterances, and chooses one."""
 import collections
+import functools
+import math
 import os
 
 import numpy as np
@@ -14,21 +16,22 @@ from open_seq2seq.training.averaging.objective import Objective, fixed_batches
 
 EQUAL, OPTIMIZE = "equal", "optimize"
 
-Candidate = collections.namedtuple("Candidate", "name weights values score")
+Candidate = collections.namedtuple("Candidate", "name weights values score bn_batches")
 Candidate.__doc__ = """A network that could be the result.
 
-name: for messages. weights: float64 [K], of the checkpoints. values: dict name -> array. score: Score.
+name: for messages. weights: float64 [K], of the K checkpoints. values: dict name -> array. score: Score. bn_batches: number of
+training batches that its batch-norm statistics were measured on, or None.
 """
 
 
 class Combination:
-    """Combines the networks of several checkpoints with an eye on evaluation data.
+    """Combines the networks of several checkpoints; their scores on evaluation data decide how.
 
     Args:
       base_model: the model class.
       evaluation_params: the checked config of mode "eval".
       training_params: the checked config of mode "train"; None without ``bn_batches``.
-      sources: list of ``SourceCheckpoint`` that fit together.
+      sources: list of ``SourceCheckpoint`` of the same network and vocabulary.
       device: a ``Device`` without static shapes.
     """
 
@@ -40,76 +43,109 @@ class Combination:
         """Scores every candidate and returns the one to be written.
 
         Args:
-          how: EQUAL takes the mean; OPTIMIZE looks for weights, and takes the candidate of the lowest loss, be it a single
-            checkpoint.
-          num_utterances: of the evaluation data, drawn from it.
-          bn_batches: batches of training data to measure batch norm's statistics of the mean or combination on; None: they
-            are combined like the weights.
+          how: EQUAL or OPTIMIZE, see :func:`search`.
+          num_utterances: how many utterances of the evaluation data to score on.
+          bn_batches: number of training batches to measure the batch-norm statistics of the mean or the combination on; None: the
+            statistics are combined like the weights.
 
         Returns:
           (Candidate, number of utterances).
 
         Raises:
-          DataError, CheckpointError: as of their parts; or no candidate has a finite loss.
+          DataError: the data cannot be read.
+          CheckpointError: a checkpoint cannot be read, or no candidate has a finite loss.
         """
-        # before the data, of which another vocabulary would refuse every row
+        # before the data: with another vocabulary every row would be rejected
         characters = Vocabulary.from_file(self._evaluation_params["data_layer_params"]["vocab_file"]).characters
         for source in self._sources:
             require_vocabulary(source.path, characters)
         data = fixed_batches(self._evaluation_params, num_utterances, self._device)
-        networks = [{name: source.read(name).astype(np.float32) if source.is_float(name) else source.read(name)
-                     for name in source.shapes} for source in self._sources]
+        networks = [(os.path.basename(source.path), {
+            name: source.read(name).astype(np.float32) if source.is_float(name) else source.read(name) for name in source.shapes})
+            for source in self._sources]
         log_line("Candidates on %d utterances of the evaluation data:" % len(data.transcripts))
         with Objective(self._base_model, self._evaluation_params, data, self._device) as objective:
-            singles = [self._candidate(objective, os.path.basename(source.path), row, network)
-                       for source, row, network in zip(self._sources, np.eye(len(networks)), networks)]
-            equal = np.full([len(networks)], 1.0 / len(networks))
-            mean = self._candidate(objective, "their mean", equal, combined(networks, equal))
-            found = [mean]
-            if how == OPTIMIZE:
-                found.append(self._optimized(objective, networks, _best(singles + [mean])))
-            if bn_batches is not None:
-                best = _best(found)
-                found.append(self._candidate(
-                    objective, "%s, batch norm measured on %d batches" % (best.name, bn_batches), best.weights,
-                    reestimated(self._base_model, self._training_params, best.values, bn_batches, self._device)))
-        taken = _best(singles + found) if how == OPTIMIZE else found[-1]
-        _report(taken, singles)
-        return taken, len(data.transcripts)
+            chosen = search(objective, networks, how, bn_batches, functools.partial(
+                reestimated, self._base_model, self._training_params, num_batches=bn_batches, device=self._device))
+        return chosen, len(data.transcripts)
 
-    @staticmethod
-    def _candidate(objective, name, weights, values):
+
+def search(objective, networks, how, bn_batches=None, reestimate=None):
+    """Scores single networks, their mean and, if asked, their best combination.
+
+    Args:
+      objective: an ``Objective``.
+      networks: list of (name for messages, network), a network being a dict name -> array.
+      how: EQUAL: the result is the mean, whatever its score. OPTIMIZE: weights are searched that minimize the loss, and the result
+        is the candidate with the lowest word error rate (of equal ones that with the lowest loss), single networks included. So
+        it is never worse on these utterances than the best single network.
+      bn_batches: see :meth:`Combination.run`.
+      reestimate: function from a network to the network with measured batch-norm statistics; used with ``bn_batches``.
+
+    Returns:
+      Candidate.
+
+    Raises:
+      CheckpointError: no candidate has a finite loss.
+    """
+    def scored(name, weights, values, bn_batches=None):
         score = objective.score(values)
         log_line("%s: loss %.4f, WER %.4f" % (name, score.loss, score.word_error_rate), offset=4)
-        return Candidate(name, weights, values, score)
+        return Candidate(name, weights, values, score, bn_batches)
 
-    def _optimized(self, objective, networks, start):
-        def report(number, loss, weights):
-            log_line("evaluation %d: loss %.4f at weights %s" % (number, loss, _listed(weights)), offset=8)
+    values = [network for _, network in networks]
+    singles = [scored(name, weights, network) for (name, network), weights in zip(networks, np.eye(len(networks)))]
+    equal = np.full([len(networks)], 1.0 / len(networks))
+    joint = [scored("their mean", equal, combined(values, equal))]
+    if how == OPTIMIZE:
+        start = min(_finite(singles + joint), key=lambda candidate: candidate.score.loss)
+        weights = optimized_weights(values, objective.loss_and_gradient, start.weights, report=_report_evaluation).weights
+        joint.append(scored("combination with weights %s, started at %s" % (_listed(weights), start.name), weights,
+                            combined(values, weights)))
+    if bn_batches is not None:
+        best = best_candidate(joint)
+        joint.append(scored("%s, batch norm measured on %d batches" % (best.name, bn_batches), best.weights,
+                            reestimate(best.values), bn_batches))
+    chosen = best_candidate(singles + joint) if how == OPTIMIZE else joint[-1]
+    _report(chosen, best_candidate(singles))
+    return chosen
 
-        found = optimized_weights(networks, objective.loss_and_gradient, start.weights, report=report)
-        return self._candidate(objective, "combination with weights %s, begun at %s" % (_listed(found.weights), start.name),
-                               found.weights, combined(networks, found.weights))
+
+def best_candidate(candidates):
+    """The Candidate with the lowest word error rate among those with a finite loss; of equal ones that with the lowest loss.
+
+    Raises:
+      CheckpointError: none has a finite loss.
+    """
+    return min(_finite(candidates), key=_quality)
 
 
-def _best(candidates):
-    """The candidate of the lowest loss; of equal ones the first."""
+def _quality(candidate):
+    """A key: the smaller, the better."""
+    rate = candidate.score.word_error_rate
+    return rate if math.isfinite(rate) else float("inf"), candidate.score.loss
+
+
+def _finite(candidates):
     finite = [candidate for candidate in candidates if np.isfinite(candidate.score.loss)]
     if not finite:
         raise CheckpointError("none of %s has a finite loss on the evaluation data: either its transcripts cannot be aligned, or "
                               "the training had diverged" % ", ".join(candidate.name for candidate in candidates))
-    return min(finite, key=lambda candidate: candidate.score.loss)
+    return finite
 
 
-def _report(taken, singles):
-    best = _best(singles)
-    log_line("Taken: %s (loss %.4f, WER %.4f); the best single checkpoint is %s (loss %.4f, WER %.4f)" % (
-        (taken.name,) + taken.score + (best.name,) + best.score))
-    if taken is best:
-        log_line("Note: no combination is better than this checkpoint by itself on these utterances; it is written as it is")
-    elif not taken.score.loss <= best.score.loss:
-        log_line("Note: that checkpoint by itself has a lower loss on these utterances; --combine_weights=optimize never takes "
-                 "what is worse")
+def _report_evaluation(number, loss, weights):
+    log_line("evaluation %d: loss %.4f at weights %s" % (number, loss, _listed(weights)), offset=8)
+
+
+def _report(chosen, best_single):
+    log_line("Result: %s (loss %.4f, WER %.4f); the best single checkpoint is %s (loss %.4f, WER %.4f)" % (
+        (chosen.name,) + chosen.score + (best_single.name,) + best_single.score))
+    if chosen is best_single:
+        log_line("Note: no combination is better than this checkpoint on these utterances; it is written unchanged")
+    # also where the loss of the mean is not a number
+    elif not _quality(chosen) <= _quality(best_single):
+        log_line("Note: that checkpoint is better on these utterances; --combine_weights=optimize would choose it")
 
 
 def _listed(weights):

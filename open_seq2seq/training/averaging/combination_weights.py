@@ -1,19 +1,19 @@
-"""Non-negative weights of several networks that sum to one, found by the gradient of their combination's loss.
+"""Non-negative weights of several networks that sum to one, found by gradient descent on the loss of their weighted mean.
 
-The idea is that of Kaldi's nnet3-combine: the networks of one training lie in one basin, so the loss of their weighted mean is a
-smooth function of as many numbers as there are networks, and its gradient by the weight of a network is the scalar product of
-that network with the gradient by the parameters: one backward pass for all of them.
+The idea is that of Kaldi's nnet3-combine. The networks of one training are in one basin, so the loss of their weighted mean is a
+smooth function of one number per network. Its gradient by the weight of a network is the scalar product of that network with the
+gradient by the parameters: one backward pass for all networks.
 """
 import collections
 
 import numpy as np
 
 Combination = collections.namedtuple("Combination", "weights loss evaluations")
-Combination.__doc__ = """weights: float64 [K], at least 0, of sum 1. loss: at these weights. evaluations: how many it took."""
+Combination.__doc__ = """weights: float64 [K], at least 0, of sum 1. loss: at these weights. evaluations: of the loss, in all."""
 
-# with ten networks it has come to rest after a dozen
+# with ten networks it has converged after about a dozen
 MAX_EVALUATIONS = 30
-_TOLERANCE = 1e-4  # of the loss it begins with
+_TOLERANCE = 1e-4  # relative to the loss at the start
 
 
 class _EnoughEvaluations(Exception):
@@ -28,7 +28,7 @@ def combined(networks, weights):
       weights: one number for each.
 
     Returns:
-      Dict name -> float32 array; of what is no floating-point number, the last network's.
+      Dict name -> float32 array; variables that are not floating-point are those of the last network.
     """
     mean = {}
     for name, last in networks[-1].items():
@@ -49,14 +49,14 @@ def optimized_weights(networks, loss_and_gradient, start, max_evaluations=MAX_EV
     Args:
       networks: list of K dicts name -> array.
       loss_and_gradient: function from such a dict to (loss, dict name -> gradient).
-      start: float [K], weights to begin with.
-      max_evaluations: of the loss and its gradient, at most.
+      start: float [K], initial weights.
+      max_evaluations: limit of evaluations of the loss and its gradient.
       report: function of (number of evaluations, loss, weights), called with each; or None.
 
     Returns:
-      Combination: the best that was seen, which is the start where nothing is better.
+      Combination: the best of all evaluations; the start if none is better.
     """
-    # scipy's optimizers are slow to import, and this is the only place that wants one
+    # scipy's optimizers are slow to import, and only this function needs one
     from scipy.optimize import minimize
     seen = []
 
@@ -73,7 +73,7 @@ def optimized_weights(networks, loss_and_gradient, start, max_evaluations=MAX_EV
         scale = max(abs(seen[0].loss), 1e-9)
         if not (np.isfinite(loss) and np.isfinite(by_weight).all()):
             raise _EnoughEvaluations()
-        # of the loss at the point divided by its sum, which is the loss at the weights
+        # the gradient of the loss at point / point.sum(), which are the weights
         return loss / scale, (by_weight - weights.dot(by_weight)) / scale
 
     try:
@@ -87,6 +87,6 @@ def optimized_weights(networks, loss_and_gradient, start, max_evaluations=MAX_EV
 
 
 def on_simplex(point):
-    """Weights without the rounding by which an optimizer leaves their bounds: at least 0, of sum 1."""
+    """Weights that are at least 0 and sum to 1, from a point that rounding has moved off the simplex."""
     weights = np.maximum(np.asarray(point, np.float64), 0.0)
     return weights / weights.sum()

@@ -1,4 +1,4 @@
-"""The weighted mean of checkpoints, and how it becomes a checkpoint of its own."""
+"""The weighted mean of checkpoints, and how it is written as a checkpoint."""
 import os
 import tempfile
 
@@ -17,14 +17,14 @@ from open_seq2seq.evaluation.record import forget_evaluations
 def weighted_mean(sources, weights=None):
     """The weighted mean of the networks of several checkpoints, variable by variable.
 
-    Sums are taken in float64. Beside the result one variable at a time is in memory, however many checkpoints there are.
+    Sums are taken in float64. In memory are the result and one variable at a time, however many checkpoints there are.
 
     Args:
-      sources: list of ``SourceCheckpoint`` that fit together.
-      weights: one number for each; None: all alike.
+      sources: list of ``SourceCheckpoint`` of the same network.
+      weights: one number for each; None: equal weights.
 
     Returns:
-      Dict name -> float32 array. A variable that is not of a floating-point type is the newest checkpoint's.
+      Dict name -> float32 array. A variable that is not floating-point is that of the newest checkpoint.
 
     Raises:
       CheckpointError: one is damaged.
@@ -45,24 +45,24 @@ def weighted_mean(sources, weights=None):
 
 
 def newest_of(sources):
-    """The source of the latest step; of the last of these where several are."""
+    """The source with the highest step; of several the last in the list."""
     return max(enumerate(sources), key=lambda pair: (pair[1].global_step(), pair[0]))[1]
 
 
 def require_output(directory, sources):
-    """Refuses a folder for the result that holds the sources or other checkpoints of a run, before anything is computed.
+    """Checks the folder of the result before anything is computed, and creates it.
 
     Raises:
-      UsageError: it does.
-      StorageError: it cannot be made or written.
+      UsageError: it has the sources or checkpoints of a training in it, or is a file.
+      StorageError: it cannot be created or written.
     """
     for source in sources:
         if os.path.realpath(os.path.dirname(source.path)) == os.path.realpath(directory):
-            raise UsageError("--output is %s, where the checkpoint %s lies; a run would take the average for one of its own. "
-                             "Choose another folder" % (directory, source.path))
+            raise UsageError("--output is %s, the folder of checkpoint %s; the run would take the average for one of its own "
+                             "checkpoints. Choose another folder" % (directory, source.path))
     for path in checkpoints_in(directory) + checkpoints_in(directory, best=True):
         if "averaged" not in (read_manifest(path) or {}):
-            raise UsageError("--output is %s, which holds the checkpoint %s of a training. Choose another folder"
+            raise UsageError("--output is %s, which has the checkpoint %s of a training in it. Choose another folder"
                              % (directory, path))
     if os.path.exists(directory) and not os.path.isdir(directory):
         raise UsageError("--output is %s, which is a file; expected a folder or nothing" % directory)
@@ -75,16 +75,16 @@ def require_output(directory, sources):
 
 
 def write_mean(directory, values, sources, facts):
-    """Writes a network as an ordinary checkpoint, in place of an earlier result in the folder.
+    """Writes a network as an ordinary checkpoint, which replaces an earlier result in the folder.
 
-    The optimizer's state is left out: it belongs to the weights of one step.
+    The optimizer's state is not written: it belongs to the weights of one step.
 
     Args:
-      directory: where to, accepted by :func:`require_output`.
-      values: dict name -> array, of the network's variables.
+      directory: folder of the result, checked by :func:`require_output`.
+      values: dict name -> array, the variables of the network.
       sources: list of ``SourceCheckpoint``.
-      facts: dict for JSON: what the manifest is to say of how it came about; of the newest checkpoint with one of its "weights"
-        above 0 the result takes its step.
+      facts: dict for JSON that the manifest has as "averaged": how the result was made. Its "weights" are one number for each
+        source; the step of the result is that of the newest source whose weight is above 0.
 
     Returns:
       Path of the checkpoint, without extension.
@@ -100,7 +100,7 @@ def write_mean(directory, values, sources, facts):
              "vocabulary": list(vocabulary) if vocabulary is not None else None}
     earlier = checkpoints_in(directory)
     checkpoint = os.path.join(directory, "%s-%d" % (ORDINARY, step))
-    # its step may be this one's, too
+    # the earlier result may have the same step
     forget_evaluations(directory)
     write_checkpoint(checkpoint, dict(values, global_step=np.int64(step)), facts)
     write_state(directory, STATE_FILES[ORDINARY], [checkpoint])

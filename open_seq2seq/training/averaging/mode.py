@@ -1,4 +1,4 @@
-"""``--mode=combine`` and scripts/average_checkpoints.py: from a run's checkpoints to one that is worth more than each."""
+"""``--mode=combine`` and scripts/average_checkpoints.py: combine the checkpoints of a run into one."""
 import os
 
 from open_seq2seq.checkpoints.run_directory import RunDirectory
@@ -26,7 +26,7 @@ def run_combine(experiment, arguments):
       Path of the checkpoint that was written.
 
     Raises:
-      JasperError: what cannot be combined, and why.
+      JasperError: the checkpoints cannot be combined; the message says why.
     """
     import tensorflow.compat.v1 as tf
 
@@ -38,16 +38,16 @@ def run_combine(experiment, arguments):
     for mode, wanted in (("eval", True), ("train", arguments.bn_batches is not None)):
         if wanted and mode not in params:
             raise ConfigError("%s: %s_params is missing; --mode=combine %s" % (experiment.path, mode, {
-                "eval": "measures on its data what checkpoints are worth (scripts/average_checkpoints.py needs none)",
-                "train": "--bn_batches reads its data"}[mode]))
+                "eval": "scores checkpoints on evaluation data (scripts/average_checkpoints.py needs none)",
+                "train": "needs training data for --bn_batches"}[mode]))
     device = _device(arguments.device)
-    sources, output = chosen(RunDirectory.of(params["eval"], arguments.enable_logs), arguments.last, arguments.best,
-                             arguments.checkpoints, arguments.output, params["eval"]["evaluate_ema"])
+    sources, output = chosen_sources(RunDirectory.of(params["eval"], arguments.enable_logs), arguments.last, arguments.best,
+                                     arguments.checkpoints, arguments.output, params["eval"]["evaluate_ema"])
     combination = Combination(experiment.base_model, params["eval"], params.get("train"), sources, device)
-    taken, utterances = combination.run(arguments.combine_weights, arguments.combine_utterances, arguments.bn_batches)
-    return _written(output, taken.values, sources, taken.weights, {
-        "loss": taken.score.loss, "word_error_rate": taken.score.word_error_rate, "utterances": utterances,
-        "batch_norm_batches": arguments.bn_batches if "batch norm" in taken.name else None})
+    chosen, utterances = combination.run(arguments.combine_weights, arguments.combine_utterances, arguments.bn_batches)
+    return _written(output, chosen.values, sources, chosen.weights, {
+        "loss": chosen.score.loss, "word_error_rate": chosen.score.word_error_rate, "utterances": utterances,
+        "batch_norm_batches": chosen.bn_batches})
 
 
 def average_checkpoints(run_directory, last=None, best=None, checkpoints=None, output=None, averaged=True):
@@ -55,26 +55,28 @@ def average_checkpoints(run_directory, last=None, best=None, checkpoints=None, o
 
     Args:
       run_directory: a ``RunDirectory``, or None where ``checkpoints`` are given.
-      last, best, checkpoints: how many of the newest, how many of the best, or a list of paths: one of the three.
-      output: the folder to write to; None: ``combined`` beside the checkpoints.
-      averaged: read the moving averages of weights in their place where there are some.
+      last, best, checkpoints: number of the newest, number of the best, or a list of paths; exactly one of the three.
+      output: the folder to write to; None: ``combined`` next to the checkpoints.
+      averaged: whether to read the moving averages of weights instead of the weights, where a checkpoint has them.
 
     Returns:
       Path of the checkpoint that was written.
 
     Raises:
-      UsageError, CheckpointError, StorageError: as of the parts.
+      UsageError: the arguments do not name checkpoints, or the output folder cannot be used.
+      CheckpointError: a checkpoint is missing, damaged or of another network.
+      StorageError: the result cannot be written.
     """
-    sources, output = chosen(run_directory, last, best, checkpoints, output, averaged)
+    sources, output = chosen_sources(run_directory, last, best, checkpoints, output, averaged)
     return _written(output, weighted_mean(sources), sources, [1.0 / len(sources)] * len(sources), {})
 
 
-def chosen(run_directory, last, best, checkpoints, output, averaged):
-    """(list of ``SourceCheckpoint``, folder for the result); arguments as of :func:`average_checkpoints`."""
+def chosen_sources(run_directory, last, best, checkpoints, output, averaged):
+    """(list of ``SourceCheckpoint``, folder for the result); see :func:`average_checkpoints` for the arguments."""
     given = [name for name, value in (("--last", last), ("--best", best), ("--checkpoints", checkpoints)) if value is not None]
     if len(given) != 1:
-        raise UsageError("%s; say which checkpoints to take by one of --last=N, --best=N and --checkpoints=A,B,..." % (
-            " and ".join(given) + " are given" if given else "nothing says which checkpoints to take"))
+        raise UsageError("%s; choose the checkpoints with one of --last=N, --best=N and --checkpoints=A,B,..." % (
+            " and ".join(given) + " are given" if given else "no checkpoints are given"))
     if checkpoints is not None:
         paths = checkpoints
     elif last is not None:
@@ -85,7 +87,7 @@ def chosen(run_directory, last, best, checkpoints, output, averaged):
     output = output or os.path.join(os.path.dirname(sources[-1].path), FOLDER)
     require_output(output, sources)
     for source in sources:
-        log_line("Checkpoint %s%s" % (source.path, ", the moving averages of its weights" if source.num_averaged else ""))
+        log_line("Checkpoint %s%s" % (source.path, ", moving averages of its weights" if source.num_averaged else ""))
     return sources, output
 
 
@@ -99,8 +101,8 @@ def _written(output, values, sources, weights, facts):
 
 
 def _device(name):
-    """The device that a combination is computed on: its batches have any shape, for which an NPU would compile each."""
+    """The device that computes the combination; not an NPU, which would compile a graph for every shape of its batches."""
     from open_seq2seq.devices import gpu_available, select_device
     if name == "npu":
-        raise UsageError("--mode=combine computes on a CPU or GPU; leave out --device=npu")
+        raise UsageError("--mode=combine computes on a CPU or GPU; remove --device=npu")
     return select_device("gpu" if name == "gpu" or name == "auto" and gpu_available() else "cpu")

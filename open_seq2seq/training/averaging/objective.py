@@ -1,4 +1,4 @@
-"""Loss, word error rate and gradient of a network on a fixed set of utterances, at whatever weights it is given."""
+"""Loss, word error rate and gradient of a network on a fixed set of utterances, as functions of its weights."""
 import collections
 
 import numpy as np
@@ -14,10 +14,10 @@ from open_seq2seq.evaluation.error_rates import transcript_errors
 from open_seq2seq.experiment.assembly import build_data_layer, execution_of
 
 Score = collections.namedtuple("Score", "loss word_error_rate")
-Score.__doc__ = """loss: mean over the utterances whose CTC loss is finite, nan where none is. word_error_rate: a float."""
+Score.__doc__ = """loss: mean over the utterances with a finite CTC loss, NaN if there is none. word_error_rate: a float."""
 
 FixedBatches = collections.namedtuple("FixedBatches", "batches transcripts vocabulary")
-FixedBatches.__doc__ = """Utterances whose features have been computed.
+FixedBatches.__doc__ = """Utterances with their features.
 
 batches: list of Batch of arrays. transcripts: list of str, the references; a batch's utterance_indices point into it.
 vocabulary: Vocabulary.
@@ -25,25 +25,25 @@ vocabulary: Vocabulary.
 
 
 def fixed_batches(params, num_utterances, device):
-    """Draws utterances of the evaluation data, the same ones whenever asked, and computes their features once.
+    """Draws utterances of the evaluation data, always the same ones, and computes their features once.
 
     Args:
       params: the checked config of mode "eval".
-      num_utterances: how many; all where there are not more.
+      num_utterances: number of utterances; if the data have fewer, all of them.
       device: a ``Device``.
 
     Returns:
       FixedBatches.
 
     Raises:
-      DataError: as of the data layer.
+      DataError: the data cannot be read.
     """
     apart = params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"])
     layer = build_data_layer(params, "eval", device, Single()).subset(num_utterances, params["random_seed"])
     with tf.Graph().as_default():
         batches = list(_computed(layer.evaluation_dataset(same_length_batches=apart), device))
     if layer.run_time_rejections:
-        raise DataError("%d of the utterances to measure on have turned bad since the start, the first %s"
+        raise DataError("%d of the evaluation utterances have become unreadable since the start, the first is %s"
                         % (len(layer.run_time_rejections), layer.run_time_rejections[0].id))
     return FixedBatches(batches, [utterance.transcript for utterance in layer.utterances], layer.vocabulary)
 
@@ -62,9 +62,9 @@ def _computed(dataset, device):
 
 
 def assignment(variables):
-    """A function (session, dict name -> array) that gives variables their values, built in the current graph.
+    """A function (session, dict name -> array) that sets variables; its operations are built in the current graph.
 
-    It raises CheckpointError where the values are another network's.
+    The function raises CheckpointError if the values are those of another network.
     """
     placeholders = [tf.placeholder(variable.dtype.base_dtype, variable.shape) for variable in variables]
     operations = [tf.assign(variable, placeholder).op for variable, placeholder in zip(variables, placeholders)]
@@ -75,9 +75,9 @@ def assignment(variables):
             shape = list(np.shape(values[name])) if name in values else None
             if shape != variable.shape.as_list():
                 raise CheckpointError(
-                    "the checkpoints are of another architecture than the config: %s is %s here, %s there. Use the config that "
-                    "they were trained with" % (name, variable.shape.as_list(), "missing" if shape is None else shape))
-            # one by one, so that no second copy of the network is held for the run
+                    "the checkpoints are of another architecture than the config: %s is %s in the config, %s in the checkpoints. "
+                    "Use the config that they were trained with" % (name, variable.shape.as_list(), "missing" if shape is None else shape))
+            # one by one: no second copy of the network in memory
             session.run(operation, {placeholder: values[name]})
     return assign
 
@@ -91,7 +91,7 @@ class Objective:
       data: FixedBatches.
       device: a ``Device`` without static shapes.
 
-    It is a context manager, which closes its session.
+    It is a context manager that closes its session.
     """
 
     def __init__(self, base_model, params, data, device):
@@ -99,7 +99,7 @@ class Objective:
         self._decoder = GreedyDecoder(data.vocabulary)
         self._graph = tf.Graph()
         with self._graph.as_default():
-            # a batch put together by hand may be without weights
+            # a batch that a test builds may have no weights
             self._batch = Batch(*[None if array is None else tf.placeholder(array.dtype, self._shape(name, array))
                                   for name, array in data.batches[0]._asdict().items()])
             model = base_model(params, "eval", data.vocabulary.size, execution=execution_of(params, "eval", device, Single()))
@@ -115,7 +115,7 @@ class Objective:
 
     @staticmethod
     def _shape(name, array):
-        # the number of audio features is what a network has to know
+        # the network has to know the number of audio features
         return [None] * (array.ndim - 1) + [array.shape[-1] if name == "features" else None] if array.ndim else []
 
     def __enter__(self):
@@ -138,7 +138,7 @@ class Objective:
                      transcript_errors(self._data.transcripts, hypotheses).word_error_rate.rate)
 
     def loss_and_gradient(self, values):
-        """The loss of :meth:`score`, and its gradient by every variable, those of batch norm's moving statistics included.
+        """The loss of :meth:`score`, and its gradient by every variable, batch norm's moving statistics included.
 
         Args:
           values: dict name -> float32 array.
@@ -168,7 +168,7 @@ class Objective:
         return {variable.op.name: gradient for variable, gradient in zip(trained, gradients) if gradient is not None}
 
     def _gradients_by_statistics(self, values, gradients):
-        """The gradients by the moving statistics, which FusedBatchNorm has none for, from those by beta and gamma.
+        """The gradients by the moving statistics, which FusedBatchNorm does not give, from those by beta and gamma.
 
         With y = gamma * (x - mean) / sqrt(variance + epsilon) + beta: dL/dbeta is the sum of dL/dy, dL/dgamma that of
         dL/dy * (x - mean) / sqrt(variance + epsilon).

@@ -1,4 +1,4 @@
-"""Which checkpoints are averaged: the last or the best of a run, or a list; all of the same network and vocabulary."""
+"""The checkpoints to be averaged: the last or the best of a run, or a list, all of the same network and vocabulary."""
 import collections
 import json
 import os
@@ -18,18 +18,20 @@ MASTER_COPY = "FP32-master-copy/"
 
 
 class SourceCheckpoint:
-    """A checkpoint's network, whose variables are read one by one.
+    """The network of a checkpoint, whose variables are read one by one.
 
     Args:
       path: without extension.
-      averaged: read the moving average of a weight in its place where there is one.
+      averaged: whether to read the moving average of a weight instead of the weight, where there is one.
 
     Attributes:
-      path, step (int, -1 where the name has none), shapes (dict name -> list, of the network's variables), names (dict from the
-      names to those in the checkpoint that are read: itself, its moving average or its float32 master copy).
+      path: as given.
+      step: int, of the name; -1 if it has none.
+      shapes: dict name -> list, of the network's variables.
+      names: dict name -> name of the variable that is read: itself, its moving average or its float32 master copy.
 
     Raises:
-      CheckpointError: it is missing, damaged or holds no network.
+      CheckpointError: it is missing, damaged or has no network.
     """
 
     def __init__(self, path, averaged=True):
@@ -39,12 +41,12 @@ class SourceCheckpoint:
                 os.path.basename(path),)))
         fault = fault_of(path)
         if fault is not None:
-            raise CheckpointError("checkpoint %s is damaged: %s. Leave it out" % (path, fault.reason))
+            raise CheckpointError("checkpoint %s is damaged: %s. Average without it" % (path, fault.reason))
         self._reader = open_checkpoint(path)
         shapes, self._types = self._reader.get_variable_to_shape_map(), self._reader.get_variable_to_dtype_map()
         self.shapes = {name: shapes[name] for name in shapes if name.startswith(MODEL_SCOPE) and not is_average(name)}
         if not self.shapes:
-            raise CheckpointError("checkpoint %s has no variable under %s: it holds no network" % (path, MODEL_SCOPE))
+            raise CheckpointError("checkpoint %s has no network: no variable is under %s" % (path, MODEL_SCOPE))
         masters = {name.split(MASTER_COPY, 1)[1]: name for name in shapes if MASTER_COPY in name}
         self.names = {name: name + SUFFIX if averaged and name + SUFFIX in shapes else
                       masters[name] if name in masters else name for name in self.shapes}
@@ -74,7 +76,7 @@ class SourceCheckpoint:
         return value
 
     def global_step(self):
-        """The step that it says it is of, or what its name says."""
+        """The step in the checkpoint, or else in its name; an int."""
         return int(self._reader.get_tensor("global_step")) if self._reader.has_tensor("global_step") else max(self.step, 0)
 
 
@@ -90,20 +92,21 @@ def last_checkpoints(directory, count):
     """
     found = sorted(_whole(checkpoints_in(directory)), key=checkpoint_step)
     if len(found) < count:
-        raise CheckpointError("%d checkpoints were asked for, and %s has %s. Ask for fewer, or train with a larger "
-                              "num_checkpoints" % (count, directory, _listed(found)))
+        raise CheckpointError("--last=%d, and %s has %s. Use a smaller --last, or train with a larger num_checkpoints" % (
+            count, directory, _listed(found)))
     return found[-count:]
 
 
 def best_checkpoints(directory, count):
     """Paths of those ``count`` checkpoints of a run whose recorded word error rates are the lowest, the best first.
 
-    Of several data sets the one that was evaluated last counts, of equal rates that of the later step.
+    Of several data sets the one that was evaluated last decides; of equal rates the later step is better.
 
-    Args: as :func:`last_checkpoints`.
+    Args:
+      directory, count: see :func:`last_checkpoints`.
 
     Raises:
-      CheckpointError: fewer of them were evaluated, or none.
+      CheckpointError: fewer checkpoints were evaluated.
     """
     by_step = {}
     for path in _whole(checkpoints_in(directory, best=True) + checkpoints_in(os.path.join(directory, BEST_MODELS))
@@ -113,8 +116,8 @@ def best_checkpoints(directory, count):
     evaluated = sorted((rates[step], -step) for step in by_step if step in rates)
     if len(evaluated) < count:
         raise CheckpointError(
-            "the best %d checkpoints were asked for; of the %s in %s, %d have an evaluation recorded in %s%s. Evaluate where "
-            "checkpoints are saved (eval_steps, save_checkpoint_steps) or each with --mode=eval, or ask for fewer"
+            "--best=%d; of the %s in %s, %d have an evaluation recorded in %s%s. Evaluate at the steps that are saved (eval_steps, "
+            "save_checkpoint_steps), evaluate each with --mode=eval, or use a smaller --best"
             % (count, _listed(by_step.values()), directory, len(evaluated), EVALUATIONS, " on %s" % data_set if data_set else ""))
     log_line("The best by the word error rates recorded on %s: %s" % (data_set, ", ".join(
         "%.4f at step %d" % (rate, -step) for rate, step in evaluated[:count])))
@@ -122,17 +125,17 @@ def best_checkpoints(directory, count):
 
 
 def checkpoint_directory(run_directory):
-    """Where the checkpoints of a run lie that a ``RunDirectory`` finds; CheckpointError where there is none."""
+    """The directory of the checkpoints that a ``RunDirectory`` finds; a CheckpointError if there are none."""
     directory = os.path.dirname(run_directory.require_checkpoint())
     return os.path.dirname(directory) if os.path.basename(directory) == BEST_MODELS else directory
 
 
 def opened(paths, averaged=True):
-    """The :class:`SourceCheckpoint` of each path, in their order, which fit together.
+    """The :class:`SourceCheckpoint` of each path, in their order; all of the same network and vocabulary.
 
     Args:
-      paths: at least two, without extension; ``.index`` and the like behind them do no harm.
-      averaged: as of ``SourceCheckpoint``.
+      paths: at least two, with or without ``.index``.
+      averaged: see :class:`SourceCheckpoint`.
 
     Raises:
       UsageError: fewer than two, or the same one twice.
@@ -143,15 +146,14 @@ def opened(paths, averaged=True):
         raise UsageError("%d checkpoint%s to be averaged; expected two or more" % (len(paths), "" if len(paths) == 1 else "s"))
     for path, times in collections.Counter(map(os.path.realpath, paths)).items():
         if times > 1:
-            raise UsageError("checkpoint %s is listed %d times; leave out all but one" % (path, times))
+            raise UsageError("checkpoint %s is listed %d times; list it once" % (path, times))
     sources = [SourceCheckpoint(path, averaged) for path in paths]
     for source in sources[1:]:
         _require_same_network(sources[0], source)
         _require_same_vocabulary(sources[0], source)
     if len({source.num_averaged > 0 for source in sources}) > 1:
         without = next(source for source in sources if not source.num_averaged)
-        log_line("Note: checkpoint %s has no moving averages, unlike others; of it the weights themselves are taken"
-                 % without.path)
+        log_line("Note: checkpoint %s has no moving averages, unlike others; its weights themselves are used" % without.path)
     return sources
 
 
@@ -162,7 +164,7 @@ def _whole(checkpoints):
         if fault is None:
             yield path
         else:
-            log_line("Checkpoint %s is damaged: %s. It is passed over" % (path, fault.reason))
+            log_line("Checkpoint %s is damaged: %s. It is skipped" % (path, fault.reason))
 
 
 def _listed(checkpoints):
@@ -179,10 +181,10 @@ def _recorded(path):
                 try:
                     entry = json.loads(line)
                     if entry.get("test"):
-                        continue  # a model that is chosen by its test has none
+                        continue  # the test set must not decide which model is best
                     entries.append((str(entry["data_set"]), int(entry["step"]), float(entry["wer"])))
-                except (ValueError, KeyError, TypeError, AttributeError):
-                    continue  # a damaged line, as after a crash
+                except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+                    continue  # a damaged line, e.g. after a crash
     except OSError:
         pass
     data_set = entries[-1][0] if entries else None
@@ -193,8 +195,8 @@ def _require_same_network(first, other):
     missing = sorted(set(first.shapes) - set(other.shapes))
     surplus = sorted(set(other.shapes) - set(first.shapes))
     different = sorted(name for name in first.shapes if name in other.shapes and first.shapes[name] != other.shapes[name])
-    lines = ["%s is missing" % name for name in missing] + ["%s is only there" % name for name in surplus] + [
-        "%s is %s there, %s in the first" % (name, other.shapes[name], first.shapes[name]) for name in different]
+    lines = ["%s is missing" % name for name in missing] + ["%s is only in the second" % name for name in surplus] + [
+        "%s is %s in the second, %s in the first" % (name, other.shapes[name], first.shapes[name]) for name in different]
     if lines:
         raise CheckpointError("checkpoints %s and %s are of different networks, %d variables differ: %s%s. Average checkpoints "
                               "of one architecture" % (first.path, other.path, len(lines), "; ".join(lines[:3]),

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.restore import MODEL_SCOPE
-from open_seq2seq.devices.npu_params import computes_in_float16
+from open_seq2seq.devices.npu_option_checks import computes_in_float16
 from open_seq2seq.errors import JasperError
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.nonfinite.bad_batches import BadBatches, computing_config, recreated_batch

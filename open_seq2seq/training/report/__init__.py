@@ -1,1 +1,1 @@
-"""The report on a training run: a page with pictures, drawn from its ``metrics.jsonl`` alone, also while the run goes on."""
+"""The report of a training run: a page with figures, drawn from ``metrics.jsonl`` only, also during the run."""

@@ -1,21 +1,21 @@
-"""What the pictures of a report show: panels of curves over training steps, and maps of layers over training steps."""
+"""The data of the figures of a report: panels with curves over training steps, and maps of layers over training steps."""
 import collections
 
 Curve = collections.namedtuple("Curve", "label steps values")
-Curve.__doc__ = """A line: label for the legend; steps, values: lists of equal length, without what was not finite."""
+Curve.__doc__ = """A line. label: for the legend. steps, values: lists of equal length, without values that were not finite."""
 
 Panel = collections.namedtuple("Panel", "name title unit curves logarithmic")
-Panel.__doc__ = """A picture of lines. name: of the picture, for links. unit: of the axis of values, which may be logarithmic."""
+Panel.__doc__ = """A figure of lines. name: for links. unit: of the value axis. logarithmic: whether that axis may be logarithmic."""
 
 LayerMap = collections.namedtuple("LayerMap", "name title unit steps layers values logarithmic")
-LayerMap.__doc__ = """A picture with a row for each layer. values: list of rows, one for each of ``layers``, with a number or
+LayerMap.__doc__ = """A figure with a row for each layer. values: list of rows, one for each of ``layers``, with a number or
 None for each of ``steps``."""
 
-MOST_POINTS = 600  # of a curve: more than a picture has columns
+MOST_POINTS = 600  # of a curve: about as many as a figure has columns of pixels
 
 
 def panels(entries):
-    """The pictures that a run's measurements suffice for.
+    """The figures for which a run has at least two measurements.
 
     Args:
       entries: as ``read_metrics`` returns them.
@@ -39,7 +39,7 @@ def panels(entries):
         Panel("learning_rate", "Learning rate", "learning rate", [_curve("", steps, "learning_rate")], True),
         Panel("gradient_norm", "Norm of the gradient", "norm", [_curve("", steps, "gradient_norm")], True),
         Panel("loss_scale", "Loss scale", "factor", [_curve("", steps, "loss_scale")], True),
-        Panel("skipped_steps", "Steps that were skipped", "steps since the beginning",
+        Panel("skipped_steps", "Skipped steps", "steps since the beginning",
               [_curve("", [{"step": 0, "skipped_steps": 0}] + skipped, "skipped_steps")], False),
         Panel("speed", "Speed", "audio seconds per second", [_curve("", steps, "audio_seconds_per_second")], False),
         Panel("data_wait", "Waiting for data", "share of the time (%)", [_scaled(_curve("", steps, "data_wait_share"), 100.0)],
@@ -49,12 +49,12 @@ def panels(entries):
 
 
 def layer_maps(entries):
-    """Pictures of what was measured layer by layer; those that have nothing to show are left out."""
+    """Figures of what was measured of each layer; those without values are skipped."""
     layers, steps = [], [entry["step"] for entry in entries]
     found = collections.defaultdict(dict)
 
     def is_part(number):
-        """Whether a report is of fewer steps than lie between it and the one before, because the run was resumed meanwhile."""
+        """Whether a report covers fewer steps than there are between it and the one before, because the run was resumed."""
         return number > 0 and isinstance(entries[number].get("steps"), int) and (
             entries[number]["steps"] < steps[number] - steps[number - 1])
 
@@ -81,7 +81,7 @@ def layer_maps(entries):
 
 
 def steps_per_epoch(entries):
-    """Steps in an epoch, as the run's last start has them, or None."""
+    """Steps in an epoch at the last start of the run, or None."""
     starts = _of_kind(entries, "start")
     steps = starts[-1].get("steps_per_epoch") if starts else None
     return steps if type(steps) is int and steps > 0 else None
@@ -112,7 +112,7 @@ def _curve(label, entries, name):
 
 
 def _means(points):
-    """Means of so many neighbours that few enough points are left; a picture would show no more of them."""
+    """Means of neighboring points, at most :data:`MOST_POINTS` of them."""
     size = -(-len(points) // MOST_POINTS)
     groups = [points[begin:begin + size] for begin in range(0, len(points), size)]
     return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]

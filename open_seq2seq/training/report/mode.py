@@ -1,4 +1,4 @@
-"""``--mode=report``, and the report at the end of a training: ``report/index.html`` beside the measurements."""
+"""``--mode=report``, and the report at the end of a training: ``report/index.html`` next to ``metrics.jsonl``."""
 import os
 
 from open_seq2seq.errors import DataError, JasperError, StorageError, UsageError
@@ -16,14 +16,14 @@ DIRECTORIES = ("save_checkpoint_dir", "checkpoint_dir", "logdir")
 
 
 def run_report(config_file, overrides):
-    """``--mode=report``: draws the report of a run and says where it is. The config is needed only where it names the run.
+    """``--mode=report``: draws the report of a run and prints its path. A config is needed only where it names the run.
 
     Args:
       config_file: the config, or None.
       overrides: list of ``Override`` of the command line.
 
     Raises:
-      UsageError: no run is named.
+      UsageError: the command line does not name a run.
       DataError: there are no measurements.
       StorageError: the report cannot be written.
     """
@@ -34,19 +34,19 @@ def run_report(config_file, overrides):
     if not found:
         raise DataError("no %s in %s. Expected the directory of a training run, which writes its measurements there; name it "
                         "with --logdir=" % (FILE_NAME, " nor in ".join(places)))
-    # a run that went on with other flags may have left one in each; the newer one is the run's
+    # a run that was resumed with other flags may have left a file in each; the newer one belongs to the run
     log_line("Report: %s" % write_report(max(found, key=lambda place: os.path.getmtime(os.path.join(place, FILE_NAME)))))
 
 
 def _directories(config_file, overrides):
-    """Where the command line, or else the config, says that the run's checkpoints are."""
+    """Directories of the run's checkpoints, from the command line, or else from the config."""
     named = {override.keys[0]: override.value for override in overrides if len(override.keys) == 1}
     if config_file is not None:
         named = load_experiment(config_file, "describe", overrides).params["describe"]
     else:
         others = [override for override in overrides if override.keys not in [(key,) for key in DIRECTORIES]]
         if others:
-            raise UsageError("--%s is a key of a config, which --mode=report knows only with --config_file=FILE" % "/".join(
+            raise UsageError("--%s is a key of a config; with --mode=report it needs --config_file=FILE" % "/".join(
                 map(str, others[0].keys)))
     try:
         directories = [expanded_path(str(named[key])) for key in DIRECTORIES if named.get(key)]
@@ -64,38 +64,51 @@ def write_report(directory):
       directory: where ``metrics.jsonl`` is; the report goes to ``report/`` there.
 
     Returns:
-      Path of the page; it appears whole.
+      Path of the page, which is written atomically.
 
     Raises:
       DataError: there are no measurements, or none that can be read.
       StorageError: the report cannot be written.
     """
-    path = os.path.join(directory, FILE_NAME)
-    entries = read_metrics(path)
+    entries = read_metrics(os.path.join(directory, FILE_NAME))
     if not entries:
-        raise DataError("%s holds no measurement that can be read: it is empty or damaged. A training writes the first one when "
-                        "it starts" % path)
+        raise DataError("%s has no readable measurement: it is empty or damaged. A training writes the first one when it starts"
+                        % os.path.join(directory, FILE_NAME))
+    return _write_page(directory, entries)
+
+
+def _write_page(directory, entries):
     try:
         pictures = [(panel, draw(panel, steps_per_epoch(entries))) for panel in panels(entries)]
     except ImportError:
-        log_line("The report has no pictures: matplotlib is not installed. pip install -r requirements.txt installs it; "
-                 "--mode=report draws them then")
+        log_line("The report has no figures: matplotlib is not installed. Install it with pip install -r requirements.txt, then draw "
+                 "the report with --mode=report")
         pictures = None
     folder = os.path.join(directory, FOLDER)
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise StorageError("cannot make %s: %s. Free some space or mend the permissions" % (folder, error.strerror))
-    name = os.path.basename(os.path.dirname(os.path.abspath(path))) or directory
+        raise StorageError("cannot create %s: %s. Free some space or fix the permissions" % (folder, error.strerror))
     with replaced_file(os.path.join(folder, PAGE)) as file:
-        file.write(page(name, summary(entries), pictures, last_layers(entries)))
+        file.write(page(_run_name(directory, entries), summary(entries), pictures, last_layers(entries)))
     return os.path.join(folder, PAGE)
 
 
+def _run_name(directory, entries):
+    """The name of the run: that of its logdir."""
+    recorded = [entry["run"] for entry in entries if entry["kind"] == "start" and entry.get("run")]
+    if recorded:
+        return recorded[-1]
+    # a run of version 0.1 did not record it; with --enable_logs the measurements are in logs/ in its logdir
+    parent, name = os.path.split(os.path.abspath(directory))
+    return (os.path.basename(parent) if name == "logs" else name) or directory
+
+
 def report_after_training(directory):
-    """Draws the report when a training ends, if it has measured enough for a curve; what fails is said and stops nothing."""
+    """Draws the report when a training ends, if there are enough measurements for a curve. An error is only printed."""
     try:
-        if sum(entry["kind"] in ("step", "skipped") for entry in read_metrics(os.path.join(directory, FILE_NAME))) > 1:
-            log_line("Report: %s" % write_report(directory))
+        entries = read_metrics(os.path.join(directory, FILE_NAME))
+        if sum(entry["kind"] in ("step", "skipped") for entry in entries) > 1:
+            log_line("Report: %s" % _write_page(directory, entries))
     except JasperError as error:
         log_line("The report could not be drawn: %s" % error)

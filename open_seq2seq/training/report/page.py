@@ -1,4 +1,4 @@
-"""The report's page: one HTML file with the pictures inside, which needs no network and no other file."""
+"""The page of a report: one HTML file with the figures inside, which needs no network and no other file."""
 import base64
 import html
 
@@ -28,7 +28,7 @@ def page(name, rows, pictures, layers):
     Args:
       name: of the run.
       rows: list of (name, text), the table of figures.
-      pictures: list of (Panel or LayerMap, bytes of its SVG), or None where they could not be drawn.
+      pictures: list of (Panel or LayerMap, bytes of its SVG), or None if they could not be drawn.
       layers: list of dicts, a row of the table of layers each.
 
     Returns:
@@ -37,17 +37,17 @@ def page(name, rows, pictures, layers):
     title = "Training of %s" % name
     parts = ['<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
              '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-             # an empty icon, for which nobody is asked then
+             # an empty icon: the browser then asks no server for one
              '<link rel="icon" href="data:,">\n'
              "<title>%s</title>\n<style>%s</style>\n</head>\n<body>\n<main>\n<h1>%s</h1>"
              % (html.escape(title), _STYLE, html.escape(title)),
-             "<h2>Figures</h2>\n" + _table(None, [[row[0], row[1]] for row in rows])]
+             "<h2>Summary</h2>\n" + _table(None, [[row[0], row[1]] for row in rows])]
     if pictures is None:
-        parts.append("<p>The pictures are missing: matplotlib is not installed.</p>")
+        parts.append("<p>The figures are missing: matplotlib is not installed.</p>")
     elif not pictures:
-        parts.append("<p>There are no pictures yet: a curve takes two measurements.</p>")
+        parts.append("<p>There are no figures yet: a curve needs two measurements.</p>")
     else:
-        parts.append('<h2>Pictures</h2>\n<div class="pictures">\n%s\n</div>' % "\n".join(
+        parts.append('<h2>Figures</h2>\n<div class="pictures">\n%s\n</div>' % "\n".join(
             '<figure id="%s"><img src="data:image/svg+xml;base64,%s" alt="%s"></figure>' % (
                 panel.name, base64.b64encode(svg).decode("ascii"), html.escape(alternative(panel)))
             for panel, svg in pictures))
@@ -60,7 +60,7 @@ def page(name, rows, pictures, layers):
 
 
 def alternative(panel):
-    """What a picture says, in words."""
+    """The alternative text of a figure."""
     if isinstance(panel, LayerMap):
         known = [(row[-1], layer) for layer, row in zip(panel.layers, panel.values) if row[-1] is not None]
         text = "%s (%s), steps %d to %d, %d layers" % (
@@ -73,7 +73,7 @@ def alternative(panel):
 
 
 def _table(head, rows):
-    """An HTML table; with a head, all columns but the first are numbers."""
+    """An HTML table; if it has a head, all columns except the first are numbers."""
     number = ' class="number"' if head is not None else ""
     lines = ["<table>"]
     if head is not None:

@@ -1,28 +1,28 @@
-"""Draws panels as SVG with matplotlib, which is imported when a picture is drawn: training does without it."""
+"""Draws panels as SVG with matplotlib. It is imported when a figure is drawn: training does not need it."""
 import io
 import math
 
 from open_seq2seq.training.report.curves import LayerMap
 
-# colour, dashes, marker. Okabe and Ito's palette, which colour-blind people can tell apart; and not by colour alone
+# color, dashes, marker. Okabe and Ito's palette, which color-blind people can tell apart; dashes and markers differ, too
 STYLES = {"": ("#0072B2", "-", ""), "training batches": ("#0072B2", "-", ""), "train subset": ("#56B4E9", "--", ""),
           "dev subset": ("#E69F00", "--", "")}
 OTHER_STYLES = (("#D55E00", "-", "o"), ("#009E73", "-.", "s"), ("#CC79A7", ":", "^"))
-SIZE = 5.2, 3.2  # inches: wide enough for a column of a page, and text that is still legible on a telephone
+SIZE = 5.2, 3.2  # inches: a column of a page, with text that is legible on a phone
 ROW = 0.17  # inches of a layer
 MOST_BORDERS = 30
 MOST_LABELS = 40  # of layers
-# text as outlines: the same on every machine; no date and no random names, so that the same numbers give the same file
+# text as outlines: the same on every machine. No date and no random names: the same numbers give the same file
 _STYLE = {"svg.fonttype": "path", "svg.hashsalt": "report", "font.size": 10, "axes.titlesize": 11, "axes.grid": True,
           "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "path.simplify": True}
 
 
 def draw(panel, steps_per_epoch=None):
-    """A picture of a Panel or a LayerMap.
+    """Draws a Panel or a LayerMap.
 
     Args:
       panel: what to draw.
-      steps_per_epoch: for an axis of epochs, whose borders are marked by thin lines unless there are many; None: not known.
+      steps_per_epoch: for an axis of epochs, which are separated by thin lines unless there are many; None: not known.
 
     Returns:
       Bytes of an SVG file.
@@ -34,7 +34,7 @@ def draw(panel, steps_per_epoch=None):
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     with matplotlib.rc_context(_STYLE):
-        # not pyplot: no window system is asked for, nothing is left over in this process
+        # not pyplot: it would need a window system and keep global state
         height = SIZE[1] if not isinstance(panel, LayerMap) else 1.3 + ROW * max(len(panel.layers), 8)
         figure = Figure(figsize=(SIZE[0], height), constrained_layout=True)
         FigureCanvasSVG(figure)
@@ -53,15 +53,15 @@ def _draw_lines(figure, axes, panel):
     others = 0
     for curve in panel.curves:
         if curve.label in STYLES:
-            colour, dashes, marker = STYLES[curve.label]
+            color, dashes, marker = STYLES[curve.label]
         else:
-            colour, dashes, marker = OTHER_STYLES[others % len(OTHER_STYLES)]
+            color, dashes, marker = OTHER_STYLES[others % len(OTHER_STYLES)]
             others += 1
         few = len(curve.steps) <= 60
-        axes.plot(curve.steps, curve.values, color=colour, linestyle=dashes, linewidth=1.4, marker=marker if few else "",
+        axes.plot(curve.steps, curve.values, color=color, linestyle=dashes, linewidth=1.4, marker=marker if few else "",
                   markersize=3, label=curve.label or None)
     values = [value for curve in panel.curves for value in curve.values]
-    # zero has no logarithm, and a narrow range is easier to read without
+    # zero has no logarithm, and a narrow range is easier to read on a linear axis
     if panel.logarithmic and min(values) > 0.0 and max(values) > 3.0 * min(values):
         axes.set_yscale("log")
     axes.set_ylabel(panel.unit)
@@ -88,7 +88,7 @@ def _draw_map(figure, axes, panel):
     norm = None
     if panel.logarithmic and len(positive) and positive.max() > 3.0 * positive.min():
         norm = LogNorm(positive.min(), positive.max())
-    # each report stands for the steps since the one before
+    # each report covers the steps since the one before
     edges = [panel.steps[0] - (panel.steps[1] - panel.steps[0])] + list(panel.steps)
     axes.grid(False)
     mesh = axes.pcolormesh(edges, np.arange(len(panel.layers) + 1), values, cmap="cividis", norm=norm,

@@ -1,11 +1,11 @@
-"""The figures of a report: where a run stands, its best, what it was made of, how it ended."""
+"""The figures of a report: the state of a run, its last and best values, its config, how it ended."""
 import datetime
 
 from open_seq2seq.training.report.curves import last_step
 
 
 def summary(entries):
-    """What the table of a report says.
+    """The rows of the table of a report.
 
     Args:
       entries: as ``read_metrics`` returns them; not empty.
@@ -24,13 +24,13 @@ def summary(entries):
                             ("Loss scale", "loss_scale", "%g"), ("Norm of the gradient", "gradient_norm", "%.3g"),
                             ("Speed", "audio_seconds_per_second", "%.1f s of audio per second"),
                             ("Time for a step", "seconds_per_step", "%.3f s"),
-                            ("Layers' changes limited", "limited_layer_changes", "%d times"),
-                            ("Whole changes limited", "limited_total_changes", "%d times")):
+                            ("Limited changes of a layer", "limited_layer_changes", "%d times"),
+                            ("Limited changes of all layers together", "limited_total_changes", "%d times")):
         if isinstance(latest.get(key), (int, float)):
             rows.append((name, form % latest[key] + " at step %d" % latest["step"]))
     skipped = _last(entries, "skipped")
     if isinstance(skipped.get("skipped_steps"), int):
-        rows.append(("Steps that were skipped", "%d, the last after step %d: %s" % (
+        rows.append(("Skipped steps", "%d, the last after step %d: %s" % (
             skipped["skipped_steps"], skipped["step"], skipped.get("reason"))))
     rows += _scores(entries)
     for name, key in (("Config", "config"), ("Version", "version"), ("TensorFlow", "tensorflow"), ("Device", "device"),
@@ -49,18 +49,18 @@ def _state(entries, start, end):
     # an end before the last start is that of an earlier part of the run
     if end and entries.index(end) > (entries.index(start) if start else -1):
         return "ended at step %d: %s" % (end["step"], end.get("reason"))
-    return "going on, or ended without a word (killed)"
+    return "running, or killed"
 
 
 def _scores(entries):
-    """The last and the best figures of each data set."""
+    """The last and the best values of each data set."""
     rows, data_sets = [], []
     for entry in entries:
-        if entry["kind"] in ("evaluation", "subset") and (entry["kind"], entry.get("data_set")) not in data_sets:
+        if entry["kind"] in ("evaluation", "subset", "test") and (entry["kind"], entry.get("data_set")) not in data_sets:
             data_sets.append((entry["kind"], entry.get("data_set")))
     for kind, data_set in data_sets:
         found = [entry for entry in entries if (entry["kind"], entry.get("data_set")) == (kind, data_set)]
-        title = "%s%s" % (data_set, " subset" if kind == "subset" else "")
+        title = {"evaluation": "%s", "subset": "%s subset", "test": "test %s"}[kind] % (data_set or "data")
         for name, key, form in (("loss", "loss", "%.4f"), ("WER", "word_error_rate", "%.2f %%")):
             scale = 100.0 if form.endswith("%%") else 1.0
             known = [entry for entry in found if isinstance(entry.get(key), (int, float))]

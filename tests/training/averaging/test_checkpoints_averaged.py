@@ -1,4 +1,4 @@
-"""Which checkpoints are averaged, the mean, and the checkpoint that it becomes."""
+"""Which checkpoints are averaged, the mean, and the checkpoint that is written."""
 import json
 import os
 import subprocess
@@ -35,7 +35,7 @@ def steps(paths):
 
 
 def test_the_mean_is_that_of_float64(make_checkpoint, network):
-    # of numbers of very different sizes float32 would lose the small ones
+    # in float32 the small numbers would be lost
     paths = [make_checkpoint(step, step, change=lambda values, scale=scale: dict(values, **{KERNEL: values[KERNEL] * scale}))
              for step, scale in ((10, 1e7), (20, 1.0), (30, -1e7), (40, 1.0))]
     mean = weighted_mean(opened(paths))
@@ -48,7 +48,7 @@ def test_the_mean_is_that_of_float64(make_checkpoint, network):
     np.testing.assert_array_equal(weighted[KERNEL], expected.astype(np.float32))
 
 
-def test_moving_averages_and_master_copies_are_what_is_averaged(make_checkpoint, network, tmp_path):
+def test_moving_averages_and_master_copies_are_averaged(make_checkpoint, network, tmp_path):
     more = {KERNEL + SUFFIX: np.full([3, 4, 5], 2.5, np.float32),
             "Loss_Optimization/FP32-master-copy/ForwardPass/w2l_encoder/conv21/kernel": np.full([3, 5, 6], 7.0, np.float32)}
     paths = [make_checkpoint(10, 1, more), make_checkpoint(20, 2, more)]
@@ -78,10 +78,10 @@ def test_memory_does_not_grow_with_the_number_of_checkpoints(tmp_path):
     assert peak < 8 * size + 6 * size
 
 
-def test_the_result_is_an_ordinary_checkpoint_of_the_newest_ones_step(make_checkpoint, tmp_path, capsys):
+def test_the_result_is_an_ordinary_checkpoint_with_the_step_of_the_newest(make_checkpoint, tmp_path, capsys):
     for step in (10, 20, 30):
         make_checkpoint(step, step, {"Loss_Optimization/momentum": np.float32(1.0)})
-    directory = RunDirectory(str(tmp_path / "run"), read_only=True)
+    directory = RunDirectory(str(tmp_path / "run"))
     path = average_checkpoints(directory, last=2)
     assert path == str(tmp_path / "run" / "combined" / "model.ckpt-30")
     assert latest_checkpoint(os.path.dirname(path)) == path == tf.train.latest_checkpoint(os.path.dirname(path))
@@ -94,15 +94,15 @@ def test_the_result_is_an_ordinary_checkpoint_of_the_newest_ones_step(make_check
     assert [os.path.basename(source) for source in averaged["checkpoints"]] == ["model.ckpt-20", "model.ckpt-30"]
     assert averaged["weights"] == [0.5, 0.5] and averaged["moving_averages"] is False
     assert "without the optimizer's state" in capsys.readouterr().out
-    # again, of others: the result before goes
+    # of other checkpoints: the earlier result is replaced
     again = average_checkpoints(None, checkpoints=[str(tmp_path / "run" / ("model.ckpt-%d.index" % step)) for step in (10, 20)])
     assert again.endswith("model.ckpt-20")
     assert sorted(name for name in os.listdir(os.path.dirname(again)) if name.endswith(".index")) == ["model.ckpt-20.index"]
-    # the run itself is as it was
+    # the run itself is unchanged
     assert latest_checkpoint(str(tmp_path / "run")).endswith("model.ckpt-30")
 
 
-def test_what_was_measured_of_an_earlier_result_is_not_this_ones(make_checkpoint, tmp_path):
+def test_evaluations_of_an_earlier_result_are_removed(make_checkpoint, tmp_path):
     paths = [make_checkpoint(step, step) for step in (10, 20, 30)]
     mean = average_checkpoints(None, checkpoints=paths, output=str(tmp_path / "mean"))
     record(tmp_path / "mean", (30, 0.25, "dev.csv"))
@@ -122,9 +122,9 @@ def test_the_last_and_the_best(make_checkpoint, tmp_path, capsys):
     record(run, (20, 0.2, "dev.csv"))
     assert steps(best_checkpoints(str(run), 2)) == [30, 20]  # of equal ones the later
     assert "dev.csv: 0.2000 at step 30, 0.2000 at step 20" in capsys.readouterr().out
-    with pytest.raises(CheckpointError, match=r"best 4 .* 4 \(steps 9, 20, 30, 100\) .*, 3 have an evaluation recorded"):
+    with pytest.raises(CheckpointError, match=r"--best=4; .* 4 \(steps 9, 20, 30, 100\) .*, 3 have an evaluation recorded"):
         best_checkpoints(str(run), 4)
-    with pytest.raises(CheckpointError, match=r"5 checkpoints were asked for, and .* has 4 \(steps 9, 20, 30, 100\)"):
+    with pytest.raises(CheckpointError, match=r"--last=5, and .* has 4 \(steps 9, 20, 30, 100\)"):
         last_checkpoints(str(run), 5)
     # a best one that has been rotated out of the ordinary ones, and an ordinary one that is damaged
     write_checkpoint(str(run / "best_dev-50"), {"ForwardPass/x": np.zeros([2], np.float32)}, {})
@@ -136,7 +136,7 @@ def test_the_last_and_the_best(make_checkpoint, tmp_path, capsys):
     assert "model.ckpt-100 is damaged" in capsys.readouterr().out
 
 
-def test_what_cannot_be_averaged(make_checkpoint, tmp_path):
+def test_checkpoints_that_cannot_be_averaged(make_checkpoint, tmp_path):
     first, second = make_checkpoint(10, 1), make_checkpoint(20, 2)
     with pytest.raises(UsageError, match="1 checkpoint to be averaged"):
         opened([first])
@@ -146,7 +146,7 @@ def test_what_cannot_be_averaged(make_checkpoint, tmp_path):
         opened([first, first[:-1] + "1"])
     wider = make_checkpoint(30, 3, change=lambda values: dict(values, **{KERNEL: np.zeros([3, 4, 9], np.float32)}))
     with pytest.raises(CheckpointError, match=r"ckpt-10 and .*ckpt-30 are of different networks, 1 .*: .*conv11/kernel is "
-                                              r"\[3, 4, 9\] there, \[3, 4, 5\] in the first"):
+                                              r"\[3, 4, 9\] in the second, \[3, 4, 5\] in the first"):
         opened([first, wider])
     fewer = make_checkpoint(40, 3, change=lambda values: {name: value for name, value in values.items() if name != KERNEL})
     with pytest.raises(CheckpointError, match="conv11/kernel is missing"):
@@ -160,18 +160,18 @@ def test_what_cannot_be_averaged(make_checkpoint, tmp_path):
         opened([first, second])
     (tmp_path / "other").mkdir()
     write_checkpoint(str(tmp_path / "other" / "model.ckpt-1"), {"weights": np.zeros([2], np.float32)}, {})
-    with pytest.raises(CheckpointError, match="it holds no network"):
+    with pytest.raises(CheckpointError, match="has no network"):
         SourceCheckpoint(str(tmp_path / "other" / "model.ckpt-1"))
 
 
-def test_where_the_result_may_not_go(make_checkpoint, tmp_path):
+def test_folders_that_are_refused_for_the_result(make_checkpoint, tmp_path):
     paths = [make_checkpoint(10, 1), make_checkpoint(20, 2)]
-    with pytest.raises(UsageError, match="where the checkpoint .*ckpt-10 lies"):
+    with pytest.raises(UsageError, match="the folder of checkpoint .*ckpt-10"):
         average_checkpoints(None, checkpoints=paths, output=str(tmp_path / "run"))
     make_checkpoint(30, 3, folder="another")
-    with pytest.raises(UsageError, match="holds the checkpoint .*another/model.ckpt-30 of a training"):
+    with pytest.raises(UsageError, match="has the checkpoint .*another/model.ckpt-30 of a training in it"):
         average_checkpoints(None, checkpoints=paths, output=str(tmp_path / "another"))
-    with pytest.raises(UsageError, match="nothing says which"):
+    with pytest.raises(UsageError, match="no checkpoints are given"):
         average_checkpoints(RunDirectory(str(tmp_path / "run")))
     with pytest.raises(UsageError, match="--last and --best are given"):
         average_checkpoints(RunDirectory(str(tmp_path / "run")), last=2, best=2)
@@ -193,7 +193,7 @@ def test_the_script(make_checkpoint, tmp_path):
     assert "*** Wrote mean/model.ckpt-20" in out
     assert latest_checkpoint(str(tmp_path / "mean")) is not None
     status, _, err = script("--logdir", "run", "--best", "2")
-    assert status == 3 and err.startswith("CheckpointError: the best 2 checkpoints were asked for") and "Traceback" not in err
+    assert status == 3 and err.startswith("CheckpointError: --best=2; of the ") and "Traceback" not in err
     status, _, err = script("--last", "1", "--logdir", "run")
     assert status == 2 and "'1', expected an integer at least 2" in err
     assert script("--last", "2")[0] == 2

@@ -1,3 +1,4 @@
+"""The loss of a network on fixed utterances, its gradient, and the weights that minimize it."""
 import numpy as np
 import pytest
 
@@ -30,7 +31,7 @@ def test_the_gradient_is_the_slope_of_the_loss_in_every_kind_of_variable(network
         assert abs(expected) > 1e-3, kind
 
 
-def test_an_utterance_without_finite_loss_counts_in_the_word_error_rate_alone(network, objective):
+def test_an_utterance_without_finite_loss_counts_only_in_the_word_error_rate(network, objective):
     score = objective.score(network.values(2))
     without = network.data._replace(batches=network.data.batches[:1] + [
         network.data.batches[1]._replace(**{name: value[:1] for name, value in network.data.batches[1]._asdict().items()
@@ -40,13 +41,13 @@ def test_an_utterance_without_finite_loss_counts_in_the_word_error_rate_alone(ne
     assert np.isfinite(score.loss) and 0.0 <= score.word_error_rate
 
 
-def test_another_networks_weights(network, objective):
+def test_the_weights_of_another_network(network, objective):
     values = network.values(1)
     name = "ForwardPass/w2l_encoder/conv11/kernel"
-    with pytest.raises(CheckpointError, match=r"conv11/kernel is \[3, 4, 5\] here, \[3, 4, 7\] there"):
+    with pytest.raises(CheckpointError, match=r"conv11/kernel is \[3, 4, 5\] in the config, \[3, 4, 7\] in the checkpoints"):
         objective.score(dict(values, **{name: np.zeros([3, 4, 7], np.float32)}))
     del values[name]
-    with pytest.raises(CheckpointError, match="conv11/kernel is .* missing there"):
+    with pytest.raises(CheckpointError, match="conv11/kernel is .* missing in the checkpoints"):
         objective.score(values)
 
 
@@ -83,7 +84,7 @@ def test_minima_inside_on_an_edge_and_in_a_corner(target, expected, start):
     np.testing.assert_allclose(found.weights, expected, atol=2e-3)
 
 
-def test_the_best_that_was_seen_is_returned_when_time_runs_out_or_the_loss_turns_nan():
+def test_the_best_evaluation_is_returned_at_the_limit_or_at_a_nan_loss():
     seen = []
 
     def poisoned(values):
@@ -97,5 +98,5 @@ def test_the_best_that_was_seen_is_returned_when_time_runs_out_or_the_loss_turns
     assert only.weights.tolist() == [1.0, 0.0, 0.0] and only.evaluations == 1
 
 
-def test_rounding_beyond_the_bounds_is_taken_back():
+def test_rounding_off_the_simplex_is_corrected():
     assert on_simplex([-1e-9, 0.5, 0.5]).tolist() == [0.0, 0.5, 0.5]

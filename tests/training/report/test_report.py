@@ -1,4 +1,4 @@
-"""The report's page: its figures, its pictures, and what it says when there is little to show."""
+"""The page of a report: its summary, its figures, and what it shows when there are few or damaged measurements."""
 import base64
 import html.parser
 import importlib.util
@@ -19,7 +19,7 @@ from open_seq2seq.training.report.summary import summary
 
 
 class _Page(html.parser.HTMLParser):
-    """What a reader of the page gets."""
+    """The page as a browser reads it."""
 
     def __init__(self, path):
         super().__init__()
@@ -79,7 +79,7 @@ def test_the_page(page_path):
     page = _Page(page_path)
     figures = page.figures
     assert figures["Step"] == "30 of 40" and figures["Epochs"] == "2.50 (12 steps each)" and figures["Config"] == "0123abcd"
-    assert figures["State"] == "going on, or ended without a word (killed)"
+    assert figures["State"] == "running, or killed"
     assert figures["Training loss"] == "3.3333 at step 30" and figures["Loss scale"] == "8 at step 30"
     assert figures["dev.csv: WER"] == "50.00 % at step 30, best 25.00 % at step 20"
     assert figures["dev.csv: loss"] == "2.0000 at step 30, best 2.0000 at step 30"
@@ -96,7 +96,7 @@ def test_the_page(page_path):
     assert ["<odd>", "", "4.00e+00", "", "", ""] in page.rows
 
 
-def test_pictures_are_inside_and_whole(page_path):
+def test_the_page_contains_its_figures(page_path):
     page = _Page(page_path)
     for attributes in page.images.values():
         kind, _, data = attributes["src"].partition(",")
@@ -109,7 +109,7 @@ def test_pictures_are_inside_and_whole(page_path):
     assert os.listdir(os.path.dirname(page_path)) == ["index.html"]
 
 
-def test_the_same_numbers_give_the_same_picture(measured):
+def test_the_same_numbers_give_the_same_figure(measured):
     for panel in panels(read_metrics(os.path.join(measured, "metrics.jsonl")))[::8]:
         assert draw(panel, 12) == draw(panel, 12)
 
@@ -118,10 +118,10 @@ def test_how_a_run_ended(measured):
     entries = read_metrics(os.path.join(measured, "metrics.jsonl")) + [{"kind": "end", "step": 30, "reason": "max_hours"}]
     assert dict(summary(entries))["State"] == "ended at step 30: max_hours"
     entries.append({"kind": "start", "step": 30, "last_step": 60})
-    assert dict(summary(entries))["State"].startswith("going on") and dict(summary(entries))["Step"] == "30 of 60"
+    assert dict(summary(entries))["State"].startswith("running") and dict(summary(entries))["Step"] == "30 of 60"
 
 
-def test_what_was_done_again_is_drawn_once(measured):
+def test_steps_that_were_made_again_are_drawn_once(measured):
     loss = panels(read_metrics(os.path.join(measured, "metrics.jsonl")))[0].curves[0]
     assert loss.steps == list(range(1, 31)) and loss.values == [100.0 / step for step in range(1, 31)]
 
@@ -132,7 +132,7 @@ def test_long_curves_are_thinned_out(tmp_path):
     assert len(curve.steps) == MOST_POINTS and set(curve.values) == {0.5} and curve.steps[-1] == 10 * MOST_POINTS - 1
 
 
-def test_values_that_are_no_numbers_leave_a_gap(tmp_path):
+def test_values_that_are_not_numbers_leave_a_gap(tmp_path):
     metrics = Metrics(str(tmp_path / "metrics.jsonl"))
     for step, loss in ((1, 2.0), (2, float("nan")), (3, 0.0), (4, "1"), (5, True)):
         metrics.write("step", step, loss=loss, learning_rate=0.0)
@@ -143,10 +143,43 @@ def test_values_that_are_no_numbers_leave_a_gap(tmp_path):
 def test_a_run_that_has_just_begun(tmp_path, capsys):
     Metrics(str(tmp_path / "metrics.jsonl")).write("start", 0, last_step=10, steps_per_epoch=0)
     page = _Page(write_report(str(tmp_path)))
-    assert page.figures["Step"] == "0 of 10" and "There are no pictures yet" in page.text
+    assert page.figures["Step"] == "0 of 10" and "There are no figures yet" in page.text
     os.remove(str(tmp_path / "report" / "index.html"))
     report_after_training(str(tmp_path))
     assert not os.listdir(str(tmp_path / "report")) and capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("folders, title", [(("mine",), "Training of mine"), (("mine", "logs"), "Training of mine")])
+def test_the_title_names_the_run(tmp_path, folders, title):
+    directory = os.path.join(str(tmp_path), *folders)
+    os.makedirs(directory)
+    metrics = Metrics(os.path.join(directory, "metrics.jsonl"))
+    metrics.write("step", 1, loss=1.0)
+    # measured by a version that did not record the name of the run
+    assert "<title>%s</title>" % title in _Page(write_report(directory)).source
+    # checkpoints of a run need not be in its logdir
+    metrics.write("start", 1, run="jasper <5x3>")
+    page = _Page(write_report(directory))
+    assert "<h1>Training of jasper &lt;5x3&gt;</h1>" in page.source
+
+
+def test_evaluations_and_the_test_are_in_the_summary(tmp_path):
+    metrics = Metrics(str(tmp_path / "metrics.jsonl"))
+    for step, entropy in ((10, 0.5), (20, 0.25)):
+        metrics.write("evaluation", step, data_set="dev.csv", loss=60.0 / step, word_error_rate=0.5, frame_entropy=entropy)
+    metrics.write("test", 20, data_set="test.csv", loss=4.0, word_error_rate=0.125)
+    page = _Page(write_report(str(tmp_path)))
+    assert page.images["Entropy of the frame posteriors"]["alt"].endswith("dev.csv from 0.5 at step 10 to 0.25 at step 20")
+    assert page.figures["test test.csv: WER"] == "12.50 % at step 20, best 12.50 % at step 20"
+    assert page.figures["test test.csv: loss"] == "4.0000 at step 20, best 4.0000 at step 20"
+
+
+def test_the_largest_numbers_of_float32_are_drawn(tmp_path):
+    metrics = Metrics(str(tmp_path / "metrics.jsonl"))
+    for step, sign in ((1, 1), (2, -1), (3, 1)):
+        metrics.write("step", step, loss=sign * 3.4e38, learning_rate=1e-45, gradient_norm=3.4e38)
+        metrics.write("layers", step, layers=[{"layer": "conv11", "relative_change": 3.4e38, "gradient_norm": 1e-45}])
+    assert len(_Page(write_report(str(tmp_path))).images) == 5
 
 
 def test_without_matplotlib(measured, tmp_path, monkeypatch, capsys):
@@ -154,19 +187,19 @@ def test_without_matplotlib(measured, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     page = _Page(write_report(str(tmp_path)))
     assert not page.images and "matplotlib is not installed" in page.text and page.figures["Step"] == "30 of 40"
-    assert "matplotlib is not installed. pip install -r requirements.txt" in capsys.readouterr().out
+    assert "matplotlib is not installed. Install it with pip install -r requirements.txt" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", ["", "{\n", "\0\0\0"])
 def test_empty_or_damaged_measurements(tmp_path, content, capsys):
     with open(str(tmp_path / "metrics.jsonl"), "w") as file:
         file.write(content)
-    with pytest.raises(DataError, match="metrics.jsonl holds no measurement"):
+    with pytest.raises(DataError, match="metrics.jsonl has no readable measurement"):
         write_report(str(tmp_path))
     assert not os.path.exists(str(tmp_path / "report"))
 
 
-def test_a_report_that_fails_stops_no_training(tmp_path, capsys):
+def test_a_report_that_fails_does_not_stop_the_training(tmp_path, capsys):
     report_after_training(str(tmp_path))
     assert "The report could not be drawn: cannot read" in capsys.readouterr().out
 
