@@ -1,7 +1,9 @@
-"""Files that appear whole or not at all."""
+"""Reading and writing files safely: atomic replacement, JSON of any content, paths with ``~``."""
 import contextlib
+import json
 import os
 import tempfile
+import uuid
 
 from open_seq2seq.errors import StorageError
 
@@ -29,6 +31,18 @@ def expanded_path(path):
     return expanded
 
 
+def parsed_json(text):
+    """What a JSON text contains.
+
+    Raises:
+      ValueError: it is not JSON, is nested too deeply, or has a number of too many digits.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("objects or lists are nested too deeply")
+
+
 def require_writable(path):
     """Proves that ``path`` can be written, before hours of work whose result goes there.
 
@@ -41,15 +55,15 @@ def require_writable(path):
         with tempfile.TemporaryFile(dir=os.path.dirname(path) or "."):
             pass
     except OSError as error:
-        raise StorageError("cannot write %s: %s. Make the folder, mend its permissions or choose another place"
+        raise StorageError("cannot write %s: %s. Make the folder, fix its permissions or choose another place"
                            % (path, error.strerror))
 
 
 @contextlib.contextmanager
 def replaced_file(path, mode="w", **options):
-    """Opens a temporary neighbour of ``path`` and renames it to ``path`` when the block ends without an exception.
+    """Atomic write: opens a temporary file next to ``path`` and renames it to ``path`` when the block ends without an exception.
 
-    What was written is on the disk then, and outlasts a loss of power.
+    The content is on the disk then, and survives a loss of power.
 
     Args:
       path: the file to be written.
@@ -62,25 +76,26 @@ def replaced_file(path, mode="w", **options):
     """
     if "b" not in mode:
         options.setdefault("encoding", "utf-8")
-    temporary = "%s.%d.tmp" % (path, os.getpid())
+    # processes of other machines and containers may have the same number
+    temporary = "%s.%d-%s.tmp" % (path, os.getpid(), uuid.uuid4().hex[:8])
     try:
-        with open(temporary, mode, **options) as file:
+        with open(temporary, mode.replace("w", "x"), **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         sync(os.path.dirname(path) or ".")
     except OSError as error:
-        raise StorageError("cannot write %s: %s. Free some space, mend the permissions or choose another place"
+        raise StorageError("cannot write %s: %s. Free some space, fix the permissions or choose another place"
                            % (path, error.strerror or error))
     finally:
-        # in a directory that has just become read-only, or on a disk that is gone, it stays, and the reason is told above
+        # in a directory that has just become read-only, or on a disk that is gone, it stays; the reason was reported above
         with contextlib.suppress(OSError):
             os.remove(temporary)
 
 
 def sync(path):
-    """Makes a file's contents, or what was renamed into a directory or deleted from it, outlast a loss of power."""
+    """Brings a file's content, or a directory's entries (what was renamed into it or deleted from it), to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,17 +1,17 @@
-"""What a run prints: OpenSeq2Seq's ``*** ...`` lines, the copy of them in a log file, room for a progress bar.
+"""What a run prints: OpenSeq2Seq's ``*** ...`` lines, and their copy in a log file.
 
-Tools that people have written grep these lines, so their form stays as it was.
+Users' scripts parse these lines, so their form does not change.
 """
 import io
 import sys
 
 from open_seq2seq.errors import StorageError
 
-_reporting = True  # False in a process whose fellow prints the same
+_reporting = True  # False on a rank whose lines another rank prints
 
 
-def report_only_troubles():
-    """From now on this process prints no line of a run's progress: another rank prints the same."""
+def report_only_problems():
+    """From now on this process prints no line of a run's progress: another rank prints the same ones."""
     global _reporting
     _reporting = False
 
@@ -28,7 +28,7 @@ def log_line(text, offset=0, start="*** ", from_every_rank=False):
       text: the line.
       offset: number of spaces before it.
       start: what the line begins with.
-      from_every_rank: print it also where :func:`report_only_troubles` was called.
+      from_every_rank: print it also after :func:`report_only_problems`.
     """
     if not (_reporting or from_every_rank):
         return
@@ -40,22 +40,23 @@ class LoggedStream(io.TextIOBase):
     """A text stream that writes to a terminal (or pipe) and to a log file.
 
     Args:
-      terminal: the stream that was there before.
+      terminal: the original stream.
       path: the log file, opened for appending.
+      advice: sentence that follows an error message, e.g. how to resume.
 
     Raises:
-      StorageError: the file cannot be opened or written, e.g. because the disk is full. A run whose log is lost is
-        stopped with this reason, because its checkpoints would be lost for the same one.
+      StorageError: the file cannot be opened or written, e.g. because the disk is full. The run stops: its checkpoints could not
+        be written either.
     """
 
-    def __init__(self, terminal, path):
+    def __init__(self, terminal, path, advice=""):
         super().__init__()
         self.terminal = terminal
-        self._path = path
+        self._path, self._advice = path, advice
         try:
             self._file = open(path, "a", encoding="utf-8", buffering=1)
         except OSError as error:
-            raise _cannot_write(path, error)
+            raise self._cannot_write(error)
 
     def writable(self):
         return True
@@ -77,8 +78,8 @@ class LoggedStream(io.TextIOBase):
                 self._file.write(text)
             except OSError as error:
                 # closed first: Python would try to flush the rest again at exit and add a second traceback
-                self._abandon()
-                raise _cannot_write(self._path, error)
+                self._close_after_error()
+                raise self._cannot_write(error)
         return len(text)
 
     def flush(self):
@@ -91,17 +92,16 @@ class LoggedStream(io.TextIOBase):
             self._file = None
         return self.terminal
 
-    def _abandon(self):
+    def _close_after_error(self):
         file, self._file = self._file, None
         try:
             file.close()
         except OSError:
             pass
 
-
-def _cannot_write(path, error):
-    return StorageError("cannot write the log %s: %s. Free some space or choose another --logdir; a run that had "
-                        "saved a checkpoint goes on with --continue_learning" % (path, error.strerror))
+    def _cannot_write(self, error):
+        return StorageError("cannot write the log %s: %s. Free some space or choose another --logdir%s" % (
+            self._path, error.strerror, ". " + self._advice if self._advice else ""))
 
 
 class logged_output:
@@ -109,17 +109,22 @@ class logged_output:
 
     Args:
       stdout_path, stderr_path: the files, or None for no copy.
+      advice: see :class:`LoggedStream`.
     """
 
-    def __init__(self, stdout_path, stderr_path):
-        self._paths = {"stdout": stdout_path, "stderr": stderr_path}
+    def __init__(self, stdout_path, stderr_path, advice=""):
+        self._paths, self._advice = {"stdout": stdout_path, "stderr": stderr_path}, advice
         self._opened = {}
 
     def __enter__(self):
-        for name, path in self._paths.items():
-            if path is not None:
-                self._opened[name] = LoggedStream(getattr(sys, name), path)
-                setattr(sys, name, self._opened[name])
+        try:
+            for name, path in self._paths.items():
+                if path is not None:
+                    self._opened[name] = LoggedStream(getattr(sys, name), path, self._advice)
+                    setattr(sys, name, self._opened[name])
+        except StorageError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception):

@@ -86,7 +86,7 @@ def fault_of(checkpoint):
       A :class:`Fault`, or None where nothing is wrong.
     """
     while True:
-        before = _signature(checkpoint)
+        before = file_signature(checkpoint)
         try:
             fault = _fault(checkpoint, before)
         except FileNotFoundError as error:
@@ -96,12 +96,12 @@ def fault_of(checkpoint):
         except OSError as error:
             fault = Fault("%s cannot be read: %s" % (error.filename or checkpoint, error.strerror), True)
         # a training may be replacing what is being read here
-        if fault is None or _signature(checkpoint) == before:
+        if fault is None or file_signature(checkpoint) == before:
             return fault
 
 
-def _signature(checkpoint):
-    """What tells the files of a checkpoint from others of the same names."""
+def file_signature(checkpoint):
+    """Identifies the content of a checkpoint's files: equal as long as none of them is replaced, changed or deleted."""
     found = []
     for path in data_files(checkpoint) + [manifest_path(checkpoint)]:
         try:

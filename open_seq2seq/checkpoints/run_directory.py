@@ -1,26 +1,33 @@
-"""The directories of a run: may they be used, where in them do checkpoints and logs go.
+"""The directories of a run: whether a training may use them, who owns them, where checkpoints and logs are.
 
-Names are OpenSeq2Seq's: without ``--enable_logs`` checkpoints lie in ``logdir/``; with it in ``logdir/logs/``, and
+Names are OpenSeq2Seq's: without ``--enable_logs`` checkpoints are in ``logdir/``; with it in ``logdir/logs/``, and
 ``logdir/{stdout_,stderr_}DATE.log`` hold what was printed. ``checkpoint_dir``, ``load_checkpoint_dir`` and
 ``save_checkpoint_dir`` are Coqui STT's: checkpoints are read and written there instead.
 """
+import contextlib
 import os
 import re
 import tempfile
 import time
 
-from open_seq2seq.checkpoints.files import BEST_MODELS, checkpoints_in, is_leftover, latest_checkpoint
-from open_seq2seq.errors import CheckpointError, StorageError, UsageError
+from open_seq2seq.checkpoints.files import BEST_MODELS, checkpoints_in, is_leftover, is_vanishing, latest_checkpoint
+from open_seq2seq.checkpoints.manifest import file_signature
+from open_seq2seq.checkpoints.ownership import OWNER_FILE, owned_directories
+from open_seq2seq.errors import CheckpointError, JasperError, StorageError, UsageError
+from open_seq2seq.log_lines import log_line
 
 DATE_FORMAT = "%Y-%m-%d_%H-%M-%S"
-# what a run leaves that ended before its first checkpoint, e.g. because the data were refused
+# what a run leaves that ended before its first checkpoint, e.g. because its data had mistakes
 _TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_[-_0-9]+\.(py|json|log)$"
                      r"|rejected\.csv$|(evaluations|metrics)\.jsonl$|index\.html$"
                      r"|events\.out\.tfevents\."
                      # in bad_batches/, of a run that diverged at once
                      r"|step-\d+-batch-\d+(-rank-\d+)?\.npz$|step-\d+\.weights\."
-                     # a checkpoint cut short: its index comes last
-                     r"|.+\.data-\d{5}-of-\d{5}(\.tempstate\d+)?$|.+\.index\.tempstate\d+$")
+                     # of a training that was killed
+                     r"|%s(\..+)?$"
+                     # an incomplete checkpoint: its index comes last
+                     r"|.+\.data-\d{5}-of-\d{5}(\.tempstate\d+)?$|.+\.index\.tempstate\d+$" % re.escape(OWNER_FILE))
+_READ_ATTEMPTS = 20
 
 
 class RunDirectory:
@@ -31,16 +38,15 @@ class RunDirectory:
       enable_logs: checkpoints in ``logs/`` and a copy of the output.
       load_checkpoint_dir: where checkpoints are read; None: in ``logdir``.
       save_checkpoint_dir: where checkpoints are written; None: in ``logdir``.
-      read_only: whether damaged checkpoints stay where they are.
 
     Attributes:
-      path: the ``logdir``. checkpoints: directory that checkpoints are written to. source: directory of another training that is
-        gone on with, or None. best_models: where OpenSeq2Seq keeps its best models.
+      path: the ``logdir``. checkpoints: directory that checkpoints are written to. source: directory of another training whose
+        checkpoint this one starts from, or None. best_models: where OpenSeq2Seq keeps its best models.
     """
 
-    def __init__(self, logdir, enable_logs=False, load_checkpoint_dir=None, save_checkpoint_dir=None, read_only=False):
-        self.path = logdir
-        self.enable_logs, self._may_move = enable_logs, not read_only
+    def __init__(self, logdir, enable_logs=False, load_checkpoint_dir=None, save_checkpoint_dir=None):
+        self.path, self.enable_logs = logdir, enable_logs
+        self._confirm, self._made = None, []
         self._own, self._load = save_checkpoint_dir, load_checkpoint_dir
         self.checkpoints = save_checkpoint_dir or (os.path.join(logdir, "logs") if enable_logs else logdir)
         self.best_models = os.path.join(self.checkpoints, BEST_MODELS)
@@ -61,29 +67,78 @@ class RunDirectory:
 
     @property
     def rejected_file(self):
-        """The list of data rows that were refused."""
+        """The list of rejected data rows."""
         return os.path.join(self.path, "rejected.csv")
+
+    @contextlib.contextmanager
+    def owned(self):
+        """Context in which this process owns the directories that the run writes to: no other training can.
+
+        The directories are made. If the run ends before its first step, its logs, whose one message was printed, and the empty
+        directories that it made are removed.
+
+        Raises:
+          DirectoryInUse: another training owns one of them and is running.
+          UsageError: one of them is a file.
+          StorageError: one of them cannot be written.
+        """
+        self._refuse_files()
+        key = "save_checkpoint_dir" if self.source is not None or self._load is None else "checkpoint_dir"
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._remove_unused_directories)
+            self.make_writable()
+            self._confirm = stack.enter_context(owned_directories({
+                self.path: "logdir" if self.path != self._own else key,
+                self.checkpoints: "logdir" if self._own is None else key}))
+            stack.callback(self._remove_unused_logs)
+            yield
+
+    def confirm_ownership(self):
+        """Raises DirectoryInUse if another training has taken over the directories, see ``ownership``; before every write."""
+        if self._confirm is not None:
+            self._confirm()
+
+    @property
+    def _has_started(self):
+        # training writes it just before the first step
+        return os.path.exists(self.dated("resolved_config", "json"))
+
+    def _remove_unused_logs(self):
+        if not self._has_started:
+            for path in (self.dated("stdout"), self.dated("stderr")):
+                if os.path.isfile(path):  # a regular file, not a device that somebody linked there
+                    os.remove(path)
+
+    def _remove_unused_directories(self):
+        self._confirm = None
+        # those that are not empty stay
+        with contextlib.suppress(OSError):
+            for path in [] if self._has_started else reversed(self._made):
+                os.rmdir(path)
+
+    def _refuse_files(self):
+        for key, path in (("logdir", self.path), ("save_checkpoint_dir", self.checkpoints)):
+            if os.path.exists(path) and not os.path.isdir(path):
+                raise UsageError('%s "%s" is a file; expected a directory, or a path that does not exist. Choose another with '
+                                 "--%s=" % (key, path, key))
 
     def prepare_training(self, continue_learning, no_dir_check=False):
         """Checks that the directory may be trained into, and makes it.
 
         Returns:
-          The checkpoint to go on from, or None for a fresh start. It is one of this run, or of ``source`` where this run has
-          saved none yet.
+          The checkpoint to resume from, or None for a fresh start. It is one of this run, or of ``source`` if this run has
+          not saved any.
 
         Raises:
           UsageError: it is not empty and ``--continue_learning`` was not given, or the other way round; or it is a file.
           CheckpointError: ``load_checkpoint_dir`` is missing or holds no checkpoint.
           StorageError: it cannot be written.
         """
-        for key, path in (("logdir", self.path), ("save_checkpoint_dir", self.checkpoints)):
-            if os.path.exists(path) and not os.path.isdir(path):
-                raise UsageError('%s "%s" is a file; expected a directory or nothing. Choose another with --%s='
-                                 % (key, path, key))
+        self._refuse_files()
         if continue_learning:
             checkpoint = self._checkpoint_to_continue(no_dir_check)
         else:
-            checkpoint = self._checkpoint_without_being_told(no_dir_check)
+            checkpoint = self._checkpoint_without_flag(no_dir_check)
         if checkpoint is None and self.source is not None:
             checkpoint = self._source_checkpoint()
         self.make_writable()
@@ -94,31 +149,31 @@ class RunDirectory:
         checkpoint = self._find(self._own_places()) if occupied or self._own is not None else None
         if checkpoint is None and self.source is None and not no_dir_check:
             where = 'logdir "%s"' % self.path if self._own is None else 'checkpoint_dir "%s"' % self._own
-            raise UsageError("--continue_learning: %s %s; there is nothing to continue. Leave the flag out to "
-                             "start afresh, or correct --%s" % (
-                                 where, "holds no whole checkpoint" if occupied else "is empty or does not exist",
+            raise UsageError("--continue_learning: %s %s; there is nothing to resume from. Leave the flag out to "
+                             "start from scratch, or correct --%s" % (
+                                 where, "contains no valid checkpoint" if occupied else "is empty or does not exist",
                                  where.split()[0]))
         return checkpoint
 
-    def _checkpoint_without_being_told(self, no_dir_check):
-        """A ``checkpoint_dir`` is gone on with if there is something, as in Coqui STT; other directories have to be empty."""
+    def _checkpoint_without_flag(self, no_dir_check):
+        """A ``checkpoint_dir`` with checkpoints is resumed from, as in Coqui STT; other directories have to be empty."""
         if self._own is not None and self._load is not None and self.source is None:
             holds_some = any(checkpoints_in(directory) for directory in self._own_places())
             checkpoint = self._find(self._own_places())
             if checkpoint is not None:
                 return checkpoint
             if holds_some:
-                raise CheckpointError('checkpoint_dir "%s" holds no whole checkpoint, only damaged ones; choose another'
+                raise CheckpointError('checkpoint_dir "%s" contains no valid checkpoint, only damaged ones; choose another'
                                       % self._own)
         elif self._own is not None and not no_dir_check:
             found = [name for directory in self._own_places() for name in checkpoints_in(directory)]
             if found:
-                raise UsageError('save_checkpoint_dir "%s" holds checkpoints already, the newest is %s. Use --continue_learning '
-                                 "to go on with that run, or another --save_checkpoint_dir" % (
+                raise UsageError('save_checkpoint_dir "%s" already contains checkpoints, the newest is %s. Use '
+                                 "--continue_learning to resume that run, or another --save_checkpoint_dir" % (
                                      self._own, os.path.basename(found[0])))
         if self._own is None and self._is_occupied() and not no_dir_check:
-            raise UsageError('logdir "%s" is not empty (%s). Use --continue_learning to go on with that run, another '
-                             "--logdir for a new one, or --no_dir_check to write into it all the same"
+            raise UsageError('logdir "%s" is not empty (%s). Use --continue_learning to resume that run, another --logdir '
+                             "for a new one, or --no_dir_check to write into it anyway"
                              % (self.path, _some_names(self.path)))
         return None
 
@@ -128,7 +183,7 @@ class RunDirectory:
                 self.source, "is a file" if os.path.exists(self.source) else "does not exist"))
         checkpoint = self._find(self._places(self.source), best, may_move=False)
         if checkpoint is None:
-            raise CheckpointError('load_checkpoint_dir "%s" holds no whole checkpoint; expected model.ckpt-N.index and .data '
+            raise CheckpointError('load_checkpoint_dir "%s" contains no valid checkpoint; expected model.ckpt-N.index and .data '
                                   "files of an earlier training there or in its logs/" % self.source)
         return checkpoint
 
@@ -139,53 +194,45 @@ class RunDirectory:
             os.path.realpath(place) for place in self._with_best_models(self._places(self.source))]
 
     def _is_occupied(self):
-        """Whether the directory holds more than the traces of a run that saved nothing."""
+        """Whether the directory contains more than a run leaves that saved nothing."""
         names = [name for folder, _, files in os.walk(self.path) if not is_leftover(os.path.basename(folder)) for name in files]
         return any(not _TRACES.match(name) and not is_leftover(name) for name in names)
 
-    def remove_unused(self):
-        """Removes what a run that never started made: its logs (their one message was printed), its empty directories."""
-        for path in (self.dated("stdout"), self.dated("stderr")):
-            if os.path.isfile(path):  # a regular file, not a device that somebody linked there
-                os.remove(path)
-        for path in (self.checkpoints, self.path):
-            if os.path.isdir(path) and not os.listdir(path):
-                os.rmdir(path)
-
     def make_writable(self):
-        """Makes the directory and proves that a file can be written there.
+        """Makes the directories and proves that a file can be written there.
 
         Raises:
           StorageError: it cannot.
         """
         try:
             for path in (self.path, self.checkpoints):
+                self._made += [missing for missing in _missing_parts(path) if missing not in self._made]
                 os.makedirs(path, exist_ok=True)
                 with tempfile.TemporaryFile(dir=path):
                     pass
         except OSError as error:
             key = "save_checkpoint_dir" if self._own is not None and path == self.checkpoints else "logdir"
-            raise StorageError('%s "%s" cannot be written: %s. Choose another with --%s=, or mend its '
+            raise StorageError('%s "%s" cannot be written: %s. Choose another with --%s=, or fix its '
                                "permissions" % (key, self.path if key == "logdir" else path, error.strerror, key))
 
     def find_checkpoint(self, best=False):
-        """The latest (or best) whole checkpoint's path without extension, or None.
+        """The latest (or best) valid checkpoint's path without extension, or None.
 
-        What this run has saved comes before what is in ``load_checkpoint_dir``. Damaged ones are moved into ``damaged`` beside
-        them, with a line in the log; those that may not be moved are passed over.
+        What this run has saved comes before what is in ``load_checkpoint_dir``. Damaged ones are skipped, with a line in the log;
+        if this process owns the directories, it moves them into ``damaged`` next to them.
         """
         checkpoint = None
         if self._own is not None or self._load is None:
             checkpoint = self._find(self._own_places(), best)
         if checkpoint is None and self._load is not None:
-            checkpoint = self._find(self._places(self._load), best, may_move=self.source is None)
+            checkpoint = self._find(self._places(self._load), best, may_move=self._may_move and self.source is None)
         return checkpoint
 
     def _own_places(self):
-        """Where this run's checkpoints may lie.
+        """Where this run's checkpoints may be.
 
-        A run may have been trained with ``--enable_logs`` and be evaluated without it, or the other way round: both places are
-        looked at, the one that this run's flags name first.
+        A run may have been trained with ``--enable_logs`` and be evaluated without it, or vice versa: both places are searched,
+        the one that this command's flags name first.
         """
         if self._own is not None:
             return self._places(self._own)
@@ -200,7 +247,7 @@ class RunDirectory:
         return places + [os.path.join(place, BEST_MODELS) for place in places]
 
     def _find(self, places, best=False, may_move=None):
-        """The first whole checkpoint; a run that ended before its first one may have a best one, as whole as any other."""
+        """The first valid checkpoint; a run that ended before its first ordinary one may have a best one."""
         may_move = self._may_move if may_move is None else may_move
         searches = [] if best else [(place, False) for place in places]
         searches += [(place, True) for place in places]
@@ -211,8 +258,36 @@ class RunDirectory:
                 return checkpoint
         return None
 
+    @property
+    def _may_move(self):
+        return self._confirm is not None
+
+    def read_checkpoint(self, read, best=False):
+        """What ``read`` returns for the latest (or best) checkpoint.
+
+        If a training deletes or replaces the checkpoint while it is read, ``read`` is called again with the one that is the
+        latest then.
+
+        Args:
+          read: function of a checkpoint's path without extension.
+          best: see :meth:`find_checkpoint`.
+
+        Raises:
+          CheckpointError: there is no checkpoint; and what ``read`` raises.
+        """
+        for attempt in range(1, _READ_ATTEMPTS + 1):
+            checkpoint = self.require_checkpoint(best)
+            before = file_signature(checkpoint)
+            try:
+                return read(checkpoint)
+            except (JasperError, OSError):
+                changed = is_vanishing(checkpoint) or file_signature(checkpoint) != before
+                if not changed or attempt == _READ_ATTEMPTS:
+                    raise
+            log_line("Checkpoint %s was deleted by the training that owns the directory; reading the newest one" % checkpoint)
+
     def require_checkpoint(self, best=False):
-        """As ``find_checkpoint``; a missing one is a CheckpointError."""
+        """Like :meth:`find_checkpoint`; raises CheckpointError if there is none."""
         checkpoint = self.find_checkpoint(best)
         if checkpoint is None:
             kind = "best checkpoint (restore_best_checkpoint is True; best ones are saved by --mode=train_eval)" if best \
@@ -221,13 +296,22 @@ class RunDirectory:
                 ("save_checkpoint_dir", self._own), ("load_checkpoint_dir", self.source)) if path is not None]
             if self._own is not None and self._load is not None and self.source is None:
                 where = ['checkpoint_dir "%s"' % self._own]
-            raise CheckpointError("no %s in %s nor in its logs/. Expected model.ckpt-N.index and .data files, as "
+            raise CheckpointError("there is no %s in %s nor in its logs/. Expected model.ckpt-N.index and .data files, as "
                                   "--mode=train writes them with save_checkpoint_steps set; give their directory with --%s="
                                   % (kind, " nor in ".join(where) or 'logdir "%s"' % self.path,
                                      where[-1].split()[0] if where else "logdir"))
         return checkpoint
 
 
+def _missing_parts(path):
+    """The directories that have to be made for ``path``, the outermost first."""
+    missing = []
+    while path and not os.path.exists(path):
+        missing.insert(0, path)
+        path = os.path.dirname(path)
+    return missing
+
+
 def _some_names(directory):
-    names = sorted(os.listdir(directory))
+    names = sorted(name for name in os.listdir(directory) if not name.startswith(OWNER_FILE))
     return ", ".join(names[:3]) + (", ... %d entries" % len(names) if len(names) > 3 else "")

@@ -36,7 +36,7 @@ def whole_checkpoint(source, best=False):
     if not os.path.isdir(source):
         raise CheckpointError("load_model: there is no checkpoint %s and no such directory; expected a path without extension, "
                               "of which %s.index is there, or the logdir of a run" % (source, os.path.basename(source)))
-    return RunDirectory(source, read_only=True).require_checkpoint(best)
+    return RunDirectory(source).require_checkpoint(best)
 
 
 def network_layers(variables):

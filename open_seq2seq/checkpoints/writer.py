@@ -1,8 +1,8 @@
-"""Writing checkpoints so that nobody ever sees half of one, whatever happens to the process, the disk or the power.
+"""Atomic, durable writing of checkpoints: no reader sees half of one, whatever happens to the process, the disk or the power.
 
 A checkpoint is written into a folder of its own, ``NAME-STEP.tmp``, and brought to the disk there. Then its files are moved out,
-the index, without which no reader takes them for a checkpoint, last of all. Only then does the state file name it, and only
-then are older ones deleted. The format is that of ``tf.train.Saver``.
+the index last: without it no reader takes them for a checkpoint. Then the state file names it, and after that older ones are
+deleted. The format is that of ``tf.train.Saver``.
 """
 import json
 import os
@@ -26,7 +26,7 @@ from open_seq2seq.files import sync
 
 
 class TensorFiles:
-    """Writes named arrays into the files of a TensorFlow checkpoint, on the CPU and apart from every other session."""
+    """Writes named arrays into the files of a TensorFlow checkpoint, on the CPU and in a session of its own."""
 
     def __init__(self):
         self._names, self._session, self._placeholders, self._prefix, self._write = None, None, None, None, None
@@ -39,7 +39,7 @@ class TensorFiles:
           values: dict name -> array.
 
         Raises:
-          tf.errors.OpError: TensorFlow's reasons.
+          tf.errors.OpError: TensorFlow cannot write them.
         """
         kinds = [(name, values[name].dtype) for name in sorted(values)]
         if kinds != self._names:
@@ -68,19 +68,19 @@ class TensorFiles:
 
 
 def write_checkpoint(checkpoint, values, facts, files=None):
-    """Writes a checkpoint with its manifest; when this returns it is on the disk, and until then there is none of that name.
+    """Writes a checkpoint with its manifest. When this returns it is on the disk; before, no checkpoint of that name exists.
 
     Args:
       checkpoint: path without extension, ``DIRECTORY/NAME-STEP``; the directory is made.
       values: dict of variables' names -> arrays.
-      facts: dict for JSON of what the manifest says beside sizes and checksums.
+      facts: dict for JSON, what the manifest contains in addition to sizes and checksums.
       files: the :class:`TensorFiles` to use again for checkpoints of the same variables.
 
     Returns:
       Number of bytes written.
 
     Raises:
-      StorageError: the disk is full, or the directory cannot be written. What was there before is as it was.
+      StorageError: the disk is full, or the directory cannot be written. What was there before is unchanged.
     """
     directory, temporary = os.path.dirname(checkpoint) or ".", checkpoint + TEMPORARY
     try:
@@ -98,7 +98,7 @@ def write_checkpoint(checkpoint, values, facts, files=None):
         for path in written:
             sync(path)
         if os.path.exists(checkpoint + ".index"):
-            remove_checkpoint(checkpoint)  # another run's of the same step, which was to be written over
+            remove_checkpoint(checkpoint)  # of the same step, from an earlier run with --no_dir_check
         for path in written:
             os.replace(path, os.path.join(directory, os.path.basename(path)))
         sync(directory)
@@ -106,13 +106,12 @@ def write_checkpoint(checkpoint, values, facts, files=None):
         return size
     except (OSError, tf.errors.OpError, ValueError) as error:
         if os.path.isdir(temporary):
-            _abandon(checkpoint, temporary)
-        raise StorageError("cannot save checkpoint %s: %s. Free some space or mend the permissions, then go on from the "
-                           "checkpoint before it with --continue_learning" % (checkpoint, _reason(error)))
+            _remove_incomplete(checkpoint, temporary)
+        raise StorageError("cannot save checkpoint %s: %s. Free some space or fix the permissions" % (checkpoint, _reason(error)))
 
 
-def _abandon(checkpoint, temporary):
-    """Takes back what was written of a checkpoint, as far as the disk lets it; the rest is removed at the next start."""
+def _remove_incomplete(checkpoint, temporary):
+    """Removes what was written of a checkpoint, as far as that is possible; the next training removes the rest."""
     try:
         if not os.path.exists(checkpoint + ".index"):
             remove_checkpoint(checkpoint)
@@ -126,23 +125,23 @@ def _reason(error):
 
 
 class CheckpointWriter:
-    """The checkpoints ``directory/NAME-STEP`` of a run, of which the last ``keep`` are kept.
+    """The checkpoints ``directory/NAME-STEP`` of a training, of which the last ``keep`` are kept.
 
     Args:
       directory: where to.
       keep: how many to keep.
       name: the file name before ``-STEP``, ORDINARY or BEST.
+      confirm: function that raises an exception if the directory belongs to another training; called before every write.
     """
 
-    def __init__(self, directory, keep, name=ORDINARY):
-        self._directory, self._keep, self._name = directory, keep, name
+    def __init__(self, directory, keep, name=ORDINARY, confirm=lambda: None):
+        self._directory, self._keep, self._name, self._confirm = directory, keep, name, confirm
         self._kept, self._files = [], TensorFiles()
 
     def recover(self):
-        """Learns of the checkpoints of an earlier process, so that they take their turn in being deleted."""
+        """Finds the checkpoints of an earlier process, which are deleted in turn like this one's."""
         named = [path for path in read_state(self._directory, STATE_FILES[self._name]) if os.path.exists(path + ".index")]
-        # a process that was killed between a checkpoint and its entry in the state file: the run comes by that step again;
-        # or the state file itself is damaged
+        # not in the state file: the earlier process was killed before it wrote the entry, or the state file is damaged
         unnamed = [path for path in checkpoints_in(self._directory, best=self._name != ORDINARY)
                    if path not in named and os.path.basename(path).startswith(self._name + "-")
                    and os.path.exists(manifest_path(path))
@@ -150,7 +149,7 @@ class CheckpointWriter:
         self._kept = sorted(unnamed, key=checkpoint_step) + named
 
     def write(self, step, values, facts):
-        """Writes one checkpoint, names it in the state file, and deletes those that are too many.
+        """Writes one checkpoint, adds it to the state file, and deletes the oldest ones beyond ``keep``.
 
         Args:
           step: int.
@@ -162,18 +161,23 @@ class CheckpointWriter:
 
         Raises:
           StorageError: the disk is full or the directory not writable.
+          DirectoryInUse: the directory belongs to another training; nothing was written.
         """
+        self._confirm()
         checkpoint = os.path.join(self._directory, "%s-%d" % (self._name, step))
-        size = write_checkpoint(checkpoint, values, dict(facts, step=step), self._files)
+        try:
+            size = write_checkpoint(checkpoint, values, dict(facts, step=step), self._files)
+        except StorageError as error:
+            raise StorageError("%s, then resume from the previous checkpoint with --continue_learning" % error)
         self._kept = [path for path in self._kept if path != checkpoint] + [checkpoint]
-        # those that are too many are named until they are gone, so that a process that is killed between leaves none for ever
+        # surplus ones are listed until they are deleted: after a kill in between, the next process deletes them
         write_state(self._directory, STATE_FILES[self._name], self._kept)
         surplus, self._kept = self._kept[:-self._keep], self._kept[-self._keep:]
         for path in surplus:
             try:
                 remove_checkpoint(path)
             except OSError as error:
-                raise StorageError("cannot delete the old checkpoint %s: %s. Mend the permissions, then go on from %s with "
+                raise StorageError("cannot delete the old checkpoint %s: %s. Fix the permissions, then resume from %s with "
                                    "--continue_learning" % (path, _reason(error), checkpoint))
         if surplus:
             write_state(self._directory, STATE_FILES[self._name], self._kept)

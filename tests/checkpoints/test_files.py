@@ -74,7 +74,7 @@ def test_a_copied_directory_takes_its_own_files(tmp_path):
     assert latest_checkpoint(str(tmp_path / "copy")) == str(tmp_path / "copy" / "model.ckpt-5")
 
 
-def test_a_damaged_newest_one_is_set_aside_whole_and_the_one_before_is_taken(tmp_path, capsys):
+def test_a_damaged_newest_one_is_moved_aside_and_the_previous_one_is_used(tmp_path, capsys):
     make(tmp_path, "model.ckpt-5", "model.ckpt-6", "model.ckpt-7")
     damage(tmp_path, "model.ckpt-7")
     os.remove(str(tmp_path / "model.ckpt-6.index"))
@@ -83,7 +83,7 @@ def test_a_damaged_newest_one_is_set_aside_whole_and_the_one_before_is_taken(tmp
         "model.ckpt-6.data-00000-of-00001", "model.ckpt-6.json", "model.ckpt-7.data-00000-of-00001", "model.ckpt-7.index",
         "model.ckpt-7.json"]
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and all("It was moved to %s" % (tmp_path / "damaged") in line for line in lines)
+    assert len(lines) == 2 and all("It is moved to %s" % (tmp_path / "damaged") in line for line in lines)
     assert "model.ckpt-7 is damaged: model.ckpt-7.data-00000-of-00001 has 5 bytes, 12 were written" in lines[0]
     # the run comes by this step again, and it is damaged again: nothing is overwritten
     make(tmp_path, "model.ckpt-7")
@@ -92,12 +92,12 @@ def test_a_damaged_newest_one_is_set_aside_whole_and_the_one_before_is_taken(tmp
     assert len(os.listdir(str(tmp_path / "damaged"))) == 5 and len(os.listdir(str(tmp_path / "damaged_2"))) == 3
 
 
-def test_who_may_not_move_a_damaged_one_passes_it_over(tmp_path, capsys):
+def test_a_damaged_one_that_cannot_be_moved_is_skipped(tmp_path, capsys):
     make(tmp_path, "model.ckpt-5", "model.ckpt-7")
     damage(tmp_path, "model.ckpt-7")
     before = sorted(os.listdir(str(tmp_path)))
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-5")
-    assert "It is passed over" in capsys.readouterr().out
+    assert "It is skipped" in capsys.readouterr().out
     assert sorted(os.listdir(str(tmp_path))) == before
     (tmp_path / "damaged").write_text("a file in the way")
     assert set_aside(str(tmp_path / "model.ckpt-7")) is None

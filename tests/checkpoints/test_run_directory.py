@@ -3,6 +3,8 @@ import os
 import numpy as np
 import pytest
 
+from open_seq2seq.checkpoints.files import remove_checkpoint
+from open_seq2seq.checkpoints.ownership import DirectoryInUse
 from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.checkpoints.writer import write_checkpoint
 from open_seq2seq.errors import CheckpointError, StorageError, UsageError
@@ -27,7 +29,7 @@ def test_a_fresh_directory_is_made(tmp_path):
     assert os.listdir(str(tmp_path / "run" / "logs")) == []
 
 
-def test_a_directory_in_use_is_refused_with_the_ways_out(tmp_path):
+def test_a_directory_that_is_not_empty_is_refused_with_the_ways_out(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UsageError) as refusal:
         RunDirectory(str(tmp_path)).prepare_training(continue_learning=False)
@@ -51,7 +53,7 @@ def test_a_run_that_saved_nothing_does_not_occupy_its_directory(tmp_path):
         directory.prepare_training(False)
 
 
-def test_a_run_that_was_stopped_before_its_first_checkpoint_goes_on_from_its_best_model(tmp_path):
+def test_a_run_that_was_stopped_before_its_first_checkpoint_resumes_from_its_best_model(tmp_path):
     directory = RunDirectory(str(tmp_path / "run"), enable_logs=True)
     best = tmp_path / "run" / "logs" / "best_models"
     make_checkpoint(best, 2, "val_loss=1.5000-step")
@@ -62,18 +64,82 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_goes_on_from_its_bes
     assert directory.prepare_training(continue_learning=True) == str(tmp_path / "run" / "logs" / "model.ckpt-1")
 
 
-def test_an_unused_directory_is_removed_and_a_used_one_is_not(tmp_path):
-    directory = RunDirectory(str(tmp_path / "run"), enable_logs=True)
-    directory.prepare_training(False)
-    directory.remove_unused()
+def test_a_run_that_never_started_removes_what_it_made_and_nothing_else(tmp_path):
+    directory = RunDirectory(str(tmp_path / "runs" / "run"), enable_logs=True)
+    with directory.owned():
+        directory.prepare_training(False)
+        (tmp_path / "runs" / "run" / ("stdout_%s.log" % directory.date)).write_text("")
     assert os.listdir(str(tmp_path)) == []
-    directory.prepare_training(False)
-    (tmp_path / "run" / "rejected.csv").write_text("")
-    directory.remove_unused()
-    assert os.listdir(str(tmp_path / "run")) == ["rejected.csv"]
+    with pytest.raises(ZeroDivisionError), directory.owned():
+        (tmp_path / "runs" / "run" / "rejected.csv").write_text("")
+        raise ZeroDivisionError
+    assert os.listdir(str(tmp_path / "runs" / "run")) == ["rejected.csv"]
+    (tmp_path / "mine").mkdir()
+    with RunDirectory(str(tmp_path / "mine")).owned():
+        pass
+    assert os.listdir(str(tmp_path / "mine")) == []
 
 
-@pytest.mark.parametrize("names, reason", [([], "is empty or does not exist"), (["notes.txt"], "holds no whole checkpoint")])
+def test_a_run_that_started_keeps_its_logs(tmp_path):
+    directory = RunDirectory(str(tmp_path / "run"), enable_logs=True)
+    with directory.owned():
+        for path in (directory.dated("stdout"), directory.dated("resolved_config", "json")):
+            with open(path, "w"):
+                pass
+    assert sorted(os.listdir(str(tmp_path / "run"))) == sorted(
+        ["logs"] + [os.path.basename(path) for path in (directory.dated("stdout"), directory.dated("resolved_config", "json"))])
+
+
+def test_a_second_training_in_any_of_the_directories_is_refused_and_leaves_no_trace(tmp_path):
+    with of(tmp_path, logdir="run", checkpoint_dir="kept").owned():
+        before = sorted(os.listdir(str(tmp_path / "run"))), sorted(os.listdir(str(tmp_path / "kept")))
+        for keys, named in (({"logdir": "run"}, 'logdir ".*run"'), ({"checkpoint_dir": "kept"}, 'checkpoint_dir ".*kept"'),
+                            ({"logdir": "new", "save_checkpoint_dir": "kept"}, 'save_checkpoint_dir ".*kept"')):
+            with pytest.raises(DirectoryInUse, match=named + " is in use by a training that is running"), of(
+                    tmp_path, **keys).owned():
+                pass
+        assert (sorted(os.listdir(str(tmp_path / "run"))), sorted(os.listdir(str(tmp_path / "kept")))) == before
+        assert not (tmp_path / "new").exists()
+        # a directory that is only read
+        with of(tmp_path, logdir="third", load_checkpoint_dir="kept").owned():
+            pass
+    with of(tmp_path, logdir="run", checkpoint_dir="kept").owned():
+        pass
+
+
+def test_a_checkpoint_that_is_deleted_while_it_is_read_is_replaced_by_the_newest(tmp_path, capsys):
+    directory = RunDirectory(str(tmp_path))
+    first, found = make_checkpoint(tmp_path, 5), []
+
+    def read(checkpoint):
+        found.append(checkpoint)
+        if checkpoint == first:
+            make_checkpoint(tmp_path, 7)
+            remove_checkpoint(first)
+            raise CheckpointError("%s is missing" % first)
+        return "value of " + checkpoint
+    assert directory.read_checkpoint(read) == "value of " + str(tmp_path / "model.ckpt-7")
+    assert found == [first, str(tmp_path / "model.ckpt-7")]
+    assert "model.ckpt-5 was deleted by the training that owns the directory" in capsys.readouterr().out
+
+    def refuse(checkpoint):
+        found.append(checkpoint)
+        raise CheckpointError("of another vocabulary")
+    with pytest.raises(CheckpointError, match="of another vocabulary"):
+        directory.read_checkpoint(refuse)
+    assert len(found) == 3
+
+
+def test_a_reader_skips_what_a_training_is_writing_or_deleting_without_a_word(tmp_path, capsys):
+    make_checkpoint(tmp_path, 5)
+    for step, suffix in ((6, ".tmp"), (7, ".index.removed")):
+        os.remove(make_checkpoint(tmp_path, step) + ".index")
+        (tmp_path / ("model.ckpt-%d%s" % (step, suffix))).write_text("")
+    assert RunDirectory(str(tmp_path)).require_checkpoint() == str(tmp_path / "model.ckpt-5")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("names, reason", [([], "is empty or does not exist"), (["notes.txt"], "contains no valid checkpoint")])
 def test_continuing_nothing_is_refused(tmp_path, names, reason):
     for name in names:
         (tmp_path / name).write_text("")
@@ -81,7 +147,7 @@ def test_continuing_nothing_is_refused(tmp_path, names, reason):
         RunDirectory(str(tmp_path)).prepare_training(continue_learning=True)
 
 
-def test_continuing_finds_the_newest_whole_checkpoint(tmp_path):
+def test_continuing_finds_the_newest_valid_checkpoint(tmp_path):
     for step in (5, 100, 20):
         make_checkpoint(tmp_path, step)
     (tmp_path / "model.ckpt-300.index").write_text("its data file is missing")
@@ -124,17 +190,19 @@ def test_an_unwritable_place_is_a_storage_error():
         RunDirectory("/proc/nowhere").prepare_training(False)
 
 
-def test_a_damaged_newest_checkpoint_is_set_aside_by_a_run_and_passed_over_by_a_reader(tmp_path, capsys):
+def test_a_damaged_newest_checkpoint_is_moved_aside_by_its_owner_and_skipped_by_a_reader(tmp_path, capsys):
     make_checkpoint(tmp_path, 5)
     damage(make_checkpoint(tmp_path, 9))
-    assert RunDirectory(str(tmp_path), read_only=True).require_checkpoint() == str(tmp_path / "model.ckpt-5")
+    assert RunDirectory(str(tmp_path)).require_checkpoint() == str(tmp_path / "model.ckpt-5")
     assert "model.ckpt-9 is damaged" in capsys.readouterr().out and not (tmp_path / "damaged").exists()
-    assert RunDirectory(str(tmp_path)).prepare_training(True) == str(tmp_path / "model.ckpt-5")
-    assert "It was moved to %s" % (tmp_path / "damaged") in capsys.readouterr().out
+    directory = RunDirectory(str(tmp_path))
+    with directory.owned():
+        assert directory.prepare_training(True) == str(tmp_path / "model.ckpt-5")
+    assert "It is moved to %s" % (tmp_path / "damaged") in capsys.readouterr().out
     assert RunDirectory(str(tmp_path)).prepare_training(True) == str(tmp_path / "model.ckpt-5")
     assert capsys.readouterr().out == ""
     damage(str(tmp_path / "model.ckpt-5"))
-    with pytest.raises(UsageError, match="holds no whole checkpoint"):
+    with pytest.raises(UsageError, match="contains no valid checkpoint"):
         RunDirectory(str(tmp_path)).prepare_training(True)
 
 
@@ -144,7 +212,7 @@ def of(tmp_path, **keys):
     return RunDirectory.of(params)
 
 
-def test_a_checkpoint_dir_is_read_and_written_and_gone_on_with(tmp_path):
+def test_a_checkpoint_dir_is_read_written_and_resumed_from(tmp_path):
     directory = of(tmp_path, logdir="run", checkpoint_dir="kept")
     assert directory.path == str(tmp_path / "run") and directory.checkpoints == str(tmp_path / "kept")
     assert directory.prepare_training(False) is None and sorted(os.listdir(str(tmp_path))) == ["kept", "run"]
@@ -164,7 +232,7 @@ def test_a_checkpoint_dir_is_read_and_written_and_gone_on_with(tmp_path):
     with pytest.raises(CheckpointError, match='no checkpoint in checkpoint_dir ".*new" .*--checkpoint_dir='):
         of(tmp_path, logdir="run", checkpoint_dir="new").require_checkpoint()
     damage(checkpoint)
-    with pytest.raises(CheckpointError, match="holds no whole checkpoint, only damaged ones"):
+    with pytest.raises(CheckpointError, match="contains no valid checkpoint, only damaged ones"):
         of(tmp_path, checkpoint_dir="kept").prepare_training(False)
 
 
@@ -179,7 +247,7 @@ def test_one_directory_is_read_and_another_written(tmp_path, capsys):
     assert directory.find_checkpoint() == source
     mine = make_checkpoint(tmp_path / "new", 4)
     assert not directory.is_source(mine) and directory.find_checkpoint() == mine
-    with pytest.raises(UsageError, match="save_checkpoint_dir .*new. holds checkpoints already, the newest is model.ckpt-4"):
+    with pytest.raises(UsageError, match="save_checkpoint_dir .*new. already contains checkpoints, the newest is model.ckpt-4"):
         directory.prepare_training(False)
     assert directory.prepare_training(True) == mine
     # the source is read, not touched
@@ -199,10 +267,10 @@ def test_without_a_place_of_its_own_the_run_saves_in_its_logdir(tmp_path):
 
 @pytest.mark.parametrize("keys, error, message", [
     ({"load_checkpoint_dir": "nowhere"}, CheckpointError, "load_checkpoint_dir .*nowhere. does not exist"),
-    ({"load_checkpoint_dir": "empty"}, CheckpointError, "load_checkpoint_dir .*empty. holds no whole checkpoint"),
+    ({"load_checkpoint_dir": "empty"}, CheckpointError, "load_checkpoint_dir .*empty. contains no valid checkpoint"),
     ({"load_checkpoint_dir": "file"}, CheckpointError, "load_checkpoint_dir .*file. is a file"),
     ({"save_checkpoint_dir": "file"}, UsageError, "save_checkpoint_dir .*file. is a file")])
-def test_places_that_are_none_are_named(tmp_path, keys, error, message):
+def test_unusable_directories_are_named(tmp_path, keys, error, message):
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
     with pytest.raises(error, match=message):

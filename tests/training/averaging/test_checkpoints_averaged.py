@@ -195,5 +195,5 @@ def test_the_script(make_checkpoint, tmp_path):
     status, _, err = script("--logdir", "run", "--best", "2")
     assert status == 3 and err.startswith("CheckpointError: --best=2; of the ") and "Traceback" not in err
     status, _, err = script("--last", "1", "--logdir", "run")
-    assert status == 2 and "'1', expected an integer at least 2" in err
+    assert status == 2 and "1 is too small, at least 2 is needed" in err
     assert script("--last", "2")[0] == 2
