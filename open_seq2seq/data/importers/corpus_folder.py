@@ -1,10 +1,8 @@
-"""A folder that holds a made corpus, whole or not at all.
+"""Folders of generated corpora, written atomically; and what the corpora of spoken digit strings share.
 
-A corpus is written into ``.NAME.partial`` beside its final place and renamed when it is complete, so that one cut short
-(Ctrl-C, a full disk) is never mistaken for a whole one. ``corpus.json`` inside says which importer made it from which
-parameters; the same order given twice is answered "already complete".
-
-Spoken digit strings: the words, and how long a string is.
+A corpus is written into ``.NAME.partial`` next to its final place and renamed when it is complete, so an interrupted run (Ctrl-C, a
+full disk) leaves no incomplete corpus. ``corpus.json`` in the folder records the importer and its parameters; a second run with the
+same parameters finds the corpus complete.
 """
 import contextlib
 import fcntl
@@ -18,21 +16,21 @@ DESCRIPTION_FILE = "corpus.json"
 
 
 def read_description(folder):
-    """The dict in a corpus's ``corpus.json``, or None where ``folder`` is no corpus that an importer made."""
+    """The dict in a corpus's ``corpus.json``, or None if ``folder`` is not a corpus that an importer made."""
     try:
         with open(os.path.join(folder, DESCRIPTION_FILE), encoding="utf-8") as stream:
             description = json.load(stream)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last: nested thousands deep
         return None
     return description if isinstance(description, dict) and "importer" in description else None
 
 
 def is_complete(folder, order):
-    """Whether ``folder`` already holds the corpus that ``order`` asks for.
+    """Whether ``folder`` already contains the corpus that ``order`` describes.
 
     Args:
-      folder: where the corpus is wanted.
-      order: dict of what decides the corpus's content (importer, its version, parameters); JSON values only.
+      folder: the corpus's folder.
+      order: dict of everything that determines the corpus's content (importer, its version, parameters); JSON values only.
     """
     description = read_description(folder)
     return description is not None and all(description.get(key) == value for key, value in order.items())
@@ -40,18 +38,18 @@ def is_complete(folder, order):
 
 @contextlib.contextmanager
 def new_corpus(folder, order, overwrite):
-    """Context manager in which a corpus is written; on a clean exit it appears as ``folder``, else nothing remains.
+    """Context manager in which a corpus is written; it becomes ``folder`` when the block ends without an exception.
 
     Args:
-      folder: the final place.
+      folder: the corpus's folder.
       order: see :func:`is_complete`; written to ``corpus.json`` with what the body adds to the dict it receives.
-      overwrite: replace a corpus that is there. Only a folder with a ``corpus.json`` is ever replaced.
+      overwrite: replace an existing corpus. Only a folder with a ``corpus.json`` is ever replaced.
 
     Yields:
-      (path of the folder to write into, dict that ends up in ``corpus.json``).
+      (path of the folder to write into, dict that is written to ``corpus.json``).
 
     Raises:
-      StorageError: ``folder`` is in use, another process is making it, or it cannot be written.
+      StorageError: ``folder`` exists, another process is writing it, or it cannot be written.
     """
     folder = os.path.abspath(folder)
     _refuse_occupied(folder, overwrite)
@@ -60,12 +58,12 @@ def new_corpus(folder, order, overwrite):
         os.makedirs(partial, exist_ok=True)
         lock = os.open(partial, os.O_RDONLY)
     except OSError as error:
-        raise StorageError("cannot make a corpus in %s: %s" % (os.path.dirname(folder), error.strerror))
+        raise StorageError("cannot create a corpus in %s: %s" % (os.path.dirname(folder), error.strerror))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise StorageError("another process is making %s at this moment; wait for it" % folder)
+        raise StorageError("another process is writing %s; wait until it has finished" % folder)
     try:
         _empty(partial)
         description = dict(order)
@@ -86,10 +84,10 @@ def _refuse_occupied(folder, overwrite):
         return
     description = read_description(folder)
     if description is None:
-        raise StorageError("%s exists and is no corpus that an importer made (it has no %s); choose another --output"
+        raise StorageError("%s exists and is not a corpus that an importer made (it has no %s); choose another --output"
                            % (folder, DESCRIPTION_FILE))
     if not overwrite:
-        raise StorageError("%s already holds a corpus of %s made with other parameters; choose another --output, or replace "
+        raise StorageError("%s already contains a corpus of %s made with other parameters; choose another --output, or replace "
                            "it with --overwrite" % (folder, description["importer"]))
 
 
@@ -104,7 +102,7 @@ def _empty(folder):
 
 
 def _put_in_place(partial, folder):
-    """Renames; an older corpus is moved aside first and deleted afterwards."""
+    """Renames ``partial``; an older corpus is moved out of the way first and deleted afterwards."""
     if os.path.isdir(folder) and os.listdir(folder):
         old = os.path.join(os.path.dirname(folder), ".%s.replaced" % os.path.basename(folder))
         shutil.rmtree(old, ignore_errors=True)

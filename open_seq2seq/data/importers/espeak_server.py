@@ -1,7 +1,7 @@
-"""The process in which espeak-ng speaks: requests on stdin, samples on stdout. Started by ``espeak.SpeakingProcess``.
+"""The espeak-ng process: requests on stdin, samples on stdout. Started by ``espeak.SpeakingProcess``.
 
 A request is one line of JSON, ``[text, voice, rate, pitch, pitch_range]``. An answer is ``ANSWER`` (status, bytes) and
-that many bytes: int16 samples where the status is 0, else a message in UTF-8. The process ends with its input.
+that many bytes: int16 samples if the status is 0, else a message in UTF-8. The process ends at the end of its input.
 API: espeak-ng's ``speak_lib.h``.
 """
 import ctypes
@@ -14,24 +14,24 @@ import espeakng_loader
 
 ANSWER = struct.Struct("<iI")
 
-SAMPLE_RATE = 22050  # Hz, what every voice of espeak-ng produces
+SAMPLE_RATE = 22050  # Hz, of every voice of espeak-ng
 SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to a callback, in the calling thread, no sound device
 POS_CHARACTER = 1
 CHARACTERS_UTF8 = 1
 RATE, VOLUME, PITCH, PITCH_RANGE = 1, 2, 3, 4  # espeak_PARAMETER
-VOLUME_PERCENT = 50  # at 100 some of the voices clip
-RANDOM_SEED = 1  # otherwise the clock seeds it
+VOLUME_PERCENT = 50  # at 100 some voices clip
+RANDOM_SEED = 1  # otherwise the seed is the time
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
 class Synthesizer:
-    """espeak-ng in this process. Raises OSError where the library or its data cannot be loaded."""
+    """espeak-ng in this process. Raises OSError if the library or its data cannot be loaded."""
 
     def __init__(self):
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data = espeakng_loader.get_data_path()
         if self._library.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), 0) != SAMPLE_RATE:
-            raise OSError("espeak-ng does not start with its data in %s" % data)
+            raise OSError("espeak-ng cannot be initialized with its data in %s" % data)
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(RANDOM_SEED))
         self._pieces = []
         self._callback = CALLBACK(self._receive)  # the library keeps no reference, so this object must
@@ -43,7 +43,7 @@ class Synthesizer:
         return 0
 
     def speak(self, text, voice, rate, pitch, pitch_range):
-        """Returns int16 samples as bytes; raises ValueError for a voice that does not exist or silence."""
+        """Returns int16 samples as bytes; raises ValueError if the voice does not exist or there are no samples."""
         del self._pieces[:]
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError("espeak-ng has no voice %r" % voice)
@@ -53,12 +53,12 @@ class Synthesizer:
         status = self._library.espeak_Synth(encoded, ctypes.c_size_t(len(encoded) + 1), 0, POS_CHARACTER, 0, CHARACTERS_UTF8,
                                             None, None)
         if status != 0 or not self._pieces:
-            raise ValueError("espeak-ng spoke nothing for %r with voice %r (status %d)" % (text, voice, status))
+            raise ValueError("espeak-ng returned no samples for %r with voice %r (status %d)" % (text, voice, status))
         return b"".join(self._pieces)
 
 
 def serve(requests, answers):
-    """Answers every line of ``requests`` in turn until there are no more."""
+    """Answers each line of ``requests`` until their end."""
     synthesizer = None
     for line in requests:
         try:
@@ -72,5 +72,5 @@ def serve(requests, answers):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the importer, which then closes our input
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the importer, which then closes this input
     serve(sys.stdin.buffer, sys.stdout.buffer)

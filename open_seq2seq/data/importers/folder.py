@@ -1,86 +1,157 @@
-"""Writes a manifest for a folder of audio files with a text file beside each: ``hello.wav`` and ``hello.txt``.
+"""Writes a manifest for a folder of audio files, each with a text file of the same name: ``hello.wav`` and ``hello.txt``.
 
     python -m open_seq2seq.data.importers.folder --corpus DIR --output train.csv
 
-Sub-folders are searched too. Audio stays where it is and as it is.
+Sub-folders and links to folders are searched too. The audio files are not changed. What is skipped is reported.
 """
+import collections
 import os
 import sys
 
 from open_seq2seq.cli import file_path, make_parser
+from open_seq2seq.data.audio.containers import CONVERTIBLE_EXTENSIONS
 from open_seq2seq.data.importers.importer_command import run_importer
-from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
+from open_seq2seq.data.importers.manifest_writer import ManifestRow, printable, require_utf8_name, write_manifest
 from open_seq2seq.errors import DataError
+from open_seq2seq.text.text_file import read_text_file
 
 MODULE = "open_seq2seq.data.importers.folder"
-AUDIO_EXTENSIONS = (".wav", ".flac")
-SHOWN = 5  # names listed in an error
+# of several files with the same name, the first of these formats is used
+AUDIO_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64",
+                    ".rf64", ".voc", ".sph", ".nist")
+TEXT_EXTENSION = ".txt"
+SHOWN = 5  # names listed in a message
 
 
-def find_audio(corpus):
-    """Paths of all audio files in ``corpus`` and below, sorted.
+def _print_note(text):
+    print(text, file=sys.stderr)
+
+
+def read_folder(corpus, keep_case=False, skip_unpaired=False, note=_print_note):
+    """Reads the pairs of audio and text files in a folder and below it.
+
+    Args:
+      corpus: path of the folder.
+      keep_case: False changes transcripts to lower case.
+      skip_unpaired: skip audio files without a text file.
+      note: function that is called with a str for each kind of file that is skipped.
+
+    Returns:
+      List of ManifestRow, sorted by path.
 
     Raises:
-      DataError: the folder is missing or has none.
+      DataError: the folder cannot be read, has no audio files or audio files without text; a transcript is empty or not UTF-8; a
+        file name is not valid UTF-8.
     """
+    audio, others = _find_audio(corpus, note)
+    unpaired = [path for path in audio if not os.path.exists(_text_path(path))]
+    if unpaired and not (skip_unpaired and len(unpaired) < len(audio)):
+        raise DataError("%d of %d audio files have no transcript next to them (%s needs %s): %s%s" % (
+            len(unpaired), len(audio), os.path.basename(unpaired[0]), os.path.basename(_text_path(unpaired[0])),
+            _listed(unpaired), "; --skip_unpaired skips them" if len(unpaired) < len(audio) else ""))
+    if unpaired:
+        note("skipped %d audio files without a transcript: %s" % (len(unpaired), _listed(unpaired)))
+    _report_skipped(audio, others, note)
+    missing = set(unpaired)
+    return [ManifestRow(path, read_transcript(_text_path(path), keep_case)) for path in audio if path not in missing]
+
+
+def _find_audio(corpus, note):
+    """(list of the audio files, list of all other files), both sorted; see :func:`read_folder`."""
     if not os.path.isdir(corpus):
-        raise DataError("--corpus %s: there is no such folder" % corpus)
-    found = sorted(os.path.join(parent, name) for parent, _, names in os.walk(corpus) for name in names
-                   if name.lower().endswith(AUDIO_EXTENSIONS) and not name.startswith("."))
-    if not found:
-        raise DataError("--corpus %s: no audio file in it or below; expected names ending in %s"
-                        % (corpus, " or ".join(AUDIO_EXTENSIONS)))
-    return found
+        raise DataError("--corpus %s: the folder does not exist" % corpus)
+    audio, others = {}, []
+    for path in sorted(_files_below(corpus, note)):
+        stem, extension = os.path.splitext(path)
+        if extension.lower() in AUDIO_EXTENSIONS:
+            require_utf8_name(os.path.relpath(path, corpus))
+            audio.setdefault(stem, []).append(path)
+        else:
+            others.append(path)
+    if not audio:
+        found = collections.Counter(os.path.splitext(path)[1].lower() or "other" for path in others)
+        raise DataError("--corpus %s: no audio file in it or below; expected names ending in %s%s" % (
+            corpus, " ".join(AUDIO_EXTENSIONS),
+            "; found %s" % ", ".join("%d %s files" % (count, kind) for kind, count in found.most_common(SHOWN)) if found else ""))
+    chosen = []
+    for paths in audio.values():
+        paths.sort(key=lambda path: AUDIO_EXTENSIONS.index(os.path.splitext(path)[1].lower()))
+        chosen.append(paths[0])
+        others.extend(paths[1:])
+    return sorted(chosen), others
+
+
+def _files_below(corpus, note):
+    """Paths of all files in a folder and below it, hidden ones excluded. Links to folders are followed, each folder once."""
+    def fail(error):
+        raise DataError("cannot read the folder %s: %s" % (printable(error.filename), error.strerror))
+
+    visited, pending = {}, collections.deque([corpus])
+    while pending:
+        start = pending.popleft()
+        if os.path.realpath(start) in visited:
+            note("skipped the link %s: its folder was already read as %s"
+                 % (printable(start), printable(visited[os.path.realpath(start)])))
+            continue
+        for folder, subfolders, names in os.walk(start, onerror=fail):
+            visited[os.path.realpath(folder)] = folder
+            paths = [os.path.join(folder, name) for name in sorted(subfolders) if not name.startswith(".")]
+            pending.extend(path for path in paths if os.path.islink(path))
+            subfolders[:] = [os.path.basename(path) for path in paths
+                             if not os.path.islink(path) and os.path.realpath(path) not in visited]
+            for name in names:
+                if not name.startswith("."):
+                    yield os.path.join(folder, name)
+
+
+def _report_skipped(audio, others, note):
+    """Reports the files that are not used and that a user could expect to be: other audio formats, text without audio."""
+    used = {os.path.splitext(path)[0] for path in audio}
+    skipped = collections.defaultdict(list)
+    for path in others:
+        stem, extension = os.path.splitext(path)
+        extension = extension.lower()
+        if stem in used and (extension in AUDIO_EXTENSIONS or extension in CONVERTIBLE_EXTENSIONS):
+            skipped[extension, "another audio file of the same name is used"].append(path)
+        elif extension in CONVERTIBLE_EXTENSIONS:
+            skipped[extension, "the format cannot be read here; convert them to WAV first, e.g. ffmpeg -i INPUT "
+                               "OUTPUT.wav"].append(path)
+        elif extension == TEXT_EXTENSION and stem not in used:
+            skipped[extension, "there is no audio file of the same name"].append(path)
+    for (extension, reason), paths in sorted(skipped.items()):
+        note("skipped %d %s files: %s (%s)" % (len(paths), extension, _listed(paths), reason))
+
+
+def _listed(paths):
+    return ", ".join(printable(path) for path in paths[:SHOWN]) + (", ..." if len(paths) > SHOWN else "")
+
+
+def _text_path(audio_path):
+    return os.path.splitext(audio_path)[0] + TEXT_EXTENSION
 
 
 def read_transcript(path, keep_case):
-    """The text in ``path`` on one line, single spaces between words.
+    """The text in ``path`` on one line, with single spaces between words.
 
     Raises:
       DataError: it is empty or not UTF-8.
     """
-    try:
-        with open(path, encoding="utf-8-sig") as stream:
-            text = " ".join(stream.read().split())
-    except UnicodeDecodeError as error:
-        raise DataError("%s is not UTF-8 text: %s" % (path, error))
+    text = " ".join(read_text_file(path, "transcript").split())
     if not text:
-        raise DataError("%s is empty; expected the transcript of the audio file beside it" % path)
+        raise DataError("%s is empty; expected the transcript of the audio file of the same name" % path)
     return text if keep_case else text.lower()
 
 
-def read_folder(corpus, keep_case=False, skip_unpaired=False):
-    """Returns (list of ManifestRow, number of audio files left out because they have no text file).
-
-    Raises:
-      DataError: see :func:`find_audio` and :func:`read_transcript`; or audio without text where ``skip_unpaired`` is False.
-    """
-    paired, unpaired = [], []
-    for path in find_audio(corpus):
-        text_path = os.path.splitext(path)[0] + ".txt"
-        if os.path.exists(text_path):
-            paired.append((path, text_path))
-        else:
-            unpaired.append(path)
-    if unpaired and not (skip_unpaired and paired):
-        raise DataError("%d of %d audio files have no transcript beside them (%s needs %s): %s%s%s" % (
-            len(unpaired), len(unpaired) + len(paired), os.path.basename(unpaired[0]),
-            os.path.basename(os.path.splitext(unpaired[0])[0] + ".txt"), ", ".join(unpaired[:SHOWN]),
-            ", ..." if len(unpaired) > SHOWN else "", "; --skip_unpaired leaves them out" if paired else ""))
-    return [ManifestRow(path, read_transcript(text_path, keep_case)) for path, text_path in paired], len(unpaired)
-
-
 def main(arguments=None):
-    parser = make_parser(MODULE, "Write a manifest CSV for a folder of WAV and FLAC files with a .txt file beside each.")
+    parser = make_parser(MODULE, "Write a manifest CSV for a folder of audio files, each with a .txt file of the same name.")
     parser.add_argument("--corpus", type=file_path, required=True, help="folder of the audio and text files")
     parser.add_argument("--output", type=file_path, required=True, help="the CSV to write")
-    parser.add_argument("--keep_case", action="store_true", help="do not turn transcripts into lower case")
-    parser.add_argument("--skip_unpaired", action="store_true", help="leave out audio files without a text file")
+    parser.add_argument("--keep_case", action="store_true", help="do not change transcripts to lower case")
+    parser.add_argument("--skip_unpaired", action="store_true", help="skip audio files without a text file")
     options = parser.parse_args(arguments)
-    rows, left_out = read_folder(options.corpus, options.keep_case, options.skip_unpaired)
+    rows = read_folder(options.corpus, options.keep_case, options.skip_unpaired)
     os.makedirs(os.path.dirname(os.path.abspath(options.output)), exist_ok=True)
-    count = write_manifest(options.output, rows)
-    print("%s: %d utterances%s" % (options.output, count, ", %d audio files left out" % left_out if left_out else ""))
+    print("%s: %d utterances" % (options.output, write_manifest(options.output, rows)))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python -m open_seq2seq.data.importers.fsdd --recordings DIR --output corpus/fsdd --train_utterances 8000 --seed 1
 
-An utterance is 1 to 7 recordings of one speaker, with pauses of 50 to 250 ms of near-silence before, between and after
-them, at 16 kHz. The splits share no recording: index 0-4 test (absent from some copies), 5-9 dev, 10 and above train.
-Within train a recording is used in several utterances, as often as any other of its speaker, give or take one. In dev
-and test each recording is used exactly ``EVALUATION_PASSES`` times, each time in other company.
+An utterance consists of 1 to 7 recordings of one speaker, with pauses of 50 to 250 ms of near-silence before, between and after
+them, at 16 kHz. The splits share no recording: index 0-4 test (missing from some copies), 5-9 dev, 10 and above train.
+In train a recording is used in several utterances; the numbers of uses differ by at most one between recordings of a speaker. In dev
+and test each recording is used exactly ``EVALUATION_PASSES`` times, in different utterances.
 """
 import collections
 import os
@@ -19,54 +19,56 @@ import soxr
 from open_seq2seq.cli import file_path, make_parser, whole_number
 from open_seq2seq.data.importers.corpus_folder import LONGEST_STRING, SHORTEST_STRING, is_complete, new_corpus, transcript_of
 from open_seq2seq.data.importers.importer_command import progress_bar, run_importer
-from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
+from open_seq2seq.data.importers.manifest_writer import ManifestRow, printable, require_utf8_name, write_manifest
 from open_seq2seq.errors import DataError
 
 MODULE = "open_seq2seq.data.importers.fsdd"
-VERSION = 1  # raise it when equal parameters no longer give equal files
+VERSION = 1  # increase it when equal parameters no longer give equal files
 SAMPLE_RATE = 16000  # Hz, of what is written
 FILE_NAME = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[^_]+)_(?P<index>[0-9]+)\.wav$", re.IGNORECASE)
 FILE_PATTERN = "DIGIT_SPEAKER_INDEX.wav, for example 7_jackson_32.wav"
-SPLITS = ("train", "dev", "test")  # train first: it is what a corpus cannot be without
+SPLITS = ("train", "dev", "test")
 EVALUATION_PASSES = 3
 PAUSES = (0.05, 0.25)  # seconds
-PAUSE_LEVEL = 3e-4  # standard deviation of the noise in a pause, full scale 1; recordings' own floor: 1e-3
+PAUSE_LEVEL = 3e-4  # standard deviation of the noise in a pause, full scale 1; the recordings' noise floor is 1e-3
 
 Recording = collections.namedtuple("Recording", "path digit speaker index")
 
 
 def split_of(index):
-    """The split that a recording's index puts it in."""
+    """The split of a recording, by its index."""
     return "test" if index < 5 else "dev" if index < 10 else "train"
 
 
 def find_recordings(folder):
-    """The recordings in ``folder``, or in its sub-folder ``recordings`` (a clone of the data set's repository).
+    """The recordings in ``folder``, or in its sub-folder ``recordings`` (as in a clone of the data set's repository).
 
     Returns:
       list of :class:`Recording`, sorted.
 
     Raises:
-      DataError: the folder is missing, or no file in it has a name of the expected pattern.
+      DataError: the folder is missing, no file in it has a name of the expected pattern, or a name is not valid UTF-8.
     """
     if not os.path.isdir(folder):
-        raise DataError("--recordings %s: there is no such folder; expected one with files named %s" % (folder, FILE_PATTERN))
+        raise DataError("--recordings %s: the folder does not exist; expected one with files named %s" % (folder, FILE_PATTERN))
     for candidate in (folder, os.path.join(folder, "recordings")):
         names = sorted(os.listdir(candidate)) if os.path.isdir(candidate) else []
         matches = [match for match in map(FILE_NAME.match, names) if match]
+        for match in matches:
+            require_utf8_name(match.group(0))
         if matches:
             return [Recording(os.path.join(candidate, match.group(0)), int(match.group("digit")), match.group("speaker"),
                               int(match.group("index"))) for match in matches]
     names = sorted(os.listdir(folder))
-    raise DataError("--recordings %s: none of the %d files in it is named like %s%s" % (
-        folder, len(names), FILE_PATTERN, " (the first is %s)" % names[0] if names else ""))
+    raise DataError("--recordings %s: none of the %d files in it has a name like %s%s" % (
+        folder, len(names), FILE_PATTERN, " (the first is %s)" % printable(names[0]) if names else ""))
 
 
 def read_recording(path):
     """Reads one recording. Returns (float32 [samples] mixed down to one channel, its sample rate in Hz).
 
     Raises:
-      DataError: it is no audio, has no samples, or samples that are not finite.
+      DataError: it is not audio, has no samples, or has non-finite samples.
     """
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
@@ -75,7 +77,7 @@ def read_recording(path):
     if not len(samples):
         raise DataError("%s has no samples" % path)
     if not np.isfinite(samples).all():
-        raise DataError("%s has samples that are not finite numbers" % path)
+        raise DataError("%s has non-finite samples" % path)
     return samples.mean(axis=1), rate
 
 
@@ -92,21 +94,21 @@ def read_all(recordings):
 
 
 def make_corpus(recordings_folder, output, train_utterances, seed, overwrite=False):
-    """Makes the corpus, or finds it already complete.
+    """Writes the corpus, unless it is already complete.
 
     Args:
       recordings_folder: see :func:`find_recordings`.
-      output: folder to make; it gets a CSV and a folder of WAV files for every split that has recordings.
+      output: folder to create, with a CSV and a folder of WAV files for every split that has recordings.
       train_utterances: number of utterances in ``train.csv``.
-      seed: integer that decides who says what after what, and the pauses.
+      seed: int that determines the digit strings, their speakers and the pauses.
       overwrite: replace a corpus made with other parameters.
 
     Returns:
-      dict split -> number of utterances, or None where the corpus was there already.
+      dict split -> number of utterances, or None if the corpus was already complete.
 
     Raises:
       DataError: recordings are missing or unreadable, or none is left for training.
-      StorageError: ``output`` is in use or cannot be written.
+      StorageError: ``output`` exists or cannot be written.
     """
     recordings = find_recordings(recordings_folder)
     order = {"importer": "fsdd", "version": VERSION, "parameters": {
@@ -133,7 +135,7 @@ def make_corpus(recordings_folder, output, train_utterances, seed, overwrite=Fal
 
 
 def train_strings(recordings, count, random):
-    """``count`` strings (lists of recordings) of speakers drawn at random; a speaker's recordings come in shuffled rounds."""
+    """``count`` strings (lists of recordings) of random speakers; the recordings of a speaker are used in shuffled rounds."""
     decks = {speaker: _rounds(own, random) for speaker, own in _by_speaker(recordings).items()}
     speakers = sorted(decks)
     return [[next(decks[speakers[who]]) for _ in range(random.randint(SHORTEST_STRING, LONGEST_STRING + 1))]
@@ -161,28 +163,28 @@ def _by_speaker(recordings):
 
 
 def _rounds(recordings, random):
-    """All recordings in a random order, then all in another, without end."""
+    """All recordings in a random order, then all in another random order, endlessly."""
     while True:
         for position in random.permutation(len(recordings)):
             yield recordings[position]
 
 
 def _write_utterances(folder, strings, audio, rate, random):
-    """Writes one WAV a string into ``folder``; returns the manifest rows."""
+    """Writes one WAV file per string into ``folder``; returns the manifest rows."""
     os.mkdir(folder)
     rows = []
     with progress_bar("%s.csv" % os.path.basename(folder), len(strings)) as advance:
         for number, string in enumerate(strings):
             path = os.path.join(folder, "%06d_%s.wav" % (number, string[0].speaker))
-            samples = join([audio[recording.path] for recording in string], rate, random)
+            samples = concatenate([audio[recording.path] for recording in string], rate, random)
             soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
             rows.append(ManifestRow(path, transcript_of(recording.digit for recording in string)))
             advance()
     return rows
 
 
-def join(pieces, rate, random):
-    """Joins recordings, with a pause before each and after the last, and resamples.
+def concatenate(pieces, rate, random):
+    """Concatenates recordings with a pause before each and after the last, and resamples.
 
     Args:
       pieces: list of float32 [samples] at ``rate`` Hz.
@@ -204,13 +206,13 @@ def _pause(rate, random):
 
 
 def main(arguments=None):
-    parser = make_parser(MODULE, "Make connected-digit utterances from single recordings named %s. An interrupted run leaves "
-                                 "nothing behind; a complete corpus with the same parameters is left as it is." % FILE_PATTERN)
+    parser = make_parser(MODULE, "Make connected-digit utterances from recordings of single digits named %s. An interrupted run "
+                                 "leaves no files; a complete corpus with the same parameters is not changed." % FILE_PATTERN)
     parser.add_argument("--recordings", type=file_path, required=True,
                         help="folder of the recordings, or a clone of the data set")
-    parser.add_argument("--output", type=file_path, required=True, help="folder to make")
+    parser.add_argument("--output", type=file_path, required=True, help="folder to create")
     parser.add_argument("--train_utterances", type=whole_number(1), default=8000, help="utterances in train.csv")
-    parser.add_argument("--seed", type=whole_number(0), default=1, help="decides everything random")
+    parser.add_argument("--seed", type=whole_number(0), default=1, help="seed of all random choices")
     parser.add_argument("--overwrite", action="store_true", help="replace a corpus made with other parameters")
     options = parser.parse_args(arguments)
     sizes = make_corpus(options.recordings, options.output, options.train_utterances, options.seed, options.overwrite)

@@ -1,41 +1,40 @@
-"""What every importer's command line shares: how it ends, progress."""
+"""What the command lines of all importers share: the exit status and the progress bar."""
 import contextlib
 import sys
 import time
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from open_seq2seq.cli import exit_status_of
 from open_seq2seq.errors import StorageError
+from open_seq2seq.progress import ProgressBar
 
 
 def run_importer(main, arguments=None):
     """Runs ``main(arguments)`` and returns the exit status for ``sys.exit``; a file that cannot be read or written is 3."""
-    def command(words):
+    def command(arguments):
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="backslashreplace")  # paths that are not valid UTF-8
         try:
-            main(words)
+            main(arguments)
         except BrokenPipeError:
             raise
         except OSError as error:
             raise StorageError("%s%s" % (error.strerror or error, ": %s" % error.filename if error.filename else ""))
-    return exit_status_of(command, arguments, advice="Nothing was written")
+    return exit_status_of(command, arguments, advice="No incomplete file was left")
 
 
 @contextlib.contextmanager
 def progress_bar(label, total):
     """Yields a function that is called once for each finished item.
 
-    On a terminal a bar with the time left; elsewhere one line when the work is done, so that a log stays readable.
+    On a terminal there is a bar with the time left; elsewhere one line is printed when the work is done.
     """
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        started = time.monotonic()
-        yield lambda: None
+    started, done = time.monotonic(), 0
+    with ProgressBar(total, description=label) as bar:
+        def advance():
+            nonlocal done
+            done += 1
+            bar.update(done)
+
+        yield advance
+    if not sys.stdout.isatty():
         print("%s: %d done, %.0f s" % (label, total, time.monotonic() - started), file=sys.stderr, flush=True)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-               TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda: progress.advance(task)

@@ -1,13 +1,14 @@
 """Writes manifests: CSV files with the columns that the data layer reads.
 
-``wav_filename,wav_filesize,transcript``; audio paths are written relative to the CSV's own folder, so that a corpus can
-be moved, and the file appears under its name only when it is whole.
+``wav_filename,wav_filesize,transcript``; audio paths are relative to the CSV's own folder, so that a corpus can be moved. The write is
+atomic.
 """
 import collections
 import csv
 import os
 
-from open_seq2seq.errors import DataError, StorageError
+from open_seq2seq.errors import DataError
+from open_seq2seq.files import replaced_file
 
 COLUMNS = ("wav_filename", "wav_filesize", "transcript")
 
@@ -19,39 +20,47 @@ def write_manifest(path, rows):
     """Writes one manifest.
 
     Args:
-      path: the CSV file; an older one is replaced in one step.
+      path: the CSV file; an older one is replaced.
       rows: iterable of :class:`ManifestRow` whose audio files exist.
 
     Returns:
       The number of rows written.
 
     Raises:
-      DataError: there are no rows, or an audio file is missing.
+      DataError: there are no rows, an audio file is missing, or its name is not valid UTF-8.
       StorageError: the file cannot be written.
     """
     folder = os.path.dirname(os.path.abspath(path))
-    partial = path + ".partial"
     count = 0
-    try:
-        with open(partial, "w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for row in rows:
-                writer.writerow((os.path.relpath(row.audio_path, folder), _size(row.audio_path), row.transcript))
-                count += 1
+    with replaced_file(path, newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            relative = os.path.relpath(row.audio_path, folder)
+            require_utf8_name(relative)
+            writer.writerow((relative, _size(row.audio_path), row.transcript))
+            count += 1
         if not count:
             raise DataError("%s would be empty: no utterance was found for it" % path)
-        os.replace(partial, path)
-    except OSError as error:
-        raise StorageError("cannot write the manifest %s: %s" % (path, error.strerror))
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
     return count
+
+
+def require_utf8_name(path):
+    """Raises DataError when the name of a file is not valid UTF-8: a manifest, which is UTF-8 text, cannot contain it."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError("the file name %s is not valid UTF-8, so a manifest cannot contain it. Rename the file, e.g. with: "
+                        "convmv -f latin1 -t utf-8 --notest FILE" % printable(path))
+
+
+def printable(path):
+    """``path`` with every byte that is not valid UTF-8 as ``\\xNN``, for messages."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _size(audio_path):
     try:
         return os.path.getsize(audio_path)
     except OSError as error:
-        raise DataError("audio file %s cannot be read: %s" % (audio_path, error.strerror))
+        raise DataError("audio file %s cannot be read: %s" % (printable(audio_path), error.strerror))

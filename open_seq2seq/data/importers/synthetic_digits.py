@@ -1,10 +1,10 @@
-"""Makes a corpus of synthetic speech on the spot: spoken digit strings, many voices, no network.
+"""Makes a corpus of synthetic speech: spoken digit strings in many voices, without network access.
 
     python -m open_seq2seq.data.importers.synthetic_digits --output corpus/synthetic --train 3000 --dev 300 --test 300 --seed 1
 
-A voice is an accent of the language with a variant (the shape of the vocal tract and the voice source) of espeak-ng; rate,
-pitch and its range differ from utterance to utterance, and so do level and additive noise. Variants are what makes a
-speaker: those of dev and of test are not heard in train, nor each other's. Equal parameters give equal bytes.
+A voice is an accent of the language with a variant of espeak-ng (the shape of the vocal tract and the voice source). Rate, pitch,
+pitch range, level and additive noise differ between utterances. Variants take the role of speakers: train, dev and test share
+none. Equal parameters give equal bytes.
 """
 import collections
 import os
@@ -29,15 +29,15 @@ from open_seq2seq.data.importers.importer_command import progress_bar, run_impor
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 
 MODULE = "open_seq2seq.data.importers.synthetic_digits"
-VERSION = 2  # raise it when equal parameters no longer give equal files
+VERSION = 2  # increase it when equal parameters no longer give equal files
 SAMPLE_RATE = 16000  # Hz
 
 ACCENTS = ("gmw/en-US", "gmw/en-US-nyc", "gmw/en", "gmw/en-GB-x-rp", "gmw/en-GB-x-gbclan", "gmw/en-GB-x-gbcwmd",
            "gmw/en-GB-scotland", "gmw/en-029")
 Language = collections.namedtuple("Language", "words accents")
 LANGUAGES = {"en": Language(DIGIT_WORDS, ACCENTS), "de": Language(GERMAN_DIGIT_WORDS, ("gmw/de",))}
-# Left out: whispered, croaking and robotic variants, and one of a pair that sounds alike across splits (aunty is nearly f4).
-# Those that shift the formants most, and so the vowels (Alicia, Marco, norbert), are heard in train only.
+# Excluded: whispered, croaking and robotic variants, and one of a pair that sounds the same across splits (aunty is nearly f4).
+# The variants that shift the formants, and so the vowels, the most (Alicia, Marco, norbert) are in train only.
 VARIANTS = collections.OrderedDict((
     ("train", ("m1", "m3", "m4", "m5", "m7", "f1", "f2", "f5", "Alex", "Andy", "Annie", "Denis", "Gene", "Henrique", "Jacky",
                "Lee", "Michael", "Mike", "miguel", "belinda", "benjamin", "boris", "ed", "grandpa", "iven", "john", "linda",
@@ -63,21 +63,21 @@ def voices_of(split, language="en"):
 
 
 def make_corpus(output, sizes, seed, overwrite=False, language="en"):
-    """Makes the corpus, or finds it already complete.
+    """Writes the corpus, unless it is already complete.
 
     Args:
-      output: folder to make; it gets ``train.csv``, ``dev.csv``, ``test.csv`` and a folder of WAV files for each.
+      output: folder to create, with ``train.csv``, ``dev.csv``, ``test.csv`` and a folder of WAV files for each.
       sizes: dict split -> number of utterances, for ``train``, ``dev`` and ``test``.
-      seed: integer that decides digits, voices, manner, level and noise. The first utterances of a split are the same
-        whatever its size.
+      seed: int that determines digits, voices, manner, level and noise. The first utterances of a split do not depend on its
+        size.
       overwrite: replace a corpus made with other parameters.
-      language: of LANGUAGES.
+      language: key of LANGUAGES.
 
     Returns:
-      False where the corpus was there already, else True.
+      False if the corpus was already complete, else True.
 
     Raises:
-      StorageError: ``output`` is in use or cannot be written.
+      StorageError: ``output`` exists or cannot be written.
       DataError: espeak-ng does not work.
     """
     order = {"importer": "synthetic_digits", "version": VERSION, "parameters": dict(sizes, seed=seed)}
@@ -102,7 +102,7 @@ def _speak_split(folder, split, size, seeds, language):
     rows = []
     with espeak.SpeakingProcess() as speaker, progress_bar("%s.csv" % split, size) as advance:
         for index in range(size):
-            # a generator of its own for each utterance, so that one does not depend on how many numbers another drew
+            # one generator per utterance: an utterance does not depend on how many numbers the others drew
             random = np.random.RandomState(seeds + (index,))
             digits = random.randint(0, len(words), size=random.randint(SHORTEST_STRING, LONGEST_STRING + 1))
             manner = espeak.Manner(*(int(random.randint(low, high + 1)) for low, high in (RATES, PITCHES, PITCH_RANGES)))
@@ -121,7 +121,7 @@ def _punctuate(words, random):
 
 
 def _record(speech, random):
-    """What a microphone makes of it: int16 at 22050 Hz -> float32 [samples] at 16 kHz with margins, noise and a level."""
+    """A recording of the speech: int16 at 22050 Hz -> float32 [samples] at 16 kHz with margins, noise and a level."""
     speech = soxr.resample(speech.astype(np.float32) / 32768, espeak.SAMPLE_RATE, SAMPLE_RATE)
     loudness = np.sqrt(np.mean(np.square(speech)))
     before, after = (int(SAMPLE_RATE * random.uniform(*MARGINS)) for _ in range(2))
@@ -135,19 +135,19 @@ def _record(speech, random):
 def _noise(length, colour, random):
     """Noise [length] with unit power whose spectrum falls as 1 / frequency ** colour."""
     spectrum = np.fft.rfft(random.standard_normal(length))
-    bins = np.maximum(np.arange(len(spectrum)), 1)  # bin 0 as bin 1: an offset is no noise to hear
+    bins = np.maximum(np.arange(len(spectrum)), 1)  # bin 0 as bin 1: an offset is not audible
     noise = np.fft.irfft(spectrum * bins ** (-colour / 2), length)
     return noise / np.sqrt(np.mean(np.square(noise)))
 
 
 def main(arguments=None):
-    parser = make_parser(MODULE, "Make a corpus of synthetic spoken digit strings with espeak-ng. An interrupted run leaves "
-                                 "nothing behind; a complete corpus with the same parameters is left as it is.")
-    parser.add_argument("--output", type=file_path, required=True, help="folder to make")
+    parser = make_parser(MODULE, "Make a corpus of synthetic spoken digit strings with espeak-ng. An interrupted run leaves no "
+                                 "files; a complete corpus with the same parameters is not changed.")
+    parser.add_argument("--output", type=file_path, required=True, help="folder to create")
     for split, default in (("train", 3000), ("dev", 300), ("test", 300)):
         parser.add_argument("--" + split, type=whole_number(1), default=default, help="utterances in %s.csv" % split)
-    parser.add_argument("--seed", type=whole_number(0), default=1, help="decides everything random")
-    parser.add_argument("--language", choices=sorted(LANGUAGES), default="en", help="what is spoken")
+    parser.add_argument("--seed", type=whole_number(0), default=1, help="seed of all random choices")
+    parser.add_argument("--language", choices=sorted(LANGUAGES), default="en", help="language of the digits")
     parser.add_argument("--overwrite", action="store_true", help="replace a corpus made with other parameters")
     options = parser.parse_args(arguments)
     sizes = {split: getattr(options, split) for split in VARIANTS}

@@ -1,4 +1,4 @@
-"""A corpus is whole or absent, nothing of the user's is ever replaced; manifests and the command's exit statuses."""
+"""A corpus is complete or absent, files of the user are never replaced; manifests and the command's exit statuses."""
 import os
 
 import pytest
@@ -18,7 +18,7 @@ def make(folder, text="new", overwrite=False, order=ORDER):
         description["extra"] = 3
 
 
-def test_a_corpus_appears_when_it_is_whole(tmp_path):
+def test_a_corpus_appears_when_it_is_complete(tmp_path):
     folder = tmp_path / "deep" / "corpus"
     with new_corpus(str(folder), ORDER, False):
         assert not folder.exists()
@@ -27,7 +27,7 @@ def test_a_corpus_appears_when_it_is_whole(tmp_path):
     assert os.listdir(str(tmp_path / "deep")) == ["corpus"]
 
 
-def test_what_an_interrupted_run_left_is_cleared(tmp_path):
+def test_files_of_an_interrupted_run_are_removed(tmp_path):
     (tmp_path / ".corpus.partial" / "train").mkdir(parents=True)
     (tmp_path / ".corpus.partial" / "corpus.json").write_text("{}")
     make(tmp_path / "corpus")
@@ -35,7 +35,7 @@ def test_what_an_interrupted_run_left_is_cleared(tmp_path):
     assert os.listdir(str(tmp_path)) == ["corpus"]
 
 
-def test_an_older_corpus_is_replaced_only_when_asked_and_only_on_success(tmp_path):
+def test_an_older_corpus_is_replaced_only_with_overwrite_and_only_on_success(tmp_path):
     folder = tmp_path / "corpus"
     make(folder, "old")
     with pytest.raises(StorageError, match="made with other parameters"):
@@ -49,10 +49,10 @@ def test_an_older_corpus_is_replaced_only_when_asked_and_only_on_success(tmp_pat
     assert os.listdir(str(tmp_path)) == ["corpus"]
 
 
-def test_a_folder_that_is_no_corpus_is_never_replaced(tmp_path):
+def test_a_folder_that_is_not_a_corpus_is_never_replaced(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-    with pytest.raises(StorageError, match="is no corpus that an importer made"):
+    with pytest.raises(StorageError, match="is not a corpus that an importer made"):
         make(tmp_path / "thesis", overwrite=True)
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
 
@@ -65,14 +65,14 @@ def test_an_empty_folder_is_used(tmp_path):
 
 def test_two_runs_at_once_do_not_mix(tmp_path):
     with new_corpus(str(tmp_path / "corpus"), ORDER, False):
-        with pytest.raises(StorageError, match="another process is making"):
+        with pytest.raises(StorageError, match="another process is writing"):
             make(tmp_path / "corpus")
     assert os.listdir(str(tmp_path / "corpus")) == ["corpus.json"]
 
 
-def test_a_place_that_cannot_be_written_is_explained(tmp_path):
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot make a corpus in .*file: Not a directory"):
+    with pytest.raises(StorageError, match="cannot create a corpus in .*file: Not a directory"):
         make(tmp_path / "file" / "corpus")
 
 
@@ -82,8 +82,26 @@ def test_manifest_rows_survive_commas_and_quotes(tmp_path):
     assert (tmp_path / "m.csv").read_bytes() == (b'wav_filename,wav_filesize,transcript\n"a,b.wav",3,"say ""no"", twice"\n')
 
 
+def test_a_file_name_that_is_not_utf8_is_refused(tmp_path):
+    path = os.path.join(os.fsencode(str(tmp_path)), b"gr\xf6sse.wav")
+    with open(path, "wb"):
+        pass
+    with pytest.raises(DataError, match=r"the file name gr\\xf6sse.wav is not valid UTF-8"):
+        write_manifest(str(tmp_path / "m.csv"), [ManifestRow(os.fsdecode(path), "x")])
+    assert not (tmp_path / "m.csv").exists()
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"importer": ' + b"[" * 100000, b"\xff", b'{"version": 1}'])
+def test_a_damaged_description_is_not_that_of_a_corpus(tmp_path, content):
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "corpus.json").write_bytes(content)
+    assert not is_complete(str(tmp_path / "corpus"), ORDER)
+    with pytest.raises(StorageError, match="is not a corpus that an importer made"):
+        make(tmp_path / "corpus", overwrite=True)
+
+
 @pytest.mark.parametrize("rows,message", [([], "would be empty"), ([ManifestRow("gone.wav", "x")], "gone.wav cannot be read")])
-def test_a_manifest_that_fails_leaves_the_old_one(tmp_path, rows, message):
+def test_a_failed_write_leaves_the_old_manifest(tmp_path, rows, message):
     (tmp_path / "m.csv").write_text("old")
     with pytest.raises(DataError, match=message):
         write_manifest(str(tmp_path / "m.csv"), rows)
@@ -91,10 +109,10 @@ def test_a_manifest_that_fails_leaves_the_old_one(tmp_path, rows, message):
 
 
 @pytest.mark.parametrize("error,status,message", [
-    (DataError("row 3 is [wrong]"), 3, "error: row 3 is [wrong]\n"), (ConfigError("no"), 2, "error: no\n"),
-    (PermissionError(13, "Permission denied", "there"), 3, "error: Permission denied: there\n"),
-    (KeyboardInterrupt(), 130, "error: interrupted; nothing was left behind\n")])
-def test_mistakes_give_a_line_and_a_status(capsys, error, status, message):
+    (DataError("row 3 is [wrong]"), 3, "DataError: row 3 is [wrong]\n"), (ConfigError("no"), 2, "ConfigError: no\n"),
+    (PermissionError(13, "Permission denied", "there"), 3, "StorageError: Permission denied: there\n"),
+    (KeyboardInterrupt(), 130, "Interrupted. No incomplete file was left\n")])
+def test_errors_give_one_line_and_an_exit_status(capsys, error, status, message):
     def main(arguments):
         raise error
 

@@ -1,5 +1,6 @@
-"""Audio with text beside it becomes a manifest; audio without text is named."""
+"""Pairs of audio and text files become a manifest; whatever is skipped is reported."""
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -46,23 +47,74 @@ def test_audio_without_text_is_named_and_can_be_skipped(corpus, capsys):
     (corpus / "audio" / "b.txt").unlink()
     assert run(corpus) == 3
     error = capsys.readouterr().err
-    assert "1 of 3 audio files have no transcript beside them (b.wav needs b.txt)" in error and "--skip_unpaired" in error
+    assert "1 of 3 audio files have no transcript next to them (b.wav needs b.txt)" in error and "--skip_unpaired" in error
     assert not (corpus / "new").exists()
     assert run(corpus, "--skip_unpaired") == 0
     assert [name for name, _ in rows(corpus)] == ["../audio/a.flac", "../audio/more/c.WAV"]
-    assert "2 utterances, 1 audio files left out" in capsys.readouterr().out
+    output = capsys.readouterr()
+    assert ": 2 utterances\n" in output.out
+    assert "skipped 1 audio files without a transcript: %s" % (corpus / "audio" / "b.wav") in output.err
 
 
-@pytest.mark.parametrize("content,message", [(b" \n", "b.txt is empty"), (b"caf\xe9", "b.txt is not UTF-8 text")])
-def test_an_unusable_transcript_is_named(corpus, capsys, content, message):
+@pytest.mark.parametrize("content,message", [(b" \n", "b.txt is empty"), (b"caf\xe9", "b.txt:1: the transcript is not UTF-8 text (byte 0xe9 at position 3)"),
+                                             (b"\xff\xfeh\0i\0", "b.txt:1: the transcript is UTF-16 text")])
+def test_an_unusable_transcript_is_refused(corpus, capsys, content, message):
     (corpus / "audio" / "b.txt").write_bytes(content)
     assert run(corpus) == 3
     assert message in capsys.readouterr().err
 
 
-def test_a_folder_without_audio_is_explained(tmp_path, capsys):
+def test_a_folder_without_audio_is_refused(tmp_path, capsys):
     assert run(tmp_path) == 3
-    assert "there is no such folder" in capsys.readouterr().err
+    assert "the folder does not exist" in capsys.readouterr().err
     (tmp_path / "audio").mkdir()
     assert run(tmp_path) == 3
-    assert "expected names ending in .wav or .flac" in capsys.readouterr().err
+    assert "expected names ending in .wav .flac" in capsys.readouterr().err
+    (tmp_path / "audio" / "memo.M4A").write_bytes(b"x")
+    assert run(tmp_path) == 3
+    assert "; found 1 .m4a files" in capsys.readouterr().err
+
+
+def test_links_to_folders_are_followed_once(corpus, capsys):
+    (corpus / "elsewhere" / "deep").mkdir(parents=True)
+    (corpus / "audio" / "b.wav").rename(corpus / "elsewhere" / "deep" / "b.wav")
+    (corpus / "audio" / "b.txt").rename(corpus / "elsewhere" / "deep" / "b.txt")
+    (corpus / "audio" / "link").symlink_to(corpus / "elsewhere")
+    (corpus / "audio" / "again").symlink_to(corpus / "audio" / "more")
+    (corpus / "elsewhere" / "cycle").symlink_to(corpus / "audio")
+    assert run(corpus) == 0
+    assert [name for name, _ in rows(corpus)] == ["../audio/a.flac", "../audio/link/deep/b.wav", "../audio/more/c.WAV"]
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        "skipped the link %s: its folder was already read as %s" % (corpus / "audio" / link, corpus / "audio" / first)
+        for link, first in (("again", "more"), ("link/cycle", ""))]
+
+
+def test_skipped_formats_are_counted_and_named(corpus, capsys):
+    for name in ("x.m4a", "x.txt", "y.M4A", "a.mp3", "lonely.txt", ".hidden.m4a", "more/z.amr"):
+        (corpus / "audio" / name).write_bytes(b"x")
+    assert run(corpus) == 0
+    assert [name for name, _ in rows(corpus)] == ["../audio/a.flac", "../audio/b.wav", "../audio/more/c.WAV"]
+    folder = str(corpus / "audio")
+    assert capsys.readouterr().err.splitlines() == [
+        "skipped 1 .amr files: %s/more/z.amr (the format cannot be read here; convert them to WAV first, e.g. ffmpeg -i INPUT "
+        "OUTPUT.wav)" % folder,
+        "skipped 2 .m4a files: %s/x.m4a, %s/y.M4A (the format cannot be read here; convert them to WAV first, e.g. ffmpeg -i INPUT "
+        "OUTPUT.wav)" % (folder, folder),
+        "skipped 1 .mp3 files: %s/a.mp3 (another audio file of the same name is used)" % folder,
+        "skipped 2 .txt files: %s/lonely.txt, %s/x.txt (there is no audio file of the same name)" % (folder, folder)]
+
+
+def test_a_file_name_that_is_not_utf8_is_refused(corpus, capsys):
+    name = os.fsencode(str(corpus / "audio" / "gr")) + b"\xf6sse"
+    os.rename(str(corpus / "audio" / "b.wav"), name + b".wav")
+    os.rename(str(corpus / "audio" / "b.txt"), name + b".txt")
+    assert run(corpus) == 3
+    assert "DataError: the file name gr\\xf6sse.wav is not valid UTF-8" in capsys.readouterr().err
+    assert not (corpus / "new").exists()
+
+
+def test_a_link_without_a_target_is_named(corpus, capsys):
+    (corpus / "audio" / "d.wav").symlink_to(corpus / "gone.wav")
+    (corpus / "audio" / "d.txt").write_text("x")
+    assert run(corpus) == 3
+    assert "audio file %s cannot be read: No such file" % (corpus / "audio" / "d.wav") in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A LibriSpeech tree becomes one manifest a subset; what is missing from it is named."""
+"""A LibriSpeech tree gives one manifest per subset; missing files are named."""
 import csv
 
 import numpy as np
@@ -50,19 +50,21 @@ def test_subsets_can_be_chosen(corpus, capsys):
     assert "--subsets train-clean-100: not in" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("spoil,message", [
+@pytest.mark.parametrize("damage,message", [
     (lambda folder: (folder / "84-121123-0001.flac").unlink(), "84-121123-0001.flac has no audio file"),
     (lambda folder: (folder / "84-121123-0009.flac").write_bytes(b"x"), "84-121123-0009.flac has no transcript in it"),
-    (lambda folder: (folder / "84-121123.trans.txt").write_text("84-121123-0000\n"), "84-121123.trans.txt line 1"),
+    (lambda folder: (folder / "84-121123.trans.txt").write_bytes(b"84-121123-0000 CAF\xc9\n"),
+     "84-121123.trans.txt:1: the transcript file is not UTF-8 text (byte 0xc9"),
+    (lambda folder: (folder / "84-121123.trans.txt").write_text("84-121123-0000\n"), "84-121123.trans.txt:1: the line is '84-121123-0000', expected"),
 ])
-def test_a_damaged_subset_is_explained_and_nothing_written(corpus, capsys, spoil, message):
-    spoil(corpus / "LibriSpeech" / "dev-clean" / "84" / "121123")
+def test_a_damaged_subset_is_refused_and_nothing_written(corpus, capsys, damage, message):
+    damage(corpus / "LibriSpeech" / "dev-clean" / "84" / "121123")
     assert run(corpus) == 3
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert not (corpus / "manifests").exists()
 
 
-def test_a_folder_that_is_no_librispeech_is_explained(tmp_path, capsys):
+def test_a_folder_without_a_subset_is_refused(tmp_path, capsys):
     assert run(tmp_path) == 3
-    assert "no subset of LibriSpeech in it; expected SUBSET/SPEAKER/CHAPTER" in capsys.readouterr().err
+    assert "contains no subset of LibriSpeech; expected SUBSET/SPEAKER/CHAPTER" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The embedded corpus: whole or absent, equal for equal parameters, many voices, splits with voices of their own."""
+"""The synthetic corpus: complete or absent, equal for equal parameters, many voices, none of them in two splits."""
 import csv
 import hashlib
 import os
@@ -46,7 +46,7 @@ def test_manifests_name_sixteen_kilohertz_pcm_files(corpus):
             assert 0.15 * len(words) < information.duration < 1.2 * len(words) + 1.0
 
 
-def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(corpus, tmp_path):
+def test_only_equal_seeds_give_equal_bytes(corpus, tmp_path):
     synthetic_digits.make_corpus(str(tmp_path / "again"), SIZES, seed=1)
     assert digests(tmp_path / "again") == digests(corpus)
     synthetic_digits.make_corpus(str(tmp_path / "other"), SIZES, seed=2)
@@ -54,7 +54,7 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(corpus, tmp_path):
     assert not set(other.values()) & set(digests(corpus).values())
 
 
-def test_a_larger_corpus_begins_with_the_smaller_one(corpus, tmp_path):
+def test_a_larger_corpus_contains_the_smaller_one(corpus, tmp_path):
     synthetic_digits.make_corpus(str(tmp_path / "larger"), dict(SIZES, dev=9), seed=1)
     larger, smaller = digests(tmp_path / "larger"), digests(corpus)
     assert all(larger[name] == digest for name, digest in smaller.items() if name.endswith(".wav"))
@@ -71,24 +71,24 @@ def test_level_and_noise_vary(corpus):
     assert np.ptp(20 * np.log10(floors)) > 10
 
 
-def test_dev_and_test_are_spoken_by_unheard_voices():
+def test_splits_share_no_voice():
     variants = [set(names) for names in synthetic_digits.VARIANTS.values()]
     assert not variants[0] & variants[1] and not variants[0] & variants[2] and not variants[1] & variants[2]
     assert [len(synthetic_digits.voices_of(split)) for split in ("train", "dev", "test")] == [320, 48, 48]
 
 
-def test_german_digits_are_other_words_by_other_voices(tmp_path):
+def test_german_digits(tmp_path):
     synthetic_digits.make_corpus(str(tmp_path / "de"), {"train": 4, "dev": 1, "test": 1}, seed=1, language="de")
     rows = (tmp_path / "de" / "train.csv").read_text(encoding="utf-8").splitlines()[1:]
     words = set(" ".join(row.split(",")[2] for row in rows).split())
     assert words and words <= {"null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"}
     assert synthetic_digits.voices_of("dev", "de")[0] == "gmw/de+m2"
-    # the English corpus of these parameters is another one
+    # the English corpus of these parameters is a different one
     with pytest.raises(StorageError):
         synthetic_digits.make_corpus(str(tmp_path / "de"), {"train": 4, "dev": 1, "test": 1}, seed=1)
 
 
-def test_voices_really_sound_different():
+def test_voices_sound_different():
     """Mean spectra of one sentence in 32 bands, in dB, loudness removed: equal voices under two names would differ by 0."""
     variants = [variant for names in synthetic_digits.VARIANTS.values() for variant in names]
     names = ["gmw/en-US+" + variant for variant in variants] + [accent + "+f2" for accent in synthetic_digits.ACCENTS[1:]]
@@ -100,7 +100,7 @@ def test_voices_really_sound_different():
             power = np.abs(np.fft.rfft(frames)) ** 2
             spectra.append(10 * np.log10(power.mean(axis=0)[:256].reshape(32, 8).mean(axis=1) + 1.0))
     spectra = np.array(spectra)
-    spectra -= spectra.mean(axis=1, keepdims=True)  # loudness is no difference of voice
+    spectra -= spectra.mean(axis=1, keepdims=True)  # loudness is not a property of the voice
     distances = np.sqrt(np.mean((spectra[:, None] - spectra[None]) ** 2, axis=2))
     pairs = [(distances[i, j], names[i], names[j]) for i in range(len(names)) for j in range(i)]
     assert min(pairs)[0] > 0.5, min(pairs)
@@ -111,7 +111,7 @@ def test_voices_really_sound_different():
     assert min(across)[0] > 1.0, min(across)
 
 
-def test_speech_is_a_function_of_what_the_process_was_asked(tmp_path):
+def test_equal_requests_to_new_processes_give_equal_speech(tmp_path):
     def speak():
         with espeak.SpeakingProcess() as speaker:
             manner = espeak.Manner(150, 40, 60)
@@ -121,14 +121,14 @@ def test_speech_is_a_function_of_what_the_process_was_asked(tmp_path):
         np.testing.assert_array_equal(first, second)
 
 
-def test_an_unknown_voice_is_named_and_the_process_goes_on():
+def test_an_unknown_voice_is_refused_and_the_process_continues():
     with espeak.SpeakingProcess() as speaker:
         with pytest.raises(DataError, match="no voice 'nobody'"):
             speaker.speak("one", "nobody", espeak.Manner(150, 50, 50))
         assert len(speaker.speak("one", "gmw/en", espeak.Manner(150, 50, 50))) > espeak.SAMPLE_RATE // 10
 
 
-def test_a_synthesizer_that_dies_is_reported():
+def test_a_killed_synthesizer_is_reported():
     with espeak.SpeakingProcess() as speaker:
         speaker._process.kill()
         speaker._process.wait()
@@ -136,7 +136,7 @@ def test_a_synthesizer_that_dies_is_reported():
             speaker.speak("one", "gmw/en", espeak.Manner(150, 50, 50))
 
 
-def test_complete_corpus_is_left_alone_and_another_order_refused(corpus, tmp_path):
+def test_a_complete_corpus_is_kept_and_other_parameters_are_refused(corpus, tmp_path):
     before = digests(corpus)
     assert synthetic_digits.make_corpus(str(corpus), SIZES, seed=1) is False
     with pytest.raises(StorageError, match="--overwrite"):
@@ -144,7 +144,7 @@ def test_complete_corpus_is_left_alone_and_another_order_refused(corpus, tmp_pat
     assert digests(corpus) == before
 
 
-def test_a_run_cut_short_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     calls = []
 
     def fail_late(*arguments):
