@@ -1,4 +1,4 @@
-"""Text files that a user wrote: manifests, vocabularies and transcripts. They must be UTF-8; the error names any other encoding."""
+"""Text files that a user wrote: manifests, vocabularies, transcripts. They must be UTF-8; errors name another encoding."""
 import codecs
 
 from open_seq2seq.errors import DataError
@@ -20,8 +20,8 @@ def read_text_file(path, kind, advice=""):
       str, with the line ends that are in the file.
 
     Raises:
-      DataError: the file cannot be read, is not UTF-8 or contains a NUL character. The message names the line, for UTF-16 and UTF-32
-        also the encoding and the command that converts the file.
+      DataError: the file cannot be read, is not UTF-8 or contains a NUL character. The message names the line, for UTF-16 and
+        UTF-32 also the encoding and the command that converts the file.
     """
     advice = ". " + advice if advice else ""
     try:

@@ -1,8 +1,8 @@
 """The vocabulary: the characters that a model writes, the index of each, and the conversion of text to labels and back.
 
-File format (OpenSeq2Seq's): UTF-8, one character per line. A count may follow the character, separated by blanks ("a 1234"); it is
-ignored, as are empty lines. The index is the order of the lines; the CTC blank follows the last one. As in the alphabets of Coqui
-STT and DeepSpeech, a line that starts with ``#`` is a comment, and ``\\#`` is the character ``#``.
+File format (OpenSeq2Seq's): UTF-8, one character per line. A count may follow the character, separated by blanks ("a 1234"); it
+is ignored, as are empty lines. The index is the order of the lines; the CTC blank follows the last one. As in the alphabets of
+Coqui STT and DeepSpeech, a line that starts with ``#`` is a comment, and ``\\#`` is the character ``#``.
 """
 import os
 import re
@@ -174,7 +174,8 @@ def _character(path, number, line):
     if len(character) != 1 or not _COUNT.fullmatch(line[end:]):
         shown = repr(line if len(line) <= 60 else line[:57] + "...")
         raise DataError("%s:%d: the line is %s, expected a single character, which a count may follow after a blank. Labels of "
-                        "several characters (words, sub-words) are not supported; a comment starts with #" % (path, number, shown))
+                        "several characters (words, sub-words) are not supported; a comment starts with #"
+                        % (path, number, shown))
     if unicodedata.category(character) in _INVISIBLE_CATEGORIES and character not in _JOINERS:
         raise DataError("%s:%d: %s is a control or format character, which cannot be a label; delete it from the file"
                         % (path, number, described(character)))

@@ -70,8 +70,8 @@ def test_decomposed_characters_are_composed_with_a_note(write):
     path = write(unicodedata.normalize("NFD", "a\né 12\nö\n").encode())
     vocabulary = Vocabulary.from_file(path)
     assert vocabulary.characters == ("a", "é", "ö")
-    assert vocabulary.notes == ["vocabulary %s: 2 characters are read in composed form (Unicode NFC), the first is 'é' (LATIN SMALL "
-                                "LETTER E WITH ACUTE)" % path]
+    assert vocabulary.notes == ["vocabulary %s: 2 characters are read in composed form (Unicode NFC), the first is 'é' (LATIN "
+                                "SMALL LETTER E WITH ACUTE)" % path]
 
 
 @pytest.mark.parametrize("data, message", [

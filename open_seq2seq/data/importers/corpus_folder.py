@@ -1,8 +1,8 @@
 """Folders of generated corpora, written atomically; and what the corpora of spoken digit strings share.
 
-A corpus is written into ``.NAME.partial`` next to its final place and renamed when it is complete, so an interrupted run (Ctrl-C, a
-full disk) leaves no incomplete corpus. ``corpus.json`` in the folder records the importer and its parameters; a second run with the
-same parameters finds the corpus complete.
+A corpus is written into ``.NAME.partial`` next to its final place and renamed when it is complete, so an interrupted run (Ctrl-C,
+a full disk) leaves no incomplete corpus. ``corpus.json`` in the folder records the importer and its parameters; a second run with
+the same parameters finds the corpus complete.
 """
 import contextlib
 import fcntl

@@ -1,8 +1,8 @@
 """Speech synthesis by espeak-ng, from the wheel ``espeakng-loader`` (shared library and voices inside).
 
 The library has global state that persists from one utterance to the next (the phase of the voice, a flutter counter, random
-numbers), and initializing it again in the same process does not reset all of it. So it runs in a separate process: the same requests
-in the same order get the same samples.
+numbers), and initializing it again in the same process does not reset all of it. So it runs in a separate process: the same
+requests in the same order get the same samples.
 """
 import collections
 import contextlib

@@ -4,8 +4,8 @@
 
 An utterance consists of 1 to 7 recordings of one speaker, with pauses of 50 to 250 ms of near-silence before, between and after
 them, at 16 kHz. The splits share no recording: index 0-4 test (missing from some copies), 5-9 dev, 10 and above train.
-In train a recording is used in several utterances; the numbers of uses differ by at most one between recordings of a speaker. In dev
-and test each recording is used exactly ``EVALUATION_PASSES`` times, in different utterances.
+In train a recording is used in several utterances; the numbers of uses differ by at most one between recordings of a speaker. In
+dev and test each recording is used exactly ``EVALUATION_PASSES`` times, in different utterances.
 """
 import collections
 import os

@@ -51,7 +51,8 @@ def read_subset(folder):
         for kind, names in (("has no audio file", expected - present), ("has no transcript in it", present - expected)):
             if names:
                 raise DataError("%s: %s %s%s; is the corpus unpacked completely?" % (
-                    path, os.path.basename(min(names)), kind, " (nor have %d others)" % (len(names) - 1) if len(names) > 1 else ""))
+                    path, os.path.basename(min(names)), kind, " (nor have %d others)" % (len(names) - 1)
+                    if len(names) > 1 else ""))
         rows.extend(chapter)
     return rows
 

@@ -1,7 +1,7 @@
 """Writes manifests: CSV files with the columns that the data layer reads.
 
-``wav_filename,wav_filesize,transcript``; audio paths are relative to the CSV's own folder, so that a corpus can be moved. The write is
-atomic.
+``wav_filename,wav_filesize,transcript``; audio paths are relative to the CSV's own folder, so that a corpus can be moved. The
+write is atomic.
 """
 import collections
 import csv

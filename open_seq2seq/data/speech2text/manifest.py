@@ -1,8 +1,8 @@
 """The manifest: a CSV file that lists audio files and their transcripts.
 
-Columns ``wav_filename,wav_filesize,transcript`` in any order; others are ignored, and the size is not read. UTF-8, with or without
-byte order mark, any line ends. A transcript is text: ``null``, ``nan`` and ``12`` too. Blanks around a field are removed, and
-transcripts are read in composed form (Unicode NFC); a note says how many.
+Columns ``wav_filename,wav_filesize,transcript`` in any order; others are ignored, and the size is not read. UTF-8, with or
+without byte order mark, any line ends. A transcript is text: ``null``, ``nan`` and ``12`` too. Blanks around a field are removed,
+and transcripts are read in composed form (Unicode NFC); a note says how many.
 """
 import collections
 import csv
@@ -17,15 +17,16 @@ from open_seq2seq.text.text_file import read_text_file
 
 AUDIO_COLUMN, TRANSCRIPT_COLUMN = "wav_filename", "transcript"
 
-_EXPECTED = 'Expected a CSV file with wav_filename,wav_filesize,transcript; correct the file or data_layer_params["dataset_files"]'
+_EXPECTED = ('Expected a CSV file with wav_filename,wav_filesize,transcript; correct the file or '
+             'data_layer_params["dataset_files"]')
 _BLANK_AND_QUOTE = re.compile(', +"')
 
 ManifestRow = collections.namedtuple("ManifestRow", "manifest row wav_filename audio_path transcript problem")
 ManifestRow.__doc__ = """One row of a manifest.
 
 manifest: path of the CSV file. row: number of the row's first line in the file. wav_filename: the audio file as written there,
-without blanks around it. audio_path: the same relative to the manifest's folder. transcript: str. problem: what is wrong with the row
-(the other fields may be empty then), or None."""
+without blanks around it. audio_path: the same relative to the manifest's folder. transcript: str. problem: what is wrong with the
+row (the other fields may be empty then), or None."""
 
 Utterance = collections.namedtuple(
     "Utterance", "index id audio_path wav_filename manifest row duration num_samples transcript labels")
@@ -65,8 +66,9 @@ def read_manifest(path, transcripts=True, vocabulary=None, note=None):
                 continue
             rows.append(_row(path, row, fields, header, columns))
     except csv.Error as error:
-        raise DataError("%s:%d: not a row of CSV: %s. Expected fields separated by commas; a field that contains a comma or a quote "
-                        "must be in double quotes, with the quotes in it doubled. Is a closing quote missing?" % (path, start, error))
+        raise DataError("%s:%d: not a row of CSV: %s. Expected fields separated by commas; a field that contains a comma or a "
+                        "quote must be in double quotes, with the quotes in it doubled. Is a closing quote missing?"
+                        % (path, start, error))
     if header is None:
         raise DataError("manifest %s is empty; expected the line wav_filename,wav_filesize,transcript and a row for each "
                         "utterance" % path)

@@ -1,4 +1,4 @@
-"""Packed utterances: rows of a batch that hold several short utterances end to end, which leaves less padding in static shapes."""
+"""Packed utterances: rows of a batch that hold several short utterances end to end, to reduce the padding of static shapes."""
 import bisect
 import collections
 

@@ -42,7 +42,7 @@ class RowLayout:
         return self.rows[self._number_of_first[first_utterance]]
 
     def frame_limit(self, first_utterance):
-        """The most frames for which a batch has space in the row that begins with this utterance, if its length must not change."""
+        """The most frames that the row beginning with this utterance may have where the shape of its batch is fixed."""
         number = self._number_of_first[first_utterance]
         if self.buckets is not None:
             return self.buckets[self.bucket_of_row[number]].frames
@@ -53,7 +53,7 @@ class RowLayout:
         return -(-frames // self._pad_to) * self._pad_to
 
     def longest_rows(self, count, bucket=None):
-        """Numbers of the rows that take the most memory as a batch: int64 [count], the longest first; repeated if there are fewer.
+        """Numbers of the rows that take the most memory as a batch: int64 [count], the longest first; repeated if too few.
 
         Args:
           count: int.

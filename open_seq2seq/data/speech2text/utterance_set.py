@@ -1,4 +1,4 @@
-"""The utterances of a set of manifests that are used, and the rows that are not: found at the start or while the run reads them."""
+"""The utterances of a set of manifests: which rows are accepted, and which are rejected at the start or while the run reads."""
 import sys
 import threading
 

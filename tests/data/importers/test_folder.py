@@ -56,7 +56,8 @@ def test_audio_without_text_is_named_and_can_be_skipped(corpus, capsys):
     assert "skipped 1 audio files without a transcript: %s" % (corpus / "audio" / "b.wav") in output.err
 
 
-@pytest.mark.parametrize("content,message", [(b" \n", "b.txt is empty"), (b"caf\xe9", "b.txt:1: the transcript is not UTF-8 text (byte 0xe9 at position 3)"),
+@pytest.mark.parametrize("content,message", [(b" \n", "b.txt is empty"),
+                                             (b"caf\xe9", "b.txt:1: the transcript is not UTF-8 text (byte 0xe9 at position 3)"),
                                              (b"\xff\xfeh\0i\0", "b.txt:1: the transcript is UTF-16 text")])
 def test_an_unusable_transcript_is_refused(corpus, capsys, content, message):
     (corpus / "audio" / "b.txt").write_bytes(content)
@@ -98,8 +99,8 @@ def test_skipped_formats_are_counted_and_named(corpus, capsys):
     assert capsys.readouterr().err.splitlines() == [
         "skipped 1 .amr files: %s/more/z.amr (the format cannot be read here; convert them to WAV first, e.g. ffmpeg -i INPUT "
         "OUTPUT.wav)" % folder,
-        "skipped 2 .m4a files: %s/x.m4a, %s/y.M4A (the format cannot be read here; convert them to WAV first, e.g. ffmpeg -i INPUT "
-        "OUTPUT.wav)" % (folder, folder),
+        "skipped 2 .m4a files: %s/x.m4a, %s/y.M4A (the format cannot be read here; convert them to WAV first, e.g. ffmpeg -i "
+        "INPUT OUTPUT.wav)" % (folder, folder),
         "skipped 1 .mp3 files: %s/a.mp3 (another audio file of the same name is used)" % folder,
         "skipped 2 .txt files: %s/lonely.txt, %s/x.txt (there is no audio file of the same name)" % (folder, folder)]
 

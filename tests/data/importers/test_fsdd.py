@@ -113,7 +113,8 @@ def test_recordings_are_found_in_a_clone_of_the_data_set(tmp_path):
 @pytest.mark.parametrize("prepare,message", [
     (lambda folder: None, "the folder does not exist"),
     (lambda folder: folder.mkdir(), "none of the 0 files in it has a name like DIGIT_SPEAKER_INDEX.wav"),
-    (lambda folder: (folder.mkdir(), (folder / "cat.wav").write_bytes(b"")), r"none of the 1 files in it has a name like .* \(the first is cat.wav\)"),
+    (lambda folder: (folder.mkdir(), (folder / "cat.wav").write_bytes(b"")),
+     r"none of the 1 files in it has a name like .* \(the first is cat.wav\)"),
     (lambda folder: (folder.mkdir(), open(os.fsencode(str(folder)) + b"/7_j\xf6rg_1.wav", "w").close()),
      r"the file name 7_j\\xf6rg_1.wav is not valid UTF-8"),
     (lambda folder: make_recordings(folder, indices=(0, 5)), "no recording for training: all 40 have an index below 10"),

@@ -55,7 +55,8 @@ def test_subsets_can_be_chosen(corpus, capsys):
     (lambda folder: (folder / "84-121123-0009.flac").write_bytes(b"x"), "84-121123-0009.flac has no transcript in it"),
     (lambda folder: (folder / "84-121123.trans.txt").write_bytes(b"84-121123-0000 CAF\xc9\n"),
      "84-121123.trans.txt:1: the transcript file is not UTF-8 text (byte 0xc9"),
-    (lambda folder: (folder / "84-121123.trans.txt").write_text("84-121123-0000\n"), "84-121123.trans.txt:1: the line is '84-121123-0000', expected"),
+    (lambda folder: (folder / "84-121123.trans.txt").write_text("84-121123-0000\n"),
+     "84-121123.trans.txt:1: the line is '84-121123-0000', expected"),
 ])
 def test_a_damaged_subset_is_refused_and_nothing_written(corpus, capsys, damage, message):
     damage(corpus / "LibriSpeech" / "dev-clean" / "84" / "121123")
