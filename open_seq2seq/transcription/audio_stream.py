@@ -1,22 +1,23 @@
-"""Audio as a stream of blocks: one channel, at the model's rate, no more of it in memory than a block."""
+"""Audio as a stream of blocks: one channel, at the model's rate, at most one block in memory."""
 import contextlib
 import shutil
+import sys
 import tempfile
 
 import numpy as np
 import soxr
 
-from open_seq2seq.data.speech2text.audio import INT16_SCALE, UNKNOWN_FRAMES, open_audio_file, open_sound
-from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_FINITE, UNREADABLE, WRONG_HEADER, RejectedData
-from open_seq2seq.data.speech2text.wav_header import read_wav_header
+from open_seq2seq.data.audio.inspection import MAX_CHANNELS, inspect_file, open_audio_file
+from open_seq2seq.data.audio.reading import INT16_SCALE, Level, blocks_of
+from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
+from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_FINITE, UNREADABLE, RejectedData
 from open_seq2seq.errors import DataError, StorageError
 
 BLOCK_FRAMES = 1 << 16       # 4 s at 16 kHz
-MAX_CHANNELS = 1024          # libsndfile's limit
 
 
 class Resampler:
-    """Brings blocks to one channel (mean) and another rate (soxr, very high quality), as training does with whole files.
+    """Converts blocks to one channel (mean) and another rate (soxr, very high quality), as training does with whole files.
 
     Args:
       from_rate, to_rate: samples per second.
@@ -30,7 +31,7 @@ class Resampler:
             self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="VHQ")
 
     def __call__(self, block, last=False):
-        """float32 [frames] or [frames, channels] -> float32 [samples]; ``last`` after which nothing comes.
+        """float32 [frames] or [frames, channels] -> float32 [samples]; ``last`` marks the end of the recording.
 
         Raises:
           RejectedData: NaN or infinite samples.
@@ -38,59 +39,65 @@ class Resampler:
         finite = np.isfinite(block)
         if not finite.all():
             first = self._seen + int(np.argmin(finite.reshape(len(block), -1).all(axis=1)))
-            raise RejectedData(NOT_FINITE, "%s has a sample that is NaN or infinite at %.3f s; the program that wrote it is at "
-                                           "fault, write it again" % (self._name, first / float(self._rate)))
+            raise RejectedData(NOT_FINITE, "%s: a sample is NaN or infinite at %.3f s; the program that wrote it is at "
+                                           "fault" % (self._name, first / float(self._rate)))
         self._seen += len(block)
         if block.ndim > 1:
             block = block.mean(axis=1)
         return block if self._stream is None else self._stream.resample_chunk(np.ascontiguousarray(block), last=last)
 
 
-def blocks_of_file(path, sample_rate, name=None):
-    """Opens a file and yields what it holds.
+def warn_on_stderr(text):
+    """Prints a warning about a recording."""
+    print("warning: " + text, file=sys.stderr, flush=True)
+
+
+def blocks_of_file(path, sample_rate, name=None, max_missing_fraction=MAX_MISSING_FRACTION, warn=warn_on_stderr):
+    """Opens a file and yields its samples.
 
     Args:
-      path: any file that libsndfile reads.
+      path: any file that docs/audio.md lists as read.
       sample_rate: samples per second wanted.
       name: what messages call it; the path by default.
+      max_missing_fraction: a file of which at most this part is missing is used, with a warning.
+      warn: function of a sentence about a recording that is used although something is wrong with it.
 
     Yields:
-      float32 [samples], 4 s or so of one channel, -1..1 (float files may go beyond).
+      float32 [samples], about 4 s of one channel, -1..1 (float files may go beyond).
 
     Raises:
-      RejectedData: it cannot be read, is no audio, is empty, ends before its header says, or has NaN in it. The message
-        names the file.
+      RejectedData: it cannot be read, is not audio, is empty, damaged or incomplete, has NaN in it, or its channels cancel each
+        other. The message names the file. Some of this is found only at the end of the file.
     """
     name = name or path
-    with _named(name):
-        with open_audio_file(path) as file:
-            header = read_wav_header(file)
-        with open_sound(path) as sound:
-            promised = sound.frames if header is None else header.num_samples
-            resampler, seen = Resampler(sound.samplerate, sample_rate, name), 0
-            for block in _read(sound):
-                seen += len(block)
-                yield resampler(block)
-        if promised < UNKNOWN_FRAMES and seen < promised:
-            raise RejectedData(WRONG_HEADER, "the header promises %d samples, %d were there to read; was it cut off while "
-                                             "copying?" % (promised, seen))
-        if not seen:
-            raise RejectedData(EMPTY_AUDIO, "no samples")
+    with _named(name), open_audio_file(path) as file:
+        inspection = inspect_file(file, max_missing_fraction)
+        for note in inspection.notes:
+            warn("%s: %s" % (name, note))
+        level, resampler = Level(inspection), Resampler(inspection.sample_rate, sample_rate, name)
+        for block in blocks_of(file, inspection, max_missing_fraction, level):
+            yield resampler(block)
+        if level.is_silent:
+            warn("%s: the recording is silent" % name)
         yield resampler(np.zeros([0], np.float32), last=True)
 
 
+def inspect_recording(path, name):
+    """The Inspection of a file, without decoding it; ``name`` and errors as in :func:`blocks_of_file`."""
+    with _named(name), open_audio_file(path) as file:
+        return inspect_file(file)
+
+
 def duration_of_file(path):
-    """Seconds that a file's header says it lasts, for a progress bar; None when it does not say."""
+    """Seconds that a file lasts, for a progress bar; None when it cannot be read."""
     try:
-        # it refuses a pipe, for which libsndfile would wait
-        with open_audio_file(path), open_sound(path) as sound:
-            return sound.frames / float(sound.samplerate) if 0 < sound.frames < UNKNOWN_FRAMES else None
+        return inspect_recording(path, path).duration
     except RejectedData:
         return None
 
 
 def blocks_of_array(samples, from_rate, sample_rate):
-    """The same of samples in memory.
+    """Yields samples in memory as :func:`blocks_of_file` yields those of a file.
 
     Args:
       samples: floats in -1..1 or int16, [samples] or [samples, channels].
@@ -130,7 +137,7 @@ def spooled(stream, suffix=""):
     """Copies a binary stream that cannot be rewound (standard input) to a temporary file; yields its path.
 
     Raises:
-      StorageError: no room for it.
+      StorageError: the disk has no space for it.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -145,7 +152,7 @@ def spooled(stream, suffix=""):
 
 @contextlib.contextmanager
 def _named(name):
-    """Puts the recording's name before the reason why it is rejected."""
+    """Puts the recording's name in front of the reason why it is rejected."""
     try:
         yield
     except RejectedData as rejected:
@@ -155,15 +162,3 @@ def _named(name):
         raise RejectedData(rejected.reason, detail)
     except OSError as error:
         raise RejectedData(UNREADABLE, "%s: %s" % (name, error.strerror or error))
-
-
-def _read(sound):
-    """Blocks up to the end, as the number of frames in a header is not to be relied on."""
-    while True:
-        try:
-            block = sound.read(BLOCK_FRAMES, dtype="float32", always_2d=True)
-        except RuntimeError as error:      # soundfile.LibsndfileError is one
-            raise RejectedData(UNREADABLE, "libsndfile stopped after %d samples: %s" % (sound.tell(), error))
-        if not len(block):
-            return
-        yield block

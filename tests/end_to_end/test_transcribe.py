@@ -62,11 +62,11 @@ def speech(groups, seed):
 def trained(trained_digits, tmp_path_factory):
     """A folder with the run of the digits model as ``run``, its export in ``export``, and ``short.wav``."""
     from open_seq2seq.export.export_folder import export_model
-    from open_seq2seq.export.freeze.freeze import ExportOptions
-    from open_seq2seq.export.freeze.run_folder import trained_model_of
+    from open_seq2seq.export.freeze.frozen_graph import ExportOptions
+    from open_seq2seq.export.freeze.model_from_run import trained_model_from_run
     folder = tmp_path_factory.mktemp("transcribe")
     os.symlink(str(trained_digits.run), str(folder / "run"))
-    export_model(trained_model_of(str(trained_digits.run)), ExportOptions(1, 800), str(folder / "export"))
+    export_model(trained_model_from_run(str(trained_digits.run)), ExportOptions(1, 800), str(folder / "export"))
     soundfile.write(str(folder / "short.wav"), speech(2, 5)[1], RATE)
     return folder
 
@@ -133,7 +133,7 @@ def test_bad_recordings_are_named_and_the_others_transcribed(trained, text):
     assert done.status == 3 and done.out == "" and "Traceback" not in done.err
     assert sorted(os.listdir(str(trained / "results"))) == ["good.wav.txt", "good.wav.vtt"]
     assert (trained / "results" / "good.wav.txt").read_text() == text + "\n"
-    for said in ("nix.wav does not exist", "nan.wav has a sample that is NaN", "mixed/empty.wav: empty audio",
+    for said in ("nix.wav does not exist", "nan.wav: non-finite samples: a sample is NaN", "mixed/empty.wav: empty audio",
                  "begins with '%PDF"):
         assert said in done.err
 

@@ -60,7 +60,7 @@ def test_a_bad_file_is_said_once_and_keeps_nothing_from_its_work(watched):
     put("c.wav", "abc")
     assert [watch.look(), watch.look(), watch.look()] == [0, 1, 0] and files(output) == ["c.wav.txt"]
     assert len(lines) == 3 and lines[0].startswith("DataError: ")
-    assert "begins with '%PDF-1.4'" in lines[0] and "b.wav has a sample that is NaN" in lines[1]
+    assert "begins with '%PDF-1.4'" in lines[0] and "b.wav: non-finite samples: a sample is NaN" in lines[1]
     put("a.wav", "bad")
     assert [watch.look(), watch.look()] == [0, 1] and (output / "a.wav.txt").read_text() == "bad\n"
 

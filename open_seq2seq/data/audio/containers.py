@@ -118,6 +118,11 @@ def unsupported_sentence(start):
     return None
 
 
+def is_convertible(start):
+    """Whether ``start`` is the beginning of a recording that must be converted before it can be read."""
+    return _convertible(start) is not None
+
+
 def _convertible(start):
     if start[4:8] == b"ftyp":
         brand = start[8:12].strip()

@@ -1,5 +1,6 @@
 """The parameters of the data layer, those of OpenSeq2Seq included that have no effect here or are not supported."""
 from open_seq2seq.config.parameters import Bool, Either, FilePath, Float, Int, Kind, List, Parameter, String, Struct
+from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
 
@@ -42,6 +43,8 @@ PARAMETERS = (
     Parameter("max_label_length", Int(), default=None, doc="utterances with more labels are left out; None or 0: no limit"),
     Parameter("max_rejected_fraction", Float(minimum=0.0, maximum=1.0), default=0.01,
               doc="a run refuses to go on when more than this part of the rows is faulty; they are listed in rejected.csv"),
+    Parameter("max_missing_fraction", Float(minimum=0.0, maximum=1.0), default=MAX_MISSING_FRACTION,
+              doc="audio files of which at most this part is missing (cut off, damaged) are used with a warning"),
     Parameter("bpe", Unsupported(False, "labels are single characters"), default=False, doc="sub-word labels"),
     Parameter("autoregressive", Unsupported(False, "it is for attention decoders, here is only CTC"), default=False,
               doc="start and end symbols for attention decoders"),

@@ -1,35 +1,37 @@
-"""Which rows of the manifests are used, and why the others are not."""
+"""Which rows of the manifests are used, and why the others are skipped."""
 import os
 
 from open_seq2seq.data.speech2text import rejection
-from open_seq2seq.data.speech2text.audio import scan_audio
+from open_seq2seq.data.speech2text.audio import MAX_MISSING_FRACTION, scan_audio
 from open_seq2seq.data.speech2text.manifest import Utterance
 from open_seq2seq.data.speech2text.rejection import RejectedData
 from open_seq2seq.errors import DataError
+from open_seq2seq.log_lines import log_line
 
 
 def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames, rejections, show_progress=True):
-    """Looks at every row's audio header and transcript.
+    """Looks at every row's audio file and transcript.
 
-    Training refuses what it cannot learn from: an empty transcript, and one that CTC cannot align with the audio.
-    Evaluation scores both, as the word error rate is defined for them (an empty reference counts every predicted word
-    as an insertion; a transcript that cannot be aligned has no CTC loss, which the loss reports). A character
-    outside the vocabulary is refused in both: it has no label. Inference looks at the audio only.
+    Training rejects what it cannot learn from: an empty transcript, and one that CTC cannot align with the audio. Evaluation
+    scores both, as the word error rate is defined for them (an empty reference counts every predicted word as an insertion; a
+    transcript that cannot be aligned has no CTC loss, which the loss reports). Both reject a character outside the
+    vocabulary, which has no label, and a transcript of silent audio. Inference looks at the audio only.
 
     Args:
       rows: list of ManifestRow.
-      params: the data layer's checked params (limits, sample_freq).
+      params: the data layer's checked params (limits, sample_freq, max_missing_fraction).
       mode: "train", "eval" or "infer".
       vocabulary: Vocabulary.
       num_frames: function int samples -> int feature frames.
       output_frames: function int feature frames -> int frames of the encoder's output; None: not checked.
-      rejections: Rejections, receives the rows that are left out.
-      show_progress: as in :func:`~open_seq2seq.data.speech2text.audio.scan_audio`.
+      rejections: Rejections, receives the rows that are skipped, and those that are used with a warning.
+      show_progress: print the progress of the scan on stderr, and a line about the warnings.
 
     Returns:
       List of Utterance.
     """
-    found = iter(scan_audio([_paths(row) for row in rows if row.problem is None], params["sample_freq"], show_progress))
+    found = iter(scan_audio([_paths(row) for row in rows if row.problem is None], params["sample_freq"], show_progress,
+                            params.get("max_missing_fraction", MAX_MISSING_FRACTION)))
     utterances = []
     for row in rows:
         try:
@@ -39,14 +41,20 @@ def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames,
             if isinstance(info, RejectedData):
                 raise info
             labels = () if mode == "infer" else _labels(row, mode, vocabulary)
+            if labels and info.is_silent:
+                raise RejectedData(rejection.SILENT_AUDIO, "%.3f s of silence: %r" % (info.duration, row.transcript[:80]))
             _check_limits(info, labels, params, num_frames)
             if mode == "train" and output_frames is not None:
                 _check_alignable(row, labels, num_frames(info.num_samples), output_frames)
         except RejectedData as rejected:
             rejections.add(row, rejected.reason, str(rejected))
             continue
+        for note in info.notes:
+            rejections.warn(row, note)
         utterances.append(Utterance(len(utterances), "%s:%d" % (row.manifest, row.row), info.path, row.wav_filename,
                                     row.manifest, row.row, info.duration, info.num_samples, row.transcript, labels))
+    if show_progress and rejections.warnings:
+        log_line(rejections.warnings_summary())
     return utterances
 
 
@@ -67,7 +75,7 @@ def _labels(row, mode, vocabulary):
 
 
 def _check_limits(info, labels, params, num_frames):
-    """A limit that is None, zero or negative is none, as in OpenSeq2Seq."""
+    """A limit that is None, zero or negative does not apply, as in OpenSeq2Seq."""
     def limit(name):
         return params[name] if params[name] is not None and params[name] > 0 else None
 
@@ -83,7 +91,7 @@ def _check_limits(info, labels, params, num_frames):
 
 
 def frames_to_align(labels):
-    """The fewest frames of output for labels: one each, and one for the blank between equal neighbours (Graves et al. 2006)."""
+    """The fewest output frames for labels: one each, and one for the blank between equal neighbors (Graves et al. 2006)."""
     return len(labels) + sum(first == second for first, second in zip(labels, labels[1:]))
 
 

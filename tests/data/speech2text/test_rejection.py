@@ -34,15 +34,15 @@ def test_refusal_names_counts_examples_of_every_reason_and_the_list(tmp_path):
     with pytest.raises(DataError) as error:
         rejections.raise_if_too_many()
     assert str(error.value).splitlines() == [
-        "9 of 20 utterances (45.00 %) cannot be used, more than max_rejected_fraction allows (0.1): 8 missing file, 1 not audio.",
+        "9 of 20 utterances (45.00 %) cannot be used, more than max_rejected_fraction allows (10 %): 8 missing file, 1 not audio.",
         "  train.csv:2: 2.wav: missing file: not there",
         "  train.csv:10: 10.wav: not audio: the file begins with '<html>'",
         "  train.csv:3: 3.wav: missing file: not there",
         "  train.csv:4: 4.wav: missing file: not there",
         "  train.csv:5: 5.wav: missing file: not there",
         "  ... and 4 more",
-        "All of them are listed in %s. Mend or remove these rows, or raise data_layer_params[\"max_rejected_fraction\"] if "
-        "going on without them is right" % path]
+        "All of them are listed in %s. Fix or remove these rows, or raise data_layer_params[\"max_rejected_fraction\"] to "
+        "continue without them" % path]
 
 
 def test_nothing_left_is_refused_whatever_the_limit():
@@ -66,7 +66,7 @@ def test_list_holds_every_row(tmp_path):
             ["manifest", "row", "wav_filename", "reason", "detail"],
             ["train.csv", "2", "2.wav", "character outside the vocabulary", "'é', \"quoted\"\nand more"]]
     assert [item.name for item in tmp_path.iterdir()] == ["rejected.csv"]
-    assert rejections.summary() == "1 of 10 utterances left out: 1 character outside the vocabulary; listed in %s" % path
+    assert rejections.summary() == "1 of 10 utterances skipped: 1 character outside the vocabulary; listed in %s" % path
 
 
 def test_list_that_cannot_be_written(tmp_path):

@@ -169,7 +169,7 @@ def test_every_bad_row_is_listed_with_its_reason(corpus, tmp_path):
 
 def test_summary_is_printed(corpus, capsys):
     layer_of(corpus(("a", 1.0), ("b", 2.0), ("c", 2.5)), max_duration=1.5)
-    assert "*** train data: 2 of 3 utterances left out: 2 longer than max_duration\n" in capsys.readouterr().out
+    assert "*** train data: 2 of 3 utterances skipped: 2 longer than max_duration\n" in capsys.readouterr().out
 
 
 def test_too_many_faults_are_refused_and_listed(corpus, tmp_path):
@@ -178,7 +178,7 @@ def test_too_many_faults_are_refused_and_listed(corpus, tmp_path):
     rejected = tmp_path / "rejected.csv"
     with pytest.raises(DataError) as error:
         layer_of(path, "eval", rejected_file=str(rejected))
-    assert "1 of 50 utterances (2.00 %) cannot be used, more than max_rejected_fraction allows (0.01): 1 missing file" in str(
+    assert "1 of 50 utterances (2.00 %) cannot be used, more than max_rejected_fraction allows (1 %): 1 missing file" in str(
         error.value)
     assert "%s:51: 49.wav: missing file" % path in str(error.value)
     assert str(rejected) in str(error.value) and rejected.exists()

@@ -133,7 +133,7 @@ def test_errors_are_told_in_words(page, wav, tmp_path):
     (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.7\n" + bytes(1000))
     tab.choose_files("#file", tmp_path / "paper.pdf")
     tab.wait_for("document.querySelectorAll('#list .failed').length === 1")
-    assert texts(tab, "#list .failed .state") == ["This file is no recording that can be read here. It is a PDF. "
+    assert texts(tab, "#list .failed .state") == ["This file is not a recording that can be read here. It is a PDF. "
                                                   "Expected WAV, FLAC, OGG, MP3 or AIFF."]
     tab.choose_files("#file", wav(500, 1000, 2000))
     tab.wait_for("document.querySelectorAll('#list .failed').length === 2")

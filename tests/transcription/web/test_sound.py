@@ -46,16 +46,16 @@ def test_not_a_number(tmp_path):
     samples = np.zeros(32000, np.float32)
     samples[24000] = np.nan
     soundfile.write(str(tmp_path / "nan.wav"), samples, 16000, subtype="FLOAT")
-    with pytest.raises(DataError, match="^mine .*NaN or infinite at 1.500 s"):
+    with pytest.raises(DataError, match="^mine: non-finite samples: a sample is NaN or infinite at 1.500 s"):
         playback(tmp_path / "nan.wav", tmp_path)
 
 
 @pytest.mark.parametrize("content, words", [
     (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "It is a PDF"),
     (b"<!DOCTYPE html><p>Sign in", "HTML or XML page"),
-    (b"\x1aE\xdf\xa3" + bytes(50), "MP4 or WebM"),
-    (b"\x00\x00\x00\x20ftypisom" + bytes(50), "MP4 or WebM"),
-    (b"just text", "no recording that can be read here. Expected WAV"),
+    (b"\x1aE\xdf\xa3" + bytes(50), "It is a WebM or Matroska file"),
+    (b"\x00\x00\x00\x20ftypisom" + bytes(50), "It is an MP4 .* Convert it to WAV first"),
+    (b"just text", "^This file is not a recording that can be read here. Expected WAV"),
 ])
 def test_no_sound(content, words, tmp_path):
     path = tmp_path / "upload"

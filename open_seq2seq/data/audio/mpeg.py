@@ -1,0 +1,250 @@
+"""MPEG audio (MP3, also layers I and II): the frames of a file, one by one.
+
+Format: ISO/IEC 11172-3 and 13818-3. The Xing/Info frame with LAME's extension (gabriel.mp3-tech.org/mp3infotag.html) and
+Fraunhofer's VBRI frame state the number of frames. libsndfile estimates the length of a file without them from its first
+frames, and cuts the file there; so it is given an Info frame with the true number.
+"""
+import collections
+import struct
+
+from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part
+from open_seq2seq.data.audio.structure import Structure
+from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_AUDIO, RejectedData
+
+_MPEG1, _LAYER_3 = 3, 1            # the header's codes
+_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+_KBITS = {
+    (True, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+MAX_JUNK = 1 << 16                 # bytes in front of the first frame
+DECODER_DELAY = 529                # samples that a decoder of layer III drops at the start (gapless playback)
+
+Header = collections.namedtuple("Header", "length samples kind rate channels side")
+Header.__doc__ = """length: bytes of the frame. samples: of each channel. kind: (version, layer, rate), equal in all frames of a
+stream. side: bytes of side information, behind which an Info frame has its tag."""
+_headers = {}
+
+
+def inspect_mpeg(source, checks, start=0, end=None):
+    """The structure of an MPEG audio stream.
+
+    Args:
+      source: ByteSource.
+      checks: Checks.
+      start, end: the range of the file that holds the stream.
+
+    Returns:
+      Structure.
+
+    Raises:
+      RejectedData: there are no frames, or frames are missing.
+    """
+    source.block = SEARCH_BLOCK
+    end = source.size if end is None else end
+    streams = _streams(source, start, end, checks)
+    rates = sorted({stream.header.rate for stream in streams})
+    if len(rates) > 1:
+        raise RejectedData(NOT_AUDIO, "MP3 streams with the sample rates %s Hz follow each other in the file; split it"
+                           % ", ".join(map(str, rates)))
+    promised = sum(max(stream.promised or 0, stream.frames) for stream in streams)
+    lost = sum(stream.lost for stream in streams)
+    present = sum(stream.frames for stream in streams)
+    if not present:
+        raise RejectedData(EMPTY_AUDIO, "an MP3 file without frames")
+    checks.missing(max(promised, present + lost), present, "MPEG frames", "it is damaged, or was cut off while copying")
+    return Structure(tuple(stream.part() for stream in streams if stream.frames), streams[0].header.rate)
+
+
+class _Stream:
+    """Frames of one encoding run, which ends where another Info frame begins."""
+
+    def __init__(self, header, start):
+        self.header, self.start, self.end = header, start, start
+        self.frames, self.lost, self.bytes = 0, 0.0, 0
+        self.promised, self.tag = None, b""
+
+    def lose(self, count):
+        """``count`` bytes of the stream are not frames."""
+        mean = self.bytes / float(self.frames) if self.frames else self.header.length
+        self.lost += count / mean
+
+    def part(self):
+        if self.promised == self.frames:
+            return Part(self.start, self.end)
+        # drop the Info frame with its wrong number, if any
+        start = self.start + (len(self.tag) if self.promised is not None else 0)
+        return Part(start, self.end, None, _info_frame(self.header, self.tag, self.frames))
+
+
+def _streams(source, start, end, checks):
+    position, end = _without_tags(source, start, end)
+    streams, stream = [], None
+    while position < end:
+        header = parse_header(source.at(position, 4))
+        known = stream is not None and header is not None and header.kind == stream.header.kind
+        if header is None or not (known or _is_followed(source, position, header, end)):
+            found = _resynchronize(source, position + 1, end, stream)
+            if stream is None and found is not None and found - start > MAX_JUNK:
+                found = None
+            if found is None:
+                if stream is not None and end - position > 4:
+                    _judge_tail(source, position, end, stream, checks)
+                break
+            after_tag = behind_id3(source, position)
+            if stream is not None and not after_tag == found:
+                stream.lose(found - position)
+            position = found
+            continue
+        if position + header.length > end:
+            stream = stream or _append(streams, header, position)
+            stream.lose(header.length)
+            break
+        frame = source.at(position, min(header.length, 256)) if header.side else b""
+        promised, tag = _promised_frames(frame, header)
+        if tag or not known or stream.promised is not None and stream.frames >= stream.promised:
+            stream = _append(streams, header, position)
+            if tag:
+                stream.promised, stream.tag = promised, source.at(position, header.length)
+        if not tag:
+            stream.frames += 1
+            stream.bytes += header.length
+        position += header.length
+        stream.end = position
+    if not streams:
+        raise RejectedData(NOT_AUDIO, "the file has no MPEG audio frames; expected an MP3")
+    return streams
+
+
+def _append(streams, header, position):
+    streams.append(_Stream(header, position))
+    return streams[-1]
+
+
+def _judge_tail(source, position, end, stream, checks):
+    """What follows the last frame: a piece of a frame or of a tag, or something else."""
+    rest = source.at(position, min(end - position, SEARCH_BLOCK)).strip(b"\0")
+    if rest and not rest.startswith((b"ID3", b"TAG", b"APETAGEX", b"LYRICS")):
+        stream.lose(end - position)
+
+
+def parse_header(data):
+    """The Header of a frame that begins with the 4 bytes ``data``, or None."""
+    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
+        return None
+    # private, copyright, original and emphasis bits make no difference
+    key = data[1], data[2], data[3] & 0xC0
+    if key not in _headers:
+        _headers[key] = _parse(*key)
+    return _headers[key]
+
+
+def _parse(second, third, mode):
+    version, layer, bitrate, rate_code = second >> 3 & 3, second >> 1 & 3, third >> 4, third >> 2 & 3
+    if version == 1 or layer == 0 or bitrate in (0, 15) or rate_code == 3:
+        return None
+    rate = _RATES[version][rate_code]
+    kbits = _KBITS[version == _MPEG1, layer][bitrate - 1]
+    padding = third >> 1 & 1
+    mono = mode == 0xC0
+    if layer == 3:
+        length, samples = (12000 * kbits // rate + padding) * 4, 384
+    else:
+        samples = 576 if layer == _LAYER_3 and version != _MPEG1 else 1152
+        length = samples // 8 * 1000 * kbits // rate + padding
+    side = 0
+    if layer == _LAYER_3:
+        side = (17 if mono else 32) if version == _MPEG1 else 9 if mono else 17
+    return Header(length, samples, (version, layer, rate), rate, 1 if mono else 2, side)
+
+
+def _is_followed(source, position, header, end):
+    """Whether a frame of the same kind, or the end, follows a frame."""
+    after = position + header.length
+    if after >= end:
+        return after == end
+    following = parse_header(source.at(after, 4))
+    return following is not None and following.kind == header.kind
+
+
+def _resynchronize(source, position, end, stream):
+    """Where the next frame begins that is followed by another one, or None."""
+    while True:
+        position = source.find(b"\xff", position, end)
+        if position < 0:
+            return None
+        header = parse_header(source.at(position, 4))
+        if header is not None and (stream is None or header.kind == stream.header.kind or _begins_stream(source, position)) \
+                and _is_followed(source, position, header, end):
+            return position
+        position += 1
+
+
+def _begins_stream(source, position):
+    header = parse_header(source.at(position, 4))
+    return bool(_promised_frames(source.at(position, 256), header)[1]) if header.side else False
+
+
+def behind_id3(source, position):
+    """The end of an ID3v2 tag at ``position``; None when there is none."""
+    head = source.at(position, 10)
+    if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
+        return None
+    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    return position + 10 + size + (10 if head[5] & 0x10 else 0)
+
+
+def _without_tags(source, start, end):
+    behind = behind_id3(source, start)
+    while behind is not None:
+        start, behind = behind, behind_id3(source, behind)
+    if end - start > 128 and source.at(end - 128, 3) == b"TAG":
+        end -= 128
+    if end - start > 32 and source.at(end - 32, 8) == b"APETAGEX":
+        size, = struct.unpack("<I", source.at(end - 20, 4))
+        if size < end - start:
+            end -= size
+    return start, end
+
+
+def _promised_frames(frame, header):
+    """(number of frames or None, whether it is an Info frame, which holds no audio)."""
+    place = 4 + header.side
+    tag = frame[place:place + 4]
+    if tag in (b"Xing", b"Info"):
+        flags, count = struct.unpack(">II", frame[place + 4:place + 12].ljust(8, b"\0"))
+        return (count if flags & 1 and _is_intact(frame, place, flags) else None), True
+    if frame[36:40] == b"VBRI":
+        return struct.unpack(">I", frame[50:54].ljust(4, b"\0"))[0], True
+    return None, False
+
+
+def _is_intact(frame, place, flags):
+    """Whether LAME's checksum of an Info frame is right; True where there is none."""
+    lame = place + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
+    stored = frame[lame + 34:lame + 36]
+    if len(stored) < 2 or not frame[lame:lame + 4].isalnum() or stored == b"\0\0":
+        return True
+    crc = 0
+    for byte in frame[:lame + 34]:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc == struct.unpack(">H", stored)[0]
+
+
+def _info_frame(header, tag, frames):
+    """An Info frame that states ``frames``; b"" for layers I and II, which have none and whose length libsndfile knows."""
+    if not header.side:
+        return b""
+    version, layer, rate = header.kind
+    # 64 kbit/s at least, so that there is room for the tag; no checksum
+    second = 0xE0 | version << 3 | layer << 1 | 1
+    third = (5 if version == _MPEG1 else 8) << 4 | _RATES[version].index(rate) << 2
+    fourth = 0xC0 if header.channels == 1 else 0x00
+    frame = bytes([0xFF, second, third, fourth]) + bytes(header.side) + b"Xing" + struct.pack(">II", 1, frames)
+    return frame.ljust(_parse(second, third, fourth).length, b"\0")

@@ -1,0 +1,138 @@
+"""Ogg (Vorbis, Opus, FLAC): the pages of a file, one by one.
+
+Format: RFC 3533. Pages have a checksum, a sequence number and the position of their last sample, so lost, damaged and cut ones
+are found without decoding. Chained files (one stream after another) are split into their streams.
+"""
+import struct
+import zlib
+
+from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part
+from open_seq2seq.data.audio.structure import Structure, damaged
+from open_seq2seq.data.speech2text.rejection import NOT_AUDIO, WRONG_HEADER, RejectedData
+
+_CONTINUED, _FIRST, _LAST = 1, 2, 4
+_NO_POSITION = -1
+_REVERSED = bytes(int("{:08b}".format(byte)[::-1], 2) for byte in range(256))
+_AUDIO = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"fishead\0", b"Speex   ")
+
+
+def inspect_ogg(source, checks):
+    """The structure of an Ogg file.
+
+    Args:
+      source: ByteSource.
+      checks: Checks.
+
+    Returns:
+      Structure; libsndfile tells the sample rate and the number of samples.
+
+    Raises:
+      RejectedData: pages are damaged or missing.
+    """
+    source.block = SEARCH_BLOCK
+    links, position = [], 0
+    while position < source.size:
+        page = _page_at(source, position)
+        if page is None:
+            found = _next_page(source, position + 1)
+            if not links:
+                damaged("the first page of the Ogg file is damaged")
+            links[-1].damage(source.size if found is None else found)
+            if found is None:
+                break
+            position = found
+            continue
+        kind, granule, serial, sequence, length = page
+        if kind & _FIRST and (not links or links[-1].has_data):
+            links.append(_Link(position))
+        if not links:
+            raise RejectedData(NOT_AUDIO, "the Ogg file does not begin with the first page of a stream; is its start missing?")
+        links[-1].add(kind, granule, serial, sequence, source.at(position, min(length, 400)))
+        position += length
+        links[-1].end = position
+    for link in links:
+        link.judge(checks)
+    return Structure(tuple(Part(link.start, link.end) for link in links))
+
+
+def _page_at(source, position):
+    """(flags, position of the last sample, serial number, sequence number, bytes) of an intact page, or None."""
+    head = source.at(position, 27)
+    if len(head) < 27 or head[:5] != b"OggS\0":
+        return None
+    kind, granule, serial, sequence, checksum, segments = struct.unpack("<BqIIIB", head[5:])
+    length = 27 + segments + sum(source.at(position + 27, segments))
+    page = source.at(position, length)
+    if len(page) < length or _checksum(page[:22] + b"\0\0\0\0" + page[26:]) != checksum:
+        return None
+    return kind, granule, serial, sequence, length
+
+
+def _next_page(source, position):
+    while True:
+        position = source.find(b"OggS\0", position)
+        if position < 0:
+            return None
+        if _page_at(source, position) is not None:
+            return position
+        position += 1
+
+
+def _checksum(data):
+    """Ogg's CRC-32: the polynomial of zlib's, but the bits of each byte in the other order, from 0 and not inverted."""
+    reflected = zlib.crc32(data.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(reflected.to_bytes(4, "little").translate(_REVERSED), "big")
+
+
+class _Link:
+    """One stream of a chained file, with the streams that are multiplexed with it."""
+
+    def __init__(self, start):
+        self.start = self.end = start
+        self.serial = None             # of the audio; other streams (video, skeleton) do not count
+        self.has_data, self.ended = False, False
+        self._sequence = -1
+        self._last, self._first = 0, None
+        self._lost, self._holes, self._is_damaged = 0, 0, False
+
+    def add(self, kind, granule, serial, sequence, beginning):
+        """Takes an intact page."""
+        if kind & _FIRST:
+            body = beginning[27 + beginning[26]:]
+            if self.serial is None and body.startswith(_AUDIO) and not body.startswith(b"fishead"):
+                self.serial = serial
+        else:
+            self.has_data = True
+        if serial != self.serial:
+            return
+        if sequence != (self._sequence + 1) % (1 << 32):
+            self._holes += 1
+            self._is_damaged = True
+        self._sequence = sequence
+        if granule != _NO_POSITION:
+            if self._is_damaged:
+                # what the page itself holds cannot be told from what is missing before it
+                self._lost += max(0, granule - self._last)
+                self._is_damaged = False
+            self._last = granule
+        self.ended = bool(kind & _LAST)
+
+    def damage(self, end):
+        """Bytes up to ``end`` are not an intact page."""
+        self._is_damaged = True
+        self._holes += 1
+
+    def judge(self, checks):
+        """Applies the rules for incomplete files.
+
+        Raises:
+          RejectedData: too much is missing, or nobody knows how much.
+        """
+        if self.serial is None:
+            raise RejectedData(NOT_AUDIO, "the Ogg file has no stream of Vorbis, Opus or FLAC")
+        if not self.ended:
+            raise RejectedData(WRONG_HEADER, "the Ogg file has no last page; how much of it is missing is unknown. "
+                                             "Was it cut off while copying? To use what is there: ffmpeg -i INPUT OUTPUT.wav")
+        if self._holes:
+            checks.missing(self._last, self._last - max(self._lost, 1), "samples in intact Ogg pages",
+                           "%d places are damaged or missing" % self._holes)

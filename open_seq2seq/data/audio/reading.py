@@ -1,0 +1,199 @@
+"""The samples of an audio file, block by block, at the file's own rate."""
+
+import numpy as np
+
+from open_seq2seq.data.audio import containers
+from open_seq2seq.data.audio.flac import joined_file
+from open_seq2seq.data.audio.inspection import open_part
+from open_seq2seq.data.audio.source import ByteSource
+from open_seq2seq.data.audio.structure import Checks
+from open_seq2seq.data.speech2text.rejection import (
+    CANCELLING_CHANNELS,
+    NOT_FINITE,
+    UNREADABLE,
+    WRONG_HEADER,
+    RejectedData,
+)
+
+INT16_SCALE = np.float32(1.0 / 32768.0)
+BLOCK = 1 << 16                    # samples of each channel; 4 s at 16 kHz
+LARGE_BLOCK = 1 << 20
+LOOK = 2048                        # samples of a first look
+_PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)
+SILENCE = 2.5 / 32768              # the largest difference between samples of a silent recording: rounding of 16 bits and dither
+CANCELLING = 0.01                  # power of the mean of the channels against the mean power of the channels
+
+
+def blocks_of(file, inspection, max_missing_fraction, level=None, block_size=BLOCK):
+    """Decodes a file.
+
+    Args:
+      file: the open file that was inspected.
+      inspection: its Inspection.
+      max_missing_fraction: at most this part of the samples may be missing after decoding.
+      level: Level, receives the blocks; None: its checks are made all the same.
+      block_size: samples of each channel in a block.
+
+    Yields:
+      float32 [samples], the mean of the channels, -1..1 (float files may go beyond).
+
+    Raises:
+      RejectedData: decoding fails, gives fewer samples than ``max_missing_fraction`` allows, or NaN; the channels cancel.
+    """
+    level = Level(inspection) if level is None else level
+    if inspection.container == containers.FLAC:
+        joined = joined_file(ByteSource(file), inspection.parts[0].start)
+        if joined >= 0:
+            raise RejectedData(WRONG_HEADER, "another FLAC file begins at byte %d of the file; split it" % joined)
+    count = 0
+    for block in _blocks(file, inspection, block_size):
+        count += len(block)
+        yield level.mono(block)
+    Checks(max_missing_fraction).missing(inspection.num_samples, count, "samples", "decoding ended there")
+    level.check()
+
+
+def samples_of(file, inspection, max_missing_fraction, level=None):
+    """float32 [samples]: all of :func:`blocks_of`."""
+    block_size = inspection.num_samples if inspection.pcm16 is not None else LARGE_BLOCK
+    blocks = list(blocks_of(file, inspection, max_missing_fraction, level, block_size))
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def first_look(file, inspection):
+    """Looks at a few blocks of a file, and at the rest only when they are silent or their channels cancel each other.
+
+    Args:
+      file: the open file that was inspected.
+      inspection: its Inspection.
+
+    Returns:
+      Whether the whole recording is silent.
+
+    Raises:
+      RejectedData: as :func:`blocks_of`, where it is found.
+    """
+    level = Level(inspection)
+    if inspection.pcm16 is not None:
+        width = 2 * inspection.channels
+        for place in _PLACES if inspection.channels > 1 else _PLACES[:1]:
+            first = int(place * max(0, inspection.num_samples - LOOK))
+            file.seek(inspection.pcm16 + first * width)
+            level.mono(_pcm16(file, min(LOOK, inspection.num_samples), inspection.channels))
+            if not level.is_silent and not level.cancels:
+                return False
+        level = Level(inspection)
+    for block in _blocks(file, inspection, LOOK):
+        level.mono(block)
+        if not level.is_silent and not level.cancels:
+            return False
+    level.check()
+    return level.is_silent
+
+
+def _blocks(file, inspection, block_size):
+    source = _pcm16_blocks if inspection.pcm16 is not None else _decoded_blocks
+    return source(file, inspection, block_size)
+
+
+def _pcm16(file, count, channels):
+    """float32 [samples, channels]; fewer than ``count`` at the end of the file."""
+    data = np.fromfile(file, "<i2", count * channels)
+    block = data[:len(data) // channels * channels].astype(np.float32)
+    block *= INT16_SCALE
+    return block.reshape(-1, channels)
+
+
+def _pcm16_blocks(file, inspection, block_size):
+    """16-bit PCM, which is what speech corpora hold, is read without libsndfile."""
+    file.seek(inspection.pcm16)
+    left = inspection.num_samples
+    while left:
+        block = _pcm16(file, min(left, block_size), inspection.channels)
+        if not len(block):
+            return
+        yield block
+        left -= len(block)
+
+
+def _decoded_blocks(file, inspection, block_size):
+    for part in inspection.parts:
+        with open_part(file, part) as sound:
+            left = part.samples
+            while left:
+                try:
+                    block = sound.read(min(left, block_size), dtype="float32", always_2d=True)
+                except RuntimeError as error:      # soundfile.LibsndfileError is one
+                    raise RejectedData(UNREADABLE, "libsndfile stopped within %d samples behind %.1f s: %s" % (
+                        block_size, (part.samples - left) / float(sound.samplerate), str(error).strip()))
+                if not len(block):
+                    break
+                yield block
+                left -= len(block)
+
+
+class Level:
+    """How loud a recording is: whether it is silent, and whether its channels cancel each other in their mean.
+
+    Args:
+      inspection: the recording's Inspection.
+    """
+
+    def __init__(self, inspection):
+        self._rate, self._seen, self._is_integer = inspection.sample_rate, 0, inspection.pcm16 is not None
+        self._low, self._high = np.inf, -np.inf
+        self._channel_power = self._mean_power = 0.0
+        self._channels = 1
+
+    def mono(self, block):
+        """float32 [samples, channels] -> float32 [samples], the mean of the channels.
+
+        Raises:
+          RejectedData: NaN or infinite samples.
+        """
+        if not self._is_integer:
+            _check_finite(block, self._seen, self._rate)
+        self._seen += len(block)
+        if block.shape[1] == 1:
+            mono = block[:, 0]
+        else:
+            mono = block.mean(axis=1)
+            self._channels = max(self._channels, block.shape[1])
+            self._channel_power += float(np.square(block, dtype=np.float64).mean(axis=1).sum())
+            self._mean_power += float(np.square(mono, dtype=np.float64).sum())
+        if len(mono) and self.is_silent:
+            self._low, self._high = min(self._low, float(mono.min())), max(self._high, float(mono.max()))
+        return mono
+
+    @property
+    def is_silent(self):
+        """Whether no sample so far differs from another by more than rounding."""
+        return self._high - self._low <= SILENCE or self._low == np.inf
+
+    @property
+    def cancels(self):
+        """Whether the channels cancel each other so far."""
+        if self._channels == 1 or not self._seen or self._channel_power / self._seen <= SILENCE ** 2:
+            return False
+        # independent channels have 1/channels of their power in their mean
+        return self._mean_power < min(CANCELLING, 0.1 / self._channels) * self._channel_power
+
+    def check(self):
+        """Raises RejectedData when the channels of the whole recording cancel each other."""
+        if self.cancels:
+            raise RejectedData(CANCELLING_CHANNELS, "the mean of the %d channels has %.2g %% of their power. Is one of them "
+                               "inverted? Keep one channel, e.g. sox INPUT OUTPUT.wav remix 1"
+                               % (self._channels, 100.0 * self._mean_power / self._channel_power))
+
+
+def _check_finite(block, seen, rate):
+    # the sum is finite almost always, and is faster to find than every sample
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.add.reduce(block, axis=None)):
+            return
+    finite = np.isfinite(block)
+    if finite.all():
+        return
+    first = seen + int(np.argmin(finite.all(axis=1)))
+    raise RejectedData(NOT_FINITE, "a sample is NaN or infinite at %.3f s; the program that wrote the file is at fault"
+                       % (first / float(rate)))

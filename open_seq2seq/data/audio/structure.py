@@ -1,0 +1,69 @@
+"""What the bytes of an audio file say about it, before anything is decoded: parts, number of samples, what is missing."""
+import collections
+
+from open_seq2seq.data.speech2text.rejection import DAMAGED_HEADER, WRONG_HEADER, RejectedData
+
+MAX_MISSING_FRACTION = 0.01        # the default of the config key max_missing_fraction
+
+Structure = collections.namedtuple("Structure", "parts sample_rate channels samples pcm16 contains_floats")
+Structure.__new__.__defaults__ = (None, None, None, None, False)
+Structure.__doc__ = """parts: tuple of :class:`~open_seq2seq.data.audio.source.Part`. sample_rate, channels, samples (of each
+channel, all parts): None where only libsndfile can tell. pcm16: offset of 16-bit little-endian samples that can be read without
+libsndfile, or None. contains_floats: the samples may be NaN."""
+
+
+class Checks:
+    """The rules for incomplete files, the same for every container.
+
+    Args:
+      max_missing_fraction: a file of which a larger part is missing is refused; a smaller part becomes a note.
+
+    Attributes:
+      notes: list of sentences about what is wrong with a file that is used nevertheless.
+    """
+
+    def __init__(self, max_missing_fraction=MAX_MISSING_FRACTION):
+        self.max_missing_fraction, self.notes = max_missing_fraction, []
+
+    def missing(self, promised, present, unit, cause="was it cut off while copying?"):
+        """Compares what a header promises with what is there.
+
+        Raises:
+          RejectedData: more than ``max_missing_fraction`` is missing.
+        """
+        if present >= promised:
+            return
+        text = "the header promises %d %s, the file holds %d" % (promised, unit, present)
+        if promised - present > self.max_missing_fraction * promised:
+            raise RejectedData(WRONG_HEADER, "%s; %s" % (text, cause))
+        self.note("%s (%.2f %% missing)" % (text, 100.0 * (promised - present) / promised))
+
+    def behind(self, count, total, what="the end that its header states"):
+        """Judges ``count`` bytes behind the audio, which has ``total`` bytes.
+
+        Raises:
+          RejectedData: they are more than ``max_missing_fraction`` of it.
+        """
+        if count <= 0:
+            return
+        text = "the file continues for %d bytes behind %s" % (count, what)
+        if count > self.max_missing_fraction * total:
+            raise RejectedData(WRONG_HEADER, "%s, and these bytes cannot be read; save it again, e.g. ffmpeg -i INPUT OUTPUT.wav"
+                               % text)
+        self.note(text)
+
+    def note(self, text):
+        """Remembers a sentence once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def contradiction(text):
+    """Raises RejectedData for a header whose fields contradict each other."""
+    raise RejectedData(DAMAGED_HEADER, "the header contradicts itself: %s; the file is damaged, or the program that wrote it is "
+                                       "at fault" % text)
+
+
+def damaged(text):
+    """Raises RejectedData for a header that cannot be understood."""
+    raise RejectedData(DAMAGED_HEADER, text)
