@@ -26,8 +26,8 @@ from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.experiment.saving import write_resolved_config
 from open_seq2seq.export.description import FEATURES_INPUT, LOGITS_OUTPUT, MASK_INPUT
 from open_seq2seq.export.export_folder import export_model
-from open_seq2seq.export.freeze.freeze import ExportOptions, pad_to
-from open_seq2seq.export.freeze.restored_network import TrainedModel
+from open_seq2seq.export.freeze.frozen_graph import ExportOptions, pad_to
+from open_seq2seq.export.freeze.trained_model import TrainedModel
 from open_seq2seq.export.runtime.exported_model import imported
 from open_seq2seq.export.runtime.graph_file import give_back_weights, read_graph
 

@@ -1,4 +1,4 @@
-"""Modules at the paths that they had in earlier versions: they are imported or run from where they are now, with a note."""
+"""Modules at their paths of earlier versions: they are imported or run from their new paths, with a note."""
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -7,7 +7,7 @@ import types
 
 PACKAGE = __name__.rsplit(".", 1)[0]
 
-# path in earlier versions -> path now, both below the package
+# path in earlier versions -> path now, both relative to the package
 MOVED = {
     "config.checking": "experiment.checking",
     "config.command_line": "experiment.command_line",
@@ -20,6 +20,7 @@ MOVED = {
     "data.importers.digits": "data.importers.corpus_folder",
     "data.speech2text.joining": "data.speech2text.packing",
     "data.speech2text.shapes_only": "npu_check.shapes_only",
+    "data.speech2text.wav_header": "data.audio.riff",
     "data.speech2text.vocabulary": "text.vocabulary",
     "decoders.greedy": "decoding.greedy",
     "devices.graph_check": "graph_analysis.graph_check",
@@ -32,24 +33,30 @@ MOVED = {
     "devices.npu_check": "npu_check.check",
     "devices.npu_check_report": "npu_check.report",
     "devices.npu_operators": "graph_analysis.npu_operators",
+    "devices.npu_params": "devices.npu_option_checks",
+    "devices.npu_values": "devices.npu_option_kinds",
     "devices.step_memory": "training.memory.step_memory",
     "distributed.config_map": "rank_tables.config_map",
     "distributed.cores": "cores",
     "distributed.cost_model": "launch.cost_model",
-    "distributed.kill_guard": "launch.kill_guard",
+    "distributed.errors": "distributed.lost_peers",
+    "distributed.kill_guard": "launch.rank_process",
     "distributed.launch": "launch.launcher",
     "distributed.launch_options": "launch.launch_options",
-    "distributed.log_follower": "launch.log_follower",
+    "distributed.log_follower": "launch.rank_process",
+    "distributed.peer_watch": "distributed.lost_peers",
     "distributed.process_watch": "launch.process_watch",
     "distributed.rank_environment": "launch.rank_environment",
     "distributed.rank_process": "launch.rank_process",
     "distributed.rank_table": "rank_tables.rank_table",
     "distributed.rank_table_fields": "rank_tables.fields",
     "distributed.rendezvous": "launch.rendezvous",
+    "distributed.roll_call": "distributed.startup_barrier",
     "encoders.dimensions": "encoders.shapes",
     "encoders.encoder_output": "encoders.interface",
     "encoders.execution": "encoders.interface",
     "encoders.tensor_checks": "encoders.shapes",
+    "evaluation.evaluation": "evaluation.scoring",
     "evaluation.fingerprint": "evaluation.record",
     "export.atc": "export.ascend.atc",
     "export.batches": "export.runtime.logit_model",
@@ -78,9 +85,11 @@ MOVED = {
     "export.scoring": "export.runtime.scoring",
     "models.assembly": "experiment.assembly",
     "models.description": "experiment.description",
+    "optimizers.accumulation": "optimizers.step",
     "optimizers.control_flow": "optimizers.update_operations",
     "optimizers.fused_updates": "optimizers.update_operations",
     "optimizers.learning_rate": "optimizers.lr_policies",
+    "optimizers.signatures": "config.parameters",
     "script_status": "cli",
     "training.averaging.moving_average": "checkpoints.moving_average",
     "training.checkpoints.description": "checkpoints.description",
@@ -94,6 +103,7 @@ MOVED = {
     "training.course": "training.stopping",
     "training.data_position": "training.input_stream",
     "training.data_wait": "training.input_stream",
+    "training.diagnostics.layer_table": "training.diagnostics.layer_progress",
     "training.improvement": "training.metric_tracker",
     "training.progress": "progress",
     "training.session": "devices.session",
@@ -111,9 +121,10 @@ MOVED = {
     "transcription.model_loading": "transcription.transcriber",
 }
 
-# (path in earlier versions, name) -> name now
+# (path in earlier versions, name) -> name now, with the path of its module if that is another one than the module moved to
 RENAMED = {
     ("data.speech2text.joining", "joined_rows"): "pack",
+    ("evaluation.evaluation", "EvaluationGraph"): "evaluation.evaluation_graph.build_evaluation",
     ("export.run_folder", "trained_model_of"): "trained_model_from_run",
     ("training.course", "Course"): "StoppingPolicy",
     ("training.improvement", "Improvement"): "MetricTracker",
@@ -121,7 +132,7 @@ RENAMED = {
 
 
 class _Loader(importlib.abc.InspectLoader):
-    """Makes a module whose names are looked up in the one that replaced it."""
+    """Makes a module whose names are those of the module that replaced it."""
 
     def create_module(self, spec):
         return types.ModuleType(spec.name)
@@ -135,8 +146,9 @@ class _Loader(importlib.abc.InspectLoader):
         def look_up(name):
             if name.startswith("__"):
                 raise AttributeError(name)
+            path, _, new_name = RENAMED.get((old, name), name).rpartition(".")
             try:
-                return getattr(target, RENAMED.get((old, name), name))
+                return getattr(importlib.import_module("%s.%s" % (PACKAGE, path)) if path else target, new_name)
             except AttributeError:
                 raise AttributeError("%s is now %s, which has no %r" % (module.__name__, new, name))
         module.__doc__, module.__getattr__ = target.__doc__, look_up
@@ -154,7 +166,7 @@ class _Loader(importlib.abc.InspectLoader):
 
 
 class _Package(importlib.abc.Loader):
-    """Makes a package that holds moved modules only."""
+    """Makes a package that contained only modules that have moved."""
 
     def create_module(self, spec):
         return types.ModuleType(spec.name)
@@ -180,6 +192,6 @@ def _note(old, new):
 
 
 def install():
-    """Makes the earlier paths importable; what exists at a path comes first."""
+    """Makes the earlier paths importable; a module that exists takes precedence."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())

@@ -4,12 +4,10 @@ import signal
 import sys
 import threading
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if os.path.exists("/dev/nvidiactl") else "3")
-
-from open_seq2seq.cli import exit_status_of  # noqa: E402
-from open_seq2seq.errors import DataError, UsageError  # noqa: E402
-from open_seq2seq.transcription.options import parse_options  # noqa: E402
-from open_seq2seq.transcription.recordings import (  # noqa: E402
+from open_seq2seq.cli import exit_status_of
+from open_seq2seq.errors import DataError, UsageError
+from open_seq2seq.transcription.options import parse_options
+from open_seq2seq.transcription.recordings import (
     find_recordings,
     require_different_results,
 )
@@ -81,5 +79,10 @@ def _serve(arguments):
     return 0
 
 
-if __name__ == "__main__":
+def command():
+    """The command ``jasper-transcribe``."""
     sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    command()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs an exported model on a data set, by the interface of the public Ascend port: ``offline_inference.py --help``."""
+"""Runs an exported model on a data set, with the interface of the public Ascend port: ``offline_inference.py --help``."""
 import argparse
 import contextlib
 import os
@@ -9,33 +9,33 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SCRIPTS = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(SCRIPTS))
 
-from open_seq2seq.cli import Parser, exit_status_of  # noqa: E402
+from open_seq2seq.cli import Parser, exit_status_of, file_path, whole_number  # noqa: E402
 from open_seq2seq.errors import UsageError  # noqa: E402
 
-DESCRIPTION = """Transcribes the audio of manifest CSVs with a .pb (or .onnx) of run.py --mode=export, and prints the word
-error rate. Three steps: audio to bins (--pre_process), bins through the model, results to transcripts and score
-(--post_process). The bins are what Ascend's msame and ais_bench read (scripts/om_infer.sh), and their results can be scored here
-(--result_dir)."""
+DESCRIPTION = """Transcribes the audio of manifest CSVs with a .pb (or .onnx) file of run.py --mode=export, and prints the word
+error rate. It has three steps: audio to bins (--pre_process), bins to results by the model (--inference), results to transcripts
+and word error rate (--post_process). Ascend's msame and ais_bench read the same bins (scripts/om_infer.sh); this script can score
+their results (--result_dir)."""
 
 EPILOG = """files, below OUTPUT_DIR/jasper:
-  input_0/NAME.bin         features [1, T, F]         input_reshape/NAME.bin   mask of the real frames
+  input_0/NAME.bin         features [1, T, F]         input_reshape/NAME.bin   mask of the valid frames
   result_Files/davinci_NAME_output0.bin               logits [1, T', V + 1]
   transcripts.csv          wav_filename,predicted_transcript
-  rejected.csv             rows that were left out, and why
+  rejected.csv             skipped rows with the reason
 
 examples:
   offline_inference.py --model_path m.pb --data_dir corpus --output_dir work --pre_process True --batchSize 8
-  offline_inference.py ... --pre_process True --inference False --post_process False     only the bins, for om_infer.sh
-  offline_inference.py ... --result_dir work/jasper/om_results                           only the score of its results
+  offline_inference.py ... --pre_process True --inference False --post_process False     write only the bins, for om_infer.sh
+  offline_inference.py ... --result_dir work/jasper/om_results                           score its results
 
-exit status: 0 done, 2 command line, 3 data or model, 4 device"""
+exit status: 0 success, 2 command line, 3 data or model, 4 device"""
 
 PRECISION_MODES = ("force_fp16", "allow_mix_precision", "allow_fp32_to_fp16", "must_keep_origin_dtype", "force_fp32",
                    "cube_fp16in_fp32out")
 
 
 def truth(text):
-    """The port takes yes, true, t and 1 for true."""
+    """An argparse type: True or False in the spellings that the public Ascend port accepts."""
     if text.lower() in ("yes", "true", "t", "1"):
         return True
     if text.lower() in ("no", "false", "f", "0"):
@@ -43,13 +43,8 @@ def truth(text):
     raise argparse.ArgumentTypeError("is %r, expected True or False" % text)
 
 
-def count(text):
-    if not (text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError("is %r, expected a whole number above 0" % text)
-    return int(text)
-
-
 def fraction(text):
+    """An argparse type: a number from 0 to 1."""
     try:
         value = float(text)
     except ValueError:
@@ -59,40 +54,44 @@ def fraction(text):
     return value
 
 
-def beside(*parts):
+def near_scripts(*parts):
+    """A path relative to the parent of this script's folder."""
     return os.path.normpath(os.path.join(SCRIPTS, "..", *parts))
 
 
 def make_parser():
+    """The command line's parser."""
     parser = Parser(prog="offline_inference.py", description=DESCRIPTION, epilog=EPILOG,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_path", default=beside("model", "jasper_infer_float32.pb"), metavar="FILE",
-                        help="NAME.pb or NAME.onnx, with NAME.json beside it (default: ../model/jasper_infer_float32.pb, counted "
-                             "from this script)")
-    parser.add_argument("--data_dir", default=beside("datasets"), metavar="DIR",
-                        help="what holds the manifest CSVs (default: ../datasets from this script)")
-    parser.add_argument("--output_dir", default=beside("datasets"), metavar="DIR",
-                        help="where the folder jasper is made (default: ../datasets from this script)")
+    parser.add_argument("--model_path", default=near_scripts("model", "jasper_infer_float32.pb"), type=file_path, metavar="FILE",
+                        help="NAME.pb or NAME.onnx, with NAME.json next to it (default: ../model/jasper_infer_float32.pb, "
+                             "relative to this script)")
+    parser.add_argument("--data_dir", default=near_scripts("datasets"), type=file_path, metavar="DIR",
+                        help="folder of the manifest CSVs (default: ../datasets, relative to this script)")
+    parser.add_argument("--output_dir", default=near_scripts("datasets"), type=file_path, metavar="DIR",
+                        help="folder in which the folder jasper is created (default: ../datasets, relative to this script)")
     parser.add_argument("--pre_process", type=truth, default=False, metavar="True|False", help="write the bins (default: False)")
     parser.add_argument("--post_process", type=truth, default=True, metavar="True|False",
-                        help="transcripts and word error rate (default: True)")
-    parser.add_argument("--batchSize", type=count, default=1, metavar="N", help="utterances for each run (default: 1)")
+                        help="write transcripts, print the word error rate (default: True)")
+    parser.add_argument("--batchSize", type=whole_number(1), default=1, metavar="N", help="utterances per run (default: 1)")
     parser.add_argument("--inference", type=truth, default=True, metavar="True|False",
-                        help="run the model; without effect with --result_dir (default: True)")
-    parser.add_argument("--result_dir", metavar="DIR",
-                        help="score these results of msame or ais_bench instead of the model's own")
-    parser.add_argument("--manifest", action="append", default=[], metavar="CSV",
-                        help="a manifest, in --data_dir or a path; repeated (default: librivox-dev-clean.csv if there is one, "
-                             "else every .csv)")
-    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="of the bins (default: float32)")
-    parser.add_argument("--frames", type=count, metavar="T", help="of the bins, for a model exported with --frames dynamic "
-                                                                  "(default: what the longest utterance needs)")
+                        help="run the model; has no effect with --result_dir (default: True)")
+    parser.add_argument("--result_dir", type=file_path, metavar="DIR",
+                        help="score these results of msame or ais_bench instead of running the model")
+    parser.add_argument("--manifest", type=file_path, action="append", default=[], metavar="CSV",
+                        help="a manifest, a name in --data_dir or a path; may be repeated (default: librivox-dev-clean.csv if it "
+                             "exists, else every .csv)")
+    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32",
+                        help="number format of the bins (default: float32)")
+    parser.add_argument("--frames", type=whole_number(1), metavar="T",
+                        help="length of the bins, for a model exported with --frames dynamic (default: that of the longest "
+                             "utterance)")
     parser.add_argument("--max_rejected_fraction", type=fraction, default=0.01, metavar="X",
-                        help="part of the rows that may be unusable (default: 0.01)")
+                        help="largest fraction of faulty rows (default: 0.01)")
     parser.add_argument("--device", choices=("auto", "npu", "cpu"), default="auto",
-                        help="where the model runs (default: an NPU if there is one)")
+                        help="device that runs the model (default: an NPU if there is one, else the CPU)")
     parser.add_argument("--precision_mode", choices=PRECISION_MODES, default="force_fp16",
-                        help="how an NPU computes (default: force_fp16, as in the port)")
+                        help="precision on an NPU (default: force_fp16, as in the public Ascend port)")
     return parser
 
 
@@ -103,7 +102,8 @@ def open_model(path, device_name, precision_mode):
     from open_seq2seq.export.runtime.onnx_model import OnnxModel
     if path.endswith(".onnx"):
         if device_name == "npu":
-            raise UsageError("--device npu: an .onnx runs on the CPU here; give the .pb, or convert to .om with scripts/pb2om.sh")
+            raise UsageError("--device npu: this script runs .onnx files on the CPU; give the .pb, or convert to .om with "
+                             "scripts/pb2om.sh")
         return OnnxModel(path)
     if device_name == "auto":
         device_name = "npu" if npu_present() else "cpu"
@@ -115,12 +115,13 @@ def open_model(path, device_name, precision_mode):
 
 
 def run(arguments):
+    """Runs the steps that the flags select."""
     from open_seq2seq.export import model_in_folder
     from open_seq2seq.export.ascend import offline
     from open_seq2seq.export.description import read_description
     from open_seq2seq.export.runtime.scoring import References, find_manifests
     if not (arguments.pre_process or arguments.post_process or arguments.inference):
-        raise UsageError("--pre_process, --inference and --post_process are all False: nothing is left to do")
+        raise UsageError("--pre_process, --inference and --post_process are all False; set at least one of them to True")
     if os.path.isdir(arguments.model_path):
         arguments.model_path = model_in_folder(arguments.model_path)
     description = read_description(arguments.model_path)
@@ -133,7 +134,7 @@ def run(arguments):
     with contextlib.ExitStack() as stack:
         model = None
         if arguments.inference and not arguments.result_dir:
-            # first of all: what is wrong with the model or the device shows before hours of features
+            # first, so that a wrong model or device is found before hours of computing features
             offline.require_batch_size(description, arguments.batchSize)
             model = stack.enter_context(open_model(arguments.model_path, arguments.device, arguments.precision_mode))
         if arguments.pre_process:
@@ -149,6 +150,7 @@ def run(arguments):
 
 
 def main(words):
+    """Runs the command line; returns the exit status, which has the same meaning as run.py's."""
     return exit_status_of(lambda given: run(make_parser().parse_args(given)), words)
 
 

@@ -8,7 +8,7 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import checked_part
-from open_seq2seq.devices.npu_params import computes_in_float16
+from open_seq2seq.devices.npu_option_checks import computes_in_float16
 from open_seq2seq.errors import ConfigError, DeviceError
 from open_seq2seq.optimizers.loss_scaling import BackoffScaler, FixedScaler
 from open_seq2seq.optimizers.optimize import AdapterOptimizer

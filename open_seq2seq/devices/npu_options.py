@@ -9,7 +9,7 @@ From the adapter's public source of December 2023.
 import collections
 
 from open_seq2seq.config.parameters import Bool, Choice, Int
-from open_seq2seq.devices.npu_values import (
+from open_seq2seq.devices.npu_option_kinds import (
     Digits,
     DumpSteps,
     ExistingFile,

@@ -1,4 +1,4 @@
-"""Processes that train together: one, several over Horovod (CPU, GPU) or several over HCCL (Ascend NPU), behind one interface."""
+"""Processes that train together behind one interface: one, several through Horovod (CPU, GPU) or through HCCL (Ascend NPU)."""
 from open_seq2seq.distributed.group import ProcessGroup, Single
 from open_seq2seq.distributed.opening import open_group
 

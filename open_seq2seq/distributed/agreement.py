@@ -1,4 +1,4 @@
-"""Whether all ranks run the same thing: another config, another TensorFlow or other data on one rank spoil the whole run."""
+"""Checks that all ranks run the same thing: one rank with another config, TensorFlow or other data would invalidate the run."""
 import hashlib
 import json
 
@@ -14,10 +14,11 @@ _DIGEST_NUMBERS = 8  # int32 that hold a SHA-256
 
 
 def fingerprint(value):
-    """A short text that differs where two values differ.
+    """A short text that is different for different values.
 
     Args:
-      value: what JSON can say: dicts with str keys, lists, tuples, str, numbers, bool, None. The order of keys does not matter.
+      value: anything that JSON can express: dicts with str keys, lists, tuples, str, numbers, bool, None. The order of keys does
+        not matter.
 
     Returns:
       16 hexadecimal digits of the SHA-256.
@@ -27,26 +28,26 @@ def fingerprint(value):
 
 
 def check_agreement(group, session, facts):
-    """Compares facts over all ranks, which have to call this together; adds its operations to the session's graph.
+    """Compares facts of all ranks, which have to call this together; adds operations to the session's graph.
 
-    A hash of all facts is compared first. Only where it differs the facts themselves are exchanged, so they may be as long as
-    they like: with every key of the config as a fact of its own, the message says which key differs.
+    First a hash of all facts is compared. Only where it differs the facts themselves are exchanged, so they may be long: when
+    every key of the config is a separate fact, the message names the key that differs.
 
     Args:
       group: a ``ProcessGroup``.
-      session: a session, in which nothing need be initialised.
-      facts: dict from what it is about (str) to its value (str).
+      session: a session, in which nothing need be initialized.
+      facts: dict from the name of a fact (str) to its value (str).
 
     Raises:
-      DeviceError: on every rank alike, if a fact differs; lists each with the ranks that have it.
+      DeviceError: on every rank, if a fact differs; lists each value with the ranks that have it.
     """
     if group.size == 1:
         return
     text = json.dumps(facts, sort_keys=True).encode("utf-8")
     padded = text + b" " * (-len(text) % 4)
     own = np.concatenate([np.frombuffer(hashlib.sha256(text).digest(), np.int32), np.array([len(padded) // 4], np.int32)])
-    everybody = gather_numbers(group, session, own)
-    digests, lengths = everybody[:, :_DIGEST_NUMBERS], everybody[:, _DIGEST_NUMBERS]
+    gathered = gather_numbers(group, session, own)
+    digests, lengths = gathered[:, :_DIGEST_NUMBERS], gathered[:, _DIGEST_NUMBERS]
     if (digests == digests[0]).all():
         return
     row = np.frombuffer(padded.ljust(4 * int(lengths.max())), np.int32)
@@ -55,7 +56,7 @@ def check_agreement(group, session, facts):
 
 
 def gather_numbers(group, session, numbers):
-    """int32 [size, K], every rank's ``numbers``, an int32 array [K]; adds its operations to the session's graph."""
+    """int32 [size, K]: the ``numbers`` of every rank, an int32 array [K]; adds operations to the session's graph."""
     with session.graph.as_default(), tf.name_scope("agreement"):
         own = tf.placeholder(tf.int32, [len(numbers)])
         gathered = group.gather(own)
@@ -63,7 +64,7 @@ def gather_numbers(group, session, numbers):
 
 
 def _describe(facts_of_ranks):
-    """The message for facts that differ, from a list of every rank's dict."""
+    """The message about facts that differ, from the list of all ranks' dicts."""
     subjects = list(dict.fromkeys(subject for facts in facts_of_ranks for subject in facts))
     lines = []
     for subject in subjects:
@@ -73,8 +74,8 @@ def _describe(facts_of_ranks):
         if len(ranks_of_values) > 1:
             lines.append("  %s: %s" % (subject, "; ".join(
                 "%s on rank %s" % (_shown(value), _listed(ranks)) for value, ranks in ranks_of_values.items())))
-    return ("the ranks do not run the same thing, and cannot train together:\n%s\nStart all of them with the same code, "
-            "environment, config, options and data files" % "\n".join(lines))
+    return ("the ranks differ and cannot train together:\n%s\nStart all of them with the same code, environment, config, options "
+            "and data files" % "\n".join(lines))
 
 
 def _shown(value):

@@ -1,6 +1,6 @@
-"""Whether every rank can read its data: where one cannot and others can, all of them stop and say which and why.
+"""Checks that every rank can read its data: where only some ranks can, all of them stop and report which rank failed and why.
 
-A rank without its data has no network, so the others would wait for it and learn only that it died.
+A rank that cannot read its data builds no network. Without this check the others would wait for it and report a lost peer.
 """
 import contextlib
 
@@ -16,12 +16,12 @@ def data_being_read(group, new_session):
     """Context in which manifests and vocabularies are read, before ``group.start``.
 
     Args:
-      group: a ``ProcessGroup``; those of its ranks that have read their data call :func:`confirm_data` then.
+      group: a ``ProcessGroup``; a rank that has read its data calls :func:`confirm_data` afterwards.
       new_session: function that returns a session on the device, for the current graph.
 
     Raises:
       DataError: the data are wrong on every rank.
-      DeviceError: they are wrong on this rank and not on all.
+      DeviceError: the data are wrong on this rank, but not on all.
     """
     try:
         yield
@@ -34,15 +34,15 @@ def data_being_read(group, new_session):
 
 
 def confirm_data(group, session, problem=""):
-    """Tells the other ranks that this one has its data, or what is wrong with them; all ranks call it together.
+    """Reports to the other ranks that this one has its data, or its problem; all ranks call it together.
 
     Args:
       group: a ``ProcessGroup`` that was started.
-      session: a session, in which nothing need be initialised.
-      problem: what is wrong, "" if nothing is.
+      session: a session, in which nothing need be initialized.
+      problem: the error message, "" for none.
 
     Raises:
-      DeviceError: on every rank alike, if some have a problem and others have none.
+      DeviceError: on every rank, if some have a problem and others have none.
     """
     if group.size == 1:
         return
@@ -53,8 +53,8 @@ def confirm_data(group, session, problem=""):
     row = np.zeros(lengths.max(), np.int32)
     row[:len(text)] = text
     rows = gather_numbers(group, session, row)
-    problems = ["rank %d of %d cannot read its data, which others can: %s" % (
+    problems = ["rank %d of %d cannot read its data, but other ranks can: %s" % (
         rank, group.size, rows[rank, :length].astype(np.uint8).tobytes().decode("utf-8"))
         for rank, length in enumerate(lengths) if length]
-    raise DeviceError("%s. Every rank reads the same manifests and vocabulary; put them where all machines see them"
+    raise DeviceError("%s. Every rank reads the same manifests and vocabulary; put them on a file system that all machines share"
                       % "\n".join(problems))

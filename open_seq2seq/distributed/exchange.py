@@ -1,4 +1,4 @@
-"""What the hosts of all ranks tell each other: numbers (counts, losses, times, decisions) and texts."""
+"""Exchanges values of the hosts between all ranks: numbers (counts, losses, times, decisions) and texts."""
 import math
 
 import numpy as np
@@ -8,18 +8,18 @@ import tensorflow.compat.v1 as tf
 class Exchange:
     """Gathers a fixed set of named numbers from all ranks; its operations are built once, in the current graph.
 
-    The numbers travel as the bits of a float64, split into two int32: no device rounds them, and HCCL, which knows no float64,
-    carries them too.
+    The numbers are sent as the bits of a float64, split into two int32: no device rounds them, and HCCL, which does not support
+    float64, can send them as well.
 
     Args:
       group: a ``ProcessGroup``.
-      names: the numbers' names; the same ones in the same order on every rank.
+      names: the numbers' names; the same names in the same order on every rank.
     """
 
     def __init__(self, group, names):
         self._names = tuple(names)
         if len(set(self._names)) != len(self._names):
-            raise ValueError("a name comes twice in %s" % (self._names,))
+            raise ValueError("a name occurs twice in %s" % (self._names,))
         with tf.name_scope("exchange"):
             self._own = tf.placeholder(tf.int32, [2 * len(self._names)], name="own")
             self._gathered = group.gather(self._own)
@@ -35,7 +35,7 @@ class Exchange:
           List of dicts from name to float, in the order of the ranks.
 
         Raises:
-          ValueError: a name is missing, unknown, or its int is too large to be sent exactly.
+          ValueError: a name is missing or unknown, or its int is too large to be sent exactly.
         """
         if set(values) != set(self._names):
             raise ValueError("expected numbers for %s, got %s" % (sorted(self._names), sorted(values)))
@@ -47,10 +47,10 @@ class Exchange:
         return [dict(zip(self._names, row.tolist())) for row in gathered.view(np.float64)]
 
     def sum(self, session, values):
-        """Sums over all ranks, rounded once whatever the number of ranks: the same float64 on each. Like :meth:`all`.
+        """Sums over all ranks, rounded only once: the same float64 on each rank. Arguments and errors: see :meth:`all`.
 
         Returns:
-          Dict from name to float; NaN where a rank's is NaN or infinities cancel.
+          Dict from name to float; NaN where a rank's number is NaN or infinities cancel.
         """
         ranks = self.all(session, values)
         return {name: _exact_sum([rank[name] for rank in ranks]) for name in self._names}
@@ -61,18 +61,18 @@ class TextExchange:
 
     Args:
       group: a ``ProcessGroup``.
-      size: most bytes of a text in UTF-8; the rest of a longer one is lost.
+      size: maximum bytes of a text in UTF-8; a longer text is cut.
     """
 
     def __init__(self, group, size):
         self._size = 4 * -(-size // 4)
         with tf.name_scope("text_exchange"):
-            # the bytes as int32, which every group can carry
+            # the bytes as int32, which every group can send
             self._own = tf.placeholder(tf.int32, [self._size // 4], name="own")
             self._gathered = group.gather(self._own)
 
     def all(self, session, text):
-        """Every rank's text, a list in the order of the ranks. All ranks have to call it together.
+        """List of every rank's text, in the order of the ranks. All ranks have to call it together.
 
         Args:
           session: a session of the graph.
@@ -80,7 +80,7 @@ class TextExchange:
         """
         own = text.encode("utf-8")[:self._size].ljust(self._size, b"\0")
         gathered = np.ascontiguousarray(session.run(self._gathered, {self._own: np.frombuffer(own, np.int32)}))
-        # a character cut in two at the end is left out
+        # an incomplete character at the end is dropped
         return [row.tobytes().rstrip(b"\0").decode("utf-8", "ignore") for row in gathered]
 
 

@@ -1,12 +1,12 @@
-"""What the rest of the code may ask of the processes that train together."""
+"""The interface of the processes that train together, and its implementation for a single process."""
 import tensorflow.compat.v1 as tf
 
 
 class ProcessGroup:
     """The processes that train together, one for each device.
 
-    The methods that take tensors build operations in the current graph. Every rank has to build the same ones in the same
-    order and to run them the same number of times, or all of them wait for ever.
+    The methods that take tensors build operations in the current graph. Every rank has to build the same operations in the same
+    order and to run them the same number of times; otherwise all ranks wait forever.
 
     Attributes:
       name: "single", "Horovod" or "HCCL".
@@ -21,7 +21,7 @@ class ProcessGroup:
 
     @property
     def is_first(self):
-        """Whether this process is the one that writes checkpoints, summaries and the log."""
+        """Whether this process writes checkpoints, summaries and the log."""
         return self.rank == 0
 
     def sum(self, tensors):
@@ -33,7 +33,7 @@ class ProcessGroup:
         raise NotImplementedError
 
     def gather(self, tensor):
-        """int32 [size, K], every rank's ``tensor`` int32 [K]."""
+        """int32 [size, K]: the ``tensor`` int32 [K] of every rank."""
         raise NotImplementedError
 
     def broadcast(self, variables):
@@ -44,11 +44,11 @@ class ProcessGroup:
         """Prepares the devices of ``session`` for collective operations; before anything else runs in it."""
 
     def finish(self, session):
-        """Undoes :meth:`start`, after everything else has run."""
+        """Ends what :meth:`start` began, after everything else has run."""
 
 
 class Single(ProcessGroup):
-    """One process by itself."""
+    """A single process."""
 
     name = "single"
 

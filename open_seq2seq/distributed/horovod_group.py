@@ -1,4 +1,4 @@
-"""Processes on CPUs and GPUs that train together: Horovod, which talks through Gloo."""
+"""Processes on CPUs and GPUs that train together: Horovod over Gloo."""
 import collections
 import os
 import warnings
@@ -6,11 +6,12 @@ import warnings
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.distributed.group import ProcessGroup
-from open_seq2seq.distributed.peer_watch import PeerWatch
-from open_seq2seq.distributed.roll_call import answer_roll_call, leave_roll_call
+from open_seq2seq.distributed.lost_peers import PeerWatch
+from open_seq2seq.distributed.startup_barrier import remove_note, wait_for_all_ranks
 from open_seq2seq.errors import DeviceError
+from open_seq2seq.rank_tables.fields import integer_of
 
-# what Horovod's own launcher sets; ours does, too
+# set by Horovod's own launcher and by this project's
 NUMBERS = ("HOROVOD_RANK", "HOROVOD_SIZE", "HOROVOD_LOCAL_RANK", "HOROVOD_LOCAL_SIZE", "HOROVOD_CROSS_RANK",
            "HOROVOD_CROSS_SIZE")
 RENDEZVOUS = ("HOROVOD_GLOO_RENDEZVOUS_ADDR", "HOROVOD_GLOO_RENDEZVOUS_PORT")
@@ -18,22 +19,22 @@ HOW_TO_START = ("Start the processes with `bash scripts/run_8p.sh --device cpu -
                 "open_seq2seq.launch --device cpu --processes N -- python run.py ...`")
 DEFAULTS = {
     "HOROVOD_CONTROLLER": "gloo", "HOROVOD_CPU_OPERATIONS": "gloo",
-    # Seconds Gloo waits for a peer that is there but does not answer, when the processes meet and in each transfer. A peer
-    # that died is noticed at once; this is for a machine that hangs or has been cut off.
+    # Seconds Gloo waits for a peer that does not answer, when the processes connect and in each transfer. The death of a peer is
+    # detected at once; this limit is for a machine that hangs or has lost its connection.
     "HOROVOD_GLOO_TIMEOUT_SECONDS": "30",
-    # What is ready at the same moment is joined into one transfer, and where a number stands in it decides in which order more
-    # than two ranks add it up. Without this, chance would.
+    # By default Horovod combines tensors that happen to be ready at the same time into one transfer, and a number's position in
+    # it determines the order in which more than two ranks add it. This makes the order, and with it the rounding, reproducible.
     "HOROVOD_DISABLE_GROUP_FUSION": "1"}
 
 
 class HorovodGroup(ProcessGroup):
-    """The processes that Horovod knows; the constructor meets the others.
+    """The processes of a Horovod run; the constructor connects to the others.
 
     Args:
       environ: mapping of the environment variables; Horovod itself reads those of the process.
 
     Raises:
-      DeviceError: Horovod is not installed, its variables are missing or contradict each other, or not all processes came.
+      DeviceError: Horovod is not installed, its variables are missing or contradict each other, or some processes did not start.
     """
 
     name = "Horovod"
@@ -44,13 +45,13 @@ class HorovodGroup(ProcessGroup):
         self._horovod = import_horovod(rank, size)
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
-        # Gloo ends the process with an abort when somebody is missing, so it is asked only when all are known to be there
-        answer_roll_call(rank, size, environ)
+        # Gloo aborts the process when another one is missing, so Horovod is initialized only after all processes have started
+        wait_for_all_ranks(rank, size, environ)
         try:
             self._horovod.init()
         except Exception as error:
             raise DeviceError("rank %d of %d: Horovod cannot start: %s" % (rank, size, error))
-        leave_roll_call(rank, environ)
+        remove_note(rank, environ)
         self.rank, self.size = self._horovod.rank(), self._horovod.size()
         self.local_rank, self.local_size = self._horovod.local_rank(), self._horovod.local_size()
         self._watch = PeerWatch(self._horovod, self)
@@ -59,22 +60,22 @@ class HorovodGroup(ProcessGroup):
         return self._all_reduce(tensors, 1.0)
 
     def average(self, tensors):
-        # divided first, so that float16 does not overflow in a sum whose mean it could hold
+        # divided first: in float16 the sum may overflow where the mean does not
         return self._all_reduce(tensors, 1.0 / self.size)
 
     def _all_reduce(self, tensors, factor):
-        """One fused operation for all tensors of a type: hundreds of gradients are negotiated as one."""
+        """One fused operation for all tensors of a type, so that Horovod negotiates hundreds of gradients as one."""
         tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
         by_type = collections.OrderedDict()
-        for place, tensor in enumerate(tensors):
-            by_type.setdefault(tensor.dtype.base_dtype, []).append(place)
+        for index, tensor in enumerate(tensors):
+            by_type.setdefault(tensor.dtype.base_dtype, []).append(index)
         reduced = [None] * len(tensors)
-        for places in by_type.values():
-            outputs = self._horovod.grouped_allreduce([tensors[place] for place in places], op=self._horovod.Sum,
+        for indices in by_type.values():
+            outputs = self._horovod.grouped_allreduce([tensors[index] for index in indices], op=self._horovod.Sum,
                                                        prescale_factor=factor)
-            for place, output in zip(places, outputs):
-                output.set_shape(tensors[place].shape)
-                reduced[place] = output
+            for index, output in zip(indices, outputs):
+                output.set_shape(tensors[index].shape)
+                reduced[index] = output
         return reduced
 
     def gather(self, tensor):
@@ -89,33 +90,34 @@ class HorovodGroup(ProcessGroup):
         self._watch.start()
 
     def finish(self, session):
-        """Waits for the others to finish, too: when one leaves, Horovod ends on all, and rank 0 may still be saving."""
+        """Waits until all ranks finish: when one rank shuts Horovod down, it ends on all, and rank 0 may still be saving."""
         with session.graph.as_default():
-            farewell = self._horovod.allreduce(tf.zeros([1]), op=self._horovod.Sum, name="farewell")
-        session.run(farewell)
+            barrier = self._horovod.allreduce(tf.zeros([1]), op=self._horovod.Sum, name="finish_barrier")
+        session.run(barrier)
         self._watch.stop()
         self._horovod.shutdown()
 
 
 def check_environment(environ):
-    """Checks the variables by which a launcher tells Horovod who this process is.
+    """Checks the variables with which a launcher describes this process to Horovod.
 
     Raises:
-      DeviceError: a variable is missing, or is no number, or they contradict each other; all mistakes at once.
+      DeviceError: variables are missing, not numbers or contradict each other; lists all mistakes.
     """
     mistakes = ["%s is not set" % name for name in NUMBERS + RENDEZVOUS if name not in environ]
     numbers = {}
     for name in NUMBERS + RENDEZVOUS[1:]:
         text = environ.get(name, "0")
-        if text.isdigit():
-            numbers[name] = int(text)
-        else:
-            mistakes.append('%s is "%s", expected a whole number' % (name, text))
+        numbers[name] = integer_of(text)
+        if numbers[name] is None:
+            mistakes.append('%s is "%s", expected a whole number' % (name, text[:40]))
     if not mistakes:
         mistakes += ["%s is %d, expected less than %s=%d" % (which, numbers[which], size, numbers[size]) for which, size in
                      zip(NUMBERS[::2], NUMBERS[1::2]) if numbers[which] >= numbers[size]]
+        if numbers[RENDEZVOUS[1]] > 65535:
+            mistakes.append("%s is %d, expected the number of a port, at most 65535" % (RENDEZVOUS[1], numbers[RENDEZVOUS[1]]))
     if mistakes:
-        raise DeviceError("rank %s of %s: Horovod is not told how to find the other processes: %s. %s" % (
+        raise DeviceError("rank %s of %s: the variables with which Horovod finds the other processes are wrong: %s. %s" % (
             environ.get("HOROVOD_RANK", "?"), environ.get("HOROVOD_SIZE", "?"), "; ".join(mistakes), HOW_TO_START))
 
 
@@ -130,10 +132,10 @@ def import_horovod(rank, size):
             warnings.simplefilter("ignore")
             import horovod.tensorflow as horovod
     except Exception as error:
-        raise DeviceError("rank %d of %d: several processes on a CPU or GPU need Horovod, built for this TensorFlow (%s), and "
-                          "it cannot be imported: %s: %s. Build it with `bash scripts/setup.sh --distributed`, or start one "
+        raise DeviceError("rank %d of %d: several processes on a CPU or GPU need Horovod, built for this TensorFlow (%s), but it "
+                          "cannot be imported: %s: %s. Build it with `bash scripts/setup.sh --distributed`, or start only one "
                           "process" % (rank, size, tf.__version__, type(error).__name__, str(error).strip().split("\n")[0]))
     if not horovod.gloo_built():
-        raise DeviceError("rank %d of %d: this Horovod was built without Gloo. Build it anew with `bash scripts/setup.sh "
+        raise DeviceError("rank %d of %d: this Horovod was built without Gloo. Rebuild it with `bash scripts/setup.sh "
                           "--distributed`" % (rank, size))
     return horovod

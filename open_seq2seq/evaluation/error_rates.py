@@ -8,7 +8,7 @@ class ErrorRate:
     """Edits and reference length, summed over utterances.
 
     The rate is (substitutions + insertions + deletions) / reference length over the whole set, not a mean of
-    rates, so it does not depend on how the set is cut into batches.
+    rates, so it does not depend on how the set is divided into batches.
     """
 
     def __init__(self, edits=0, length=0):

@@ -1,8 +1,7 @@
-"""What evaluations measured of a run's checkpoints: a line for each in ``evaluations.jsonl`` beside them.
+"""The record of evaluations: a line for each in ``evaluations.jsonl`` next to the checkpoints.
 
-So an exported model can say what it is worth.
-
-What a word error rate was measured of, in a few characters: whether two networks with the same weights answer alike.
+An exported model's description takes its word error rate from there. The fingerprint of a model identifies the network that a
+word error rate was measured with: whether two networks with the same weights give the same transcripts.
 """
 import hashlib
 import json
@@ -12,45 +11,46 @@ from open_seq2seq.checkpoints.files import BEST_MODELS, checkpoint_step
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
 from open_seq2seq.errors import StorageError
 from open_seq2seq.experiment.saving import plain
+from open_seq2seq.files import parsed_json
 from open_seq2seq.log_lines import log_line
 
 FILE_NAME = "evaluations.jsonl"
 
 
-def record_evaluation(checkpoint, graph, result, is_test=False):
+def record_evaluation(checkpoint, evaluation, result, is_test=False):
     """Adds an evaluation to the record.
 
     Args:
       checkpoint: what was evaluated, path without extension; it need not have been saved.
-      graph: the ``EvaluationGraph`` that it was evaluated with.
+      evaluation: the ``Evaluation`` that it was evaluated with.
       result: ``EvaluationResult``.
       is_test: whether it was a test of the model that other evaluations had chosen.
     """
-    # a data layer of one's own may have no manifests
-    manifests = getattr(graph.data_layer, "manifests", [type(graph.data_layer).__name__])
+    layer = evaluation.data_layer
+    # a custom data layer may have no manifests
+    manifests = getattr(layer, "manifests", [type(layer).__name__])
     entry = {"step": checkpoint_step(checkpoint), "data_set": ", ".join(os.path.basename(path) for path in manifests),
              "wer": result.word_error_rate.rate, "cer": result.character_error_rate.rate,
              "utterances": result.num_utterances, "words": result.word_error_rate.length,
-             "test": is_test, "model": model_fingerprint(graph.params, graph.data_layer.vocabulary.characters)}
+             "test": is_test, "model": model_fingerprint(evaluation.params, layer.vocabulary.characters)}
     try:
         with open(_record_beside(checkpoint), "a", encoding="utf-8") as file:
             file.write(json.dumps(entry, sort_keys=True) + "\n")
     except OSError as error:
-        # nobody should lose an evaluation to a folder that he may only read
-        log_line("The evaluation could not be recorded beside %s: %s" % (checkpoint, error.strerror))
+        # an evaluation of a read-only folder is still valid
+        log_line("The evaluation could not be recorded next to %s: %s" % (checkpoint, error.strerror))
 
 
 def recorded_word_error_rate(checkpoint, fingerprint=None):
-    """What was last measured of a checkpoint.
+    """The last recorded word error rate of a checkpoint.
 
     Args:
       checkpoint: path without extension; one of ``best_models`` is recorded with the others.
-      fingerprint: of the model, see ``model_fingerprint``: what was measured with other features or another network is not
-        what this one is worth. None: of any.
+      fingerprint: of the model, see ``model_fingerprint``: evaluations with other features or another network do not count. None:
+        all count.
 
     Returns:
-      (word error rate, name of the data set), or None where it was never evaluated. Damaged lines, as after a crash,
-      are passed over.
+      (word error rate, name of the data set), or None if it was never evaluated. Damaged lines, e.g. after a crash, are skipped.
     """
     step, found = checkpoint_step(checkpoint), None
     try:
@@ -60,10 +60,10 @@ def recorded_word_error_rate(checkpoint, fingerprint=None):
         return None
     for line in lines:
         try:
-            entry = json.loads(line)
+            entry = parsed_json(line)
             if entry["step"] == step and fingerprint in (None, entry.get("model")):
                 found = float(entry["wer"]), str(entry["data_set"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             continue
     return found
 
@@ -84,20 +84,20 @@ def forget_evaluations(directory):
 
 def _record_beside(checkpoint):
     directory = os.path.dirname(checkpoint)
-    # OpenSeq2Seq's best models lie in a folder among the others
+    # OpenSeq2Seq's best models are in a folder next to the others
     return os.path.join(os.path.dirname(directory) if os.path.basename(directory) == BEST_MODELS else directory, FILE_NAME)
 
 
-# how a variable began, what kept it small and what is left out in training change no answer
+# initial values, regularization and dropout do not change the transcripts of a trained network
 _TRAINING_ONLY = frozenset(["initializer", "initializer_params", "regularizer", "regularizer_params", "dropout_keep_prob",
                             "bn_momentum", "data_format"])
 
 
 def model_fingerprint(params, characters):
-    """The fingerprint of a model: equal where the same weights give the same logits, and these mean the same.
+    """The fingerprint of a model: equal if the same weights give the same logits, with the same meaning.
 
     Args:
-      params: the checked config of any mode, or what a run's folder says of it.
+      params: the checked config of any mode, or the resolved config in a run's folder.
       characters: the vocabulary, without the blank.
 
     Returns:
@@ -109,7 +109,7 @@ def model_fingerprint(params, characters):
         "features": {name: value for name, value in params["data_layer_params"].items() if name in features},
         "encoder": [getattr(encoder, "__name__", str(encoder)), _relevant(params["encoder_params"])],
         "characters": list(characters)}
-    # where a checkpoint has moving averages, its weights are another network
+    # if a checkpoint has moving averages, its weights are another network
     if params.get("evaluate_ema") is False:
         values["evaluate_ema"] = False
     text = json.dumps(plain(values), sort_keys=True)
@@ -121,5 +121,5 @@ def _relevant(value):
         return {name: _relevant(item) for name, item in value.items() if name not in _TRAINING_ONLY}
     if isinstance(value, (list, tuple)):
         return [_relevant(item) for item in value]
-    # the same function lives in several modules of TensorFlow
+    # TensorFlow has the same function in several modules
     return value.__name__ if callable(value) and hasattr(value, "__name__") else value

@@ -1,4 +1,4 @@
-"""Puts together what a mode needs from its checked config, with what the device and the other processes ask for."""
+"""Builds the data layer of a mode and the settings of its model, from the checked config, the device and the process group."""
 from open_seq2seq.data.speech2text.buckets import StaticShapes
 from open_seq2seq.encoders import Execution
 
@@ -9,9 +9,12 @@ def build_data_layer(params, mode, device, group, rejected_file=None):
     Args:
       params: the checked config of the mode.
       mode: "train", "eval" or "infer".
-      device: a ``Device``; one of static shapes gets batches of few lengths.
+      device: a ``Device``; one with static shapes receives batches of a few fixed lengths.
       group: a ``ProcessGroup``, whose ranks share the data.
-      rejected_file: where to list the rows that were refused; only the first rank writes it.
+      rejected_file: path of the list of rejected rows, which only the first rank writes; None: no list.
+
+    Returns:
+      An instance of ``params["data_layer"]``.
 
     Raises:
       DataError: see ``Speech2TextDataLayer``.
@@ -24,18 +27,22 @@ def build_data_layer(params, mode, device, group, rejected_file=None):
         params["data_layer_params"], mode, batch_size, seed=params["random_seed"], num_workers=group.size, worker_id=group.rank,
         rejected_file=rejected_file, output_frames=lambda frames: encoder.output_frames(encoder_params, frames),
         static_shapes=StaticShapes(params["npu_params"]["bucket_frames"]) if device.static_shapes else None,
-        # statistics over all ranks count padding, which has to be that of the whole batch
+        # statistics over all ranks include padding, so all ranks pad to the longest utterance of the global batch
         same_frames_on_all_workers=params["sync_batch_norm"])
 
 
 def execution_of(params, mode, device, group):
     """The :class:`~open_seq2seq.encoders.interface.Execution` of a mode's model.
 
-    Args: as :func:`build_data_layer`.
+    Args:
+      params: the checked config of the mode.
+      mode: "train", "eval" or "infer".
+      device: a ``Device``.
+      group: a ``ProcessGroup``.
     """
     dtype = device.compute_dtype(params["dtype"])
     if mode != "train":
-        # nobody asks for gradients, and nothing may stand between a convolution and the batch norm that TensorFlow fuses it with
+        # no gradients are needed, and TensorFlow fuses a convolution only with a batch norm that follows it directly
         return Execution(False, dtype, host_scope=device.host_scope)
     together = params["sync_batch_norm"] and group.size > 1
     return Execution(device.fast_gradients, dtype, group.sum if together else None, device.host_scope,

@@ -1,11 +1,10 @@
 """Checks an experiment's params before any graph is built: every key of every part, and the rules that join keys.
 
-The rules of a part are its own: a class or a learning-rate policy may have a static ``check_rules(params, path, report)``,
-which is called with its checked params if none of them is wrong by itself, and reports what they are wrong in together.
+Each part defines its own rules: a class or a learning-rate policy may have a static ``check_rules(params, path, report)``, which
+is called with its checked params if each of them is valid by itself, and reports combinations of them that are invalid.
 
-``width_multiplier``: the channels of every block of a convolutional encoder, more or fewer, for a larger or smaller corpus.
-
-A config keeps the channels of its author; what is built, described and written into the resolved config are the multiplied ones.
+``width_multiplier`` is applied here: a config keeps the channels that its author wrote; the multiplied ones are built, described
+and written into the resolved config.
 """
 import os
 
@@ -22,7 +21,7 @@ def check_params(base_model, mode, params, path, report):
 
     Args:
       base_model: the model class; its ``PARAMETERS`` are the top-level keys.
-      mode: "train", "eval", "infer", or "describe" or "export", which need no data and no optimizer.
+      mode: "train", "eval", "infer", or "describe" or "export", which need neither data nor an optimizer.
       params: the merged dict as the user wrote it; it is not changed.
       path: :class:`~open_seq2seq.config.provenance.KeyPath` of ``params``.
       report: receives every problem and note.
@@ -34,7 +33,7 @@ def check_params(base_model, mode, params, path, report):
     if parameters is None:
         report.note(path.child("base_model"), "declares no PARAMETERS: the params are not checked")
         return params
-    # a report of its own: where the network's params are wrong there may be no channels to multiply
+    # a separate report: if the network's params are invalid there may be no channels to multiply
     own = Report()
     checked = _check(parameters, params, path, own)
     for part in PARTS:
@@ -65,40 +64,40 @@ def _check(parameters, values, path, report, require=True):
 
 
 def _check_nested(checked, key, owner, parameters, path, report, require=True):
-    """Replaces ``checked[key]`` by its checked form, if its ``owner`` says what it takes."""
+    """Replaces ``checked[key]`` by its checked form, if its ``owner`` declares parameters."""
     if not isinstance(checked.get(key), dict):
         return
     if parameters is None:
-        report.note(path.child(key), "is not checked: what it is for declares no PARAMETERS")
+        report.note(path.child(key), "is not checked: the class or function that takes it declares no PARAMETERS")
         return
-    # a report of its own, because the common one does not list the same mistake again for a second mode
+    # a separate report, because the common one does not list the same mistake again for a second mode
     own = Report()
     params = checked[key] = _check(parameters, checked[key], path.child(key), own, require)
     if not own.problems:
         check_factories(params, path.child(key), own)
         rules = getattr(owner, "check_rules", None)
-        # --mode=describe asks for no data set, and rules may ask for any key
+        # --mode=describe needs no data set, and rules may read any key
         if rules is not None and all(parameter.name in params for parameter in parameters if parameter.required):
             rules(params, path.child(key), own)
     report.take(own)
 
 
 def _check_sources(checked, path, report):
-    """What the keys that name earlier trainings and directories are wrong in together."""
+    """Reports contradictions between the keys that name directories and checkpoints of earlier trainings."""
     load, save, own = (checked.get(key) for key in ("load_checkpoint_dir", "save_checkpoint_dir", "checkpoint_dir"))
     if load and save and os.path.realpath(load) == os.path.realpath(save):
         report.problem(path.child("save_checkpoint_dir"), "is %r and load_checkpoint_dir is the same directory, which is only "
-                                                          "read; --checkpoint_dir=%s goes on with the run in it" % (save, load))
+                                                          "read; --checkpoint_dir=%s resumes the run in it" % (save, load))
     if own and load and save:
         report.note(path.child("checkpoint_dir"), "has no effect: load_checkpoint_dir and save_checkpoint_dir are both given")
     if checked.get("load_model") and load:
-        report.note(path.child("load_model"), "has no effect: load_checkpoint_dir is gone on with")
+        report.note(path.child("load_model"), "has no effect: training resumes from load_checkpoint_dir")
     if checked.get("drop_layers") and not checked.get("load_model") and not load:
         report.note(path.child("drop_layers"), "has no effect without load_model or load_checkpoint_dir")
 
 
 def _check_rules(checked, mode, path, report):
-    """The rules that join several keys. A value that is wrong by itself has been reported and is left alone here."""
+    """The rules that join several keys. A value that is invalid by itself has been reported already and is skipped here."""
     def number(key):
         value = checked.get(key)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -108,7 +107,7 @@ def _check_rules(checked, mode, path, report):
             if key in checked and checked[key] is None:
                 report.problem(path.child(key), "is missing; training needs it")
         if "num_epochs" in checked and number("num_epochs") and number("max_steps"):
-            report.problem(path.child("max_steps"), "and %s are both given; keep one, or take the other back with "
+            report.problem(path.child("max_steps"), "and %s are both given; keep one, or remove the other with "
                                                     "--num_epochs=None or --max_steps=None" % path.child("num_epochs"))
         elif "num_epochs" in checked and checked["num_epochs"] is None and checked.get("max_steps") is None:
             report.problem(path.child("num_epochs"), "is missing; training needs num_epochs or max_steps")
@@ -116,6 +115,7 @@ def _check_rules(checked, mode, path, report):
             report.problem(path.child("max_grad_norm"), "and %s are both given; LARC limits the gradients already, keep one"
                            % path.child("larc_params"))
         _check_sources(checked, path, report)
+        _check_schedule(checked, path, report)
         summaries = checked.get("summaries")
         if summaries and isinstance(summaries, list):
             if "save_summaries_steps" in checked and checked["save_summaries_steps"] is None:
@@ -137,12 +137,22 @@ def _check_rules(checked, mode, path, report):
                                                           "samples are printed below a loss" % (samples, losses))
 
 
-MULTIPLE = 8
-"""Channels are rounded to a multiple of it, half upwards, and are at least as many: vector units take no fewer at a time."""
+def _check_schedule(checked, path, report):
+    """Notes parts of the learning-rate schedule that lie beyond the end, as far as the config alone tells where that is."""
+    policy, params = checked.get("lr_policy"), checked.get("lr_policy_params")
+    if not callable(policy) or not isinstance(params, dict):
+        return
+    steps, epochs = checked.get("max_steps"), checked.get("num_epochs")
+    for key, message in lr_policies.beyond_the_end(policy, params, steps if isinstance(steps, int) else None, None,
+                                                   epochs if isinstance(epochs, int) else None):
+        report.note(path.child("lr_policy_params").child(key), message)
+
+
+MULTIPLE = 8  # channels are rounded to a multiple of it, half upwards, and are at least 8: the width of vector units
 
 
 def scaled_channels(num_channels, multiplier):
-    """Channels of a block times a multiplier, an int; with a multiplier of 1 they stay as they are."""
+    """Channels of a block times a multiplier, an int; a multiplier of 1 leaves them unchanged."""
     if multiplier == 1.0:
         return num_channels
     return max(MULTIPLE, int(num_channels * multiplier / MULTIPLE + 0.5) * MULTIPLE)
@@ -152,9 +162,9 @@ def scale_width(checked, path, report):
     """Multiplies the channels of checked params in place.
 
     Args:
-      checked: params of a mode, those of the encoder included, in which nothing is wrong.
+      checked: valid params of a mode, including those of the encoder.
       path: names the params.
-      report: receives a problem where the encoder has no convnet_layers.
+      report: receives a problem if the encoder has no convnet_layers.
     """
     multiplier = checked.get("width_multiplier", 1.0)
     if multiplier == 1.0:
@@ -162,8 +172,8 @@ def scale_width(checked, path, report):
     layers = checked["encoder_params"].get("convnet_layers")
     if not isinstance(layers, list):
         report.problem(child_path(path, "width_multiplier"), 'is %g, and the encoder has no "convnet_layers" whose channels '
-                                                             "it could multiply; leave it out" % multiplier)
+                                                             "it could multiply; remove it" % multiplier)
         return
-    # an encoder of one's own is not checked
+    # the params of a custom encoder may be unchecked
     for layer in (layer for layer in layers if isinstance(layer, dict) and isinstance(layer.get("num_channels"), int)):
         layer["num_channels"] = scaled_channels(layer["num_channels"], multiplier)

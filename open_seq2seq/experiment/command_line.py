@@ -6,6 +6,7 @@ import difflib
 import open_seq2seq
 from open_seq2seq.cli import Parser, file_path
 from open_seq2seq.config.overrides import Override
+from open_seq2seq.config.report import closest, shown
 from open_seq2seq.errors import UsageError
 from open_seq2seq.experiment.playbook import help_text, names_of_files, overrides_of, playbook_names, refuse_foreign
 
@@ -13,7 +14,7 @@ MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "expor
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 
-_EXAMPLES = """any key of the config can be set, at any depth; the last word wins:
+_EXAMPLES = """any key of the config can be set, at any depth; the last value of a key takes precedence:
   --batch_size_per_gpu=16 --optimizer_params/beta1=0.9
   --encoder_params/convnet_layers/3/num_channels=256
   --data_layer_params/dataset_files="['a.csv', 'b.csv']"
@@ -25,17 +26,18 @@ examples:
   python run.py --config_file=configs/speech2text/jasper_mini_digits.py --mode=train_eval
   python run.py --config_file=FILE --mode=infer --infer_output_file=transcripts.csv
   python run.py --config_file=FILE --mode=describe
-  python run.py --config_file=FILE --mode=npu_check  would it run on an Ascend NPU? Needs none
+  python run.py --config_file=FILE --mode=npu_check  checks whether it would run on an Ascend NPU, without one
   python run.py --config_file=FILE --mode=export --export_dir=model  the trained model as one file, for inference
   python run.py --config_file=FILE --mode=combine --last=5 --combine_weights=optimize  one model of five checkpoints
-  python run.py --config_file=FILE --mode=replay     the last batch that spoilt a step, layer by layer
-  python run.py --mode=report --logdir=runs/mine     draws runs/mine/report/index.html of a training, also while it goes on
+  python run.py --config_file=FILE --mode=replay     recomputes the last batch with a non-finite loss or gradient, layer by layer
+  python run.py --mode=report --logdir=runs/mine     writes runs/mine/report/index.html of a finished or running training
   python run.py --config_file=FILE --help            what each key of that config means
 
   python run.py --config_file=FILE --train_files train.csv --dev_files dev.csv --test_files test.csv --epochs 30
 
-exit status: 0 done, 2 command line or config, 3 data or files, 4 device, 1 an error in the program; 143 or 130 stopped by SIGTERM
-or SIGINT (a training has saved then, and says how to go on; SIGUSR1 has it save and go on: docs/resuming.md)"""
+exit status: 0 success, 2 invalid command line or config, 3 data or files, 4 device, 1 an error in the program; 143 or 130 stopped
+by SIGTERM or SIGINT (a training saves a checkpoint first and prints how to resume; SIGUSR1 saves one and training continues:
+docs/resuming.md)"""
 
 
 def _boolean(text):
@@ -44,14 +46,15 @@ def _boolean(text):
     raise argparse.ArgumentTypeError("is %r, expected True or False" % text)
 
 
-def _whole(minimum):
+def _whole(minimum, maximum=2 ** 31 - 1):
     def parse(text):
         try:
             value = int(text)
         except ValueError:
             value = None
-        if value is None or value < minimum:
-            raise argparse.ArgumentTypeError("is %r, expected an integer at least %d" % (text, minimum))
+        if value is None or not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError("is %s, expected an integer at least %d%s" % (
+                shown(text), minimum, " and at most %d" % maximum if value is not None and value > maximum else ""))
         return value
     return parse
 
@@ -61,20 +64,20 @@ def _positive(text):
         value = float(text)
     except ValueError:
         value = 0.0
-    # not "<= 0": nan is no size either
+    # not "value <= 0", which is false for NaN
     if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("is %r, expected a number above 0" % text)
+        raise argparse.ArgumentTypeError("is %r, expected a finite number above 0" % text)
     return value
 
 
 def _frames(text):
-    return None if text == "dynamic" else _whole(1)(text)
+    return None if text == "dynamic" else _whole(1, 10 ** 7)(text)
 
 
 def _formats(text):
     names = tuple(name.strip() for name in text.split(","))
     if not set(names) <= set(EXPORT_FORMATS) or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError("is %r, expected one or more of %s, with commas between them" % (
+        raise argparse.ArgumentTypeError("is %r, expected one or more of %s, separated by commas" % (
             text, ", ".join(EXPORT_FORMATS)))
     return names
 
@@ -82,52 +85,53 @@ def _formats(text):
 def _paths(text):
     paths = [path.strip() for path in text.split(",")]
     if not all(paths):
-        raise argparse.ArgumentTypeError("is %r, expected paths of checkpoints with commas between them" % text)
+        raise argparse.ArgumentTypeError("is %r, expected paths of checkpoints separated by commas" % text)
     return [file_path(path) for path in paths]
 
 
-# name, type or choices, default, documentation; a flag of type _boolean may stand alone
+# name, type or choices, default, documentation; a flag of type _boolean needs no value
 _FLAGS = (
     ("config_file", file_path, None, "the config, a Python file; it runs with your rights"),
     ("mode", MODES, "train", "what to do"),
-    ("continue_learning", _boolean, False, "go on from the latest checkpoint in logdir"),
+    ("continue_learning", _boolean, False, "resume from the latest checkpoint in logdir"),
     ("no_dir_check", _boolean, False, "write into a logdir that is not empty"),
-    ("enable_logs", _boolean, False, "copy the output, the config and the state of the code into logdir; checkpoints go to "
+    ("enable_logs", _boolean, False, "copy the output, the config and the state of the code into logdir; checkpoints are in "
                                      "logdir/logs"),
-    ("infer_output_file", file_path, "infer-out.csv", "where --mode=infer writes its transcripts"),
+    ("infer_output_file", file_path, "infer-out.csv", "file that --mode=infer writes its transcripts to"),
     ("benchmark", _boolean, False, "train bench_steps steps, print the time per step, save nothing"),
     ("bench_steps", _whole(1), 20, "steps of a benchmark"),
-    ("bench_start", _whole(0), 10, "step from which a benchmark counts"),
-    ("debug_port", _whole(1), None, "run under TensorFlow's debugger, which TensorBoard shows on this port"),
+    ("bench_start", _whole(0), 10, "first step that a benchmark measures"),
+    ("debug_port", _whole(1, 65535), None, "run under TensorFlow's debugger, which TensorBoard shows on this port"),
     ("use_xla_jit", _boolean, False, "compile the graph with XLA"),
-    ("device", DEVICES, "auto", "auto takes an NPU, else a GPU, else the CPU"),
+    ("device", DEVICES, "auto", "auto selects an NPU, else a GPU, else the CPU"),
     ("json", _boolean, False, "--mode=describe, --mode=npu_check and --mode=replay print one JSON object"),
-    ("batch", file_path, None, "--mode=replay: the batch that spoilt a step (default: the last one that the run kept)"),
-    ("npu_memory", _positive, 32.0, "memory in GB of the NPU that --mode=npu_check has in mind"),
-    ("export_dir", file_path, None, "--mode=export: the folder to write to; in training: where the best model goes when it ends"),
-    ("batch_size", _whole(1), None, "--mode=export: utterances the model takes at a time (default: 1, any with "
-                                    "--frames=dynamic)"),
+    ("batch", file_path, None, "--mode=replay: file of a non-finite batch (default: the last one that the run kept)"),
+    ("npu_memory", _positive, 32.0, "memory in GB of the NPU that --mode=npu_check assumes"),
+    ("export_dir", file_path, None, "--mode=export: the folder to write to; in training: the folder for the export of "
+                                     "the best model at the end"),
+    ("batch_size", _whole(1, 10 ** 6), None, "--mode=export: utterances in a batch of the model (default: 1; any number with "
+                                             "--frames=dynamic)"),
     ("frames", _frames, "2336", "--mode=export: feature frames of an utterance, or dynamic for any number, for CPUs"),
-    ("format", _formats, "pb", "--mode=export: pb, saved_model, onnx, or several with commas between them"),
+    ("format", _formats, "pb", "--mode=export: pb, saved_model, onnx, or several separated by commas"),
     ("with_features", _boolean, False, "--mode=export: the model takes audio and computes the features itself"),
     ("fp16", _boolean, False, "--mode=export: weights and products in float16"),
-    ("no_fold", _boolean, False, "--mode=export: leave batch norm and residual branches as they are in evaluation"),
+    ("no_fold", _boolean, False, "--mode=export: do not fold batch norm and residual branches into the convolutions"),
     ("convolutions", ("plain", "fast"), None, "--mode=export: fast has fewer multiplications and more weights, for CPUs "
-                                              "(default: plain, fast with --frames=dynamic)"),
+                                              "(default: plain; fast with --frames=dynamic)"),
     ("last", _whole(2), None, "--mode=combine: combine the newest N checkpoints"),
-    ("best", _whole(2), None, "--mode=combine: combine the N with the lowest word error rates that evaluations recorded"),
-    ("checkpoints", _paths, None, "--mode=combine: combine these, with commas between them"),
-    ("combine_weights", ("equal", "optimize"), "equal", "--mode=combine: the mean, or the weights that are best on evaluation "
-                                                        "data"),
+    ("best", _whole(2), None, "--mode=combine: combine the N checkpoints with the lowest word error rates in evaluations"),
+    ("checkpoints", _paths, None, "--mode=combine: combine these, separated by commas"),
+    ("combine_weights", ("equal", "optimize"), "equal", "--mode=combine: the mean, or the weights with the best result on "
+                                                        "evaluation data"),
     ("combine_utterances", _whole(1), 256, "--mode=combine: utterances of the evaluation data to measure on"),
     ("bn_batches", _whole(1), None, "--mode=combine: batches of training data to measure batch norm's statistics on (default: "
-                                    "they are combined, too)"),
-    ("output", file_path, None, "--mode=combine: the folder to write to (default: combined/ beside the checkpoints)"),
+                                    "the statistics are combined, too)"),
+    ("output", file_path, None, "--mode=combine: the folder to write to (default: combined/ next to the checkpoints)"),
     ("use_trt", _boolean, False, "accepted for old scripts; has no effect"),
     ("precision", str, "fp32", "accepted for old scripts; has no effect"),
-    ("version", _boolean, False, "print the version and stop"),
-    ("help", _boolean, False, "print this, and with --config_file what its keys mean, and stop"),
-    ("help_params", _boolean, False, "print what the keys of a config mean, and stop"),
+    ("version", _boolean, False, "print the version and exit"),
+    ("help", _boolean, False, "print this and, with --config_file, the meaning of its keys, and exit"),
+    ("help_params", _boolean, False, "print the meaning of the keys of a config, and exit"),
 )
 
 EXPORT_FLAGS = ("export_dir", "batch_size", "frames", "format", "with_features", "fp16", "no_fold", "convolutions")
@@ -136,6 +140,9 @@ COMBINE_FLAGS = ("last", "best", "checkpoints", "combine_weights", "combine_utte
 
 Arguments = collections.namedtuple("Arguments", [flag[0] for flag in _FLAGS])
 Arguments.__doc__ = "The flags of run.py, one field each."
+
+FLAG_NAMES = [flag[0] for flag in _FLAGS] + playbook_names()
+"""All flags; every other ``--key`` is a key of the config."""
 
 
 def _parser():
@@ -148,7 +155,7 @@ def _parser():
 
 
 def add_flags(parser, names):
-    """Declares those of run.py's flags that ``names`` lists on an ``argparse`` parser."""
+    """Adds the flags of run.py that ``names`` lists to an ``argparse`` parser."""
     for name, kind, default, doc in _FLAGS:
         if name not in names:
             continue
@@ -168,14 +175,14 @@ def parse_command_line(words):
     """Splits a command line into run.py's flags and overrides of the config.
 
     Args:
-      words: the command line without the program's name.
+      words: list of arguments, without the program's name.
 
     Returns:
-      (:class:`Arguments`, list of :class:`~open_seq2seq.config.overrides.Override`). ``--benchmark`` adds the overrides
-      that make a benchmark of a config; ``--use_xla_jit`` is also a key of the config and set there.
+      (:class:`Arguments`, list of :class:`~open_seq2seq.config.overrides.Override`). ``--benchmark`` adds the overrides of a
+      benchmark; ``--use_xla_jit`` is also a key of the config, which it sets.
 
     Raises:
-      UsageError: a flag with a wrong value, a misspelled flag, no ``--config_file``, or an override that is none.
+      UsageError: a flag with an invalid value, a misspelled flag, no ``--config_file``, or an argument that is not an override.
       SystemExit: after ``--help``, ``--help_params`` or ``--version``, with status 0.
     """
     flags, others = _split(words)
@@ -186,8 +193,8 @@ def parse_command_line(words):
     refuse_foreign(others)
     _suggest(others)
     if arguments.config_file is None and arguments.mode != "report":
-        raise UsageError("--config_file is missing; expected e.g. --config_file=configs/speech2text/jasper_mini_digits.py. "
-                         "See run.py --help")
+        raise UsageError("%s--config_file is missing; expected e.g. --config_file=configs/speech2text/jasper_mini_digits.py. "
+                         "See run.py --help" % _misspelled_config_file(others))
     if "dev_files" in names_of_files(others) and not any(flag.partition("=")[0] == "--mode" for flag in flags):
         arguments = arguments._replace(mode="train_eval")
     _check_export(arguments)
@@ -203,7 +210,7 @@ def parse_command_line(words):
 
 
 def _split(words):
-    """The words that belong to run.py's flags, as ``--flag=value``, and the others."""
+    """(the arguments that belong to run.py's flags, as ``--flag=value``; the others)."""
     kinds = {flag[0]: flag[1] for flag in _FLAGS}
     flags, others, position = [], [], 0
     while position < len(words):
@@ -223,16 +230,28 @@ def _split(words):
 
 
 def _suggest(others):
-    """Refuses a word that is surely a misspelled flag; the keys of a config are checked where they are known."""
+    """Raises UsageError for an argument that is very similar to a flag.
+
+    Less similar ones are reported when the config has been loaded and its keys are known.
+    """
     names, of_playbook = [flag[0] for flag in _FLAGS], playbook_names()
     for word in others:
         name = word.partition("=")[0].lstrip("-")
         same = [known for known in names if known.replace("_", "") == name.lower().replace("-", "").replace("_", "")]
-        # keys of a config are called almost like flags of the playbook
+        # some keys of a config have names similar to flags of the playbook
         close = (same or difflib.get_close_matches(name, names, 1, cutoff=0.87)
                  or name not in of_playbook and difflib.get_close_matches(name.replace("-", "_"), of_playbook, 1, cutoff=0.93))
         if word.startswith("-") and close:
             raise UsageError("%s is unknown (did you mean --%s?). See run.py --help" % (word.partition("=")[0], close[0]))
+
+
+def _misspelled_config_file(others):
+    """What to say before "--config_file is missing", e.g. to ``--config=FILE`` or ``config_file=FILE``."""
+    for word in others:
+        name = word.partition("=")[0].lstrip("-")
+        if closest(name, ["config_file"], cutoff=0.6) is not None:
+            return "%s is unknown (did you mean --config_file?): " % word.partition("=")[0]
+    return ""
 
 
 def _check_replay(arguments):
@@ -277,6 +296,6 @@ def _inform(arguments):
     if arguments.help:
         print(_parser().format_help())
     if arguments.help_params or arguments.config_file is not None:
-        # imports TensorFlow, which plain --help need not wait for
+        # imports TensorFlow, which takes seconds and which plain --help does not need
         from open_seq2seq.experiment.reference import reference_of_config
         print(reference_of_config(arguments.config_file))

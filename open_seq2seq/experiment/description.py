@@ -1,6 +1,6 @@
-"""What ``--mode=describe`` shows: the layers of a network with their sizes, what they see and what they cost.
+"""``--mode=describe``: the layers of a network with their sizes, receptive fields and costs.
 
-The graph is built once, without data and without a session; its variables are the ones that a checkpoint has.
+The graph is built once, without data and without a session; its variables are those of a checkpoint.
 """
 import collections
 import json
@@ -14,33 +14,34 @@ from open_seq2seq.errors import DataError
 from open_seq2seq.text.vocabulary import Vocabulary, locate
 
 ENGLISH_VOCABULARY_SIZE = 28  # space, a to z, apostrophe
-DEFAULT_WINDOW = {"window_size": 0.02, "window_stride": 0.01}  # seconds, of a data layer that does not say
+DEFAULT_WINDOW = {"window_size": 0.02, "window_stride": 0.01}  # seconds, if the data layer declares none
 
 Layer = collections.namedtuple(
     "Layer", "name kind kernel_size stride dilation output_shape parameters receptive_field_frames receptive_field_seconds "
              "flops_per_audio_second")
 Layer.__doc__ = """One row: a convolution with its normalization, a block's residual branches, the output layer.
 
-output_shape: [frames in a second of audio, channels]. parameters: trainable ones. receptive_field_frames: how many
-feature frames one output frame depends on; _seconds: the audio under these. flops_per_audio_second: multiplications
-and additions of the products, forward. A figure that is not known, as for an encoder of one's own, is None.
+output_shape: [frames per second of audio, channels]. parameters: number of trainable parameters. receptive_field_frames: number
+of feature frames that one output frame depends on; receptive_field_seconds: the duration of their audio. flops_per_audio_second:
+multiplications and additions in the products of the forward pass. Unknown figures, e.g. of a custom encoder, are None.
 """
 
 Description = collections.namedtuple(
     "Description", "trainable_parameters variables layers receptive_field_frames receptive_field_seconds "
                    "flops_per_audio_second output_frames_per_second vocabulary_size")
-Description.__doc__ = """A network. variables: dict name -> shape, trainable or not; the others as in :class:`Layer`, in all."""
+Description.__doc__ = """A network. variables: dict name -> shape, non-trainable ones included; layers: list of :class:`Layer`;
+vocabulary_size: labels without the blank; the other fields are totals of the fields of :class:`Layer`."""
 
 _Geometry = collections.namedtuple("_Geometry", "kind kernel_size stride dilation channels downsampling receptive_field")
 
 
 def describe(base_model, params):
-    """Builds the network of ``params`` in a graph of its own and describes it.
+    """Builds the network of ``params`` in a separate graph and describes it.
 
     Args:
       base_model: the model class.
-      params: checked params; of the data layer's only ``num_audio_features`` is needed. The vocabulary's size is
-        that of ``vocab_file`` where there is one, else 28.
+      params: checked params; of the data layer's, only ``num_audio_features`` is required. The size of the vocabulary is
+        that of ``vocab_file`` if the file exists, else 28.
 
     Returns:
       A :class:`Description`.
@@ -77,7 +78,7 @@ def _vocabulary_size(path):
 
 
 def _geometry(convnet_layers):
-    """What every convolution of a stack sees: dict from its scope, e.g. conv23, to :class:`_Geometry`."""
+    """The geometry of every convolution of a stack: dict from its scope, e.g. conv23, to :class:`_Geometry`."""
     found, downsampling, receptive_field = collections.OrderedDict(), 1, 1
     for block, layer in enumerate(convnet_layers, 1):
         kernel_size, stride, dilation = layer["kernel_size"][0], layer["stride"][0], layer["dilation"][0]
@@ -90,14 +91,14 @@ def _geometry(convnet_layers):
 
 
 def _grouped(names):
-    """Variables by row: the scope under the encoder or decoder, a block's residual branches apart."""
+    """Variables by row: the scope inside the encoder or decoder; a block's residual branches are a separate row."""
     groups = collections.OrderedDict()
     for name in names:
         steps = name.split("/")
         scope = steps[2] if len(steps) > 3 else steps[-2]
         row = scope + " residual" if len(steps) > 4 and steps[3].startswith("res") else scope
         groups.setdefault(row, []).append(name)
-    # the branches are made first but joined to what the convolution leaves
+    # the branches are built first but added to the output of the convolution
     return collections.OrderedDict(sorted(groups.items(), key=lambda item: _order(item[0], list(groups))))
 
 
@@ -120,7 +121,7 @@ def _layer(row, members, variables, geometry, last, window):
         kind, kernel_size, stride, dilation = at.kind, at.kernel_size, at.stride, at.dilation
     else:
         kind, kernel_size, stride, dilation = "linear" if kernels else "normalization", None, None, None
-    # what comes after the convolutions, such as the output layer, has their last frames
+    # layers after the convolutions, such as the output layer, have the frames of the last convolution
     at = at or last
     channels = kernels[-1][-1] if kernels else variables[members[-1]][-1]
     if at is None:
@@ -149,7 +150,7 @@ def print_description(experiment, as_json=False):
       experiment: the experiment.
       as_json: one JSON object on stdout instead of a table.
     """
-    # the graph's own remarks would stand above the table
+    # warnings of the graph's construction would precede the table
     tf.logging.set_verbosity(tf.logging.ERROR)
     description = describe(experiment.base_model, experiment.params["describe"])
     if as_json:
@@ -159,12 +160,13 @@ def print_description(experiment, as_json=False):
     from rich.table import Table
     table = Table(title=os.path.basename(experiment.path), caption="output: frames in a second of audio x channels",
                   title_justify="left", caption_justify="left")
-    for column in ("layer", "kind", "kernel", "stride", "dilation", "output", "parameters", "sees", "MFLOP/s of audio"):
+    for column in ("layer", "kind", "kernel", "stride", "dilation", "output", "parameters", "receptive field",
+                   "MFLOP/s of audio"):
         table.add_column(column, justify="left" if column in ("layer", "kind") else "right", no_wrap=True)
     for layer in description.layers:
         table.add_row(*_cells(layer))
     console = Console()
-    # cut columns are no use in a log file
+    # a log file needs complete columns
     console = console if console.is_terminal else Console(width=max(console.width, 120))
     console.print(table)
     for line in _totals(description):

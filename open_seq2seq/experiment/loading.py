@@ -1,7 +1,7 @@
-"""From a config file and a command line to an :class:`Experiment` whose params are checked.
+"""Loads a config file and a command line into an :class:`Experiment` with checked params.
 
-A config is a Python module: it runs with the rights of whoever starts it. Its path and hash are printed before it
-runs, and nothing here ever looks for one by itself.
+A config is a Python module: it runs with the rights of the user who starts it. Its path and hash are printed before it
+runs, and this module never searches for one by itself.
 """
 import collections
 import contextlib
@@ -16,17 +16,18 @@ import warnings
 
 import open_seq2seq
 from open_seq2seq.config.overrides import SECTIONS, apply_override, prefer_typed_length, section_of, typed
-from open_seq2seq.config.parameters import Report
-from open_seq2seq.config.provenance import KeyPath, Sources, copied, nested_update
+from open_seq2seq.config.provenance import KeyPath, Sources, check_nesting, copied, nested_update
+from open_seq2seq.config.report import Report, closest, shown
 from open_seq2seq.errors import ConfigError
+from open_seq2seq.experiment.command_line import FLAG_NAMES
 from open_seq2seq.experiment.playbook import evaluate_each_epoch, note_contradictions, spread
 
 Experiment = collections.namedtuple("Experiment", "path sha256 base_model params notes source overrides")
 Experiment.__doc__ = """A config, loaded and checked.
 
 path: the config file as given. sha256: of its bytes, hexadecimal. base_model: the model class. params: dict from
-"train", "eval", "test", "infer", "describe" or "export" to the checked params of that mode. notes: list of remarks for the
-user, none of which stops a run. source: the file's bytes. overrides: what the command line set.
+"train", "eval", "test", "infer", "describe" or "export" to the checked params of that mode. notes: list of str for the user.
+source: the file's bytes. overrides: list of ``Override``, from the command line.
 """
 
 PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "train_eval": ("train", "eval"),
@@ -42,18 +43,18 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
     Args:
       config_file: path of a Python file that defines ``base_model`` and ``base_params``, and may define
         ``train_params``, ``eval_params`` and ``infer_params``.
-      mode: "train", "eval", "infer", "train_eval", "describe", "export", "replay", or "npu_check" and "combine", which take of
-        train and eval what the config has.
+      mode: "train", "eval", "infer", "train_eval", "describe", "export", "replay", "npu_check" or "combine"; the last two
+        load the sections of train and eval that the config defines.
       overrides: list of :class:`~open_seq2seq.config.overrides.Override`.
       exports: whether the model is exported when training ends.
 
     Returns:
-      An :class:`Experiment`. A training that is to test its model at the end, because the config or an override has
-      ``test_params``, has params of "test", too; one that exports it, of "export".
+      An :class:`Experiment`. A training whose config or overrides have ``test_params``, to test the model at the end, also has
+      params of "test"; a training that exports the model has params of "export".
 
     Raises:
       ConfigError: the file is missing, is not Python, raises an exception, lacks a dict, or has mistakes in its
-        params; all mistakes are in the one message.
+        params; one message lists all mistakes.
     """
     source = _read(config_file)
     sha256 = hashlib.sha256(source).hexdigest()
@@ -62,17 +63,19 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
     base_model = config.get("base_model")
     if not callable(base_model):
         raise ConfigError("%s: base_model is %s; expected the model's class: base_model = Speech2Text"
-                          % (config_file, "missing" if base_model is None else repr(base_model)))
+                          % (config_file, "missing" if base_model is None else shown(base_model)))
+    report = Report()
     for section in SECTIONS:
         if not isinstance(config.get(section, {}), dict) or (section == "base_params" and section not in config):
             raise ConfigError("%s: %s is %s; expected a dict" % (
-                config_file, section, repr(config[section]) if section in config else "missing"))
-    # needs TensorFlow, which the rest of this module does not before a file has been found to load
+                config_file, section, shown(config[section]) if section in config else "missing"))
+        check_nesting(config.get(section, {}), "%s: %s" % (config_file, section), report)
+    report.raise_problems()
+    # imports TensorFlow, which takes seconds, after the file has loaded
     from open_seq2seq.experiment.checking import check_params
-    report = Report()
     _note_misspelled_sections(config, config_file, report)
     names = _params_of_mode(mode, config, overrides, exports)
-    applied = _without_misspelled_sections(base_model, mode, names, overrides, report)
+    applied = _without_misspelled(base_model, mode, names, overrides, report)
     note_contradictions(applied, report)
     params = {}
     for name in names:
@@ -83,8 +86,7 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
     if mode == "train_eval" and "eval_params" not in config and not any(
             section_of(override)[0] == "eval_params" for override in overrides):
         report.problem("%s: eval_params" % config_file, "is missing; --mode=train_eval needs it, --mode=train does not")
-    if report.problems:
-        raise ConfigError("\n".join(report.problems))
+    report.raise_problems()
     return Experiment(config_file, sha256, base_model, params, report.notes, source, list(overrides))
 
 
@@ -99,16 +101,16 @@ def _params_of_mode(mode, config, overrides, exports):
 
 
 def _merge(config, config_file, name, overrides, report):
-    """The params of one mode as the user wrote them, and the :class:`KeyPath` that knows where."""
+    """The params of one mode as the user wrote them, and the :class:`KeyPath` that names where."""
     path = KeyPath(Sources(config_file))
     merged = copied(config["base_params"])
     sections = ["%s_params" % name]
     if name == "describe":
-        # older configs keep the data layer, and with it the number of features, out of base_params
+        # older configs define the data layer, and with it the number of features, outside base_params
         others = ("eval_params", "train_params", "infer_params")
         sections = [] if "data_layer" in merged else [section for section in others if section in config][:1]
     elif name == "export":
-        # the features and the vocabulary that evaluation has
+        # the features and the vocabulary of evaluation
         sections = [section for section in ("eval_params", "infer_params", "train_params") if section in config][:1]
     elif name == "test":
         sections = ["eval_params", "test_params"]
@@ -125,8 +127,11 @@ def _merge(config, config_file, name, overrides, report):
     return merged, path
 
 
-def _without_misspelled_sections(base_model, mode, names, overrides, report):
-    """The overrides but for ``--trian_params/...``. ``--train_params/...`` stays and says nothing to ``--mode=eval``."""
+def _without_misspelled(base_model, mode, names, overrides, report):
+    """The overrides except those whose first key is a misspelled section or flag, which are reported.
+
+    ``--train_params/...`` is kept in ``--mode=eval``, where it has no effect, with a note.
+    """
     declared = [parameter.name for parameter in getattr(base_model, "PARAMETERS", ())]
     used = ["base_params"] + ["%s_params" % name for name in names]
     if "test" in names:
@@ -134,10 +139,15 @@ def _without_misspelled_sections(base_model, mode, names, overrides, report):
     kept = []
     for override in overrides:
         section, keys = section_of(override)
-        close = difflib.get_close_matches(str(keys[0]), SECTIONS, 1, cutoff=0.8)
-        if section is None and close and keys[0] not in declared:
-            report.problem("command line: --%s" % keys[0], 'is unknown (did you mean "%s"?)' % close[0])
-            continue
+        if section is None and keys[0] not in declared:
+            close = closest(keys[0], SECTIONS, cutoff=0.8)
+            if close is None and declared:
+                close = closest(keys[0], declared + (FLAG_NAMES if len(keys) == 1 else []))
+                # the check of the keys suggests those of the config
+                close = "--" + close if close in FLAG_NAMES else None
+            if close is not None:
+                report.problem("command line: --%s" % shown(keys[0]).strip("'"), 'is unknown (did you mean "%s"?)' % close)
+                continue
         if section is not None and section not in used and mode not in ("describe", "export"):
             report.note("command line: %s" % typed(override), "has no effect in --mode=%s" % mode)
         kept.append(override)
@@ -147,7 +157,7 @@ def _without_misspelled_sections(base_model, mode, names, overrides, report):
 def _check_without_evaluation(params, path, report):
     for key in ("early_stop", "reduce_lr_on_plateau"):
         if params.get(key) is True:
-            report.problem(path.child(key), "is True and goes by evaluations, and --mode=train makes none; give "
+            report.problem(path.child(key), "is True and needs evaluations, which --mode=train does not make; use "
                                             "--mode=train_eval, or --dev_files, which implies it")
 
 
@@ -172,7 +182,7 @@ def _read(config_file):
 
 
 def _execute(config_file, source):
-    """The names that the config defines. Its prints go to stderr: stdout may be for one JSON object."""
+    """The names that the config defines. Its output goes to stderr, because stdout may be reserved for one JSON object."""
     try:
         code = _compiled(config_file, source)
         with contextlib.redirect_stdout(sys.stderr), _importing_from(os.path.dirname(os.path.abspath(config_file))):
@@ -190,11 +200,13 @@ def _compiled(config_file, source):
         return compile(source, config_file, "exec")
     except ValueError as error:
         raise SyntaxError(str(error), (config_file, None, None, None))
+    except (MemoryError, RecursionError, OverflowError):
+        raise SyntaxError("an expression is nested too deeply for Python", (config_file, None, None, None))
 
 
 def _run(code, config_file):
     with warnings.catch_warnings():
-        # TensorFlow 1.15 on a current NumPy fills a page with these
+        # TensorFlow 1.15 on a current NumPy prints a page of these
         warnings.simplefilter("ignore", FutureWarning)
         tensorflow = importlib.import_module("tensorflow")
     from open_seq2seq.config.contrib import ConfigTensorFlow
@@ -210,7 +222,7 @@ def _run(code, config_file):
 
 @contextlib.contextmanager
 def _importing_from(folder):
-    """While active, modules beside the config can be imported; afterwards they are forgotten, for the next config's sake."""
+    """While active, modules next to the config can be imported; afterwards they are removed, so that the next config's load."""
     known = set(sys.modules)
     path = list(sys.path)
     sys.path.insert(0, folder)
@@ -228,7 +240,7 @@ def _importing_from(folder):
 
 
 def _located(error, config_file):
-    """The ConfigError for an exception that a config raised; an exception of our own code comes back as it is."""
+    """The ConfigError for an exception that a config raised; an exception of our own code is returned unchanged."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = os.path.dirname(os.path.abspath(open_seq2seq.__file__)) + os.sep
     folder = os.path.dirname(os.path.abspath(config_file)) + os.sep
@@ -239,7 +251,9 @@ def _located(error, config_file):
         return ConfigError("%s: %s" % (place, error))
     if isinstance(error, ImportError):
         return ConfigError("%s: %s. %s" % (place, error, _about_import(error)))
-    if frames and os.path.abspath(frames[-1].filename).startswith(ours):
+    last = os.path.abspath(frames[-1].filename) if frames else ""
+    # the functions that stand in for tf.contrib raise ValueError and TypeError for the config's arguments
+    if last.startswith(ours) and os.path.basename(last) != "contrib.py":
         return error
     return ConfigError("%s: %s: %s%s" % (place, type(error).__name__, error,
                                          "\n    %s" % in_config[-1].line if in_config and in_config[-1].line else ""))
@@ -247,5 +261,5 @@ def _located(error, config_file):
 
 def _about_import(error):
     if not (error.name or "").startswith("open_seq2seq"):
-        return "Install it, or put the module beside the config"
+        return "Install it, or put the module next to the config"
     return SUPPORTED[0].upper() + SUPPORTED[1:]

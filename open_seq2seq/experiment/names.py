@@ -1,4 +1,4 @@
-"""Functions and classes by name, for the command line: ``--lr_policy=poly_decay``, ``--encoder_params/activation_fn=relu``.
+"""Functions and classes selected by name: ``--lr_policy=poly_decay``, ``--encoder_params/activation_fn=relu``.
 
 A config may use the same names instead of imports.
 """
@@ -8,7 +8,7 @@ import importlib
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.contrib import STAND_INS
-from open_seq2seq.config.parameters import Report
+from open_seq2seq.config.parameters import Report, shown
 from open_seq2seq.optimizers import lr_policies
 from open_seq2seq.optimizers.catalogue import OPTIMIZERS
 
@@ -19,7 +19,11 @@ PACKAGES = {"encoder": "encoders", "decoder": "decoders", "loss": "losses", "dat
 
 
 def names_of(parameter):
-    """What names the parameter called ``parameter`` takes: dict name -> object; empty for one that has none."""
+    """The names that a parameter accepts: dict name -> object; empty if it accepts none.
+
+    Args:
+      parameter: name of the parameter, e.g. "activation_fn".
+    """
     if parameter == "activation_fn":
         return {name: getattr(tf.nn, name) for name in ACTIVATIONS}
     if parameter == "dtype":
@@ -41,10 +45,10 @@ def names_of(parameter):
 
 
 def with_names_resolved(parameters, values, path, report):
-    """``values`` with the objects that its names stand for.
+    """``values`` with names replaced by the objects that they stand for.
 
     Args:
-      parameters: the declared parameters of ``values``; what accepts the string as it is stays a string.
+      parameters: the declared parameters of ``values``; a value that its parameter accepts as a string stays a string.
       values: a params dict; it is not changed.
       path: how to name it in messages.
       report: receives a problem for a string that is neither accepted nor a known name.
@@ -63,9 +67,9 @@ def with_names_resolved(parameters, values, path, report):
         if value in names:
             resolved[parameter.name] = names[value]
         elif names:
-            close = difflib.get_close_matches(value, names, 1)
-            report.problem(path.child(parameter.name), "is %r, expected %s, or one of the names %s%s" % (
-                value, parameter.kind.description, ", ".join(sorted(names)),
+            close = difflib.get_close_matches(value[:100], names, 1)
+            report.problem(path.child(parameter.name), "is %s, expected %s, or one of the names %s%s" % (
+                shown(value), parameter.kind.description, ", ".join(sorted(names)),
                 " (did you mean %r?)" % close[0] if close else ""))
             reported.add(parameter.name)
             del resolved[parameter.name]

@@ -1,7 +1,7 @@
-"""Writes beside a run what it was made of: the config, every resolved param, the command line, the state of the code.
+"""Writes the provenance of a run into its directory: the config, every resolved param, the command line, the state of the code.
 
-File names are OpenSeq2Seq's, ``config_DATE.py``, ``cmd-args_DATE.log``, ``git-info_DATE.log``, and
-``resolved_config_DATE.json`` is new. The environment is not saved: it may hold secrets.
+The file names ``config_DATE.py``, ``cmd-args_DATE.log`` and ``git-info_DATE.log`` are those of OpenSeq2Seq;
+``resolved_config_DATE.json`` is new. The environment is not saved, because it may contain secrets.
 """
 import json
 import os
@@ -16,6 +16,7 @@ import numpy as np
 
 import open_seq2seq
 from open_seq2seq.config.overrides import typed
+from open_seq2seq.config.report import shown
 from open_seq2seq.errors import DataError, StorageError
 from open_seq2seq.files import replaced_file
 
@@ -23,20 +24,20 @@ CODE = os.path.dirname(os.path.dirname(os.path.abspath(open_seq2seq.__file__)))
 
 
 def write_resolved_config(directory, experiment, arguments, words=None, date=None):
-    """Writes four files; each appears whole or not at all.
+    """Writes four files, each atomically.
 
     Args:
-      directory: the run's directory; made if it is missing.
+      directory: the run's directory; created if it is missing.
       experiment: :class:`~open_seq2seq.experiment.loading.Experiment`.
       arguments: :class:`~open_seq2seq.experiment.command_line.Arguments`.
-      words: the command line, by default this process's.
-      date: what the names end with, by default now, e.g. 2026-01-31_12-00-00.
+      words: list of str, the command line; None: that of this process.
+      date: suffix of the names, e.g. 2026-01-31_12-00-00; None: now.
 
     Returns:
       Path of the resolved config.
 
     Raises:
-      StorageError: the directory cannot be written.
+      StorageError: the directory cannot be created or written.
     """
     words = sys.argv if words is None else words
     date = date or time.strftime("%Y-%m-%d_%H-%M-%S")
@@ -44,7 +45,8 @@ def write_resolved_config(directory, experiment, arguments, words=None, date=Non
     try:
         os.makedirs(directory, exist_ok=True)
     except OSError as error:
-        raise StorageError("cannot make the directory %s: %s" % (directory, error.strerror))
+        raise StorageError("cannot create the directory %s: %s. Choose another place or fix the permissions"
+                           % (directory, error.strerror))
 
     def path(name):
         return os.path.join(directory, name % date)
@@ -52,9 +54,9 @@ def write_resolved_config(directory, experiment, arguments, words=None, date=Non
     with replaced_file(path("config_%s.py"), "wb") as file:
         file.write(experiment.source)
     with replaced_file(path("cmd-args_%s.log")) as file:
-        file.write(" ".join(shlex.quote(word) for word in words) + "\n")
+        file.write(" ".join(shlex.quote(plain(word)) for word in words) + "\n")
     with replaced_file(path("git-info_%s.log")) as file:
-        file.write("commit hash: %s\n%s" % (resolved["git_commit"] or "unknown, the code is in no git repository", changes))
+        file.write("commit hash: %s\n%s" % (resolved["git_commit"] or "unknown, the code is not in a git repository", changes))
     with replaced_file(path("resolved_config_%s.json")) as file:
         json.dump(resolved, file, indent=2, ensure_ascii=False)
         file.write("\n")
@@ -62,25 +64,25 @@ def write_resolved_config(directory, experiment, arguments, words=None, date=Non
 
 
 def resolved_config(experiment, arguments, words=None, date=None):
-    """What ``resolved_config_DATE.json`` holds, a dict for JSON; arguments as of :func:`write_resolved_config`."""
+    """The contents of ``resolved_config_DATE.json``, a dict for JSON; for the arguments see :func:`write_resolved_config`."""
     return _resolved(experiment, arguments, sys.argv if words is None else words,
                      date or time.strftime("%Y-%m-%d_%H-%M-%S"))[0]
 
 
 def _resolved(experiment, arguments, words, date):
     """(the resolved config, the code's uncommitted changes)."""
-    # not above: run.py imports this module before it knows whether TensorFlow, which takes seconds, will be needed
+    # imported here, because run.py imports this module before it knows whether it needs TensorFlow, which takes seconds
     import tensorflow.compat.v1 as tf
     commit, changes = code_state()
     return {
-        "config_file": experiment.path,
+        "config_file": plain(experiment.path),
         "sha256": experiment.sha256,
         "base_model": plain(experiment.base_model),
         "params": {mode: plain(params) for mode, params in sorted(experiment.params.items())},
         "vocabulary": _characters(experiment),
-        "overrides": [typed(override) for override in experiment.overrides],
-        "arguments": arguments._asdict(),
-        "command_line": words,
+        "overrides": plain([typed(override) for override in experiment.overrides]),
+        "arguments": plain(arguments._asdict()),
+        "command_line": plain(words),
         "version": open_seq2seq.__version__,
         "git_commit": commit,
         "git_uncommitted_changes": bool(changes) if commit is not None else None,
@@ -94,7 +96,7 @@ def _resolved(experiment, arguments, words, date):
 
 
 def _characters(experiment):
-    """The vocabulary, since the file that the params name need not be where the run's folder goes; None where it is missing."""
+    """The vocabulary as a list of characters, because the run's folder may be moved without the file; None if it is missing."""
     from open_seq2seq.text.vocabulary import Vocabulary
     for params in experiment.params.values():
         try:
@@ -105,9 +107,12 @@ def _characters(experiment):
 
 
 def plain(value):
-    """``value`` as JSON can say it: classes and functions by their dotted names, data types by theirs."""
-    if value is None or isinstance(value, (bool, str)):
+    """``value`` in types that JSON has: classes and functions become their dotted names, data types their names."""
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        # an argument that is not UTF-8 has surrogates, which cannot be written
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -117,17 +122,17 @@ def plain(value):
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, (int, float)):
-        # JSON has no infinity and no NaN
-        return value if abs(value) != float("inf") and value == value else repr(value)
+        # JSON has no infinity and no NaN, and Python does not write integers of thousands of digits
+        return value if abs(value) <= sys.float_info.max else shown(value)
     if type(value).__name__ == "DType":
         return value.name
     if callable(value) and hasattr(value, "__qualname__"):
         return "%s.%s" % (value.__module__, value.__qualname__)
-    return repr(value)
+    return shown(value)
 
 
 def flattened(value, path=""):
-    """Pairs of path and plain value of what :func:`plain` returns, e.g. ("encoder_params/convnet_layers/3/repeat", 5)."""
+    """Pairs of path and value of a result of :func:`plain`, e.g. ("encoder_params/convnet_layers/3/repeat", 5)."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if items is None:
         return [(path, value)]
@@ -135,7 +140,7 @@ def flattened(value, path=""):
 
 
 def code_state():
-    """The commit that the code is at, None where it lies in no repository, and its uncommitted changes as a diff."""
+    """(commit of the code, None outside a repository; its uncommitted changes as a diff)."""
     commit = _git("rev-parse", "HEAD")
     if commit is None or os.path.realpath((_git("rev-parse", "--show-toplevel") or "").strip()) != os.path.realpath(CODE):
         return None, ""

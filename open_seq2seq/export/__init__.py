@@ -1,4 +1,4 @@
-"""Trained models outside of training: frozen graphs, their description, and one interface to run any of them."""
+"""Trained models outside of training: export to frozen graphs, and one interface that runs any of them."""
 import collections
 import glob
 import os
@@ -6,22 +6,23 @@ import os
 from open_seq2seq.errors import CheckpointError
 
 QUANTIZED = ".int8"  # NAME.int8.onnx is NAME.onnx with 8-bit weights
+INSTALL_ONNX = "install it with `bash scripts/setup.sh --onnx`, or `pip install -r requirements-onnx.txt`"
 
 
 def load_model(path):
-    """Loads a model to compute logits with; which kind, its path says.
+    """Loads a model that computes logits; its path determines the kind.
 
     Args:
-      path: NAME.pb or NAME.onnx with NAME.json beside it, a folder with one exported model, a run's folder (its newest
+      path: NAME.pb or NAME.onnx with NAME.json next to it, a folder with one exported model, a run's folder (its newest
         checkpoint is taken), or a checkpoint in one.
 
     Returns:
-      An object with the interface of ``batches.LogitModel``: ``description``, ``logits``, ``logits_of_audio``, ``close``.
+      A ``runtime.logit_model.LogitModel``, with ``description``, ``logits``, ``logits_of_audio`` and ``close``.
 
     Raises:
-      CheckpointError: there is no model, or it cannot be used.
+      CheckpointError: there is no model, or it cannot be loaded.
     """
-    # each imports what it needs: TensorFlow takes seconds, and onnxruntime need not be there
+    # imported on demand: TensorFlow takes seconds, and onnxruntime is optional
     if os.path.isdir(path):
         path = model_in_folder(path)
     if path.endswith(".pb"):
@@ -35,12 +36,12 @@ def load_model(path):
 
 
 def model_in_folder(folder):
-    """The path of the exported model in a folder, or the folder itself where it holds none, as a run's.
+    """The path of the exported model in a folder, or the folder itself where it holds none, e.g. a run's folder.
 
-    Of one model in several formats the ``.pb`` is taken, and not its 8-bit copy: that is asked for by its name.
+    Of several formats of one model the ``.pb`` is preferred. The 8-bit copy is taken only if the original is not there.
 
     Raises:
-      CheckpointError: it holds several models.
+      CheckpointError: the folder holds several models.
     """
     found = collections.OrderedDict()
     for extension in (".pb", ".onnx"):
@@ -54,7 +55,7 @@ def model_in_folder(folder):
             folder, ", ".join(os.path.basename(found[name]) for name in names), found[names[0]]))
     if names:
         return found[names[0]]
-    # one without its JSON is no run either; who reads it says what is missing
+    # a model without its JSON: reading it raises an error that names the missing file
     alone = sorted(glob.glob(os.path.join(glob.escape(folder), "*.pb")) + glob.glob(os.path.join(glob.escape(folder), "*.onnx")))
     is_run = glob.glob(os.path.join(glob.escape(folder), "resolved_config_*.json"))
     return alone[0] if alone and not is_run else folder

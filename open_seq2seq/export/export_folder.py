@@ -1,9 +1,9 @@
-"""Writes a trained model in the formats asked for, each file whole or not at all."""
+"""Writes the files of an export: a frozen graph, its JSON and further formats, each by an atomic write."""
 import os
 
 from open_seq2seq.errors import JasperError, StorageError
 from open_seq2seq.export.description import write_description
-from open_seq2seq.export.freeze.freeze import check_options, freeze
+from open_seq2seq.export.freeze.frozen_graph import check_options, freeze
 from open_seq2seq.export.freeze.saved_model import is_exported, require_replaceable, write_saved_model
 from open_seq2seq.files import replaced_file, require_writable
 
@@ -14,15 +14,16 @@ def export_model(trained, options, directory, formats=("pb",), wer=None):
     Args:
       trained: a ``TrainedModel``.
       options: ``ExportOptions``.
-      directory: where to; made if it is missing.
-      formats: of "pb", "saved_model" and "onnx"; the pb is always written.
-      wer: ``WordErrorRate`` of the checkpoint, None where it is not known.
+      directory: the output directory, created if it is missing.
+      formats: any of "pb", "saved_model" and "onnx"; the pb is always written.
+      wer: ``WordErrorRate`` of the checkpoint, or None.
 
     Returns:
       (``ExportDescription``, list of the paths written).
 
     Raises:
-      JasperError: see ``freeze``; StorageError: something cannot be written.
+      JasperError: see ``freeze``.
+      StorageError: a file cannot be written.
     """
     check_options(trained, options)
     made = not os.path.isdir(directory)
@@ -43,7 +44,7 @@ def _written(trained, options, directory, formats, wer):
     path = os.path.join(directory, "jasper_infer_%s.pb" % precision)
     require_writable(path)
     saved_model, onnx = os.path.join(directory, "saved_model"), path[:-len(".pb")] + ".onnx"
-    # what is sure to fail does so before a pb is written whose company then is missing
+    # checked first, so that no pb is written without the other formats
     if "saved_model" in formats:
         require_replaceable(saved_model)
     if "onnx" in formats:
@@ -52,7 +53,7 @@ def _written(trained, options, directory, formats, wer):
     _require_none_left({"saved_model": saved_model, "onnx": onnx}, formats)
     graph_def, description = freeze(trained, options)
     with replaced_file(path, "wb") as file:
-        # the same bytes for the same model: without it, attributes come in any order
+        # the same bytes for the same model: the order of attributes is arbitrary otherwise
         file.write(graph_def.SerializeToString(deterministic=True))
     description = write_description(description._replace(wer=wer), path)
     written = [path]
@@ -66,9 +67,9 @@ def _written(trained, options, directory, formats, wer):
 
 
 def _require_none_left(paths, formats):
-    """Raises StorageError where a format of an earlier export would stay beside a new pb, as if it were the same model."""
+    """Raises StorageError where a format of an earlier export would remain next to the new pb and look like the same model."""
     for name, path in paths.items():
         if name in formats or not (os.path.isfile(path) or is_exported(path)):
             continue
-        raise StorageError("%s is of an earlier export, and would not be the model that is now written beside it; add %s to "
-                           "--format to replace it, remove it, or choose another --export_dir" % (path, name))
+        raise StorageError("%s is from an earlier export and would remain next to the new model; add %s to --format to replace "
+                           "it, remove it, or choose another --export_dir" % (path, name))

@@ -1,4 +1,4 @@
-"""``--mode=export``: from a config and its checkpoint to the files of an exported model."""
+"""``--mode=export``: exports a checkpoint of a config's run."""
 import math
 import os
 import time
@@ -10,8 +10,8 @@ from open_seq2seq.evaluation.record import model_fingerprint, recorded_word_erro
 from open_seq2seq.export import QUANTIZED
 from open_seq2seq.export.description import WordErrorRate
 from open_seq2seq.export.export_folder import export_model
-from open_seq2seq.export.freeze.freeze import ExportOptions
-from open_seq2seq.export.freeze.restored_network import TrainedModel
+from open_seq2seq.export.freeze.frozen_graph import ExportOptions
+from open_seq2seq.export.freeze.trained_model import TrainedModel
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.text.vocabulary import Vocabulary
 
@@ -27,28 +27,30 @@ def run_export(experiment, arguments):
       The ``ExportDescription``.
 
     Raises:
-      JasperError: what cannot be exported, and why.
+      JasperError: the model cannot be exported or written.
     """
     import tensorflow.compat.v1 as tf
-    # its advice is to rewrite for TensorFlow 2
+    # warnings advise to rewrite the code for TensorFlow 2
     tf.logging.set_verbosity(tf.logging.ERROR)
-    directory = RunDirectory.of(experiment.params["export"], arguments.enable_logs)
-    trained = trained_model_of_config(experiment, directory)
-    return export_and_report(trained, options_of(arguments), arguments.export_dir, arguments.format)
+    directory, options = RunDirectory.of(experiment.params["export"], arguments.enable_logs), options_of(arguments)
+    return directory.read_checkpoint(
+        lambda checkpoint: export_and_report(trained_model_of_config(experiment, directory, checkpoint), options,
+                                             arguments.export_dir, arguments.format),
+        experiment.params["export"]["restore_best_checkpoint"])
 
 
 def trained_model_of_config(experiment, directory, checkpoint=None):
     """The ``TrainedModel`` of a config.
 
     Args:
-      experiment: an ``Experiment`` loaded for "export"; what was noted about it is printed.
+      experiment: an ``Experiment`` loaded for "export"; its notes are printed.
       directory: the ``RunDirectory`` of its run.
       checkpoint: path without extension; None: the newest (or best) in the directory.
 
     Raises:
       ConfigError: the config names no vocabulary.
       DataError: the vocabulary cannot be read.
-      CheckpointError: there is no checkpoint, or its run had other characters.
+      CheckpointError: there is no checkpoint, or it was trained with another vocabulary.
     """
     params = experiment.params["export"]
     for note in experiment.notes:
@@ -65,20 +67,20 @@ def trained_model_of_config(experiment, directory, checkpoint=None):
 
 
 def options_of(arguments):
-    """The ``ExportOptions`` that flags ask for; what they leave open follows from whether the frames are dynamic."""
+    """The ``ExportOptions`` of the flags; defaults depend on whether the number of frames is dynamic."""
     dynamic = arguments.frames is None
-    # fast convolutions have more than twice the weights, for a tenth of the time under onnxruntime
+    # under onnxruntime, fast convolutions save only a tenth of the time, with more than twice the weights
     fast = arguments.convolutions == "fast" or (
         arguments.convolutions is None and dynamic and not arguments.fp16 and not arguments.no_fold
         and "onnx" not in arguments.format)
     if arguments.with_features and "onnx" in arguments.format:
-        raise UsageError("--with_features is for pb and saved_model; leave it out, or onnx of --format")
+        raise UsageError("--with_features is for pb and saved_model; omit it, or remove onnx from --format")
     batch_size = arguments.batch_size or (None if dynamic else 1)
     return ExportOptions(batch_size, arguments.frames, arguments.with_features, arguments.fp16, not arguments.no_fold, fast)
 
 
 def export_and_report(trained, options, directory, formats):
-    """Exports, prints what was written, and returns the ``ExportDescription``."""
+    """Exports a model, prints the files and tensors, and returns the ``ExportDescription``."""
     begin = time.time()
     log_line("Exporting %s" % trained.checkpoint)
     wer = _recorded_wer(trained, options)
@@ -87,29 +89,29 @@ def export_and_report(trained, options, directory, formats):
         log_line("Wrote %s%s" % (path, "" if os.path.isdir(path) else ", %.1f MB" % (os.path.getsize(path) / 1e6)))
     quantized = os.path.splitext(written[0])[0] + QUANTIZED + ".onnx"
     if os.path.exists(quantized):
-        log_line("Note: %s is of an earlier export; scripts/quantize_onnx.py makes it anew" % quantized)
+        log_line("Note: %s is from an earlier export; run scripts/quantize_onnx.py again" % quantized)
     for kind, tensors in (("Input", description.inputs), ("Output", description.outputs)):
         for tensor in tensors:
             log_line("%s %s %s [%s]" % (kind, tensor.name, tensor.dtype, ", ".join(str(size or "?") for size in tensor.shape)))
     if description.depends_on_padding and description.frames is not None:
         log_line("Note: this network does not mask the padding, so the logits of an utterance shorter than %d frames differ from "
-                 "those of evaluation; --frames=dynamic pads as evaluation does" % description.frames)
+                 "those of evaluation; --frames=dynamic pads like evaluation" % description.frames)
     if description.wer is not None:
-        log_line("WER %.4f on %s, as evaluation measured it" % description.wer)
+        log_line("WER %.4f on %s, measured by evaluation" % description.wer)
     log_line("Finished export in %.1f s" % (time.time() - begin))
     return description
 
 
 def _recorded_wer(trained, options):
-    """The ``WordErrorRate`` that an evaluation of this very model has recorded, or None."""
+    """The ``WordErrorRate`` that an evaluation of the same model recorded, or None."""
     if options.half_precision:
         if recorded_word_error_rate(trained.checkpoint) is not None:
-            log_line("Note: evaluation computes in float32; the WER of this model in float16 is not known, and is left out. "
+            log_line("Note: evaluation computes in float32; the WER of this model in float16 is not known and not written. "
                      "scripts/offline_inference.py measures it")
         return None
     recorded = recorded_word_error_rate(trained.checkpoint, model_fingerprint(trained.params, trained.vocabulary))
     if recorded is None and recorded_word_error_rate(trained.checkpoint) is not None:
-        log_line("Note: %s was evaluated, but with other features, network parameters or evaluate_ema than it is exported with; "
-                 "the model's WER is left out" % trained.checkpoint)
-    # infinite: words where the references have none
+        log_line("Note: %s was evaluated with other features, network parameters or evaluate_ema than this export has; its WER "
+                 "is not written" % trained.checkpoint)
+    # infinite where the references have no words
     return WordErrorRate(*recorded) if recorded is not None and math.isfinite(recorded[0]) else None

@@ -1,4 +1,4 @@
-"""What training on many devices is expected to cost: time of the all-reduce of the gradients, and efficiency.
+"""The expected cost of training on many devices: time of the all-reduce of the gradients, and efficiency.
 
     python -m open_seq2seq.launch.cost_model --config_file configs/speech2text/jasper10x5_LibriSpeech_nvgrad_masks.py \\
         --step_seconds 0.9 --bandwidth 20 --network_bandwidth 100
@@ -16,38 +16,38 @@ import sys
 from open_seq2seq.cli import exit_status_of, file_path, make_parser, whole_number
 from open_seq2seq.errors import UsageError
 
-BACKWARD_SHARE = 2.0 / 3  # of a step: two products, by the weights and by the activations, against one forward
+BACKWARD_SHARE = 2.0 / 3  # of a step: two products, for weights and for activations; the forward pass has one
 
 Link = collections.namedtuple("Link", "bandwidth latency")
-Link.__doc__ = """What connects two devices or two servers. bandwidth: bytes a second each way; latency: seconds a message."""
+Link.__doc__ = """A connection of two devices or servers. bandwidth: bytes/s in each direction; latency: seconds for a message."""
 
 Cluster = collections.namedtuple("Cluster", "devices_per_server inside between hierarchical")
 Cluster.__doc__ = """Servers of equal size.
 
-devices_per_server: int. inside: Link between neighbouring devices of one server. between: Link between two servers; its
-bandwidth is that of the whole server, all its network cards together. hierarchical: bool; False is one ring through all.
+devices_per_server: int. inside: Link between neighboring devices of one server. between: Link between two servers; its
+bandwidth is that of the whole server, all its network cards together. hierarchical: bool; False: one ring through all devices.
 """
 
 Training = collections.namedtuple("Training", "step_seconds batch_size gradient_bytes buffers overlap micro_batches")
 Training.__doc__ = """One step on one device.
 
-step_seconds: forward, backward and update, without communication. batch_size: utterances a step. gradient_bytes: that the
-devices have to sum in a step. buffers: int, in how many pieces they are sent. overlap: 0 to 1, the part of the backward pass
-during which gradients that are ready are sent while others are computed; 0 where the all-reduce waits for the last one.
-micro_batches: int, batches whose gradients are added up before they are sent (``iter_size``).
+step_seconds: forward, backward and update, without communication. batch_size: utterances of a step. gradient_bytes: bytes that
+the devices sum in a step. buffers: int, number of pieces in which they are sent. overlap: 0 to 1, the part of the backward pass
+during which finished gradients are sent while others are computed; 0 where the all-reduce waits for the last gradient.
+micro_batches: int, batches whose gradients are accumulated before they are sent (``iter_size``).
 """
 
 Prediction = collections.namedtuple(
     "Prediction", "devices all_reduce_seconds exposed_seconds step_seconds utterances_per_second efficiency speedup")
 Prediction.__doc__ = """One line of the table.
 
-all_reduce_seconds: of the communication; exposed_seconds: of the part that nothing hides; efficiency: 0 to 1, throughput
-against that of as many devices that need not wait for each other; speedup: efficiency times devices.
+all_reduce_seconds: duration of the communication. exposed_seconds: duration of the part that does not overlap with computation.
+efficiency: 0 to 1, throughput relative to the same number of devices without communication. speedup: efficiency times devices.
 """
 
 
 def ring_all_reduce_seconds(num_bytes, devices, link, buffers=1):
-    """Time to sum ``num_bytes`` over a ring of ``devices``, in ``buffers`` pieces one after the other.
+    """Time to sum ``num_bytes`` over a ring of ``devices``, in ``buffers`` consecutive pieces.
 
     >>> ring_all_reduce_seconds(100e6, 2, Link(1e9, 0.0))
     0.1
@@ -61,27 +61,27 @@ def all_reduce_seconds(num_bytes, devices, cluster, buffers=1):
     """Time to sum ``num_bytes`` over ``devices`` of a :class:`Cluster`, seconds.
 
     Raises:
-      ValueError: more than one server, and the last of them not full; the model knows servers of equal size only.
+      ValueError: more than one server, and the last one has fewer devices; the model covers only servers of equal size.
     """
     inside = min(devices, cluster.devices_per_server)
     servers, rest = divmod(devices, inside)
     if rest:
-        raise ValueError("%d devices are no whole number of servers of %d" % (devices, cluster.devices_per_server))
+        raise ValueError("%d devices are not a multiple of %d devices per server" % (devices, cluster.devices_per_server))
     if not cluster.hierarchical and servers > 1:
-        # every piece passes every link; the slowest sets the pace
+        # every piece passes every link, so the slowest link decides
         slowest = Link(min(cluster.inside.bandwidth, cluster.between.bandwidth),
                        max(cluster.inside.latency, cluster.between.latency))
         return ring_all_reduce_seconds(num_bytes, devices, slowest, buffers)
-    # reduce-scatter and all-gather together take what an all-reduce of the server takes
+    # reduce-scatter and all-gather together take as long as an all-reduce of the server
     within = ring_all_reduce_seconds(num_bytes, inside, cluster.inside, buffers)
-    # every device of a server has one part of the gradient to exchange; all parts go through the server's own cards
+    # every device of a server exchanges one part of the gradient; all parts go through the server's network cards
     return within + ring_all_reduce_seconds(num_bytes, servers, cluster.between, buffers)
 
 
 def predict(training, devices, cluster):
-    """The :class:`Prediction` for ``devices``, each with a batch of its own as large as on one device."""
+    """The :class:`Prediction` for ``devices``, each with a batch of the same size as on one device."""
     communication = all_reduce_seconds(training.gradient_bytes, devices, cluster, training.buffers)
-    # nothing is sent before the last of the accumulated batches
+    # gradients are sent only after the last of the accumulated batches
     hidden = training.overlap * BACKWARD_SHARE * training.step_seconds / training.micro_batches
     exposed = max(0.0, communication - hidden)
     step_seconds = training.step_seconds + exposed
@@ -94,7 +94,7 @@ def predict_table(training, cluster, devices):
     """Predictions for a list of numbers of devices.
 
     Raises:
-      UsageError: a number of devices that fills no whole number of servers.
+      UsageError: a number of devices is not a multiple of the devices of a server.
     """
     try:
         return [predict(training, number, cluster) for number in devices]
@@ -103,16 +103,16 @@ def predict_table(training, cluster, devices):
 
 
 def gradient_numbers(config_file):
-    """What a config says of one step on one device.
+    """The numbers of one step on one device, from a config.
 
     Returns:
       (number of trainable parameters, utterances in a batch, batches in a step). Variables that
-      ``freeze_variables_regex`` holds fast are counted.
+      ``freeze_variables_regex`` freezes are counted, too.
 
     Raises:
       ConfigError: the config has mistakes.
     """
-    # TensorFlow: not before the command line is known to be right
+    # imports TensorFlow: only after the command line has been checked
     from open_seq2seq.experiment.description import describe
     from open_seq2seq.experiment.loading import load_experiment
     experiment = load_experiment(config_file, "describe")
@@ -124,7 +124,7 @@ def gradient_numbers(config_file):
 def _positive(text):
     value = float(text)
     if not 0.0 < value < math.inf:
-        raise argparse.ArgumentTypeError("%s is no number above 0" % text)
+        raise argparse.ArgumentTypeError("%s is not a number above 0" % text)
     return value
 
 
@@ -141,27 +141,27 @@ def _fraction(text):
 
 def _device_counts(text):
     try:
-        numbers = [int(word) for word in text.split(",")]
+        numbers = [int(number) for number in text.split(",")]
     except ValueError:
         numbers = [0]
     if min(numbers) < 1:
-        raise argparse.ArgumentTypeError("%r is no list of whole numbers above 0, such as 8,16,32" % text)
+        raise argparse.ArgumentTypeError("%r is not a list of whole numbers above 0, such as 8,16,32" % text)
     return numbers
 
 
 def _parser():
     parser = make_parser("open_seq2seq.launch.cost_model", "Expected time and efficiency of training on many devices.")
     parser.add_argument("--config_file", type=file_path, required=True,
-                        help="counts the parameters and the utterances of a step")
+                        help="the experiment whose parameters and batch size are used")
     parser.add_argument("--step_seconds", type=_positive, required=True,
-                        help="one update on one device alone (run.py --benchmark prints it)")
+                        help="seconds of one update on a single device (run.py --benchmark prints it)")
     parser.add_argument("--bandwidth", type=_positive, required=True,
                         help="GB/s in one direction between two devices of a server")
     parser.add_argument("--network_bandwidth", type=_positive,
-                        help="GB/s in one direction of a whole server, all its network cards together; needed for more devices "
-                             "than one server has")
-    parser.add_argument("--latency", type=_not_negative, default=10.0, help="microseconds a message inside a server")
-    parser.add_argument("--network_latency", type=_not_negative, default=30.0, help="microseconds a message between servers")
+                        help="GB/s in one direction of a whole server, all its network cards together; required for several "
+                             "servers")
+    parser.add_argument("--latency", type=_not_negative, default=10.0, help="microseconds for a message inside a server")
+    parser.add_argument("--network_latency", type=_not_negative, default=30.0, help="microseconds for a message between servers")
     parser.add_argument("--devices", type=_device_counts, default="1,8,16,32,64,128,256,512", help="numbers of devices")
     parser.add_argument("--devices_per_server", type=whole_number(1), default=8, help="devices in one server")
     parser.add_argument("--bytes_per_number", type=int, choices=(2, 4), default=4, help="gradients sent as float32 or float16")
@@ -169,17 +169,17 @@ def _parser():
     parser.add_argument("--overlap", type=_fraction, default=0.0,
                         help="part of the backward pass during which gradients are sent")
     parser.add_argument("--ring", choices=("hierarchical", "flat"), default="hierarchical",
-                        help="how several servers add up: HCCL and NCCL hierarchically, Gloo in one flat ring")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+                        help="algorithm for several servers: HCCL and NCCL are hierarchical, Gloo uses one flat ring")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     return parser
 
 
-def main(words=None):
-    """The command; see the module."""
-    arguments = _parser().parse_args(words)
+def main(argv=None):
+    """Runs the command line ``argv``; see the module."""
+    arguments = _parser().parse_args(argv)
     if arguments.network_bandwidth is None and max(arguments.devices) > arguments.devices_per_server:
-        raise UsageError("--network_bandwidth is missing; expected the GB/s of one server's network cards together, since %d "
-                         "devices are more than one server's %d (--devices, --devices_per_server)"
+        raise UsageError("--network_bandwidth is missing; expected the GB/s of all network cards of one server together, because "
+                         "%d devices are more than the %d of one server (--devices, --devices_per_server)"
                          % (max(arguments.devices), arguments.devices_per_server))
     parameters, batch_size, micro_batches = gradient_numbers(arguments.config_file)
     gradient_bytes = parameters * arguments.bytes_per_number
@@ -196,8 +196,8 @@ def main(words=None):
         print(json.dumps({"parameters": parameters, "training": training._asdict(),
                           "predictions": [prediction._asdict() for prediction in predictions]}))
         return
-    print("%d parameters, %.1f MB of gradients a step in %d buffer%s, %d utterances a step and device" % (
-        parameters, gradient_bytes / 1e6, buffers, "" if buffers == 1 else "s", batch_size))
+    print("%d parameters, %.1f MB of gradients per step in %d buffer%s, %d utterances per step and device" % (
+        parameters, gradient_bytes / 1e6, buffers, "" if buffers == 1 else "s", batch_size * micro_batches))
     print("%8s %14s %14s %10s %14s %11s %9s" % (
         "devices", "all-reduce s", "not hidden s", "step s", "utterances/s", "efficiency", "speedup"))
     for prediction in predictions:

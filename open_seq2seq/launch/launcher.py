@@ -1,6 +1,6 @@
 """Starts one process for each device and watches them: ``python -m open_seq2seq.launch --help``.
 
-Nothing here imports TensorFlow, so that it starts at once.
+This package does not import TensorFlow: the launcher starts without delay.
 """
 import argparse
 import os
@@ -13,9 +13,7 @@ import sys
 from open_seq2seq.cli import exit_status_of
 from open_seq2seq.errors import DeviceError, JasperError, UsageError
 from open_seq2seq.launch import process_watch
-from open_seq2seq.launch.kill_guard import KillGuard
 from open_seq2seq.launch.launch_options import parse_options, whole_number
-from open_seq2seq.launch.log_follower import LogFollower
 from open_seq2seq.launch.rank_environment import (
     DEFAULT_CONNECT_TIMEOUT,
     check_device_ids,
@@ -24,32 +22,33 @@ from open_seq2seq.launch.rank_environment import (
     plan_single,
     plan_single_npu,
 )
-from open_seq2seq.launch.rank_process import RankProcess, open_log
+from open_seq2seq.launch.rank_process import KillGuard, LogFollower, RankProcess, open_log
 from open_seq2seq.launch.rendezvous import LOOPBACK, Rendezvous, import_horovod, interface_towards, wait_for_rendezvous
+from open_seq2seq.rank_tables.fields import integer_of
 from open_seq2seq.rank_tables.rank_table import read_rank_table
 from open_seq2seq.signals import RESUME_COMMAND, continuing
 
 
 def resolve_device(name):
-    """The device that "auto" stands for; TensorFlow is asked, in a process of its own."""
+    """The device that "auto" stands for; another process asks TensorFlow, because this one does not import it."""
     if name != "auto":
         return name
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    question = "from open_seq2seq.devices import resolve_device_name; print('device', resolve_device_name('auto'))"
-    asked = subprocess.run([sys.executable, "-c", question], env=dict(os.environ, PYTHONPATH=path),
-                           capture_output=True, text=True)
-    answer = re.search(r"^device (cpu|gpu|npu)$", asked.stdout, re.MULTILINE)
-    if answer is None:
-        raise DeviceError("--device auto: cannot find out which device this machine has; say it with --device. It said:\n%s"
-                          % "\n".join(asked.stderr.strip().splitlines()[-5:]))
-    return answer.group(1)
+    program = "from open_seq2seq.devices import resolve_device_name; print('device', resolve_device_name('auto'))"
+    result = subprocess.run([sys.executable, "-c", program], env=dict(os.environ, PYTHONPATH=path), capture_output=True,
+                            encoding="utf-8", errors="replace")
+    found = re.search(r"^device (cpu|gpu|npu)$", result.stdout, re.MULTILINE)
+    if found is None:
+        raise DeviceError("--device auto: cannot determine which device this machine has; choose it with --device. The error:\n%s"
+                          % "\n".join(result.stderr.strip().splitlines()[-5:]))
+    return found.group(1)
 
 
 def _plan_npu(arguments, environ):
     for option in ("servers", "port"):
         if getattr(arguments, option) is not None:
-            raise UsageError("--%s is for CPUs and GPUs; NPUs find each other by their rank table" % option)
+            raise UsageError("--%s is for CPUs and GPUs; NPUs use a rank table (--rank_table)" % option)
     devices = arguments.devices
     if devices is None and arguments.processes is not None:
         devices = list(range(arguments.processes))
@@ -60,7 +59,7 @@ def _plan_npu(arguments, environ):
         if devices is None:
             return plan_single_npu(0, environ)
         check_device_ids(devices)
-        raise DeviceError("%d NPUs need a rank table; make one with scripts/make_rank_table.py --devices %s and give it with "
+        raise DeviceError("%d NPUs need a rank table; make one with scripts/make_rank_table.py --devices %s and name it with "
                           "--rank_table" % (len(devices), ",".join(map(str, devices))))
     timeout = arguments.connect_timeout
     if timeout is None:
@@ -74,7 +73,7 @@ def _plan_npu(arguments, environ):
 def _plan_horovod(device_name, arguments, environ):
     """(list of RankPlan, Rendezvous of this machine or None, list of SlotInfo of the whole run)."""
     if arguments.rank_table is not None:
-        raise UsageError("--rank_table is for NPUs, and the device is the %s" % device_name.upper())
+        raise UsageError("--rank_table is for NPUs, but the device is the %s" % device_name.upper())
     servers, index = arguments.servers, 0
     if servers is None:
         processes = arguments.processes or len(arguments.devices or [0])
@@ -85,16 +84,17 @@ def _plan_horovod(device_name, arguments, environ):
         names = [host for host, _ in servers]
         if arguments.server in names:
             index = names.index(arguments.server)
-        elif arguments.server is not None and arguments.server.isdigit() and int(arguments.server) < len(servers):
-            index = int(arguments.server)
         else:
-            raise UsageError("--servers needs --server, which of them this machine is; expected 0 to %d or its name, not %s"
-                             % (len(servers) - 1, arguments.server))
+            index = integer_of(arguments.server or "")
+            if index is None or index >= len(servers):
+                raise UsageError("--servers needs --server, this machine's index or name in it; expected 0 to %d or a name, "
+                                 "found %s" % (len(servers) - 1, arguments.server or "no --server"))
         if arguments.port is None and len(servers) > 1:
-            raise UsageError("several --servers need --port, the same on all of them")
+            raise UsageError("--servers with several machines needs --port, the same on all of them")
     for given in (arguments.processes, arguments.devices and len(arguments.devices)):
         if given not in (None, servers[index][1]):
-            raise UsageError("--servers gives server %d %d processes, not %d" % (index, servers[index][1], given))
+            raise UsageError("--servers gives server %d %d processes, but --processes or --devices %d; remove one of them"
+                             % (index, servers[index][1], given))
     hosts = import_horovod()[0]
     slots = hosts.get_host_assignments([hosts.HostInfo(host, count) for host, count in servers], 1)
     address, rendezvous = servers[0][0], None
@@ -114,16 +114,16 @@ def _log_paths(template, plans):
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise UsageError("--log %s: %r; expected a path with {device_id} or {rank} and no other braces" % (template, error))
     if len(set(paths)) < len(paths):
-        raise UsageError("--log %s is the same file for all ranks; expected {device_id} or {rank} in it" % template)
+        raise UsageError("--log %s is the same file for several ranks; expected {device_id} or {rank} in it" % template)
     return paths
 
 
-def launch(words, environ=None):
-    """Runs the command line ``words``.
+def launch(argv, environ=None):
+    """Runs the launcher's command line.
 
     Args:
-      words: list of str, without the program's name.
-      environ: the environment that the ranks' begin with; that of this process if None.
+      argv: list of str, without the program's name.
+      environ: the environment from which those of the ranks are derived; this process's if None.
 
     Returns:
       The exit status.
@@ -131,14 +131,14 @@ def launch(words, environ=None):
     Raises:
       JasperError: nothing was started.
     """
-    arguments = parse_options(words)
+    arguments = parse_options(argv)
     environ = dict(os.environ if environ is None else environ)
     environ.setdefault(RESUME_COMMAND, " ".join(
-        ["python", "-m", "open_seq2seq.launch"] + [shlex.quote(word) for word in continuing(words)]))
+        ["python", "-m", "open_seq2seq.launch"] + [shlex.quote(word) for word in continuing(argv)]))
     try:
         return _launch(arguments, environ)
     except JasperError as error:
-        _refuse(arguments, error)
+        _log_failed_start(arguments, error)
         raise
 
 
@@ -156,12 +156,12 @@ def _launch(arguments, environ):
     guard = KillGuard(_crash_notice(logs, arguments.verdict))
     try:
         processes = [RankProcess(plan, arguments.command, log, guard) for plan, log in zip(plans, logs)]
-        # no thread before the last fork
+        # threads only after the last fork
         if rendezvous is not None:
             rendezvous.start(slots)
         return _watch(processes, arguments.verdict)
     finally:
-        # kills whatever is left, e.g. when the log of the second rank could not be opened
+        # kills the processes that are left, e.g. when the log of the second rank could not be opened
         guard.close()
         if rendezvous is not None:
             rendezvous.close()
@@ -176,15 +176,15 @@ def _watch(processes, verdict):
     status, report = _report(outcome, processes)
     if report:
         print("\n" + report, file=sys.stderr, flush=True)
-    if outcome.cause is not None and len(processes) > 1:  # a single one's lines have just been shown
+    if outcome.cause is not None and len(processes) > 1:  # the lines of a single process have just been shown
         print("The last lines of %s:\n  %s" % (outcome.cause.log, "\n  ".join(outcome.cause.last_lines())),
               file=sys.stderr, flush=True)
-    _leave_word(processes, report, verdict and "%s %s" % (verdict, "fail" if status else "success"))
+    _append_to_logs(processes, report, verdict and "%s %s" % (verdict, "fail" if status else "success"))
     return status
 
 
 def _report(outcome, processes):
-    """(exit status, sentences on what happened, "" if all went well)."""
+    """(exit status, a sentence on what failed or stopped the run; "" if it succeeded)."""
     stopped = [process for process in outcome.stopped if process is not outcome.cause]
     rest = "" if not stopped else "; the others (rank %s) were stopped" % ", ".join(str(each.plan.rank) for each in stopped)
     if outcome.stop_signal is not None:
@@ -199,21 +199,21 @@ def _report(outcome, processes):
         name = signal.Signals(-cause.status).name
         why = "was killed by signal %d (%s)" % (-cause.status, name)
         if name == "SIGKILL":
-            why += ", perhaps by the kernel for want of memory (dmesg says so)"
+            why += ", perhaps by the kernel because memory ran out (check dmesg)"
     else:
         why = "failed with exit status %d" % cause.status
     if cause.lost_a_peer and cause.plan.size > len(processes):
-        rest += "; it lost a rank of another server, whose launcher says why"
+        rest += "; it lost a rank of another server, whose launcher reports the cause"
     return (4 if cause.status < 0 else cause.status), "%s %s after %.0f s%s" % (who, why, cause.seconds, rest)
 
 
-def _leave_word(processes, report, verdict):
-    """Ends the logs with what happened, the output with the verdict."""
+def _append_to_logs(processes, report, verdict):
+    """Appends the report and the verdict to the logs, and prints the verdict."""
     for process in processes:
         for line in filter(None, (report, verdict)):
             try:
                 process.append(line)
-            except (OSError, JasperError) as error:  # e.g. a full disk, which must not hide the exit status
+            except (OSError, JasperError) as error:  # e.g. a full disk, which must not change the exit status
                 print("launch: cannot write to %s: %s" % (process.log, error), file=sys.stderr)
     _print_verdict(verdict)
 
@@ -223,17 +223,17 @@ def _print_verdict(verdict):
         try:
             print(verdict, flush=True)
         except OSError:
-            # Python writes what is left when it exits, and would fail once more
+            # Python flushes stdout at exit, and would fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _crash_notice(logs, verdict):
-    """What the logs end with when the launcher is killed: list of (path, text)."""
+    """The text that is appended to each log when the launcher is killed: list of (path, text)."""
     return [(log, "launch: the launcher was killed, and the ranks with it\n%s fail\n" % verdict) for log in logs if verdict]
 
 
-def _refuse(arguments, error):
-    """Ends the output and the logs of a run that did not begin: the last line of a log may be an earlier run's success."""
+def _log_failed_start(arguments, error):
+    """Writes the error and the verdict of a run that did not start; a log may end with the success of an earlier run."""
     if not arguments.verdict:
         return
     verdict = "%s fail" % arguments.verdict
@@ -242,13 +242,13 @@ def _refuse(arguments, error):
             with open_log(os.path.abspath(arguments.log.format(device_id=device_id))) as log:
                 log.write(("%s: %s\n%s\n" % (type(error).__name__, error, verdict)).encode())
         except (OSError, KeyError, IndexError, ValueError, AttributeError, JasperError):
-            pass  # the file cannot be written, or which it is depends on the rank
+            pass  # the file cannot be written, or its name depends on the rank
     _print_verdict(verdict)
 
 
-def main(words):
-    """Runs the command line; returns the exit status."""
-    return exit_status_of(launch, words)
+def main(argv):
+    """Runs the command line ``argv``; returns the exit status."""
+    return exit_status_of(launch, argv)
 
 
 if __name__ == "__main__":

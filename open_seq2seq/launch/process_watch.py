@@ -1,47 +1,47 @@
-"""Watches the processes of a run: when one dies the others are stopped, and the one that was the cause is found."""
+"""Watches the processes of a run: when one fails the others are stopped, and the process that was the cause is identified."""
 import collections
 import signal
 import time
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 2
-"""How long after the first death others may die by themselves, before they are told to."""
+"""How long after the first failure the others may end by themselves before they are killed."""
 PEER_LOST_GRACE_SECONDS = 4
-"""The same while all that died say that they lost a peer: the peer may still be printing what went wrong."""
+"""The same while all failed processes report a lost peer: that peer may still be printing its error."""
 TERMINATE_SECONDS = 4
-"""How long processes that are told to stop may take to end once one of them has failed at it; then they are killed."""
+"""How long processes that are asked to stop may take to end after one of them has failed; then they are killed."""
 KILL_SECONDS = 2
-"""How long to wait for the end of what was killed: in an uninterruptible wait for its device it dies when the driver lets it."""
+"""How long to wait for killed processes to end: one in an uninterruptible wait for its device ends when the driver returns."""
 LAUNCHER_STOP_SECONDS = 600
-"""How long processes may take to end when the launcher itself is told to stop: a step of a large network, and its checkpoint. A
-second signal to the launcher ends them at once."""
+"""How long processes may take to end when the launcher itself is asked to stop: a step of a large network and its checkpoint. A
+second signal to the launcher kills them at once."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SAVE_SIGNAL = signal.SIGUSR1
 WATCHED_SIGNALS = frozenset(STOP_SIGNALS) | {signal.SIGCHLD, SAVE_SIGNAL}
 STATUS_OF_STOP = {128 + number: number for number in (signal.SIGTERM, signal.SIGINT)}
-"""What a training exits with that was told to stop, and has saved."""
+"""Exit status of a training that was stopped by a signal and has saved a checkpoint."""
 
 
 class Outcome(collections.namedtuple("Outcome", "cause stop_signal stopped")):
     """How a run ended.
 
     Attributes:
-      cause: the :class:`~open_seq2seq.launch.rank_process.RankProcess` that failed first, None if none did.
+      cause: the :class:`~open_seq2seq.launch.rank_process.RankProcess` that failed first, None if none failed.
       stop_signal: the signal that the launcher, or one of the processes, was stopped by, or None.
-      stopped: list of the RankProcess that were still running and were stopped.
+      stopped: list of RankProcess that were still running and were stopped.
     """
 
 
 def block_signals():
-    """Has the signals of :data:`WATCHED_SIGNALS` wait until :func:`watch` takes them; before any thread is started."""
-    # one that ignores its children would never see their status
+    """Blocks the signals :data:`WATCHED_SIGNALS`, which :func:`watch` receives; call it before any thread is started."""
+    # a process that ignores SIGCHLD never gets the status of its children
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED_SIGNALS)
 
 
 def watch(processes):
-    """Waits until all processes have ended, or stops them when one fails or the launcher is told to stop.
+    """Waits until all processes have ended, or stops them when one fails or the launcher is asked to stop.
 
     Args:
       processes: list of :class:`~open_seq2seq.launch.rank_process.RankProcess`.
@@ -56,12 +56,12 @@ def watch(processes):
     if not failed:
         return Outcome(None, None, [])
     if failed[0].status in STATUS_OF_STOP and failed[0].stopped_early:
-        # the others wait for it, and have nothing to save either
+        # the others wait for it and have nothing to save either
         running = [process for process in processes if process.is_running]
         _kill(processes)
         return Outcome(None, STATUS_OF_STOP[failed[0].status], running)
     if failed[0].status in STATUS_OF_STOP:
-        # a rank was told to stop, and has told the others
+        # a rank was asked to stop and has informed the others
         status = failed[0].status
         deadline = time.monotonic() + LAUNCHER_STOP_SECONDS
         _wait(processes, lambda: _ended_otherwise(processes, (status,)) or time.monotonic() > deadline)
@@ -78,16 +78,16 @@ def watch(processes):
         return _stop_by_signal(processes, stop_signal)
     failed = _failed(processes)
     running = [process for process in processes if process.is_running]
-    # no SIGTERM: a training would finish its step, for which it needs the dead one
+    # no SIGTERM: a training would first finish its step, for which it needs the process that failed
     _kill(processes)
     return Outcome(find_cause(failed), None, running)
 
 
 def find_cause(failed):
-    """The process of a list of failed ones whose end was the cause of the others'.
+    """The failed process that caused the others to fail.
 
-    That is the first, but for those that say that they lost a peer. Of those that were found dead together one killed by a
-    signal comes first: nobody else's end kills a process.
+    It is the first one that failed, except for those that report a lost peer. Of several that ended at the same time, one killed
+    by a signal comes first: another process's end does not cause that.
     """
     candidates = [process for process in failed if not process.lost_a_peer] or failed
     first = min(process.ended for process in candidates)
@@ -102,11 +102,11 @@ def stop(processes, number, seconds):
     begin = time.monotonic()
 
     def is_over():
-        # whoever waits for a process that has failed would wait for ever
+        # a process that waits for a failed one would never end
         failures = [max(begin, process.ended) for process in _ended_otherwise(processes, (0, 128 + number, -number))]
         return time.monotonic() > min([begin + seconds] + [failure + TERMINATE_SECONDS for failure in failures])
 
-    # a second signal to the launcher means: at once
+    # a second signal to the launcher ends the wait
     _wait(processes, is_over)
     _kill(processes)
 
@@ -129,15 +129,15 @@ def _failed(processes):
 
 
 def _ended_otherwise(processes, statuses):
-    """List of those that have ended with another status than these."""
+    """List of the processes that have ended with another status than these."""
     return [process for process in processes if not process.is_running and process.status not in statuses]
 
 
 def _wait(processes, condition):
-    """Waits until all have ended, the condition holds (None) or the launcher was told to stop (that signal)."""
+    """Waits until all have ended or the condition holds (None), or the launcher is asked to stop (returns that signal)."""
     while True:
         for process in processes:
-            process.look()
+            process.poll()
         if not any(process.is_running for process in processes) or condition():
             return None
         received = signal.sigtimedwait(WATCHED_SIGNALS, POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""The place where Horovod's processes find each other: a key-value store over HTTP that Gloo asks for its peers' addresses."""
+"""Horovod's rendezvous server: a key-value store over HTTP from which Gloo gets the addresses of the other processes."""
 import errno
 import socket
 import threading
@@ -10,7 +10,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def import_horovod():
-    """Imports the parts of Horovod that start processes, which need no TensorFlow.
+    """Imports the parts of Horovod for starting processes, which do not need TensorFlow.
 
     Returns:
       (module of hosts and slots, module of the rendezvous server).
@@ -28,11 +28,11 @@ def import_horovod():
 
 
 class Rendezvous:
-    """Horovod's rendezvous server on one address, that of the loopback by default: nobody else has to see it.
+    """Horovod's rendezvous server on a single address; by default the loopback, which other machines cannot reach.
 
     Args:
       address: the IPv4 address or host name to listen on.
-      port: int, or None for any free one.
+      port: int, or None for any free port.
 
     Attributes:
       address: as given.
@@ -46,11 +46,11 @@ class Rendezvous:
         http_server = import_horovod()[1]
 
         class Server(http_server.RendezvousHTTPServer):
-            request_queue_size = 128  # ranks come all at once, before the server answers
+            request_queue_size = 128  # all ranks may connect before the server starts to answer
             daemon_threads = True
 
             def server_bind(self):
-                # the library's looks up the machine's full name, which takes long where name servers do not answer
+                # the library's own method looks up the machine's full name, which is slow where name servers do not answer
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 self.socket.bind(self.server_address)
                 self.server_name, self.server_port = self.server_address = self.socket.getsockname()
@@ -58,12 +58,12 @@ class Rendezvous:
         try:
             self._server = Server((address, port or 0), http_server.RendezvousHandler, 0)
         except (OSError, OverflowError) as error:
-            raise DeviceError(_why_not(error, address, port))
+            raise DeviceError(_reason(error, address, port))
         self.address, self.port = address, self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
     def start(self, slots):
-        """Begins to answer; connections made since the constructor have been waiting.
+        """Starts to answer; connections made since the constructor have been queued.
 
         Args:
           slots: list of Horovod's ``SlotInfo``, one for each rank.
@@ -79,11 +79,11 @@ class Rendezvous:
         self._server.server_close()
 
 
-def _why_not(error, address, port):
+def _reason(error, address, port):
     where = "%s:%s" % (address, port or "any port")
     if getattr(error, "errno", None) == errno.EADDRINUSE:
-        return ("the rendezvous port %s is in use, perhaps by another run. Choose another with --port, or leave --port out "
-                "for a free one (`ss -ltnp` shows who has it)" % where)
+        return ("the rendezvous port %s is in use, perhaps by another run. Choose another with --port, or omit --port to use a "
+                "free one (`ss -ltnp` shows which process has it)" % where)
     if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
         return ("cannot listen on %s: %s. Expected an address of this machine, the first of --servers, on server 0"
                 % (where, error.strerror))
@@ -94,7 +94,7 @@ def wait_for_rendezvous(address, port, seconds):
     """Waits until the rendezvous server of another machine listens.
 
     Raises:
-      DeviceError: it did not within ``seconds``.
+      DeviceError: it does not listen within ``seconds``.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -103,16 +103,17 @@ def wait_for_rendezvous(address, port, seconds):
             return
         except OSError as error:
             if time.monotonic() > deadline:
-                raise DeviceError("no rendezvous server at %s:%d after %d s: %s. Expected the launcher of server 0 to run there, "
-                                  "with the same --servers and --port, and no firewall between" % (address, port, seconds, error))
+                raise DeviceError("no rendezvous server answers at %s:%d after %d s: %s. Start the launcher of server 0 there "
+                                  "with the same --servers and --port, and open the port in the firewall" % (
+                                      address, port, seconds, error))
             time.sleep(0.2)
 
 
 def interface_towards(address):
-    """Name of this machine's network interface that leads to ``address``; "lo" for the loopback.
+    """Name of the network interface through which this machine reaches ``address``; "lo" for the loopback.
 
     Raises:
-      DeviceError: none leads there.
+      DeviceError: there is none.
     """
     import psutil  # comes with Horovod
     try:
@@ -120,9 +121,9 @@ def interface_towards(address):
             probe.connect((address, 9))  # sends nothing
             own = probe.getsockname()[0]
     except OSError as error:
-        raise DeviceError("no way to %s: %s. Expected the first of --servers to be an address or name that this machine knows"
+        raise DeviceError("no route to %s: %s. The first of --servers has to be an address or name that this machine can resolve"
                           % (address, error))
     for name, addresses in psutil.net_if_addrs().items():
         if any(entry.family == socket.AF_INET and entry.address == own for entry in addresses):
             return name
-    raise DeviceError("no network interface has the address %s, from which %s is reached" % (own, address))
+    raise DeviceError("no network interface has the address %s, from which %s is reached; check `ip address`" % (own, address))

@@ -1,6 +1,4 @@
 """The top-level keys of an experiment: what ``base_params`` of a config module may say."""
-import re
-
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import (
@@ -16,9 +14,10 @@ from open_seq2seq.config.parameters import (
     Kind,
     List,
     Parameter,
+    RegularExpression,
     String,
 )
-from open_seq2seq.devices.npu_params import OWN_DEFAULTS, NpuParams
+from open_seq2seq.devices.npu_option_checks import OWN_DEFAULTS, NpuParams
 from open_seq2seq.optimizers.summaries import SUMMARIES
 
 MOST_UTTERANCES = 10 ** 6  # in a batch: far beyond any memory, and what TensorFlow can count
@@ -43,21 +42,6 @@ class Precision(Kind):
         if dtype in (tf.float32, tf.float16):
             return dtype
         return self._expected(value, path, report)
-
-
-class RegularExpression(String):
-    """A pattern of Python's re."""
-
-    description = "a regular expression"
-
-    def check(self, value, path, report):
-        value = super().check(value, path, report)
-        if isinstance(value, str):
-            try:
-                re.compile(value)
-            except re.error as error:
-                report.problem(path, "is %r, which is no regular expression: %s" % (value, error))
-        return value
 
 
 PARTS = (

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices.npu import Npu
 from open_seq2seq.devices.npu_loss_scaling import STATUS_OPERATORS, chosen_loss_scaling
-from open_seq2seq.devices.npu_params import completed, computes_in_float16
+from open_seq2seq.devices.npu_option_checks import completed, computes_in_float16
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.errors import DataError
 from open_seq2seq.experiment.assembly import build_data_layer
@@ -128,12 +128,12 @@ def _training_runs(base_model, params):
 
 
 def _evaluation_runs(base_model, params):
-    from open_seq2seq.evaluation.evaluation import EvaluationGraph
+    from open_seq2seq.evaluation.evaluation_graph import build_evaluation
     device = AbsentNpu(params)
     layer = build_data_layer(params, "eval", device, Single())
-    evaluation = EvaluationGraph(base_model, params, "eval", layer, device, Single())
+    evaluation = build_evaluation(base_model, params, "eval", layer, device, Single())
     runs = [("eval, %s frames" % bucket.frames, list(fetches.values()))
-            for bucket, fetches in zip(layer.buckets, evaluation.fetches_of_buckets)]
+            for bucket, fetches in zip(layer.buckets, evaluation.graph.fetches_of_buckets)]
     return runs, layer
 
 

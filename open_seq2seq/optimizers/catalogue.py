@@ -5,11 +5,10 @@ A config says ``"optimizer": "Momentum"`` (OpenSeq2Seq's names, plus AdamW and N
 """
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.parameters import Any, Bool, Float, Parameter
+from open_seq2seq.config.parameters import Any, Bool, Float, Parameter, parameters_from_signature
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.optimizers.adamw import AdamW
 from open_seq2seq.optimizers.novograd import NovoGrad
-from open_seq2seq.optimizers.signatures import parameters_from_signature
 
 OPTIMIZERS = {
     "Adagrad": tf.train.AdagradOptimizer,

@@ -4,13 +4,13 @@ import re
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.parameters import checked_part
+from open_seq2seq.config.kinds import INVALID_PATTERN
+from open_seq2seq.config.parameters import checked_part, shown
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.optimizers import loss_scaling, lr_policies
-from open_seq2seq.optimizers.accumulation import GradientAccumulator
 from open_seq2seq.optimizers.catalogue import optimizer_class, parameters_of
-from open_seq2seq.optimizers.lr_policies import learning_rate_at
-from open_seq2seq.optimizers.step import Step
+from open_seq2seq.optimizers.lr_policies import beyond_the_end, learning_rate_at
+from open_seq2seq.optimizers.step import GradientAccumulator, Step
 from open_seq2seq.optimizers.summaries import SUMMARIES, summarize_training
 from open_seq2seq.optimizers.update_operations import cond_with_updates
 
@@ -20,45 +20,53 @@ TrainOperations = collections.namedtuple(
     "TrainOperations",
     "update accumulate learning_rate global_step loss_scale gradients_finite gradient_norm skipped_steps layers "
     "layer_gradient_norms limited_changes")
-TrainOperations.__doc__ = """What a training loop runs.
+TrainOperations.__doc__ = """The operations and values that a training loop runs.
 
-update: operation: gradient of this batch and of those accumulated before it, one step of the optimizer.
+update: operation: adds the gradient of this batch to the accumulated ones and makes one step of the optimizer.
 accumulate: operation for each of the ``iter_size - 1`` batches before it; None if iter_size is 1.
 learning_rate: float32 scalar, of the step that ``update`` makes.
-global_step: variable, the number of updates made; fetched together with ``update`` it may be old or new.
+global_step: variable, the number of updates made; fetched together with ``update`` its value can be old or new.
 loss_scale: float32 scalar.
-gradients_finite: bool scalar, of the gradient as it is and times LARC's factors and of the mean loss, or what the device reports
-  of an overflow; False means that ``update`` changed no weight and did not count a step.
-gradient_norm: float32 scalar, norm of the whole gradient before clipping and LARC.
+gradients_finite: bool scalar, whether the gradient, the gradient times LARC's factors and the mean loss are finite, or whether
+  the device reports no overflow; if False, ``update`` changed no weight and did not count a step.
+gradient_norm: float32 scalar, Euclidean norm of the whole gradient before clipping and LARC.
 skipped_steps: int64 variable, how often gradients_finite was False in the whole training.
-layers: list of the names of the layers that are trained. layer_gradient_norms: float32 [layers], the same as gradient_norm for
-  each of them.
+layers: list of the names of the trained layers. layer_gradient_norms: float32 [layers], the gradient_norm of each of them.
 limited_changes: ``ChangeLimit.counts``; None without a limit.
 
-gradients_finite and the norms mean something only in the same ``Session.run`` as ``update``.
+gradients_finite and the norms are valid only in the same ``Session.run`` as ``update``.
 """
 
 AdapterOptimizer = collections.namedtuple("AdapterOptimizer", "optimizer loss_scale lowest_loss_scale")
 AdapterOptimizer.__new__.__defaults__ = (None,)
-AdapterOptimizer.__doc__ = """A ``tf.train.Optimizer`` of a device's adapter round another one; its loss scale, float32 scalar; a
-float below which that never falls, None where it is a constant.
+AdapterOptimizer.__doc__ = """The optimizer of a device's adapter, which wraps another one.
 
-Its ``compute_gradients`` scales the loss, calls the inner optimizer's, sums up over the processes and takes the scale out
-again; its ``apply_gradients`` calls the inner optimizer's if the device saw no overflow, and adapts the scale.
+optimizer: a ``tf.train.Optimizer``. Its ``compute_gradients`` scales the loss, calls the inner optimizer's, sums over the
+  processes and divides by the scale; its ``apply_gradients`` calls the inner optimizer's unless the device reported an overflow,
+  and adapts the scale.
+loss_scale: float32 scalar.
+lowest_loss_scale: float, the lower bound of loss_scale; None where that is a constant.
 """
 
 
 def total_loss(loss):
-    """``loss`` plus the graph's regularization losses, float32 scalar."""
+    """``loss`` (float32 scalar) plus the graph's regularization losses, float32 scalar."""
     regularization = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
     return tf.add_n([tf.cast(term, tf.float32) for term in [loss] + regularization])
 
 
 def optimize(loss, params, last_step, steps_per_epoch, all_reduce=None):
-    """The training operations for the graph's only loss; arguments as :class:`Optimization`.
+    """The training operations for the graph's only loss.
+
+    Args:
+      loss: float32 scalar without regularization.
+      params, last_step, steps_per_epoch, all_reduce: see :class:`Optimization`.
 
     Returns:
       TrainOperations.
+
+    Raises:
+      ConfigError: a setting is invalid.
     """
     return Optimization(params, last_step, steps_per_epoch, all_reduce).operations(
         loss, tf.get_collection(tf.GraphKeys.UPDATE_OPS))
@@ -68,18 +76,24 @@ class Optimization:
     """The optimizer of a training with its state, in the current graph; several losses may share it.
 
     Args:
-      params: the checked config of the model; used are optimizer, optimizer_params, lr_policy, lr_policy_params, num_epochs,
-        larc_params, max_grad_norm, max_param_change, max_total_param_change, loss_scaling, loss_scaling_params, iter_size,
-        freeze_variables_regex and summaries.
+      params: the checked config of the model; the keys used are optimizer, optimizer_params, lr_policy, lr_policy_params,
+        num_epochs, larc_params, max_grad_norm, max_param_change, max_total_param_change, loss_scaling, loss_scaling_params,
+        iter_size, freeze_variables_regex and summaries.
       last_step: updates in the whole training; the default end of the learning rate's decay.
       steps_per_epoch: updates in one epoch; policies count epochs only if the config has num_epochs.
       all_reduce: function from a list of gradients to a list of their means over all processes, or None.
+      wrap: for devices whose adapter scales losses, sums gradients and detects overflow: function from a
+        ``tf.train.Optimizer`` to an :class:`AdapterOptimizer` that wraps it, or to None; or None.
       learning_rate_factor: float32 scalar by which the policy's learning rate is multiplied, or None.
-      wrap: function from a ``tf.train.Optimizer`` to an :class:`AdapterOptimizer` round it, or to None, where the device
-        scales losses, sums up gradients and detects overflow its own way; or None.
+
+    Attributes:
+      global_step: variable, the number of updates made.
+      learning_rate: float32 scalar, of the next step.
+      schedule_notes: list of str, parts of the learning-rate schedule that no step reaches and that the check of the config,
+        which does not know the number of steps in an epoch, could not report.
 
     Raises:
-      ConfigError: a setting is wrong, or two of them exclude each other.
+      ConfigError: a setting is invalid, or two of them contradict each other.
     """
 
     def __init__(self, params, last_step, steps_per_epoch, all_reduce=None, wrap=None, learning_rate_factor=None):
@@ -87,13 +101,17 @@ class Optimization:
         self._params, self._all_reduce = params, all_reduce
         self._accumulator = self._mean_loss = None
         self.global_step = tf.train.get_or_create_global_step()
-        self.learning_rate = learning_rate_at(
-            self.global_step, params["lr_policy"],
-            checked_part(lr_policies.parameters_of(params["lr_policy"]), params["lr_policy_params"], "lr_policy_params"),
-            last_step, steps_per_epoch if params["num_epochs"] is not None else None)
+        policy, policy_params = params["lr_policy"], checked_part(
+            lr_policies.parameters_of(params["lr_policy"]), params["lr_policy_params"], "lr_policy_params")
+        self.learning_rate = learning_rate_at(self.global_step, policy, policy_params, last_step,
+                                              steps_per_epoch if params["num_epochs"] is not None else None)
+        self.schedule_notes = []
+        if params["num_epochs"] is not None:
+            self.schedule_notes = ['lr_policy_params["%s"] %s' % note for note in beyond_the_end(
+                policy, policy_params, last_step, None) if note[0] != "boundaries" or policy_params.get("steps_per_epoch")]
         if learning_rate_factor is not None:
             self.learning_rate = self.learning_rate * learning_rate_factor
-        # the name scope, in which summaries are named, is left to the operations
+        # summaries are named in the name scope, which the operations open
         with tf.variable_scope(SCOPE, auxiliary_name_scope=False):
             self._optimizer = optimizer_class(params["optimizer"])(learning_rate=self.learning_rate, **checked_part(
                 parameters_of(params["optimizer"]), params["optimizer_params"], "optimizer_params"))
@@ -110,7 +128,7 @@ class Optimization:
 
     @property
     def lowest_loss_scale(self):
-        """A float below which automatic loss scaling does not go; None where the loss scale is a constant."""
+        """The lower bound of automatic loss scaling, a float; None where the loss scale is a constant."""
         if self._adapter is not None:
             return self._adapter.lowest_loss_scale
         return self._scaler.lowest
@@ -121,12 +139,12 @@ class Optimization:
         Args:
           loss: float32 scalar without regularization.
           moving_averages: operations to run with every batch, such as the updates of batch norm's statistics; see
-            :func:`_unless_skipped` for those of a step that is skipped.
-          mean_loss: float32 scalar, the same on all processes; where it is not finite, the step is skipped even if the gradient
-            is, because an utterance without a finite loss leaves none. None: the gradient alone decides.
+            :func:`_unless_skipped` for those of a skipped step.
+          mean_loss: float32 scalar, the same on all processes; if it is not finite, the step is skipped even if the gradient is
+            finite, because an utterance with a non-finite loss contributes no gradient. None: the gradient alone decides.
 
         Returns:
-          TrainOperations; all but update, accumulate, gradients_finite and gradient_norm are the same for every loss.
+          TrainOperations; all fields except update, accumulate, gradients_finite and gradient_norm are the same for every loss.
 
         Raises:
           ConfigError: freeze_variables_regex leaves nothing to train.
@@ -142,7 +160,7 @@ class Optimization:
                                self._skipped_steps, *step.layer_norms(), step.limit.counts if step.limit is not None else None)
 
     def _own_update(self, loss, variables, moving_averages):
-        """(update, accumulate, finite, Step) with our own loss scaling: an overflow shows as a gradient that is not finite."""
+        """(update, accumulate, finite, Step) with our own loss scaling, where an overflow makes the gradient non-finite."""
         scaler = self._scaler
         pairs, accumulated = self._gradients(loss * scaler.scale, variables)
         if self._all_reduce is not None:
@@ -158,15 +176,15 @@ class Optimization:
         return update, self._accumulate(accumulated, moving_averages), step.finite, step
 
     def _adapter_update(self, loss, variables, moving_averages):
-        """The same where the device's adapter scales the loss and knows of an overflow, which shows in no number."""
+        """The same where the device's adapter scales the loss and reports an overflow, which no number shows."""
         pairs = self._adapter.optimizer.compute_gradients(loss, var_list=variables)
         accumulated = self._inner.accumulated
-        # here and not where it is applied: the adapter may put that under a condition, out of which nothing can be fetched
+        # built here and not where it is applied: the adapter may apply it inside a condition, from which nothing can be fetched
         self._inner.step = step = self._step(pairs, 1.0 / self._params["iter_size"])
         before = tf.identity(self.global_step + 0)
         with tf.control_dependencies([before]):
             applied = self._adapter.optimizer.apply_gradients(pairs, global_step=self.global_step)
-        # the norm reads the accumulated gradients, which are cleared, also where the adapter leaves the step out
+        # the norm reads the accumulated gradients, which are cleared even if the adapter skips the step
         with tf.control_dependencies([applied, step.norm]):
             finite = tf.greater(self.global_step + 0, before)
             skipped = self._skipped_steps.assign_add(1 - tf.cast(finite, tf.int64), use_locking=True)
@@ -174,9 +192,9 @@ class Optimization:
         return update, self._accumulate(accumulated, moving_averages), finite, step
 
     def _gradients(self, loss, variables):
-        """Pairs of dense gradient and variable, and the gradients of this batch alone."""
+        """(pairs of dense gradient and variable, the gradients of this batch alone)."""
         pairs = self._optimizer.compute_gradients(loss, var_list=variables)
-        # the loss may not depend on every variable
+        # the gradient is None for a variable that the loss does not depend on
         pairs = [(tf.convert_to_tensor(gradient), variable) for gradient, variable in pairs if gradient is not None]
         gradients, variables = [gradient for gradient, _ in pairs], [variable for _, variable in pairs]
         if self._params["iter_size"] > 1:
@@ -185,7 +203,7 @@ class Optimization:
         return pairs, gradients
 
     def _apply(self, pairs, global_step):
-        """Operation: a step with gradients from the adapter, which have the loss scale taken out."""
+        """Operation: a step with gradients from the adapter, which are already divided by the loss scale."""
         step = self._inner.step
         if not step.is_of(pairs):
             step = self._step(pairs, 1.0 / self._params["iter_size"])
@@ -203,11 +221,11 @@ class Optimization:
 
 
 class _InnerOptimizer(tf.train.Optimizer):
-    """What an adapter's optimizer is wrapped round: our gradients with those accumulated before, our step.
+    """The optimizer that an adapter's optimizer wraps: it returns the accumulated gradients and makes our step.
 
     Attributes:
-      accumulated: what the last ``compute_gradients`` found for its batch alone.
-      step: the Step that the next ``apply_gradients`` makes, if it gets the gradients that the step was made of.
+      accumulated: the gradients of its batch alone that the last ``compute_gradients`` returned.
+      step: the Step that the next ``apply_gradients`` makes, if it receives the gradients that the step was built from.
     """
 
     def __init__(self, gradients, apply):
@@ -216,40 +234,44 @@ class _InnerOptimizer(tf.train.Optimizer):
         self.accumulated = self.step = None
 
     def compute_gradients(self, loss, var_list=None, *unused, **also_unused):
-        """As ``tf.train.Optimizer.compute_gradients``; how the gradients are gated and placed is left as it is."""
+        """See ``tf.train.Optimizer.compute_gradients``; the arguments for gating and placing gradients have no effect."""
         pairs, self.accumulated = self._gradients(loss, var_list)
         return pairs
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
-        """As ``tf.train.Optimizer.apply_gradients``."""
+        """See ``tf.train.Optimizer.apply_gradients``."""
         return self._apply(list(grads_and_vars), global_step)
 
 
 def trained_variables(freeze_variables_regex):
-    """The trainable variables whose names do not match from the beginning, in the order of their creation.
+    """The trainable variables whose names do not match a pattern from their beginning, in the order of creation.
+
+    Args:
+      freeze_variables_regex: str, or None for all trainable variables.
 
     Raises:
-      ConfigError: the pattern is no regular expression, or leaves nothing to train.
+      ConfigError: the pattern is not a regular expression, or no variable is left to train.
     """
     variables = tf.trainable_variables()
     if freeze_variables_regex is None:
         return variables
     try:
         pattern = re.compile(freeze_variables_regex)
-    except re.error as error:
-        raise ConfigError('"freeze_variables_regex" is %r, which is no regular expression: %s' % (freeze_variables_regex, error))
+    except INVALID_PATTERN as error:
+        raise ConfigError('"freeze_variables_regex" is %s, which is not a regular expression: %s' % (
+            shown(freeze_variables_regex), error))
     left = [variable for variable in variables if not pattern.match(variable.name)]
     if not left:
-        raise ConfigError('"freeze_variables_regex" is %r, which freezes all %d variables; nothing is left to train'
+        raise ConfigError('"freeze_variables_regex" is %r, which freezes all %d variables; at least one must be trained'
                           % (freeze_variables_regex, len(variables)))
     return left
 
 
 def _unless_skipped(moving_averages, finite):
-    """The operations, of which those that subtract from a variable, as batch norm's do, subtract nothing in a skipped step.
+    """The operations, with subtractions from a variable, such as batch norm's, replaced by ones that a skipped step disables.
 
-    They are made with the forward pass, before it can be known how the step ends, so they are made anew. Whatever else a network
-    of one's own has among them is run as it is.
+    The forward pass builds them before it is known whether the step is skipped. Other operations of a custom network are
+    returned unchanged.
     """
     variables = {variable.op.name: variable for variable in tf.global_variables()}
     share = tf.cast(finite, tf.float32)
@@ -277,7 +299,7 @@ def _check_settings(params):
         if params[key] is None:
             raise ConfigError('"%s" is missing; training needs it' % key)
     if params["larc_params"] is not None and params["max_grad_norm"] is not None:
-        raise ConfigError('"larc_params" and "max_grad_norm" are both given; both limit the step, keep one of them')
+        raise ConfigError('"larc_params" and "max_grad_norm" are both given; both limit the step, keep one')
     unknown = [name for name in params["summaries"] if name not in SUMMARIES]
     if unknown:
         raise ConfigError('"summaries" has %s, expected some of %s' % (

@@ -1,4 +1,4 @@
-"""One gradient for each variable, and the factors by which they are still to be multiplied before the optimizer sees them."""
+"""The gradients of one update: sums over batches, and the factors that are applied before the optimizer receives them."""
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import checked_part
@@ -9,24 +9,56 @@ from open_seq2seq.optimizers.novograd import GradientScale, NovoGrad
 from open_seq2seq.optimizers.summaries import summarize_gradient, summarize_variables
 
 
+class GradientAccumulator:
+    """Sums of the gradients of ``iter_size`` batches, one for each variable.
+
+    They are local variables: between updates they are zero, so a checkpoint does not contain them and
+    ``tf.local_variables_initializer`` initializes them.
+
+    Args:
+      variables: list of the trained variables.
+    """
+
+    def __init__(self, variables):
+        self._sums = [
+            tf.get_variable(variable.op.name + "/gradient_sum", shape=variable.shape, dtype=variable.dtype.base_dtype,
+                            initializer=tf.zeros_initializer(), trainable=False, use_resource=False,
+                            collections=[tf.GraphKeys.LOCAL_VARIABLES])
+            for variable in variables]
+
+    def add(self, gradients):
+        """Operation that adds the gradients of one batch."""
+        return tf.group(*[total.assign_add(gradient, read_value=False) for total, gradient in zip(self._sums, gradients)])
+
+    def total(self, gradients):
+        """List of tensors: the sums so far plus ``gradients``."""
+        return [gradient + total for total, gradient in zip(self._sums, gradients)]
+
+    def clear(self):
+        """Operation that sets the sums to zero, non-finite ones included."""
+        return tf.group(*[total.assign(tf.zeros(total.shape, total.dtype.base_dtype), read_value=False)
+                          for total in self._sums])
+
+
 class Step:
     """The gradients of one update of the weights.
 
-    Every scalar by which a gradient has to be multiplied (loss scale, number of accumulated batches, clipping, LARC) is
-    collected into one factor a tensor, and the norm of every gradient is computed once, for the test that it is finite, for
-    clipping, LARC and NovoGrad: an update is bound by memory, and each of these by itself is another pass over all parameters.
+    All scalars by which a gradient is multiplied (loss scale, number of accumulated batches, clipping, LARC) are combined into
+    one factor per tensor, and the norm of every gradient is computed once, for the test that it is finite, for clipping, LARC
+    and NovoGrad. An update is bound by memory bandwidth, and each of these alone would be another pass over all parameters.
 
     Args:
       params: the checked config of the model; used are larc_params, max_grad_norm, iter_size, loss_scaling, max_param_change and
         max_total_param_change.
       gradients, variables: lists of the same length, of dense tensors and variables.
       learning_rate: float32 scalar.
-      unscale: float or float32 scalar, by which all gradients are to be multiplied.
-      loss: float32 scalar that has to be finite, too, or None.
+      unscale: float or float32 scalar, factor of all gradients.
+      loss: float32 scalar; a step whose loss is not finite is not finite either. None: the gradient alone decides.
 
     Attributes:
-      norm: float32 scalar, of the whole gradient before clipping and LARC.
-      finite: bool scalar, whether the gradient is, as it is and times LARC's factors, and the loss.
+      norm: float32 scalar, Euclidean norm of the whole gradient before clipping and LARC.
+      finite: bool scalar, whether the gradient, the gradient times LARC's factors and the loss are all finite.
+      limit: a ``ChangeLimit``, or None.
     """
 
     def __init__(self, params, gradients, variables, learning_rate, unscale, loss=None):
@@ -35,7 +67,7 @@ class Step:
         self._squared_norms = [2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients]
         total = tf.add_n(self._squared_norms)
         self.norm = tf.sqrt(total) * unscale
-        # one number that is not finite makes the sum of all squares so; not times unscale, which may be too small to be but 0
+        # one non-finite number makes the sum of all squares non-finite; without unscale, which can underflow to 0
         self.finite = tf.is_finite(total if loss is None else total + loss)
         self._norms = [tf.sqrt(squared_norm) * unscale for squared_norm in self._squared_norms]
 
@@ -47,24 +79,29 @@ class Step:
             self._larc_factors = [larc.larc_factor(larc_params, learning_rate, variable, norm)
                                   for variable, norm in zip(variables, self._norms)]
             self._factors = [unscale * factor for factor in self._larc_factors]
-            # a factor is computed from the weights and the learning rate, and could spoil a finite gradient
+            # a factor depends on the weights and the learning rate, and could make a finite gradient non-finite
             squared_products = tf.stack(self._squared_norms) * tf.square(tf.stack(self._factors))
             self.finite = tf.logical_and(self.finite, tf.is_finite(tf.reduce_sum(squared_products)))
         elif params["max_grad_norm"] is not None:
-            # all gradients by the same factor, so that the direction stays (Pascanu et al., arXiv:1211.5063)
+            # the same factor for all gradients keeps the direction (Pascanu et al., arXiv:1211.5063)
             clipping = params["max_grad_norm"] / tf.maximum(self.norm, params["max_grad_norm"])
             self._factors = [unscale * clipping] * len(gradients)
         elif params["iter_size"] > 1 or params["loss_scaling"] not in (None, 1.0):
             self._factors = [unscale] * len(gradients)
 
     def is_of(self, pairs):
-        """Whether ``pairs`` are the gradients and variables that this is the step of."""
+        """Whether ``pairs`` are the gradients and variables of this step."""
         return len(pairs) == len(self._gradients) and all(
             gradient is own_gradient and variable is own_variable for (gradient, variable), own_gradient, own_variable
             in zip(pairs, self._gradients, self._variables))
 
     def apply(self, optimizer, global_step):
-        """Operation of the optimizer's step, as far as the limit of changes lets it go."""
+        """Operation of the optimizer's step, reduced where it exceeds the limit of changes.
+
+        Args:
+          optimizer: a ``tf.train.Optimizer``.
+          global_step: variable to increment.
+        """
         if self.limit is not None:
             return self.limit.apply(lambda: self._apply(optimizer, global_step))
         return self._apply(optimizer, global_step)
@@ -95,6 +132,7 @@ class Step:
         return tf.reduce_max(tf.stack(largest)) * self._unscale
 
     def summarize(self, names):
+        """Adds the summaries of the gradients and variables; ``names`` is the config's ``summaries``."""
         summarize_gradient(names, self.norm, self._max_norm)
         summarize_variables(names, [(gradient, self._unscale, norm, variable) for gradient, norm, variable
                                     in zip(self._gradients, self._norms, self._variables)],

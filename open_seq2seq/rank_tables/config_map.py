@@ -23,13 +23,13 @@ from open_seq2seq.rank_tables.fields import kind_of, parse_json
 from open_seq2seq.rank_tables.rank_table import VERSION, check_rank_table
 
 MOUNTED = "/user/serverid/devindex/config/hccl.json"  # where the public Ascend jobs mount it
-CONTROLLER = "Check hccl-controller and the device plugin: kubectl get configmap rings-config-JOB -o yaml. The config map needs " \
-             "the label ring-controller.atlas, and the devices need addresses (hccn_tool -i N -ip -g)"
+CONTROLLER = "Check hccl-controller and the device plugin: kubectl get configmap rings-config-JOB -o yaml. The config map " \
+             "needs the label ring-controller.atlas, and the devices need addresses (hccn_tool -i N -ip -g)"
 SECONDS_BETWEEN_LOOKS = 2
 SECONDS_BETWEEN_REPORTS = 20
 
 Place = collections.namedtuple("Place", "server_id devices first_rank size")
-Place.__doc__ = """This node in a rank table: its address, list of its device numbers, its first rank, number of ranks of the job."""
+Place.__doc__ = """A node in a rank table: its address, list of its device numbers, its first rank, number of ranks of the job."""
 
 
 def wait_until_completed(path, seconds, say=print, clock=time.monotonic, sleep=time.sleep):
@@ -121,7 +121,7 @@ def _parser():
     parser = make_parser("open_seq2seq.rank_tables.config_map", "Waits for the rank table in a config map and runs a command.")
     parser.add_argument("--file", type=file_path, default=MOUNTED, help="the mounted rank table")
     parser.add_argument("--server_id", default=os.environ.get("XDL_IP"), help="this node's address in the table ($XDL_IP)")
-    parser.add_argument("--output", type=file_path, default="/tmp/rank_table.json", help="where to write the table in version 1.0")
+    parser.add_argument("--output", type=file_path, default="/tmp/rank_table.json", help="the file to write, in version 1.0")
     parser.add_argument("--timeout", type=whole_number(0), default=600, help="seconds to wait until it is completed")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="the command to run")
     return parser

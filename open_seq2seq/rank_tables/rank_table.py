@@ -1,6 +1,6 @@
 """Rank tables: which device of which server is which rank of an HCCL run.
 
-HCCL opens the file that ``RANK_TABLE_FILE`` names. It reads two forms, distinguished by the key ``version``; all values are strings:
+HCCL opens the file that ``RANK_TABLE_FILE`` names. It reads two forms, distinguished by ``version``; all values are strings:
 
 * v1.0: ``server_list`` of servers, each with a list ``device`` of ``{device_id, device_ip, rank_id}``;
 * the older form without ``version``: ``group_list`` of groups, each with an ``instance_list``. With ``deploy_mode`` an instance

@@ -4,8 +4,9 @@ import os
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import JasperError
-from open_seq2seq.evaluation.evaluation import EvaluationGraph, log_evaluation, run_evaluation
+from open_seq2seq.evaluation.evaluation_graph import build_evaluation
 from open_seq2seq.evaluation.record import record_evaluation
+from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.metrics import data_set_name, evaluation_numbers
@@ -29,7 +30,7 @@ class FinalTest:
         layer = build_data_layer(params, "eval", device, group, rejected_file)
         self._best_is_known = graph.evaluation is not None
         with graph.evaluated_weights(params):
-            self._graph = EvaluationGraph(base_model, params, "eval", layer, device, group)
+            self._graph = build_evaluation(base_model, params, "eval", layer, device, group)
         device.check_steps(tf.get_default_graph(), [("test", fetches) for _, fetches in self._graph.runs()])
 
     def run(self, session, saving, metrics, step, directory):

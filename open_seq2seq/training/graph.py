@@ -9,7 +9,7 @@ from open_seq2seq.checkpoints.moving_average import MovingAverages, is_average
 from open_seq2seq.checkpoints.restore import MODEL_SCOPE, SavedState
 from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES
 from open_seq2seq.decoding.greedy import GreedyDecoder
-from open_seq2seq.evaluation.evaluation import EvaluationGraph
+from open_seq2seq.evaluation.evaluation_graph import build_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer, execution_of
 from open_seq2seq.optimizers import Optimization
 from open_seq2seq.training.determinism import INITIAL_STATE as DETERMINISTIC_STATE
@@ -163,7 +163,7 @@ class TrainingGraph:
       state: the ``SavedState``.
       averages: ``MovingAverages``, or None.
       requests: the ``Requests``.
-      evaluation: an ``EvaluationGraph``, or None.
+      evaluation: an ``Evaluation``, or None.
       diagnostics: a ``DiagnosticGraph``, or None.
       initialize: operations to run once, before the data.
       start_averages: operation to run after the weights have been restored.
@@ -206,7 +206,7 @@ class TrainingGraph:
             layer = build_data_layer(evaluation_params, "eval", device, group, rejected_file)
             with self.evaluated_weights(evaluation_params):
                 observer = diagnostics.observer if diagnostics is not None and diagnostics.shares_evaluation else None
-                self.evaluation = EvaluationGraph(base_model, evaluation_params, "eval", layer, device, group, observer)
+                self.evaluation = build_evaluation(base_model, evaluation_params, "eval", layer, device, group, observer)
         self.diagnostics = diagnostics
         if diagnostics is not None:
             with self.evaluated_weights(params):

@@ -15,8 +15,8 @@ from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.agreement import check_agreement, fingerprint
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
 from open_seq2seq.errors import DeviceError, JasperError, NonFiniteError
-from open_seq2seq.evaluation.evaluation import log_evaluation, run_evaluation
 from open_seq2seq.evaluation.record import record_evaluation
+from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
 from open_seq2seq.experiment.saving import flattened, plain, resolved_config, write_resolved_config
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import ProgressBar
@@ -326,7 +326,7 @@ class TrainingRun:
         log_line("Running evaluation on a validation set:")
         self.session.run(self.graph.average_statistics)
         result = run_evaluation(self.session, self.graph.evaluation,
-                                is_abandoned=lambda: self.graph.requests.signal_has_come)
+                                is_interrupted=lambda: self.graph.requests.signal_has_come)
         if result is None:
             self.stop = stop_among(self.graph.requests.agree(self.session))
             log_line("Evaluation interrupted; it will run again on resume")

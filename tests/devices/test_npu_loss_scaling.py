@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices import npu_adapter, select_device
 from open_seq2seq.devices.npu_loss_scaling import chosen_loss_scaling, describe_loss_scaling
-from open_seq2seq.devices.npu_params import checked_npu_params
+from open_seq2seq.devices.npu_option_checks import checked_npu_params
 from open_seq2seq.distributed import ProcessGroup, Single
 from open_seq2seq.errors import ConfigError, DeviceError
 from open_seq2seq.optimizers.loss_scaling import BackoffScaler

@@ -5,7 +5,7 @@ import pytest
 
 from open_seq2seq.config.parameters import Bool, Choice, Int, NamePath, Report
 from open_seq2seq.devices.npu_options import OPTION_BY_NAME, OPTIONS
-from open_seq2seq.devices.npu_values import DumpSteps, ExistingFile, ExistingFolder, Folder, Place, Text, Word
+from open_seq2seq.devices.npu_option_kinds import DumpSteps, ExistingFile, ExistingFolder, Folder, Place, Text, Word
 
 
 def check(name, value):

@@ -4,7 +4,7 @@ import types
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.distributed.errors import translate_errors
+from open_seq2seq.distributed.lost_peers import translate_errors
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.errors import DeviceError, PeerLostError
 
@@ -15,7 +15,7 @@ DYING = '''
 import os, signal, sys
 import tensorflow.compat.v1 as tf
 from open_seq2seq.distributed import open_group
-from open_seq2seq.distributed.errors import translate_errors
+from open_seq2seq.distributed.lost_peers import translate_errors
 from open_seq2seq.errors import PeerLostError
 group = open_group("cpu")
 weight = tf.Variable(tf.ones([1000]))

@@ -14,8 +14,8 @@ from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.experiment.loading import load_experiment
-from open_seq2seq.export.freeze.restored_network import read_weights
-from open_seq2seq.export.freeze.run_folder import trained_model_of
+from open_seq2seq.export.freeze.trained_model import read_weights
+from open_seq2seq.export.freeze.model_from_run import trained_model_from_run
 from open_seq2seq.training.averaging.batch_norm_statistics import reestimated, without_randomness
 
 pytestmark = pytest.mark.slow
@@ -56,11 +56,11 @@ def test_moving_averages_in_training_evaluation_and_export(run_here, corpus):
     weights_alone = run_here("--mode=eval", "--evaluate_ema=False")
     assert "14 of them as moving averages" in evaluated.out and "moving averages" not in weights_alone.out
     assert numbers(evaluated.out, "loss") == numbers(trained.out, "loss")[-1:] != numbers(weights_alone.out, "loss")
-    exported = read_weights(trained_model_of(str(corpus / "run")))
+    exported = read_weights(trained_model_from_run(str(corpus / "run")))
     for name in averages:
         np.testing.assert_array_equal(exported[name[:-len(SUFFIX)]], steps[6][name])
 
-    # from the checkpoint of step 4 the same averages come about, to the last bit
+    # resumed from the checkpoint of step 4, the averages are the same to the last bit
     (corpus / "again").mkdir()
     for path in (corpus / "run").glob("model.ckpt-4.*"):
         shutil.copy(str(path), str(corpus / "again"))
@@ -71,7 +71,7 @@ def test_moving_averages_in_training_evaluation_and_export(run_here, corpus):
         np.testing.assert_array_equal(reached[name], steps[6][name])
 
 
-def spoil(checkpoint, copy):
+def copy_with_nan(checkpoint, copy):
     """Writes a copy of a checkpoint in which one moving variance is not a number."""
     values = variables(checkpoint)
     name = next(name for name in sorted(values) if name.endswith("moving_variance"))
@@ -92,8 +92,9 @@ def test_combine(run_here, corpus):
     # what evaluation in training measured of the same checkpoint on the same five utterances
     assert singles["model.ckpt-40"][0] == pytest.approx(numbers(trained.out, "loss")[-1], abs=2e-4)
     assert "their mean" in scores and len(scores) == 7
-    taken = float(re.search(r"^\*\*\* Taken: .*? \(loss (\d+\.\d+),", combined.out, re.MULTILINE).group(1))
-    assert taken == min(loss for loss, _ in scores.values())
+    result = re.search(r"^\*\*\* Result: .*? \(loss (\d+\.\d+), WER (\d+\.\d+)\); the best single", combined.out, re.MULTILINE)
+    taken, rate = map(float, result.groups())
+    assert (rate, taken) == min((wer, loss) for loss, wer in scores.values())
     folder = next((corpus / "run" / "combined").glob("model.ckpt-*.json"))
     averaged = json.loads(folder.read_text())["averaged"]
     assert averaged["loss"] == pytest.approx(taken, abs=1e-4) and averaged["utterances"] == 5
@@ -102,28 +103,28 @@ def test_combine(run_here, corpus):
     evaluated = run_here("--mode=eval", "--logdir=run/combined")
     assert numbers(evaluated.out, "loss")[0] == pytest.approx(taken, abs=2e-4)
     assert run_here("--mode=infer", "--logdir=run/combined", "--infer_output_file=out.csv").status == 0
-    assert set(read_weights(trained_model_of(str(corpus / "run" / "combined")))) == {
+    assert set(read_weights(trained_model_from_run(str(corpus / "run" / "combined")))) == {
         name for name in variables(corpus / "run" / "model.ckpt-40")
         if name.startswith("ForwardPass/")}
-    # the mean is written although a checkpoint by itself is better or not
+    # the mean is written, whatever its score
     mean = run_here("--mode=combine", "--best=2", "--output=mean")
-    assert mean.status == 0 and "*** Taken: their mean" in mean.out, mean.err
+    assert mean.status == 0 and "*** Result: their mean" in mean.out, mean.err
 
-    spoil(corpus / "run" / "model.ckpt-8", corpus / "spoilt" / "model.ckpt-8")
-    both = "--checkpoints=%s,%s" % ("run/model.ckpt-40", "spoilt/model.ckpt-8")
+    copy_with_nan(corpus / "run" / "model.ckpt-8", corpus / "non_finite" / "model.ckpt-8")
+    both = "--checkpoints=%s,%s" % ("run/model.ckpt-40", "non_finite/model.ckpt-8")
     (corpus / "other.txt").write_text("a\nb\n")
     for words, status, message in (
-            (("--mode=combine",), 2, "nothing says which checkpoints to take"),
-            (("--mode=combine", "--last=9"), 3, "9 checkpoints were asked for, and run has 5"),
+            (("--mode=combine",), 2, "no checkpoints are given"),
+            (("--mode=combine", "--last=9"), 3, "--last=9, and run has 5"),
             (("--mode=combine", "--last=1"), 2, "expected an integer at least 2"),
             (("--mode=combine", "--last=2", "--device=npu"), 2, "computes on a CPU or GPU"),
             (("--mode=combine", "--last=2", "--data_layer_params/vocab_file=other.txt"), 3, "is of another vocabulary"),
-            (("--mode=combine", both, "--output=spoilt_mean"), 3, "not finite .* the first ForwardPass/.*moving_variance"),
+            (("--mode=combine", both, "--output=non_finite_mean"), 3, "not finite .* the first ForwardPass/.*moving_variance"),
             (("--mode=combine", "--last=2", "--output=config.py"), 2, "which is a file"),
             (("--mode=eval", "--last=2"), 2, "--last belongs to --mode=combine"),
             (("--mode=combine", "--last=2", "--encoder_params/convnet_layers/0/num_channels=8"), 3,
-             r"conv11/kernel is \[5, 16, 8\] here, \[5, 16, 16\] there"),
-            (("--mode=combine", "--last=2", "--output=run"), 2, "where the checkpoint")):
+             r"conv11/kernel is \[5, 16, 8\] in the config, \[5, 16, 16\] in the checkpoints"),
+            (("--mode=combine", "--last=2", "--output=run"), 2, "the folder of checkpoint")):
         failed = run_here(*words)
         assert failed.status == status and re.search(message, failed.err), (words, failed.err)
 

@@ -1,4 +1,4 @@
-"""Training runs that go wrong, by real commands: who is named, what is kept and replayed, when they end; too little memory."""
+"""Trainings with non-finite steps, by real commands: what is named, kept and replayed, when they end; too little memory."""
 import json
 import os
 import re
@@ -16,45 +16,45 @@ from tests.paths import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
-SPOILT = '''
-class SpoiltDataLayer(Speech2TextDataLayer):
-    """The features of the longest utterance are no numbers."""
+NAN_FEATURES = '''
+class NanDataLayer(Speech2TextDataLayer):
+    """The features of the longest utterance are NaN."""
 
     def _features_of(self, waveform, seed):
         features = super()._features_of(waveform, seed)
         return features * tf.where(tf.size(waveform) > %d, float("nan"), 1.0)
 
-base_params["data_layer"] = SpoiltDataLayer
+base_params["data_layer"] = NanDataLayer
 '''
 QUIET = ("--print_samples_steps=None", "--save_checkpoint_steps=None")
 
 
 @pytest.fixture
-def spoilt(corpus):
-    """Id of the one utterance of train.csv whose features ``spoilt.py``'s data layer makes NaN."""
+def nan_utterance(corpus):
+    """Id of the one utterance of train.csv whose features the data layer of ``nan.py`` makes NaN."""
     lengths = [soundfile.info(str(corpus / "wav" / ("train%d.wav" % number))).frames for number in range(16)]
     order = np.argsort(lengths)
-    (corpus / "spoilt.py").write_text((corpus / "config.py").read_text() + SPOILT % lengths[order[-2]])
+    (corpus / "nan.py").write_text((corpus / "config.py").read_text() + NAN_FEATURES % lengths[order[-2]])
     assert lengths[order[-1]] > lengths[order[-2]]
     return "train.csv:%d" % (order[-1] + 2)
 
 
-def test_an_utterance_that_spoils_its_batches_is_named_and_the_others_train(run_here, corpus, spoilt):
-    trained = run_here("--mode=train", "--max_steps=6", "--iter_size=2", "--bad_batches=1", *QUIET, config="spoilt.py")
+def test_an_utterance_with_nan_features_is_named_and_the_others_train(run_here, corpus, nan_utterance):
+    trained = run_here("--mode=train", "--max_steps=6", "--iter_size=2", "--bad_batches=1", *QUIET, config="nan.py")
     assert trained.status == 0, trained.err
     skipped = re.findall(r"^\*\*\* Step \d+ skipped: the loss is not finite \(loss nan, .*utterances (.*)\)$", trained.out, re.M)
-    # sixteen utterances in steps of eight: six steps that are made take more than an epoch, and so more than one that is not
+    # sixteen utterances in steps of eight: six updates take more than an epoch, so at least two steps are skipped
     assert len(skipped) >= 2
     assert tf.train.load_variable(str(corpus / "run"), "Loss_Optimization/skipped_steps") == len(skipped)
     named = re.findall(r"^\*\*\*         (train.csv:\d+): \d\.\d\d s, \d+ characters$", trained.out, re.M)
     # of the step's two batches only the one that it is in
-    assert len(named) == 4 and spoilt in named
+    assert len(named) == 4 and nan_utterance in named
     assert trained.out.count("the first value that is not finite is in the features, before any layer") == 1
     assert "adds nothing to the gradient" not in trained.out
     kept = sorted(path.name for path in (corpus / "run" / "bad_batches").glob("*.npz"))
     assert len(kept) == 1
 
-    replayed = run_here("--mode=replay", "--json", config="spoilt.py")
+    replayed = run_here("--mode=replay", "--json", config="nan.py")
     assert replayed.status == 0, replayed.err
     result = json.loads(replayed.out)
     assert os.path.basename(result["file"]) == kept[0] and [row["id"] for row in result["utterances"]] == named
@@ -82,22 +82,22 @@ def test_a_training_that_diverges_ends_and_says_what_to_try(run_here, corpus):
     assert re.search(r"^conv22/res_0( +\S+){7,}$", shown.out, re.M)
     assert shown.out.splitlines()[-1].startswith("The ")
 
-    assert "Another config" not in shown.out
+    assert "The config differs" not in shown.out
     dilated = run_here("--mode=replay", "--batch=%s" % files[0], "--encoder_params/convnet_layers/1/dilation=[2]")
     assert dilated.status == 0 and dilated.out.splitlines()[-1] == (
-        "Another config than the training's: encoder_params/convnet_layers/1/dilation/0 was 1, and is 2")
+        "The config differs from that of the training: encoder_params/convnet_layers/1/dilation/0 was 1 and is 2")
     # the curves of a training that failed, with its skipped steps
     page = (corpus / "diverged" / "report" / "index.html").read_text()
-    assert "Steps that were skipped" in page and "4, the last after step" in page
+    assert "Skipped steps" in page and "4, the last after step" in page
 
-    # what a person may type wrong
+    # wrong arguments and damaged files
     other = run_here("--mode=replay", "--batch=%s" % files[0], "--encoder_params/convnet_layers/0/num_channels=8")
     assert other.status == 3 and "of another architecture than the config" in other.err
     none = run_here("--mode=replay", "--logdir=nowhere")
     assert none.status == 3 and "there is no bad batch in nowhere/bad_batches" in none.err
     files[0].write_bytes(files[0].read_bytes()[:1000])
     damaged = run_here("--mode=replay", "--batch=%s" % files[0])
-    assert damaged.status == 3 and "cut short" in damaged.err
+    assert damaged.status == 3 and "truncated" in damaged.err
     files[1].with_name("step-%s.weights.index" % re.match(r"step-(\d+)-", files[1].name).group(1)).unlink()
     without = run_here("--mode=replay", "--batch=%s" % files[1])
     assert without.status == 3 and re.search(r"step-\d+\.weights\.index is missing. A batch is kept together", without.err)
@@ -107,7 +107,7 @@ def test_a_training_that_diverges_ends_and_says_what_to_try(run_here, corpus):
 def test_a_gradient_alone_overflows_with_a_fixed_loss_scale_and_an_automatic_one_falls(run_here, corpus):
     fixed = run_here("--mode=train", "--max_steps=3", "--loss_scaling=1e38", "--max_bad_steps=2", "--logdir=fixed", *QUIET)
     assert fixed.status == 3
-    assert fixed.out.count("everything is finite on the way forward; on the way back the first value that is not is a ") == 2
+    assert fixed.out.count("everything is finite in the forward pass; in the backward pass the first value that is not finite is a gradient ") == 2
     assert "2 steps in a row were skipped (the gradient is not finite)" in fixed.err and "a lower loss_scaling" in fixed.err
     falling = run_here("--mode=train", "--max_steps=3", "--loss_scaling=Backoff", "--loss_scaling_params/scale_max=1e38",
                        "--loss_scaling_params/step_factor=1e9", "--max_bad_steps=2", "--logdir=falling", *QUIET)
@@ -116,10 +116,10 @@ def test_a_gradient_alone_overflows_with_a_fixed_loss_scale_and_an_automatic_one
     assert not (corpus / "falling" / "bad_batches").exists()
 
 
-def test_the_rank_whose_batch_it_is_names_it_and_all_of_them_know(corpus, spoilt, needs_horovod):
+def test_the_rank_with_the_batch_names_it_and_all_ranks_learn_of_it(corpus, nan_utterance, needs_horovod):
     process = subprocess.run(
         [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", "2", "--log",
-         "log_{rank}.txt", "--", sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=spoilt.py", "--mode=train",
+         "log_{rank}.txt", "--", sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=nan.py", "--mode=train",
          "--device=cpu", "--max_steps=3", "--max_bad_steps=2", "--bad_batches=1", "--batch_size_per_gpu=8", *QUIET],
         cwd=str(corpus), capture_output=True, text=True, timeout=300,
         env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(corpus), REPOSITORY])))
@@ -128,13 +128,13 @@ def test_the_rank_whose_batch_it_is_names_it_and_all_of_them_know(corpus, spoilt
     assert process.returncode == 3, process.stderr + logs[1]
     kept, = (corpus / "run" / "bad_batches").glob("*.npz")
     rank = int(re.search(r"-rank-(\d)\.npz$", kept.name).group(1))
-    assert "of rank %d: loss nan" % rank in logs[rank] and "%s: " % spoilt in logs[rank]
-    assert "of rank %d: loss nan" % rank not in logs[1 - rank] and "%s: " % spoilt not in logs[1 - rank]
+    assert "of rank %d: loss nan" % rank in logs[rank] and "%s: " % nan_utterance in logs[rank]
+    assert "of rank %d: loss nan" % rank not in logs[1 - rank] and "%s: " % nan_utterance not in logs[1 - rank]
     first, second = re.findall(r"^\*\*\* Step 1 skipped: the loss is not finite \(loss nan, loss scale 1, utterances (.*)\)$",
                                logs[0], re.M)
     assert first.endswith(", ... 8 in all of rank %d" % rank)
-    # the second step is not looked into, and so names all of its batch, which may be the other rank's
-    assert re.fullmatch(r"(train.csv:\d+, ){7}train.csv:\d+ of rank [01]", second) and spoilt in re.split("[ ,]+", second)
+    # the second step is not examined, so its line names all utterances of the batch, which may be the other rank's
+    assert re.fullmatch(r"(train.csv:\d+, ){7}train.csv:\d+ of rank [01]", second) and nan_utterance in re.split("[ ,]+", second)
     error = process.stderr
     assert "2 steps in a row were skipped (the loss is not finite), the last at step 1 with the utterances %s" % second in error
     assert "Found: the first value that is not finite is in the features, before any layer" in error
@@ -149,7 +149,7 @@ def test_memory_that_would_not_suffice_is_refused_with_the_batch_size_that_would
     refused = run_here("--batch_size_per_gpu=64", *words)
     assert refused.status == 4 and DeviceError.exit_status == 4
     found = re.search(r"the longest batch \(64 utterances x 144 frames, 11 labels\) does not fit into memory: it takes about "
-                      r"0\.23\d GB, and 0\.225 GB are available\. batch_size_per_gpu=(\d+) would fit; iter_size", refused.err)
+                      r"0\.23\d GB, and 0\.225 GB are available\. batch_size_per_gpu=(\d+) would fit\. A larger iter_size", refused.err)
     assert found, refused.err
     fitting = int(found.group(1))
     assert not (corpus / "run").exists()
@@ -185,4 +185,4 @@ def test_where_memory_runs_out_smaller_batches_are_tried(corpus):
     lines = [line for line in process.stdout.splitlines() if "fit" in line]
     # the batches of the second shape would be larger than all the memory there is
     assert lines == ["*** A batch of 1 fits", "*** A batch of 2 fits", "batch_size_per_gpu=2 fits",
-                     "*** A batch of 1 does not fit, either", "Not even one utterance fits"]
+                     "*** A batch of 1 does not fit either", "Not even one utterance fits"]

@@ -103,7 +103,7 @@ def test_the_first_rank_alone_writes_and_a_second_run_continues(launch, corpus):
     assert "model.ckpt-6" in second.logs[0] and (logdir / "logs" / "model.ckpt-9.index").exists()
     # one process with half the global batch: the same place in the data, but other epochs
     half = launch(1, "--continue_learning", "--max_steps=10", *words)
-    assert half.status == 0 and "goes on at the same place in the data" in half.logs[0]
+    assert half.status == 0 and "the run resumes at the same position in the data" in half.logs[0]
     refused = launch(2, "--continue_learning", "--max_steps=None", "--num_epochs=9", *words)
     assert refused.status == 2 and "num_epochs and the learning rate's schedule do not fit" in refused.err + refused.logs[0]
 

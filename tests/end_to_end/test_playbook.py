@@ -50,7 +50,7 @@ def test_stops_tests_and_exports_and_goes_on_when_asked_to(tested_corpus, run_he
     assert len(figures(trained.out, "Validation WER")) == 3  # once an epoch of four steps
     assert re.search(r"^\*\*\* Stopped at step 12 of 36: no improvement by at least 1000 for 2 epochs; the best validation "
                      r"loss is [\d.]+, of step (4|8|12)$", trained.out, re.MULTILINE)
-    assert "is multiplied by 0.08, to 0.08 of the policy's; the weights go back to checkpoints/best_dev-" in trained.out
+    assert "is multiplied by 0.08, to 0.08 of the policy's; the weights are reset to checkpoints/best_dev-" in trained.out
     assert "*** Finished training" in trained.out
     last = weights(latest_checkpoint("checkpoints"))
     assert last["global_step"] == 12 and last["training_state/learning_rate_factor"] == np.float32(0.08)
@@ -64,14 +64,14 @@ def test_stops_tests_and_exports_and_goes_on_when_asked_to(tested_corpus, run_he
     assert figures(evaluated.out, "Validation loss") + figures(evaluated.out, "Validation WER") == pytest.approx(tested, abs=2e-4)
     description = json.loads((corpus / "exported" / "jasper_infer_float32.json").read_text())
     assert description["wer"]["data_set"] == "test.csv" and description["wer"]["value"] == pytest.approx(tested[1], abs=1e-4)
-    assert [entry["wer"] for entry in read_metrics("checkpoints/metrics.jsonl") if entry["kind"] == "test"] == pytest.approx(
+    assert [entry["word_error_rate"] for entry in read_metrics("checkpoints/metrics.jsonl") if entry["kind"] == "test"] == pytest.approx(
         tested[1:], abs=1e-4)
     refused = run_here(*evaluate)
     assert refused.status == 2 and "was trained with width_multiplier 0.5, and this command has 1: the layers have 8, 8 " \
                                    "channels there and 16, 16 here. Give --width_multiplier=0.5" in refused.err
 
     again = run_here(*words)
-    assert again.status == 0 and "Nothing to do: this training has been stopped at step 12: no improvement by at least 1000 " \
+    assert again.status == 0 and "Nothing to do: this training was stopped at step 12: no improvement by at least 1000 " \
                                  "for 2 epochs" in again.out and "--early_stop=False, a larger --es_epochs" in again.out
     assert figures(again.out, "Test loss") == pytest.approx(tested[:1], abs=2e-4)
     on = run_here(*(words + ["--early_stop=False", "--epochs=4"]))
@@ -103,7 +103,7 @@ def test_max_hours_ends_evaluates_and_saves(tested_corpus, run_here):
     assert len(figures(trained.out, "Validation loss")) == 1 and latest_checkpoint("run") == "run/model.ckpt-1"
     again = run_here("--continue_learning", *words)
     assert again.status == 0 and latest_checkpoint("run") == "run/model.ckpt-1"
-    assert "Nothing to do: this training has been stopped at step 1: max_hours is 1e-09" in again.out
+    assert "Nothing to do: this training was stopped at step 1: max_hours is 1e-09" in again.out
     assert "A larger --max_hours" in again.out
     on = run_here("--continue_learning", "--dev_files=test.csv", "--logdir=run", *QUIET)
     assert on.status == 0 and latest_checkpoint("run") == "run/model.ckpt-6", on.err
@@ -160,7 +160,7 @@ def test_without_evaluations_the_last_model_is_tested_and_exported_not_the_sourc
     trained = run_here("--load_checkpoint_dir=source", "--save_checkpoint_dir=own", "--logdir=other", "--max_steps=3",
                        "--test_files=test.csv", "--export_dir=exported", *QUIET)
     assert trained.status == 0, trained.err
-    assert "Running the test on a set of its own, with model.ckpt-3:" in trained.out
+    assert "Running evaluation on the test set, with model.ckpt-3:" in trained.out
     assert "*** Exporting own/model.ckpt-3\n" in trained.out and not os.path.exists("own/best_dev-2.index")
 
 
@@ -171,7 +171,7 @@ def test_two_processes_decide_alike(tested_corpus, needs_horovod):
     trained = subprocess.run(command + words, cwd=str(tested_corpus), capture_output=True, text=True, timeout=300,
                              env=dict(os.environ, PYTHONPATH=REPOSITORY))
     assert trained.returncode == 0, trained.stderr
-    assert "the weights go back to checkpoints/best_dev-" in trained.stdout
+    assert "the weights are reset to checkpoints/best_dev-" in trained.stdout
     assert "*** Stopped at step 12 of 36: no improvement" in trained.stdout
     assert re.search(r"^\*\*\*     6 utterances, ", trained.stdout, re.MULTILINE)  # each once, by one of the two
     assert len(figures(trained.stdout, "Test WER")) == 1 and (tested_corpus / "exported" / "jasper_infer_float32.pb").exists()

@@ -77,7 +77,7 @@ def with_random_weights(trained):
     """Writes the checkpoint of a ``TrainedModel`` with random weights, batch-norm statistics included, and returns the model."""
     import tensorflow.compat.v1 as tf
 
-    from open_seq2seq.export.freeze.restored_network import evaluation_network
+    from open_seq2seq.export.freeze.trained_model import evaluation_network
     draw = np.random.RandomState(1)
     with tf.Graph().as_default(), tf.Session() as session:
         evaluation_network(trained, tf.zeros([1, 16, 16]), tf.constant([16]))
@@ -100,7 +100,7 @@ def randomised():
 def untrained(tone_corpus, tmp_path_factory):
     """A ``TrainedModel`` of the same network with random weights."""
     from open_seq2seq.experiment.loading import load_experiment
-    from open_seq2seq.export.freeze.restored_network import TrainedModel
+    from open_seq2seq.export.freeze.trained_model import TrainedModel
     experiment = load_experiment(str(tone_corpus / "config.py"), "eval", [])
     path = str(tmp_path_factory.mktemp("untrained") / "model.ckpt-7")
     return with_random_weights(TrainedModel(experiment.base_model, experiment.params["eval"],
@@ -111,7 +111,7 @@ def untrained(tone_corpus, tmp_path_factory):
 def export(untrained, tmp_path_factory):
     """Function from ``ExportOptions`` fields to the path of a frozen graph of ``untrained``, with its JSON beside it."""
     from open_seq2seq.export.description import write_description
-    from open_seq2seq.export.freeze.freeze import ExportOptions, freeze
+    from open_seq2seq.export.freeze.frozen_graph import ExportOptions, freeze
     made = {}
 
     def of(**options):

@@ -8,7 +8,7 @@ from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
 from open_seq2seq.decoders import FullyConnectedCTCDecoder
 from open_seq2seq.encoders import TDNNEncoder
-from open_seq2seq.export.freeze.restored_network import TrainedModel, evaluation_network
+from open_seq2seq.export.freeze.trained_model import TrainedModel, evaluation_network
 from open_seq2seq.models import Speech2Text
 
 VOCABULARY = tuple(" abc'")
@@ -76,7 +76,7 @@ def batch(frames=48, lengths=(48, 37, 2), num_features=FEATURES, seed=0):
 def write(trained, options, path):
     """Freezes into ``path``, with the JSON beside it; returns the path and the description."""
     from open_seq2seq.export.description import write_description
-    from open_seq2seq.export.freeze.freeze import freeze
+    from open_seq2seq.export.freeze.frozen_graph import freeze
     graph_def, description = freeze(trained, options)
     with open(str(path), "wb") as file:
         file.write(graph_def.SerializeToString())

@@ -14,7 +14,7 @@ from open_seq2seq.experiment.command_line import parse_command_line
 from open_seq2seq.export import load_model
 from open_seq2seq.export.description import read_description
 from open_seq2seq.export.export_folder import export_model
-from open_seq2seq.export.freeze.freeze import ExportOptions
+from open_seq2seq.export.freeze.frozen_graph import ExportOptions
 from open_seq2seq.export.mode import options_of
 from tests.export.networks import batch, trained_model
 
@@ -57,7 +57,7 @@ EXPORT = ("run.py", "--config_file=config.py", "--mode=export", "--enable_logs")
 @pytest.mark.slow
 @pytest.mark.parametrize("flag, reason, name", [
     ("--data_layer_params/window_size=0.025", "with other features", "jasper_infer_float32.json"),
-    ("--evaluate_ema=False", "or evaluate_ema than it is exported with", "jasper_infer_float32.json"),
+    ("--evaluate_ema=False", "or evaluate_ema than this export has", "jasper_infer_float32.json"),
     ("--fp16", "the WER of this model in float16 is not known", "jasper_infer_float16.json")])
 def test_a_word_error_rate_that_is_not_this_models_is_left_out(trained_digits, run_here, tmp_path, flag, reason, name):
     done = run_here(trained_digits.folder, *EXPORT, "--export_dir=%s" % tmp_path, flag)
@@ -120,7 +120,7 @@ def test_saved_model(tmp_path):
             signature.inputs["input"].name: features[:, np.newaxis], signature.inputs["input_reshape"].name: mask})
     np.testing.assert_allclose(logits, expected, atol=1e-6)
     (tmp_path / "out" / "saved_model" / "mine.txt").write_text("not to be deleted")
-    with pytest.raises(StorageError, match="is no SavedModel of an earlier export"):
+    with pytest.raises(StorageError, match="is not the SavedModel of an earlier export"):
         export_model(trained, ExportOptions(2, 80), out, ("saved_model",))
     assert (tmp_path / "out" / "saved_model" / "mine.txt").exists()
     # nor is a new model put beside it
@@ -133,7 +133,7 @@ def test_no_format_of_an_earlier_export_stays_beside_a_new_model(tmp_path):
     export_model(trained, ExportOptions(1, 64), str(out), ("saved_model",))
     before = (out / NAMES[0]).read_bytes()
     for name in ("saved_model", "onnx"):
-        with pytest.raises(StorageError, match="of an earlier export, .*add %s to --format to replace it, remove it, or" % name):
+        with pytest.raises(StorageError, match="from an earlier export .*add %s to --format to replace it, remove it, or" % name):
             export_model(trained, ExportOptions(1, 80), str(out))
         assert (out / NAMES[0]).read_bytes() == before
         shutil.rmtree(str(out / "saved_model"), ignore_errors=True)

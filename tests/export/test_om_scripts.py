@@ -1,6 +1,6 @@
-"""pb2om.sh and om_infer.sh: their commands, and what they do with a program in ATC's, msame's and ais_bench's place.
+"""pb2om.sh and om_infer.sh: their commands, and how they handle programs that stand in for ATC, msame and ais_bench.
 
-Neither ATC nor an Ascend device is here: that the commands are right rests on the tools' documentation.
+The tests have neither ATC nor an Ascend device: the commands follow the tools' documentation.
 """
 import os
 import shlex
@@ -40,7 +40,7 @@ def test_shapes_come_from_the_json(export):
         "input_shape": "input:2,1,320,16;input_reshape:2,160", "output": model[:-len(".pb")] + "_b2_t320"}
 
 
-def test_several_batch_sizes_and_lengths_are_compiled_each(export):
+def test_a_model_is_compiled_for_several_batch_sizes_and_lengths(export):
     model = export(batch_size=None, frames=None)
     batches = options_of(atc_arguments(model, batch_sizes=[4, 1], frames=[320]))
     assert batches["input_shape"] == "input:-1,1,320,16;input_reshape:-1,160" and batches["dynamic_batch_size"] == "1,4"
@@ -58,10 +58,10 @@ def test_several_batch_sizes_and_lengths_are_compiled_each(export):
     ({"batch_size": 2, "frames": 320}, {"frames": [640]}, "--frames 640, but .* was exported for 320"),
     ({"batch_size": None, "frames": None}, {"frames": [330]}, "--frames 330: expected a multiple of 16"),
     ({"batch_size": None, "frames": None, "fast_convolutions": True}, {"frames": [320]}, "with --convolutions=plain"),
-    ({"batch_size": None, "frames": None}, {}, "takes any number of frames.*give --frames"),
+    ({"batch_size": None, "frames": None}, {}, "has a dynamic number of frames.*give --frames"),
     ({"batch_size": 1, "frames": 320, "with_features": True}, {}, "Export without --with_features"),
 ])
-def test_shapes_that_the_model_does_not_have_are_refused(export, exported, asked, message):
+def test_shapes_that_contradict_the_model_are_refused(export, exported, asked, message):
     with pytest.raises(UsageError, match=message):
         atc_arguments(export(**exported), **asked)
 
@@ -80,13 +80,13 @@ def test_a_dry_run_prints_the_ports_command(export, command, tmp_path):
 
 
 @pytest.mark.slow
-def test_without_atc_it_says_what_to_source(export, command, tmp_path):
+def test_without_atc_the_message_names_the_script_to_source(export, command, tmp_path):
     done = command(tmp_path, "scripts/pb2om.sh", *PYTHON, "--model", export(batch_size=1, frames=320))
     assert done.status == 4 and "atc was not found" in done.err and "source /usr/local/Ascend" in done.err
 
 
 @pytest.mark.slow
-def test_atcs_status_and_result_are_looked_at(export, command, tmp_path):
+def test_atc_status_and_result_are_checked(export, command, tmp_path):
     model = export(batch_size=1, frames=320)
     program(tmp_path / "bin" / "atc", 'printf "%s\\n" "$@" > calls; exit "${STATUS:-0}"\n')
     words = ("scripts/pb2om.sh", *PYTHON, "--model", model, "--output", "m")
@@ -95,7 +95,7 @@ def test_atcs_status_and_result_are_looked_at(export, command, tmp_path):
     silent = command(tmp_path, *words, PATH=with_path(tmp_path / "bin"))
     assert silent.status == 1 and "there is no m.om" in silent.err
     assert (tmp_path / "calls").read_text().splitlines() == atc_arguments(model, "m")
-    # newer releases put the host's system behind the name
+    # newer releases append the host's system to the name
     program(tmp_path / "bin" / "atc", 'touch m_linux_x86_64.om\n')
     done = command(tmp_path, *words, PATH=with_path(tmp_path / "bin"))
     assert done.status == 0 and "wrote m_linux_x86_64.om" in done.out
@@ -103,19 +103,19 @@ def test_atcs_status_and_result_are_looked_at(export, command, tmp_path):
 
 @pytest.mark.parametrize("name, expected", [
     ("310P3", "expected Ascend310P3"), ("ascend910b", "expected Ascend910b"), ("Ascend 310", "expected Ascend310"),
-    ("Ascend", "as ATC names it"), ("Ascend310; ls", "as ATC names it"), ("", "as ATC names it"), ("cuda", "as ATC names it")])
-def test_names_that_are_no_chips(export, name, expected):
+    ("Ascend", "a chip's name for ATC"), ("Ascend310; ls", "a chip's name for ATC"), ("", "a chip's name for ATC"), ("cuda", "a chip's name for ATC")])
+def test_invalid_chip_names_are_refused(export, name, expected):
     with pytest.raises(UsageError, match="--soc_version is .*" + expected):
         atc_arguments(export(batch_size=1, frames=320), soc_version=name)
     assert "--soc_version=Ascend910_9391" in atc_arguments(export(batch_size=1, frames=320), soc_version="Ascend910_9391")
 
 
 @pytest.mark.slow
-def test_wrong_options_and_models_are_named(command, tmp_path):
+def test_wrong_options_and_models_are_refused(command, tmp_path):
     for words, status, message in (
             (("--frobnicate",), 2, "unknown word --frobnicate"), (("--model",), 2, "--model needs a value"),
             (("--modelx=3",), 2, "unknown option --modelx"),
-            (("--model", "no.pb"), 3, "there is no model no.pb"), (("--model", "x.om"), 2, "no model that ATC takes"),
+            (("--model", "no.pb"), 3, "there is no model no.pb"), (("--model", "x.om"), 2, "is not a model for ATC"),
             (("--batch_size", "0"), 2, "expected whole numbers above 0"),
             (("--precision_mode", "fast"), 2, "invalid choice: 'fast'")):
         done = command(tmp_path, "scripts/pb2om.sh", *PYTHON, *words)
@@ -143,7 +143,7 @@ if [ -z "${NOTHING:-}" ]; then touch "$out/a_output_0.bin" "$out/b_output_0.bin"
 '''
 
 
-def test_msame_gets_both_folders_and_its_results_are_looked_at(bins, command):
+def test_msame_gets_both_folders_and_its_results_are_checked(bins, command):
     msame = program(bins / "tools" / "msame", MSAME)
     words = ("scripts/om_infer.sh", "--model", "m.om", "--input", "jasper", "--device", "3", "--tool", "msame")
     failed = command(bins, *words, MSAME=msame, STATUS="5")
@@ -158,7 +158,7 @@ def test_msame_gets_both_folders_and_its_results_are_looked_at(bins, command):
         "--device", "3", "--loop", "1"]
 
 
-def test_ais_bench_is_preferred_where_it_is(bins, command):
+def test_ais_bench_is_preferred_if_installed(bins, command):
     (bins / "packages" / "ais_bench").mkdir(parents=True)
     (bins / "packages" / "ais_bench" / "__init__.py").write_text("")
     (bins / "packages" / "ais_bench" / "__main__.py").write_text(
@@ -171,7 +171,7 @@ def test_ais_bench_is_preferred_where_it_is(bins, command):
         "--model m.om --input jasper/input_0,jasper/input_reshape --output o p --outfmt BIN --device 0")
 
 
-def test_without_a_tool_it_says_where_they_come_from(bins, command):
+def test_without_a_tool_the_message_names_its_origin(bins, command):
     words = ("scripts/om_infer.sh", "--model", "m.om", "--input", "jasper")
     done = command(bins, *words)
     assert done.status == 4 and "neither ais_bench nor msame was found" in done.err and "set_env.sh" in done.err
@@ -181,7 +181,7 @@ def test_without_a_tool_it_says_where_they_come_from(bins, command):
     assert command(bins, *words, "--tool", "msame", "--dry_run").out.startswith("msame --model m.om ")
 
 
-def test_bad_bins_and_options_are_named(bins, command):
+def test_bad_bins_and_options_are_refused(bins, command):
     for words, status, message in (
             ((), 2, "--model FILE.om is missing"), (("--model", "no.om"), 3, "there is no no.om"),
             (("--model", "m.om", "--tool", "trtexec"), 2, "--tool trtexec is unknown"),

@@ -11,9 +11,9 @@ import pytest
 from open_seq2seq.errors import CheckpointError, DataError, UsageError
 from open_seq2seq.export import load_model
 from open_seq2seq.export.description import read_description
-from open_seq2seq.export.freeze.freeze import fast_inference_graph
+from open_seq2seq.export.freeze import fast_inference_graph
 from open_seq2seq.export.freeze.onnx_export import export_onnx
-from open_seq2seq.export.freeze.quantize import compare, quantize
+from open_seq2seq.export.quantize import compare, quantize
 from open_seq2seq.export.runtime.exported_model import ExportedModel
 from open_seq2seq.export.runtime.onnx_model import OnnxModel
 
@@ -100,7 +100,7 @@ def test_a_file_that_is_no_model_is_refused(copied, tmp_path):
     values = json.loads((tmp_path / "m.json").read_text())
     values["sha256"]["onnx"] = hashlib.sha256(b"<html>").hexdigest()
     (tmp_path / "m.json").write_text(json.dumps(values))
-    with pytest.raises(CheckpointError, match="m.onnx is no model that onnxruntime .* runs"):
+    with pytest.raises(CheckpointError, match="m.onnx is not a model that onnxruntime .* can run"):
         OnnxModel(path)
 
 
@@ -125,7 +125,7 @@ def test_dilated_convolutions_of_any_length(untrained, randomised, tmp_path, ker
     import copy
 
     from open_seq2seq.export.description import write_description
-    from open_seq2seq.export.freeze.freeze import ExportOptions, freeze
+    from open_seq2seq.export.freeze.frozen_graph import ExportOptions, freeze
     params = copy.copy(untrained.params)
     params["encoder_params"] = copy.deepcopy(params["encoder_params"])
     params["encoder_params"]["convnet_layers"].append(dict(

@@ -11,8 +11,8 @@ from open_seq2seq.errors import DataError
 from open_seq2seq.export import load_model
 from open_seq2seq.export.description import read_description
 from open_seq2seq.export.export_folder import export_model
-from open_seq2seq.export.freeze.freeze import ExportOptions
-from open_seq2seq.export.freeze.run_folder import trained_model_of
+from open_seq2seq.export.freeze.frozen_graph import ExportOptions
+from open_seq2seq.export.freeze.model_from_run import trained_model_from_run
 from open_seq2seq.export.runtime.scoring import References, log_score, transcribe_references
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_onnx")]
@@ -46,7 +46,7 @@ def evaluated(trained_digits, command, tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(trained_digits, command, tmp_path_factory):
     """Function from a name of MODELS to the path of that export."""
-    root, trained = tmp_path_factory.mktemp("exported"), trained_model_of(str(trained_digits.run))
+    root, trained = tmp_path_factory.mktemp("exported"), trained_model_from_run(str(trained_digits.run))
     for name, options in DYNAMIC.items():
         export_model(trained, options, str(root / name))
     done = command(trained_digits.folder, "run.py", "--config_file=config.py", "--mode=export", "--enable_logs",

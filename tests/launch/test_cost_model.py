@@ -46,7 +46,7 @@ def test_a_flat_ring_goes_at_the_pace_of_its_slowest_link():
 
 
 def test_a_server_that_is_not_full_is_refused():
-    with pytest.raises(ValueError, match="12 devices are no whole number of servers of 8"):
+    with pytest.raises(ValueError, match="12 devices are not a multiple of 8 devices per server"):
         all_reduce_seconds(1.0, 12, Cluster(8, Link(1.0, 0.0), Link(1.0, 0.0), True))
 
 
@@ -90,13 +90,13 @@ def test_command_counts_the_parameters_of_the_config(capsys):
 def test_command_prints_a_line_a_number_of_devices(capsys):
     cost_model.main(WORDS)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("109709085 parameters, 438.8 MB of gradients a step in 4 buffers")
+    assert lines[0].startswith("109709085 parameters, 438.8 MB of gradients per step in 4 buffers")
     assert [int(line.split()[0]) for line in lines[2:]] == [1, 8, 16, 32, 64, 128, 256, 512]
 
 
 @pytest.mark.parametrize("words,message", [
     (WORDS[:-2], "--network_bandwidth is missing"),
-    (WORDS + ["--devices", "12"], "12 devices are no whole number of servers of 8"),
+    (WORDS + ["--devices", "12"], "12 devices are not a multiple of 8 devices per server"),
 ])
 def test_what_cannot_be_computed_is_a_usage_error(words, message):
     with pytest.raises(UsageError, match=message):

@@ -1,3 +1,4 @@
+"""Initial values depend on the name of a variable and the seed only."""
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -44,7 +45,7 @@ def test_initializers_of_configs_are_seeded_too():
     assert np.all(drawn[0][0] != drawn[0][1])
 
 
-def test_zeros_and_seeds_of_ones_own_stay():
+def test_zeros_and_custom_seeds_do_not_change():
     reference, other = _values(0, 5), _values(0, 6)
     np.testing.assert_array_equal(reference[2], np.zeros(4))
     np.testing.assert_array_equal(reference[4], other[4])

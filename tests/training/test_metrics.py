@@ -7,7 +7,7 @@ import pytest
 
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.error_rates import ErrorRate
-from open_seq2seq.evaluation.evaluation import EvaluationResult
+from open_seq2seq.evaluation.scoring import EvaluationResult
 from open_seq2seq.training.metrics import Metrics, evaluation_numbers, read_metrics
 from open_seq2seq.training.report.curves import panels
 from open_seq2seq.training.report.summary import summary

@@ -1,3 +1,4 @@
+"""Requests: what one rank asks for is done by all ranks after the same step."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -7,7 +8,7 @@ from open_seq2seq.training.requests import Request, Requests, stop_among
 
 
 class PairOfThis(ProcessGroup):
-    """Two ranks, of which the other one's share of each mean is given."""
+    """Two ranks; the values of the other one are given."""
 
     rank, size = 0, 2
 
@@ -26,7 +27,7 @@ def test_one_process_needs_no_operation(graph):
     assert len(graph.get_operations()) == 1
 
 
-def test_each_request_is_handed_out_once(graph):
+def test_each_request_is_returned_once(graph):
     requests = Requests(Single())
     assert requests.take({}) == set() and not requests.signal_has_come
     for asked in (Request.SAVE, Request.SIGTERM, Request.SAVE):
@@ -39,7 +40,7 @@ def test_each_request_is_handed_out_once(graph):
 @pytest.mark.parametrize("mine, theirs", [
     ((), ()), ((Request.SAVE,), ()), ((), (Request.SIGINT,)),
     ((Request.SAVE, Request.TIME_IS_UP), (Request.SAVE, Request.SIGTERM))])
-def test_what_either_rank_asks_for_is_taken_by_both(graph, mine, theirs):
+def test_both_ranks_get_the_requests_of_either(graph, mine, theirs):
     others = [tf.constant(4.0), tf.constant([float(request in theirs) for request in Request])]
     requests = Requests(PairOfThis(others))
     mean, fetches = requests.with_mean(tf.constant(3.0))
@@ -56,7 +57,7 @@ def test_what_either_rank_asks_for_is_taken_by_both(graph, mine, theirs):
         assert requests.agree(session) == set(mine) | set(theirs)
 
 
-def test_what_is_asked_for_during_a_step_waits_for_the_next(graph):
+def test_a_request_during_a_step_waits_for_the_next_step(graph):
     others = [tf.constant(0.0), tf.zeros([len(Request)])]
     requests = Requests(PairOfThis(others))
     mean, fetches = requests.with_mean(tf.constant(0.0))
@@ -67,7 +68,7 @@ def test_what_is_asked_for_during_a_step_waits_for_the_next(graph):
         assert requests.take(session.run(fetches, requests.feed())) == {Request.SAVE}
 
 
-def test_a_loss_that_is_not_finite_asks_for_nothing(graph):
+def test_a_loss_that_is_not_finite_makes_no_request(graph):
     requests = Requests(PairOfThis([tf.constant(np.nan), tf.zeros([len(Request)])]))
     mean, fetches = requests.with_mean(tf.constant(1.0))
     with tf.Session() as session:
@@ -75,7 +76,7 @@ def test_a_loss_that_is_not_finite_asks_for_nothing(graph):
     assert np.isnan(loss) and requests.take(values) == set()
 
 
-def test_a_signal_comes_before_a_clock():
+def test_a_signal_takes_precedence_over_the_clock():
     assert stop_among({Request.SAVE}) is None and stop_among(set()) is None
     assert stop_among({Request.SAVE, Request.TIME_IS_UP}) is Request.TIME_IS_UP
     assert stop_among({Request.TIME_IS_UP, Request.SIGTERM}) is Request.SIGTERM

@@ -32,7 +32,8 @@ class Speech2TextDataLayer:
       rejected_file: path of the CSV that lists the rejected rows; written only when there are any. None: not written.
       output_frames: function int feature frames -> int encoder output frames, to reject in training what CTC cannot
         align. None: not checked.
-      static_shapes: StaticShapes: every batch has one of a few static shapes. None: every batch is padded to its longest utterance.
+      static_shapes: StaticShapes: every batch has one of a few static shapes. None: every batch is padded to its longest
+        utterance.
       same_frames_on_all_workers: in training, every worker pads a batch to the longest utterance of all workers' batches (as long
         as speed perturbation could make it). Statistics that include the padding are then the same as in one process. Static
         shapes are the same on all workers anyway.
@@ -138,8 +139,8 @@ class Speech2TextDataLayer:
     def batches_per_epoch(self):
         """Batches of this worker: in training the full batches of an epoch (at least 1), else those of an evaluation.
 
-        In training with static shapes the last batch of every bucket is completed with padding rows, so it is the number of batches
-        that contain an epoch.
+        In training with static shapes the last batch of every bucket is completed with padding rows, so it is the number of
+        batches that contain an epoch.
         """
         if self.mode != "train":
             return len(self._evaluation_batches()) if self.buckets is None else sum(map(len, self._evaluation_batches()))
@@ -222,7 +223,8 @@ class Speech2TextDataLayer:
         own = layout.longest_rows(self.batch_size * self.num_workers, bucket)[self.worker_id::self.num_workers].copy()
         own[-1] = layout.row_with_most_labels(bucket)
         frames = np.full([self.batch_size], 0 if bucket is not None else self.longest_shape()[0], np.int32)
-        request = Request(layout.first_utterances[own], np.arange(self.batch_size), np.ones([self.batch_size], np.float32), frames)
+        request = Request(layout.first_utterances[own], np.arange(self.batch_size), np.ones([self.batch_size], np.float32),
+                          frames)
         if bucket is not None:
             return self._pipeline().static_dataset(lambda number: request, (0, count), self.batch_size, self.buckets[bucket])
         return self._pipeline().training_dataset(lambda number: request, 0, self.batch_size, keep_rows=True, end=count)
@@ -302,7 +304,7 @@ class Speech2TextDataLayer:
         labels, num_samples = (), row.num_samples
         for utterance in [self.utterances[place] for place in row.indices]:
             try:
-                waveform = read_audio(utterance.audio_path, self._params["sample_freq"])
+                waveform = read_audio(utterance.audio_path, self._params["sample_freq"], self._params["max_missing_fraction"])
                 longer = len(waveform) - utterance.num_samples
                 if frame_limit is not None and self._most_frames_of(num_samples + longer) > frame_limit:
                     raise RejectedData(WRONG_HEADER, "%d samples at the start of the run, %d now"

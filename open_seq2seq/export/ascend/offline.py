@@ -1,6 +1,6 @@
-"""Offline inference in three steps, which may run on three machines: audio to bins, bins through a model, results to a score.
+"""Offline inference in three steps, which may run on different machines: audio to bins, bins to results, results to a score.
 
-Interface and file names are those of the public Ascend port's inference script; see scripts/offline_inference.py.
+The interface and the file names are those of the public Ascend port's inference script, see scripts/offline_inference.py.
 """
 import collections
 import csv
@@ -34,38 +34,38 @@ BINS_FOLDER, RESULTS_FOLDER = "jasper", "result_Files"
 TRANSCRIPTS_FILE, REJECTED_FILE = "transcripts.csv", "rejected.csv"
 
 Timing = collections.namedtuple("Timing", "first seconds num_batches num_utterances audio_seconds")
-Timing.__doc__ = """How long a model took. first: s, of the first run, which compiles on an NPU and is not in the rest.
-seconds: of all batches. audio_seconds: of the utterances."""
+Timing.__doc__ = """Duration of an inference. first: seconds of the first run, which compiles on an NPU and is not counted in
+``seconds``. seconds: of all batches. audio_seconds: duration of the utterances."""
 
 
 def require_feature_inputs(description, model_path):
-    """Raises UsageError for a model that takes audio, for which there are no bins."""
+    """Raises UsageError for a model that takes audio instead of features."""
     if description.with_features:
-        raise UsageError("%s computes its features itself (--with_features), and bins hold features; export without that, or "
+        raise UsageError("%s computes its features itself (--with_features), but bins hold features; export without it, or "
                          "transcribe with python -m open_seq2seq.transcribe" % model_path)
 
 
 def require_batch_size(description, batch_size):
-    """Raises DataError for a batch that is larger than the model takes."""
+    """Raises DataError for a batch that is larger than the model accepts."""
     if description.batch_size is not None and batch_size > description.batch_size:
         raise DataError("--batchSize %d, but the model was exported for %d; lower it, or export with --batch_size=%d"
                         % (batch_size, description.batch_size, batch_size))
 
 
 def open_bins(description, folder):
-    """The ``InputBins`` for a model; raises as that."""
-    return InputBins(folder, description.num_audio_features, description.mask_frames, description.frames)
+    """The ``InputBins`` of a folder for a model; raises like its constructor."""
+    return InputBins(folder, description.num_audio_features, description.mask_frames, description.frames, description.pad_to)
 
 
 def pre_process(description, references, folder, dtype="float32", frames=None, max_rejected_fraction=0.01):
-    """Writes the bins of all utterances of the manifests that can be read.
+    """Writes the bins of all usable utterances of the manifests.
 
     Args:
       description: the model's ``ExportDescription``.
       references: the manifests, a ``References``.
-      folder: where the folders of bins go.
+      folder: parent of the folders of bins.
       dtype: "float32" or "float16".
-      frames: T, for a model that takes any number of frames; None: what the longest utterance needs.
+      frames: T, for a model of dynamic length; None: as many as the longest utterance needs.
       max_rejected_fraction: part of the manifests' rows that may be faulty.
 
     Returns:
@@ -73,10 +73,10 @@ def pre_process(description, references, folder, dtype="float32", frames=None, m
 
     Raises:
       UsageError: ``frames`` contradicts the model.
-      DataError: too many rows are faulty, or all are left out. The bins that were there stay.
+      DataError: too many rows are faulty, or all are skipped. Existing bins are kept.
     """
     if frames is not None and description.frames not in (None, frames):
-        raise UsageError("--frames %d, but the model was exported for %d; leave the flag out, or export with --frames=%d"
+        raise UsageError("--frames %d, but the model was exported for %d; omit the flag, or export with --frames=%d"
                          % (frames, description.frames, frames))
     if frames is not None and frames % description.pad_to:
         raise UsageError("--frames is %d; expected a multiple of %d, to which the model's features are padded (pad_to)"
@@ -85,7 +85,7 @@ def pre_process(description, references, folder, dtype="float32", frames=None, m
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise StorageError("cannot make the folder %s: %s. Mend the permissions or choose another --output_dir"
+        raise StorageError("cannot make the folder %s: %s. Fix the permissions or choose another --output_dir"
                            % (folder, error.strerror))
     extractor = FeatureExtractor(description.feature_params)
     try:
@@ -98,10 +98,10 @@ def pre_process(description, references, folder, dtype="float32", frames=None, m
                 try:
                     features = extractor(read_audio(utterance.audio_path, description.sample_rate))
                     if len(features) > frames:
-                        raise DataError("%s has %d frames, %d by its header" % (
+                        raise DataError("%s has %d frames, expected %d from its header" % (
                             utterance.id, len(features), extractor.num_frames(utterance.num_samples)))
                 except RejectedData as rejected:
-                    sys.stderr.write("left out utterance %s: %s: %s\n" % (utterance.id, rejected.reason.name, rejected))
+                    sys.stderr.write("skipped utterance %s: %s: %s\n" % (utterance.id, rejected.reason.name, rejected))
                     rejections.add(utterance, rejected.reason, str(rejected))
                     continue
                 padded = np.zeros([frames, description.num_audio_features], np.float32)
@@ -123,19 +123,19 @@ def pre_process(description, references, folder, dtype="float32", frames=None, m
 def infer(model, bins, results_folder, batch_size=1):
     """Runs a model on bins and writes a result bin, float32 [1, T', V + 1], for each.
 
-    Every batch has the same shape: the last one is filled up with empty rows, whose results are dropped.
+    Every batch has the same shape: the last one is padded with empty rows, whose results are dropped.
 
     Args:
       model: a ``LogitModel``.
       bins: the ``InputBins``.
-      results_folder: is replaced.
+      results_folder: the folder to write, replaced if it exists.
       batch_size: utterances for each run of the model.
 
     Returns:
       Timing.
 
     Raises:
-      DataError: a bin is wrong, or the batch is larger than the model takes.
+      DataError: a bin is wrong, or the batch is larger than the model accepts.
     """
     description = model.description
     require_batch_size(description, batch_size)
@@ -164,16 +164,16 @@ def infer(model, bins, results_folder, batch_size=1):
 
 
 def _longest_of_mask(description, frames):
-    """The largest number of frames, up to ``frames``, for each number of real frames of a mask: a dict.
+    """Dict from the number of valid frames of a mask to the largest number of feature frames, up to ``frames``, that gives it.
 
-    Which of the numbers it is makes no difference to the network: it reads the mask, and features that are zero.
+    The smaller ones give the same result: the network reads the mask, and the features of the padding are zero.
     """
     return {description.mask_frames(length): length for length in range(frames + 1)}
 
 
 def log_timing(timing, batch_size):
-    """Prints latency and throughput, the last line in the form of the public Ascend port."""
-    log_line("first run %.3f s; then %d batches of %d: %.3f ms a batch, %.1f s of audio a second" % (
+    """Prints latency and throughput; the last two lines have the form of the public Ascend port."""
+    log_line("first run %.3f s; then %d batches of %d: %.3f ms per batch, %.1f s of audio per second" % (
         timing.first, timing.num_batches, batch_size, 1000 * timing.seconds / timing.num_batches,
         timing.audio_seconds / timing.seconds))
     print("cost time: %s" % timing.seconds)
@@ -187,8 +187,8 @@ def post_process(description, references, bins, results_folder, transcripts_path
     Args:
       description: the model's ``ExportDescription``.
       references: the manifests, a ``References``.
-      bins: the ``InputBins`` that the results were made from; their masks say how long each utterance is.
-      results_folder: of this script, ``msame`` or ``ais_bench``.
+      bins: the ``InputBins`` that the results were computed from; their masks tell the length of each utterance.
+      results_folder: the folder that this script, ``msame`` or ``ais_bench`` wrote.
       transcripts_path: the CSV file to write.
 
     Returns:
@@ -200,7 +200,7 @@ def post_process(description, references, bins, results_folder, transcripts_path
     folder, tool, paths = find_results(results_folder, bins.names)
     unknown = [name for name in bins.names if name not in references.rows]
     if unknown:
-        raise DataError("%d of %d bins, e.g. %s, belong to no row of %s; name their manifest with --manifest" % (
+        raise DataError("%d of %d bins, e.g. %s, belong to no row of %s; give their manifest with --manifest" % (
             len(unknown), len(bins.names), bins.path("input_0", unknown[0]), ", ".join(references.manifests)))
     longest = _longest_of_mask(description, bins.frames)
     vocabulary, transcripts = Vocabulary(description.vocabulary), collections.OrderedDict()
@@ -216,6 +216,6 @@ def post_process(description, references, bins, results_folder, transcripts_path
         writer.writerows((references.rows[name].wav_filename, text) for name, text in transcripts.items())
     log_line("results of %s in %s; transcripts in %s" % (tool, folder, transcripts_path))
     if len(transcripts) < len(references.rows):
-        log_line("%d of %d rows of the manifests have no bins and are not in these figures"
+        log_line("%d of %d rows of the manifests have no bins and are not scored"
                  % (len(references.rows) - len(transcripts), len(references.rows)), offset=4)
     return transcripts, log_score(references, transcripts)

@@ -1,18 +1,18 @@
 """Convolution over time with fewer multiplications: the fast FIR algorithm (Parker and Messerschmitt, 1997).
 
 A sequence has four phases, each of a quarter of its length: frame 4 r + q is row r of phase q. A convolution is a sum over phases
-of inputs z and of taps h, y[q] = sum over i of h[i] * z[q + i], where z[4 + q] is z[q] one row on. That takes 16 convolutions of
-a quarter of the taps for a quarter of the frames each, as much work as before. With only two phases it would be
+of inputs z and of taps h, y[q] = sum over i of h[i] * z[q + i], where z[4 + q] is z[q] one row later. That takes 16 convolutions
+of a quarter of the taps for a quarter of the frames each, which is the same amount of work. With only two phases it would be
 
     y0 = h0 * z0 + h1 * z1          y1 = h0 * z1 + h1 * z2
 
-and three convolutions instead of these four suffice, as in Karatsuba's product:
+and three convolutions give the same result as these four, as in Karatsuba's multiplication:
 
     S = (h0 + h1) * z1,   U = h0 * (z0 - z1),   V = h1 * (z2 - z1),        y0 = U + S,   y1 = V + S
 
-Applied to the even and odd ones of the four phases, and to these again, this leaves 9 convolutions of the 16. In float32 the
-result is as good as the direct one. What is done here is algebra on taps and names of inputs; ``fast_inference_graph``
-computes with it.
+Applied to the even and odd phases of the four, and to each half again, this leaves 9 of the 16 convolutions. In float32 the
+result is as exact as the direct one. This module does algebra on taps and on names of inputs; ``fast_inference_graph`` builds
+the TensorFlow graph from it.
 """
 import collections
 
@@ -21,18 +21,18 @@ import numpy as np
 PHASES = 4
 
 Filter = collections.namedtuple("Filter", "taps signal outputs")
-Filter.__doc__ = """One convolution. taps: float32 [n, Cin, Cout]. signal: what it is applied to, a number j for z[j], or a pair
-of signals for the first less the second. outputs: tuple of the phases to which the result is added."""
+Filter.__doc__ = """One convolution. taps: float32 [n, Cin, Cout]. signal: its input, a number j for z[j], or a pair of signals
+for the first minus the second. outputs: tuple of the phases to which the result is added."""
 
 
 def fast_filters(kernel):
-    """The convolutions whose sums are a convolution's outputs.
+    """The small convolutions whose sums are the outputs of a convolution.
 
     Args:
       kernel: array [width, Cin, Cout].
 
     Returns:
-      A list of :class:`Filter`, of which the last one is added to all outputs.
+      A list of :class:`Filter`; the last one is added to all outputs.
     """
     phases = [kernel[phase::PHASES].astype(np.float64) for phase in range(PHASES)]
     filters = _filters(phases, list(range(2 * PHASES - 1)), tuple(range(PHASES)))
@@ -41,12 +41,12 @@ def fast_filters(kernel):
 
 def _filters(phases, signals, outputs):
     if len(phases) == 1:
-        # a kernel of fewer taps than phases has phases without any
+        # a kernel with fewer taps than phases has empty phases
         return [Filter(phases[0], signals[0], outputs)] if len(phases[0]) else []
     even, odd = phases[0::2], phases[1::2]
     first, common, second = signals[0:-2:2], signals[1::2], signals[2::2]
     both = [_sum(*pair) for pair in zip(even, odd)]
-    # the outputs of a half: of the whole's, every second one
+    # the outputs of a half are every second output
     halves = outputs[0::2], outputs[1::2]
     return (_filters(even, list(zip(first, common)), halves[0]) + _filters(odd, list(zip(second, common)), halves[1])
             + [one._replace(outputs=one.outputs + _partners(one.outputs, halves)) for one in _filters(both, common, halves[0])])
@@ -57,12 +57,12 @@ def _partners(outputs, halves):
 
 
 def _sum(longer, shorter):
-    """Of taps [n, ...] and [m, ...], n >= m, the latter continued with zeros."""
+    """Sum of taps [n, ...] and [m, ...], n >= m; the shorter is padded with zeros."""
     return longer + np.concatenate([shorter, np.zeros((len(longer) - len(shorter),) + longer.shape[1:])])
 
 
 def earliest(signal):
-    """(signal, rows): the same signal some rows earlier, so that the earliest input in it is one of the first PHASES."""
+    """(signal, rows): the signal moved ``rows`` rows earlier, which makes its earliest input one of the first PHASES."""
     rows = _earliest_input(signal) // PHASES
     return _earlier(signal, rows * PHASES), rows
 
@@ -78,10 +78,10 @@ def _earlier(signal, inputs):
 
 
 def rows_needed(filters):
-    """Of each signal that occurs, how many rows beyond the outputs' rows it has to have.
+    """The number of rows that each signal needs beyond the rows of the outputs.
 
     Returns:
-      List of (signal, rows), signals as :func:`earliest` returns them, and after those that they are made of.
+      List of (signal, rows), signals as :func:`earliest` returns them. A pair comes after the signals that it consists of.
     """
     needed = {}
 

@@ -1,23 +1,23 @@
 """The graph of a folded network with fast convolutions, for CPUs.
 
-Activations stay in the order of ``phase_rows`` from layer to layer; there, nothing of a fast convolution has to be copied but its
-result. A product of large matrices is bound by arithmetic on a CPU, so a convolution gains what it saves in multiplications; an
-NPU, whose matrix unit waits for memory, would gain nothing.
+Activations keep the layout of ``frame_layouts.PhaseRows`` from layer to layer; in it a fast convolution copies nothing except its
+result. On a CPU a product of large matrices is limited by arithmetic, so fewer multiplications take less time. On an NPU the
+matrix unit is limited by memory, and fast convolutions save nothing.
 """
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.export.freeze.fast_filters import PHASES, earliest, fast_filters, rows_needed
+from open_seq2seq.export.freeze.frame_layouts import FramePairs, PhaseRows
 from open_seq2seq.export.freeze.inference_graph import InferenceGraph, mask_after
-from open_seq2seq.export.freeze.phase_rows import FramePairs, PhaseRows
 
-# What pays was measured on 2 cores with AVX-512: below, the sums take longer than the products that they save.
+# Measured on 2 cores with AVX-512: for smaller layers the sums take longer than the saved products.
 FEWEST_CHANNELS = 64
 FEWEST_TAPS = 5
 
 
 class FastInferenceGraph(InferenceGraph):
-    """As ``InferenceGraph``, in float32, with other operations for the layers that gain from them.
+    """An ``InferenceGraph`` in float32 with fast convolutions for the layers that they make faster.
 
     Args:
       network: a ``FoldedNetwork``.
@@ -39,7 +39,7 @@ class FastInferenceGraph(InferenceGraph):
         if network.convolutions[0].name in self._plans:
             images = images if self._pairs is None else self._pairs.images(images)
             orders, dilation = self._orders(images, mask), network.convolutions[0].dilation
-            # the mask is for the first convolution's outputs; the features are zero where there are none
+            # the mask is for the first convolution's outputs; the features of the padding are zero already
             rows = orders.order(dilation).of_images(images, orders.everything(dilation))
             activations = _Activations(orders, rows=rows, dilation=dilation)
         else:
@@ -63,7 +63,7 @@ class FastInferenceGraph(InferenceGraph):
         return _Orders(images, mask if self._network.masked else None, self._halo)
 
     def _rows_layer(self, layer, activations, branches):
-        """A layer, pointwise or with a plan, whose result is in rows."""
+        """A layer that is pointwise or has a plan; its result has the layout of rows."""
         orders, plan = activations.orders, self._plans.get(layer.name)
         dilation = activations.dilation if plan is None else layer.dilation
         order = orders.order(dilation)
@@ -95,11 +95,11 @@ class FastInferenceGraph(InferenceGraph):
             images = tf.expand_dims(order.later(signals[signal], first, len(one.taps) - 1), 0)
             # [1, rows, lanes * B, C]: the rows are an image's height, over which a kernel of width 1 goes
             product = tf.nn.conv2d(images, tf.constant(one.taps[:, np.newaxis], name="kernel"), [1, 1, 1, 1], "VALID")
-            # TensorFlow adds a bias in passing, and the last filter is part of all outputs
+            # TensorFlow fuses this addition with the convolution, and the last filter is part of all outputs
             if bias is not None and number == len(plan.filters) - 1:
                 product = tf.nn.bias_add(product, tf.constant(bias, name="bias"))
             products.append(tf.squeeze(product, [0]))
-        # not tf.add_n: TensorFlow 1.15 plans its memory with the help of a cost model, which aborts where sizes are unknown
+        # not tf.add_n: TensorFlow 1.15 plans its memory with a cost model that aborts where sizes are unknown
         sums = [()] * PHASES
         values = {}
         for number, one in reversed(list(enumerate(plan.filters))):
@@ -126,7 +126,7 @@ class FastInferenceGraph(InferenceGraph):
         if activations.dilation is None:
             return super()._products(activations.unmasked_images, kernel)
         rows = self._pointwise(activations.rows(activations.dilation), kernel, None)
-        # the few channels of the logits are put in order rather than what they are made of
+        # the logits are reordered instead of the activations: they have fewer channels
         return activations.orders.order(activations.dilation).images(rows)
 
 
@@ -135,7 +135,7 @@ class _Plan:
 
     Args:
       kernel: array [width, Cin, Cout].
-      before: steps that the first tap is back; None: as SAME has it.
+      before: frames between the first tap and the output's frame; None: those of SAME padding.
     """
 
     def __init__(self, kernel, before=None):
@@ -147,11 +147,11 @@ class _Plan:
 
 
 class _Orders:
-    """The orders of the frames between two layers that change their number.
+    """The layouts of the frames between two layers that change their number, one for each dilation.
 
     Args:
       images: [B, 1, T, C].
-      mask: float32 [B, 1, T, 1], or None: all frames are true.
+      mask: float32 [B, 1, T, 1], or None: all frames are valid.
       halo: rows of zeros between phases.
     """
 
@@ -176,17 +176,17 @@ class _Orders:
         return self._masks[dilation]
 
     def everything(self, dilation):
-        """The mask of all frames that there are, padded ones, too."""
+        """The mask of all frames, including padding: zero only where a row holds no frame."""
         return self.order(dilation).mask(tf.ones([self._batch_size, self._frames]))
 
 
 class _Activations:
-    """A layer's outputs, in the form that the next layer asks for.
+    """A layer's outputs, converted to the layout that the next layer needs.
 
     Args:
-      orders: the :class:`_Orders` of their frames, or None, where nobody asks for rows or masks.
-      images: [B, 1, T, C], padded frames not yet zero; or None:
-      rows: [rows, lanes * B, C] in the order for ``dilation``.
+      orders: the :class:`_Orders` of their frames, or None where neither rows nor masks are needed.
+      images: [B, 1, T, C], padded frames not yet zero; or None, then ``rows`` and ``dilation`` are given.
+      rows: [rows, lanes * B, C] in the layout for ``dilation``.
     """
 
     def __init__(self, orders, images=None, rows=None, dilation=None):
@@ -204,7 +204,7 @@ class _Activations:
         return self._images
 
     def rows(self, dilation):
-        """[rows, lanes * B, C] in the order for ``dilation``."""
+        """[rows, lanes * B, C] in the layout for ``dilation``."""
         if dilation not in self._rows:
             order = self.orders.order(dilation)
             if self.dilation is None:
@@ -222,7 +222,7 @@ def _is_fast(layer):
 
 
 def _fast_pairs(layer):
-    """The ``FramePairs`` of a layer of stride 2 that gains from them, or None."""
+    """The ``FramePairs`` of a layer of stride 2 that they make faster, or None."""
     if layer.stride != 2 or not _is_fast(layer._replace(stride=1)) or layer.branches or layer.opens_block:
         return None
     pairs = FramePairs(layer)

@@ -1,9 +1,9 @@
-"""A trained encoder and decoder as plain convolutions: NumPy weights in, fewer and simpler NumPy weights out.
+"""Folds a trained encoder and decoder into plain convolutions: NumPy weights in, fewer and simpler NumPy weights out.
 
-Batch norm at inference is an affine map of every channel, y = scale * x + shift, so it goes into the convolution before it:
-kernel * scale, and shift as its bias. A sum of 1x1 convolutions of several inputs is one 1x1 convolution of the inputs side by
-side, and a depthwise kernel of one tap is a scale of the inputs, so the residual branches of a block are one matrix. All of it
-is done in float64; what the numbers lose is the rounding of the result to float32.
+Batch norm at inference is an affine map of every channel, y = scale * x + shift. It is folded into the convolution before it:
+kernel * scale, and shift as the bias. A sum of 1x1 convolutions of several inputs is one 1x1 convolution of the concatenated
+inputs, and a depthwise kernel of one tap scales the inputs, so the residual branches of a block become one matrix. All of this is
+computed in float64; the only error is the rounding of the result to float32.
 """
 import collections
 
@@ -13,13 +13,13 @@ from open_seq2seq.errors import ConfigError
 
 FoldedConvolution = collections.namedtuple(
     "FoldedConvolution", "name depthwise kernel bias stride dilation padding branches residual_kernel opens_block")
-FoldedConvolution.__doc__ = """One convolution with all that was folded into it.
+FoldedConvolution.__doc__ = """One convolution with everything that was folded into it.
 
-name: its scope, e.g. "conv21". depthwise: float32 [width, Cin, 1], a separable convolution's first half, or None. kernel:
-float32 [width, Cin, Cout] ([1, Cin, Cout] behind a depthwise half); None where drop block leaves the convolution out.
-bias: float32 [Cout], residual branches' included, or None. stride, dilation, padding: of the whole. branches: tuple of
-numbers, the inputs of blocks that are added; residual_kernel: float32 [1, sum of their channels, Cout] or None.
-opens_block: whether its input is one of those that later ``branches`` number, counted from 0.
+name: its scope, e.g. "conv21". depthwise: float32 [width, Cin, 1], the first half of a separable convolution, or None. kernel:
+float32 [width, Cin, Cout] ([1, Cin, Cout] after a depthwise half); None where drop block skips the convolution.
+bias: float32 [Cout], including that of the residual branches, or None. stride, dilation, padding: of the convolution. branches:
+tuple of int, the block inputs that are added; residual_kernel: float32 [1, sum of their channels, Cout] or None.
+opens_block: whether its input is a block input; ``branches`` number these from 0.
 """
 
 FoldedNetwork = collections.namedtuple("FoldedNetwork", "convolutions activation masked output_kernel output_bias")
@@ -35,17 +35,17 @@ def fold(encoder_params, weights):
 
     Args:
       encoder_params: checked dict of ``TDNNEncoder.PARAMETERS``.
-      weights: dict from variable name to float32 array, of the whole network.
+      weights: dict from variable name to float32 array, with all variables of the network.
 
     Returns:
       A :class:`FoldedNetwork`.
 
     Raises:
-      ConfigError: its normalization depends on the input, so it cannot be folded.
+      ConfigError: the normalization depends on the input and cannot be folded.
     """
     normalization = encoder_params["normalization"]
     if normalization not in ("batch_norm", None):
-        raise ConfigError('encoder_params["normalization"] is %r, which takes its statistics from the input and cannot be folded '
+        raise ConfigError('encoder_params["normalization"] is %r, which computes statistics of the input and cannot be folded '
                           "into the convolutions; export with --no_fold" % normalization)
     folder = _Folder(encoder_params, weights)
     return FoldedNetwork(folder.convolutions(), encoder_params["activation_fn"], encoder_params["use_conv_mask"],
@@ -55,8 +55,8 @@ def fold(encoder_params, weights):
 class _Folder:
     def __init__(self, params, weights):
         self._params, self._weights = params, weights
-        self._block_inputs = 0  # how many inputs of blocks there have been
-        self._dense = []        # which of them dense blocks add
+        self._block_inputs = 0  # number of block inputs so far
+        self._dense = []        # those that dense blocks add
 
     def convolutions(self):
         folded = []
@@ -112,7 +112,7 @@ class _Folder:
         return None, self._double(name + "/kernel")
 
     def _normalized(self, kernel, name):
-        """A kernel with the batch norm behind it, and the bias that this makes."""
+        """(kernel, bias) of a convolution with the batch norm after it folded in."""
         if self._params["normalization"] is None:
             return kernel, None
         scale = self._double(name + "/gamma") / np.sqrt(self._double(name + "/moving_variance") + self._params["bn_epsilon"])

@@ -1,7 +1,7 @@
-"""The graph of a folded network: images of height 1 from input to logits, and the mask as an input of its own.
+"""The graph of a folded network: images of height 1 from input to logits, and the mask as a separate input.
 
-Nothing here asks for the shape of a tensor, so the graph is the same whether batch and frames are numbers or unknown, and
-whatever reads it, be it TensorFlow, ATC or ONNX, meets convolutions, sums and products only.
+No operation computes a tensor's shape, so static and dynamic sizes give the same graph, and TensorFlow, ATC and tf2onnx find only
+convolutions, sums and products in it.
 """
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -17,7 +17,7 @@ class InferenceGraph:
 
     Args:
       network: a ``FoldedNetwork``.
-      dtype: tf.float32 or tf.float16, of weights and activations; input and logits are float32 either way.
+      dtype: tf.float32 or tf.float16, of weights and activations; input and logits are always float32.
     """
 
     def __init__(self, network, dtype=tf.float32):
@@ -27,11 +27,11 @@ class InferenceGraph:
         """Adds the operations.
 
         Args:
-          images: float32 [B, 1, T, F], zero behind the true lengths.
-          mask: float32 [B, M], 1.0 for true frames of the first convolution's outputs, 0.0 for padding.
+          images: float32 [B, 1, T, F], zero after the valid frames.
+          mask: float32 [B, M], 1.0 for valid frames of the first convolution's outputs, 0.0 for padding.
 
         Returns:
-          The logits, float32 [B, T', V + 1], as the operation that the description names.
+          The logits, float32 [B, T', V + 1], whose operation has the name in the description.
         """
         images = tf.cast(images, self._dtype)
         mask = tf.cast(tf.expand_dims(tf.expand_dims(mask, 1), 3), self._dtype)
@@ -39,7 +39,7 @@ class InferenceGraph:
             activations = self._encoded(images, mask)
         with tf.name_scope("ForwardPass/fully_connected_ctc_decoder/"):
             products = self._products(activations, self._network.output_kernel[np.newaxis])
-            # in half precision only the product is: a softmax of float16 logits loses the small probabilities
+            # only the product has half precision: a softmax of float16 logits loses small probabilities
             bias = tf.constant(self._network.output_bias, name="bias")
             outputs = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
             return tf.squeeze(outputs, [1], name=LOGITS_OUTPUT.split("/")[-1])
@@ -72,7 +72,7 @@ class InferenceGraph:
         residual = tf.nn.conv2d(inputs, kernel, strides=[1, 1, 1, 1], padding="VALID", name="residual")
         if outputs is None:
             return self._activated(tf.nn.bias_add(residual, self._constant("bias", layer.bias)))
-        # the bias joins one of the two products, where TensorFlow adds it in passing
+        # the bias is added to one of the two products, because TensorFlow fuses that addition with the convolution
         residual = residual if layer.bias is None else tf.nn.bias_add(residual, self._constant("bias", layer.bias))
         return self._activated(outputs + residual)
 
@@ -112,7 +112,7 @@ def _window(width, dilation):
 
 
 def _at_least_one_window(images, width, dilation):
-    """``images`` [B, 1, T, C] with zeros behind them where they are shorter than a VALID kernel."""
+    """``images`` [B, 1, T, C], padded with zeros where they are shorter than a VALID kernel."""
     window, frames = _window(width, dilation), images.shape.as_list()[2]
     if window == 1 or frames is not None and frames >= window:
         return images
@@ -121,9 +121,10 @@ def _at_least_one_window(images, width, dilation):
 
 
 def mask_after(mask, layer):
-    """The mask [B, 1, M, 1] behind a layer: an output frame is true if the last input frame it begins or spans is.
+    """The mask [B, 1, M, 1] after a layer.
 
-    With SAME padding, frame t of ceil(length / stride) begins at input frame t * stride; with VALID it needs a whole window.
+    With SAME padding, output frame t of ceil(length / stride) is valid if input frame t * stride is. With VALID padding it is
+    valid if all input frames of its window are.
     """
     width = layer.depthwise.shape[0] if layer.depthwise is not None else 1 if layer.kernel is None else layer.kernel.shape[0]
     if layer.padding == "VALID":

@@ -1,4 +1,4 @@
-"""What an exported graph is fed with: features and their mask, or audio."""
+"""The inputs of an exported graph: features and their mask, or audio."""
 import collections
 
 import tensorflow.compat.v1 as tf
@@ -8,7 +8,8 @@ from open_seq2seq.encoders.convnet_layers import convolved_frames
 from open_seq2seq.export.description import AUDIO_INPUT, AUDIO_LENGTHS_INPUT, FEATURES_INPUT, MASK_INPUT, Tensor, frames_after
 
 ModelInputs = collections.namedtuple("ModelInputs", "images mask tensors")
-ModelInputs.__doc__ = """images: float32 [B, 1, T, F]; mask: float32 [B, M]; tensors: tuple of Tensor, what is fed."""
+ModelInputs.__doc__ = """images: float32 [B, 1, T, F]; mask: float32 [B, M]; tensors: tuple of Tensor, the
+placeholders."""
 
 
 def feature_inputs(batch_size, frames, num_features, mask_changes):
@@ -17,7 +18,7 @@ def feature_inputs(batch_size, frames, num_features, mask_changes):
     Args:
       batch_size, frames: int, or None for any.
       num_features: features of a frame.
-      mask_changes: the convolutions before the frames that the mask counts, see ``frames.changes_of``.
+      mask_changes: the convolutions before the frames that the mask counts, see ``description.changes_of``.
 
     Returns:
       :class:`ModelInputs`.
@@ -30,12 +31,12 @@ def feature_inputs(batch_size, frames, num_features, mask_changes):
 
 
 def audio_inputs(batch_size, frames, feature_params, mask_changes, pad_to):
-    """Placeholders for audio, and the graph that computes features and mask from it, dither off.
+    """Placeholders for audio, and the graph that computes features and mask from it, without dither.
 
     Args:
       batch_size, frames: int, or None for any.
       feature_params: checked dict of the features' PARAMETERS.
-      mask_changes: as :func:`feature_inputs`.
+      mask_changes: see :func:`feature_inputs`.
       pad_to: the features are padded to a multiple of this where ``frames`` is None.
 
     Returns:
@@ -46,7 +47,7 @@ def audio_inputs(batch_size, frames, feature_params, mask_changes, pad_to):
     samples = None if frames is None else most_samples(features_of, frames)
     audio = tf.placeholder(tf.float32, [batch_size, samples], AUDIO_INPUT)
     lengths = tf.placeholder(tf.int32, [batch_size], AUDIO_LENGTHS_INPUT)
-    # a row that fills up a batch has length 0, and features need a sample
+    # a padding row of the batch has length 0, but features need a sample
     some = tf.maximum(lengths, 1)
     feature_lengths = features_of.num_frames(some) * tf.minimum(lengths, 1)
     padded = tf.reduce_max(feature_lengths) if frames is None else frames

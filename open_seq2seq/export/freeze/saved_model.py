@@ -12,15 +12,15 @@ VERSION = "1"  # TensorFlow Serving reads the folders of a model as numbers and 
 def write_saved_model(graph_def, description, directory):
     """Writes ``directory/1/saved_model.pb`` with the signature ``serving_default``.
 
-    The inputs are called as in the graph (``input`` and ``input_reshape``), the output ``logits``.
+    The inputs have the graph's names (``input`` and ``input_reshape``), the output is ``logits``.
 
     Args:
       graph_def: a frozen ``tf.GraphDef``.
       description: its ``ExportDescription``.
-      directory: the model's folder; a SavedModel that is there is replaced, once the new one is whole.
+      directory: the model's folder; an existing SavedModel is replaced when the new one is complete.
 
     Raises:
-      StorageError: it cannot be written, or ``directory`` holds something else.
+      StorageError: it cannot be written, or ``directory`` holds other files.
     """
     require_replaceable(directory)
     temporary = "%s.%d.tmp" % (directory, os.getpid())
@@ -42,19 +42,19 @@ def write_saved_model(graph_def, description, directory):
             shutil.rmtree(directory)
         os.rename(temporary, directory)
     except (OSError, tf.errors.OpError) as error:
-        raise StorageError("cannot write %s: %s. Free some space, mend the permissions or choose another place" % (
+        raise StorageError("cannot write %s: %s. Free some space, fix the permissions or choose another place" % (
             directory, getattr(error, "strerror", None) or error))
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def require_replaceable(directory):
-    """Raises StorageError where ``directory`` holds something else than a SavedModel of an earlier export."""
+    """Raises StorageError where ``directory`` is not the SavedModel of an earlier export."""
     if os.path.lexists(directory) and not is_exported(directory):
-        raise StorageError("%s exists and is no SavedModel of an earlier export; remove it or choose another --export_dir"
+        raise StorageError("%s exists and is not the SavedModel of an earlier export; remove it or choose another --export_dir"
                            % directory)
 
 
 def is_exported(directory):
-    """Whether ``directory`` holds a SavedModel as this module writes it, and nothing else."""
+    """Whether ``directory`` holds a SavedModel that this module wrote, and no other files."""
     return os.path.isfile(os.path.join(directory, VERSION, "saved_model.pb")) and os.listdir(directory) == [VERSION]

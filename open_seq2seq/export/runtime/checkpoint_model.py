@@ -1,30 +1,30 @@
-"""A checkpoint in the folder of its run, ready to run on the CPU, by the graph that evaluation uses."""
+"""A checkpoint in a run's folder, run on the CPU by the evaluation graph."""
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.export.freeze.freeze import ExportOptions, check_options, description_of
+from open_seq2seq.export.freeze.frozen_graph import ExportOptions, check_options, description_of
+from open_seq2seq.export.freeze.model_from_run import trained_model_from_run
 from open_seq2seq.export.freeze.model_inputs import feature_inputs
-from open_seq2seq.export.freeze.restored_network import evaluation_network, restored_session
-from open_seq2seq.export.freeze.run_folder import trained_model_of
-from open_seq2seq.export.runtime.batches import LogitModel
+from open_seq2seq.export.freeze.trained_model import evaluation_network, restored_session
+from open_seq2seq.export.runtime.logit_model import LogitModel
 
 
 class CheckpointModel(LogitModel):
-    """The newest checkpoint of a run, without its config's code.
+    """The newest checkpoint of a run; the run's config is not executed.
 
     Args:
       folder: the run's folder or one of its checkpoints.
-      trained: a ``TrainedModel`` to use instead of what the folder says.
+      trained: a ``TrainedModel`` to use instead of ``folder``.
 
     Raises:
-      CheckpointError: there is none, or the network cannot be built from what is saved beside it.
+      CheckpointError: there is no checkpoint, or its network cannot be built from the files next to it.
     """
 
     def __init__(self, folder, trained=None):
-        trained = trained or trained_model_of(folder)
+        trained = trained or trained_model_from_run(folder)
         options = ExportOptions(batch_size=None, frames=None, folded=False)
         check_options(trained, options)
         with tf.Graph().as_default():
-            # described as an exported graph is, although it is fed with lengths
+            # described like an exported graph, although this graph takes lengths instead of a mask
             tensors = feature_inputs(None, None, trained.params["data_layer_params"]["num_audio_features"], []).tensors
             super().__init__(description_of(trained, options, tensors), trained.checkpoint)
         with tf.Graph().as_default():

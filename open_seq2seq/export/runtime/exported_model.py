@@ -1,22 +1,22 @@
-"""A frozen graph, ready to run on the CPU."""
+"""A frozen graph that runs on the CPU or on another device."""
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.errors import CheckpointError, JasperError
 from open_seq2seq.export.description import read_description
-from open_seq2seq.export.runtime.batches import LogitModel
 from open_seq2seq.export.runtime.graph_file import give_back_weights, read_graph
+from open_seq2seq.export.runtime.logit_model import LogitModel
 
 
 class ExportedModel(LogitModel):
-    """NAME.pb with NAME.json beside it.
+    """NAME.pb with NAME.json next to it.
 
     Args:
       path: NAME.pb.
       session_config: ``tf.ConfigProto`` of another device, on which the weights stay constants; None: the CPU's.
 
     Raises:
-      CheckpointError: a file is missing or damaged, or the two do not belong together.
+      CheckpointError: a file is missing or damaged, or the two do not belong to one export.
     """
 
     def __init__(self, path, session_config=None):
@@ -29,6 +29,12 @@ class ExportedModel(LogitModel):
         self._tensors = {tensor.name: _tensor(graph, tensor, path) for tensor in description.inputs + description.outputs}
         self._session = tf.Session(graph=graph, config=session_config or Cpu().session_config())
         give_back_weights(self._session, weights)
+        if session_config is None:
+            try:
+                self.require_described_frames()
+            except JasperError:
+                self.close()
+                raise
 
     @property
     def session(self):
@@ -53,18 +59,18 @@ class ExportedModel(LogitModel):
 
 
 def model_on_device(path, device):
-    """An exported model on an accelerator, and not in silence on the host beside it.
+    """An exported model on an accelerator, or an error where the host would compute a part of it.
 
     Args:
       path: NAME.pb.
-      device: a ``Device`` that was selected for inference.
+      device: a ``Device``, selected for inference.
 
     Returns:
       ExportedModel.
 
     Raises:
-      CheckpointError: as :class:`ExportedModel`.
-      DeviceError: the device would compute nothing of it, or not all.
+      CheckpointError: see :class:`ExportedModel`.
+      DeviceError: the device would not compute all of the graph.
     """
     model = ExportedModel(path, device.session_config())
     try:
@@ -82,25 +88,29 @@ def imported(graph_def, path):
     """A ``tf.Graph`` of ``graph_def``, which was read from ``path``.
 
     Raises:
-      CheckpointError: this TensorFlow does not know its operations.
+      CheckpointError: this TensorFlow version cannot run its operations.
     """
     with tf.Graph().as_default() as graph:
         try:
             tf.import_graph_def(graph_def, name="")
         except (ValueError, tf.errors.OpError) as error:
-            raise CheckpointError("%s is no frozen graph that TensorFlow %s can run: %s" % (
+            raise CheckpointError("%s is not a frozen graph that TensorFlow %s can run: %s" % (
                 path, tf.__version__, str(error).split("\n")[0]))
     return graph
 
 
 def _tensor(graph, described, path):
-    """The graph's tensor that the description names, of the described shape and type."""
+    """The graph's tensor for a described input or output; its shape and type must be those described."""
     try:
         tensor = graph.get_tensor_by_name(described.name + ":0")
     except KeyError:
         raise CheckpointError('%s has no node "%s", which its JSON names; copy both files of one export, or export again'
                               % (path, described.name))
-    if not tensor.shape.is_compatible_with(described.shape) or tensor.dtype != tf.as_dtype(described.dtype):
+    shape = tensor.shape
+    # an input has exactly the described shape; of an output, shape inference may leave sizes open
+    fits = (shape.ndims is not None and tuple(shape.as_list()) == described.shape if tensor.op.type == "Placeholder"
+            else shape.is_compatible_with(described.shape))
+    if not fits or tensor.dtype != tf.as_dtype(described.dtype):
         raise CheckpointError('node "%s" of %s is %s %s, its JSON says %s %s; copy both files of one export, or export again' % (
-            described.name, path, tensor.dtype.name, tensor.shape, described.dtype, list(described.shape)))
+            described.name, path, tensor.dtype.name, shape, described.dtype, list(described.shape)))
     return tensor

@@ -1,4 +1,4 @@
-"""Features of a waveform exactly as evaluation computes them, but for the dither, which is off."""
+"""Features of a waveform, exactly as evaluation computes them except that dither is off."""
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -10,13 +10,13 @@ from open_seq2seq.errors import CheckpointError, DataError
 
 
 class FeatureExtractor:
-    """Computes features in a session of its own.
+    """Computes features in its own session.
 
     Args:
-      params: the features' params, checked or from a description's JSON.
+      params: dict of the features' parameters, e.g. a description's ``feature_params``.
 
     Raises:
-      CheckpointError: the params are none of this project's features.
+      CheckpointError: a parameter is unknown or wrong.
     """
 
     def __init__(self, params):
@@ -24,7 +24,7 @@ class FeatureExtractor:
         checked = check_parameters(FeatureGraph.PARAMETERS, params, "feature_params", report)
         if report.problems:
             raise CheckpointError("the model's features cannot be computed: %s" % "; ".join(report.problems))
-        #: samples from frame to frame
+        #: samples between the starts of two frames
         self.hop = Geometry.of(checked).hop
         self._graph = tf.Graph()
         with self._graph.as_default():
@@ -41,7 +41,7 @@ class FeatureExtractor:
         """Computes the features.
 
         Args:
-          waveform: float32 [samples], at least one, in -1..1 at the model's rate.
+          waveform: float32 [samples], at least one, in -1..1 at the model's sample rate.
 
         Returns:
           float32 [frames, num_audio_features].
@@ -66,9 +66,9 @@ def checked_waveform(waveform):
     if waveform.ndim != 1:
         raise DataError("the audio has shape %s, expected one channel: [samples]" % (waveform.shape,))
     if not len(waveform):
-        raise DataError("the audio is empty; expected one sample at least")
+        raise DataError("the audio is empty; expected at least one sample")
     finite = np.isfinite(waveform)
     if not finite.all():
-        raise DataError("the audio has %d samples that are not finite (nan or infinite), the first is sample %d of %d; mend "
+        raise DataError("the audio has %d samples that are not finite (NaN or infinite), the first is sample %d of %d; fix "
                         "the recording" % (np.count_nonzero(~finite), np.argmin(finite), len(waveform)))
     return waveform

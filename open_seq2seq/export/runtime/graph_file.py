@@ -1,41 +1,27 @@
-"""Reads a frozen graph's file node by node, and leaves the weights in it until they are needed.
+"""Reads a frozen graph node by node and keeps its weights out of it, as variables instead of constants.
 
-Read at once, a graph of 1 GB takes 2 GB: the file's bytes and what is made of them; and what is freed in pieces, the C library
-keeps.
+TensorFlow keeps several copies of a graph (the caller's, the session's, the optimizer's), each with all constants; a variable
+exists once. And a graph that protobuf parses at once exists twice during the parsing, as bytes and as messages. jasper5x3 on 2
+cores, up to the first logits of 4 s of audio, medians of 5 processes (``python benchmarks/graph_loading.py``):
 
-A serialized message is a row of fields, each a tag (field number times 8, plus the wire type), and for the wire type 2 a length
-and so many bytes (Protocol Buffers, Encoding). The fields of a GraphDef are: 1 a node, repeated; 2 library, 3 version, 4
-versions.
+    graph                 read here           parsed at once, variables    constants
+    plain, 0.41 GiB       2.0 s, 0.75 GiB     1.8 s, 1.19 GiB              6.5 s, 2.29 GiB
+    fast, 0.93 GiB        6.3 s, 1.36 GiB     5.4 s, 2.18 GiB              9.5 s, 4.93 GiB
 
-A frozen graph's weights, taken out of it and given back as variables.
+So reading node by node takes 7 to 17 % more time than parsing at once, and needs 37 % less memory.
 
-TensorFlow keeps several copies of a graph: the caller's, the session's, the one that its optimizer makes. Constants are part
-of each, so a model of 440 MB would take 2 GB. Variables are there once.
+A serialized message is a sequence of fields. Each is a tag (field number times 8, plus the wire type); for wire type 2 a length
+and that many bytes follow (Protocol Buffers, Encoding). The fields of a GraphDef are: 1 a node, repeated; 2 library, 3 version,
+4 versions.
 """
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import CheckpointError
 
+RUN_BYTES = 1 << 24  # set in one session.run: each run plans the graph again and holds two copies of what it sets
+SMALLEST_BYTES = 1 << 16  # smaller constants cost little memory, and TensorFlow's optimizer can compute with constants
 _NODE = 1 << 3 | 2
-
-
-class StoredArray:
-    """An array in a file, which is read when NumPy is given this: ``np.asarray(stored)``.
-
-    Args:
-      path: the file.
-      offset: of the first number, in bytes.
-      dtype, shape: of the array, in C order.
-    """
-
-    def __init__(self, path, offset, dtype, shape):
-        self._path, self._offset = path, offset
-        self.dtype, self.shape = dtype, shape
-
-    def __array__(self, dtype=None, copy=None):
-        read = np.fromfile(self._path, self.dtype, int(np.prod(self.shape)), offset=self._offset)
-        return read.reshape(self.shape).astype(dtype or self.dtype, copy=False)
 
 
 def read_graph(path, weights=None):
@@ -43,11 +29,11 @@ def read_graph(path, weights=None):
 
     Args:
       path: the file.
-      weights: dict that gets the large constants as arrays or StoredArrays, which become variables in the graph, see
-        ``graph_weights``; None: they stay.
+      weights: dict that receives the large constants as arrays or :class:`StoredArray`; in the graph they become variables, see
+        :func:`take_out_weights`. None: they stay constants.
 
     Raises:
-      CheckpointError: it is none, or cannot be read.
+      CheckpointError: the file is not a frozen graph, or cannot be read.
     """
     graph_def = tf.GraphDef()
     try:
@@ -62,57 +48,9 @@ def read_graph(path, weights=None):
                 graph_def.node.add().CopyFrom(node)
     except OSError as error:
         raise CheckpointError("cannot read %s: %s" % (path, error.strerror))
-    except Exception as error:  # protobuf's own class is another one in each of its versions
-        raise CheckpointError("%s is no frozen graph: %s. Export the model again" % (path, str(error).split("\n")[0]))
+    except Exception as error:  # the class that protobuf raises differs from version to version
+        raise CheckpointError("%s is not a frozen graph: %s. Export the model again" % (path, str(error).split("\n")[0]))
     return graph_def
-
-
-def _storing(path, offset, content):
-    """A function of an array whose bytes are in ``content``, which lies at ``offset`` of a file, to its StoredArray."""
-    def stored(array):
-        return StoredArray(path, offset + content.index(array.tobytes()), array.dtype, array.shape)
-    return stored
-
-
-def _fields(file):
-    """Yields (tag, content): of a node its bytes, of another field the whole field.
-
-    Raises:
-      ValueError: the file ends within a field, or is no serialized message.
-    """
-    while True:
-        tag, tag_bytes = _varint(file, at_start=True)
-        if tag is None:
-            return
-        if tag & 7 == 2:
-            length, length_bytes = _varint(file)
-            content = file.read(length)
-            if len(content) < length:
-                raise ValueError("the file ends %d bytes too early" % (length - len(content)))
-        elif tag & 7 == 0:
-            length_bytes, content = b"", _varint(file)[1]
-        else:
-            raise ValueError("it has a field with tag %d, which graphs have not" % tag)
-        yield tag, content if tag == _NODE else tag_bytes + length_bytes + content
-
-
-def _varint(file, at_start=False):
-    """(number, its bytes) of the next number; (None, b"") at the end of the file, where one may end."""
-    number, read = 0, b""
-    while True:
-        byte = file.read(1)
-        if not byte and at_start and not read:
-            return None, b""
-        if not byte or len(read) == 10:
-            raise ValueError("the file ends within a field" if not byte else "it is no serialized message")
-        read += byte
-        number |= (byte[0] & 127) << 7 * (len(read) - 1)
-        if byte[0] < 128:
-            return number, read
-
-
-RUN_BYTES = 1 << 24  # set in one run: every run plans the graph anew, and holds twice what it sets
-SMALLEST_BYTES = 1 << 16  # constants below it are no burden, and as constants the graph's optimizer can work with them
 
 
 def take_out_weights(graph_def):
@@ -131,14 +69,14 @@ def take_out_weights(graph_def):
 
 
 def take_out_weight(node, weights, stored=None):
-    """The same of one node.
+    """Replaces a node by a variable if it is a large constant.
 
     Args:
       node: a ``tf.NodeDef``, which is changed.
-      weights: dict that gets the node's array.
-      stored: function of the array and what to keep in place of it, if its numbers are in the node as bytes.
+      weights: dict that receives the node's array.
+      stored: function from the array to what ``weights`` receives instead, for a node that holds the numbers as bytes.
     """
-    # one with a control input belongs to a loop, which a variable would not be part of
+    # a constant with a control input belongs to a loop, which a variable cannot be part of
     if node.op != "Const" or node.input or node.attr["value"].tensor.ByteSize() < SMALLEST_BYTES:
         return
     weights[node.name] = tf.make_ndarray(node.attr["value"].tensor)
@@ -152,13 +90,13 @@ def take_out_weight(node, weights, stored=None):
 
 
 def give_back_weights(session, weights):
-    """Sets the variables that :func:`take_out_weights` made; ``weights`` is emptied on the way, to free each as it is set."""
+    """Sets the variables that :func:`take_out_weights` made. Each array is removed from ``weights`` when it is set."""
     with session.graph.as_default():
         assignments = {}
         for name, array in weights.items():
             value = tf.placeholder(tf.as_dtype(array.dtype), array.shape)
             assignments[name] = value, tf.assign(session.graph.get_tensor_by_name(name + ":0"), value).op
-    # all operations first: a graph that has grown is sent to the session again
+    # all operations are added first: a graph that has grown is sent to the session again
     while weights:
         runs, values, size = [], {}, 0
         while weights and size < RUN_BYTES:
@@ -168,3 +106,65 @@ def give_back_weights(session, weights):
             runs.append(assign)
             size += values[value].nbytes
         session.run(runs, values)
+
+
+class StoredArray:
+    """An array in a file; ``np.asarray(stored)`` reads it.
+
+    Args:
+      path: the file.
+      offset: position of the first number, in bytes.
+      dtype, shape: of the array, in C order.
+    """
+
+    def __init__(self, path, offset, dtype, shape):
+        self._path, self._offset = path, offset
+        self.dtype, self.shape = dtype, shape
+
+    def __array__(self, dtype=None, copy=None):
+        read = np.fromfile(self._path, self.dtype, int(np.prod(self.shape)), offset=self._offset)
+        return read.reshape(self.shape).astype(dtype or self.dtype, copy=False)
+
+
+def _storing(path, offset, content):
+    """A function from an array whose bytes are in ``content``, at ``offset`` of a file, to its :class:`StoredArray`."""
+    def stored(array):
+        return StoredArray(path, offset + content.index(array.tobytes()), array.dtype, array.shape)
+    return stored
+
+
+def _fields(file):
+    """Yields (tag, content) for each field: for a node its bytes, for other fields the whole field.
+
+    Raises:
+      ValueError: the file ends within a field, or is not a serialized message.
+    """
+    while True:
+        tag, tag_bytes = _varint(file, at_start=True)
+        if tag is None:
+            return
+        if tag & 7 == 2:
+            length, length_bytes = _varint(file)
+            content = file.read(length)
+            if len(content) < length:
+                raise ValueError("the file ends %d bytes too early" % (length - len(content)))
+        elif tag & 7 == 0:
+            length_bytes, content = b"", _varint(file)[1]
+        else:
+            raise ValueError("it has a field with tag %d, which a graph does not have" % tag)
+        yield tag, content if tag == _NODE else tag_bytes + length_bytes + content
+
+
+def _varint(file, at_start=False):
+    """(number, its bytes) of the next number; (None, b"") at the end of the file if ``at_start`` of a field."""
+    number, read = 0, b""
+    while True:
+        byte = file.read(1)
+        if not byte and at_start and not read:
+            return None, b""
+        if not byte or len(read) == 10:
+            raise ValueError("the file ends within a field" if not byte else "it is not a serialized message")
+        read += byte
+        number |= (byte[0] & 127) << 7 * (len(read) - 1)
+        if byte[0] < 128:
+            return number, read

@@ -1,22 +1,21 @@
-"""An exported model in ONNX, run by onnxruntime on the CPU."""
+"""An exported ONNX model, run by onnxruntime on the CPU."""
 from open_seq2seq.devices.cpu import usable_cores
 from open_seq2seq.errors import CheckpointError, UsageError
+from open_seq2seq.export import INSTALL_ONNX
 from open_seq2seq.export.description import read_description
-from open_seq2seq.export.runtime.batches import LogitModel
-
-INSTALL = "install it with `bash scripts/setup.sh --onnx`, or `pip install -r requirements-onnx.txt`"
+from open_seq2seq.export.runtime.logit_model import LogitModel
 
 
 class OnnxModel(LogitModel):
-    """NAME.onnx with NAME.json beside it.
+    """NAME.onnx with NAME.json next to it.
 
     Args:
       path: NAME.onnx.
-      threads: that compute; 0: as many as there are usable cores.
+      threads: number of threads; 0: one for each usable core.
 
     Raises:
       UsageError: onnxruntime is not installed.
-      CheckpointError: a file is missing or damaged, or the two do not belong together.
+      CheckpointError: a file is missing or damaged, or the two do not belong to one export.
     """
 
     def __init__(self, path, threads=0):
@@ -25,18 +24,22 @@ class OnnxModel(LogitModel):
         super().__init__(description, path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or usable_cores()
-        # its remarks on constants that are not used are no news to anybody
+        # errors only: it warns about unused constants
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no common base but Exception
-            raise CheckpointError("%s is no model that onnxruntime %s runs: %s" % (
+            raise CheckpointError("%s is not a model that onnxruntime %s can run: %s" % (
                 path, onnxruntime.__version__, str(error).split("\n")[0]))
-        actual = sorted(one.name for one in self._session.get_inputs() + self._session.get_outputs())
-        expected = sorted(tensor.name for tensor in description.inputs + description.outputs)
-        if actual != expected:
-            raise CheckpointError("%s has the inputs and outputs %s, its JSON says %s; copy both files of one export, or export "
-                                  "again" % (path, ", ".join(actual), ", ".join(expected)))
+        for kind, tensors, described in (("inputs", self._session.get_inputs(), description.inputs),
+                                         ("outputs", self._session.get_outputs(), description.outputs)):
+            actual, expected = [_text(one.name, one.shape) for one in tensors], [_text(one.name, one.shape) for one in described]
+            # of an output, shape inference may leave sizes open
+            names = sorted(one.name for one in tensors) == sorted(one.name for one in described)
+            if not names or kind == "inputs" and sorted(actual) != sorted(expected):
+                raise CheckpointError("%s has the %s %s, its JSON says %s; copy both files of one export, or export again" % (
+                    path, kind, ", ".join(actual), ", ".join(expected)))
+        self.require_described_frames()
 
     def _run_features(self, features, feature_lengths):
         names = [tensor.name for tensor in self.description.inputs]
@@ -48,6 +51,11 @@ class OnnxModel(LogitModel):
         self._session = None
 
 
+def _text(name, shape):
+    """A tensor for messages. A dynamic size is None in descriptions, and a name or None in onnxruntime."""
+    return "%s [%s]" % (name, ", ".join(str(size) if isinstance(size, int) else "?" for size in shape))
+
+
 def import_onnxruntime():
     """The module onnxruntime.
 
@@ -57,5 +65,5 @@ def import_onnxruntime():
     try:
         import onnxruntime
     except ImportError as error:
-        raise UsageError("onnxruntime cannot be imported (%s); %s" % (error, INSTALL))
+        raise UsageError("onnxruntime cannot be imported (%s); %s" % (error, INSTALL_ONNX))
     return onnxruntime

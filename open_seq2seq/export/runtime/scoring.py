@@ -1,27 +1,22 @@
-"""The utterances that an exported model is scored on: manifests, the names of their bins, the score.
-
-The word error rate of an exported model, straight from the audio.
-"""
+"""Scores an exported model on manifests: the utterances and their names, transcription from audio, word error rate."""
 import collections
 import glob
 import os
+import re
 import sys
-
-import numpy as np
 
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.data.speech2text.rejection import RejectedData, Rejections
 from open_seq2seq.data.speech2text.selection import select_utterances
-from open_seq2seq.decoding.greedy import collapse
+from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.error_rates import transcript_errors
-from open_seq2seq.export.ascend.bins import bin_names
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import ProgressBar
 from open_seq2seq.text.vocabulary import Vocabulary
 
-PORTS_MANIFEST = "librivox-dev-clean.csv"  # the one that the public Ascend port scores
+PORTS_MANIFEST = "librivox-dev-clean.csv"  # the manifest that the public Ascend port scores
 
 _NO_LIMITS = {"max_duration": None, "min_duration": None, "max_label_length": None}
 
@@ -31,13 +26,13 @@ def find_manifests(data_dir, named=()):
 
     Args:
       data_dir: the directory.
-      named: file names in it, or paths; empty: the public port's if it is there, else every CSV file.
+      named: file names in it, or paths; empty: the public port's manifest if it exists, else every CSV file.
 
     Returns:
       List of paths.
 
     Raises:
-      DataError: there is none, or not the one that is named.
+      DataError: there is no manifest, or a named one does not exist.
     """
     if named:
         paths = [path if os.path.exists(path) else os.path.join(data_dir, path) for path in named]
@@ -46,8 +41,8 @@ def find_manifests(data_dir, named=()):
     else:
         paths = sorted(glob.glob(os.path.join(glob.escape(data_dir), "*.csv")))
     if not os.path.isdir(data_dir):
-        raise DataError("--data_dir %s is no directory; expected one with a manifest CSV (wav_filename,wav_filesize,transcript)"
-                        % data_dir)
+        raise DataError("--data_dir %s is not a directory; expected one with a manifest CSV "
+                        "(wav_filename,wav_filesize,transcript)" % data_dir)
     for path in paths:
         if not os.path.isfile(path):
             raise DataError("there is no manifest %s; expected a CSV file in --data_dir, or a path from the working directory"
@@ -58,14 +53,39 @@ def find_manifests(data_dir, named=()):
     return paths
 
 
+def utterance_names(wav_filenames):
+    """A name for each utterance, unique among them; the utterance's bins have it.
+
+    It is the audio file's name without folder and extension, as in the public Ascend port. Dots become underscores because
+    ``ais_bench`` cuts a name at its first dot; so do characters that a shell interprets. A name that occurs before gets the
+    number of the utterance appended.
+
+    Args:
+      wav_filenames: list of str, in the manifests' order.
+
+    Returns:
+      List of str of the same length, all different.
+    """
+    names, taken = [], set()
+    for number, wav_filename in enumerate(wav_filenames, 1):
+        stem = os.path.splitext(os.path.basename(wav_filename))[0]
+        stem = re.sub(r"[^\w-]", "_", stem).lstrip("-") or "utterance"
+        name = stem
+        while name in taken:
+            name = "%s_%d" % (stem if name == stem else name, number)
+        taken.add(name)
+        names.append(name)
+    return names
+
+
 class References:
-    """The rows of manifests, each with the name of its bins.
+    """The rows of manifests, each with its utterance name.
 
     Args:
       manifests: list of paths.
 
     Attributes:
-      rows: dict from name to ManifestRow, in the manifests' order; bad rows included, so that a name never depends on them.
+      rows: dict from name to ManifestRow, in the manifests' order; it includes bad rows, so names do not depend on them.
       has_transcripts: whether any row has one.
 
     Raises:
@@ -75,21 +95,21 @@ class References:
     def __init__(self, manifests):
         self.manifests = list(manifests)
         rows = [row for path in self.manifests for row in read_manifest(path, transcripts=False)]
-        self.rows = collections.OrderedDict(zip(bin_names([row.wav_filename for row in rows]), rows))
+        self.rows = collections.OrderedDict(zip(utterance_names([row.wav_filename for row in rows]), rows))
         self.has_transcripts = any(row.transcript.strip() for row in rows)
 
     def select(self, description, num_frames, frames, max_rejected_fraction, rejected_file):
-        """What can be evaluated, by the rules of ``run.py --mode=eval``.
+        """The utterances that can be scored, by the rules of ``run.py --mode=eval``.
 
         Args:
           description: the model's ``ExportDescription``.
           num_frames: function int samples -> int frames.
-          frames: longer utterances are left out; None: none.
+          frames: longer utterances are skipped; None: no limit.
           max_rejected_fraction: part of the rows that may be faulty.
-          rejected_file: path of the CSV that lists what is left out.
+          rejected_file: path of the CSV that lists skipped rows; None: it is not written.
 
         Returns:
-          (OrderedDict from name to Utterance, the ``Rejections``, which are not written yet)
+          (OrderedDict from name to Utterance, the ``Rejections``, not yet written)
         """
         rows = list(self.rows.values())
         rejections = Rejections(len(rows), max_rejected_fraction, rejected_file, self.manifests)
@@ -105,7 +125,7 @@ class References:
 
 
 def raise_if_too_many(rejections):
-    """As ``Rejections.raise_if_too_many``, in the words of a command without a config; what is left out is listed first."""
+    """Writes the list and raises DataError where too many rows are faulty; the message names the flag, not the config key."""
     if not rejections.too_many():
         return
     rejections.write()
@@ -116,17 +136,17 @@ def raise_if_too_many(rejections):
 
 
 def log_score(references, transcripts):
-    """Prints the word error rate in the form of ``run.py --mode=eval``; for several manifests that of each, too.
+    """Prints the word error rate in the form of ``run.py --mode=eval``, and that of each manifest where there are several.
 
     Args:
       references: a :class:`References`.
       transcripts: dict from name to the transcript that the model wrote.
 
     Returns:
-      ``TranscriptErrors`` of all, or None where the manifests have no transcripts.
+      ``TranscriptErrors`` of all utterances, or None where the manifests have no transcripts.
     """
     if not references.has_transcripts:
-        log_line("the manifests have no transcripts to compare with", offset=4)
+        log_line("the manifests have no reference transcripts; the word error rate is not computed", offset=4)
         return None
 
     def errors_of(names):
@@ -146,7 +166,7 @@ def log_score(references, transcripts):
 
 
 def transcribe_references(model, references, max_rejected_fraction=0.01):
-    """Transcribes the utterances of manifests one by one, so that no padding but a static model's own comes in.
+    """Transcribes the utterances of manifests one by one: only a static model's own padding is added.
 
     Args:
       model: a ``LogitModel``.
@@ -157,29 +177,23 @@ def transcribe_references(model, references, max_rejected_fraction=0.01):
       OrderedDict from name to transcript.
 
     Raises:
-      DataError: too many rows are faulty, or all are left out.
+      DataError: too many rows are faulty, or all are skipped.
     """
     description = model.description
     chosen, rejections = references.select(description, model.extractor.num_frames, description.frames, max_rejected_fraction,
                                            None)
-    vocabulary, transcripts = Vocabulary(description.vocabulary), collections.OrderedDict()
+    decoder, transcripts = GreedyDecoder(Vocabulary(description.vocabulary)), collections.OrderedDict()
     with ProgressBar(len(chosen), description="transcribing") as bar:
         for done, (name, utterance) in enumerate(chosen.items(), 1):
             try:
                 waveform = read_audio(utterance.audio_path, description.sample_rate)
             except RejectedData as rejected:
-                sys.stderr.write("left out utterance %s: %s: %s\n" % (utterance.id, rejected.reason.name, rejected))
+                sys.stderr.write("skipped utterance %s: %s: %s\n" % (utterance.id, rejected.reason.name, rejected))
                 rejections.add(utterance, rejected.reason, str(rejected))
                 continue
-            transcripts[name] = transcript_of(*model.logits_of_audio([waveform]), vocabulary=vocabulary)
+            transcripts[name] = decoder.decode_logits(*model.logits_of_audio([waveform]))[0]
             bar.update(done)
     raise_if_too_many(rejections)
     if len(rejections):
         log_line(rejections.summary())
     return transcripts
-
-
-def transcript_of(logits, lengths, vocabulary):
-    """The best path's text: logits [1, T', V + 1] and lengths [1] -> str."""
-    labels = collapse(np.argmax(logits, 2), lengths, vocabulary.size)[0]
-    return vocabulary.decode(labels)

@@ -1,7 +1,7 @@
-"""Diagnostics of a training run: fixed subsets of the training and dev data scored at intervals, the progress of each layer.
+"""Diagnostics of a training run: fixed subsets of the training and dev data scored at intervals, and the changes of each layer.
 
-The subsets are scored as in an evaluation (no augmentation, no dropout), so that over-fitting shows as two curves that part. It
-changes nothing that the training computes with.
+The subsets are scored as in an evaluation (no augmentation, no dropout): over-fitting shows as two diverging curves. Diagnostics
+change nothing in the training.
 """
 import collections
 import time
@@ -9,23 +9,24 @@ import time
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.distributed.exchange import Exchange
-from open_seq2seq.evaluation.evaluation import EvaluationGraph, note_on_uncounted, run_evaluation
+from open_seq2seq.evaluation.evaluation_graph import Evaluation, build_evaluation
+from open_seq2seq.evaluation.scoring import note_on_uncounted, run_evaluation
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.optimizers.optimize import trained_variables
 from open_seq2seq.training.diagnostics.layer_observer import LayerObserver, LayerStatistics
-from open_seq2seq.training.diagnostics.layer_progress import LayerProgress
-from open_seq2seq.training.diagnostics.layer_table import table
+from open_seq2seq.training.diagnostics.layer_progress import LayerProgress, table
 from open_seq2seq.training.diagnostics.schedule import Schedule
+from open_seq2seq.training.metrics import evaluation_numbers
 
 DEFAULT_UTTERANCES = 64
-FORWARD_SHARE = 1 / 3  # of a training step's arithmetic
+FORWARD_SHARE = 1 / 3  # of the arithmetic of a training step
 
 
 def diagnosed_utterances(params, device):
-    """Utterances in a subset; 0 where there are to be no diagnostics.
+    """Number of utterances in a subset; 0: no diagnostics.
 
-    Where the device compiles every shape, more graphs cost minutes, so there they have to be asked for. A data layer of one's own
-    that has no ``subset`` goes without.
+    If the device compiles every shape, more graphs cost minutes, so the default there is 0. So it is for a custom data layer without
+    ``subset``.
     """
     if not hasattr(params["data_layer"], "subset"):
         return 0
@@ -47,9 +48,9 @@ class DiagnosticGraph:
       group: a ``ProcessGroup``.
 
     Attributes:
-      observer: the LayerObserver that the evaluation model has to be built with, if :attr:`shares_evaluation`.
-      shares_evaluation: whether the subsets are scored with the operations of the evaluation of the dev data.
-      subsets: OrderedDict from "train" and "dev" to EvaluationGraphs.
+      observer: the LayerObserver for the evaluation model if :attr:`shares_evaluation`.
+      shares_evaluation: whether the subsets are scored with the operations that evaluate the dev data.
+      subsets: OrderedDict from "train" and "dev" to Evaluations.
       statistics: LayerStatistics.
     """
 
@@ -57,21 +58,21 @@ class DiagnosticGraph:
         self._base_model, self._params, self._evaluation_params = base_model, params, evaluation_params
         self._device, self._group, self._data_layer = device, group, data_layer
         self.observer = LayerObserver()
-        # batches of static shapes have operations of their own
+        # batches of static shapes have separate operations
         self.shares_evaluation = evaluation_params is not None and data_layer.buckets is None
         self.subsets, self.statistics = collections.OrderedDict(), None
 
     def build(self, evaluation):
-        """Adds the operations; in whatever scope decides which weights are evaluated.
+        """Adds the operations, in the caller's scope, which decides which weights are evaluated.
 
         Args:
-          evaluation: the EvaluationGraph of the dev data, or None.
+          evaluation: the Evaluation of the dev data, or None.
         """
         count, seed = diagnosed_utterances(self._params, self._device), self._params["random_seed"]
         subset = self._data_layer.subset(count, seed)
         if self.shares_evaluation:
-            self.subsets["train"] = evaluation.on(subset)
-            self.subsets["dev"] = evaluation.on(evaluation.data_layer.subset(count, seed))
+            self.subsets["train"] = Evaluation(evaluation.graph, subset)
+            self.subsets["dev"] = Evaluation(evaluation.graph, evaluation.data_layer.subset(count, seed))
         else:
             self.subsets["train"] = self._graph(self._evaluation_params or self._params, subset, self.observer)
             if evaluation is not None:
@@ -79,33 +80,33 @@ class DiagnosticGraph:
         self.statistics = LayerStatistics(self.observer, self._group)
 
     def _graph(self, params, layer, observer):
-        return EvaluationGraph(self._base_model, params, "eval", layer, self._device, self._group, observer)
+        return build_evaluation(self._base_model, params, "eval", layer, self._device, self._group, observer)
 
     def runs(self):
-        """As of ``EvaluationGraph.runs``: what is run besides, with the observations."""
+        """List of (name, list of what is fetched), like ``Evaluation.runs``, for the subsets with their observations."""
         runs = []
         for name, subset in self.subsets.items():
-            observations = self.observer.observations if name == "train" else [()] * len(subset.fetches_of_buckets)
-            for fetches, observed in zip(subset.fetches_of_buckets, observations):
+            observations = self.observer.observations if name == "train" else [()] * len(subset.graph.fetches_of_buckets)
+            for fetches, observed in zip(subset.graph.fetches_of_buckets, observations):
                 runs.append(("diagnostics, " + name, tf.nest.flatten([list(fetches.values()), observed])))
         return runs
 
     def cost_in_steps(self, utterances_per_step):
-        """About how many training steps it takes to score the subsets once."""
+        """The approximate cost of scoring the subsets once, in training steps."""
         layer = self._data_layer
         step = utterances_per_step * layer.total_duration / len(layer.utterances)
         return FORWARD_SHARE * sum(subset.data_layer.total_duration for subset in self.subsets.values()) / step
 
 
 class Diagnostics:
-    """Reports at intervals. All ranks call its methods together; only the first one's metrics and log lines are seen.
+    """Reports at intervals. All ranks call its methods together; only the first rank writes metrics and log lines.
 
     Args:
       params: the checked config of mode "train".
-      graph: the ``TrainingGraph``, whose ``diagnostics`` are not None.
+      graph: the ``TrainingGraph``; its ``diagnostics`` are not None.
       metrics: ``Metrics``.
       group: a ``ProcessGroup``.
-      utterances_per_step: of all ranks together.
+      utterances_per_step: utterances in a step, of all ranks together.
       clock: function that returns seconds.
     """
 
@@ -120,44 +121,44 @@ class Diagnostics:
         self._exchange = Exchange(group, ("next_step",))
 
     def start(self, session, step, preparation):
-        """Begins to watch, when ``step`` updates have been made; ``preparation`` as of ``Schedule.start``."""
+        """Starts after ``step`` updates; see ``Schedule.start`` for ``preparation``."""
         self._schedule.start(step, preparation)
         if self._is_first:
             self._progress.start(session)
 
     def use_clock(self, clock):
-        """Measures the training from now on by a clock of its own: a function that returns seconds."""
+        """Measures time with another clock from now on: a function that returns seconds."""
         self._clock = clock
         self._schedule.use_clock(clock)
 
     def made(self, session, step, values):
-        """Counts a step; ``values`` is what was fetched of it."""
+        """Counts a step; ``values`` is what was fetched with it."""
         self._progress.add(values["layer_gradient_norms"])
-        if self._schedule.has_learnt(step):
+        if self._schedule.can_plan_first(step):
             self._plan(session, lambda: self._schedule.first(step))
 
     def is_due(self, step):
-        """Whether to report now that ``step`` updates have been made."""
+        """Whether a report is due after ``step`` updates."""
         return self._schedule.is_due(step)
 
     def report(self, session, step):
-        """Scores the subsets, compares the layers, writes and prints what came out.
+        """Scores the subsets, compares the layers, and writes and prints the result.
 
         Returns:
           Seconds that it took.
         """
         started = self._clock()
-        # of all ranks together, as before an evaluation; the mean over the ranks goes on as it would have
+        # all ranks together, as before an evaluation
         session.run(self._average_statistics)
         statistics, observations = self._graph.statistics, self._graph.observer.observations
         statistics.restart()
         results = collections.OrderedDict()
         for name, subset in self._graph.subsets.items():
-            looked_at = name == "train"
-            # another set of fetches of the same operations would have to be made ready once more
-            fetched = looked_at or self._graph.shares_evaluation
+            is_observed = name == "train"
+            # for another set of fetches of the same operations TensorFlow would prepare another executor
+            fetched = is_observed or self._graph.shares_evaluation
             results[name] = run_evaluation(session, subset, observations=observations if fetched else None,
-                                           observe=statistics.add if looked_at else None)
+                                           observe=statistics.add if is_observed else None)
         observed = statistics.result(session)
         rows, steps = [], self._progress.steps
         if self._is_first:
@@ -172,16 +173,14 @@ class Diagnostics:
         return seconds
 
     def _plan(self, session, next_step):
-        # clocks differ, and all ranks have to report after the same step: the first one's decides
+        # clocks differ, and all ranks have to report after the same step: the first rank decides
         proposed = next_step() if self._is_first else 0
         self._schedule.next_step = int(self._exchange.sum(session, {"next_step": proposed})["next_step"])
 
     def _write(self, step, results, rows, steps, seconds):
         log_line("Diagnostics after step %d (%.1f s):" % (step, seconds))
         for name, result in results.items():
-            self._metrics.write("subset", step, data_set=name, loss=result.loss, word_error_rate=result.word_error_rate.rate,
-                                frame_entropy=result.frame_entropy, utterances=result.num_utterances,
-                                without_finite_loss=result.num_uncounted)
+            self._metrics.write("subset", step, data_set=name, **evaluation_numbers(result))
             log_line("%s subset: loss %.4f, WER %.4f, frame entropy %.3f nats, %d utterances" % (
                 name, result.loss, result.word_error_rate.rate, result.frame_entropy, result.num_utterances), offset=4)
             note = note_on_uncounted(result)

@@ -1,6 +1,6 @@
-"""What the layers of a network compute on a set of utterances: channels that are dead, statistics that batch norm is wrong about.
+"""Statistics of the layers of a network on a set of utterances: dead channels, and the drift of batch-norm statistics.
 
-Every batch leaves a few numbers a channel; they are added up on the host, over all batches and all ranks.
+Every batch gives a few numbers per channel, which are added on the host over all batches and all ranks.
 """
 import collections
 
@@ -10,22 +10,22 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.encoders.shapes import dimension
 from open_seq2seq.optimizers.layers import layer_of
 
-# as batch norm adds it: what varies less than this is nothing to normalize
+# as batch norm adds it: a channel with a smaller variance is practically constant
 VARIANCE_EPSILON = 1e-3
-UNKNOWN = -1.0  # magnitude of a channel that has had no finite output yet
+UNKNOWN = -1.0  # magnitude of a channel without a finite output
 
 
 class LayerObserver:
     """An ``Execution.observer`` that builds sums and maxima over the frames of a batch.
 
-    A model that is built for batches of several shapes is observed in each of them.
+    If a model is built for batches of several shapes, it is observed in each of them.
     """
 
     def __init__(self):
         self._sums, self._largest = collections.OrderedDict(), collections.OrderedDict()
 
     def normalization(self, scope, inputs, mask, moving_mean, moving_variance):
-        """Of a batch norm's inputs, measured in its moving statistics; ``mask`` is what its training counts."""
+        """Observes the inputs of a batch norm, relative to its moving statistics; ``mask``: frames that training counts, or None."""
         with tf.name_scope("observe_normalization"):
             scale = tf.rsqrt(moving_variance + VARIANCE_EPSILON)
             deviations = (tf.cast(inputs, tf.float32) - moving_mean) * scale
@@ -33,17 +33,17 @@ class LayerObserver:
             masked = deviations * counted
             utterances = [tf.reduce_sum(counted, [1, 2]) * tf.ones_like(moving_mean), tf.reduce_sum(masked, [1, 2]),
                           tf.reduce_sum(masked * deviations, [1, 2])]
-            # an utterance whose features are not finite is left out; where nothing is left, the counts say so
+            # an utterance whose features are not finite is excluded; its count is excluded, too
             finite = tf.is_finite(utterances[1] + utterances[2])
             sums = [tf.reduce_sum(tf.where(finite, of_utterance, tf.zeros_like(of_utterance)), 0) for of_utterance in utterances]
-            # the share of epsilon in the moving variance, without which a variance near 0 would seem to drift far
+            # epsilon relative to the moving variance: without it a variance near 0 would seem to drift far
             self._sums.setdefault(layer_of(scope + "/gamma"), []).append(tf.stack(sums + [VARIANCE_EPSILON * tf.square(scale)]))
 
     def activation(self, scope, outputs, lengths):
-        """Of an activation function's outputs, over true frames."""
+        """Observes the outputs of an activation function, over valid frames."""
         with tf.name_scope("observe_activation"):
             within = tf.sequence_mask(lengths, dimension(outputs, 1), tf.float32)[:, :, tf.newaxis]
-            # the sum lets through what is not finite, which a maximum may not
+            # a sum keeps values that are not finite, a maximum may not
             of_utterance = tf.reduce_sum(tf.abs(tf.cast(outputs, tf.float32)) * within, 1)
             largest = tf.reduce_max(tf.where(tf.is_finite(of_utterance), of_utterance, UNKNOWN * tf.ones_like(of_utterance)), 0)
             self._largest.setdefault(layer_of(scope + "/outputs"), []).append(largest)
@@ -56,17 +56,17 @@ class LayerObserver:
 
     @property
     def observations(self):
-        """What to fetch, for each shape of batches: (list of float32 [4, C], list of float32 [C])."""
+        """What to fetch, one for each shape of batches: (list of float32 [4, C], list of float32 [C])."""
         shapes = max([len(by_shape) for by_shape in list(self._largest.values()) + list(self._sums.values())] + [0])
         return [([by_shape[shape] for by_shape in self._sums.values()], [by_shape[shape] for by_shape in self._largest.values()])
                 for shape in range(shapes)]
 
 
 class LayerStatistics:
-    """Adds up what a :class:`LayerObserver` fetches.
+    """Sums what is fetched of a :class:`LayerObserver`.
 
     Args:
-      observer: a LayerObserver, after the model was built.
+      observer: a LayerObserver whose model has been built.
       group: a ``ProcessGroup``; operations are added to the current graph.
     """
 
@@ -75,13 +75,13 @@ class LayerStatistics:
         self._channels = [channels for _, channels in self._normalized], [channels for _, channels in self._activated]
         numbers = 3 * sum(self._channels[0]) + sum(self._channels[1])
         with tf.name_scope("layer_statistics"):
-            # float64 as pairs of int32, which every group can carry
+            # float64 as pairs of int32, which every process group can transfer
             self._own = tf.placeholder(tf.int32, [2 * numbers])
             self._gathered = group.gather(self._own)
         self.restart()
 
     def restart(self):
-        """Forgets what was added."""
+        """Sets the sums to 0."""
         self._sums = [np.zeros([3, channels]) for channels in self._channels[0]]
         self._largest = [np.full([channels], UNKNOWN) for channels in self._channels[1]]
         self._epsilons = [None] * len(self._sums)
@@ -96,13 +96,13 @@ class LayerStatistics:
             self._largest[number] = np.maximum(self._largest[number], value)
 
     def result(self, session):
-        """What all batches of all ranks say; the ranks call it together.
+        """The statistics over all batches of all ranks; the ranks call it together.
 
         Returns:
-          Dict from a layer's name to a dict of those that apply to it: ``dead_channels``, the share of channels that were 0 in
-          all frames; ``mean_drift``, root mean square over the channels of (mean of the frames - moving mean) in moving standard
-          deviations; ``variance_drift``, mean over the channels of |ln(variance of the frames / moving variance)|. Utterances are
-          left out channel by channel where they made a number that is not finite; NaN where none is left.
+          Dict from the name of a layer to a dict of those that apply to it: ``dead_channels``, the share of channels that were 0
+          in all frames; ``mean_drift``, root mean square over the channels of (mean of the frames - moving mean) in moving standard
+          deviations; ``variance_drift``, mean over the channels of |ln(variance of the frames / moving variance)|. In each channel,
+          utterances with a number that is not finite are excluded; NaN if none is left.
         """
         own = np.concatenate([value.ravel() for value in self._sums + self._largest] + [np.zeros([0])])
         ranks = np.ascontiguousarray(session.run(self._gathered, {self._own: own.view(np.int32)})).view(np.float64)

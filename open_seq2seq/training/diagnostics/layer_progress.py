@@ -1,15 +1,21 @@
-"""How each layer of a network moves: by how much its weights have changed since last time, how large its gradients are."""
+"""How each layer of a network changes in training: its weights and gradients since the last report, and the table in the log."""
 import numpy as np
 
 from open_seq2seq.optimizers.layers import by_layer
 
 
+# (key of a row, title, format of a number)
+COLUMNS = (("relative_change", "change", "%.2e"), ("gradient_norm", "gradient", "%.2e"), ("dead_channels", "dead", "%.3f"),
+           ("mean_drift", "mean drift", "%.3f"), ("variance_drift", "var. drift", "%.3f"))
+MOST_ROWS = 24
+
+
 class LayerProgress:
-    """Compares the weights with those of the last time, of which it keeps a copy on the host.
+    """Compares the weights with those of the last report, of which it keeps a copy on the host.
 
     Args:
-      variables: list of the variables that are trained.
-      gradient_layers: list of the names of layers that gradient norms are given for.
+      variables: list of the trained variables.
+      gradient_layers: list of the names of the layers whose gradient norms are given.
     """
 
     def __init__(self, variables, gradient_layers):
@@ -18,29 +24,29 @@ class LayerProgress:
         self._norms, self._steps = np.zeros([len(self._gradient_layers)]), 0
 
     def start(self, session):
-        """Takes the weights as they are for those of the last time."""
+        """Copies the weights for the first comparison."""
         self._previous = self._values(session)
 
     def _values(self, session):
-        # what a session returns may be a variable's own memory, which the next step changes
+        # a session may return the memory of the variable itself, which the next step changes
         return [np.array(value) for value in session.run(self._variables)]
 
     @property
     def steps(self):
-        """Steps made since the last time."""
+        """Steps made since the last report."""
         return self._steps
 
     def add(self, gradient_norms):
-        """Counts the gradient norms of a step that was made: float32 [layers]."""
+        """Adds the gradient norms of a step that was made: float32 [layers]."""
         self._norms += gradient_norms
         self._steps += 1
 
     def rows(self, session):
-        """What happened since the last time, or since the process began to train.
+        """The changes since the last report, or since this process started.
 
         Returns:
           List of a dict for each layer, in the order of the network: ``layer``, its name; ``parameter_norm``, Euclidean norm of
-          its variables now; ``relative_change``, norm of the difference to the last time over the norm then (Kaldi's relative
+          its variables now; ``relative_change``, norm of the difference to the last report over the norm then (Kaldi's relative
           parameter difference); ``gradient_norm``, mean over the steps since, None if there were none.
         """
         values = self._values(session)
@@ -61,3 +67,28 @@ def _norm(arrays):
     return float(np.sqrt(sum(np.sum(np.square(array, dtype=np.float64)) for array in arrays)))
 
 
+def table(rows):
+    """Lines of a table of the layers for the log.
+
+    Args:
+      rows: see :meth:`LayerProgress.rows`; with dead_channels, mean_drift and variance_drift where they are known.
+
+    Returns:
+      List of str. If a network has more than 24 layers, those with the same first part of the name are merged (conv22 with its
+      branches), with the largest number of each column. If there are still more than 24 rows, those that changed most are shown.
+    """
+    if len(rows) > MOST_ROWS:
+        merged = {}
+        for row in rows:
+            merged.setdefault(row["layer"].split("/")[0], []).append(row)
+        rows = [dict({key: max((row[key] for row in members if row.get(key) is not None), default=None)
+                      for key, _, _ in COLUMNS}, layer=scope) for scope, members in merged.items()]
+    if len(rows) > MOST_ROWS:
+        most = sorted(rows, key=lambda row: row["relative_change"] or 0.0)[-MOST_ROWS:]
+        rows = [row for row in rows if row in most]
+    width = max([len(row["layer"]) for row in rows] + [5])
+    lines = ["%-*s" % (width, "layer") + "".join("  %10s" % title for _, title, _ in COLUMNS)]
+    for row in rows:
+        cells = ["" if row.get(key) is None else form % row[key] for key, _, form in COLUMNS]
+        lines.append(("%-*s" % (width, row["layer"]) + "".join("  %10s" % cell for cell in cells)).rstrip())
+    return lines

@@ -1,23 +1,23 @@
-"""After which steps of a training diagnostics are made: at fixed intervals, or as often as their share of the time allows."""
+"""When diagnostics report: at fixed intervals of steps, or as often as their share of the time allows."""
 import math
 import time
 
-SHARE = 0.025  # of the time that automatic intervals leave to diagnostics: what is promised is 3 %
-STEPS_TO_LEARN = 20  # after which automatic intervals know what a step takes
-MOST_REPORTS = 100  # in a training, of automatic intervals: a picture has no room for more
+SHARE = 0.025  # of the time that automatic intervals give to diagnostics; the documented limit is 3 %
+STEPS_TO_MEASURE = 20  # steps after which automatic intervals know the time of a step
+MOST_REPORTS = 100  # of a training with automatic intervals: a figure can hardly show more
 
 
 class Schedule:
-    """After which steps to report.
+    """The steps after which to report.
 
     Args:
-      every: steps between reports; None: as few as leave them within their share of the time, and at most 100 reports.
+      every: steps between reports; None: automatic, as often as their share of the time allows, and at most 100 reports.
       last_step: of the training.
-      cost_in_steps: how many training steps a report takes, as far as one knows before the first.
+      cost_in_steps: estimated cost of a report in training steps, for the first report.
       clock: function that returns seconds.
 
     Attributes:
-      next_step: after which to report next, of an automatic schedule; None: not known yet.
+      next_step: step of the next report of an automatic schedule; None: not known yet.
     """
 
     def __init__(self, every, last_step, cost_in_steps, clock=time.monotonic):
@@ -28,39 +28,39 @@ class Schedule:
 
     @property
     def is_automatic(self):
-        """Whether the steps follow from the time that reports take."""
+        """Whether the intervals follow from the time that reports take."""
         return self._every is None
 
     def start(self, step, preparation=0.0):
-        """The training goes on from ``step``.
+        """Starts to measure time.
 
         Args:
           step: updates made.
-          preparation: seconds that it took to make the training's operations ready, and which it may take again for a report's.
+          preparation: seconds that the first run of the training's operations took; that of a report's may take as long.
         """
         self._began_at, self._first_step, self._preparation = self._clock(), step, preparation
 
     def use_clock(self, clock):
-        """Begins once more, with another clock."""
+        """Starts to measure time again, with another clock."""
         self._clock, self._began_at = clock, clock()
 
     def is_due(self, step):
-        """Whether to report now that ``step`` updates have been made."""
+        """Whether a report is due after ``step`` updates."""
         if not self.is_automatic:
             return step % self._every == 0
         return self.next_step is not None and step >= self.next_step
 
-    def has_learnt(self, step):
-        """Whether it is time to ask for :meth:`first`."""
-        return self.is_automatic and self.next_step is None and step >= self._first_step + STEPS_TO_LEARN
+    def can_plan_first(self, step):
+        """Whether enough steps have been measured for :meth:`first`, which has not been called yet."""
+        return self.is_automatic and self.next_step is None and step >= self._first_step + STEPS_TO_MEASURE
 
     def first(self, step):
-        """The step at which the first report is within its share of the time, its preparation included."""
+        """The step of the first report: where it is within its share of the time, its preparation included."""
         seconds = self._cost_in_steps * (self._clock() - self._began_at) / (step - self._first_step)
         return self._affordable(step, self._preparation + seconds)
 
     def after(self, step, seconds):
-        """The step at which another report as the one just made, which took ``seconds``, leaves all within their share."""
+        """The step of the next report: where one more that takes ``seconds``, as the last one, keeps all within their share."""
         self._spent += seconds
         return self._affordable(step, seconds)
 

@@ -1,17 +1,17 @@
-"""How much memory this process may still take on the host, before the kernel kills a process to get some back."""
+"""How much memory this process can still allocate on the host before the kernel kills a process."""
 import os
 
 
 def available_bytes(root="/"):
-    """Bytes that are free or can be freed at once: of the machine and of every control group that this process is in.
+    """Bytes that are free or can be freed at once, within the limits of the machine and of every control group of this process.
 
-    Swap does not count: a training that reaches for it is as good as dead.
+    Swap does not count: a training that swaps hardly proceeds.
 
     Args:
-      root: where /proc and /sys are.
+      root: the directory of /proc and /sys.
 
     Returns:
-      An int, or None where the system does not say (no Linux).
+      An int, or None if the system does not report it (it is not Linux).
     """
     limits = [_of_machine(root)] + [_of_group(folder, *names) for folder, names in _groups(root)]
     known = [limit for limit in limits if limit is not None]
@@ -27,7 +27,7 @@ def _of_machine(root):
 
 
 def _groups(root):
-    """Pairs of a control group's folder and the names of its files: limit, usage, and in memory.stat what can be freed."""
+    """Pairs of the folder of a control group and names: of the files with limit and usage, of the freeable bytes in memory.stat."""
     for line in _lines(root, "proc/self/cgroup"):
         _, controllers, path = line.strip().split(":", 2)
         if not controllers:
@@ -36,7 +36,7 @@ def _groups(root):
             place, names = "sys/fs/cgroup/memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
         else:
             continue
-        # the limits of the groups round it hold, too; in a container its own group may be the root of what is to be seen
+        # the limits of the parent groups hold, too; in a container its own group may be the root of what is visible
         steps = [step for step in path.split("/") if step]
         for length in range(len(steps), -1, -1):
             yield os.path.join(root, place, *steps[:length]), names

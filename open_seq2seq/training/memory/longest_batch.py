@@ -1,8 +1,8 @@
-"""The longest batch is computed before training begins: memory runs out in the first minute, or not at all.
+"""Tries the longest batch before the training starts: if memory does not suffice, that shows in the first minute.
 
-A real step is made with it, by the operations and with the fetches of every other step, so that it takes what a step takes and
-a device that compiles its graphs has compiled them afterwards. Then every variable gets back the value that it had: weights,
-slots, averages, the loss scale and counters are as before, and the data have not been started yet.
+It is a real step, with the operations and fetches of every other step: it takes the same memory, and a device that compiles its
+graphs has compiled them afterwards. Then all variables are reset to their values (weights, slots, averages, loss scale, counters);
+the data have not been started yet.
 """
 import time
 
@@ -20,23 +20,23 @@ from open_seq2seq.training.memory.host_memory import available_bytes
 from open_seq2seq.training.memory.step_memory import BatchShape, largest_possible_bytes, step_memory
 from open_seq2seq.training.requests import Requests
 
-ADVICE = "iter_size makes up for a smaller batch. Or leave out the longest utterances: data_layer_params max_duration"
+ADVICE = "A larger iter_size compensates for a smaller batch. Or exclude the longest utterances: data_layer_params max_duration"
 
 
 def try_longest_batches(session, params, graph, device, group):
     """Makes a step with the longest batch of every shape; all ranks together, with the variables set and the data not started.
 
     Args:
-      session: the session of the training; where memory has run out, it is closed.
+      session: the session of the training; it is closed if memory has run out.
       params: the checked config of mode "train".
       graph: the ``TrainingGraph``.
       device: a ``Device``.
       group: a ``ProcessGroup``.
 
     Raises:
-      DeviceError: it does not fit into memory; with the batch size that would, as far as that can be told.
+      DeviceError: a batch does not fit into memory; the message has the batch size that would fit, if it is known.
     """
-    # the same set of fetches as in every step: another would be another graph for the device to compile
+    # the same set of fetches as in every step: for another set the device would compile another graph
     optional = [device.static_shapes and params[key] is not None for key in ("print_samples_steps", "save_summaries_steps")]
     available = _available_to_each(session, group) if device.name == "cpu" else float("inf")
     for number, shape_step in enumerate(graph.shape_steps):
@@ -52,7 +52,7 @@ def try_longest_batches(session, params, graph, device, group):
         except tf.errors.ResourceExhaustedError as error:
             session.close()
             fitting = _by_trial(params, graph, device, group, shape)
-            raise DeviceError("the longest batch (%s) does not fit into memory: %s. %s; %s" % (
+            raise DeviceError("the longest batch (%s) does not fit into memory: %s. %s. %s" % (
                 what, error.message.split("\n")[0], fitting, ADVICE))
         log_line("The longest batch, %s, fits into memory (a step with it took %.1f s)" % (what, time.monotonic() - begin))
 
@@ -64,13 +64,13 @@ def _make_step(session, graph, number, fetches):
     for _ in range(graph.iter_size - 1):
         session.run(graph.shape_steps[number].accumulate_fetches())
     session.run(fetches, graph.requests.feed())
-    # in one run, which is one graph to compile
+    # in one run: the device compiles one graph
     initializers = [variable.initializer for variable in variables]
     session.run(initializers, {initializer.inputs[1]: value for initializer, value in zip(initializers, before)})
 
 
 def _values(session, variables):
-    """Copies of the variables' values: on a CPU what a session returns may be the variable's own memory."""
+    """Copies of the values of variables: on a CPU a session may return the memory of the variable itself."""
     values = session.run(variables)
     for place, value in enumerate(values):
         values[place] = np.array(value)
@@ -78,7 +78,7 @@ def _values(session, variables):
 
 
 def _available_to_each(session, group):
-    """Bytes of the host's memory for each process; on every rank the least of all ranks', so that they decide alike."""
+    """Bytes of the host's memory for each process: the minimum over all ranks, which then decide alike."""
     own = available_bytes()
     own = float("inf") if own is None else own // group.local_size
     if group.size == 1:
@@ -87,10 +87,10 @@ def _available_to_each(session, group):
 
 
 def _is_worth_trying(shape_step, fetches, shape, what, available, group):
-    """Whether the step is to be tried where there are ``available`` bytes: beyond them the kernel ends a process silently.
+    """Whether to try the step with ``available`` bytes: if it needs more, the kernel kills the process without a message.
 
     Raises:
-      DeviceError: there is not enough memory.
+      DeviceError: the step needs more memory.
     """
     copies = sum(variable.shape.num_elements() * variable.dtype.size for variable in tf.global_variables())
     if available == float("inf") or largest_possible_bytes(fetches, shape) + copies < available:
@@ -102,11 +102,11 @@ def _is_worth_trying(shape_step, fetches, shape, what, available, group):
         gigabytes += " to each of %d processes" % group.local_size
     if need.total > available:
         fitting = need.rows_within(available)
-        raise DeviceError("the longest batch (%s) does not fit into memory: it takes %s. %s; %s. --try_worst_batch=False trains "
-                          "without this test" % (what, gigabytes, _advised(fitting, "would fit"), ADVICE))
+        raise DeviceError("the longest batch (%s) does not fit into memory: it takes %s. %s. %s. --try_worst_batch=False trains "
+                          "without this check" % (what, gigabytes, _advised(fitting, "would fit"), ADVICE))
     if need.total + copies > available:
-        log_line("The longest batch, %s, should fit into memory (%s); it is not tried, since a copy of the variables would not "
-                 "fit beside it" % (what, gigabytes))
+        log_line("The longest batch, %s, should fit into memory (%s). It is not tried, because the additional copy of the variables "
+                 "would not fit" % (what, gigabytes))
         return False
     log_line("The longest batch, %s, is tried first: %s" % (what, gigabytes))
     return True
@@ -119,21 +119,21 @@ def _advised(rows, verb):
 
 
 def _by_trial(params, graph, device, group, shape):
-    """A clause on the largest batch for which the memory suffices, found by steps with smaller ones."""
+    """A clause on the largest batch that fits, found by steps with smaller batches."""
     if device.static_shapes or group.size > 1:
-        # each would be minutes of compilation, or depend on what the other processes take at the time
+        # each would take minutes of compilation, or depend on the memory that other processes use at the time
         return "Lower batch_size_per_gpu"
     fitting, too_many = 0, shape.rows
     while too_many - fitting > 1:
         rows = (fitting + too_many) // 2
         fits = _is_computed(params, graph, device, shape._replace(rows=rows))
-        log_line("A batch of %d %s" % (rows, "fits" if fits else "does not fit, either"))
+        log_line("A batch of %d %s" % (rows, "fits" if fits else "does not fit either"))
         fitting, too_many = (rows, too_many) if fits else (fitting, rows)
     return _advised(fitting, "fits")
 
 
 def _is_computed(params, graph, device, shape):
-    """Whether a step with a batch of this shape is made, in a graph and a session of its own."""
+    """Whether a step with a batch of this shape fits, in a separate graph and session."""
     rows, frames, labels = shape
     batch = Batch(np.zeros([rows, frames, graph.data_layer.num_audio_features], np.float32), np.full([rows], frames, np.int32),
                   np.zeros([rows, labels], np.int32), np.full([rows], labels, np.int32), np.arange(rows, dtype=np.int32),
@@ -145,12 +145,12 @@ def _is_computed(params, graph, device, shape):
         shape_step = ShapeStepBuilder(graph.base_model, params, graph.data_layer.vocabulary.size, graph.last_step,
                                       graph.steps_per_epoch, device, group, Requests(group))(inputs)
         if device.name == "cpu":
-            # the data layer's batches that wait to be computed lie in the same memory; zeros would be there twice, as a constant
+            # prefetched batches use the same memory. Random, as a constant of zeros would be in memory twice
             tf.get_variable("waiting", [PREFETCHED_BATCHES + 1] + list(batch.features.shape), trainable=False,
                             initializer=tf.random_uniform_initializer(), collections=[tf.GraphKeys.LOCAL_VARIABLES])
         with open_session(device, params["use_xla_jit"]) as session:
             try:
-                # one after the other: each operation that finds no memory waits for ten seconds in case some is given back
+                # one after the other: each operation that finds no memory waits ten seconds for some to be freed
                 session.run(tf.global_variables_initializer())
                 session.run(tf.local_variables_initializer())
                 session.run(shape_step.update_fetches(), dict(zip(inputs, batch)))

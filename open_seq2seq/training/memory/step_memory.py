@@ -1,7 +1,7 @@
-"""How much of the host's memory a training step takes on a CPU: an estimate, made before anything is computed.
+"""Estimates the host memory of a training step on a CPU, before anything is computed.
 
-The graph of a CPU has no static lengths. A copy of what a step executes is given those of the batch in question, TensorFlow
-infers all others from them, and ``memory_estimate.py`` finds how much is there at a time.
+The graph of a CPU has no static lengths. A copy of the operations of a step gets the lengths of the batch in question, TensorFlow
+infers all other shapes from them, and ``memory_estimate.py`` computes the peak.
 """
 import collections
 
@@ -12,8 +12,8 @@ from open_seq2seq.graph_analysis.graph_walk import executed_operations, folded_c
 from open_seq2seq.graph_analysis.layer_names import LayerNames
 from open_seq2seq.graph_analysis.memory_estimate import estimate_memory
 
-# What the estimate does not see, as measured with TensorFlow 1.15: operations run in another order than they were built in,
-# convolutions have work space, the update makes copies of gradients and weights, the allocator cannot use all that it holds
+# What the estimate does not cover, measured with TensorFlow 1.15: operations run in another order than they were built in,
+# convolutions have work space, the update copies gradients and weights, the allocator has fragments that it cannot use
 SHARE, COPIES_OF_WEIGHTS, BYTES = 1.4, 2, 200 * 2 ** 20
 
 BatchShape = collections.namedtuple("BatchShape", "rows frames labels")
@@ -21,12 +21,12 @@ BatchShape.__doc__ = "Utterances in a batch; feature frames and labels to which 
 
 
 class StepMemory(collections.namedtuple("StepMemory", "total fixed rows")):
-    """Bytes that a step takes beside the variables: in all, and what of it does not depend on the batch of ``rows`` rows."""
+    """Bytes of a step in addition to the variables. total: of a batch of ``rows`` rows. fixed: what does not depend on the rows."""
 
     __slots__ = ()
 
     def rows_within(self, limit):
-        """The largest number of rows whose step takes at most ``limit`` bytes; 0 or less: none."""
+        """The largest number of rows whose step takes at most ``limit`` bytes; 0 or less: not even one fits."""
         return int((limit - self.fixed) * self.rows // max(self.total - self.fixed, 1))
 
 
@@ -35,7 +35,7 @@ def step_memory(fetches, batch, shape, trainable):
 
     Args:
       fetches: list of tensors and operations.
-      batch: the Batch of tensors that they are made of.
+      batch: the Batch of tensors that they are computed from.
       shape: a BatchShape.
       trainable: set of the names of the trainable variables.
 
@@ -48,7 +48,7 @@ def step_memory(fetches, batch, shape, trainable):
 
 
 def largest_possible_bytes(fetches, shape):
-    """What a run of ``fetches`` would take if nothing were ever freed: quickly found, and most often little enough.
+    """Bytes of a run of ``fetches`` if no tensor were ever freed: computed quickly, and usually small enough.
 
     Args:
       fetches: list of tensors and operations.
@@ -67,7 +67,7 @@ def largest_possible_bytes(fetches, shape):
                 for size in known:
                     elements *= size
                 if unknown:
-                    # it is the time; and the batch, too, where that is unknown or one dimension with the time
+                    # the unknown dimension is the time; the batch, too, if it is unknown or merged with the time
                     elements *= shape.frames * (shape.rows if unknown > 1 or tensor.shape.ndims < 3 else 1)
                 total += elements * (tensor.dtype.size or 0)
     return total
@@ -86,6 +86,6 @@ def _estimate(fetches, batch, shape, trainable):
     constants = folded_constants(executed)
     entering = {operation: "input" for operation in executed if operation.type.startswith(("Placeholder", "Iterator"))}
     computed = {operation for operation in executed if operation not in constants and operation not in entering}
-    # all of it is "offloaded": the whole step runs where its memory is
+    # everything is "offloaded": the whole step runs on the device whose memory is estimated
     return estimate_memory(Partition(executed, constants, computed, entering, [], []), LayerNames(executed, trainable), trainable,
                            half_precision=False)

@@ -1,7 +1,7 @@
-"""Batches that spoilt a step, kept for ``--mode=replay``: a file for each, and the weights that it met.
+"""Batches of non-finite steps, kept for ``--mode=replay``: a file for each batch, and the weights that it was computed with.
 
-``bad_batches/step-N-batch-M.npz``, with ``-rank-R`` behind it where several ranks train, holds the batch; the weights, which a
-skipped step does not change, are the checkpoint ``step-N.weights``, written by one rank of each machine.
+``bad_batches/step-N-batch-M.npz`` (``step-N-batch-M-rank-R.npz`` of several ranks) has the batch. The weights, which a skipped step
+does not change, are the checkpoint ``step-N.weights``, written by one rank of each machine.
 """
 import collections
 import glob
@@ -25,25 +25,25 @@ _FACTS, _FIELD = "facts", "batch/"
 _BATCH = re.compile(r"step-\d+-batch-\d+(-rank-\d+)?\.npz$")
 _WEIGHTS = re.compile(r"step-\d+\.weights\.")
 _NEEDED = ("features", "feature_lengths", "labels", "label_lengths", "utterance_indices")
-# what must stay free, in checkpoints of the run: a folder of evidence must not cost the run its next one
+# disk space that must stay free, in checkpoints of the run: a kept batch must not prevent the next checkpoint
 RESERVED_CHECKPOINTS = 2
 
 BadBatch = collections.namedtuple("BadBatch", "path batch facts weights")
-BadBatch.__doc__ = """A batch that spoilt a step.
+BadBatch.__doc__ = """A batch of a non-finite step.
 
-path: of its file. batch: a Batch of arrays. facts: dict of step, batch (its number in the stream of training), rank, ranks, loss,
-loss_scale, device, half_precision, vocabulary_size, version, config (as of ``computing_config``) and utterances (list of dicts of
+path: of its file. batch: a Batch of arrays. facts: dict of step, batch (its number in the stream of training batches), rank, ranks,
+loss, loss_scale, device, half_precision, vocabulary_size, version, config (see ``computing_config``) and utterances (list of dicts of
 id, duration and transcript, one for each row of the batch). weights: path of the checkpoint of the weights without extension.
 """
 
 
 class BadBatches:
-    """The folder that batches are kept in.
+    """The folder of kept batches.
 
     Args:
-      directory: the folder; made with the first batch. What earlier processes have left there goes then.
+      directory: the folder. It is created with the first batch; batches of earlier processes are removed then.
       group: the ``ProcessGroup``.
-      checkpoint_bytes: about what a checkpoint of the run takes on the disk.
+      checkpoint_bytes: approximate size of a checkpoint of the run.
     """
 
     def __init__(self, directory, group, checkpoint_bytes):
@@ -52,14 +52,14 @@ class BadBatches:
         self._cleared = False
 
     def save_weights(self, step, weights):
-        """Writes the weights that the batches of step ``step`` meet, once; on one rank of a machine, for all of them.
+        """Writes the weights of step ``step``, once; on one rank of a machine, for all of its ranks.
 
         Args:
           step: int.
           weights: dict from names of variables to arrays.
 
         Raises:
-          StorageError: there is no room for them, or the folder cannot be written.
+          StorageError: the disk has too little space, or the folder cannot be written.
         """
         if self._group.local_rank:
             return
@@ -73,13 +73,13 @@ class BadBatches:
 
         Args:
           batch: a Batch of arrays.
-          facts: dict as of ``BadBatch``.
+          facts: dict, see :class:`BadBatch`.
 
         Returns:
           The path of the file.
 
         Raises:
-          StorageError: there is no room for it, or the folder cannot be written.
+          StorageError: the disk has too little space, or the folder cannot be written.
         """
         fields = {_FIELD + name: value for name, value in batch._asdict().items() if value is not None}
         self._prepare(sum(value.nbytes for value in fields.values()))
@@ -104,11 +104,11 @@ class BadBatches:
         self._cleared = True
         needed = size + RESERVED_CHECKPOINTS * self._checkpoint_bytes
         if free < needed:
-            raise StorageError("%s has %.1f GB free; %.1f GB would be needed for the batch, its weights and the next checkpoints"
+            raise StorageError("%s has %.1f GB free; %.1f GB are needed for the batch, its weights and the next checkpoints"
                                % (self._directory, free / 1e9, needed / 1e9))
 
     def _clear(self):
-        """Removes this rank's files of an earlier process."""
+        """Removes the files that an earlier process of this rank has written."""
         own = re.compile(r"step-\d+-batch-\d+%s\.npz$" % self._suffix)
         for name in os.listdir(self._directory):
             if own.match(name) or (self._group.local_rank == 0 and _WEIGHTS.match(name)):
@@ -116,14 +116,14 @@ class BadBatches:
 
 
 def computing_config(params):
-    """What of a checked config a batch's numbers follow from, but for the data: dict from a key's path to its value as text."""
+    """The keys of a checked config that the numbers of a batch depend on: dict from a key's path to its value as text."""
     parts = tuple("%s%s" % (part, ending) for part in ("encoder", "decoder", "loss", "data_layer") for ending in ("", "_params/"))
     return {path: repr(value) for path, value in flattened(plain(params))
             if path in parts or (path.startswith(parts[1::2]) and "dataset_files" not in path)}
 
 
 def newest_bad_batch(directory):
-    """Path of the batch that was written last into the folder ``directory``, or None."""
+    """Path of the newest batch in the folder ``directory``, or None."""
     files = [path for path in glob.glob(os.path.join(glob.escape(directory), "step-*.npz"))
              if _BATCH.match(os.path.basename(path))]
     return max(files, key=lambda path: (os.path.getmtime(path), path)) if files else None
@@ -136,26 +136,26 @@ def load_bad_batch(path):
       BadBatch.
 
     Raises:
-      DataError: the file is not there, is damaged, or is something else.
+      DataError: the file is missing, damaged, or not a kept batch.
     """
     if not os.path.isfile(path):
-        raise DataError("batch %s is not there; expected a file that a training wrote into %s/" % (path, FOLDER))
+        raise DataError("batch %s does not exist; expected a file that a training wrote into %s/" % (path, FOLDER))
     try:
         if not zipfile.is_zipfile(path):
-            raise ValueError("it is no NumPy archive, or cut short")
+            raise ValueError("it is not a NumPy archive, or it is truncated")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     # what NumPy raises depends on where a file is cut
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
-        raise DataError("batch %s cannot be read: %s. It is damaged or no batch of %s/; take another"
+        raise DataError("batch %s cannot be read: %s. It is damaged, or not a batch of %s/; choose another"
                         % (path, str(error).split("\n")[0] or type(error).__name__, FOLDER))
     fields = {name[len(_FIELD):]: value for name, value in arrays.items() if name.startswith(_FIELD)}
     try:
         facts = json.loads(str(arrays[_FACTS]))
         batch = Batch(**{name: fields.get(name) for name in Batch._fields})
         _check(batch, facts)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError("batch %s is not what a training writes into %s/: %s" % (path, FOLDER, error))
+    except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise DataError("batch %s is not a batch that a training writes into %s/: %s" % (path, FOLDER, error))
     return BadBatch(path, batch, facts, os.path.join(os.path.dirname(path), os.path.basename(facts["weights"])))
 
 
@@ -188,14 +188,14 @@ def _check_lengths(batch, vocabulary_size):
     for lengths, most, what in ((batch.feature_lengths, batch.features.shape[1], "frames"),
                                 (batch.label_lengths, batch.labels.shape[1], "labels")):
         if not batch.features.size or lengths.min() < 0 or lengths.max() > most:
-            raise ValueError("a row has other than 0 to %d %s" % (most, what))
-    # where shapes are static the labels are filled up with the blank, which comes after them
+            raise ValueError("the length of a row is not within 0 to %d %s" % (most, what))
+    # with static shapes the labels are padded with the blank, whose number is that of the labels
     if batch.labels.size and not 0 <= batch.labels.min() <= batch.labels.max() <= vocabulary_size:
-        raise ValueError("it has a label that is none of the %d" % vocabulary_size)
+        raise ValueError("it has a label that is not among the %d of the vocabulary" % vocabulary_size)
 
 
 def _write_checkpoint(path, values):
-    """Writes arrays as a checkpoint that TensorFlow's readers take; the index, without which it is none, comes last."""
+    """Writes arrays as a TensorFlow checkpoint; the index, which makes it valid, is written last."""
     with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
         feed = {tf.placeholder(value.dtype, value.shape): value for value in values.values()}
         write = tf.raw_ops.SaveV2(prefix=path, tensor_names=list(values), shape_and_slices=[""] * len(values),
@@ -207,7 +207,7 @@ def _write_checkpoint(path, values):
 
 
 def recreated_batch(data_layer, number):
-    """Batch ``number`` of the stream of training as this rank has had it, as arrays: the stream is a matter of positions."""
+    """Batch ``number`` of this rank's stream of training batches, as arrays; it follows from its position in the stream."""
     bucket = data_layer.bucket_of_batch(number) if data_layer.buckets else None
     with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
         iterator = tf.data.make_initializable_iterator(data_layer.training_dataset(number, bucket))

@@ -1,31 +1,31 @@
-"""The loss of a batch as a training watches it: one number that is not finite where the network's numbers are not."""
+"""The loss of a batch as training checks it: one number that is not finite if the numbers of the network are not."""
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.losses.ctc_loss import required_frames
 
 
 def watched_loss(output, batch):
-    """The loss of a model's output, without regularization; NaN where CTC would leave out what went wrong.
+    """The loss of a model's output, without regularization; NaN where the CTC loss would hide that the network has diverged.
 
-    CTC leaves out utterances without a finite loss, as if they had not been there: right for single ones whose labels do not
-    fit into their frames, or whose probability is 0 in float32. But where logits are not finite, or no utterance of the batch
-    is left although labels fit, the network has gone astray, and a loss of 0 and a gradient of 0 would hide it.
+    The CTC loss excludes utterances without a finite loss. That is right for single utterances whose labels do not fit into their
+    frames, or whose probability is 0 in float32. But if logits are not finite, or if no utterance of the batch is counted although
+    labels fit, the network has diverged, and a loss of 0 with a gradient of 0 would hide it.
 
     Args:
       output: a ModelOutput with a LossOutput.
-      batch: the Batch that it was made of.
+      batch: the Batch that the output was computed from.
 
     Returns:
       float32 scalar.
     """
     with tf.name_scope("watched_loss"):
-        astray = tf.logical_not(tf.reduce_all(tf.is_finite(output.logits)))
+        non_finite = tf.logical_not(tf.reduce_all(tf.is_finite(output.logits)))
         counted, fits = output.loss.counted, labels_fit(output, batch)
         if batch.weights is not None:
-            real = batch.weights > 0.0
-            counted, fits = tf.logical_and(counted, real), tf.logical_and(fits, real)
-        nothing_left = tf.logical_and(tf.reduce_any(fits), tf.logical_not(tf.reduce_any(counted)))
-        return tf.where(tf.logical_or(astray, nothing_left), tf.constant(float("nan")), output.loss.loss)
+            valid = batch.weights > 0.0
+            counted, fits = tf.logical_and(counted, valid), tf.logical_and(fits, valid)
+        none_counted = tf.logical_and(tf.reduce_any(fits), tf.logical_not(tf.reduce_any(counted)))
+        return tf.where(tf.logical_or(non_finite, none_counted), tf.constant(float("nan")), output.loss.loss)
 
 
 def labels_fit(output, batch):

@@ -1,4 +1,4 @@
-"""What spoilt a step: whose batch it was, in which layer it began, and the evidence kept for ``--mode=replay``."""
+"""The cause of a non-finite step: which batch and which layer; and the batch is kept for ``--mode=replay``."""
 import collections
 
 import numpy as np
@@ -11,26 +11,26 @@ from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.nonfinite.bad_batches import BadBatches, computing_config, recreated_batch
 from open_seq2seq.training.nonfinite.layer_search import describe_first, examine
 
-# Where only a gradient is not finite, any batch of the step may be the one, and each is a network to be built.
+# If only a gradient is not finite, any batch of the step may be the cause, and a network is built for each.
 MOST_EXAMINED = 4
 
 SeenBatch = collections.namedtuple("SeenBatch", "number values")
-SeenBatch.__doc__ = "Number of a batch in the stream of training; dict of what was fetched with it."
+SeenBatch.__doc__ = "number: of a batch in the stream of training batches. values: dict of what was fetched with it."
 
 
 class Investigation:
-    """Names, examines and keeps the batches of bad steps. All ranks go through it together, without talking to each other.
+    """Names, examines and keeps the batches of non-finite steps. Every rank calls it, but the ranks do not communicate here.
 
     Args:
       params: the checked config of mode "train".
       graph: the ``TrainingGraph``.
       device: a ``Device``.
       group: a ``ProcessGroup``.
-      folder: where batches are kept; None: nowhere.
+      folder: where batches are kept; None: no batch is kept.
 
     Attributes:
-      first: the ``First`` that was found on this rank in the last step that was looked into, or None.
-      file: path of the batch of it that was kept by this rank, or None.
+      first: the ``First`` that this rank found in the last step that was examined, or None.
+      file: path of the batch of that step that this rank kept, or None.
     """
 
     def __init__(self, params, graph, device, group, folder):
@@ -40,8 +40,8 @@ class Investigation:
         self._kept = BadBatches(folder, group, checkpoint_bytes) if folder is not None and params["bad_batches"] else None
         self.first = self.file = None
 
-    def look_into(self, session, step, seen_batches, loss, loss_scale):
-        """Looks into a step that was skipped.
+    def examine_step(self, session, step, seen_batches, loss, loss_scale):
+        """Examines a step that was skipped.
 
         Args:
           session: the session of the training; its variables are read.
@@ -54,20 +54,20 @@ class Investigation:
         weights = session.run({variable.op.name: variable for variable in tf.global_variables()
                                if variable.op.name.startswith(MODEL_SCOPE)})
         if self._kept is not None:
-            # whoever has the batch, one rank on each machine writes the weights
+            # one rank of each machine writes the weights, whichever rank has the batch
             _trying(lambda: self._kept.save_weights(step, weights))
-        spoilt = [seen for seen in seen_batches if not np.isfinite(seen.values["batch_loss"])]
-        suspects = spoilt[:1]
+        non_finite = [seen for seen in seen_batches if not np.isfinite(seen.values["batch_loss"])]
+        suspects = non_finite[:1]
         if np.isfinite(loss):
-            # a gradient, summed up over batches and ranks, does not say whose it was
+            # a gradient that is summed over batches and ranks does not show whose it was
             suspects = seen_batches[:MOST_EXAMINED]
         for seen in suspects:
             found = _trying(lambda seen=seen: self._examined(seen, weights, loss_scale))
             if found is None:
                 continue
             batch, examination = found
-            # a rank that finds nothing leaves it to the others to say so, but for the first
-            if spoilt or examination.first is not None or (self._group.is_first and seen is suspects[-1]):
+            # of the ranks that find nothing only the first reports it
+            if non_finite or examination.first is not None or (self._group.is_first and seen is suspects[-1]):
                 self.first = examination.first
                 self._report(seen, examination)
                 _trying(lambda seen=seen, batch=batch: self._keep(step, seen, batch, loss_scale))
@@ -77,7 +77,7 @@ class Investigation:
         """(Batch of arrays, Examination)."""
         batch = recreated_batch(self._layer, seen.number)
         if not np.array_equal(batch.utterance_indices, seen.values["indices"]):
-            log_line("Note: files have turned bad since the start, and batch %d is another now" % seen.number, offset=4,
+            log_line("Note: files have become unreadable since the start, and batch %d has changed" % seen.number, offset=4,
                      from_every_rank=True)
         return batch, examine(self._base_model, self._params, self._layer.vocabulary.size, batch, weights, loss_scale)
 
@@ -116,10 +116,10 @@ def _computes_in_half(device, params):
 
 
 def _trying(action):
-    """What ``action`` returns; where it fails, the reason is printed and None returned: no training ends for want of evidence."""
+    """What ``action`` returns. If it fails, the reason is printed and None is returned: the training does not end for it."""
     try:
         return action()
     except (JasperError, OSError, MemoryError, tf.errors.OpError) as error:
         reason = getattr(error, "message", None) or str(error) or type(error).__name__
-        log_line("Note: a bad batch cannot be looked into or kept: %s" % reason.split("\n")[0], offset=4, from_every_rank=True)
+        log_line("Note: a bad batch cannot be examined or kept: %s" % reason.split("\n")[0], offset=4, from_every_rank=True)
         return None

@@ -1,7 +1,7 @@
-"""Where a network's first value that is not finite appears: in a variable, on the way forward, in the loss, or on the way back.
+"""Where the first value that is not finite appears: in a variable, in the forward pass, in the loss, or in the backward pass.
 
-The network is built anew for one batch, in a graph and a session of its own, on the CPU and in float32: steps of training pay
-nothing for it, and a device that compiles its graphs compiles none for it.
+The network is built again for one batch, in a separate graph and session, on the CPU and in float32. So training steps do not
+become slower, and a device that compiles its graphs does not compile more.
 """
 import collections
 
@@ -15,14 +15,14 @@ from open_seq2seq.graph_analysis.layer_names import INPUT, MODEL, LayerNames
 from open_seq2seq.optimizers.optimize import total_loss, trained_variables
 from open_seq2seq.training.nonfinite.batch_loss import labels_fit, watched_loss
 
-LARGEST_HALF = 65504.0  # the largest float16; what is above is inf, or this number, to a device that computes in it
+LARGEST_HALF = 65504.0  # the largest float16; a device that computes in float16 turns larger numbers into inf or into this number
 VARIABLE, FORWARD, TOO_SHORT, LOSS, BACKWARD, NORM = "variable", "forward", "too short", "loss", "backward", "norm"
 FEATURES, CTC = "features", "ctc_loss"  # named like layers
 
 _FLOATS = (tf.float16, tf.float32, tf.float64)
 _VARIABLE_TYPES = frozenset(["Variable", "VariableV2", "VarHandleOp"])
 _PASSING_ON = frozenset(["Identity", "Cast", "ExpandDims", "Reshape", "ReadVariableOp"])
-# further outputs are statistics that nobody may have asked for, and scratch space
+# further outputs are statistics that may be unused, and scratch space
 _USED_OUTPUTS = {"FusedBatchNorm": 1, "FusedBatchNormV2": 1, "FusedBatchNormV3": 1,
                  "FusedBatchNormGrad": 3, "FusedBatchNormGradV2": 3, "FusedBatchNormGradV3": 3}
 
@@ -34,16 +34,18 @@ finite. beyond_half: share of those that are finite, but too large for float16.
 """
 
 Row = collections.namedtuple("Row", "name values gradient")
-Row.__doc__ = """A layer, or a variable: its name, the Statistics of its outputs or values, and those of the gradient of the
-scaled loss by them; None where the loss does not depend on them, or they are not trained."""
+Row.__doc__ = """A layer or a variable.
+
+name: its name. values: Statistics of its outputs or values. gradient: Statistics of the gradient of the scaled loss by them; None if
+the loss does not depend on them, or if they are not trained."""
 
 First = collections.namedtuple("First", "where layer operation type variable")
 First.__doc__ = """The first value that is not finite.
 
-where: VARIABLE (it was there before anything was computed), FORWARD, TOO_SHORT or LOSS (the logits are finite, but the labels of
-an utterance do not fit into its frames, or the probability of all is 0), BACKWARD, or NORM (all values are finite, but not a sum
-of squares of gradients). layer: name of the layer. operation, type: name
-and type of the operation whose result it is. variable: name, where one is to blame. None for what does not apply.
+where: VARIABLE (in the weights, before anything is computed), FORWARD, TOO_SHORT or LOSS (the logits are finite, but the labels of
+an utterance do not fit into its frames, or the probability of all labels is 0), BACKWARD, or NORM (all values are finite, but a sum
+of squares of gradients is not). layer: name of the layer. operation, type: name and type of the operation whose result it is.
+variable: name of the variable that is the cause. None for what does not apply.
 """
 
 Examination = collections.namedtuple("Examination", "loss per_utterance gradient_norm layers variables first")
@@ -56,13 +58,13 @@ first. variables: list of Row in the order of creation. first: a First, None whe
 
 
 class ExaminedNetwork:
-    """The training network for batches of one shape, with a look into everything that it computes. A context manager.
+    """The training network for batches of one shape, with statistics of everything that it computes. A context manager.
 
     Args:
       base_model: the model class.
       params: the checked config of mode "train".
       vocabulary_size: labels without the blank.
-      batch: a Batch of arrays, which decides the shapes.
+      batch: a Batch of arrays that gives the shapes.
 
     Attributes:
       session: a session on the CPU.
@@ -80,7 +82,7 @@ class ExaminedNetwork:
             self._tensors = batch._replace(**self._inputs)
             self._output = model(self._tensors)
             self.variables = tf.global_variables()
-            self._look_into(graph, trained_variables(params["freeze_variables_regex"]))
+            self._build_statistics(graph, trained_variables(params["freeze_variables_regex"]))
         self.session = tf.Session(graph=graph, config=Cpu().session_config())
 
     def __enter__(self):
@@ -89,8 +91,8 @@ class ExaminedNetwork:
     def __exit__(self, *exception):
         self.session.close()
 
-    def _look_into(self, graph, trained):
-        """Builds what is fetched: whether each tensor is finite, statistics of layers and variables."""
+    def _build_statistics(self, graph, trained):
+        """Builds what is fetched: whether each tensor is finite, and the statistics of layers and variables."""
         logits, forward = self._output.logits, _created(graph, [self._output.logits])
         names = {variable.op.name for variable in tf.trainable_variables()}
         outputs = _layer_outputs(forward, self._inputs["features"], LayerNames(forward, names))
@@ -98,7 +100,7 @@ class ExaminedNetwork:
         gradients = tf.gradients(total_loss(self._output.loss.loss) * self._loss_scale,
                                  [logits] + list(outputs.values()) + trained)
         backward = [operation for operation in _created(graph, [gradient for gradient in gradients if gradient is not None])
-                    # CTC computes with infinities that do not come out of it
+                    # CTC computes with infinities internally
                     if operation not in existing and not _of_loss(operation)]
         self._layers = LayerNames(forward + backward, names)
         self._forward = [tensor for operation in forward for tensor in _results(operation)]
@@ -132,7 +134,7 @@ class ExaminedNetwork:
 
         Args:
           batch: a Batch of arrays.
-          loss_scale: float, by which the loss is multiplied before the way back.
+          loss_scale: float, factor of the loss in the backward pass.
 
         Returns:
           An :class:`Examination`.
@@ -165,11 +167,11 @@ class ExaminedNetwork:
 
 
 def examine(base_model, params, vocabulary_size, batch, weights, loss_scale):
-    """Looks for the first value that is not finite in a step with ``batch``.
+    """Finds the first value that is not finite in a step with ``batch``.
 
     Args:
-      base_model, params, vocabulary_size: as of :class:`ExaminedNetwork`.
-      batch, loss_scale: as of :meth:`ExaminedNetwork.examine`.
+      base_model, params, vocabulary_size: see :class:`ExaminedNetwork`.
+      batch, loss_scale: see :meth:`ExaminedNetwork.examine`.
       weights: dict from the names of the network's variables to arrays.
 
     Returns:
@@ -189,27 +191,27 @@ def describe_first(first):
     if first.where == FORWARD:
         if first.layer == FEATURES:
             return "the first value that is not finite is in the features, before any layer"
-        return "the first value that is not finite comes out of layer %s, on the way forward (%s %s)" % (
+        return "the first value that is not finite is an output of layer %s, in the forward pass (%s %s)" % (
             first.layer, first.type, first.operation)
     if first.where == TOO_SHORT:
         return "the logits are finite, and the loss is not: the labels of an utterance do not fit into its frames"
     if first.where == LOSS:
         return "the logits are finite, but so large that the probability of the labels is 0 and the loss infinite"
     if first.where == BACKWARD:
-        return "everything is finite on the way forward; on the way back the first value that is not is a gradient of layer " \
-               "%s (%s %s)" % (first.layer, first.type, first.operation)
-    return "all gradients are finite, but the sum of the squares of %s is not" % (
-        "those by " + first.variable if first.variable else "all of them together")
+        return "everything is finite in the forward pass; in the backward pass the first value that is not finite is a gradient " \
+               "of layer %s (%s %s)" % (first.layer, first.type, first.operation)
+    return "all gradients are finite, but the sum of squares of %s is not" % (
+        "the gradient by " + first.variable if first.variable else "all gradients together")
 
 
 def _created(graph, fetches):
-    """What a run of ``fetches`` executes in the order of creation: a layer after the one before it, also in residual blocks."""
+    """The operations that a run of ``fetches`` executes, in the order of creation: layer by layer, also in residual blocks."""
     executed = set(executed_operations(fetches))
     return [operation for operation in graph.get_operations() if operation in executed]
 
 
 def _results(operation):
-    """The tensors of an operation that are numbers and are used."""
+    """The floating-point outputs of an operation that are used."""
     tensors = operation.outputs[:_USED_OUTPUTS.get(operation.type)]
     return [tensor for tensor in tensors if tensor.dtype in _FLOATS]
 
@@ -219,13 +221,13 @@ def _of_loss(operation):
 
 
 def _layer_outputs(forward, features, layers):
-    """OrderedDict from the layers' names to the last tensor that each of them makes of the features."""
+    """OrderedDict from the names of the layers to the last tensor that each of them computes from the features."""
     derived, last = {features.op}, {}
     for number, operation in enumerate(forward):
         if any(tensor.op in derived for tensor in operation.inputs):
             derived.add(operation)
             for tensor in _results(operation):
-                # what stands before the first layer only masks the features
+                # operations before the first layer only mask the features
                 if (tensor.shape.ndims or 0) >= 3 and layers[operation] != MODEL:
                     last[layers[operation]] = (number, tensor)
     found = sorted((number, name, tensor) for name, (number, tensor) in last.items())
@@ -246,7 +248,7 @@ def _statistics(tensor):
 
     return tf.stack([
         or_zero(tf.reduce_min(tf.where(finite, tensor, infinity))), or_zero(tf.reduce_max(tf.where(finite, tensor, -infinity))),
-        # divided first: a sum of large numbers would be infinite
+        # divided before the sum: a sum of large numbers would be infinite
         tf.reduce_sum(magnitude / tf.maximum(number_finite, 1.0)),
         tf.reduce_mean(tf.cast(tf.logical_not(finite), tf.float32)),
         tf.reduce_mean(tf.cast(magnitude > LARGEST_HALF, tf.float32))])
@@ -268,8 +270,8 @@ def _variable_behind(operation):
 
 
 def _first_loss(fits, weights):
-    real = np.ones(len(fits), bool) if weights is None else weights > 0
-    return First(LOSS if np.all(fits[real]) else TOO_SHORT, CTC, None, None, None)
+    valid = np.ones(len(fits), bool) if weights is None else weights > 0
+    return First(LOSS if np.all(fits[valid]) else TOO_SHORT, CTC, None, None, None)
 
 
 def _first_norm(squared_norms):

@@ -1,4 +1,4 @@
-"""``--mode=replay``: a batch that spoilt a step is computed again, layer by layer, and shown."""
+"""``--mode=replay``: computes a kept batch of a non-finite step again and prints statistics of every layer."""
 import contextlib
 import json
 import math
@@ -15,7 +15,7 @@ from open_seq2seq.training.nonfinite.layer_search import LARGEST_HALF, ExaminedN
 
 
 def run_replay(experiment, arguments):
-    """Computes a kept batch again with the weights that it met, and prints what came of it. No data are read.
+    """Computes a kept batch again with the weights of its step, and prints the result. No data are read.
 
     Args:
       experiment: an ``Experiment`` loaded for "replay".
@@ -23,7 +23,7 @@ def run_replay(experiment, arguments):
 
     Raises:
       DataError: there is no such batch, or it is damaged.
-      CheckpointError: the weights are missing, damaged, or of another network than the config's.
+      CheckpointError: the weights are missing, damaged, or of another network than that of the config.
     """
     tf.logging.set_verbosity(tf.logging.ERROR)
     params = experiment.params["train"]
@@ -37,14 +37,14 @@ def run_replay(experiment, arguments):
     else:
         print("\n".join(as_text(bad, examination)))
         for difference in differences:
-            print("Another config than the training's: %s" % difference)
+            print("The config differs from that of the training: %s" % difference)
 
 
 def differences_from(bad, params):
-    """Sentences on what the checked config ``params`` computes otherwise than that of the training that kept a ``BadBatch``."""
-    # one that an earlier version of this project kept does not say
+    """Clauses on the keys of the checked config ``params`` that differ from the config of the training that kept a ``BadBatch``."""
+    # a batch of an earlier version of this project has no config
     then, now = bad.facts.get("config") or {}, computing_config(params)
-    return ["%s was %s, and is %s" % (path, then.get(path, "not given"), now.get(path, "not given"))
+    return ["%s was %s and is %s" % (path, then.get(path, "not given"), now.get(path, "not given"))
             for path in sorted(set(then) | set(now)) if then and then.get(path) != now.get(path)]
 
 
@@ -61,17 +61,17 @@ def replay(base_model, params, bad):
     """
     missing = [path for path in (bad.weights + ".index", bad.weights + ".data-00000-of-00001") if not os.path.exists(path)]
     if missing:
-        raise CheckpointError("the weights that %s was computed with are not beside it: %s is missing. A batch is kept together "
-                              "with them; copy both, or take another batch" % (bad.path, missing[0]))
+        raise CheckpointError("the weights that %s was computed with are not next to it: %s is missing. A batch is kept together "
+                              "with its weights; copy both, or choose another batch" % (bad.path, missing[0]))
     with ExaminedNetwork(base_model, params, bad.facts["vocabulary_size"], bad.batch) as network:
         with network.session.graph.as_default():
-            # that they are not finite may be what is looked for
+            # weights that are not finite may be the cause that is searched for
             restore(network.session, bad.weights, network.variables, finite=False)
         return network.examine(bad.batch, bad.facts["loss_scale"])
 
 
 def _chosen(path, params, enable_logs):
-    """The file to look at: the one that was asked for, the newest of a folder, or the newest of the run."""
+    """The file to replay: the given one, the newest of the given folder, or the newest of the run."""
     if path is not None and not os.path.isdir(path):
         return path
     directory = RunDirectory(params["logdir"], enable_logs)
@@ -81,8 +81,8 @@ def _chosen(path, params, enable_logs):
         newest = newest_bad_batch(folder)
         if newest is not None:
             return newest
-    raise DataError("there is no bad batch in %s. A training keeps one when a step's loss or gradient is not finite, unless "
-                    "bad_batches is 0; give the file as --batch=FILE, or the run as --logdir=DIRECTORY" % folders[0])
+    raise DataError("there is no bad batch in %s. A training keeps one when the loss or gradient of a step is not finite, unless "
+                    "bad_batches is 0. Name the file with --batch=FILE, or the run with --logdir=DIRECTORY" % folders[0])
 
 
 def as_json(bad, examination):
@@ -128,14 +128,14 @@ def _utterances(utterances, losses):
     width = max(len(utterance["id"]) for utterance in utterances)
     yield "%-*s  %9s  %10s  %11s" % (max(width, 9), "utterance", "seconds", "characters", "loss")
     for utterance, loss in zip(utterances, losses):
-        if utterance["id"]:  # not a row that only fills up the batch
+        if utterance["id"]:  # not a padding row
             yield "%-*s  %9.2f  %10d  %11.6g" % (max(width, 9), utterance["id"], utterance["duration"],
                                                  len(utterance["transcript"]), loss)
 
 
 def _layers(layers):
     width = max(len(layer.name) for layer in layers)
-    yield "%-*s  %44s   %s" % (width, "", "outputs" + " " * 37, "gradient by them, times the loss scale")
+    yield "%-*s  %44s   %s" % (width, "", "outputs" + " " * 37, "gradient by the outputs, times the loss scale")
     columns = "%-*s  %10s  %10s  %10s  %8s   %10s  %10s  %8s"
     yield columns % (width, "layer", "least", "largest", "mean |x|", "bad", "mean |x|", "most |x|", "bad")
     for layer in layers:
@@ -160,25 +160,25 @@ def _variables(variables):
                 yield "%s%s: %s of it not finite" % (what, variable.name, _share(statistics.non_finite))
         if variable.name.endswith("moving_variance") and variable.values.minimum < 0:
             good = False
-            yield "%s: down to %.4g; training takes the batch's variance instead, an evaluation cannot" % (
+            yield "%s: down to %.4g; training uses the variance of the batch instead, an evaluation cannot" % (
                 variable.name, variable.values.minimum)
     if good:
         yield "all %d variables and their gradients are finite" % len(variables)
 
 
 def _reasons(facts):
-    yield "The step was skipped all the same. What is different here:"
+    yield "The step was skipped nevertheless. What differs here:"
     if facts["device"] != "cpu":
         yield "- the device: %s then, the CPU now%s" % (
             facts["device"], ", and float32 instead of half precision" if facts["half_precision"] else "")
     if facts["ranks"] > 1:
-        yield "- %d ranks: the batch that spoilt the step may be another rank's, whose file says -rank-R" % facts["ranks"]
+        yield "- %d ranks: the cause may be the batch of another rank, whose file is named -rank-R" % facts["ranks"]
     yield "- the sum of several batches' gradients (iter_size), LARC's factors and the update are not computed here"
-    yield "- what is drawn from the graph's own random numbers, such as dropout of an NPU"
+    yield "- random numbers of the graph itself, such as the dropout of an NPU"
 
 
 def _beyond_half(layers):
     beyond = [layer.name for layer in layers if layer.values.beyond_half or (
         layer.gradient is not None and layer.gradient.beyond_half)]
     yield "The run computed in half precision, whose largest number is %g: %s" % (LARGEST_HALF, (
-        "outputs or gradients are beyond it in " + ", ".join(beyond)) if beyond else "no layer is beyond it")
+        "outputs or gradients are larger in " + ", ".join(beyond)) if beyond else "all numbers of all layers are within it")

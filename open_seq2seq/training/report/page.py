@@ -2,7 +2,7 @@
 import base64
 import html
 
-from open_seq2seq.training.diagnostics.layer_table import COLUMNS
+from open_seq2seq.training.diagnostics.layer_progress import COLUMNS
 from open_seq2seq.training.report.curves import LayerMap
 
 _STYLE = """

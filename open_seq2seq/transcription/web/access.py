@@ -1,14 +1,14 @@
-"""Who may talk to the server: pages that it served itself, under a name that is its own.
+"""Which requests are accepted: those of the server's own pages, addressed to the server by an accepted name.
 
-A server on the loopback is open to every page in the same browser. Two things keep those out. A page of another site names
-itself in ``Origin`` and ``Sec-Fetch-Site``, so it cannot make the server do anything. A page whose own name was made to point
-here (DNS rebinding) counts as the same site, but brings its name in ``Host``, so names that are not ours are refused. An
-address cannot be rebound, so any is good; nor does the port tell anything, which keeps SSH tunnels usable.
+Every page that is open in the same browser can send requests to a server on the loopback interface. Two checks refuse them. A
+browser states a page's site in ``Origin`` and ``Sec-Fetch-Site``: requests of other sites are refused. A page whose own name
+was made to resolve to this machine (DNS rebinding) counts as the same site, but its name is in ``Host``: unknown names are
+refused. An IP address cannot be rebound, so every address is accepted; the port is not checked, so that SSH tunnels work.
 """
 import ipaddress
 import re
 
-from open_seq2seq.transcription.web.refusal import Refusal
+from open_seq2seq.transcription.web.http_error import HttpError
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?", re.ASCII)
 _OWN_PAGES = ("same-origin", "none")   # "none": typed, bookmarked
@@ -25,48 +25,48 @@ SECURITY_HEADERS = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "microphone=(self), camera=(), geolocation=()"),
-    ("Cache-Control", "no-store"),     # recordings and transcripts do not stay in the browser's cache
+    ("Cache-Control", "no-store"),     # the browser keeps no recordings or transcripts in its cache
 )
 
 
 class Access:
-    """Decides which requests are heard.
+    """Decides which requests are accepted.
 
     Args:
-      names: host names, beside ``localhost`` and any IP address, under which the server may be asked.
+      names: host names, in addition to ``localhost`` and IP addresses, that the server accepts.
     """
 
     def __init__(self, names=()):
         self._names = {"localhost"} | {name.lower() for name in names}
 
     def check(self, method, path, headers):
-        """Lets a request pass.
+        """Checks a request.
 
         Args:
           method: of the request.
           path: of the request, without the query.
-          headers: ``email.message.Message``.
+          headers: ``werkzeug.datastructures.Headers``; repeated headers are joined by commas.
 
         Raises:
-          Refusal: 400 without a proper ``Host``, 403 for another's name, and for requests that another site's page made.
+          HttpError: 400 without a valid ``Host``, 403 for an unknown name and for requests of another site's page.
         """
-        hosts = headers.get_all("Host") or []
-        match = _HOST.fullmatch(hosts[0].strip()) if len(hosts) == 1 else None
+        host = headers.get("Host", "").strip()
+        match = _HOST.fullmatch(host)
         if match is None:
-            raise Refusal(400, "The request has no proper Host header.")
+            raise HttpError(400, "The request has no valid Host header.")
         name = match.group("name").lower()
         if name not in self._names and not _is_address(name):
-            raise Refusal(403, "This server does not answer to the name %s. Open it by its address or as localhost." % name)
-        self._check_origin(method, path, headers, hosts[0].strip().lower())
+            raise HttpError(403, "This server does not accept the host name %s. Open it by its address or as localhost." % name)
+        self._check_origin(method, path, headers, host.lower())
 
     def _check_origin(self, method, path, headers, host):
         origin = headers.get("Origin")
         if origin is not None and origin.lower() not in ("http://" + host, "https://" + host):
-            raise Refusal(403, "A page of another site (%s) may not use this server." % ascii(origin))
+            raise HttpError(403, "Pages of other sites (%s) may not use this server." % ascii(origin))
         site = headers.get("Sec-Fetch-Site", "none")
         arrives_by_link = method == "GET" and path == "/" and headers.get("Sec-Fetch-Mode") == "navigate"
         if site not in _OWN_PAGES and not arrives_by_link:
-            raise Refusal(403, "A page of another site may not use this server.")
+            raise HttpError(403, "Pages of other sites may not use this server.")
 
 
 def _is_address(name):

@@ -1,6 +1,6 @@
-"""The recordings that the server holds, and the thread that transcribes them one after the other.
+"""The recordings that the server keeps, and the thread that transcribes them one after the other.
 
-Everything of a recording lies in a folder of its own under one temporary folder, which is gone when the server is.
+All files of a recording are in a folder of its own below one temporary folder, which is removed when the server ends.
 """
 import collections
 import os
@@ -12,30 +12,30 @@ import threading
 import traceback
 
 from open_seq2seq.errors import JasperError
-from open_seq2seq.transcription.web.refusal import Refusal
+from open_seq2seq.transcription.web.http_error import HttpError
 from open_seq2seq.transcription.web.sound import write_playback
 from open_seq2seq.transcription.web.spectrogram import spectrogram
 
 UPLOADING, WAITING, WORKING, DONE, FAILED = "uploading", "waiting", "working", "done", "failed"
 
 Limits = collections.namedtuple("Limits", "max_bytes max_seconds max_waiting max_kept")
-Limits.__doc__ = """max_bytes: of an upload. max_seconds: of a recording. max_waiting: recordings that arrive, wait or are
-worked on. max_kept: finished recordings; the oldest is forgotten for a new one."""
+Limits.__doc__ = """max_bytes: of an upload. max_seconds: of a recording. max_waiting: recordings that are uploaded, waiting or
+transcribed. max_kept: finished recordings; the oldest is removed for a new one."""
 
 
 class Recording:
-    """One upload and what became of it. Its fields are read and written under the lock of its Recordings.
+    """One upload and its result. Its fields are read and written under the lock of its Recordings.
 
     Attributes:
-      identity: str that cannot be guessed; who knows it may read the transcript.
-      folder: holds ``upload``, ``audio.wav``, ``spectrogram``.
-      name: what its sender calls it.
+      identity: str that cannot be guessed; whoever knows it may read the transcript.
+      folder: contains ``upload``, ``audio.wav``, ``spectrogram``.
+      name: the client's name for it.
       state: UPLOADING, WAITING, WORKING, DONE or FAILED.
-      fraction: how much is transcribed, 0..1.
-      error: a sentence when it failed.
-      transcript: Transcript when it is done.
-      spectrogram: Spectrogram without its points, or None as long as it is not there.
-      duration: of the recording in s, or None as long as it is not known.
+      fraction: transcribed share, 0..1.
+      error: a sentence if it failed, else None.
+      transcript: Transcript once it is done, else None.
+      spectrogram: Spectrogram without its points, None until it is computed.
+      duration: of the recording in s, None until it is known.
     """
 
     def __init__(self, root):
@@ -51,15 +51,15 @@ class Recording:
         return os.path.join(self.folder, file)
 
 
-class _Forgotten(Exception):
-    """Nobody wants the recording any more that is being worked on."""
+class _Removed(Exception):
+    """The recording was removed while it was transcribed."""
 
 
 class Recordings:
-    """Takes recordings in, transcribes them in the order of their arrival.
+    """Accepts recordings and transcribes them in the order of their arrival.
 
     Args:
-      transcriber: ``Transcriber``; recordings are played back and drawn at its model's rate.
+      transcriber: ``Transcriber``; playback and spectrogram are at its model's sample rate.
       limits: Limits.
     """
 
@@ -77,14 +77,14 @@ class Recordings:
         """A Recording whose upload may begin.
 
         Raises:
-          Refusal: 503, as many as the server takes are on their way.
+          HttpError: 503, ``max_waiting`` recordings are not finished.
         """
         with self._changed:
             busy = sum(recording.state in (UPLOADING, WAITING, WORKING) for recording in self._recordings.values())
             if self._closed:
-                raise Refusal(503, "The server is being stopped.")
+                raise HttpError(503, "The server is stopping.")
             if busy >= self.limits.max_waiting:
-                raise Refusal(503, "%d recordings are waiting already. Try again when one is done." % busy,
+                raise HttpError(503, "%d recordings are not finished. Try again later." % busy,
                               {"Retry-After": "10"})
             recording = Recording(self._root)
             self._recordings[recording.identity] = recording
@@ -104,25 +104,25 @@ class Recordings:
         with self._changed:
             recording.state = WAITING
             self._queue.append(recording)
-            self._make_room(1)
+            self._remove_oldest(1)
             self._changed.notify_all()
 
     def find(self, identity):
         """The Recording of that identity.
 
         Raises:
-          Refusal: 404, there is none (any more).
+          HttpError: 404, there is none, or it was removed.
         """
         with self._changed:
             if identity not in self._recordings:
-                raise Refusal(404, "There is no such recording here; it may have been removed to make room for newer ones.")
+                raise HttpError(404, "There is no such recording; it may have been removed because newer ones were uploaded.")
             return self._recordings[identity]
 
     def forget(self, identity):
-        """Removes a recording, whatever its state; what is being done with it is given up.
+        """Removes a recording in any state; a transcription of it is cancelled.
 
         Raises:
-          Refusal: 404, there is none.
+          HttpError: 404, there is none.
         """
         with self._changed:
             self._forget(self.find(identity))
@@ -134,13 +134,13 @@ class Recordings:
                 self._forget(recording)
 
     def describe(self, recording):
-        """What the page has to know of a recording: a dict of JSON types."""
+        """A recording as the page shows it: a dict of JSON types."""
         with self._changed:
             description = {"id": recording.identity, "name": recording.name, "state": recording.state,
                            "fraction": round(recording.fraction, 4), "error": recording.error, "duration": recording.duration}
-            # somebody may have removed it since it was found
+            # it may have been removed since it was found
             if recording.state == WAITING and not recording.forgotten:
-                # the one in work counts, too
+                # the one being transcribed counts, too
                 description["ahead"] = self._queue.index(recording) + any(
                     item.state == WORKING for item in self._recordings.values())
             if recording.spectrogram is not None:
@@ -155,16 +155,16 @@ class Recordings:
             return description
 
     def count(self):
-        """(recordings that wait or are worked on, recordings that are finished)"""
+        """(number of unfinished recordings, number of finished recordings)"""
         with self._changed:
             finished = sum(recording.state in (DONE, FAILED) for recording in self._recordings.values())
             return len(self._recordings) - finished, finished
 
     def close(self, patience=10.0):
-        """Gives up what is being worked on and removes every file.
+        """Cancels the transcription and removes every file.
 
         Args:
-          patience: seconds to wait for the transcription of one piece to end.
+          patience: seconds to wait for the transcription of one window to end.
         """
         with self._changed:
             self._closed = True
@@ -174,8 +174,8 @@ class Recordings:
         self._worker.join(patience)
         shutil.rmtree(self._root, ignore_errors=True)
 
-    def _make_room(self, coming):
-        """Forgets the oldest finished recordings, so that at most ``max_kept`` are there with the ``coming`` ones."""
+    def _remove_oldest(self, coming):
+        """Removes the oldest finished recordings, so that at most ``max_kept`` remain including the ``coming`` ones."""
         finished = [item for item in self._recordings.values() if item.state in (DONE, FAILED)]
         for oldest in finished[:max(len(finished) + coming - self.limits.max_kept, 0)]:
             self._forget(oldest)
@@ -198,45 +198,45 @@ class Recordings:
                 self._changed.notify_all()
             try:
                 self._transcribe(recording)
-            except _Forgotten:
+            except _Removed:
                 continue
             except JasperError as error:
                 self._fail(recording, str(error))
             except Exception:
                 if not recording.forgotten:
                     traceback.print_exc(file=sys.stderr)
-                self._fail(recording, "Something is wrong with the server, not with the recording; "
-                                      "the terminal that it was started in shows what.")
+                self._fail(recording, "Internal server error, not a fault of the recording; "
+                                      "see the terminal that the server was started in.")
 
     def _transcribe(self, recording):
-        def go_on():
+        def check_removed():
             if recording.forgotten:
-                raise _Forgotten
+                raise _Removed
 
         def progress(seconds):
-            go_on()
+            check_removed()
             recording.fraction = min(seconds / recording.duration, 1.0)
 
         playback, upload = recording.path("audio.wav"), recording.path("upload")
-        samples = write_playback(upload, playback, self._sample_rate, self.limits.max_seconds, recording.name, go_on)
-        drawn = spectrogram(playback, go_on)
+        samples = write_playback(upload, playback, self._sample_rate, self.limits.max_seconds, recording.name, check_removed)
+        drawn = spectrogram(playback, check_removed)
         with open(recording.path("spectrogram"), "wb") as file:
             file.write(drawn.points.tobytes())
         with self._changed:
             recording.duration = samples / float(self._sample_rate)
             recording.spectrogram = drawn._replace(points=None)
         transcript = self._transcriber.transcribe(upload, name=recording.name, progress=progress)
-        go_on()
+        check_removed()
         os.remove(upload)
         with self._changed:
             recording.transcript, recording.state, recording.fraction = transcript, DONE, 1.0
-            # several may have waited when room was made for them
-            self._make_room(0)
+            # several may have been waiting when older ones were removed for them
+            self._remove_oldest(0)
             self._changed.notify_all()
 
     def _fail(self, recording, sentence):
         shutil.rmtree(recording.folder, ignore_errors=True)
         with self._changed:
             recording.state, recording.error = FAILED, sentence
-            self._make_room(0)
+            self._remove_oldest(0)
             self._changed.notify_all()

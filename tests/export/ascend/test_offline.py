@@ -134,7 +134,7 @@ def test_longer_utterances_than_the_model_takes_are_listed(export, tone_corpus, 
 
 
 def test_manifests_are_found(tmp_path):
-    with pytest.raises(DataError, match="is no directory"):
+    with pytest.raises(DataError, match="is not a directory"):
         find_manifests(str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="holds no .csv file"):
         find_manifests(str(tmp_path))
@@ -174,7 +174,7 @@ def test_without_transcripts_there_is_no_score(static, tone_corpus, tmp_path, ca
         infer(model, bins, str(tmp_path / "results"))
     transcripts, errors = post_process(description, references, bins, str(tmp_path / "results"), str(tmp_path / "out.csv"))
     assert list(transcripts) == ["dev0"] and errors is None
-    assert "no transcripts to compare with" in capsys.readouterr().out
+    assert "no reference transcripts" in capsys.readouterr().out
 
 
 def test_a_batch_larger_than_the_models_is_refused(static, references, tmp_path):
@@ -198,7 +198,7 @@ def test_the_command_by_the_ports_interface(static, tone_corpus, command, run_he
     lines = whole.out.splitlines()
     rate = next(line for line in lines if line.startswith("***     Validation WER:  "))
     assert any(line.startswith("average infer time:") and "ms/utterance,FPS is " in line for line in lines)
-    assert any("4 batches of 4" in line and "s of audio a second" in line for line in lines)
+    assert any("4 batches of 4" in line and "s of audio per second" in line for line in lines)
     # the port's defaults: the bins are there already
     again = run_here(tmp_path, SCRIPT, *words)
     assert again.status == 0 and rate in again.out.splitlines(), again.err
@@ -224,11 +224,11 @@ def test_the_commands_mistakes_have_their_status(static, tone_corpus, run_here, 
     for words, status, message in (
             (("--pre_process", "maybe"), 2, "is 'maybe', expected True or False"),
             (("--batch", "3"), 2, "unrecognized arguments: --batch 3"),
-            (("--batchSize", "0"), 2, "expected a whole number above 0"),
+            (("--batchSize", "0"), 2, "0 is too small, at least 1 is needed"),
             (("--model_path", "none.pb"), 3, "there is no model none.pb"),
             (known, 3, "--pre_process True writes it"),
             (known + ("--pre_process=True", "--manifest=other.csv"), 3, "other.csv"),
-            (known + ("--post_process", "0", "--inference", "no"), 2, "nothing is left to do"),
+            (known + ("--post_process", "0", "--inference", "no"), 2, "set at least one of them to True"),
             (known + ("--pre_process=True", "--output_dir=file"), 3, "cannot make the folder file/jasper: Not a directory"),
             (known + ("--pre_process=True", "--batchSize=5"), 3, "but the model was exported for 4"),
             (known + ("--pre_process=True", "--device=npu"), 4, "this machine lacks")):
@@ -242,7 +242,7 @@ def test_the_commands_mistakes_have_their_status(static, tone_corpus, run_here, 
 def test_models_that_compute_features_have_no_bins(export, tone_corpus, run_here, tmp_path):
     done = run_here(tmp_path, SCRIPT, "--model_path", export(batch_size=1, frames=FRAMES, with_features=True), "--data_dir",
                    tone_corpus, "--pre_process=True")
-    assert done.status == 2 and "export without that" in done.err
+    assert done.status == 2 and "export without it" in done.err
 
 
 @pytest.mark.slow

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.export.freeze import fast_inference_graph
 from open_seq2seq.export.freeze.fast_inference_graph import FastInferenceGraph
 from open_seq2seq.export.freeze.folding import FoldedConvolution, FoldedNetwork
-from open_seq2seq.export.freeze.freeze import fast_inference_graph
 from open_seq2seq.export.freeze.inference_graph import InferenceGraph
 
 FEATURES, CHANNELS, LABELS = 6, 4, 3

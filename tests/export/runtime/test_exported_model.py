@@ -9,7 +9,7 @@ from open_seq2seq.devices import select_device
 from open_seq2seq.errors import CheckpointError, DataError, DeviceError
 from open_seq2seq.export import load_model, model_in_folder
 from open_seq2seq.export.description import file_sha256
-from open_seq2seq.export.freeze.freeze import ExportOptions
+from open_seq2seq.export.freeze.frozen_graph import ExportOptions
 from open_seq2seq.export.runtime import graph_file as graph_weights
 from open_seq2seq.export.runtime.exported_model import ExportedModel, model_on_device
 from tests.export.networks import FEATURES, batch, trained_model, write
@@ -90,7 +90,7 @@ def test_a_graph_that_its_json_contradicts(folder, tmp_path):
         graph_def.node[-1].op = "NoSuchOperation"
 
     for change, message in ((named_otherwise, 'has no node "input_reshape"'),
-                            (of_unknown_operations, "no frozen graph that TensorFlow")):
+                            (of_unknown_operations, "not a frozen graph that TensorFlow")):
         with pytest.raises(CheckpointError, match=message):
             ExportedModel(copy(folder, tmp_path, change))
     path = copy(folder, tmp_path, lambda graph_def: None)
@@ -109,7 +109,7 @@ def test_a_file_that_is_no_graph(folder, tmp_path):
     values = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
     values["sha256"] = {"pb": file_sha256(path)}
     (tmp_path / "model.json").write_text(json.dumps(values), encoding="utf-8")
-    with pytest.raises(CheckpointError, match="is no frozen graph"):
+    with pytest.raises(CheckpointError, match="is not a frozen graph"):
         ExportedModel(path)
 
 
@@ -153,7 +153,7 @@ def test_load_model_finds_the_one_in_a_folder(folder, tmp_path):
     with pytest.raises(CheckpointError, match="holds several models: audio.pb, static.pb. Name one .*, e.g. .*/audio.pb"):
         load_model(str(folder))
     os.remove(str(tmp_path / "model.json"))
-    with pytest.raises(CheckpointError, match="model.json is missing; expected it beside"):
+    with pytest.raises(CheckpointError, match="model.json is missing; expected it next to"):
         load_model(str(tmp_path))
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -45,7 +45,7 @@ def test_large_constants_become_variables_on_the_way(graph_file):
 def test_another_file_is_refused(graph_file, change):
     path, _ = graph_file
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(CheckpointError, match="graph.pb is no frozen graph: .*Export the model again"):
+    with pytest.raises(CheckpointError, match="graph.pb is not a frozen graph: .*Export the model again"):
         read_graph(str(path))
 
 

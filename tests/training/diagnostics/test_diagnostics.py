@@ -1,4 +1,4 @@
-"""Diagnostics of short trainings: what they measure, what they leave alone, how often they come."""
+"""Diagnostics of short trainings: what they measure, that they do not change the training, how often they report."""
 import types
 
 import pytest
@@ -38,7 +38,9 @@ def test_a_training_with_diagnostics(corpus):
         subset = subsets["dev", entry["step"]]
         assert subset["utterances"] == 3
         assert subset["loss"] == pytest.approx(entry["loss"], rel=1e-4)
-        assert subset["word_error_rate"] == entry["word_error_rate"]
+        for name in ("word_error_rate", "character_error_rate", "sentence_error_rate"):
+            assert subset[name] == entry[name]
+        assert subset["frame_entropy"] == pytest.approx(entry["frame_entropy"], rel=1e-4)
     # of 4 outputs and the blank
     assert all(0.0 < entry["frame_entropy"] < 1.61 for entry in subsets.values())
 
@@ -84,7 +86,7 @@ def test_subsets_of_a_data_layer(corpus):
     # 3 and 2 of them, in batches of 2
     assert (subsets[0].mode, [subset.batches_per_epoch for subset in subsets]) == ("eval", [2, 1])
     assert len(workers[0].subset(100, 0).utterances) == 10
-    # the training's layer is as it was
+    # the data layer of the training is unchanged
     assert (workers[0].mode, len(workers[0].utterances)) == ("train", 10)
 
 
@@ -96,14 +98,14 @@ class _Clock:
 
 
 @pytest.mark.parametrize("step_seconds, report_seconds, last_step", [(0.1, 0.4, 20000), (0.1, 3.0, 20000), (2.0, 0.5, 400000)])
-def test_automatic_reports_keep_to_their_share_of_the_time(step_seconds, report_seconds, last_step):
+def test_automatic_reports_stay_within_their_share_of_the_time(step_seconds, report_seconds, last_step):
     clock, reports, spent = _Clock(), 0, 0.0
     schedule = Schedule(None, last_step, cost_in_steps=4.0, clock=clock)
-    # the first report takes longer, as its operations are made ready
+    # the first report takes longer: TensorFlow prepares its operations
     schedule.start(0, preparation=5.0 * report_seconds)
     for step in range(1, last_step + 1):
         clock.seconds += step_seconds
-        if schedule.has_learnt(step):
+        if schedule.can_plan_first(step):
             schedule.next_step = schedule.first(step)
         if schedule.is_due(step):
             seconds = report_seconds * (5.0 if reports == 0 else 1.0)
@@ -115,7 +117,7 @@ def test_automatic_reports_keep_to_their_share_of_the_time(step_seconds, report_
     assert spent <= SHARE * clock.seconds
 
 
-def test_intervals_that_were_asked_for():
+def test_fixed_intervals():
     schedule = Schedule(50, 1000, cost_in_steps=4.0, clock=_Clock())
     schedule.start(30)
     assert not schedule.is_automatic and [step for step in range(31, 160) if schedule.is_due(step)] == [50, 100, 150]

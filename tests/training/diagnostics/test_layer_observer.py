@@ -1,18 +1,17 @@
-"""What is measured of layers, against the same in NumPy."""
+"""Statistics of layers, compared with NumPy."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.training.diagnostics.layer_observer import VARIANCE_EPSILON, LayerObserver, LayerStatistics
-from open_seq2seq.training.diagnostics.layer_progress import LayerProgress
-from open_seq2seq.training.diagnostics.layer_table import table
+from open_seq2seq.training.diagnostics.layer_progress import LayerProgress, table
 
 MEAN, VARIANCE = np.array([0.5, -1.0, 0.0], np.float32), np.array([4.0, 0.25, 0.0], np.float32)
 
 
 class _Twice(Single):
-    """Two ranks, of which the other has found the same."""
+    """Two ranks with the same observations."""
 
     size = 2
 
@@ -34,16 +33,16 @@ def test_statistics_are_those_of_all_frames(graph, masked, group):
     mask = tf.expand_dims(tf.sequence_mask(lengths, tf.shape(inputs)[1], tf.float32), 2)
     observer.normalization("ForwardPass/net/conv11/bn", tf.expand_dims(inputs, 1), mask if masked else None, tf.constant(MEAN),
                            tf.constant(VARIANCE))
-    # the third channel is 0 in all true frames, and not in the padding
+    # the third channel is 0 in all valid frames, and not in the padding
     dead = tf.concat([inputs[:, :, :2], inputs[:, :, 2:] * (1.0 - mask)], 2)
     observer.activation("ForwardPass/net/conv11", dead, lengths)
     statistics = LayerStatistics(observer, group)
     frames = []
     with tf.Session() as session:
-        for features, true_lengths in _batches():
-            observed = session.run(observer.observations[0], {inputs: features, lengths: true_lengths})
+        for features, valid_lengths in _batches():
+            observed = session.run(observer.observations[0], {inputs: features, lengths: valid_lengths})
             statistics.add(observed)
-            frames += [utterance[:length if masked else None] for utterance, length in zip(features, true_lengths)]
+            frames += [utterance[:length if masked else None] for utterance, length in zip(features, valid_lengths)]
         found = statistics.result(session)
     frames = np.concatenate(frames).astype(np.float64)
     drifts = np.log((frames.var(0) + VARIANCE_EPSILON) / (VARIANCE + VARIANCE_EPSILON))
@@ -53,7 +52,7 @@ def test_statistics_are_those_of_all_frames(graph, masked, group):
         "dead_channels": pytest.approx(1 / 3)}}
 
 
-def test_a_restart_forgets(graph):
+def test_a_restart_sets_the_sums_to_zero(graph):
     observer = LayerObserver()
     observer.activation("ForwardPass/net/conv11", tf.ones([1, 2, 4]), tf.constant([2]))
     statistics = LayerStatistics(observer, Single())
@@ -66,7 +65,7 @@ def test_a_restart_forgets(graph):
         assert statistics.result(session)["conv11"]["dead_channels"] == 1.0
 
 
-def test_an_utterance_that_is_not_finite_is_left_out_and_a_channel_that_never_is_shows(graph):
+def test_a_non_finite_utterance_is_excluded_and_a_non_finite_channel_gives_nan(graph):
     inputs, lengths = tf.placeholder(tf.float32, [None, None, 3]), tf.constant([5, 3])
     observer = LayerObserver()
     observer.normalization("ForwardPass/net/conv11/bn", tf.expand_dims(inputs, 1), None, tf.constant(MEAN), tf.constant(VARIANCE))
@@ -83,10 +82,10 @@ def test_an_utterance_that_is_not_finite_is_left_out_and_a_channel_that_never_is
         good = found(session, features[:1])
         with_bad = np.concatenate([features[:1], np.full_like(features[1:], np.nan)])
         assert found(session, with_bad) == good and good["dead_channels"] == pytest.approx(1 / 3)
-        # the weights of one channel are not finite: it is neither dead nor anywhere near its moving mean
+        # the weights of one channel are not finite: it is not dead, and its drift is unknown
         features[:, :, 0] = np.nan
-        spoilt = found(session, features)
-        assert spoilt["dead_channels"] == pytest.approx(1 / 3) and np.isnan(spoilt["mean_drift"])
+        non_finite = found(session, features)
+        assert non_finite["dead_channels"] == pytest.approx(1 / 3) and np.isnan(non_finite["mean_drift"])
         assert np.isnan(found(session, np.full_like(features, np.inf))["dead_channels"])
 
 
@@ -125,7 +124,7 @@ def test_the_table_of_a_small_network_has_all_layers():
     assert lines[0].split() == ["layer", "change", "gradient", "dead", "mean", "drift", "var.", "drift"]
 
 
-def test_the_table_of_a_large_network_has_the_largest_figures_of_a_convolution_with_its_branches():
+def test_the_table_of_a_large_network_merges_a_convolution_with_its_branches():
     rows = [{"layer": "conv%d%s" % (conv, branch), "relative_change": 0.001 * conv, "gradient_norm": norm}
             for conv in range(10, 50) for branch, norm in (("", 1.0), ("/res_0", 2.0))]
     lines = table(rows)

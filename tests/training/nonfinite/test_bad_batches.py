@@ -1,4 +1,4 @@
-"""What is kept of a bad batch comes back as it was; what is damaged, or something else, is refused."""
+"""A kept batch is read as it was written; a damaged file, or another one, is refused."""
 import collections
 import os
 import types
@@ -28,7 +28,7 @@ def facts(step=3, batch=12, **changes):
                      {"id": "a.csv:3", "duration": 0.04, "transcript": "o"}]}, **changes)
 
 
-def test_a_batch_comes_back_with_its_weights(tmp_path):
+def test_a_batch_is_read_with_its_weights(tmp_path):
     folder = BadBatches(str(tmp_path / "bad_batches"), ALONE, checkpoint_bytes=100)
     folder.save_weights(3, WEIGHTS)
     path = folder.save(a_batch(), facts())
@@ -57,7 +57,7 @@ def test_weights_are_written_once_a_step_and_by_one_rank_of_a_machine(tmp_path):
     assert second.save(a_batch(), facts()).endswith("step-3-batch-12-rank-1.npz")
 
 
-def test_what_an_earlier_process_left_goes_and_what_others_wrote_stays(tmp_path):
+def test_batches_of_an_earlier_process_are_removed_and_other_files_are_kept(tmp_path):
     ranks = [types.SimpleNamespace(rank=rank, size=2, local_rank=rank) for rank in range(2)]
     for rank in ranks:
         earlier = BadBatches(str(tmp_path), rank, 100)
@@ -78,7 +78,7 @@ def test_the_disk_is_not_filled(tmp_path, monkeypatch):
     size = sum(value.nbytes for value in a_batch() if value is not None)
     folder = BadBatches(str(tmp_path), ALONE, checkpoint_bytes=1000)
     monkeypatch.setattr(bad_batches.shutil, "disk_usage", lambda path: usage(10 ** 6, 0, size + 1999))
-    with pytest.raises(StorageError, match="would be needed for the batch, its weights and the next checkpoints"):
+    with pytest.raises(StorageError, match="are needed for the batch, its weights and the next checkpoints"):
         folder.save(a_batch(), facts())
     assert os.listdir(str(tmp_path)) == []
     monkeypatch.setattr(bad_batches.shutil, "disk_usage", lambda path: usage(10 ** 6, 0, size + 2000))
@@ -94,10 +94,10 @@ def test_the_newest_is_the_one_written_last(tmp_path):
 
 
 @pytest.mark.parametrize("damage, reason", [
-    (lambda content: content[:len(content) // 2], "no NumPy archive, or cut short"),
+    (lambda content: content[:len(content) // 2], "not a NumPy archive, or it is truncated"),
     (lambda content: content[:200] + bytes([content[200] ^ 255]) + content[201:], "cannot be read"),
-    (lambda content: b"", "no NumPy archive"),
-    (lambda content: b"wav_filename,transcript\n", "no NumPy archive")])
+    (lambda content: b"", "not a NumPy archive"),
+    (lambda content: b"wav_filename,transcript\n", "not a NumPy archive")])
 def test_a_damaged_file_is_refused(tmp_path, damage, reason):
     path = BadBatches(str(tmp_path), ALONE, 0).save(a_batch(), facts())
     with open(path, "rb") as file:
@@ -110,10 +110,10 @@ def test_a_damaged_file_is_refused(tmp_path, damage, reason):
 
 def test_an_archive_of_something_else_is_refused(tmp_path):
     path = str(tmp_path / "step-1-batch-1.npz")
-    with pytest.raises(DataError, match="is not there; expected a file that a training wrote into bad_batches/"):
+    with pytest.raises(DataError, match="does not exist; expected a file that a training wrote into bad_batches/"):
         load_bad_batch(path)
     np.savez(path, numbers=np.zeros(3))
-    with pytest.raises(DataError, match="is not what a training writes"):
+    with pytest.raises(DataError, match="is not a batch that a training writes"):
         load_bad_batch(path)
     # an object array holds pickled code
     np.savez(path, facts=np.array([print], dtype=object))
@@ -133,5 +133,5 @@ def test_arrays_that_do_not_belong_together_are_refused(tmp_path, changes, reaso
 @pytest.mark.parametrize("changes", [{"loss": "much"}, {"vocabulary_size": 2.5}, {"utterances": []}, {"half_precision": None}])
 def test_facts_of_another_kind_are_refused(tmp_path, changes):
     path = BadBatches(str(tmp_path), ALONE, 0).save(a_batch(), facts(**changes))
-    with pytest.raises(DataError, match="is not what a training writes"):
+    with pytest.raises(DataError, match="is not a batch that a training writes"):
         load_bad_batch(path)

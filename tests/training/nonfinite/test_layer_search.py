@@ -1,4 +1,4 @@
-"""Which layer the first value that is not finite is traced to: one small network, spoilt in many places."""
+"""To which layer the first value that is not finite is traced: one small network with non-finite values in many places."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -33,13 +33,13 @@ def checked(loss_params=None):
 
 def a_batch():
     random = np.random.RandomState(0)
-    # the third row only fills up the batch, as with static shapes
+    # the third row is padding, as with static shapes
     return Batch(random.randn(3, 24, 4).astype(np.float32), np.int32([24, 17, 0]), np.int32([[0, 1, 2], [3, 3, 0], [0, 0, 0]]),
                  np.int32(LABEL_LENGTHS), np.int32([5, 3, -1]), np.float32([1.5, 1.5, 0.0]))
 
 
 class Laboratory:
-    """A network that can be looked into again and again, with what its variables hold when nothing is wrong."""
+    """A network that can be examined repeatedly, with values of its variables for which everything is finite."""
 
     def __init__(self, loss_params=None):
         self.batch = a_batch()
@@ -124,20 +124,20 @@ def test_a_layer_that_overflows_is_named_though_its_weights_are_finite(laborator
     assert examination.first.where == non_finite.FORWARD
     assert (examination.first.layer, examination.first.type) == (layer, operation)
     assert examination.first.operation.startswith("ForwardPass/") and examination.first.variable is None
-    assert "comes out of layer %s" % layer in describe_first(examination.first)
+    assert "is an output of layer %s, in the forward pass" % layer in describe_first(examination.first)
     outputs = {row.name: row.values for row in examination.layers}[layer]
     assert outputs.non_finite > 0.0
     before = [row for row in examination.layers if row.name == "features"][0]
     assert before.values.non_finite == 0.0
 
 
-def test_a_sum_of_finite_branches_that_overflows_counts_to_the_layer_that_sums(laboratory):
+def test_a_sum_of_finite_branches_that_overflows_belongs_to_the_layer_that_sums(laboratory):
     names = (ENCODER + "conv22/bn/beta", ENCODER + "conv22/res_bn_0/beta")
     first = laboratory.examine(**{name: lambda values: values + 2e38 for name in names}).first
     assert (first.where, first.layer) == (non_finite.FORWARD, "conv22") and first.type.startswith("Add")
 
 
-def test_features_that_are_not_finite_are_no_layers_fault(laboratory):
+def test_features_that_are_not_finite_are_named_as_features(laboratory):
     features = np.array(laboratory.batch.features)
     features[1, 2, 3] = np.inf
     first = laboratory.examine(laboratory.batch._replace(features=features)).first
@@ -153,14 +153,14 @@ def test_moving_statistics_do_not_matter_to_training(laboratory):
 
 
 def test_logits_too_large_for_the_loss(laboratory):
-    # blank is all that is left with a probability
+    # only the blank keeps a probability above 0
     examination = laboratory.examine(**{DECODER + "bias": lambda values: values + [0, 0, 0, 0, 0, 1e30]})
     assert examination.first.where == non_finite.LOSS and np.isnan(examination.loss)
     assert np.isinf(examination.per_utterance[:2]).all()
     assert "probability of the labels is 0" in describe_first(examination.first)
 
 
-def test_labels_that_do_not_fit_are_told_from_a_network_gone_astray():
+def test_labels_that_do_not_fit_are_distinguished_from_a_diverged_network():
     laboratory = Laboratory(loss_params={"mask_nan": False})
     batch = laboratory.batch._replace(feature_lengths=np.int32([24, 2, 24]), weights=np.float32([1, 1, 1]))
     examination = laboratory.examine(batch)
@@ -170,7 +170,7 @@ def test_labels_that_do_not_fit_are_told_from_a_network_gone_astray():
 
 
 @pytest.mark.parametrize("loss_scale, where", [(2e37, non_finite.NORM), (3e38, non_finite.BACKWARD)])
-def test_only_the_way_back_overflows(laboratory, loss_scale, where):
+def test_only_the_backward_pass_overflows(laboratory, loss_scale, where):
     examination = laboratory.examine(loss_scale=loss_scale)
     assert np.isfinite(examination.loss) and np.isfinite(examination.per_utterance[:2]).all()
     assert all(row.values.non_finite == 0.0 for row in examination.layers)

@@ -1,59 +1,34 @@
-"""Which requests are heard: DNS rebinding and pages of other sites are not."""
-import email.message
-
+"""Which requests are accepted: DNS rebinding and pages of other sites are not."""
 import pytest
+from werkzeug.datastructures import Headers
 
 from open_seq2seq.transcription.web.access import Access
-from open_seq2seq.transcription.web.refusal import Refusal
+from open_seq2seq.transcription.web.http_error import HttpError
 
 
-def check(host="127.0.0.1:8000", method="POST", path="/recordings", names=(), **fields):
-    headers = email.message.Message()
+def status_of(host="127.0.0.1:8000", method="POST", path="/recordings", names=(), **fields):
+    headers = Headers([(name.replace("_", "-"), value) for name, value in fields.items()])
     if host is not None:
         headers["Host"] = host
-    for name, value in fields.items():
-        headers[name.replace("_", "-")] = value
-    return Access(names).check(method, path, headers)
-
-
-def status_of(**request):
     try:
-        check(**request)
-    except Refusal as refusal:
-        return refusal.status
+        Access(names).check(method, path, headers)
+    except HttpError as error:
+        return error.code
     return 200
 
 
-@pytest.mark.parametrize("host, status", [
-    ("127.0.0.1:8000", 200),
-    ("localhost", 200),
-    ("LOCALHOST:9999", 200),               # the port of an SSH tunnel
-    ("[::1]:8000", 200),
-    ("192.168.1.5:8000", 200),
-    ("evil.example:8000", 403),
-    ("localhost.evil.example", 403),
-    ("127.0.0.1.evil.example", 403),
-    ("evil@localhost", 400),
-    ("localhost:8000/evil", 400),
-    ("localhost\tx", 400),
-    ("", 400),
-    (None, 400),
+@pytest.mark.parametrize("status, hosts", [
+    (200, ["127.0.0.1:8000", "localhost", "LOCALHOST:9999", "[::1]:8000", "192.168.1.5:8000"]),      # any port: SSH tunnels
+    (403, ["evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example"]),
+    # the fifth: two Host headers, as WSGI joins them
+    (400, ["evil@localhost", "localhost:8000/evil", "localhost\tx", "", "localhost,evil.example", None]),
 ])
-def test_host(host, status):
-    assert status_of(host=host) == status
+def test_host(status, hosts):
+    assert {host: status_of(host=host) for host in hosts} == {host: status for host in hosts}
 
 
-def test_name_that_was_asked_for():
+def test_additional_name():
     assert status_of(host="speech.lan:8000", names=["Speech.lan"]) == 200
-
-
-def test_two_hosts():
-    headers = email.message.Message()
-    headers["Host"] = "localhost"
-    headers["Host"] = "evil.example"
-    with pytest.raises(Refusal) as refused:
-        Access().check("GET", "/", headers)
-    assert refused.value.status == 400
 
 
 @pytest.mark.parametrize("fields, status", [
@@ -72,7 +47,7 @@ def test_origin(fields, status):
     assert status_of(method="GET", path="/recordings/x", **fields) == status
 
 
-def test_a_link_on_another_site_may_lead_to_the_page_and_nowhere_else():
+def test_a_link_on_another_site_may_open_the_page_and_nothing_else():
     link = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
     assert status_of(method="GET", path="/", **link) == 200
     assert status_of(method="GET", path="/recordings/x", **link) == 403

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
+from open_seq2seq.transcription.web.http_error import HttpError
 from open_seq2seq.transcription.web.recordings import Limits, Recordings
-from open_seq2seq.transcription.web.refusal import Refusal
 
 LIMITS = Limits(max_bytes=1 << 20, max_seconds=60.0, max_waiting=3, max_kept=2)
 
@@ -67,9 +67,9 @@ def test_description_of_a_finished_recording(recordings, wav):
 def test_no_more_than_may_wait(recordings, transcriber, wav):
     transcriber.gate.clear()
     sent = [send(recordings, wav(500), "a") for _ in range(2)] + [recordings.new()]     # one whose upload goes on
-    with pytest.raises(Refusal, match="3 recordings are waiting already") as refused:
+    with pytest.raises(HttpError, match="3 recordings are not finished") as refused:
         recordings.new()
-    assert refused.value.status == 503 and refused.value.headers["Retry-After"]
+    assert refused.value.code == 503 and refused.value.headers["Retry-After"]
     recordings.forget(sent[2].identity)
     recordings.new()
 
@@ -80,9 +80,9 @@ def test_only_the_newest_are_kept(recordings, wav):
         sent.append(send(recordings, wav(500), "a"))
         wait(recordings, sent[-1])
     assert not os.path.exists(sent[0].folder)
-    with pytest.raises(Refusal, match="removed to make room") as refused:
+    with pytest.raises(HttpError, match="newer ones were uploaded") as refused:
         recordings.find(sent[0].identity)
-    assert refused.value.status == 404
+    assert refused.value.code == 404
     assert [recordings.find(recording.identity) for recording in sent[1:]] == sent[1:]
     assert sorted(os.listdir(sent[2].folder)) == ["audio.wav", "spectrogram"]       # the upload itself is gone
 
@@ -118,7 +118,7 @@ def test_closing_while_one_is_in_work(recordings, transcriber, wav, tmp_path):
     assert transcriber.started.wait(60)
     recordings.close(patience=60)
     assert os.listdir(str(tmp_path / "temporary")) == []
-    with pytest.raises(Refusal):
+    with pytest.raises(HttpError):
         recordings.new()
 
 

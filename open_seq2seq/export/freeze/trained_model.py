@@ -1,4 +1,4 @@
-"""A model's evaluation graph with the weights of a checkpoint, on the CPU."""
+"""A trained model: its evaluation graph with the weights of a checkpoint, on the CPU."""
 import collections
 
 import tensorflow.compat.v1 as tf
@@ -11,15 +11,15 @@ from open_seq2seq.errors import CheckpointError
 from open_seq2seq.export.freeze.folding import DECODER
 
 TrainedModel = collections.namedtuple("TrainedModel", "base_model params vocabulary checkpoint config_sha256")
-TrainedModel.__doc__ = """What an export begins with.
+TrainedModel.__doc__ = """The input of an export.
 
 base_model: the model class; params: its checked params; vocabulary: tuple of characters; checkpoint: path without extension;
-config_sha256: of the config file, None where it is not known.
+config_sha256: SHA-256 of the config file, None where it is not known.
 """
 
 
 def evaluation_network(trained, features, feature_lengths):
-    """Builds the network as evaluation has it, in float32, in the current graph.
+    """Builds the evaluation network in float32 in the current graph.
 
     Args:
       trained: a :class:`TrainedModel`.
@@ -34,10 +34,10 @@ def evaluation_network(trained, features, feature_lengths):
 
 
 def restored_session(trained):
-    """A ``tf.Session`` on the current graph, whose variables have the checkpoint's values.
+    """A ``tf.Session`` of the current graph, with the checkpoint's values in the variables.
 
     Raises:
-      CheckpointError: it is missing, damaged, of another architecture, or of another vocabulary.
+      CheckpointError: the checkpoint is missing, damaged, or has another architecture or vocabulary.
     """
     check_vocabulary(trained)
     session = tf.Session(config=Cpu().session_config())
@@ -50,13 +50,13 @@ def restored_session(trained):
 
 
 def check_vocabulary(trained):
-    """Raises CheckpointError if a checkpoint has another number of outputs than the vocabulary asks for."""
+    """Raises CheckpointError if a checkpoint's number of outputs does not match the vocabulary."""
     shape = open_checkpoint(trained.checkpoint).get_variable_to_shape_map().get(DECODER + "bias")
     expected = len(trained.vocabulary) + 1
     if shape is not None and shape != [expected]:
         raise CheckpointError(
-            "checkpoint %s is of another vocabulary: it has %d outputs, %d characters and the CTC blank, and the vocabulary has "
-            "%d characters (%r). Give the vocab_file that it was trained with" % (
+            "checkpoint %s has another vocabulary: it has %d outputs, %d characters and the CTC blank, and the vocabulary has "
+            "%d characters (%r). Give the vocab_file of its training" % (
                 trained.checkpoint, shape[0], shape[0] - 1, expected - 1, "".join(trained.vocabulary)[:40]))
 
 
@@ -64,7 +64,7 @@ def read_weights(trained):
     """All variables of the network, dict name -> float32 array.
 
     Raises:
-      CheckpointError: as :func:`restored_session`.
+      CheckpointError: see :func:`restored_session`.
     """
     features = trained.params["data_layer_params"]["num_audio_features"]
     with tf.Graph().as_default():

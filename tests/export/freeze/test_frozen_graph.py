@@ -5,7 +5,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.decoding.greedy import collapse
 from open_seq2seq.errors import CheckpointError, ConfigError, UsageError
-from open_seq2seq.export.freeze.freeze import ExportOptions, freeze
+from open_seq2seq.export.freeze.frozen_graph import ExportOptions, freeze
 from open_seq2seq.export.runtime.checkpoint_model import CheckpointModel
 from open_seq2seq.export.runtime.exported_model import ExportedModel
 from tests.export.networks import DENSE, VOCABULARY, batch, largest_difference, layer, trained_model, write
@@ -154,8 +154,8 @@ def test_a_network_without_masks_keeps_its_mask_input(tmp_path):
 
 @pytest.mark.parametrize("options, message", [
     (STATIC._replace(frames=161), "--frames is 161; expected a multiple of 16"),
-    (STATIC._replace(folded=False, half_precision=True), "leave out --no_fold"),
-    (STATIC._replace(half_precision=True, fast_convolutions=True), "leave out one of --fp16"),
+    (STATIC._replace(folded=False, half_precision=True), "omit --no_fold"),
+    (STATIC._replace(half_precision=True, fast_convolutions=True), "omit one of --fp16"),
 ])
 def test_options_that_do_not_fit(tmp_path, options, message):
     with pytest.raises(UsageError, match=message):
@@ -165,7 +165,7 @@ def test_options_that_do_not_fit(tmp_path, options, message):
 def test_a_checkpoint_of_another_vocabulary(tmp_path):
     trained = trained_model(tmp_path)._replace(vocabulary=tuple(" abcdefg"))
     for folded in (True, False):
-        with pytest.raises(CheckpointError, match="of another vocabulary: it has 6 outputs, 5 characters .* 8 characters"):
+        with pytest.raises(CheckpointError, match="has another vocabulary: it has 6 outputs, 5 characters .* 8 characters"):
             freeze(trained, DYNAMIC._replace(folded=folded))
 
 

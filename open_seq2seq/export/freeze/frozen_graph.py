@@ -1,20 +1,23 @@
-"""From a checkpoint to a graph without variables, and its description."""
+"""A checkpoint as a graph without variables, and the description of that graph."""
 import collections
 import os
 
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.files import checkpoint_step
-from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
+from open_seq2seq.config.parameters import Report
 from open_seq2seq.encoders import TDNNEncoder
 from open_seq2seq.errors import ConfigError, UsageError
 from open_seq2seq.export.description import (
+    FEATURE_PARAMETERS,
     FORMAT_VERSION,
     LOGITS_OUTPUT,
     PARAMETERS,
     ExportDescription,
     Tensor,
     changes_of,
+    check_characters,
+    check_feature_params,
     frames_after,
     subsampling_of,
 )
@@ -22,22 +25,22 @@ from open_seq2seq.export.freeze.fast_inference_graph import FastInferenceGraph
 from open_seq2seq.export.freeze.folding import fold
 from open_seq2seq.export.freeze.inference_graph import InferenceGraph
 from open_seq2seq.export.freeze.model_inputs import audio_inputs, feature_inputs
-from open_seq2seq.export.freeze.restored_network import evaluation_network, read_weights, restored_session
+from open_seq2seq.export.freeze.trained_model import evaluation_network, read_weights, restored_session
 
 DEFAULT_FRAMES = 2336  # 23.4 s in 10 ms steps: what the public Ascend port exports
-LARGEST_GRAPH = (1 << 31) - (1 << 20)  # bytes that a protocol buffer may have, with room for what is not weights
+LARGEST_GRAPH = (1 << 31) - (1 << 20)  # bytes of weights: a protocol buffer has at most 2 GiB, 1 MiB is for the operations
 
 ExportOptions = collections.namedtuple("ExportOptions", "batch_size frames with_features half_precision folded fast_convolutions")
 ExportOptions.__new__.__defaults__ = (1, DEFAULT_FRAMES, False, False, True, False)
-ExportOptions.__doc__ = """How a model is exported.
+ExportOptions.__doc__ = """Options of an export.
 
-batch_size, frames: int, or None for any. with_features: the graph takes audio. half_precision: float16 inside. folded: batch
-norm and residual branches folded. fast_convolutions: convolutions with fewer multiplications, for CPUs.
+batch_size, frames: int, or None for any. with_features: the graph takes audio. half_precision: weights and products in float16.
+folded: batch norm and residual branches are folded. fast_convolutions: convolutions with fewer multiplications, for CPUs.
 """
 
 
 def freeze(trained, options):
-    """Makes a graph that needs no checkpoint.
+    """Builds a graph whose weights are constants.
 
     Args:
       trained: a ``TrainedModel``.
@@ -47,8 +50,8 @@ def freeze(trained, options):
       (``tf.GraphDef``, ``ExportDescription`` without hashes of files).
 
     Raises:
-      ConfigError: the model is none that can be exported so.
-      UsageError: options that do not fit together or the model.
+      ConfigError: the model cannot be exported with these options.
+      UsageError: the options contradict each other or the model.
       CheckpointError: the checkpoint cannot be used.
     """
     check_options(trained, options)
@@ -61,7 +64,7 @@ def freeze(trained, options):
             graph_def = tf.get_default_graph().as_graph_def()
         else:
             graph_def = _constants_for_variables(trained, inputs, changes[:mask_changes])
-    # the inputs also where nothing depends on them, as on a mask that nobody applies
+    # the inputs are kept even where no operation uses them, e.g. the mask of a network without masks
     graph_def = tf.graph_util.extract_sub_graph(graph_def, [LOGITS_OUTPUT] + [tensor.name for tensor in inputs.tensors])
     return graph_def, description_of(trained, options, inputs.tensors)
 
@@ -70,28 +73,33 @@ def check_options(trained, options):
     """Raises ConfigError or UsageError where ``trained`` cannot be exported with ``options``."""
     params = trained.params
     if params["encoder"] is not TDNNEncoder:
-        raise ConfigError("the encoder is %s; export knows TDNNEncoder only" % getattr(params["encoder"], "__name__", "unknown"))
+        raise ConfigError("the encoder is %s; export supports TDNNEncoder only"
+                          % getattr(params["encoder"], "__name__", "unknown"))
+    report = Report()
+    check_feature_params(feature_params(params), "data_layer_params", report)
+    check_characters(trained.vocabulary, "the vocabulary", report)
+    if report.problems:
+        raise ConfigError("\n".join(report.problems))
     multiple = pad_to(params)
     if options.frames is not None and options.frames % multiple:
         raise UsageError("--frames is %d; expected a multiple of %d, to which the model's features are padded (pad_to)"
                          % (options.frames, multiple))
     if not options.folded and (options.half_precision or options.fast_convolutions):
-        raise UsageError("--no_fold exports the evaluation graph as it is, in float32 and with plain convolutions; leave out "
+        raise UsageError("--no_fold exports the evaluation graph as it is, in float32 and with plain convolutions; omit "
                          "--no_fold, or --fp16 and --convolutions=fast")
     if options.half_precision and options.fast_convolutions:
-        raise UsageError("--convolutions=fast takes sums of the inputs, for which float16 has too few digits; leave out one of "
+        raise UsageError("--convolutions=fast computes sums of the inputs, for which float16 is not precise enough; omit one of "
                          "--fp16 and --convolutions=fast")
 
 
 def pad_to(params):
-    """The number that the frames of a batch are a multiple of, at least 1."""
+    """The number of frames of a batch is a multiple of this, at least 1."""
     return max(params["data_layer_params"]["pad_to"], 1)
 
 
 def feature_params(params):
-    """Those of the data layer's checked params that the features are computed with."""
-    names = [parameter.name for parameter in FeatureGraph.PARAMETERS if parameter.ignored is None]
-    return {name: params["data_layer_params"][name] for name in names}
+    """The parameters of the features among the data layer's checked params."""
+    return {name: params["data_layer_params"][name] for name in FEATURE_PARAMETERS}
 
 
 def _inputs(trained, options, mask_changes):
@@ -112,11 +120,11 @@ def _folded_graph(trained, options, dtype):
 
 def _check_size(size):
     if size > LARGEST_GRAPH:
-        raise UsageError("the weights are %.2f GB; a graph in one file has at most 2.1 GB. Export with --fp16" % (size / 1e9))
+        raise UsageError("the weights have %.2f GB; a graph in one file has at most 2.1 GB. Export with --fp16" % (size / 1e9))
 
 
 def _constants_for_variables(trained, inputs, mask_changes):
-    """The evaluation graph between the inputs and the logits, its variables replaced by constants."""
+    """The evaluation graph from the inputs to the logits, with constants for its variables."""
     lengths = _lengths_before(mask_changes, tf.cast(tf.reduce_sum(inputs.mask, 1), tf.int32))
     output = evaluation_network(trained, tf.squeeze(inputs.images, [1]), lengths)
     scope, name = LOGITS_OUTPUT.rsplit("/", 1)
@@ -129,7 +137,7 @@ def _constants_for_variables(trained, inputs, mask_changes):
 
 
 def _lengths_before(changes, lengths):
-    """The most frames [B] of which convolutions leave ``lengths`` frames; 0 for 0."""
+    """The largest number of frames [B] of which convolutions leave ``lengths`` frames; 0 for 0."""
     for change in reversed(changes):
         before = lengths * change["stride"][0]
         if change["padding"] == "VALID":
@@ -139,7 +147,7 @@ def _lengths_before(changes, lengths):
 
 
 def description_of(trained, options, tensors):
-    """The ``ExportDescription``, without hashes of files, of a model that is exported with ``options``.
+    """The ``ExportDescription`` of a model exported with ``options``, without hashes of files.
 
     Args:
       trained: a ``TrainedModel``.

@@ -1,19 +1,21 @@
-"""What all models that compute logits have in common: checks of what they are fed, padding and its removal."""
+"""The interface of every model that computes logits: it checks the batch, pads it, and removes the padding from the result."""
 import numpy as np
 
-from open_seq2seq.errors import DataError
+from open_seq2seq.errors import CheckpointError, DataError
 from open_seq2seq.export.runtime.features import FeatureExtractor, checked_waveform
+
+TRIAL_FRAMES, MOST_TRIAL_FRAMES = 64, 1 << 14
 
 
 class LogitModel:
-    """Computes logits of features or of audio. Subclasses say how, in ``_run_features`` and ``_run_audio``.
+    """Computes logits of features or of audio. Subclasses implement ``_run_features`` and ``_run_audio``.
 
     Args:
       description: an ``ExportDescription``.
-      name: how to name the model in messages.
+      name: name of the model in messages.
 
     Attributes:
-      description: what the model is.
+      description: the ``ExportDescription``.
     """
 
     def __init__(self, description, name):
@@ -25,15 +27,15 @@ class LogitModel:
         """Logits of a batch of features.
 
         Args:
-          features: float [B, T, F], 10 ms frames as evaluation computes them; what lies behind the true lengths is not read.
-          feature_lengths: int [B], true lengths in frames, 0 to T.
+          features: float [B, T, F], 10 ms frames as evaluation computes them; padding after the valid lengths is not read.
+          feature_lengths: int [B], valid frames, 0 to T.
 
         Returns:
-          (logits float32 [B, T', V + 1], logit_lengths int32 [B], true lengths in frames of the logits). T' is what the network
-          leaves of T frames.
+          (logits float32 [B, T', V + 1], logit_lengths int32 [B], valid frames of the logits). T' is the number of frames that
+          the network leaves of T.
 
         Raises:
-          DataError: the batch is not as described, not finite, or larger than the model takes.
+          DataError: the batch is not as described, not finite, or larger than the model accepts.
         """
         features, lengths = self._checked_features(features, feature_lengths)
         batch_size, frames, _ = features.shape
@@ -46,7 +48,7 @@ class LogitModel:
         return logits[:batch_size, :self.description.logit_frames(frames)], self._logit_lengths(lengths)
 
     def logits_of_audio(self, waveforms):
-        """Logits of a batch of recordings; the features are computed on the way.
+        """Logits of a batch of recordings; the features are computed first.
 
         Args:
           waveforms: list of float arrays [samples] in -1..1 at ``description.sample_rate``.
@@ -55,11 +57,11 @@ class LogitModel:
           (logits float32 [B, T', V + 1], logit_lengths int32 [B]).
 
         Raises:
-          DataError: a recording is empty or not finite, or there are more or longer ones than the model takes.
+          DataError: a recording is empty or not finite, or there are more or longer recordings than the model accepts.
         """
         waveforms = [checked_waveform(waveform) for waveform in waveforms]
         if not waveforms:
-            raise DataError("there is no recording in the batch")
+            raise DataError("the batch has no recordings; expected at least one")
         lengths = np.array([self.extractor.num_frames(len(waveform)) for waveform in waveforms], np.int32)
         if not self.description.with_features:
             features = np.zeros([len(waveforms), lengths.max(), self.description.num_audio_features], np.float32)
@@ -78,13 +80,13 @@ class LogitModel:
 
     @property
     def extractor(self):
-        """The ``FeatureExtractor`` of the model's features, made when it is first asked for."""
+        """The ``FeatureExtractor`` of the model's features, created on first use."""
         if self._extractor is None:
             self._extractor = FeatureExtractor(self.description.feature_params)
         return self._extractor
 
     def close(self):
-        """Frees what the model holds; it cannot be used any more."""
+        """Frees the model's resources; it cannot be used afterwards."""
         if self._extractor is not None:
             self._extractor.close()
 
@@ -95,16 +97,47 @@ class LogitModel:
         self.close()
 
     def mask(self, feature_lengths, frames):
-        """The mask input for true lengths [B] and padded frames: float32 [B, M], 1.0 for true frames."""
+        """The mask input for valid lengths [B] and padded frames: float32 [B, M], 1.0 for valid frames."""
         lengths = np.array([self.description.mask_frames(length) for length in feature_lengths])
         return (np.arange(self.description.mask_frames(frames)) < lengths[:, np.newaxis]).astype(np.float32)
 
+    def require_described_frames(self):
+        """Runs a model of dynamic length on a few frames of zeros: the logits must have as many frames as described.
+
+        A static model's shapes are compared with the graph's instead.
+
+        Raises:
+          CheckpointError: the graph fails or gives another number of frames, because the description is another model's.
+        """
+        description = self.description
+        if description.frames is not None:
+            return
+        frames = TRIAL_FRAMES
+        while description.logit_frames(frames) < 2 and frames < MOST_TRIAL_FRAMES:
+            frames *= 2
+        try:
+            if description.with_features:
+                samples = frames * self.extractor.hop
+                frames = self._frames(self.extractor.num_frames(samples))
+                audio = np.zeros([self._rows(1), samples], np.float32)
+                logits = self._run_audio(audio, np.array([samples] + [0] * (len(audio) - 1), np.int32))
+            else:
+                features = np.zeros([self._rows(1), frames, description.num_audio_features], np.float32)
+                logits = self._run_features(features, np.full([len(features)], frames, np.int32))
+        except Exception as error:  # TensorFlow's and onnxruntime's errors have no common base
+            raise CheckpointError("%s cannot compute logits of %d frames with the shapes in its JSON (%s); copy both files of "
+                                  "one export, or export again" % (self._name, frames, str(error).split("\n")[0]))
+        expected = [description.logit_frames(frames), len(description.vocabulary) + 1]
+        if list(logits.shape[1:]) != expected:
+            raise CheckpointError("%s has logits %s for %d frames, its JSON says %s (frame_changes, vocabulary); copy both files "
+                                  "of one export, or export again" % (self._name, list(logits.shape[1:]), frames, expected))
+
     def _run_features(self, features, feature_lengths):
-        """Logits of [B, T, F] features that are zero behind ``feature_lengths`` and of a size that the model takes."""
+        """Logits of features [B, T, F] that are zero after ``feature_lengths`` and have a size that the model accepts."""
         raise NotImplementedError
 
     def _run_audio(self, audio, audio_lengths):
-        """Logits of [B, S] audio that is zero behind ``audio_lengths`` and of a size that the model takes."""
+        """Logits of audio [B, S] that is zero after ``audio_lengths`` and has a size that the model accepts."""
         raise NotImplementedError
 
     def _logit_lengths(self, lengths):
@@ -129,26 +162,26 @@ class LogitModel:
         return static or padded
 
     def _seconds(self, frames):
-        return frames * self.description.feature_params.get("window_stride", 0.01)
+        return frames * self.description.feature_params["window_stride"]
 
     def _checked_features(self, features, feature_lengths):
         features, lengths = np.asarray(features), np.asarray(feature_lengths)
         expected = self.description.num_audio_features
         if self.description.with_features:
-            raise DataError("%s computes its features itself (--with_features); give it audio, by logits_of_audio" % self._name)
+            raise DataError("%s computes its features itself (--with_features); pass audio to logits_of_audio" % self._name)
         if features.ndim != 3 or features.shape[2] != expected or features.dtype.kind != "f":
             raise DataError("the features are %s %s, expected float [batch, frames, %d]: %s has %d features a frame" % (
                 features.dtype, list(features.shape), expected, self._name, expected))
         if lengths.shape != features.shape[:1] or lengths.dtype.kind not in "iu":
-            raise DataError("the lengths are %s %s, expected integers [%d], one an utterance" % (
+            raise DataError("the lengths are %s %s, expected integers [%d], one for each utterance" % (
                 lengths.dtype, list(lengths.shape), len(features)))
         if not len(features):
-            raise DataError("the batch is empty; expected one utterance at least")
+            raise DataError("the batch is empty; expected at least one utterance")
         if lengths.min() < 0 or lengths.max() > features.shape[1]:
             raise DataError("a length is %d, expected 0 to %d, the padded frames" % (
                 lengths.min() if lengths.min() < 0 else lengths.max(), features.shape[1]))
         for row, length in enumerate(lengths):
             if not np.isfinite(features[row, :length]).all():
-                raise DataError("utterance %d of the batch has features that are not finite (nan or infinite); its audio is "
+                raise DataError("utterance %d of the batch has features that are not finite (NaN or infinite); its audio is "
                                 "damaged" % row)
         return features, lengths

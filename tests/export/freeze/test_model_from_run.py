@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.experiment.command_line import parse_command_line
 from open_seq2seq.experiment.saving import plain
-from open_seq2seq.export.freeze.run_folder import trained_model_of
+from open_seq2seq.export.freeze.model_from_run import trained_model_from_run
 from open_seq2seq.export.runtime.checkpoint_model import CheckpointModel
 from tests.export.networks import DENSE, VOCABULARY, batch, largest_difference, trained_model
 
@@ -48,7 +48,7 @@ def test_the_network_is_the_same(run):
     with CheckpointModel(None, trained) as model:
         expected = model.logits(features, lengths)
     for path in (folder, folder / "logs", folder / "logs" / "model.ckpt-7", folder / "logs" / "model.ckpt-7.index"):
-        found = trained_model_of(str(path))
+        found = trained_model_from_run(str(path))
         assert found.vocabulary == VOCABULARY and found.config_sha256 == "a" * 64
         assert found.params["encoder_params"]["activation_fn"] is tf.nn.relu
         assert found.params["data_layer_params"] == trained.params["data_layer_params"]
@@ -65,7 +65,7 @@ def test_a_moved_folder_and_the_newest_config(run, tmp_path):
     shutil.copy(os.path.join(folder, NAME), os.path.join(folder, NAME.replace("01-31", "02-01")))
     other = changed(run, tmp_path / "other", other_vocabulary)
     shutil.copy(os.path.join(other, NAME), os.path.join(folder, NAME.replace("01-31", "02-02")))
-    found = trained_model_of(folder)
+    found = trained_model_from_run(folder)
     assert found.vocabulary == tuple("abcde") and found.checkpoint == os.path.join(folder, "logs", "model.ckpt-7")
 
 
@@ -73,7 +73,7 @@ def test_an_activation_that_has_moved_within_tensorflow(run, tmp_path):
     def change(resolved):
         resolved["params"]["train"]["encoder_params"]["activation_fn"] = "tensorflow.python.ops.somewhere_else.relu6"
 
-    assert trained_model_of(changed(run, tmp_path, change)).params["encoder_params"]["activation_fn"] is tf.nn.relu6
+    assert trained_model_from_run(changed(run, tmp_path, change)).params["encoder_params"]["activation_fn"] is tf.nn.relu6
 
 
 def params_of(resolved):
@@ -89,14 +89,14 @@ def params_of(resolved):
     (lambda r: params_of(r)["data_layer_params"].update(input_type="wavelets"), "input_type.* is 'wavelets'"),
     (lambda r: params_of(r).update(encoder_params=3), "encoder_params is 3, expected a dict"),
     (lambda r: params_of(r)["encoder_params"].update(normalization=None), "residual layers need"),
-    (lambda r: r.update(params={}), "is no resolved config"),
-    (lambda r: r.update(params={"eval": 1}), "holds no params"),
+    (lambda r: r.update(params={}), "is not the resolved config"),
+    (lambda r: r.update(params={"eval": 1}), "has no params"),
     (lambda r: r.update(vocabulary=None), "does not list the vocabulary, and: vocabulary not/here.txt does not exist"),
 ])
 def test_what_cannot_be_built_without_the_config(run, tmp_path, change, message):
     folder = changed(run, tmp_path, change)
     with pytest.raises(CheckpointError, match=message) as caught:
-        trained_model_of(folder)
+        trained_model_from_run(folder)
     assert "run.py --config_file=FILE --mode=export --logdir=%s" % folder in str(caught.value)
 
 
@@ -104,14 +104,14 @@ def test_what_is_missing_or_damaged(run, tmp_path):
     folder = changed(run, tmp_path, lambda resolved: None)
     with open(os.path.join(folder, NAME), "w") as file:
         file.write("{")
-    with pytest.raises(CheckpointError, match="is no resolved config"):
-        trained_model_of(folder)
+    with pytest.raises(CheckpointError, match="is not the resolved config"):
+        trained_model_from_run(folder)
     os.remove(os.path.join(folder, NAME))
     with pytest.raises(CheckpointError, match="has no resolved_config_DATE.json"):
-        trained_model_of(folder)
+        trained_model_from_run(folder)
     shutil.rmtree(os.path.join(folder, "logs"))
     with pytest.raises(CheckpointError, match="no checkpoint in logdir"):
-        trained_model_of(folder)
+        trained_model_from_run(folder)
 
 
 def test_a_checkpoint_of_another_network(run, tmp_path):

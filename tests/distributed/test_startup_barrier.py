@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from open_seq2seq.distributed.roll_call import answer_roll_call
+from open_seq2seq.distributed.startup_barrier import answer_roll_call
 from open_seq2seq.errors import DeviceError
 
 MEET = '''

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.export.freeze.phase_rows import PhaseRows
+from open_seq2seq.export.freeze.frame_layouts import PhaseRows
 
 HALO = 2
 

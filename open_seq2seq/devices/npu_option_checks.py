@@ -4,7 +4,7 @@ The adapter aborts the process at most of these contradictions, and ignores the 
 """
 from open_seq2seq.config.parameters import Bool, Int, NamePath, Parameter, Report, Struct, child_path
 from open_seq2seq.devices.npu_options import OPTION_BY_NAME, OPTIONS
-from open_seq2seq.devices.npu_values import Ascending, Place
+from open_seq2seq.devices.npu_option_kinds import Ascending, Place
 from open_seq2seq.errors import ConfigError
 
 # each length is a graph of its own, compiled for minutes and kept in the device's memory

@@ -2,7 +2,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import NamePath, Report, check_parameters
-from open_seq2seq.devices.npu_params import (
+from open_seq2seq.devices.npu_option_checks import (
     NpuParams,
     checked_npu_params,
     completed,

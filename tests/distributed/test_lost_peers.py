@@ -6,7 +6,7 @@ import os, signal, sys, threading
 import numpy as np
 import tensorflow.compat.v1 as tf
 from open_seq2seq.distributed import open_group
-from open_seq2seq.distributed.errors import translate_errors
+from open_seq2seq.distributed.lost_peers import translate_errors
 from open_seq2seq.errors import PeerLostError
 group = open_group("cpu")
 '''

@@ -1,8 +1,8 @@
-"""A model from the folder of its run alone: the resolved config beside the checkpoints, and no code of anybody's.
+"""Loads a trained model from a run's folder: from the resolved config and a checkpoint, without executing the config.
 
-A config is Python and runs with the user's rights, so one found in a folder that came from somewhere is never executed.
-The resolved config is data. Of the classes and functions it names, only this project's and TensorFlow's own activations are
-known here; a network with others needs its config.
+A config is Python and runs with the user's rights, so a config found in a folder is never executed. The resolved config is JSON.
+Of the classes and functions that it names, this module knows the project's own and TensorFlow's activations; a network with
+others needs its config.
 """
 import os
 
@@ -15,31 +15,32 @@ from open_seq2seq.encoders import TDNNEncoder
 from open_seq2seq.errors import CheckpointError, DataError
 from open_seq2seq.experiment.names import names_of
 from open_seq2seq.experiment.saving import plain
-from open_seq2seq.export.freeze.restored_network import TrainedModel
+from open_seq2seq.export.description import FEATURE_PARAMETERS, check_feature_params
+from open_seq2seq.export.freeze.trained_model import TrainedModel
 from open_seq2seq.models import Speech2Text
 from open_seq2seq.text.vocabulary import Vocabulary
 
 _REMEDY = "Give the config that the model was trained with: run.py --config_file=FILE --mode=export --logdir=%s exports it"
-# how a variable began, and what kept it small, is no part of what it has become
+# initializers and regularizers do not matter once the weights are trained
 _TRAINING_ONLY = ("initializer", "initializer_params", "regularizer", "regularizer_params")
 
 
-def trained_model_of(folder, best=False):
-    """The newest model of a run.
+def trained_model_from_run(folder, best=False):
+    """The model of a run's newest checkpoint.
 
     Args:
       folder: the run's ``logdir``, with or without ``--enable_logs``, or a copy of it, or a checkpoint in it (the path without
         extension, or its .index).
-      best: the best checkpoint instead of the newest.
+      best: take the best checkpoint instead of the newest.
 
     Returns:
       A ``TrainedModel``.
 
     Raises:
-      CheckpointError: there is no checkpoint or no resolved config, or the network is not made of known parts.
+      CheckpointError: there is no checkpoint or no resolved config, or the network has unknown parts.
     """
     checkpoint = None
-    # what a shell completes
+    # a shell completes to the name with the extension
     if folder.endswith(".index") and os.path.isfile(folder):
         folder = folder[:-len(".index")]
     if os.path.isfile(folder + ".index"):
@@ -47,12 +48,12 @@ def trained_model_of(folder, best=False):
     elif not os.path.isdir(folder):
         raise CheckpointError("there is no run folder %s; expected the logdir of a training, or NAME.pb or NAME.onnx" % folder)
     if checkpoint is None:
-        checkpoint = RunDirectory(folder, read_only=True).require_checkpoint(best)
+        checkpoint = RunDirectory(folder).require_checkpoint(best)
     path = folder
     try:
         found = resolved_config_of(checkpoint)
         if found is None:
-            raise CheckpointError("%s has no resolved_config_DATE.json, which says what network its checkpoints are of" % folder)
+            raise CheckpointError("%s has no resolved_config_DATE.json, which describes the network of its checkpoints" % folder)
         resolved, path = found
         sections = resolved["params"]
         name = next(name for name in ("eval", "infer", "train") if name in sections)
@@ -62,7 +63,7 @@ def trained_model_of(folder, best=False):
     except CheckpointError as error:
         raise CheckpointError("%s. %s" % (error, _REMEDY % folder))
     except (ValueError, KeyError, TypeError, StopIteration) as error:
-        raise CheckpointError("%s is no resolved config of a run (%s: %s). " % (path, type(error).__name__, error)
+        raise CheckpointError("%s is not the resolved config of a run (%s: %s). " % (path, type(error).__name__, error)
                               + _REMEDY % folder)
     params = _params(base_model, section, path, folder)
     sha256 = resolved.get("sha256")
@@ -71,11 +72,11 @@ def trained_model_of(folder, best=False):
 
 
 def _params(base_model, section, path, folder):
-    """The checked params of the network and of its features."""
+    """The checked params of the network and its features."""
     report = Report()
     known = {"base_model": Speech2Text, "encoder": TDNNEncoder, "decoder": FullyConnectedCTCDecoder}
     if not isinstance(section, dict):
-        raise CheckpointError("%s holds no params. " % path + _REMEDY % folder)
+        raise CheckpointError("%s has no params. " % path + _REMEDY % folder)
     for key, name in (("base_model", base_model), ("encoder", section.get("encoder")), ("decoder", section.get("decoder"))):
         if name != plain(known[key]):
             report.problem(key, "is %s, expected %s" % (name, plain(known[key])))
@@ -86,20 +87,20 @@ def _params(base_model, section, path, folder):
     if not isinstance(data, dict):
         report.problem("data_layer_params", "is %r, expected a dict" % (data,))
         data = {}
-    names = [parameter.name for parameter in FeatureGraph.PARAMETERS if parameter.ignored is None]
+    data = {name: data[name] for name in FEATURE_PARAMETERS if name in data}
+    check_feature_params(data, "data_layer_params", report)
     params = {
         "encoder": TDNNEncoder, "encoder_params": check_parameters(TDNNEncoder.PARAMETERS, encoder, "encoder_params", report),
         "decoder": FullyConnectedCTCDecoder,
         "decoder_params": check_parameters(FullyConnectedCTCDecoder.PARAMETERS, decoder, "decoder_params", report),
         "loss": None, "loss_params": {}, "initializer": None, "initializer_params": {}, "regularizer": None,
         "regularizer_params": {}, "evaluate_ema": section.get("evaluate_ema") is not False,
-        "data_layer_params": check_parameters(FeatureGraph.PARAMETERS, {name: data[name] for name in names if name in data},
-                                              "data_layer_params", report),
+        "data_layer_params": check_parameters(FeatureGraph.PARAMETERS, data, "data_layer_params", report),
     }
     if not report.problems:
         TDNNEncoder.check_rules(params["encoder_params"], "encoder_params", report)
     if report.problems:
-        raise CheckpointError("%s describes a network that cannot be built from it alone:\n  %s\n%s" % (
+        raise CheckpointError("%s describes a network that cannot be built without the config:\n  %s\n%s" % (
             path, "\n  ".join(report.problems), _REMEDY % folder))
     return params
 
@@ -112,12 +113,12 @@ def _network_params(params, report, key):
 
 
 def _activation(name, report):
-    """The function whose dotted name a resolved config has."""
+    """The activation function with the dotted name that a resolved config has."""
     if name is None:
         return None
     functions = names_of("activation_fn")
     for short, function in functions.items():
-        # the same function has lived in several of TensorFlow's modules
+        # the function's module differs between versions of TensorFlow
         if name == plain(function) or isinstance(name, str) and name.startswith("tensorflow.") and name.endswith("." + short):
             return function
     report.problem('encoder_params["activation_fn"]', "is %s, expected one of TensorFlow's: %s" % (
@@ -126,7 +127,7 @@ def _activation(name, report):
 
 
 def _vocabulary(resolved, section, path, folder):
-    """The characters: those that the resolved config lists, else those of the vocabulary file that it names."""
+    """The characters that the resolved config lists, or else those of the vocabulary file that it names."""
     characters = resolved.get("vocabulary")
     if isinstance(characters, list) and characters and all(isinstance(one, str) for one in characters):
         return tuple(characters)
@@ -137,5 +138,3 @@ def _vocabulary(resolved, section, path, folder):
         return Vocabulary.from_file(vocab_file).characters
     except DataError as error:
         raise CheckpointError("%s does not list the vocabulary, and: %s. " % (path, error) + _REMEDY % folder)
-
-

@@ -1,0 +1,107 @@
+"""What happens when another process of the run dies: its errors are recognized, and a process that waits for it ends.
+
+Usually an operation fails with one of many messages of Horovod, Gloo or HCCL; :func:`translate_errors` turns them into a
+``PeerLostError``. Where a peer dies during a transfer, Horovod 0.28 shuts down but forgets the operations in progress, and the
+``Session.run`` that waits for them never returns. :class:`PeerWatch` ends the process then: its thread waits for an operation
+that only this rank requests. The operation is never performed and returns when Horovod shuts down.
+"""
+import atexit
+import contextlib
+import os
+import sys
+import threading
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.errors import PeerLostError
+
+# parts of the messages of Horovod, Gloo and HCCL about an unreachable peer
+SIGNS = (
+    "Horovod has been shut down",
+    "HorovodInternalError",
+    "Connection closed by peer",
+    "Connection reset by peer",
+    # CANN's codes: EI0002 the others did not begin the same operation in time, EI0006 they could not be connected
+    "EI0002", "EI0006", "notify wait timeout", "HCCL timeout")
+
+GRACE_SECONDS = 3
+"""How long the main thread may take to end by itself, with the error of its next collective operation."""
+
+
+@contextlib.contextmanager
+def translate_errors(group):
+    """Context in which an error that another rank's death causes is raised as PeerLostError.
+
+    Args:
+      group: a ``ProcessGroup``; a single process has no peers, and its errors are not changed.
+
+    Raises:
+      PeerLostError: with advice where to find the cause; ``modes.py`` puts this rank's number before it.
+    """
+    try:
+        yield
+    except (tf.errors.OpError, RuntimeError) as error:
+        if group.size == 1 or not is_caused_by_lost_peer(str(error)):
+            raise
+        raise PeerLostError(lost_peer_message(group, str(error))) from error
+
+
+def is_caused_by_lost_peer(text):
+    """Whether an error's message is one of those that a lost peer causes."""
+    return any(sign in text for sign in SIGNS)
+
+
+def lost_peer_message(group, text):
+    """The message for the user; quotes the decisive part of ``text``, an error of Horovod, Gloo or HCCL."""
+    quoted = text.splitlines()[0] if text else ""
+    for sign in SIGNS:
+        if sign in text:
+            line = next(line for line in text.splitlines() if sign in line)
+            quoted = line[line.index(sign):]
+            break
+    return ("another rank died or does not answer (%s reported: %s), so this rank stops. The cause is in the other rank's log. "
+            "The last checkpoint is intact: --continue_learning resumes from it" % (group.name, quoted[:120].split(". ")[0]))
+
+
+class PeerWatch:
+    """Ends this process when Horovod shuts down between :meth:`start` and :meth:`stop` and the main thread does not end.
+
+    Args:
+      horovod: the module ``horovod.tensorflow``, initialized.
+      group: the ``HorovodGroup``.
+    """
+
+    def __init__(self, horovod, group):
+        self._horovod, self._group = horovod, group
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="peer watch", daemon=True)
+
+    def start(self):
+        """Call it when the session of the network is open: the first session decides on TensorFlow's threads."""
+        # runs before Horovod's own exit handler, which ends all operations
+        atexit.register(self.stop)
+        self._thread.start()
+
+    def stop(self):
+        """From now on this process does not depend on its peers."""
+        self._stopped.set()
+
+    def _watch(self):
+        with tf.Graph().as_default():
+            never = self._horovod.allreduce(tf.zeros([1]), op=self._horovod.Sum,
+                                            name="peer_watch_of_rank_%d" % self._group.rank)
+            config = tf.ConfigProto(device_count={"GPU": 0}, use_per_session_threads=True, inter_op_parallelism_threads=1)
+            session = tf.Session(config=config)
+        try:
+            session.run(never)
+            reason = "performed an operation that only one rank requested"
+        except tf.errors.OpError as error:
+            reason = error.message
+        if self._stopped.wait(GRACE_SECONDS):
+            return
+        sys.stdout.flush()
+        sys.stderr.write("%s: rank %d of %d: %s\n" % (
+            PeerLostError.__name__, self._group.rank, self._group.size, lost_peer_message(self._group, reason)))
+        sys.stderr.flush()
+        # the main thread may be inside TensorFlow, where no exception reaches it
+        os._exit(PeerLostError.exit_status)

@@ -1,0 +1,123 @@
+"""Waits until all processes of a run have started. Gloo, which connects them afterwards, aborts a process when one is missing.
+
+Every process stores a note on the rendezvous server, a key-value store over HTTP, and waits until it finds the notes of all others.
+"""
+import http.client
+import math
+import os
+import socket
+import time
+
+from open_seq2seq.errors import DeviceError
+
+DEFAULT_SECONDS = 120
+"""How long to wait for the others: on a busy machine a process may take a minute to import TensorFlow."""
+
+_SCOPE = "startup_barrier"
+
+
+def wait_for_all_ranks(rank, size, environ):
+    """Waits until all processes of the run have started.
+
+    Args:
+      rank: this process's number.
+      size: number of processes.
+      environ: mapping of the environment variables. ``HOROVOD_START_TIMEOUT`` is the time limit in seconds, as for Horovod.
+
+    Raises:
+      DeviceError: no server answers at the rendezvous address, a network interface is missing, the processes have different
+        numbers of processes, two have the same rank, or some did not start in time.
+    """
+    _check_interfaces(rank, size, environ)
+    seconds = _seconds_to_wait(rank, size, environ)
+    deadline = time.monotonic() + seconds
+    own = "%d %s:%d" % (size, socket.gethostname(), os.getpid())
+    try:
+        _request(environ, "PUT", rank, own, deadline)
+        missing = list(range(size))
+        while True:
+            missing = [other for other in missing if not _has_started(other, rank, size, own, environ, deadline)]
+            # its own note every time: a second process of the same rank may start later
+            _has_started(rank, rank, size, own, environ, deadline)
+            if not missing:
+                return
+            if time.monotonic() > deadline:
+                raise DeviceError("rank %d of %d: rank %s did not start within %g s. The reason is at the end of its log; "
+                                  "HOROVOD_START_TIMEOUT sets the time limit" % (
+                                      rank, size, ", ".join(map(str, missing)), seconds))
+            time.sleep(0.05)
+    except (OSError, http.client.HTTPException) as error:
+        address = ":".join([environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"], environ["HOROVOD_GLOO_RENDEZVOUS_PORT"]])
+        raise DeviceError("rank %d of %d: no rendezvous server answers at %s: %s. The server is part of the launcher, which has "
+                          "to be running there; check that no firewall blocks the port" % (rank, size, address, error))
+
+
+def remove_note(rank, environ):
+    """Removes this process's note when all are connected: a later run may use the same server."""
+    try:
+        _request(environ, "DELETE", rank)
+    except (OSError, http.client.HTTPException):
+        pass  # the server has ended, and the notes with it
+
+
+def _seconds_to_wait(rank, size, environ):
+    text = environ.get("HOROVOD_START_TIMEOUT") or str(DEFAULT_SECONDS)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 < seconds < math.inf:
+        raise DeviceError("rank %d of %d: HOROVOD_START_TIMEOUT is \"%s\", expected a number of seconds above 0" % (
+            rank, size, text[:40]))
+    return seconds
+
+
+def _has_started(other, rank, size, own, environ, deadline):
+    """Whether rank ``other`` has stored a note; raises DeviceError for a note that contradicts this process's ``own``."""
+    note = _request(environ, "GET", other, deadline=deadline)
+    if note is None:
+        return False
+    other_size, _, process = note.partition(" ")
+    if other == rank and note != own:
+        raise DeviceError("rank %d of %d: another process, %s, has the same rank. Each process needs a different HOROVOD_RANK" % (
+            rank, size, process))
+    if other_size != str(size):
+        raise DeviceError("rank %d of %d: HOROVOD_SIZE is %d here but %s on rank %d (%s). Start all processes with the same "
+                          "HOROVOD_SIZE" % (rank, size, size, other_size, other, process))
+    return True
+
+
+def _check_interfaces(rank, size, environ):
+    known = [name for _, name in socket.if_nameindex()]
+    for name in filter(None, environ.get("HOROVOD_GLOO_IFACE", "").split(",")):
+        if name not in known:
+            raise DeviceError("rank %d of %d: HOROVOD_GLOO_IFACE names the network interface %s, but this machine has only %s" % (
+                rank, size, name, ", ".join(known)))
+
+
+def _request(environ, method, rank, text=None, deadline=0.0):
+    """The response's text, None where the server has no such note.
+
+    On a busy machine the server may respond slowly: the request is repeated until ``deadline``, a time of the monotonic clock. A
+    refused connection is not repeated, because the server listens before the ranks are started.
+    """
+    while True:
+        try:
+            return _request_once(environ, method, rank, text)
+        except ConnectionRefusedError:
+            raise
+        except (socket.timeout, ConnectionError, http.client.HTTPException):
+            if time.monotonic() > deadline:
+                raise
+
+
+def _request_once(environ, method, rank, text):
+    connection = http.client.HTTPConnection(environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"],
+                                            int(environ["HOROVOD_GLOO_RENDEZVOUS_PORT"]), timeout=10)
+    try:
+        connection.request(method, "/%s/%d" % (_SCOPE, rank), body=None if text is None else text.encode("utf-8"))
+        response = connection.getresponse()
+        content = response.read().decode("utf-8", "replace")
+        return content if response.status == 200 else None
+    finally:
+        connection.close()

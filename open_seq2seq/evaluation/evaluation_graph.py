@@ -1,0 +1,145 @@
+"""The operations of a model in evaluation or inference mode, and the data sets that run through them."""
+import collections
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.decoding.greedy import GreedyDecoder
+from open_seq2seq.distributed.exchange import Exchange
+from open_seq2seq.encoders.shapes import dimension
+from open_seq2seq.evaluation.scoring import SUMMED
+from open_seq2seq.experiment.assembly import execution_of
+
+# iterator: of the data, not initialized. fetches: dict of tensors. logits: float32 [B, T', V + 1]
+_ShapeGraph = collections.namedtuple("_ShapeGraph", "iterator fetches logits")
+
+
+def build_evaluation(base_model, params, mode, data_layer, device, group, observer=None):
+    """Builds the :class:`EvaluationGraph` of a model in the current graph, and the :class:`Evaluation` of ``data_layer`` with it.
+
+    Arguments: see :class:`EvaluationGraph`.
+    """
+    return Evaluation(EvaluationGraph(base_model, params, mode, data_layer, device, group, observer), data_layer)
+
+
+class EvaluationGraph:
+    """The operations of a model in evaluation or inference mode, for batches of each shape.
+
+    The variables are shared with a training model if one was built in the same graph before.
+
+    Args:
+      base_model: the model class.
+      params: the checked config of the mode.
+      mode: "eval" or "infer".
+      data_layer: a ``Speech2TextDataLayer`` of that mode, whose batches define the shapes.
+      device: a ``Device``.
+      group: a ``ProcessGroup``.
+      observer: see ``Execution``.
+
+    Attributes:
+      params, mode: as given.
+      shape_graphs: list with an iterator, the fetches by name, and the logits, for each shape of batches.
+      exchange: the ``Exchange`` that sums the scores over the ranks; None in mode "infer".
+    """
+
+    def __init__(self, base_model, params, mode, data_layer, device, group, observer=None):
+        self.params, self.mode = params, mode
+        execution = execution_of(params, mode, device, group)._replace(observer=observer)
+        model = base_model(params, mode, data_layer.vocabulary.size, execution=execution)
+        self.shape_graphs = [self._shape_graph(model, dataset) for dataset in self.datasets(data_layer)]
+        self.exchange = Exchange(group, SUMMED) if mode == "eval" else None
+
+    def datasets(self, data_layer):
+        """The ``tf.data.Dataset`` of a data layer for each shape of batches."""
+        if data_layer.buckets is not None:
+            return [data_layer.evaluation_dataset(bucket=number) for number in range(len(data_layer.buckets))]
+        # if an utterance's last frames see the padding, only equally long utterances may share a batch
+        params = self.params
+        apart = params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"])
+        return [data_layer.evaluation_dataset(same_length_batches=apart)]
+
+    def _shape_graph(self, model, dataset):
+        """The operations for batches of one shape."""
+        iterator = tf.data.Iterator.from_structure(tf.data.get_output_types(dataset), tf.data.get_output_shapes(dataset))
+        batch = Batch(*iterator.get_next())
+        output = model(batch)
+        fetches = {"indices": batch.utterance_indices, "best_path": output.best_path, "lengths": output.logit_lengths}
+        if self.mode == "eval":
+            fetches.update(losses=output.loss.per_utterance, counted=output.loss.counted,
+                           entropies=frame_entropies(output.logits, output.logit_lengths))
+        return _ShapeGraph(iterator, fetches, output.logits)
+
+    @property
+    def fetches_of_buckets(self):
+        """What a run fetches of a batch: a dict of tensors for each shape of batches."""
+        return [shape_graph.fetches for shape_graph in self.shape_graphs]
+
+
+class Evaluation:
+    """The utterances of a data layer, evaluated (or transcribed) with the operations of a graph.
+
+    Several evaluations may share a graph, e.g. of the dev set and of a subset of it; one of them can run at a time.
+
+    Args:
+      graph: an :class:`EvaluationGraph`.
+      data_layer: a data layer of the same mode, features, vocabulary and batch shapes as the graph was built for; its batches are
+        this rank's share.
+
+    Attributes:
+      graph, data_layer: as given. params: the graph's.
+    """
+
+    def __init__(self, graph, data_layer):
+        self.graph, self.data_layer, self.params = graph, data_layer, graph.params
+        self._decoder = GreedyDecoder(data_layer.vocabulary)
+        self._initializers = [shape_graph.iterator.make_initializer(dataset)
+                              for shape_graph, dataset in zip(graph.shape_graphs, graph.datasets(data_layer))]
+
+    def runs(self):
+        """List of (name, list of what is fetched), one for each shape of batches."""
+        return [("evaluation", list(fetches.values())) for fetches in self.graph.fetches_of_buckets]
+
+    def batches(self, session, with_logits=False, observations=None):
+        """Runs through the data once.
+
+        Args:
+          session: a session whose variables are set.
+          with_logits: fetch the logits, too.
+          observations: list of what else to fetch, one (tensors in any structure) for each shape of batches; None: nothing.
+
+        Yields:
+          A dict of arrays per batch, without padding rows: indices [B], transcripts (list of str), lengths [B]; in eval mode
+          losses [B], counted [B] and entropies [B] (nats, summed over the frames); logits [B, T', V + 1] if asked for. observed:
+          the values of the observations, if any.
+        """
+        session.run(self._initializers)
+        for number, shape_graph in enumerate(self.graph.shape_graphs):
+            wanted = dict(shape_graph.fetches, logits=shape_graph.logits) if with_logits else shape_graph.fetches
+            observed = observations[number] if observations is not None else ()
+            while True:
+                try:
+                    values, observed_values = session.run((wanted, observed))
+                except tf.errors.OutOfRangeError:
+                    break
+                is_utterance = values["indices"] >= 0
+                values = {name: value[is_utterance] for name, value in values.items()}
+                values["observed"] = observed_values
+                values["transcripts"] = self._decoder.decode_best_path(values["best_path"], values["lengths"])
+                yield values
+
+
+def frame_entropies(logits, lengths):
+    """Entropies of the distributions over the outputs, summed over an utterance's frames.
+
+    Args:
+      logits: float32 [B, T', V + 1].
+      lengths: int32 [B], valid frames.
+
+    Returns:
+      float32 [B], nats.
+    """
+    with tf.name_scope("frame_entropies"):
+        log_probabilities = tf.nn.log_softmax(logits)
+        entropies = -tf.reduce_sum(tf.exp(log_probabilities) * log_probabilities, 2)
+        within = tf.sequence_mask(lengths, dimension(logits, 1))
+        return tf.reduce_sum(tf.where(within, entropies, tf.zeros_like(entropies)), 1)
