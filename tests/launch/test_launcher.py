@@ -82,7 +82,7 @@ class Launch:
         os.mkfifo(self._fifo)
         self._reader = os.open(self._fifo, os.O_RDONLY | os.O_NONBLOCK)
         self._text = ""
-        main = prelude + "import sys; from open_seq2seq.launch import main; sys.exit(main(sys.argv[1:]))"
+        main = prelude + "import sys; from open_seq2seq.launch.launcher import main; sys.exit(main(sys.argv[1:]))"
         command = [sys.executable, "-c", main, "--device", "npu", "--verdict", "turing train",
                    "--log", "logs/train_{device_id}.log", "--rank_table", rank_table(folder / "table.json", [4, 5, 6, 7]), "--",
                    sys.executable, "-S", str(folder / "rank.py"), self._fifo]
@@ -412,7 +412,7 @@ def test_a_log_that_cannot_be_opened_stops_all_ranks_before_they_start(launch, t
 
 def test_help_needs_neither_tensorflow_nor_horovod(tmp_path):
     code = ("import sys; sys.modules['tensorflow'] = sys.modules['horovod'] = None\n"
-            "from open_seq2seq.launch import main; main(['--help'])")
+            "from open_seq2seq.launch.launcher import main; main(['--help'])")
     helped = subprocess.run([sys.executable, "-c", code], env=launcher_environment(), capture_output=True, text=True)
     assert helped.returncode == 0 and "--rank_table FILE" in helped.stdout, helped.stderr
     code = code.replace("main(['--help'])", "sys.exit(main(['--device=cpu', '--processes=2', '--', 'true']))")
