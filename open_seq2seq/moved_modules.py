@@ -119,6 +119,9 @@ MOVED = {
     "training.width_check": "checkpoints.description",
     "transcription.live": "transcription.microphone",
     "transcription.model_loading": "transcription.transcriber",
+    "transcription.web.downloads": "transcription.web.application",
+    "transcription.web.multipart": "transcription.web.uploads",
+    "transcription.web.refusal": "transcription.web.http_error",
 }
 
 # (path in earlier versions, name) -> name now, with the path of its module if that is another one than the module moved to
@@ -128,6 +131,7 @@ RENAMED = {
     ("export.run_folder", "trained_model_of"): "trained_model_from_run",
     ("training.course", "Course"): "StoppingPolicy",
     ("training.improvement", "Improvement"): "MetricTracker",
+    ("transcription.web.refusal", "Refusal"): "HttpError",
 }
 
 

@@ -138,8 +138,9 @@ def _json(status, value, headers=None):
 
 
 def _drop_range_without_effect(request, size):
-    """Several ranges, and a suffix longer than the file, are answered with the whole file; Werkzeug would refuse them."""
-    ranges = request.range.ranges if request.range else []
+    """Malformed and several ranges, other units and a suffix longer than the file: the answer is the whole file, as RFC 9110
+    allows; Werkzeug would refuse them."""
+    ranges = request.range.ranges if request.range and request.range.units == "bytes" else []
     if len(ranges) != 1 or ranges[0][0] + size < 0:
         request.environ.pop("HTTP_RANGE", None)
 

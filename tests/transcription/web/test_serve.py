@@ -82,7 +82,7 @@ def test_another_host_is_warned_about(start):
     assert urllib.request.urlopen(url + "health", timeout=60).status == 200
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert re.match("WARNING: on 0.0.0.0 everybody who reaches this machine can use the page.*not encrypted.*ssh -L", errors)
+    assert re.match("WARNING: on 0.0.0.0 everybody who can reach this machine can use the page.*not encrypted.*ssh -L", errors)
 
 
 def test_loopback_is_not_warned_about_and_not_reachable_otherwise(start):

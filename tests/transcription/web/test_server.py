@@ -235,7 +235,8 @@ def test_part_of_the_sound(web, wav):
         assert part.headers["Content-Range"] == "bytes %d-%d/%d" % (first, end - 1, size)
     # malformed or without effect: ignored (RFC 9110, 14.2)
     for header in ("bytes=5-4", "bytes=-", "bytes=0-1,5-6", "seconds=0-1", "bytes=x-", "bytes=-5000000"):
-        assert client.ask("GET", address, headers={"Range": header}).body == whole.body, header
+        answer = client.ask("GET", address, headers={"Range": header})
+        assert (answer.status, len(answer.body)) == (200, size), header
     for header in ("bytes=%d-" % size, "bytes=2000000-3000000"):
         outside = client.ask("GET", address, headers={"Range": header})
         assert outside.status == 416 and outside.headers["Content-Range"] == "bytes */%d" % size, header
