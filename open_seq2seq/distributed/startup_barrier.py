@@ -1,6 +1,6 @@
 """Waits until all processes of a run have started. Gloo, which connects them afterwards, aborts a process when one is missing.
 
-Every process stores a note on the rendezvous server, a key-value store over HTTP, and waits until it finds the notes of all others.
+Every process stores a note on the rendezvous server, a key-value store over HTTP, and waits until it finds those of all others.
 """
 import http.client
 import math
