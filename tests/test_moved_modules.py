@@ -13,7 +13,8 @@ def test_every_moved_module_and_renamed_name_exists():
     for new in sorted(set(MOVED.values())):
         importlib.import_module("%s.%s" % (PACKAGE, new))
     for (old, _), name in RENAMED.items():
-        assert hasattr(importlib.import_module("%s.%s" % (PACKAGE, MOVED[old])), name)
+        path, _, name = name.rpartition(".")
+        assert hasattr(importlib.import_module("%s.%s" % (PACKAGE, path or MOVED[old])), name)
 
 
 def test_no_module_is_at_a_path_that_is_listed_as_moved():
@@ -29,6 +30,13 @@ def test_an_old_import_gives_what_is_at_the_new_place_and_says_so(capsys):
     from open_seq2seq.training.stopping import StoppingPolicy
     assert Course is StoppingPolicy
     assert capsys.readouterr().err == "Note: open_seq2seq.training.course is now open_seq2seq.training.stopping\n"
+
+
+def test_a_name_that_is_now_in_another_module_than_the_rest():
+    from open_seq2seq.evaluation.evaluation import EvaluationGraph, run_evaluation
+    from open_seq2seq.evaluation.evaluation_graph import build_evaluation
+    from open_seq2seq.evaluation.scoring import run_evaluation as run_evaluation_now
+    assert EvaluationGraph is build_evaluation and run_evaluation is run_evaluation_now
 
 
 def test_a_name_that_is_gone_says_where_the_module_went():

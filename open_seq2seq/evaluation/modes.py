@@ -99,8 +99,8 @@ def _require_distinct_names(utterances):
     for utterance in utterances:
         other = first.setdefault(utterance.wav_filename, utterance)
         if other.audio_path != utterance.audio_path:
-            raise DataError("infer_logits_to_pickle: %s and %s have the same wav_filename, %s, which is the key of their logits in the "
-                            "file. Write the logits of one manifest at a time: --infer_params/data_layer_params/dataset_files" % (
+            raise DataError("infer_logits_to_pickle: %s and %s have the same wav_filename, %s, which is the key of their "
+                            "logits in the file. Write the logits of one manifest at a time: --infer_params/data_layer_params/dataset_files" % (
                                 other.audio_path, utterance.audio_path, utterance.wav_filename))
 
 
