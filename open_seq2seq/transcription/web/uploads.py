@@ -148,19 +148,22 @@ def _write(blocks, path, max_bytes):
 
 
 class _Decoder(MultipartDecoder):
-    """Werkzeug's parser of forms.
+    """Werkzeug's parser of forms, with its search for the beginning of a delimiter at the end of a block replaced.
 
     Werkzeug 2.2, the last one for Python 3.7, keeps all data after the last line break in memory and searches them again for
-    every block (CVE-2023-46136): 32 MB of silence took 4 s. Later versions do not use this method.
+    every block (CVE-2023-46136): 32 MB of silence took 4 s. Werkzeug 3.1 adds a byte to the file where a block ends between the
+    two hyphens after the last delimiter.
     """
 
-    def last_newline(self):
-        # only the end of the buffer can be the beginning of a delimiter
+    def last_newline(self, data=None):             # its name in 2.2 to 3.0
+        data = self.buffer if data is None else data
         delimiter = b"--" + self.boundary
-        found = self.buffer.rfind(delimiter)
-        start = max((found if found >= 0 else len(self.buffer) - len(delimiter)) - len(b"\r\n"), 0)
-        positions = [position for position in (self.buffer.find(b"\r", start), self.buffer.find(b"\n", start)) if position >= 0]
-        return min(positions, default=len(self.buffer))
+        found = data.rfind(delimiter)
+        start = max((found if found >= 0 else len(data) - len(delimiter)) - len(b"\r\n"), 0)
+        positions = [position for position in (data.find(b"\r", start), data.find(b"\n", start)) if position >= 0]
+        return min(positions, default=len(data))
+
+    _last_partial_boundary_index = last_newline    # its name in 3.1
 
 
 def _form_events(blocks, boundary):

@@ -128,7 +128,7 @@ def test_download(page, wav, transcriber, tmp_path):
     assert path.read_text() == srt_of(transcript, "my digits.wav")
 
 
-def test_errors_are_told_in_words(page, wav, tmp_path):
+def test_errors_are_shown_as_sentences(page, wav, tmp_path):
     tab = page(max_bytes=1 << 20, max_seconds=2.0)
     (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.7\n" + bytes(1000))
     tab.choose_files("#file", tmp_path / "paper.pdf")
@@ -146,7 +146,7 @@ def test_errors_are_told_in_words(page, wav, tmp_path):
     assert texts(tab, "#errors span") == ["huge.wav has 1024 MB; this server takes up to 1 MB. Cut it, or save it as FLAC."]
     tab.click("#errors button")
     assert texts(tab, "#errors p") == []
-    # the next one is none the worse for it
+    # the next one is not affected
     tab.choose_files("#file", wav(500))
     tab.wait_for(WORD_BUTTONS + ".length === 1")
 
@@ -219,7 +219,7 @@ def test_name_is_text_not_html(page, wav):
     assert tab.evaluate("document.querySelectorAll('main img').length") == 0 and tab.problems() == []
 
 
-def test_stopped_server_is_told(page, wav):
+def test_stopped_server_is_reported(page, wav):
     tab = page()
     tab.client.server.__exit__()
     tab.choose_files("#file", wav(500))

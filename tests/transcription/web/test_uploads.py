@@ -149,7 +149,7 @@ def test_other_fields_and_a_preamble_are_skipped(tmp_path):
     (400, "form is not valid", {"body": b"--XyZ\r\nContent-Disposition: " + b"x" * (3 << 20)}),     # an endless header
     (400, "--data-binary", {"body": form(b"123", b'filename="na\xefve.wav"')}),
     (400, "no boundary", {"body": form(b"1"), "content_type": "multipart/form-data"}),
-    (400, "boundary in it is not UTF-8", {"body": form(b"1"), "content_type": "multipart/form-data; boundary=\u00fc"}),
+    (400, "boundary", {"body": form(b"1"), "content_type": "multipart/form-data; boundary=\u00fc"}),
     (400, r"0 bytes", {"body": form(b"")}),
     (400, r"0 bytes", {"body": b"", "content_type": "audio/wav"}),
     (400, "ended after 3 of its 10 bytes", {"body": b"123", "content_type": "audio/wav", "length": 10}),
