@@ -1,11 +1,10 @@
-"""Exported models: features to logits, beside tf.matmul; the export itself; transcribing by the command.
+"""Exported models: features to logits, compared with tf.matmul; the export itself; the transcription command.
 
     python benchmarks/inference.py                       # jasper5x3 and mini, all of it
     python benchmarks/inference.py --model mini --seconds 20
 
-FLOPs are those of the convolutions as the network has them, for the fast convolutions, too, which need fewer. "its own
-products" are these convolutions as bare products of matrices of the same sizes: what is left of the machine's limit
-where matrices are small.
+FLOPs are those of the network's convolutions; they are also the count for the fast convolutions, which need fewer. "its own
+products" are the convolutions as plain products of matrices of the same sizes: the machine's limit for matrices of these sizes.
 """
 import argparse
 import json
@@ -34,11 +33,11 @@ from open_seq2seq.export.runtime.graph_file import give_back_weights, read_graph
 VOCABULARY = tuple(" abcdefghijklmnopqrstuvwxyz'")
 EXPORTS = (("folded, fast convolutions", dict(fast_convolutions=True)), ("folded", {}), ("unfolded", dict(folded=False)))
 SHORT, LONG = 4, 600  # seconds of the recordings
-COMMANDS = 3  # times that a short command is run
+COMMANDS = 3  # runs of a short command
 
 
 def checkpoint_of(built, folder):
-    """Saves a network that was built, with moving statistics that are not just 0 and 1."""
+    """Saves a built network, with moving statistics other than 0 and 1."""
     generator = np.random.RandomState(1)
     with built.session.graph.as_default():
         variables = [variable for variable in tf.global_variables() if variable.op.name != "features"]
@@ -51,11 +50,11 @@ def checkpoint_of(built, folder):
 
 
 def exported_session(path, features, session_config):
-    """A session of an exported graph whose features are a variable, and what to run in it."""
+    """(session, logits) of an exported graph whose features are a variable."""
     weights = {}
     graph_def = read_graph(path, weights)
     for node in graph_def.node:
-        # fed, the features would be copied each time; as constants they would be computed with only once
+        # a feed would be copied in every run; what depends on constants only would be computed once
         if node.name in (FEATURES_INPUT, MASK_INPUT):
             node.op = "VariableV2"
     graph = imported(graph_def, path)
@@ -67,13 +66,13 @@ def exported_session(path, features, session_config):
 
 
 def products_session(shapes, session_config):
-    """A session that multiplies matrices of these sizes, and what to run in it."""
+    """(session, operations) that multiply matrices of these sizes."""
     with tf.Graph().as_default():
         inputs, products = {}, []
         for number, (rows, inner, columns) in enumerate(shapes):
             if (rows, inner) not in inputs:
                 inputs[rows, inner] = tf.get_variable("input_%d_%d" % (rows, inner), [rows, inner], use_resource=False)
-            # one of its own for each: TensorFlow would compute the same product once
+            # a separate kernel for each: TensorFlow computes equal products only once
             kernel = tf.get_variable("kernel_%d" % number, [inner, columns], use_resource=False)
             products.append(tf.matmul(inputs[rows, inner], kernel).op)
         session = tf.Session(config=session_config)
@@ -82,7 +81,7 @@ def products_session(shapes, session_config):
 
 
 def measured_network(name, arguments, folder):
-    """Measures the exported graphs of a network and leaves its checkpoint in ``folder``; returns its ``TrainedModel``."""
+    """Measures the exported graphs of a network, saves its checkpoint in ``folder`` and returns its ``TrainedModel``."""
     case = network.CASES[name]
     case = case._replace(batch_size=arguments.batch_size or case.batch_size, frames=arguments.frames or case.frames)
     base_model, params = network.checked_params(case, "eval")
@@ -114,7 +113,7 @@ def measured_network(name, arguments, folder):
 
 
 def exported(trained, options, title, folder):
-    """Exports a model as the command does and says how long it took; returns the path of the pb."""
+    """Exports a model like the command and prints the time; returns the path of the pb."""
     start = time.perf_counter()
     _, (path,) = export_model(trained, options, folder)
     print("%s: exported in %.1f s, %.1f MB" % (title, time.perf_counter() - start, os.path.getsize(path) / 1e6))
@@ -122,7 +121,7 @@ def exported(trained, options, title, folder):
 
 
 def measured_commands(name, trained, folder):
-    """Measures the command that transcribes: a short recording with mini, a long one with others."""
+    """Measures the transcription command: a short recording with mini, a long one with other networks."""
     recording = os.path.join(folder, "recording.wav" if name == "mini" else "recording.flac")
     seconds, times = (SHORT, COMMANDS) if name == "mini" else (LONG, 1)
     transcription.write_recording(recording, seconds, *((16000, 1) if name == "mini" else (48000, 2)))
@@ -131,7 +130,7 @@ def measured_commands(name, trained, folder):
               for title, options in EXPORTS[:2]]
     case = network.CASES[name]
     if case.divisor == 1:
-        # what the training writes beside its checkpoints
+        # the file that a training writes next to its checkpoints
         config = os.path.join(network.REPOSITORY, "configs", "speech2text", case.config)
         words = ["--config_file=" + config, "--mode=eval"]
         write_resolved_config(folder, load_experiment(config, "eval"), parse_command_line(words)[0], words)
@@ -157,7 +156,7 @@ def main():
     parser.add_argument("--batch_size", type=int, help="utterances in a batch; default 2, quarter 8, mini 16")
     parser.add_argument("--frames", type=int, help="feature frames of every utterance; default 800, quarter 400, mini 300")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to measure each network (default %(default)s)")
-    parser.add_argument("--graphs_only", action="store_true", help="leave out the command that transcribes")
+    parser.add_argument("--graphs_only", action="store_true", help="do not measure the transcription command")
     arguments = parser.parse_args()
     for name in arguments.model:
         with tempfile.TemporaryDirectory(prefix="jasper-benchmark-") as folder:

@@ -1,8 +1,8 @@
-"""What the machine can do, measured beside what is compared with it.
+"""The machine's limit, measured in turns with the code that is compared with it.
 
-The limit is the speed of ``tf.matmul`` on large square float32 matrices, in the same process, with the same threads. A
-shared machine is as fast as its other users let it be, from one second to the next. So everything is measured in turns,
-and each turn is compared with the products just before and after it; the median of these ratios is the figure.
+The limit is the speed of ``tf.matmul`` on large square float32 matrices, in the same process with the same threads. The speed of a
+shared machine changes from second to second with its load. So everything is measured in turns, and each turn is compared with
+the products just before and after it; the median of these ratios is the figure.
 """
 import collections
 import json
@@ -11,22 +11,22 @@ import time
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-MATMUL_SIZE = 2048  # 17 GFLOP; larger squares are no faster
+MATMUL_SIZE = 2048  # 17 GFLOP; larger squares are not faster
 PRODUCTS_A_TURN = 3
 MINIMUM_TURNS = 3
 
 Candidate = collections.namedtuple("Candidate", "name run flops units")
-Candidate.__doc__ = """What is measured. run: function without arguments; flops, units (dict name -> amount): of one call."""
+Candidate.__doc__ = """Code to measure. run: function without arguments; flops, units (dict name -> amount): of one call."""
 
 Measurement = collections.namedtuple("Measurement", "candidate seconds ratios limits")
-Measurement.__doc__ = """A candidate's turns. seconds: of each; limits: FLOP/s of tf.matmul beside it; ratios: to that."""
+Measurement.__doc__ = """A candidate's turns. seconds: of each; limits: FLOP/s of tf.matmul around it; ratios: to these."""
 
 
 def matmul_candidate(session_config):
-    """The limit: one product of two square matrices, in a session of its own."""
+    """The limit: one product of two square matrices, in its own session."""
     with tf.Graph().as_default():
         left, right = (tf.get_variable(name, [MATMUL_SIZE, MATMUL_SIZE], use_resource=False) for name in ("left", "right"))
-        # the operation, not its output: copying that into NumPy would be measured, too
+        # the operation, not its output, which would be copied into NumPy
         product = tf.matmul(left, right).op
         session = tf.Session(config=session_config)
         session.run(tf.global_variables_initializer())
@@ -45,7 +45,7 @@ def measure(candidates, session_config, seconds):
     Args:
       candidates: list of :class:`Candidate`.
       session_config: ``tf.ConfigProto`` of the limit's session.
-      seconds: how long to measure; every candidate gets at least ``MINIMUM_TURNS`` turns.
+      seconds: duration of the measurement; every candidate gets at least ``MINIMUM_TURNS`` turns.
 
     Returns:
       A list of :class:`Measurement` in the order of ``candidates``.
@@ -72,7 +72,7 @@ def measure(candidates, session_config, seconds):
 
 
 def report(title, measurements):
-    """Prints a table and, as the last line, the same as one JSON object."""
+    """Prints a table and, on the last line, the same figures as one JSON object."""
     print(title)
     print("%-34s %10s %10s %10s %8s %8s %8s" % ("", "median s", "best s", "GFLOP/s", "limit", "ratio", "best"))
     rows = []
@@ -83,7 +83,7 @@ def report(title, measurements):
                "gflops_per_second": candidate.flops / duration / 1e9,
                "limit_gflops_per_second": float(np.median(measurement.limits)) / 1e9,
                "ratio_to_limit": float(np.median(measurement.ratios)),
-               # least disturbed turn of each: what an idle machine would show
+               # the fastest turn of each approximates an idle machine
                "best_ratio_to_limit": candidate.flops / min(measurement.seconds) / max(
                    max(other.limits) for other in measurements),
                "turns": len(measurement.seconds)}
@@ -93,7 +93,7 @@ def report(title, measurements):
             row["name"], duration, row["best_seconds"], row["gflops_per_second"], row["limit_gflops_per_second"],
             100 * row["ratio_to_limit"], 100 * row["best_ratio_to_limit"]))
         for name in candidate.units:
-            print("    %12.1f %s a second" % (row["%s_per_second" % name], name.replace("_", " ")))
+            print("    %12.1f %s per second" % (row["%s_per_second" % name], name.replace("_", " ")))
     first = rows[0]
     speedups = {}
     for row, measurement in zip(rows[1:], measurements[1:]):

@@ -1,4 +1,4 @@
-"""Time and memory of the command that transcribes: ``python -m open_seq2seq.transcribe``, as who has a recording types it."""
+"""Time and memory of the transcription command, ``python -m open_seq2seq.transcribe``."""
 import collections
 import os
 import subprocess
@@ -13,8 +13,8 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SYLLABLES_A_SECOND = 4
 PHRASE_SECONDS, PAUSE_SECONDS = 3.0, 0.5
 
-# Linux counts a process's memory from before its exec: as a child of this one, which holds networks, the command would seem to
-# have as much. Started by a small process, it has its own.
+# ru_maxrss includes the memory of a process before its exec, which is that of its parent. This process holds networks, so the
+# command is started by a small process.
 MEASURED = """
 import os, sys
 child = os.spawnv(os.P_NOWAIT, sys.argv[2], sys.argv[2:])
@@ -25,12 +25,12 @@ sys.exit(1 if status else 0)
 """
 
 Command = collections.namedtuple("Command", "first_word seconds peak_bytes characters")
-Command.__doc__ = """One call. first_word, seconds: from its start to its first output, to its end; peak_bytes: the most memory
-it had (ru_maxrss); characters: of its text."""
+Command.__doc__ = """One run. first_word, seconds: from its start to its first output and to its end; peak_bytes: its peak memory
+(ru_maxrss); characters: length of its text."""
 
 
 def write_recording(path, seconds, sample_rate, channels):
-    """Writes noise with the rhythm of speech: syllables, and pauses between phrases."""
+    """Writes noise with the rhythm of speech: syllables and pauses between phrases."""
     generator = np.random.RandomState(0)
     with soundfile.SoundFile(path, "w", sample_rate, channels, "PCM_16") as file:
         for second in range(seconds):
@@ -44,7 +44,7 @@ def transcribe(recording, model):
     """Runs the command on one recording; returns a :class:`Command`.
 
     Raises:
-      RuntimeError: it failed.
+      RuntimeError: the command failed.
     """
     command = [sys.executable, "-m", "open_seq2seq.transcribe", recording, "--model", model]
     start = time.perf_counter()

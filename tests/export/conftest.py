@@ -1,4 +1,4 @@
-"""A corpus of tones, and a network that has learnt nothing but costs no time; the trained one is tests/fixtures/digits.py."""
+"""A corpus of tones, and a network with random weights; tests/fixtures/digits.py has a trained one."""
 import importlib.util
 import os
 import subprocess
@@ -22,7 +22,7 @@ def _tones():
 
 @pytest.fixture(scope="session")
 def tone_corpus(tmp_path_factory):
-    """Folder with train.csv (48 utterances), dev.csv (13), their audio, vocab.txt and config.py. Not to be written into."""
+    """Folder with train.csv (48 utterances), dev.csv (13), their audio, vocab.txt and config.py. Tests must not write into it."""
     folder, tones = tmp_path_factory.mktemp("tones"), _tones()
     choose, names = np.random.RandomState(0), sorted(tones.WORDS)
     (folder / "wav").mkdir()
@@ -40,7 +40,7 @@ def tone_corpus(tmp_path_factory):
 
 
 def run_command(folder, script, *words, **variables):
-    """Runs a script of this repository in a folder: status, out, err."""
+    """Runs a script of this repository in a folder; returns status, out and err."""
     shell = ["bash"] if script.endswith(".sh") else [sys.executable]
     done = subprocess.run(shell + [os.path.join(REPOSITORY, script)] + [str(word) for word in words], cwd=str(folder),
                           env=dict(os.environ, **variables), capture_output=True, text=True, timeout=600)
@@ -55,7 +55,7 @@ def command():
 
 @pytest.fixture
 def run_here(monkeypatch, capfd):
-    """Function that does the same with a Python script in this process, which need not import TensorFlow again."""
+    """A function like ``command`` for Python scripts, which runs them in this process and does not import TensorFlow again."""
     def run(folder, script, *words):
         specification = importlib.util.spec_from_file_location("script", os.path.join(REPOSITORY, script))
         module = importlib.util.module_from_spec(specification)
@@ -91,7 +91,7 @@ def with_random_weights(trained):
 
 
 @pytest.fixture(scope="session")
-def randomised():
+def randomized():
     """The function :func:`with_random_weights`."""
     return with_random_weights
 
@@ -109,7 +109,7 @@ def untrained(tone_corpus, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def export(untrained, tmp_path_factory):
-    """Function from ``ExportOptions`` fields to the path of a frozen graph of ``untrained``, with its JSON beside it."""
+    """Function from ``ExportOptions`` fields to the path of a frozen graph of ``untrained``, with its JSON next to it."""
     from open_seq2seq.export.description import write_description
     from open_seq2seq.export.freeze.frozen_graph import ExportOptions, freeze
     made = {}
@@ -128,7 +128,7 @@ def export(untrained, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def needs_onnx():
-    """For tests that convert to ONNX: skipped where the packages are not installed, but never in CI."""
+    """Skips tests that convert to ONNX where the packages are not installed; in CI they fail."""
     try:
         import onnxruntime.quantization  # noqa: F401
         import tf2onnx  # noqa: F401

@@ -1,4 +1,4 @@
-"""Small networks with random weights in a checkpoint, as a training would leave them."""
+"""Small networks with random weights in a checkpoint."""
 import os
 
 import numpy as np
@@ -31,7 +31,7 @@ def checked(parameters, values):
 
 
 def trained_model(folder, layers=None, data=None, vocabulary=VOCABULARY, step=7, **encoder_changes):
-    """A TrainedModel whose checkpoint, with weights and statistics drawn at random, lies in ``folder``."""
+    """A TrainedModel with random weights and statistics; its checkpoint is in ``folder``."""
     encoder_params = checked(TDNNEncoder.PARAMETERS, dict(
         {"convnet_layers": layers or DENSE, "dropout_keep_prob": 0.9, "activation_fn": tf.nn.relu, "use_conv_mask": True},
         **encoder_changes))
@@ -50,31 +50,31 @@ def trained_model(folder, layers=None, data=None, vocabulary=VOCABULARY, step=7,
         with tf.Session() as session:
             for variable in tf.global_variables():
                 variable.load(random_value(generator, variable.op.name, variable.shape.as_list()), session)
-            saver = tf.train.Saver(save_relative_paths=True)  # as a training's is
+            saver = tf.train.Saver(save_relative_paths=True)  # like a training
             checkpoint = saver.save(session, os.path.join(str(folder), "model.ckpt"), step, write_meta_graph=False)
     return trained._replace(checkpoint=checkpoint)
 
 
 def random_value(generator, name, shape):
-    """A variance well away from 1 and a scale of either sign: a fold that forgets one of them shows."""
+    """Random values; variances differ from 1 and scales have both signs, so an error in the folding changes the logits."""
     if name.endswith("moving_variance"):
         return generator.uniform(0.2, 3.0, shape).astype(np.float32)
     if name.endswith("gamma"):
         return generator.uniform(-1.5, 1.5, shape).astype(np.float32)
     if name.endswith("/fully_connected/bias"):
-        # the input decides, not the bias, or all transcripts would be alike
+        # small, so that the transcripts depend on the input
         return generator.uniform(-0.01, 0.01, shape).astype(np.float32)
     fan_in = np.prod(shape[:-1]) if name.endswith("kernel") else 1.0
     return (generator.randn(*shape) / np.sqrt(fan_in)).astype(np.float32)
 
 
 def batch(frames=48, lengths=(48, 37, 2), num_features=FEATURES, seed=0):
-    """Features [B, T, F] that are not zero behind the true lengths, and these lengths."""
+    """Features [B, T, F] that are not zero after the valid lengths, and these lengths."""
     return np.random.RandomState(seed).randn(len(lengths), frames, num_features).astype(np.float32), np.array(lengths)
 
 
 def write(trained, options, path):
-    """Freezes into ``path``, with the JSON beside it; returns the path and the description."""
+    """Freezes into ``path``, with the JSON next to it; returns the path and the description."""
     from open_seq2seq.export.description import write_description
     from open_seq2seq.export.freeze.frozen_graph import freeze
     graph_def, description = freeze(trained, options)
@@ -84,11 +84,11 @@ def write(trained, options, path):
 
 
 def largest_difference(expected, actual):
-    """Of the true frames of two (logits, lengths), relative to the largest logit."""
+    """The largest difference in valid frames of two (logits, lengths), relative to the largest logit."""
     (logits, lengths), (others, other_lengths) = expected, actual
     assert lengths.tolist() == other_lengths.tolist()
     assert logits.shape == others.shape
-    # nothing at all is no equality
+    # without valid frames nothing would be compared
     assert lengths.sum() > 0
     return max(np.abs(logits[row, :length] - others[row, :length]).max()
                for row, length in enumerate(lengths) if length) / np.abs(logits).max()

@@ -1,4 +1,4 @@
-"""``--mode=export`` and scripts/ckpt2pb.py as a person runs them."""
+"""``--mode=export`` and scripts/ckpt2pb.py as commands."""
 import json
 import os
 import re
@@ -22,7 +22,7 @@ NAMES = ["jasper_infer_float32.json", "jasper_infer_float32.pb"]
 
 
 @pytest.mark.slow
-def test_every_way_to_the_same_model(trained_digits, command, run_here, tmp_path):
+def test_every_command_exports_the_same_model(trained_digits, command, run_here, tmp_path):
     corpus, logdir = trained_digits.folder, str(trained_digits.run)
     done = command(corpus, "run.py", "--config_file=config.py", "--mode=export", "--enable_logs",
                    "--export_dir=%s" % (tmp_path / "a"), "--format=pb,saved_model")
@@ -31,7 +31,7 @@ def test_every_way_to_the_same_model(trained_digits, command, run_here, tmp_path
     assert sorted(os.listdir(str(tmp_path / "a"))) == NAMES + ["saved_model"]
     done = command(corpus, "scripts/ckpt2pb.py", "--checkpoint", logdir, "--output_dir", tmp_path / "b")
     assert done.status == 0 and sorted(os.listdir(str(tmp_path / "b"))) == NAMES, done.err
-    # elsewhere, where the vocabulary file is not
+    # in another folder, without the vocabulary file
     done = run_here(tmp_path, "scripts/ckpt2pb.py", "--checkpoint", os.path.join(logdir, "logs", "model.ckpt-150"),
                     "--output_dir", "c", "--frames", "dynamic", "--batch_size", "2")
     assert done.status == 0, done.err
@@ -40,7 +40,7 @@ def test_every_way_to_the_same_model(trained_digits, command, run_here, tmp_path
     assert a == b and a["step"] == 300
     assert (tmp_path / "a" / NAMES[1]).read_bytes() == (tmp_path / "b" / NAMES[1]).read_bytes()
     assert (c["step"], c["batch_size"], c["frames"], c["convolutions"]) == (150, 2, None, "fast")
-    # each has the word error rate of its own checkpoint
+    # each has the word error rate of its checkpoint
     printed = re.findall(r"Validation WER:  (\S+)", trained_digits.output)
     assert ["%.4f" % d["wer"]["value"] for d in (c, a)] == printed and a["wer"]["data_set"] == "dev.csv"
     waveform, _ = soundfile.read(str(corpus / "dev" / "000000.wav"), dtype="float32")
@@ -59,7 +59,7 @@ EXPORT = ("run.py", "--config_file=config.py", "--mode=export", "--enable_logs")
     ("--data_layer_params/window_size=0.025", "with other features", "jasper_infer_float32.json"),
     ("--evaluate_ema=False", "or evaluate_ema than this export has", "jasper_infer_float32.json"),
     ("--fp16", "the WER of this model in float16 is not known", "jasper_infer_float16.json")])
-def test_a_word_error_rate_that_is_not_this_models_is_left_out(trained_digits, run_here, tmp_path, flag, reason, name):
+def test_the_word_error_rate_of_another_model_is_not_written(trained_digits, run_here, tmp_path, flag, reason, name):
     done = run_here(trained_digits.folder, *EXPORT, "--export_dir=%s" % tmp_path, flag)
     assert done.status == 0 and reason in done.out, done.err
     assert json.loads((tmp_path / name).read_text())["wer"] is None
@@ -75,7 +75,7 @@ def test_a_word_error_rate_that_is_not_this_models_is_left_out(trained_digits, r
     (["--data_layer_params/num_audio_features=64"], 3, "another architecture"),
     (["--export_dir=config.py"], 3, "cannot make the directory config.py"),
 ])
-def test_mistakes_leave_nothing_behind(trained_digits, run_here, tmp_path, words, status, message):
+def test_a_failed_export_leaves_no_files(trained_digits, run_here, tmp_path, words, status, message):
     corpus = trained_digits.folder
     (tmp_path / "short.txt").write_text("a\nb\n")
     (tmp_path / "turned.txt").write_text("\n".join(reversed(" abcdefghijklmnopqrstuvwxyz'")) + "\n")
@@ -89,7 +89,7 @@ def options(*words):
     return options_of(parse_command_line(["--config_file=c.py", "--mode=export", "--export_dir=d"] + list(words))[0])
 
 
-def test_what_the_flags_leave_open():
+def test_defaults_of_the_flags():
     assert options() == ExportOptions(1, 2336, False, False, True, False)
     assert options("--frames=dynamic") == ExportOptions(None, None, False, False, True, True)
     assert options("--frames", "dynamic", "--batch_size=4", "--convolutions=plain") == ExportOptions(4, None)
@@ -123,12 +123,12 @@ def test_saved_model(tmp_path):
     with pytest.raises(StorageError, match="is not the SavedModel of an earlier export"):
         export_model(trained, ExportOptions(2, 80), out, ("saved_model",))
     assert (tmp_path / "out" / "saved_model" / "mine.txt").exists()
-    # nor is a new model put beside it
+    # and no new model was written next to it
     assert read_description(written[0]) == description
 
 
 @pytest.mark.slow
-def test_no_format_of_an_earlier_export_stays_beside_a_new_model(tmp_path):
+def test_no_format_of_an_earlier_export_remains_next_to_a_new_model(tmp_path):
     trained, out = trained_model(tmp_path), tmp_path / "out"
     export_model(trained, ExportOptions(1, 64), str(out), ("saved_model",))
     before = (out / NAMES[0]).read_bytes()
@@ -139,7 +139,7 @@ def test_no_format_of_an_earlier_export_stays_beside_a_new_model(tmp_path):
         shutil.rmtree(str(out / "saved_model"), ignore_errors=True)
         (out / "jasper_infer_float32.onnx").write_text("")
     os.remove(str(out / "jasper_infer_float32.onnx"))
-    # what is none of ours stays
+    # files of others are kept
     (out / "saved_model").mkdir()
     (out / "saved_model" / "mine.txt").write_text("")
     description, _ = export_model(trained, ExportOptions(1, 80), str(out))

@@ -25,7 +25,7 @@ FEATURES = np.random.RandomState(5).normal(size=[3, 160, 16]).astype(np.float32)
 
 @pytest.fixture
 def copied(export, tmp_path):
-    """Function: a frozen graph of the given options in a folder of the test's own."""
+    """Function from export options to a copy of the frozen graph in the test's folder."""
     def of(**options):
         made = export(**options)
         for extension in (".pb", ".json"):
@@ -38,7 +38,7 @@ def copied(export, tmp_path):
     {"batch_size": 4, "frames": 160}, {"batch_size": None, "frames": None}, {"batch_size": None, "frames": None, "folded": False},
     {"batch_size": None, "frames": None, "fast_convolutions": True}], ids=lambda options: "-".join(sorted(options)))
 def test_onnxruntime_computes_the_same_logits(copied, options, monkeypatch):
-    # the test's network is too small for them to pay
+    # the test's network is smaller than those with fast convolutions
     monkeypatch.setattr(fast_inference_graph, "FEWEST_CHANNELS", 1)
     pb = copied(**options)
     path = export_onnx(pb)
@@ -52,7 +52,7 @@ def test_onnxruntime_computes_the_same_logits(copied, options, monkeypatch):
     np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
-def test_inputs_and_outputs_have_the_graphs_names_and_shapes(copied):
+def test_inputs_and_outputs_have_the_names_and_shapes_of_the_graph(copied):
     import onnx
     model = onnx.load(export_onnx(copied(batch_size=2, frames=160)))
     onnx.checker.check_model(model)
@@ -63,7 +63,7 @@ def test_inputs_and_outputs_have_the_graphs_names_and_shapes(copied):
 
 
 def test_8_bit_weights_are_smaller_and_nearly_as_good(copied, tone_corpus, tmp_path):
-    # not a quarter of the size: in a network as small as this the rest counts, too
+    # more than a quarter of the size: in a small network the weights are only a part of the file
     path = export_onnx(copied(batch_size=None, frames=None))
     quantized = quantize(path)
     assert quantized == str(tmp_path / "m.int8.onnx") and os.path.getsize(quantized) < 0.9 * os.path.getsize(path)
@@ -80,7 +80,7 @@ def test_8_bit_weights_are_smaller_and_nearly_as_good(copied, tone_corpus, tmp_p
         quantize(quantized)
 
 
-def test_bad_files_are_named(copied, tmp_path):
+def test_wrong_files_are_refused(copied, tmp_path):
     path = export_onnx(copied(batch_size=2, frames=160))
     with OnnxModel(path) as model, pytest.raises(DataError, match="the batch has 3 utterances, and .* exported for 2"):
         model.logits(FEATURES, LENGTHS)
@@ -93,23 +93,24 @@ def test_bad_files_are_named(copied, tmp_path):
         OnnxModel(path)
 
 
-def test_a_file_that_is_no_model_is_refused(copied, tmp_path):
+def test_a_file_that_is_not_a_model_is_refused(copied, tmp_path):
     path = export_onnx(copied(batch_size=2, frames=160))
     with open(path, "wb") as file:
         file.write(b"<html>")
     values = json.loads((tmp_path / "m.json").read_text())
     values["sha256"]["onnx"] = hashlib.sha256(b"<html>").hexdigest()
+    del values["checksum"]
     (tmp_path / "m.json").write_text(json.dumps(values))
     with pytest.raises(CheckpointError, match="m.onnx is not a model that onnxruntime .* can run"):
         OnnxModel(path)
 
 
-def test_a_graph_that_computes_features_stays_in_tensorflow(copied):
+def test_a_graph_that_computes_features_is_refused(copied):
     with pytest.raises(UsageError, match="export without --with_features"):
         export_onnx(copied(batch_size=1, frames=160, with_features=True))
 
 
-def test_without_the_packages_it_says_how_to_get_them(copied, monkeypatch):
+def test_without_the_packages_the_message_says_how_to_install_them(copied, monkeypatch):
     pb = copied(batch_size=2, frames=160)
     path = export_onnx(pb)
     for name in ("tf2onnx", "onnxruntime", "onnxruntime.quantization"):
@@ -120,8 +121,8 @@ def test_without_the_packages_it_says_how_to_get_them(copied, monkeypatch):
 
 
 @pytest.mark.parametrize("kernel_size,dilation", [(5, 2), (4, 3)])
-def test_dilated_convolutions_of_any_length(untrained, randomised, tmp_path, kernel_size, dilation):
-    """onnxruntime does not take a dilation together with padding that it has to work out; jasper5x3 has such a layer."""
+def test_dilated_convolutions_of_any_length(untrained, randomized, tmp_path, kernel_size, dilation):
+    """onnxruntime does not accept a dilation together with automatic padding; jasper5x3 has such a layer."""
     import copy
 
     from open_seq2seq.export.description import write_description
@@ -130,7 +131,7 @@ def test_dilated_convolutions_of_any_length(untrained, randomised, tmp_path, ker
     params["encoder_params"] = copy.deepcopy(params["encoder_params"])
     params["encoder_params"]["convnet_layers"].append(dict(
         params["encoder_params"]["convnet_layers"][0], kernel_size=[kernel_size], stride=[1], dilation=[dilation]))
-    trained = randomised(untrained._replace(params=params, checkpoint=str(tmp_path / "model.ckpt-1")))
+    trained = randomized(untrained._replace(params=params, checkpoint=str(tmp_path / "model.ckpt-1")))
     graph_def, description = freeze(trained, ExportOptions(None, None))
     with open(str(tmp_path / "m.pb"), "wb") as file:
         file.write(graph_def.SerializeToString())

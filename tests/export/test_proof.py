@@ -1,4 +1,4 @@
-"""From a trained model: checkpoint, frozen graph, folded graph, ONNX, bins and SavedModel hear the same words."""
+"""A trained model gives the same transcripts as checkpoint, frozen graph, folded graph, ONNX, bins and SavedModel."""
 import csv
 import re
 import subprocess
@@ -17,7 +17,7 @@ from open_seq2seq.export.runtime.scoring import References, log_score, transcrib
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_onnx")]
 
-FRAMES = 400  # of the longest utterance, 3.9 s, and of the padding
+FRAMES = 400  # the longest utterance has 3.9 s
 DYNAMIC = {"unfolded": ExportOptions(None, None, folded=False), "folded": ExportOptions(None, None),
            "fast": ExportOptions(None, None, fast_convolutions=True)}
 MODELS = {name: (name, "jasper_infer_float32.pb") for name in DYNAMIC}
@@ -56,7 +56,7 @@ def exported(trained_digits, command, tmp_path_factory):
     return lambda name: str(root.joinpath(*MODELS[name]))
 
 
-def heard(model, folder):
+def transcribed(model, folder):
     """(word error rate as printed, dict from wav_filename to transcript)"""
     references = References([str(folder / "dev.csv")])
     transcripts = transcribe_references(model, references)
@@ -64,31 +64,31 @@ def heard(model, folder):
     return "%.4f" % rate, {references.rows[name].wav_filename: text for name, text in transcripts.items()}
 
 
-def test_the_model_has_learnt_what_is_compared(evaluated):
+def test_the_model_transcribes_most_words(evaluated):
     rate, transcripts = evaluated
-    # some words are wrong: models that differ can be told apart
+    # some words are wrong, so that different models give different transcripts
     assert 0.0 < float(rate) < 0.5 and len(transcripts) == 40 and len(set(transcripts.values())) > 30
 
 
-def test_the_checkpoint_gives_the_same_transcripts_outside_of_its_run(trained_digits, evaluated):
+def test_the_checkpoint_gives_the_transcripts_of_its_run(trained_digits, evaluated):
     with load_model(str(trained_digits.run)) as model:
-        assert heard(model, trained_digits.folder) == evaluated
+        assert transcribed(model, trained_digits.folder) == evaluated
 
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_every_format_gives_the_same_transcripts(trained_digits, evaluated, exported, name):
     with load_model(exported(name)) as model:
-        assert heard(model, trained_digits.folder) == evaluated
+        assert transcribed(model, trained_digits.folder) == evaluated
         assert (model.description.folded, model.description.convolutions) == (
             name != "unfolded", "fast" if name == "fast" else "plain")
         if name in ("static", "onnx"):
             assert model.description.batch_size == 2
-            # what run.py has measured of this checkpoint goes with it
+            # the export contains the word error rate that run.py measured
             assert "%.4f" % model.description.wer.value == evaluated[0] and model.description.wer.data_set == "dev.csv"
 
 
 def test_fast_convolutions_are_another_graph(exported):
-    # or comparing them would prove nothing
+    # otherwise the comparison would be of equal graphs
     sizes = []
     for name in ("folded", "fast"):
         with open(exported(name), "rb") as file:
@@ -121,7 +121,7 @@ def test_bins_give_the_same_transcripts(trained_digits, evaluated, exported, run
         assert predicted(tmp_path / "jasper" / "transcripts.csv") == evaluated[1]
 
 
-def test_the_quantized_models_error_rate_stands_beside_it(trained_digits, evaluated, exported, command):
+def test_the_error_rate_of_the_quantized_model_is_in_its_json(trained_digits, evaluated, exported, command):
     path = exported("onnx")
     done = command(trained_digits.folder, "scripts/quantize_onnx.py", path, "--data_dir", ".", "--manifest", "dev.csv")
     assert done.status == 0, done.err
@@ -151,6 +151,6 @@ def test_tensorflow_serving_finds_the_signature(exported):
         assert part in text, shown.stdout
 
 
-def test_longer_speech_than_a_static_model_takes_is_refused(exported):
+def test_speech_longer_than_a_static_model_accepts_is_refused(exported):
     with load_model(exported("static")) as model, pytest.raises(DataError, match="501 feature frames .5.0 s., and .* for 400"):
         model.logits_of_audio([np.zeros(80000, np.float32)])

@@ -4,7 +4,7 @@ import numpy as np
 from open_seq2seq.errors import CheckpointError, DataError
 from open_seq2seq.export.runtime.features import FeatureExtractor, checked_waveform
 
-TRIAL_FRAMES, MOST_TRIAL_FRAMES = 64, 1 << 14
+TRIAL_FRAMES, MOST_TRIAL_FRAMES = 64, 1 << 12
 
 
 class LogitModel:

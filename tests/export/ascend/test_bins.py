@@ -1,4 +1,4 @@
-"""Bins of the offline inference: what is written, what is read back, what is refused."""
+"""Bins of the offline inference: written, read back, refused."""
 import os
 
 import numpy as np
@@ -24,7 +24,7 @@ def write(folder, lengths, dtype="float32", frames=6):
             writer.add(name, features_of(length, frames), frame_mask(length, frames, halved))
 
 
-def test_a_mask_counts_output_frames_that_have_a_real_input():
+def test_a_mask_counts_output_frames_with_a_valid_input():
     assert frame_mask(3, 6, halved).tolist() == [1, 1, 0]
     assert frame_mask(4, 6, halved).tolist() == [1, 1, 0]
     assert frame_mask(6, 6, halved).tolist() == [1, 1, 1]
@@ -41,7 +41,7 @@ def test_files_are_raw_little_endian_numbers(tmp_path):
 
 @pytest.mark.parametrize("dtype,error", [("float32", 0), ("float16", 2e-3)])
 @pytest.mark.parametrize("frames", [6, None])
-def test_what_is_written_is_read_back(tmp_path, dtype, error, frames):
+def test_bins_are_read_back(tmp_path, dtype, error, frames):
     write(tmp_path, {"b": 5, "a": 3}, dtype)
     assert os.path.getsize(str(tmp_path / "input_0" / "a.bin")) == 24 * (4 if dtype == "float32" else 2)
     bins = InputBins(str(tmp_path), 4, halved, frames)
@@ -58,7 +58,7 @@ def cut(path, size):
         file.truncate(size)
 
 
-def test_a_bin_of_wrong_length_is_named(tmp_path):
+def test_a_bin_of_wrong_length_is_refused(tmp_path):
     write(tmp_path, {"a": 3, "b": 5})
     cut(tmp_path / "input_0" / "b.bin", 95)
     bins = InputBins(str(tmp_path), 4, halved, 6)
@@ -78,7 +78,54 @@ def test_bins_of_another_model_are_refused(tmp_path):
         InputBins(str(tmp_path), 6, halved)
 
 
-def test_values_that_are_no_numbers_are_refused(tmp_path):
+def test_a_first_bin_that_was_cut_short_is_refused(tmp_path):
+    # without a static number of frames the first bin gives it
+    for size, message in ((95, r"has 95 bytes, expected a multiple of 2 frames of 4 float32 features"),
+                          (80, r"has 80 bytes, expected a multiple of 2 frames"), (0, r"has 0 bytes, expected a multiple"),
+                          (64, r"4 frames of 4 float32 features, but its mask has 3 frames, expected 2")):
+        write(tmp_path, {"a": 3, "b": 5})
+        cut(tmp_path / "input_0" / "a.bin", size)
+        with pytest.raises(DataError, match=r"input_0.a\.bin " + message):
+            InputBins(str(tmp_path), 4, halved, pad_to=2)
+    write(tmp_path, {"a": 3, "b": 5})
+    cut(tmp_path / "input_reshape" / "a.bin", 0)
+    with pytest.raises(DataError, match=r"input_reshape.a\.bin \(0 bytes\) is not a mask"):
+        InputBins(str(tmp_path), 4, halved)
+
+
+def broken_link(path):
+    os.symlink("missing", str(path))
+
+
+def folder_at(path):
+    path.mkdir()
+
+
+def pipe_at(path):
+    os.mkfifo(str(path))
+
+
+@pytest.mark.parametrize("make, message", [(broken_link, "a link to a missing file: No such file"), (folder_at, "is not a file"),
+                                           (pipe_at, "is not a file")])
+def test_bins_that_are_no_files_are_refused(tmp_path, make, message):
+    for kind in ("input_0", "input_reshape"):
+        write(tmp_path, {"a": 3, "b": 5})
+        os.remove(str(tmp_path / kind / "a.bin"))
+        make(tmp_path / kind / "a.bin")
+        with pytest.raises(DataError, match=r"bin .*%s.a\.bin.*%s" % (kind, message)):
+            InputBins(str(tmp_path), 4, halved)
+        with pytest.raises(DataError, match=message):
+            InputBins(str(tmp_path), 4, halved, 6).read("a")
+        # the next writing replaces it
+    write_results(tmp_path / "results", "%s_0.bin", ["a"])
+    make(tmp_path / "results" / "b_0.bin")
+    with pytest.raises(DataError, match=r"bin .*b_0\.bin.*%s" % message):
+        find_results(str(tmp_path / "results"), ["a", "b"])
+    with pytest.raises(DataError, match=message):
+        read_result(str(tmp_path / "results" / "b_0.bin"), 3, 5)
+
+
+def test_values_that_are_not_finite_are_refused(tmp_path):
     write(tmp_path, {"a": 3})
     broken = features_of(3)
     broken[1, 1] = np.nan
@@ -103,7 +150,7 @@ def test_every_utterance_has_both_bins(tmp_path):
         InputBins(str(tmp_path / "nowhere"), 4, halved, 6)
 
 
-def test_a_failure_leaves_the_bins_before_it(tmp_path):
+def test_a_failure_keeps_the_earlier_bins(tmp_path):
     write(tmp_path, {"old": 3})
     with pytest.raises(ZeroDivisionError), BinWriter(str(tmp_path)) as writer:
         writer.add("new", features_of(3), frame_mask(3, 6, halved))
@@ -121,7 +168,7 @@ def test_features_beyond_float16_are_refused(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_only_bins_are_ever_replaced(tmp_path):
+def test_a_folder_with_other_files_is_not_replaced(tmp_path):
     (tmp_path / "input_0").mkdir()
     (tmp_path / "input_0" / "thesis.tex").write_text("years of work")
     with pytest.raises(StorageError, match=r"holds thesis\.tex, which is not a bin"):
@@ -140,7 +187,7 @@ def write_results(folder, pattern, names, dtype=np.float32):
 @pytest.mark.parametrize("tool,pattern", [
     ("msame", "%s_output_0.bin"), ("ais_bench", "%s_0.bin"), ("the public Ascend port", "davinci_%s_output0.bin")])
 def test_results_of_every_tool_are_found(tmp_path, tool, pattern):
-    # names that are each other's results' beginnings
+    # names whose results could be confused
     names = ["a", "a_output", "a_0", "davinci_a_output0"]
     write_results(tmp_path / "2026_01_31-12_00_00", pattern, names)
     folder, found_tool, paths = find_results(str(tmp_path), names)
@@ -149,14 +196,14 @@ def test_results_of_every_tool_are_found(tmp_path, tool, pattern):
     assert find_results(folder, names)[2] == paths
 
 
-def test_of_several_runs_the_newest_counts(tmp_path):
+def test_the_newest_of_several_runs_is_taken(tmp_path):
     for number, folder in enumerate(("20260131_120000", "20250131_120000")):
         write_results(tmp_path / folder, "%s_0.bin", ["a"])
         os.utime(str(tmp_path / folder), (1000 + number, 1000 + number))
     assert find_results(str(tmp_path), ["a"])[0] == str(tmp_path / "20250131_120000")
 
 
-def test_missing_and_foreign_results_are_named(tmp_path):
+def test_missing_and_unknown_results_are_refused(tmp_path):
     write_results(tmp_path / "r", "%s_0.bin", ["a", "b"])
     with pytest.raises(DataError, match="results of 2 of the 4 utterances; c_0.bin is missing, like others"):
         find_results(str(tmp_path), ["a", "b", "c", "d"])
@@ -170,7 +217,14 @@ def test_missing_and_foreign_results_are_named(tmp_path):
         find_results(str(tmp_path / "empty"), ["a"])
 
 
-def test_a_result_is_float32_or_float16_and_nothing_else(tmp_path):
+def test_half_of_a_float32_result_is_not_taken_for_float16(tmp_path):
+    write_results(tmp_path / "r", "%s_0.bin", ["a", "b"])
+    cut(tmp_path / "r" / "b_0.bin", 30)
+    with pytest.raises(DataError, match=r"b_0\.bin has 30 bytes, other results have 60. It was cut short"):
+        find_results(str(tmp_path), ["a", "b"])
+
+
+def test_a_result_is_float32_or_float16(tmp_path):
     path = tmp_path / result_name("a")
     assert path.name == "davinci_a_output0.bin"
     logits = np.arange(15, dtype=np.float32).reshape(3, 5)

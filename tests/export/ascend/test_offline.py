@@ -1,4 +1,4 @@
-"""The offline inference: from audio to bins, through the model, to transcripts; its command line and what it refuses."""
+"""Offline inference: audio to bins, bins to results, results to transcripts; the command line and its errors."""
 import csv
 import json
 import os
@@ -13,7 +13,7 @@ from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.export.ascend.offline import infer, open_bins, post_process, pre_process
 from open_seq2seq.export.description import read_description
 from open_seq2seq.export.runtime.exported_model import ExportedModel
-from open_seq2seq.export.runtime.scoring import References, find_manifests, transcribe_references
+from open_seq2seq.export.runtime.scoring import References, transcribe_references
 
 FRAMES = 160
 
@@ -39,7 +39,7 @@ def rows_of(path):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4])
-def test_bins_give_the_transcripts_that_the_audio_gives(static, references, tmp_path, batch_size):
+def test_bins_and_audio_give_the_same_transcripts(static, references, tmp_path, batch_size):
     description = read_description(static)
     assert pre_process(description, references, str(tmp_path / "bins")) == 13
     bins = open_bins(description, str(tmp_path / "bins"))
@@ -48,7 +48,7 @@ def test_bins_give_the_transcripts_that_the_audio_gives(static, references, tmp_
         timing = infer(model, bins, str(tmp_path / "results"), batch_size)
         expected = transcribe_references(model, references)
     assert timing.num_batches == -(-13 // batch_size) and timing.num_utterances == 13
-    # the last batch is filled up, and what fills it is dropped again
+    # the results of the padding rows are dropped
     assert sorted(os.listdir(str(tmp_path / "results"))) == sorted("davinci_dev%d_output0.bin" % i for i in range(13))
     audio = sum(len(read_audio(row.audio_path, 16000)) for row in references.rows.values()) / 16000.0
     assert timing.audio_seconds == pytest.approx(audio, abs=13 * 0.02) and min(timing.first, timing.seconds) > 0
@@ -71,7 +71,7 @@ def test_logits_do_not_depend_on_the_batch(static, references, tmp_path):
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-5)
 
 
-def test_a_model_of_any_length_gets_bins_as_long_as_the_longest_utterance(dynamic, references, tmp_path):
+def test_bins_of_a_dynamic_model_are_as_long_as_the_longest_utterance(dynamic, references, tmp_path):
     description = read_description(dynamic)
     pre_process(description, references, str(tmp_path))
     longest = max(len(read_audio(row.audio_path, 16000)) for row in references.rows.values()) // 160 + 1
@@ -84,7 +84,7 @@ def test_a_model_of_any_length_gets_bins_as_long_as_the_longest_utterance(dynami
         pre_process(description, references, str(tmp_path), frames=161)
 
 
-def test_float16_bins_are_half_as_long_and_hardly_another_input(dynamic, references, tmp_path):
+def test_float16_bins_have_half_the_size_and_nearly_the_same_logits(dynamic, references, tmp_path):
     description, logits = read_description(dynamic), []
     with ExportedModel(dynamic) as model:
         for dtype, size in (("float32", 4), ("float16", 2)):
@@ -97,13 +97,13 @@ def test_float16_bins_are_half_as_long_and_hardly_another_input(dynamic, referen
 
 
 def copied(tone_corpus, folder):
-    """A corpus that may be spoilt: the same files in another folder."""
+    """A copy of the corpus that a test may change."""
     shutil.copytree(str(tone_corpus / "wav"), str(folder / "wav"))
     shutil.copy(str(tone_corpus / "dev.csv"), str(folder / "dev.csv"))
     return References([str(folder / "dev.csv")])
 
 
-def test_bad_audio_is_named_and_nothing_is_left_behind(static, tone_corpus, tmp_path):
+def test_bad_audio_is_named_and_no_bins_are_written(static, tone_corpus, tmp_path):
     references, description = copied(tone_corpus, tmp_path), read_description(static)
     broken = np.zeros(8000, np.float32)
     broken[4000] = np.nan
@@ -115,7 +115,7 @@ def test_bad_audio_is_named_and_nothing_is_left_behind(static, tone_corpus, tmp_
                  "'%PDF-1.4'", "--max_rejected_fraction"):
         assert text in str(raised.value)
     assert os.listdir(str(tmp_path / "bins")) == ["rejected.csv"]
-    # with leave to go on the rest is there, and the rest is scored
+    # with a higher limit the other utterances are written and scored
     assert pre_process(description, references, str(tmp_path / "bins"), max_rejected_fraction=0.2) == 11
     bins = open_bins(description, str(tmp_path / "bins"))
     assert "dev1" not in bins.names and len(rows_of(tmp_path / "bins" / "rejected.csv")) == 3
@@ -125,7 +125,7 @@ def test_bad_audio_is_named_and_nothing_is_left_behind(static, tone_corpus, tmp_
     assert len(transcripts) == 11
 
 
-def test_longer_utterances_than_the_model_takes_are_listed(export, tone_corpus, references, tmp_path):
+def test_utterances_longer_than_the_model_accepts_are_listed(export, tone_corpus, references, tmp_path):
     description = read_description(export(batch_size=1, frames=96))
     count = pre_process(description, references, str(tmp_path))
     rejected = rows_of(tmp_path / "rejected.csv")[1:]
@@ -133,22 +133,7 @@ def test_longer_utterances_than_the_model_takes_are_listed(export, tone_corpus, 
     assert {row[3] for row in rejected} == {"longer than max_feature_length"} and rejected[0][4].endswith("the limit is 96")
 
 
-def test_manifests_are_found(tmp_path):
-    with pytest.raises(DataError, match="is not a directory"):
-        find_manifests(str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match="holds no .csv file"):
-        find_manifests(str(tmp_path))
-    with pytest.raises(DataError, match="there is no manifest .*c.csv; expected a CSV file in --data_dir"):
-        find_manifests(str(tmp_path), ["c.csv"])
-    for name in ("b.csv", "a.csv"):
-        (tmp_path / name).write_text("")
-    assert [os.path.basename(path) for path in find_manifests(str(tmp_path))] == ["a.csv", "b.csv"]
-    assert find_manifests(str(tmp_path), ["b.csv"]) == [str(tmp_path / "b.csv")]
-    (tmp_path / "librivox-dev-clean.csv").write_text("")
-    assert find_manifests(str(tmp_path)) == [str(tmp_path / "librivox-dev-clean.csv")]
-
-
-def test_every_manifest_is_scored_and_all_together(static, tone_corpus, tmp_path, capsys):
+def test_each_manifest_and_all_together_are_scored(static, tone_corpus, tmp_path, capsys):
     references = References([str(tone_corpus / "dev.csv"), str(tone_corpus / "train.csv")])
     description = read_description(static)
     pre_process(description, references, str(tmp_path))
@@ -177,7 +162,7 @@ def test_without_transcripts_there_is_no_score(static, tone_corpus, tmp_path, ca
     assert "no reference transcripts" in capsys.readouterr().out
 
 
-def test_a_batch_larger_than_the_models_is_refused(static, references, tmp_path):
+def test_a_batch_larger_than_that_of_the_model_is_refused(static, references, tmp_path):
     description = read_description(static)
     pre_process(description, references, str(tmp_path))
     with ExportedModel(static) as model, pytest.raises(DataError, match="--batchSize 5, but the model was exported for 4"):
@@ -191,7 +176,7 @@ SCRIPT = "scripts/offline_inference.py"
 
 
 @pytest.mark.slow
-def test_the_command_by_the_ports_interface(static, tone_corpus, command, run_here, tmp_path):
+def test_the_command_has_the_interface_of_the_public_port(static, tone_corpus, command, run_here, tmp_path):
     words = ("--model_path", static, "--data_dir", tone_corpus, "--manifest", "dev.csv", "--output_dir", "work", "--device=cpu")
     whole = command(tmp_path, SCRIPT, *words, "--pre_process", "True", "--batchSize", "4")
     assert whole.status == 0, whole.err
@@ -199,11 +184,11 @@ def test_the_command_by_the_ports_interface(static, tone_corpus, command, run_he
     rate = next(line for line in lines if line.startswith("***     Validation WER:  "))
     assert any(line.startswith("average infer time:") and "ms/utterance,FPS is " in line for line in lines)
     assert any("4 batches of 4" in line and "s of audio per second" in line for line in lines)
-    # the port's defaults: the bins are there already
+    # by default the bins exist already
     again = run_here(tmp_path, SCRIPT, *words)
     assert again.status == 0 and rate in again.out.splitlines(), again.err
 
-    # what ais_bench would write beside the bins
+    # the files that ais_bench would write
     results = tmp_path / "work" / "jasper" / "result_Files"
     elsewhere = tmp_path / "om" / "2026_01_31-12_00_00"
     elsewhere.mkdir(parents=True)
@@ -218,7 +203,7 @@ def test_the_command_by_the_ports_interface(static, tone_corpus, command, run_he
 
 
 @pytest.mark.slow
-def test_the_commands_mistakes_have_their_status(static, tone_corpus, run_here, tmp_path):
+def test_exit_statuses_and_messages_of_the_command(static, tone_corpus, run_here, tmp_path):
     known = ("--model_path", static, "--data_dir", tone_corpus, "--manifest", "dev.csv", "--output_dir", tmp_path / "work")
     (tmp_path / "file").write_text("")
     for words, status, message in (
@@ -226,6 +211,8 @@ def test_the_commands_mistakes_have_their_status(static, tone_corpus, run_here, 
             (("--batch", "3"), 2, "unrecognized arguments: --batch 3"),
             (("--batchSize", "0"), 2, "0 is too small, at least 1 is needed"),
             (("--model_path", "none.pb"), 3, "there is no model none.pb"),
+            (("--model_path", "~/none.pb"), 3, "there is no model %s" % os.path.expanduser("~/none.pb")),
+            (("--model_path", static, "--data_dir=~/none"), 3, "--data_dir %s is not" % os.path.expanduser("~/none")),
             (known, 3, "--pre_process True writes it"),
             (known + ("--pre_process=True", "--manifest=other.csv"), 3, "other.csv"),
             (known + ("--post_process", "0", "--inference", "no"), 2, "set at least one of them to True"),
@@ -239,7 +226,7 @@ def test_the_commands_mistakes_have_their_status(static, tone_corpus, run_here, 
 
 
 @pytest.mark.slow
-def test_models_that_compute_features_have_no_bins(export, tone_corpus, run_here, tmp_path):
+def test_models_that_compute_features_are_refused(export, tone_corpus, run_here, tmp_path):
     done = run_here(tmp_path, SCRIPT, "--model_path", export(batch_size=1, frames=FRAMES, with_features=True), "--data_dir",
                    tone_corpus, "--pre_process=True")
     assert done.status == 2 and "export without it" in done.err
@@ -265,5 +252,5 @@ def test_on_an_npu_the_whole_model_is_offloaded(static, tone_corpus, command, np
     check, model = session["graphs"]
     assert check["fetches"] == ["npu_check/MatMul:0"]
     assert model["fetches"] == ["ForwardPass/fully_connected_ctc_decoder/logits:0"]
-    # as one graph, compiled once although the last batch is not full
+    # one graph, compiled once although the last batch is not full
     assert model["offloaded"] == model["operations"] > 20 and model["geops"] == model["shapes"] == model["builds"] == 1

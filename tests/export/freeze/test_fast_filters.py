@@ -29,7 +29,7 @@ def test_their_sums_are_the_convolution(width):
 
 @pytest.mark.parametrize("width, taps", [(4, 9), (8, 18), (12, 27), (16, 36), (9, 22), (11, 26), (13, 31), (25, 58)])
 def test_multiplications(width, taps):
-    """Of the 4 * width that four outputs take: 9/16, but for what a number of taps that four does not divide adds."""
+    """9/16 of the 4 * width multiplications of four outputs, more where four does not divide the number of taps."""
     filters = fast_filters(np.ones([width, 1, 1]))
     assert len(filters) == 9 and sum(len(one.taps) for one in filters) == taps
 
@@ -41,11 +41,11 @@ def test_signals_are_named_from_their_earliest_input():
 
 
 def test_rows_needed():
-    """With 8 taps all filters have 2, so every signal they have needs 1 row more than there are outputs."""
+    """With 8 taps all filters have 2, so every signal needs 1 row more than the outputs."""
     needed = rows_needed(fast_filters(np.ones([8, 1, 1])))
     rows, order = dict(needed), [signal for signal, _ in needed]
     assert rows[((0, 1), (2, 3))] == 1
-    # z[4] - z[5] is z[0] - z[1] a row later, and is not computed again
+    # z[4] - z[5] is z[0] - z[1] one row later and is not computed again
     assert rows[(0, 1)] == 2 and (4, 5) not in rows
     # the last input is z[6]
     assert {signal: rows[signal] for signal in range(4)} == {0: 2, 1: 2, 2: 2, 3: 1}

@@ -1,4 +1,4 @@
-"""The graph with fast convolutions against the plain one, of networks with random weights."""
+"""The graph with fast convolutions gives the logits of the plain one, for networks with random weights."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -24,7 +24,7 @@ def convolution(name, width=5, **changes):
 
 FIRST = convolution("first", inputs=FEATURES, stride=2)
 DEPTHWISE = np.random.RandomState(3).randn(5, CHANNELS, 1).astype(np.float32)
-# each with the number of convolutions that are to be fast; FIRST is too narrow for it
+# each with the number of convolutions that have to be fast; FIRST has too few taps
 NETWORKS = {
     "stride 2, 9 taps": ([convolution("first", 9, inputs=FEATURES, stride=2), convolution("a")], 2),
     "stride 2, 10 taps": ([convolution("first", 10, inputs=FEATURES, stride=2), convolution("a")], 2),
@@ -50,7 +50,7 @@ NETWORKS = {
 
 
 @pytest.fixture(autouse=True)
-def any_size_pays(monkeypatch):
+def fast_at_any_size(monkeypatch):
     monkeypatch.setattr(fast_inference_graph, "FEWEST_CHANNELS", 1)
 
 
@@ -70,7 +70,7 @@ def convolutions(graph):
 
 
 def frames_after(layers, frames):
-    """Frames that are left of int [B], which are those behind the first layer."""
+    """Frames after the last layer, of int [B] frames after the first one."""
     for one in layers[1:]:
         frames = np.maximum(frames - 4, 0) if one.padding == "VALID" else -(-frames // one.stride)
     return frames
@@ -82,7 +82,7 @@ def test_the_same_logits(name, masked):
     generator = np.random.RandomState(1)
     network = FoldedNetwork(layers, tf.nn.relu, masked, generator.randn(CHANNELS, LABELS).astype(np.float32),
                             generator.randn(LABELS).astype(np.float32))
-    # an odd number of frames is padded in another way than an even one
+    # SAME padding differs between odd and even numbers of frames
     for frames, static in ((48, True), (34, False), (33, True), (35, False)) if "taps" in name else ((48, True), (34, False)):
         lengths = -(-np.array([frames, frames - 7, 5]) // layers[0].stride)
         features = generator.randn(3, 1, frames, FEATURES).astype(np.float32)
@@ -90,9 +90,9 @@ def test_the_same_logits(name, masked):
         expected, plain, plain_graph = logits_of(network, InferenceGraph, features, lengths, static)
         actual, fast, graph = logits_of(network, FastInferenceGraph, features, lengths, static)
         assert fast.shape.as_list() == plain.shape.as_list()
-        # behind an utterance's end, masked activations say nothing
-        for row, true in enumerate(frames_after(layers, lengths) if masked else [actual.shape[1]] * 3):
-            np.testing.assert_allclose(actual[row, :true], expected[row, :true], atol=1e-5)
+        # after an utterance's end masked activations may differ
+        for row, valid in enumerate(frames_after(layers, lengths) if masked else [actual.shape[1]] * 3):
+            np.testing.assert_allclose(actual[row, :valid], expected[row, :valid], atol=1e-5)
         assert np.std(expected) > 0.1 and actual.shape == expected.shape
         assert convolutions(graph) == convolutions(plain_graph) + 8 * fast_layers
 
@@ -107,7 +107,7 @@ def test_an_activation_that_is_not_zero_at_zero_is_masked():
     np.testing.assert_allclose(alone[:, :15], expected[:, :15], atol=1e-5)
 
 
-def test_what_is_too_small_stays_plain(monkeypatch):
+def test_layers_with_few_channels_stay_plain(monkeypatch):
     monkeypatch.setattr(fast_inference_graph, "FEWEST_CHANNELS", CHANNELS + 1)
     layers, _ = NETWORKS["widths"]
     network = FoldedNetwork(layers, tf.nn.relu, True, np.eye(CHANNELS, LABELS, dtype=np.float32), np.zeros([LABELS], np.float32))

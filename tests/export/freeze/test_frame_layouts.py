@@ -8,7 +8,7 @@ HALO = 2
 
 
 def order_of(images, dilation):
-    """A PhaseRows of images [B, 1, T, C], whose sizes are known or not."""
+    """A PhaseRows of images [B, 1, T, C] of static or dynamic sizes."""
     batch_size, _, frames, _ = [size if known is None else known for size, known in zip(
         tf.unstack(tf.shape(images)), images.shape.as_list())]
     return PhaseRows(batch_size, frames, dilation, HALO)
@@ -16,7 +16,7 @@ def order_of(images, dilation):
 
 @pytest.mark.parametrize("static", [True, False])
 @pytest.mark.parametrize("dilation", [1, 2, 3])
-def test_every_frame_has_its_place(graph, dilation, static):
+def test_position_of_every_frame(graph, dilation, static):
     for frames in (1, 24, 26):
         values = np.random.RandomState(0).uniform(1, 2, [3, 1, frames, 5]).astype(np.float32)
         images = tf.placeholder(tf.float32, values.shape if static else [None, 1, None, 5])
@@ -43,7 +43,7 @@ def test_every_frame_has_its_place(graph, dilation, static):
         assert np.array_equal(joined, actual)
 
 
-def test_the_mask_is_that_of_the_images_and_zero_where_there_is_no_frame(graph):
+def test_the_mask_is_zero_where_a_row_holds_no_frame(graph):
     order = PhaseRows(2, 6, 1, 1)
     mask = order.mask(tf.constant([[1., 1, 1, 1, 1, 0], [1, 1, 0, 0, 0, 0]]))
     with tf.Session() as session:
@@ -52,7 +52,7 @@ def test_the_mask_is_that_of_the_images_and_zero_where_there_is_no_frame(graph):
     assert actual.T.tolist() == [[0, 1, 1, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0], [0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]]
 
 
-def test_a_cut_reaches_into_the_zeros(graph):
+def test_a_cut_may_include_the_halo(graph):
     order = PhaseRows(1, 8, 1, 2)
     rows = order.of_images(tf.reshape(tf.range(1., 9.), [1, 1, 8, 1]), order.mask(tf.ones([1, 8])))
     with tf.Session() as session:

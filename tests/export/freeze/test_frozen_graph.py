@@ -31,19 +31,19 @@ NETWORKS = {
 
 @pytest.mark.parametrize("folded", [True, False])
 @pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_the_same_logits_whatever_the_padding(tmp_path, name, folded):
+def test_logits_do_not_depend_on_the_padding(tmp_path, name, folded):
     trained = trained_model(tmp_path, **NETWORKS[name])
     features, lengths = batch()
     with CheckpointModel(None, trained) as model:
         expected = model.logits(features, lengths)
-    # the last utterance is too short for the VALID windows, and still counted
+    # the last utterance is shorter than the VALID windows and still in the result
     assert expected[1][0] > expected[1][-1] >= 0
     for options in (DYNAMIC, STATIC):
         path, description = write(trained, options._replace(folded=folded), tmp_path / "model.pb")
         assert description.folded is folded
         with ExportedModel(path) as model:
             assert largest_difference(expected, model.logits(features, lengths)) < 2e-6
-            # alone, without the padding that its fellows had
+            # alone, without the padding of the batch
             alone = model.logits(features[1:2, :lengths[1]], lengths[1:2])
         assert largest_difference((expected[0][1:2, :alone[0].shape[1]], expected[1][1:2]), alone) < 2e-6
 
@@ -69,7 +69,7 @@ def count(graph_def, operation):
     return sum(node.op == operation for node in graph_def.node)
 
 
-def test_what_is_left_of_the_graph(tmp_path):
+def test_operations_of_the_folded_graph(tmp_path):
     trained = trained_model(tmp_path)
     graph_def, _ = freeze(trained, STATIC)
     # 8 convolutions, one product for all residual branches of each of the two blocks, one for the logits
@@ -80,7 +80,7 @@ def test_what_is_left_of_the_graph(tmp_path):
         "ExpandDims", "Squeeze"} | ({"Identity"} if count(graph_def, "Identity") else set())
     unfolded, _ = freeze(trained, STATIC._replace(folded=False))
     assert count(unfolded, "FusedBatchNormV3") == 8 + 1 + 2 and count(unfolded, "VariableV2") == 0
-    # nothing of the folded graph has a shape that only the session knows, as ATC wants it
+    # all shapes of the folded graph are static, as ATC needs them
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name="")
         assert all(output.shape.is_fully_defined() for operation in graph.get_operations() for output in operation.outputs)
@@ -93,7 +93,7 @@ def test_what_is_left_of_the_graph(tmp_path):
 def test_transcripts_are_those_of_the_evaluation_graph(tmp_path):
     trained = trained_model(tmp_path)
     features, lengths = batch(lengths=(48, 48, 40, 31, 20, 11, 5), seed=3)
-    features *= 20  # beside which the biases, the same in every frame, do not count
+    features *= 20  # large, so that the biases do not determine the transcripts
     with CheckpointModel(None, trained) as model:
         logits, logit_lengths = model.logits(features, lengths)
     expected = collapse(logits.argmax(2), logit_lengths, len(VOCABULARY))
@@ -131,7 +131,7 @@ def test_with_features(tmp_path, options, data):
         assert largest_difference(expected, model.logits_of_audio(waveforms)) < 1e-5
 
 
-def test_folding_is_refused_where_it_is_no_affine_map(tmp_path):
+def test_folding_is_refused_for_layer_norm(tmp_path):
     trained = trained_model(tmp_path, layers=[layer(stride=[2]), layer()], normalization="layer_norm")
     with pytest.raises(ConfigError, match="--no_fold"):
         freeze(trained, DYNAMIC)
@@ -157,33 +157,33 @@ def test_a_network_without_masks_keeps_its_mask_input(tmp_path):
     (STATIC._replace(folded=False, half_precision=True), "omit --no_fold"),
     (STATIC._replace(half_precision=True, fast_convolutions=True), "omit one of --fp16"),
 ])
-def test_options_that_do_not_fit(tmp_path, options, message):
+def test_contradicting_options_are_refused(tmp_path, options, message):
     with pytest.raises(UsageError, match=message):
         freeze(trained_model(tmp_path), options)
 
 
-def test_a_checkpoint_of_another_vocabulary(tmp_path):
+def test_a_checkpoint_with_another_vocabulary_is_refused(tmp_path):
     trained = trained_model(tmp_path)._replace(vocabulary=tuple(" abcdefg"))
     for folded in (True, False):
         with pytest.raises(CheckpointError, match="has another vocabulary: it has 6 outputs, 5 characters .* 8 characters"):
             freeze(trained, DYNAMIC._replace(folded=folded))
 
 
-def test_a_checkpoint_of_another_architecture(tmp_path):
+def test_a_checkpoint_with_another_architecture_is_refused(tmp_path):
     other = trained_model(tmp_path, layers=DENSE[:-1])
     with pytest.raises(CheckpointError, match="another architecture"):
         freeze(trained_model(tmp_path, step=8)._replace(checkpoint=other.checkpoint), DYNAMIC)
 
 
 @pytest.mark.parametrize("folded", [True, False])
-def test_weights_that_are_not_finite(tmp_path, monkeypatch, folded):
+def test_weights_that_are_not_finite_are_refused(tmp_path, monkeypatch, folded):
     monkeypatch.setattr("tests.export.networks.random_value", lambda generator, name, shape: np.full(shape, np.nan, np.float32))
     trained = trained_model(tmp_path)
     with pytest.raises(CheckpointError, match="not finite .* in .* variables, the first ForwardPass/"):
         freeze(trained, DYNAMIC._replace(folded=folded))
 
 
-def test_a_weight_beyond_float16(tmp_path, monkeypatch):
+def test_a_weight_too_large_for_float16_is_refused(tmp_path, monkeypatch):
     def large(generator, name, shape):
         return np.full(shape, 3e4 if name.endswith("gamma") else 3.0, np.float32)
 

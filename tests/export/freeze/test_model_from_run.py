@@ -1,4 +1,4 @@
-"""A model from its run's folder alone."""
+"""A model loaded from its run's folder, without executing the config."""
 import json
 import os
 import shutil
@@ -18,7 +18,7 @@ NAME = "resolved_config_2026-01-31_12-00-00.json"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run's folder as ``--enable_logs`` lays it out, and the model that it holds."""
+    """A run's folder in the layout of ``--enable_logs``, its model and its resolved config."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "logs").mkdir()
     trained = trained_model(folder / "logs")
@@ -26,13 +26,13 @@ def run(tmp_path_factory):
     resolved = {"base_model": plain(trained.base_model), "params": {"train": plain(params)}, "vocabulary": list(VOCABULARY),
                 "sha256": "a" * 64, "arguments": parse_command_line(["--config_file=c.py"])[0]._asdict()}
     (folder / NAME).write_text(json.dumps(resolved), encoding="utf-8")
-    # never to be looked at
+    # must not be executed
     (folder / "config_2026-01-31_12-00-00.py").write_text("raise SystemExit('a config was executed')")
     return folder, trained, resolved
 
 
 def changed(run, tmp_path, change):
-    """A copy of the run's folder, its resolved config changed by a function of the dict."""
+    """A copy of the run's folder with a changed resolved config; ``change`` is a function of the dict."""
     folder, _, resolved = run
     copy = tmp_path / "copy"
     shutil.copytree(str(folder), str(copy))
@@ -87,20 +87,22 @@ def params_of(resolved):
     (lambda r: r.update(base_model="experiment_config.Mine"), "base_model is experiment_config.Mine"),
     (lambda r: params_of(r)["encoder_params"]["convnet_layers"][0].update(repeat="3"), "repeat.* is '3'"),
     (lambda r: params_of(r)["data_layer_params"].update(input_type="wavelets"), "input_type.* is 'wavelets'"),
+    (lambda r: params_of(r)["data_layer_params"].pop("window_stride"), "data_layer_params lacks window_stride; defaults would"),
+    (lambda r: params_of(r)["data_layer_params"].update(window_size=1000), "window_size.* is 1000 s, which is 16000000 samples"),
     (lambda r: params_of(r).update(encoder_params=3), "encoder_params is 3, expected a dict"),
     (lambda r: params_of(r)["encoder_params"].update(normalization=None), "residual layers need"),
     (lambda r: r.update(params={}), "is not the resolved config"),
     (lambda r: r.update(params={"eval": 1}), "has no params"),
     (lambda r: r.update(vocabulary=None), "does not list the vocabulary, and: vocabulary not/here.txt does not exist"),
 ])
-def test_what_cannot_be_built_without_the_config(run, tmp_path, change, message):
+def test_networks_that_need_their_config_are_refused(run, tmp_path, change, message):
     folder = changed(run, tmp_path, change)
     with pytest.raises(CheckpointError, match=message) as caught:
         trained_model_from_run(folder)
     assert "run.py --config_file=FILE --mode=export --logdir=%s" % folder in str(caught.value)
 
 
-def test_what_is_missing_or_damaged(run, tmp_path):
+def test_missing_and_damaged_files_are_named(run, tmp_path):
     folder = changed(run, tmp_path, lambda resolved: None)
     with open(os.path.join(folder, NAME), "w") as file:
         file.write("{")
@@ -114,7 +116,7 @@ def test_what_is_missing_or_damaged(run, tmp_path):
         trained_model_from_run(folder)
 
 
-def test_a_checkpoint_of_another_network(run, tmp_path):
+def test_a_checkpoint_of_another_network_is_refused(run, tmp_path):
     folder = changed(run, tmp_path, lambda r: params_of(r)["encoder_params"].update(convnet_layers=plain(DENSE[:-1])))
     with pytest.raises(CheckpointError, match="another architecture"):
         CheckpointModel(folder)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.devices import select_device
 from open_seq2seq.errors import CheckpointError, DataError, DeviceError
 from open_seq2seq.export import load_model, model_in_folder
-from open_seq2seq.export.description import file_sha256
+from open_seq2seq.export.description import CHECKSUM, Tensor, file_sha256, read_description, write_description
 from open_seq2seq.export.freeze.frozen_graph import ExportOptions
-from open_seq2seq.export.runtime import graph_file as graph_weights
+from open_seq2seq.export.runtime import graph_file
 from open_seq2seq.export.runtime.exported_model import ExportedModel, model_on_device
 from tests.export.networks import FEATURES, batch, trained_model, write
 
@@ -37,12 +38,12 @@ def folder(tmp_path_factory):
     (np.full([1, 48, FEATURES], np.nan), [48], "utterance 0 of the batch has features that are not finite"),
     (np.zeros([0, 48, FEATURES]), np.zeros([0], int), "the batch is empty"),
 ])
-def test_batches_that_do_not_fit(folder, features, lengths, message):
+def test_wrong_batches_are_refused(folder, features, lengths, message):
     with ExportedModel(str(folder / "static.pb")) as model, pytest.raises(DataError, match=message):
         model.logits(features, np.asarray(lengths))
 
 
-def test_what_lies_behind_the_lengths_is_not_read(folder):
+def test_padding_after_the_valid_frames_is_not_read(folder):
     features, lengths = batch(lengths=(48, 20))
     with ExportedModel(str(folder / "static.pb")) as model:
         logits, logit_lengths = model.logits(features, lengths)
@@ -76,11 +77,12 @@ def copy(folder, target, change):
     (target / "model.pb").write_bytes(graph_def.SerializeToString())
     values = json.loads((folder / "static.json").read_text(encoding="utf-8"))
     values["sha256"] = {"pb": file_sha256(str(target / "model.pb"))}
+    del values[CHECKSUM]
     (target / "model.json").write_text(json.dumps(values), encoding="utf-8")
     return str(target / "model.pb")
 
 
-def test_a_graph_that_its_json_contradicts(folder, tmp_path):
+def test_a_graph_that_contradicts_its_json_is_refused(folder, tmp_path):
     def named_otherwise(graph_def):
         next(node for node in graph_def.node if node.name == "input_reshape").name = "mask"
         for node in graph_def.node:
@@ -97,11 +99,11 @@ def test_a_graph_that_its_json_contradicts(folder, tmp_path):
     values = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
     values["inputs"][1]["shape"] = [2, 33]
     (tmp_path / "model.json").write_text(json.dumps(values), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r'node "input_reshape" of .* is float32 \(2, 32\), its JSON says .* \[2, 33\]'):
+    with pytest.raises(CheckpointError, match=r'"inputs" is \[2, 33\], expected \[2, 32\], by batch_size, frames and'):
         ExportedModel(path)
 
 
-def test_a_file_that_is_no_graph(folder, tmp_path):
+def test_a_file_that_is_not_a_graph_is_refused(folder, tmp_path):
     path = copy(folder, tmp_path, lambda graph_def: None)
     (tmp_path / "model.pb").write_bytes(b"%PDF-1.7 no graph")
     with pytest.raises(CheckpointError, match="does not belong to"):
@@ -117,26 +119,26 @@ def test_weights_as_variables(folder, monkeypatch):
     path, (features, lengths) = str(folder / "static.pb"), batch(lengths=(48, 20))
     with ExportedModel(path, tf.ConfigProto()) as model:
         expected, _ = model.logits(features, lengths)
-    monkeypatch.setattr(graph_weights, "SMALLEST_BYTES", 16)
+    monkeypatch.setattr(graph_file, "SMALLEST_BYTES", 16)
     with ExportedModel(path) as model:
         np.testing.assert_allclose(model.logits(features, lengths)[0], expected, atol=1e-5)
     graph_def = tf.GraphDef()
     graph_def.ParseFromString((folder / "static.pb").read_bytes())
     size = graph_def.ByteSize()
-    weights = graph_weights.take_out_weights(graph_def)
+    weights = graph_file.take_out_weights(graph_def)
     taken = sum(array.nbytes for array in weights.values())
     # 8 convolutions, 2 residual products, the output layer, and their biases
     assert len(weights) >= 20 and taken > 5000 and size - graph_def.ByteSize() > 0.8 * taken
 
 
-def test_of_one_model_in_several_formats_the_float_graph_is_taken(tmp_path):
+def test_the_float_graph_is_preferred_among_several_formats(tmp_path):
     def put(*names):
         for name in names:
             (tmp_path / name).write_text("")
         return os.path.basename(model_in_folder(str(tmp_path)))
 
     assert put("m.json") == tmp_path.name
-    # quantized and moved away from what it was made of
+    # quantized, without the original
     assert put("n.int8.json", "n.int8.onnx") == "n.int8.onnx"
     os.remove(str(tmp_path / "n.int8.onnx"))
     assert put("m.onnx") == "m.onnx"
@@ -166,7 +168,7 @@ def test_load_model_finds_the_one_in_a_folder(folder, tmp_path):
 
 
 @pytest.mark.skipif("sys.version_info[:2] != (3, 7)", reason="npu_bridge is for TensorFlow 1.15")
-def test_a_model_of_which_a_part_would_stay_on_the_host_is_refused(folder, fake_adapter):
+def test_a_model_that_the_host_would_partly_compute_is_refused(folder, fake_adapter):
     with model_on_device(str(folder / "static.pb"), select_device("npu", training=False)) as model:
         assert model.logits(*batch(lengths=(48, 20)))[1].tolist() == [24, 10]
     path = os.path.join(fake_adapter.opp_path, "framework", "built-in", "tensorflow", "npu_supported_ops.json")
@@ -175,6 +177,58 @@ def test_a_model_of_which_a_part_would_stay_on_the_host_is_refused(folder, fake_
     del operators["Conv2D"]
     with open(path, "w") as file:
         json.dump(operators, file)
-    # a matrix product is offloaded all the same
+    # matrix products are still offloaded
     with pytest.raises(DeviceError, match="silently run on the host:\n  Conv2D in .*inference.*not in the operator list"):
         model_on_device(str(folder / "static.pb"), select_device("npu", training=False))
+
+
+@pytest.fixture(scope="module")
+def dynamic_folder(tmp_path_factory):
+    """dynamic.pb and dynamic_audio.pb, of any batch size and length, with their JSON."""
+    folder = tmp_path_factory.mktemp("dynamic")
+    trained = trained_model(folder)
+    write(trained, ExportOptions(None, None), folder / "dynamic.pb")
+    write(trained, ExportOptions(None, None, with_features=True), folder / "dynamic_audio.pb")
+    return folder
+
+
+def described_otherwise(folder, name, target, **changes):
+    """A copy of a model whose description is consistent, but not that of the graph."""
+    description = read_description(str(folder / name))
+    shutil.copy(str(folder / name), str(target / "model.pb"))
+    write_description(description._replace(**changes), str(target / "model.pb"))
+    return str(target / "model.pb")
+
+
+CHANGE = {"kernel_size": [5], "stride": [2], "dilation": [1], "padding": "SAME"}
+
+
+@pytest.mark.parametrize("name, changes, message", [
+    ("dynamic.pb", dict(frame_changes=[dict(CHANGE, stride=[4])], subsampling=4), "cannot compute logits of 64 frames"),
+    ("dynamic.pb", dict(frame_changes=[], mask_changes=0, subsampling=1), "cannot compute logits of 64 frames"),
+    ("dynamic.pb", dict(frame_changes=[CHANGE, CHANGE], subsampling=4),
+     r"has logits \[32, 6\] for 64 frames, its JSON says \[16, 6\]"),
+    ("dynamic.pb", dict(frame_changes=[CHANGE, dict(CHANGE, kernel_size=[10 ** 9], padding="VALID")], subsampling=4),
+     r"has logits \[2048, 6\] for 4096 frames, its JSON says \[0, 6\]"),
+    ("dynamic_audio.pb", dict(frame_changes=[dict(CHANGE, stride=[1 << 30])], subsampling=1 << 30),
+     r"has logits \[\d+, 6\] for \d+ frames, its JSON says \[1, 6\]"),
+    ("dynamic.pb", dict(batch_size=4, inputs=(("input", (4, 1, None, FEATURES), "float32"),
+                                              ("input_reshape", (4, None), "float32")),
+                        outputs=(("ForwardPass/fully_connected_ctc_decoder/logits", (4, None, 6), "float32"),)),
+     r'node "input" of .* is float32 \(\?, 1, \?, 8\), its JSON says float32 \[4, 1, None, 8\]'),
+])
+def test_frames_and_sizes_that_contradict_the_graph_are_refused(dynamic_folder, tmp_path, name, changes, message):
+    for key in ("inputs", "outputs"):
+        if key in changes:
+            changes = dict(changes, **{key: tuple(Tensor(*tensor) for tensor in changes[key])})
+    with pytest.raises(CheckpointError, match=message):
+        ExportedModel(described_otherwise(dynamic_folder, name, tmp_path, **changes))
+
+
+def test_dynamic_models_with_their_own_description_are_loaded(dynamic_folder):
+    waveform = np.random.RandomState(0).uniform(-0.1, 0.1, 9000).astype(np.float32)
+    logits = []
+    for name in ("dynamic.pb", "dynamic_audio.pb"):
+        with ExportedModel(str(dynamic_folder / name)) as model:
+            logits.append(model.logits_of_audio([waveform])[0])
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-4)

@@ -1,4 +1,4 @@
-"""Frozen graphs read node by node are what protobuf reads at once."""
+"""Reading a frozen graph node by node gives the same as parsing it at once."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -27,7 +27,7 @@ def test_the_graph_is_the_same(graph_file):
     assert graph_def.versions.producer > 0 and len(graph_def.library.function) == 1
 
 
-def test_large_constants_become_variables_on_the_way(graph_file):
+def test_large_constants_become_variables(graph_file):
     path, graph_def = graph_file
     weights = {}
     read = read_graph(str(path), weights)
@@ -42,13 +42,13 @@ def test_large_constants_become_variables_on_the_way(graph_file):
 @pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:len(data) // 2], lambda data: b"\xff" * 20 + data,
                                     lambda data: b"%PDF-1.4 " + data, lambda data: b"\x0a\xff\xff\xff\xff\x7f" + data,
                                     lambda data: b"\x0a\x03abc" + data])
-def test_another_file_is_refused(graph_file, change):
+def test_a_file_that_is_not_a_graph_is_refused(graph_file, change):
     path, _ = graph_file
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(CheckpointError, match="graph.pb is not a frozen graph: .*Export the model again"):
         read_graph(str(path))
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="cannot read .*nix.pb: No such file"):
         read_graph(str(tmp_path / "nix.pb"))
