@@ -1,7 +1,7 @@
 """The machine's limit, measured in turns with the code that is compared with it.
 
-The limit is the speed of ``tf.matmul`` on large square float32 matrices, in the same process with the same threads. The speed of a
-shared machine changes from second to second with its load. So everything is measured in turns, and each turn is compared with
+The limit is the speed of ``tf.matmul`` on large square float32 matrices, in the same process with the same threads. The speed of
+a shared machine changes from second to second with its load. So everything is measured in turns, and each turn is compared with
 the products just before and after it; the median of these ratios is the figure.
 """
 import collections

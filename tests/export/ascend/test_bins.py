@@ -82,7 +82,7 @@ def test_a_first_bin_that_was_cut_short_is_refused(tmp_path):
     # without a static number of frames the first bin gives it
     for size, message in ((95, r"has 95 bytes, expected a multiple of 2 frames of 4 float32 features"),
                           (80, r"has 80 bytes, expected a multiple of 2 frames"), (0, r"has 0 bytes, expected a multiple"),
-                          (64, r"4 frames of 4 float32 features, but its mask has 3 frames, expected 2")):
+                          (64, r"has 64 bytes, which is 4 frames of 4 float32 features, but its mask has 3 frames, expected 2")):
         write(tmp_path, {"a": 3, "b": 5})
         cut(tmp_path / "input_0" / "a.bin", size)
         with pytest.raises(DataError, match=r"input_0.a\.bin " + message):

@@ -106,7 +106,7 @@ def test_missing_and_damaged_files_are_named(run, tmp_path):
     folder = changed(run, tmp_path, lambda resolved: None)
     with open(os.path.join(folder, NAME), "w") as file:
         file.write("{")
-    with pytest.raises(CheckpointError, match="is not the resolved config"):
+    with pytest.raises(CheckpointError, match="resolved config of a run"):
         trained_model_from_run(folder)
     os.remove(os.path.join(folder, NAME))
     with pytest.raises(CheckpointError, match="has no resolved_config_DATE.json"):
