@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from open_seq2seq.checkpoints.files import BEST_MODELS, checkpoints_in, is_leftover, is_vanishing, latest_checkpoint
-from open_seq2seq.checkpoints.manifest import file_signature
+from open_seq2seq.checkpoints.manifest import READING_ERRORS, file_signature
 from open_seq2seq.checkpoints.ownership import OWNER_FILE, owned_directories
 from open_seq2seq.errors import CheckpointError, JasperError, StorageError, UsageError
 from open_seq2seq.log_lines import log_line
@@ -280,7 +280,7 @@ class RunDirectory:
             before = file_signature(checkpoint)
             try:
                 return read(checkpoint)
-            except (JasperError, OSError):
+            except (JasperError, OSError) + READING_ERRORS:
                 changed = is_vanishing(checkpoint) or file_signature(checkpoint) != before
                 if not changed or attempt == _READ_ATTEMPTS:
                     raise
