@@ -77,8 +77,8 @@ def blocks_of_file(path, sample_rate, name=None, max_missing_fraction=MAX_MISSIN
         level, resampler = Level(inspection), Resampler(inspection.sample_rate, sample_rate, name)
         for block in blocks_of(file, inspection, max_missing_fraction, level):
             yield resampler(block)
-        if level.is_silent:
-            warn("%s: the recording is silent" % name)
+        for note in level.notes + ("the recording is silent",) * level.is_silent:
+            warn("%s: %s" % (name, note))
         yield resampler(np.zeros([0], np.float32), last=True)
 
 

@@ -13,6 +13,7 @@ from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_AUDIO, Reje
 _AIFF_WIDTHS = {b"ulaw": 1, b"ULAW": 1, b"alaw": 1, b"ALAW": 1, b"fl32": 4, b"FL32": 4, b"fl64": 8, b"FL64": 8, b"in24": 3,
                 b"in32": 4, b"42ni": 3, b"23ni": 4, b"raw ": 1}
 _AIFF_LINEAR = (b"NONE", b"twos", b"sowt")
+_AIFF_BLOCKS = {b"ima4": (34, 64), b"GSM ": (33, 160)}      # bytes and samples of a block of one channel
 _AIFF_FLOATS = (b"fl32", b"FL32", b"fl64", b"FL64")
 # bytes a sample of AU's encodings; G.721 and G.723 have fractions of a byte
 _AU_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
@@ -48,6 +49,9 @@ def inspect_aiff(source, checks):
     if offset > 1 << 16:
         damaged("an AIFF file whose samples begin %d bytes behind the head of their chunk" % offset)
     data = body + 8 + offset
+    if kind == b"DWVW":
+        raise RejectedData(NOT_AUDIO, "an AIFF-C file with DWVW compression, which libsndfile cannot read completely. Convert it "
+                                      "to WAV first, e.g. sox INPUT OUTPUT.wav")
     width = (bits + 7) // 8 if kind in _AIFF_LINEAR else _AIFF_WIDTHS.get(kind)
     if not frames:
         raise RejectedData(EMPTY_AUDIO, "an AIFF file without samples")
@@ -60,6 +64,12 @@ def inspect_aiff(source, checks):
             contradiction("%d samples of %d channels and %d bits are %d bytes, its SSND chunk states %d" % (
                 frames, channels, bits, promised, stated))
         stated = promised
+    elif kind in _AIFF_BLOCKS:
+        block, in_block = _AIFF_BLOCKS[kind]
+        blocks = -(-stated // (block * channels))
+        # Apple counts blocks, libsndfile samples
+        if not (blocks - 1 <= frames <= blocks or (blocks - 1) * in_block <= frames <= blocks * in_block):
+            contradiction("it states %d samples, its SSND chunk holds %d blocks of %d" % (frames, blocks, in_block))
     checks.missing(stated, min(stated, max(0, source.size - data)), "bytes of samples")
     end = max(position, 8 + form_size + form_size % 2 if abs(8 + form_size - position) <= 1 else 0)
     checks.behind(source.size - end, stated)
@@ -96,12 +106,14 @@ def inspect_au(source, checks):
 
 def inspect_caf(source, checks):
     """The structure of a Core Audio file; arguments and errors as above."""
-    position, description, data = 8, None, None
+    position, description, data, table = 8, None, None, None
     while position + 12 <= source.size:
         name, size = struct.unpack(">4sq", source.at(position, 12))
         body = position + 12
         if name == b"desc":
             description = source.at(body, 32)
+        elif name == b"pakt" and size >= 24:
+            table = struct.unpack(">qqii", source.at(body, 24).ljust(24, b"\0"))
         elif name == b"data":
             if data is not None:
                 damaged("a CAF file with two data chunks")
@@ -119,8 +131,13 @@ def inspect_caf(source, checks):
     body, size = data[0] + 4, data[1] - 4
     present = max(0, min(size, source.size - body))
     checks.missing(size, present, "bytes of samples")
-    checks.behind(source.size - position, size)
+    if source.at(position, 2) != b"\0":      # one byte of padding
+        checks.behind(source.size - position, size)
     samples, linear = None, kind in (b"lpcm", b"ulaw", b"alaw")
+    if table is not None and not linear:
+        packets, samples, priming, remainder = table
+        if samples <= 0 or samples + priming + remainder != packets * frames:
+            contradiction("%d packets of %d samples, but %d + %d + %d samples" % (packets, frames, samples, priming, remainder))
     if linear:
         if frames != 1 or not channels or packet != channels * ((bits + 7) // 8 or 1):
             contradiction("packets of %d bytes and %d frames for %d channels of %d bits" % (packet, frames, channels, bits))
@@ -192,12 +209,15 @@ def inspect_voc(source, checks):
         if block[0] in (1, 2, 9):
             sounds += 1
             offset = {1: 2, 2: 0, 9: 12}[block[0]]
+            checks.rate_is_rounded = block[0] != 9      # the time of a sample in microseconds
             present = min(size, source.size - position - 4) - offset
             checks.missing(size - offset, max(0, present), "bytes of samples")
             if block[0] == 9 and len(body) == 12:
                 rate, bits, channels, codec = struct.unpack("<IBBH", body[:8])
-                if not channels or codec not in _VOC_CODECS or bits != 8 * _VOC_CODECS[codec]:
-                    contradiction("a VOC block of %d channels of %d bits with codec %d" % (channels, bits, codec))
+                if channels not in (1, 2) or codec not in _VOC_CODECS or bits != 8 * _VOC_CODECS[codec] or (
+                        size - offset) % (channels * bits // 8):
+                    contradiction("a VOC block of %d bytes for %d channels of %d bits with codec %d" % (
+                        size - offset, channels, bits, codec))
                 samples = present // (channels * _VOC_CODECS[codec])
         elif block[0] > 9:
             damaged("a VOC file with a block of the unknown type %d" % block[0])

@@ -35,8 +35,8 @@ from open_seq2seq.data.speech2text.rejection import (
 LOWEST_RATE, HIGHEST_RATE = 2000, 384000
 COMMON_RATES = frozenset((
     4000, 5512, 5513, 6000, 8000, 9600, 10000, 11000, 11025, 11127, 12000, 12500, 15000, 16000, 18900, 20000, 22000, 22050, 22254,
-    22255, 24000, 25000, 30000, 32000, 37800, 40000, 44056, 44100, 47250, 48000, 50000, 50400, 64000, 88200, 96000, 100000,
-    128000, 176400, 192000, 200000, 250000, 256000, 352800, 384000))
+    22255, 24000, 25000, 30000, 32000, 37800, 40000, 44056, 44100, 47250, 48000, 50000, 50400, 64000, 88200, 96000, 176400,
+    192000, 352800, 384000))
 MAX_CHANNELS = 1024                # libsndfile's limit
 FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 
@@ -123,16 +123,14 @@ def inspect_file(file, max_missing_fraction=MAX_MISSING_FRACTION):
         structure = _INSPECTORS[container](source, checks)
     rate, channels, samples = structure.sample_rate, structure.channels, structure.samples
     parts, floats = structure.parts, structure.contains_floats
-    if rate is not None:
-        _check_rate(rate, checks)
     if structure.pcm16 is None:
         rate, channels, parts, subtype = _ask_libsndfile(file, structure, checks)
-        _check_rate(rate, checks)
         samples, floats = sum(part.samples for part in parts), floats or subtype in FLOAT_SUBTYPES
     elif channels > MAX_CHANNELS:
         damaged("a file with %d channels; at most %d are possible" % (channels, MAX_CHANNELS))
     if not samples:
         raise RejectedData(EMPTY_AUDIO, "no samples")
+    _check_rate(rate, checks)
     return Inspection(container, rate, channels, samples, parts, structure.pcm16, floats, tuple(checks.notes))
 
 
@@ -150,7 +148,7 @@ def _check_rate(rate, checks):
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise RejectedData(WRONG_RATE, "the header states a sample rate of %d Hz; recordings of speech have %d to %d Hz"
                            % (rate, LOWEST_RATE, HIGHEST_RATE))
-    if rate not in COMMON_RATES:
+    if rate not in COMMON_RATES and not checks.rate_is_rounded:
         checks.note("the sample rate of %d Hz is unusual; is the header damaged?" % rate)
 
 

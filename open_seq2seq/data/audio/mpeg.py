@@ -83,7 +83,7 @@ class _Stream:
 
 def _streams(source, start, end, checks):
     position, end = _without_tags(source, start, end)
-    streams, stream = [], None
+    streams, stream, junk = [], None, 0
     while position < end:
         header = parse_header(source.at(position, 4))
         known = stream is not None and header is not None and header.kind == stream.header.kind
@@ -92,12 +92,11 @@ def _streams(source, start, end, checks):
             if stream is None and found is not None and found - start > MAX_JUNK:
                 found = None
             if found is None:
-                if stream is not None and end - position > 4:
-                    _judge_tail(source, position, end, stream, checks)
+                if stream is not None:
+                    _judge_tail(source, position, end, stream)
                 break
-            after_tag = behind_id3(source, position)
-            if stream is not None and not after_tag == found:
-                stream.lose(found - position)
+            if behind_id3(source, position) != found:
+                junk += found - position
             position = found
             continue
         if position + header.length > end:
@@ -110,6 +109,12 @@ def _streams(source, start, end, checks):
             stream = _append(streams, header, position)
             if tag:
                 stream.promised, stream.tag = promised, source.at(position, header.length)
+                if promised is None:
+                    checks.note("the Info frame of the MP3 is damaged or states no length; all frames are decoded, with the "
+                                "silence that the encoder added")
+        if junk:
+            stream.lose(junk)
+            junk = 0
         if not tag:
             stream.frames += 1
             stream.bytes += header.length
@@ -125,10 +130,12 @@ def _append(streams, header, position):
     return streams[-1]
 
 
-def _judge_tail(source, position, end, stream, checks):
-    """What follows the last frame: a piece of a frame or of a tag, or something else."""
-    rest = source.at(position, min(end - position, SEARCH_BLOCK)).strip(b"\0")
-    if rest and not rest.startswith((b"ID3", b"TAG", b"APETAGEX", b"LYRICS")):
+def _judge_tail(source, position, end, stream):
+    """What follows the last frame: a piece of a tag, zeros behind a complete stream, or the remains of frames."""
+    rest = source.at(position, min(end - position, SEARCH_BLOCK))
+    if stream.promised == stream.frames and not rest.strip(b"\0"):
+        return
+    if not rest.startswith((b"ID3", b"TAG", b"APETAGEX", b"LYRICS")):
         stream.lose(end - position)
 
 
@@ -218,14 +225,19 @@ def _promised_frames(frame, header):
     if tag in (b"Xing", b"Info"):
         flags, count = struct.unpack(">II", frame[place + 4:place + 12].ljust(8, b"\0"))
         return (count if flags & 1 and _is_intact(frame, place, flags) else None), True
+    if frame[place + 120:place + 124] in (b"LAME", b"Lavf", b"Lavc", b"L3.9"):      # a damaged Info frame
+        return None, True
     if frame[36:40] == b"VBRI":
         return struct.unpack(">I", frame[50:54].ljust(4, b"\0"))[0], True
     return None, False
 
 
 def _is_intact(frame, place, flags):
-    """Whether LAME's checksum of an Info frame is right; True where there is none."""
-    lame = place + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
+    """Whether an Info frame's table of positions ascends, and LAME's checksum of it is right; True where there are none."""
+    table = place + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1)
+    if flags & 4 and any(first > second for first, second in zip(frame[table:table + 99], frame[table + 1:table + 100])):
+        return False      # positions in the file, which ascend
+    lame = table + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
     stored = frame[lame + 34:lame + 36]
     if len(stored) < 2 or not frame[lame:lame + 4].isalnum() or stored == b"\0\0":
         return True

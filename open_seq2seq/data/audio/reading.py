@@ -20,6 +20,8 @@ BLOCK = 1 << 16                    # samples of each channel; 4 s at 16 kHz
 LARGE_BLOCK = 1 << 20
 LOOK = 2048                        # samples of a first look
 _PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)
+LOUD = 100.0                       # float files may go beyond 1, but hardly beyond this
+TOO_LOUD = 1e15                    # the power of such samples overflows in float32
 SILENCE = 2.5 / 32768              # the largest difference between samples of a silent recording: rounding of 16 bits and dither
 CANCELLING = 0.01                  # power of the mean of the channels against the mean power of the channels
 
@@ -144,6 +146,7 @@ class Level:
         self._low, self._high = np.inf, -np.inf
         self._channel_power = self._mean_power = 0.0
         self._channels = 1
+        self.peak = 0.0
 
     def mono(self, block):
         """float32 [samples, channels] -> float32 [samples], the mean of the channels.
@@ -153,6 +156,10 @@ class Level:
         """
         if not self._is_integer:
             _check_finite(block, self._seen, self._rate)
+            if len(block):
+                self.peak = max(self.peak, float(block.max()), -float(block.min()))
+                if self.peak > TOO_LOUD:
+                    raise RejectedData(NOT_FINITE, "its samples reach %.3g; expected floats in -1..1" % self.peak)
         self._seen += len(block)
         if block.shape[1] == 1:
             mono = block[:, 0]
@@ -169,6 +176,13 @@ class Level:
     def is_silent(self):
         """Whether no sample so far differs from another by more than rounding."""
         return self._high - self._low <= SILENCE or self._low == np.inf
+
+    @property
+    def notes(self):
+        """Tuple of sentences about what is wrong with the samples although they are used."""
+        if self.peak <= LOUD:
+            return ()
+        return ("its samples reach %.3g; expected floats in -1..1" % self.peak,)
 
     @property
     def cancels(self):

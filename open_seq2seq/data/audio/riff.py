@@ -11,8 +11,8 @@ from open_seq2seq.data.audio.source import Part
 from open_seq2seq.data.audio.structure import Structure, contradiction, damaged
 from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_AUDIO, WRONG_HEADER, RejectedData
 
-PCM, MS_ADPCM, IEEE_FLOAT, ALAW, MULAW, IMA_ADPCM, GSM610, G721, MPEG_LAYER_III, EXTENSIBLE = (
-    0x01, 0x02, 0x03, 0x06, 0x07, 0x11, 0x31, 0x40, 0x55, 0xFFFE)
+PCM, MS_ADPCM, IEEE_FLOAT, ALAW, MULAW, IMA_ADPCM, GSM610, NMS_ADPCM, G721, MPEG_LAYER_III, EXTENSIBLE = (
+    0x01, 0x02, 0x03, 0x06, 0x07, 0x11, 0x31, 0x38, 0x40, 0x55, 0xFFFE)
 LINEAR_BITS = {PCM: (8, 16, 24, 32), IEEE_FLOAT: (32, 64), ALAW: (8,), MULAW: (8,)}
 KSDATAFORMAT_TAIL = b"\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
 
@@ -20,6 +20,7 @@ KSDATAFORMAT_TAIL = b"\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
 # A size from LEAST_PLACEHOLDER on, of which less than half is there, is taken for one: 1.9e9 bytes are 16 h of speech.
 SURE_PLACEHOLDER, LEAST_PLACEHOLDER = 0x7FFFEC00, 1900000000
 UNKNOWN_SIZE_64 = 1 << 62
+UNKNOWN_SAMPLES = 1 << 62          # libsndfile leaves such a number in the fact chunk of W64
 
 # chunks that come behind the samples; one of them cut off loses no audio
 _TRAILING_CHUNKS = (b"LIST", b"list", b"id3 ", b"ID3 ", b"iXML", b"bext", b"cue ", b"smpl", b"inst", b"PEAK", b"fact", b"axml",
@@ -196,7 +197,7 @@ def _format(fmt, order, checks):
         samples_per_block = 1
     else:
         expected = _samples_per_block(encoding, channels, block)
-        if expected is not None and (expected != (320 if encoding == GSM610 and not samples_per_block else samples_per_block)):
+        if expected is not None and encoding in (IMA_ADPCM, MS_ADPCM, GSM610) and expected != samples_per_block:
             contradiction("%d samples in blocks of %d bytes (encoding %d, %d channels)" % (
                 samples_per_block, block, encoding, channels))
         samples_per_block = expected
@@ -211,7 +212,9 @@ def _samples_per_block(encoding, channels, block):
         return (block - 4 * channels) * 2 // channels + 1
     if encoding == MS_ADPCM:
         return (block - 7 * channels) * 2 // channels + 2
-    return None
+    if encoding == NMS_ADPCM:
+        return 160 if block in (42, 62, 82) else None
+    return 120 if encoding == G721 else None
 
 
 def _structure(source, checks, waves):
@@ -241,10 +244,13 @@ def _part(source, wave, checks):
             raise RejectedData(EMPTY_AUDIO, "a WAV file without samples")
         size = samples * fmt.block
     elif fmt.samples_per_block:
-        blocks = -(-wave.size // fmt.block)
-        samples = blocks * fmt.samples_per_block
-        if wave.fact is not None and wave.size:
-            samples = _with_fact(wave.fact, samples, fmt.samples_per_block, checks)
+        # G.721's blocks are those of libsndfile, not those of the header
+        block = 60 if fmt.encoding == G721 else fmt.block
+        samples = -(-wave.size // block) * fmt.samples_per_block
+        if wave.fact is None:
+            checks.note("the fact chunk, which states the number of samples, is missing; the last block is used completely")
+        elif wave.size and wave.fact < UNKNOWN_SAMPLES:
+            samples = _with_fact(wave.fact, samples, fmt, checks)
     big_endian = source.at(0, 4) == b"RIFX"
     order, riff = (">", b"RIFX") if big_endian else ("<", b"RIFF")
     stated = min(size, 0xFFFFFF00 - len(fmt.bytes))
@@ -253,12 +259,16 @@ def _part(source, wave, checks):
     return Part(wave.data, wave.data + size, samples, prefix)
 
 
-def _with_fact(fact, samples, samples_per_block, checks):
+def _with_fact(fact, samples, fmt, checks):
     """The number of samples, given the fact chunk's and that of whole blocks."""
+    # only a part of the last block is used
+    tolerance = fmt.samples_per_block
     if fact > samples:
         checks.note("the fact chunk states %d samples, the blocks hold %d; the smaller number is used" % (fact, samples))
         return samples
-    # the last block is filled up, and libsndfile adds one more when it writes GSM
-    if fact <= samples - 2 * samples_per_block:
-        contradiction("the fact chunk states %d samples, the blocks hold %d" % (fact, samples))
-    return fact
+    if fact > samples - tolerance:
+        return fact
+    # libsndfile divides by the number of channels once too often
+    if fmt.channels > 1 and abs(fact * fmt.channels - samples) < tolerance * fmt.channels:
+        return samples
+    contradiction("the fact chunk states %d samples, the blocks hold %d" % (fact, samples))

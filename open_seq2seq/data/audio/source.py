@@ -29,6 +29,8 @@ class ByteSource:
 
     def at(self, offset, count):
         """``count`` bytes at ``offset``; fewer at the end of the file."""
+        if offset >= self.size:      # also more than a file system knows
+            return b""
         begin = offset - self._start
         if begin < 0 or begin + count > len(self._cached):
             self._file.seek(offset)

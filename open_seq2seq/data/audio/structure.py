@@ -19,11 +19,12 @@ class Checks:
       max_missing_fraction: a file of which a larger part is missing is refused; a smaller part becomes a note.
 
     Attributes:
+      rate_is_rounded: the container cannot state common sample rates exactly.
       notes: list of sentences about what is wrong with a file that is used nevertheless.
     """
 
     def __init__(self, max_missing_fraction=MAX_MISSING_FRACTION):
-        self.max_missing_fraction, self.notes = max_missing_fraction, []
+        self.max_missing_fraction, self.notes, self.rate_is_rounded = max_missing_fraction, [], False
 
     def missing(self, promised, present, unit, cause="was it cut off while copying?"):
         """Compares what a header promises with what is there.

@@ -74,17 +74,17 @@ def inspect_audio(path, sample_rate, fallback=None, max_missing_fraction=MAX_MIS
         path = fallback
     with open_audio_file(path) as file:
         inspection = inspect_file(file, max_missing_fraction)
-        num_samples = inspection.num_samples
+        num_samples, notes = inspection.num_samples, inspection.notes
         if inspection.contains_floats:
             level = Level(inspection)
             num_samples = len(samples_of(file, inspection, max_missing_fraction, level))
-            is_silent = level.is_silent
+            is_silent, notes = level.is_silent, notes + level.notes
         else:
             is_silent = first_look(file, inspection)
     length = resampled_length(num_samples, inspection.sample_rate, sample_rate)
     if length == 0:
         raise RejectedData(EMPTY_AUDIO, "no samples")
-    return AudioInfo(path, num_samples / float(inspection.sample_rate), length, is_silent, inspection.notes)
+    return AudioInfo(path, num_samples / float(inspection.sample_rate), length, is_silent, notes)
 
 
 def scan_audio(paths, sample_rate, show_progress=True, max_missing_fraction=MAX_MISSING_FRACTION):
