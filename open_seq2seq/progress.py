@@ -1,4 +1,4 @@
-"""What a person sees while a model trains or is evaluated: a bar on a terminal, nothing extra in a log."""
+"""What commands show while they work: progress bars and tables (the one module that wraps rich), throughput, memory."""
 import os
 import resource
 import sys
@@ -7,6 +7,8 @@ import time
 from rich.console import Console
 from rich.file_proxy import FileProxy
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
 from open_seq2seq.log_lines import LoggedStream, is_reporting
 
@@ -15,50 +17,55 @@ _REMAINING_WIDTH = 8  # 0:12:34 and a space
 
 
 class ProgressBar:
-    """A bar under the log lines, on a terminal only; in a pipe or a file it does nothing.
+    """A bar below the lines of output, on a terminal only; it prints nothing into a pipe or a file.
 
-    One that is begun while another is on the terminal, as an evaluation within training, is shown below it. Of several ranks only
-    the one that prints has a bar.
+    A bar that begins while another is shown, e.g. of an evaluation within training, is shown below that one. Of several ranks
+    only the one that prints has a bar.
 
     Args:
-      total: how many steps there are.
-      completed: how many were done before (a resumed run).
-      description: what is going on, e.g. "training".
+      total: number of steps; None where it is not known.
+      completed: number of steps that were done before (a resumed run).
+      description: what is in progress, e.g. "training".
+      on_stderr: show the bar on stderr instead of stdout, for commands whose results are on stdout.
+      seconds: the steps are seconds of audio, shown as "12 s" instead of "12/34".
+
+    Attributes:
+      is_shown: whether there is a terminal to show the bar on.
     """
 
     _shown = None  # the outermost bar on the terminal
 
-    def __init__(self, total, completed=0, description=""):
+    def __init__(self, total, completed=0, description="", on_stderr=False, seconds=False):
         self._total, self._completed, self._description = total, completed, description
+        self._stream_name, self._seconds = "stderr" if on_stderr else "stdout", seconds
         self._outer = self._progress = self._task = None
-        terminal = sys.stdout.terminal if isinstance(sys.stdout, LoggedStream) else sys.stdout
-        if not is_reporting():
-            return
-        if ProgressBar._shown is not None:
-            self._outer = ProgressBar._shown
-        elif terminal.isatty() and not isinstance(terminal, FileProxy):
-            self._terminal = terminal
-            self._bar = BarColumn(bar_width=_BAR_WIDTH[1])
-            self._progress = Progress(
-                TextColumn("{task.description}"), self._bar, TextColumn("{task.completed}/{task.total}"),
-                TextColumn("{task.fields[figures]}"), TimeRemainingColumn(), console=Console(file=terminal), transient=True,
-                redirect_stdout=False, redirect_stderr=False)
+        stream = getattr(sys, self._stream_name)
+        terminal = stream.terminal if isinstance(stream, LoggedStream) else stream
+        if is_reporting() and terminal is not None:
+            if ProgressBar._shown is not None:
+                self._outer = ProgressBar._shown
+            elif terminal.isatty() and not isinstance(terminal, FileProxy):
+                self._terminal = terminal
+                self._bar = BarColumn(bar_width=_BAR_WIDTH[1])
+                self._progress = Progress(
+                    TextColumn("{task.description}", markup=False), self._bar, TextColumn("{task.fields[count]}"),
+                    TextColumn("{task.fields[figures]}"), TimeRemainingColumn(), console=Console(file=terminal), transient=True,
+                    redirect_stdout=False, redirect_stderr=False)
+        self.is_shown = self._outer is not None or self._progress is not None
 
     def __enter__(self):
+        if not self.is_shown:
+            return self
+        progress = (self._outer or self)._progress
+        self._task = progress.add_task(self._description, total=self._total, completed=self._completed, figures="",
+                                       count=self._count(self._completed))
         if self._outer is not None:
-            self._task = self._outer._progress.add_task(self._description, total=self._total, completed=self._completed,
-                                                        figures="")
-            self._outer._progress.refresh()
-        elif self._progress is not None:
-            self._task = self._progress.add_task(self._description, total=self._total, completed=self._completed, figures="")
-            self._progress.start()
+            progress.refresh()
+        else:
+            progress.start()
             ProgressBar._shown = self
-            # log lines go above the bar, and still into the log file where there is one
-            proxy = FileProxy(self._progress.console, self._terminal)
-            if isinstance(sys.stdout, LoggedStream):
-                sys.stdout.terminal = proxy
-            else:
-                sys.stdout = proxy
+            # lines of output go above the bar, and still into the log file where there is one
+            self._replace_terminal(FileProxy(progress.console, self._terminal))
         return self
 
     def __exit__(self, *exception):
@@ -68,33 +75,66 @@ class ProgressBar:
         elif self._progress is not None:
             ProgressBar._shown = None
             self._progress.stop()
-            if isinstance(sys.stdout, LoggedStream):
-                sys.stdout.terminal = self._terminal
-            else:
-                sys.stdout = self._terminal
+            self._replace_terminal(self._terminal)
         return False
 
+    def _replace_terminal(self, terminal):
+        stream = getattr(sys, self._stream_name)
+        if isinstance(stream, LoggedStream):
+            stream.terminal = terminal
+        else:
+            setattr(sys, self._stream_name, terminal)
+
+    def _count(self, completed):
+        return "%d s" % completed if self._seconds else "%d/%s" % (completed, "?" if self._total is None else self._total)
+
     def update(self, completed, figures=()):
-        """Moves the bar to ``completed`` and shows beside it as many of ``figures`` as there is room for.
+        """Moves the bar to ``completed`` and shows as many of ``figures`` next to it as fit into the line.
 
         Args:
-          completed: int.
+          completed: number.
           figures: list of str, the most important first.
         """
+        count = self._count(completed)
         if self._outer is not None:
-            self._outer._progress.update(self._task, completed=completed)
+            self._outer._progress.update(self._task, completed=completed, count=count)
         elif self._progress is not None:
-            room = self._progress.console.width - len(self._description) - len("%d/%d" % (completed, self._total))
+            room = self._progress.console.width - len(self._description) - len(count)
             shown, self._bar.bar_width = fitted(figures, room - _REMAINING_WIDTH - 4)  # 4 spaces between 5 columns
-            self._progress.update(self._task, completed=completed, figures=shown)
+            self._progress.update(self._task, completed=completed, figures=shown, count=count)
+
+
+def print_table(title, columns, rows, caption=None, left=(), min_width=120, no_wrap=False, fold=False):
+    """Prints a table on stdout; in a log file columns are not cut.
+
+    Args:
+      title: line above the table.
+      columns: list of str, their headings.
+      rows: list of lists of cells: str, or (str, style) with a style of rich, e.g. "red".
+      caption: line below the table.
+      left: headings of the columns that are aligned left; the others are aligned right.
+      min_width: least width in characters where the output is not a terminal.
+      no_wrap: cells stay on one line.
+      fold: long cells are broken anywhere, and lines separate the rows.
+    """
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", show_lines=fold)
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right", no_wrap=no_wrap,
+                         overflow="fold" if fold else "ellipsis")
+    for row in rows:
+        # Text: brackets in a cell are not markup
+        table.add_row(*(Text(cell) if isinstance(cell, str) else Text(*cell) for cell in row))
+    console = Console()
+    console = console if console.is_terminal else Console(width=max(console.width, min_width))
+    console.print(table)
 
 
 def fitted(figures, room):
-    """(as many of the figures as have room, joined by commas; width of the bar, which takes what they leave).
+    """(as many of the figures as fit, joined by commas; width of the bar, which gets the rest).
 
     Args:
       figures: list of str, the most important first.
-      room: columns for both.
+      room: character columns for both.
     """
     least, most = _BAR_WIDTH
     shown = ""
@@ -107,12 +147,12 @@ def fitted(figures, room):
 
 
 def resident_bytes():
-    """Memory that this process has in use; where the system does not say, the most it has had."""
+    """Memory in use by this process; its maximum so far where the system does not report it."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
-        # kilobytes, but for macOS
+        # kilobytes, except on macOS
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -132,7 +172,7 @@ class Throughput:
         self._since, self.batches, self.utterances, self.frames, self.waited = self._clock(), 0, 0, 0, None
 
     def add(self, utterances, frames, waited=None):
-        """Counts a batch; ``waited``: seconds until it was there, None where that is not measured."""
+        """Counts a batch; ``waited``: seconds until it was available, None where that is not measured."""
         self.batches += 1
         self.utterances += utterances
         self.frames += frames
@@ -140,7 +180,7 @@ class Throughput:
             self.waited = (self.waited or 0.0) + waited
 
     def exclude(self, seconds):
-        """Leaves out time in which something else was done."""
+        """Subtracts time that was spent on something else."""
         self._since += seconds
 
     @property

@@ -10,7 +10,7 @@ import termios
 import pytest
 
 from open_seq2seq import log_lines
-from open_seq2seq.progress import ProgressBar, Throughput, clock_text, fitted, resident_bytes
+from open_seq2seq.progress import ProgressBar, Throughput, clock_text, fitted, print_table, resident_bytes
 
 
 class Clock:
@@ -85,19 +85,20 @@ def test_in_a_pipe_the_bar_prints_nothing(monkeypatch):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Function (columns) that makes stdout a terminal of so many columns and returns a function that closes and reads it."""
+    """Function (columns, stream) that makes stdout, or stderr, a terminal of that many columns; it returns a function that closes
+    and reads it."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("COLUMNS", raising=False)
     opened = []
 
-    def open_terminal(columns):
+    def open_terminal(columns, name="stdout"):
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         # what rich asks for the size; pytest has these for itself
         monkeypatch.setattr("rich.console._STD_STREAMS", (slave,), raising=False)
         stream = open(slave, "w", encoding="utf-8")
         opened.append(master)
-        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, name, stream)
 
         def read():
             stream.flush()
@@ -158,3 +159,38 @@ def test_of_several_ranks_one_has_a_bar(terminal, monkeypatch):
     with ProgressBar(10, description="training") as bar:
         bar.update(3, ["loss 1.0"])
     assert read() == [""]
+
+
+def test_a_bar_on_stderr_counts_seconds_and_leaves_stdout_alone(terminal, monkeypatch):
+    read = terminal(100, "stderr")
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", pipe)
+    with ProgressBar(34.5, description="a[b].wav", on_stderr=True, seconds=True) as bar:
+        assert bar.is_shown
+        bar.update(12.7)
+        print("warning: a line", file=sys.stderr)
+        print("a result")
+    with ProgressBar(None, description="unknown", on_stderr=True, seconds=True) as bar:
+        bar.update(2.0)
+    lines = read()
+    assert "warning: a line" in lines and any(re.match(r"a\[b\]\.wav .*12 s", line) for line in lines), lines
+    assert any(re.match("unknown .*2 s", line) for line in lines)
+    assert pipe.getvalue() == "a result\n" and sys.stdout is pipe
+
+
+def test_a_closed_stream_has_no_bar(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with ProgressBar(10, on_stderr=True) as bar:
+        bar.update(1)
+    assert not bar.is_shown
+
+
+def test_a_table_in_a_log_file_is_not_cut_and_its_cells_are_no_markup(monkeypatch):
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", pipe)
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table("title", ("name", "number"), [["[red]" + "x" * 80, "1"], [("styled", "red"), "200"]], "caption", left=["name"])
+    lines = pipe.getvalue().splitlines()
+    assert lines[0].strip() == "title" and lines[-1].strip() == "caption"
+    assert any("[red]" + "x" * 80 in line for line in lines) and any(re.search("styled  +.* +200 ", line) for line in lines)
+    assert "\x1b" not in pipe.getvalue()

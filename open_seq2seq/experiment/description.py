@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.errors import DataError
+from open_seq2seq.progress import print_table
 from open_seq2seq.text.vocabulary import Vocabulary, locate
 
 ENGLISH_VOCABULARY_SIZE = 28  # space, a to z, apostrophe
@@ -156,19 +157,10 @@ def print_description(experiment, as_json=False):
     if as_json:
         print(json.dumps(dict(description._asdict(), layers=[layer._asdict() for layer in description.layers])))
         return
-    from rich.console import Console
-    from rich.table import Table
-    table = Table(title=os.path.basename(experiment.path), caption="output: frames in a second of audio x channels",
-                  title_justify="left", caption_justify="left")
-    for column in ("layer", "kind", "kernel", "stride", "dilation", "output", "parameters", "receptive field",
-                   "MFLOP/s of audio"):
-        table.add_column(column, justify="left" if column in ("layer", "kind") else "right", no_wrap=True)
-    for layer in description.layers:
-        table.add_row(*_cells(layer))
-    console = Console()
-    # a log file needs complete columns
-    console = console if console.is_terminal else Console(width=max(console.width, 120))
-    console.print(table)
+    print_table(os.path.basename(experiment.path),
+                ("layer", "kind", "kernel", "stride", "dilation", "output", "parameters", "receptive field", "MFLOP/s of audio"),
+                [_cells(layer) for layer in description.layers], left=("layer", "kind"), no_wrap=True,
+                caption="output: frames in a second of audio x channels")
     for line in _totals(description):
         print("*** " + line)
 

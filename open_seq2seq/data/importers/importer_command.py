@@ -29,12 +29,12 @@ def progress_bar(label, total):
     On a terminal there is a bar with the time left; elsewhere one line is printed when the work is done.
     """
     started, done = time.monotonic(), 0
-    with ProgressBar(total, description=label) as bar:
+    with ProgressBar(total, description=label, on_stderr=True) as bar:
         def advance():
             nonlocal done
             done += 1
             bar.update(done)
 
         yield advance
-    if not sys.stdout.isatty():
+    if not bar.is_shown:
         print("%s: %d done, %.0f s" % (label, total, time.monotonic() - started), file=sys.stderr, flush=True)
