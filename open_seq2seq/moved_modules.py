@@ -128,6 +128,7 @@ MOVED = {
 RENAMED = {
     ("data.speech2text.joining", "joined_rows"): "pack",
     ("evaluation.evaluation", "EvaluationGraph"): "evaluation.evaluation_graph.build_evaluation",
+    ("export.bins", "bin_names"): "export.runtime.scoring.utterance_names",
     ("export.run_folder", "trained_model_of"): "trained_model_from_run",
     ("training.course", "Course"): "StoppingPolicy",
     ("training.improvement", "Improvement"): "MetricTracker",
