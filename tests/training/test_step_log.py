@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.evaluation.error_rates import ErrorRate
-from open_seq2seq.evaluation.evaluation import EvaluationResult
+from open_seq2seq.evaluation.scoring import EvaluationResult
 from open_seq2seq.progress import Throughput
 from open_seq2seq.training import step_log
 from open_seq2seq.training.metrics import Metrics, read_metrics

@@ -54,6 +54,15 @@ def test_all_summaries_of_a_training(tmp_path, monkeypatch):
         assert written["Loss_Optimization/" + tag % "larc_clip_on"][4].simple_value == float(factor < 1.0)
     assert squares ** 0.5 == pytest.approx(metrics[4]["gradient_norm"], rel=1e-5)
 
+    # both parts of a resumed training start a session at their first step
+    first = set(glob.glob("run/events.out.tfevents.*"))
+    train_short("--save_summaries_steps=2", "--max_steps=5", "--loss_scaling=8.0", resume=True)
+    second = set(glob.glob("run/events.out.tfevents.*")) - first
+    for paths, step in ((first, 1), (second, 5)):
+        path, = paths
+        assert [(event.session_log.status, event.step) for event in tf.train.summary_iterator(path)
+                if event.HasField("session_log")] == [(tf.SessionLog.START, step)]
+
 
 def _summary(loss):
     return tf.Summary(value=[tf.Summary.Value(tag="train_loss", simple_value=loss)])
@@ -77,18 +86,3 @@ def test_a_resumed_run_replaces_the_curve_of_the_steps_that_it_makes_again(tmp_p
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("train_loss")] == [
         (step, 1.0 if step <= 4 else 2.0) for step in range(1, 9)]
-
-
-@pytest.mark.slow
-def test_every_part_of_a_training_starts_a_session(tmp_path, monkeypatch):
-    make_corpus(tmp_path)
-    monkeypatch.chdir(str(tmp_path))
-    train_short("--save_summaries_steps=1", "--max_steps=2", "--save_checkpoint_steps=2")
-    first = set(glob.glob("run/events.out.tfevents.*"))
-    train_short("--save_summaries_steps=1", "--max_steps=3", resume=True)
-    second = set(glob.glob("run/events.out.tfevents.*")) - first
-    for paths, step in ((first, 1), (second, 3)):
-        path, = paths
-        events = list(tf.train.summary_iterator(path))
-        assert [event.step for event in events if event.HasField("session_log")] == [step]
-        assert min(event.step for event in events if event.HasField("summary")) == step
