@@ -64,7 +64,8 @@ def test_stops_tests_and_exports_and_goes_on_when_asked_to(tested_corpus, run_he
     assert figures(evaluated.out, "Validation loss") + figures(evaluated.out, "Validation WER") == pytest.approx(tested, abs=2e-4)
     description = json.loads((corpus / "exported" / "jasper_infer_float32.json").read_text())
     assert description["wer"]["data_set"] == "test.csv" and description["wer"]["value"] == pytest.approx(tested[1], abs=1e-4)
-    assert [entry["word_error_rate"] for entry in read_metrics("checkpoints/metrics.jsonl") if entry["kind"] == "test"] == pytest.approx(
+    entries = read_metrics("checkpoints/metrics.jsonl")
+    assert [entry["word_error_rate"] for entry in entries if entry["kind"] == "test"] == pytest.approx(
         tested[1:], abs=1e-4)
     refused = run_here(*evaluate)
     assert refused.status == 2 and "was trained with width_multiplier 0.5, and this command has 1: the layers have 8, 8 " \
@@ -138,7 +139,7 @@ def test_a_test_or_an_export_that_fails_does_not_lose_the_training(tested_corpus
     trained = run_here("--test_files=test.csv", "--max_steps=2", "--export_dir=exported", *QUIET)
     assert trained.status == 3 and "Test WER" in trained.out
     assert "the training is finished and saved, but its export failed:" in trained.err and "Traceback" not in trained.err
-    assert "Once this is mended, --mode=export --export_dir=exported makes it" in trained.err
+    assert "When this is fixed, --mode=export --export_dir=exported exports it" in trained.err
     (tested_corpus / "exported").unlink()
     assert run_here("--mode=export", "--export_dir=exported").status == 0
 
