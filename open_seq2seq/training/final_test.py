@@ -56,9 +56,9 @@ class FinalTest:
         try:
             result = run_evaluation(session, self._graph)
         except JasperError as error:
-            raise type(error)("the training is finished and saved, but its test failed: %s. When this is fixed, run the test with "
-                              "--mode=eval %s--test_files=..." % (error, "--restore_best_checkpoint=True " if self._best_is_known
-                                                                  else ""))
+            raise type(error)("the training is finished and saved, but its test failed: %s. When this is fixed, run the test "
+                              "with --mode=eval %s--test_files=..." % (
+                                  error, "--restore_best_checkpoint=True " if self._best_is_known else ""))
         log_evaluation(result, "Test")
         if directory is not None:
             record_evaluation(checkpoint, self._graph, result, is_test=True)

@@ -35,8 +35,8 @@ class ShapeStep(collections.namedtuple(
     train: TrainOperations. accumulate: operation for each of the ``iter_size - 1`` batches before ``update``, or None. update:
     operation. mean_loss: float32 scalar, of all ranks' and all batches' batch_loss; fetched together with ``update``.
     sample_fetches: dict of what ``TrainingGraph.sample`` needs. summary: a serialized ``tf.Summary``; its tags begin with the
-    name of its name scope. requests: dict of what ``Requests.take`` needs. data_wait: float32 scalar, seconds that the step waited
-    for its batch, or None.
+    name of its name scope. requests: dict of what ``Requests.take`` needs. data_wait: float32 scalar, seconds that the step
+    waited for its batch, or None.
     """
 
     __slots__ = ()

@@ -31,8 +31,8 @@ def batches_done(state, batch_utterances, iter_size, step, counts_epochs):
     change = "the checkpoint was trained with %d utterances a batch on all ranks and iter_size %d, this run has %d and %d" % (
         before + now)
     if counts_epochs and before[0] * before[1] != now[0] * now[1]:
-        raise UsageError("%s: the number of steps in an epoch has changed, so num_epochs and the learning-rate schedule do not fit "
-                         "the %d steps made. Resume with a global batch of %d utterances (batch_size_per_gpu x processes x "
+        raise UsageError("%s: the number of steps in an epoch has changed, so num_epochs and the learning-rate schedule do not "
+                         "fit the %d steps made. Resume with a global batch of %d utterances (batch_size_per_gpu x processes x "
                          "iter_size), or set the total number of steps: --num_epochs=None --max_steps=N"
                          % (change, step, before[0] * before[1]))
     log_line(change + "; the run resumes at the same position in the data")

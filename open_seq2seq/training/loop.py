@@ -36,8 +36,8 @@ from open_seq2seq.training.step_log import StepLog, is_due, open_summaries
 from open_seq2seq.training.stopping import StoppingPolicy
 
 TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation stop")
-TrainingResult.__doc__ = """step: the last step. loss: its loss, a float. evaluation: the last EvaluationResult, or None. stop: the
-``Request`` that ended the training before its last step, or None."""
+TrainingResult.__doc__ = """step: the last step. loss: its loss, a float. evaluation: the last EvaluationResult, or None. stop:
+the ``Request`` that ended the training before its last step, or None."""
 
 
 def train(experiment, run_directory, arguments, device, group, checkpoint=None, signals=None):

@@ -72,8 +72,8 @@ class MetricTracker:
         self.has_other_data = bool(self._evaluated_step) and values["stopping_data"] != self._data
         if self._evaluated_step and any(values[name] != value for name, value in self._rule.items()):
             if self._counts:
-                log_line("Epochs without improvement are counted from step %d again: the checkpoint's training used stopping_metric "
-                         "%s and es_min_delta %g, this one uses %s and %g%s" % (
+                log_line("Epochs without improvement are counted from step %d again: the checkpoint's training used "
+                         "stopping_metric %s and es_min_delta %g, this one uses %s and %g%s" % (
                              step, METRICS[int(values["stopping_metric"])], values["stopping_min_delta"], self.metric,
                              self.min_delta, " on other data" if self.has_other_data else ""))
             self.best, self.best_step = NO_BEST, 0

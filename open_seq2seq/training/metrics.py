@@ -23,9 +23,9 @@ _LARGEST_COUNT = 2 ** 53  # up to which a float has every integer
 _END_OF_TIME = 253402300799  # the end of the year 9999, the last that a date can have
 
 _TEXTS = frozenset(["run", "config", "version", "tensorflow", "device", "reason", "data_set"])
-_COUNTS = frozenset(["step", "last_step", "steps_per_epoch", "processes", "utterances_per_step", "epoch", "steps", "skipped_steps",
-                     "evaluated_at", "best_step", "without_finite_loss", "limited_layer_changes", "limited_total_changes",
-                     "limited_changes"])
+_COUNTS = frozenset(["step", "last_step", "steps_per_epoch", "processes", "utterances_per_step", "epoch", "steps",
+                     "skipped_steps", "evaluated_at", "best_step", "without_finite_loss", "limited_layer_changes",
+                     "limited_total_changes", "limited_changes"])
 _NUMBERS = frozenset(["loss", "learning_rate", "loss_scale", "gradient_norm", "seconds_per_step", "utterances_per_second",
                       "audio_seconds_per_second", "data_wait_share", "word_error_rate", "character_error_rate",
                       "sentence_error_rate", "frame_entropy", "seconds", "train_loss", "dev_loss", "dev_word_error_rate",

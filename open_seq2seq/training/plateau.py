@@ -1,8 +1,8 @@
 """Lowers the learning rate when the evaluation stops improving: ``reduce_lr_on_plateau``, with any learning-rate policy.
 
-As in Coqui STT: after every ``plateau_epochs`` epochs in a row without improvement the weights and the optimizer's slots are reset
-to the best model, and the learning rate is multiplied by ``plateau_reduction``. Unlike there, the step and the position in the
-data are not reset, because the policy and the length of the training depend on the step.
+As in Coqui STT: after every ``plateau_epochs`` epochs in a row without improvement the weights and the optimizer's slots are
+reset to the best model, and the learning rate is multiplied by ``plateau_reduction``. Unlike there, the step and the position in
+the data are not reset, because the policy and the length of the training depend on the step.
 """
 from open_seq2seq.log_lines import log_line
 
@@ -30,8 +30,8 @@ class Plateau:
             return
         if self._epochs is None:
             self._state.set(session, learning_rate_factor=1.0, plateau_reductions=0)
-            log_line("The learning rate is that of the policy again: the checkpoint's training had reduced it to %g of the policy's, "
-                     "and reduce_lr_on_plateau is now False" % factor)
+            log_line("The learning rate is that of the policy again: the checkpoint's training had reduced it to %g of the "
+                     "policy's, and reduce_lr_on_plateau is now False" % factor)
         else:
             log_line("The learning rate is %g of the policy's: it was reduced on earlier plateaus" % factor)
 
@@ -58,5 +58,5 @@ class Plateau:
         self._state.set(session, learning_rate_factor=factor, plateau_reductions=periods)
         log_line("Encountered a plateau: no improvement for %g epochs (%s). The learning rate is multiplied by %g, to %g of the "
                  "policy's; %s" % (self._tracker.epochs_without_improvement, self._tracker, self._reduction, factor,
-                                   "the weights are reset to %s" % best if best else "there is no best model to reset the weights to"))
+                                   "the weights are reset to %s" % best if best else "there is no best model"))
         return True

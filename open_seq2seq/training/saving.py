@@ -89,9 +89,9 @@ class Saving:
     def _require_steps_left(self, session, checkpoint):
         step = int(session.run(self._graph.optimization.global_step))
         if step >= self._graph.last_step:
-            raise UsageError("load_checkpoint_dir resumes from %s, which is at step %d, and the config ends at step %d: max_steps "
-                             "and num_epochs count from the beginning of that training. Increase them, or start at step 0 with "
-                             "--load_model=%s instead of --load_checkpoint_dir" % (
+            raise UsageError("load_checkpoint_dir resumes from %s, which is at step %d, and the config ends at step %d: "
+                             "max_steps and num_epochs count from the beginning of that training. Increase them, or start at step 0 "
+                             "with --load_model=%s instead of --load_checkpoint_dir" % (
                                  checkpoint, step, self._graph.last_step, checkpoint))
 
     def _recover_best(self, session):
@@ -209,7 +209,7 @@ class Saving:
             log_line(_LINES[written.kind] % (path, size / 1e6))
 
     def close(self):
-        """Waits for the checkpoints that are being written. An error here is only printed: it does not hide the one of the run."""
+        """Waits for the checkpoints that are being written. An error is only printed here: it does not hide that of the run."""
         try:
             self.wait()
         except JasperError as error:

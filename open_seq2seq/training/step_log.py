@@ -18,8 +18,8 @@ def is_due(every, step):
 def open_summaries(directory, graph, step):
     """A ``tf.summary.FileWriter`` for a run that begins after ``step`` steps.
 
-    Its first event is a session start at the first step that this run makes: TensorBoard then drops what an earlier part of the run
-    wrote from that step on, before it was killed. Without it a resumed curve doubles back.
+    Its first event is a session start at the first step that this run makes: TensorBoard then drops what an earlier part of the
+    run wrote from that step on, before it was killed. Without it a resumed curve doubles back.
 
     Args:
       directory: where event files are.

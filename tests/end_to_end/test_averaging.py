@@ -14,8 +14,8 @@ from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.experiment.loading import load_experiment
-from open_seq2seq.export.freeze.trained_model import read_weights
 from open_seq2seq.export.freeze.model_from_run import trained_model_from_run
+from open_seq2seq.export.freeze.trained_model import read_weights
 from open_seq2seq.training.averaging.batch_norm_statistics import reestimated, without_randomness
 
 pytestmark = pytest.mark.slow

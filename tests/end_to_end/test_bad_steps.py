@@ -107,7 +107,8 @@ def test_a_training_that_diverges_ends_and_says_what_to_try(run_here, corpus):
 def test_a_gradient_alone_overflows_with_a_fixed_loss_scale_and_an_automatic_one_falls(run_here, corpus):
     fixed = run_here("--mode=train", "--max_steps=3", "--loss_scaling=1e38", "--max_bad_steps=2", "--logdir=fixed", *QUIET)
     assert fixed.status == 3
-    assert fixed.out.count("everything is finite in the forward pass; in the backward pass the first value that is not finite is a gradient ") == 2
+    assert fixed.out.count("everything is finite in the forward pass; in the backward pass the first value that is not finite "
+                           "is a gradient of layer ") == 2
     assert "2 steps in a row were skipped (the gradient is not finite)" in fixed.err and "a lower loss_scaling" in fixed.err
     falling = run_here("--mode=train", "--max_steps=3", "--loss_scaling=Backoff", "--loss_scaling_params/scale_max=1e38",
                        "--loss_scaling_params/step_factor=1e9", "--max_bad_steps=2", "--logdir=falling", *QUIET)
@@ -149,7 +150,8 @@ def test_memory_that_would_not_suffice_is_refused_with_the_batch_size_that_would
     refused = run_here("--batch_size_per_gpu=64", *words)
     assert refused.status == 4 and DeviceError.exit_status == 4
     found = re.search(r"the longest batch \(64 utterances x 144 frames, 11 labels\) does not fit into memory: it takes about "
-                      r"0\.23\d GB, and 0\.225 GB are available\. batch_size_per_gpu=(\d+) would fit\. A larger iter_size", refused.err)
+                      r"0\.23\d GB, and 0\.225 GB are available\. batch_size_per_gpu=(\d+) would fit\. A larger iter",
+                      refused.err)
     assert found, refused.err
     fitting = int(found.group(1))
     assert not (corpus / "run").exists()

@@ -30,7 +30,8 @@ def make(graph, tmp_path):
         clock = Clock()
         with tf.variable_scope("", reuse=tf.AUTO_REUSE):
             state = SavedState(**INITIAL_STATE)
-        log = EpochLog(types.SimpleNamespace(state=state, steps_per_epoch=4, epochs_done=lambda step: step // 4), Metrics(str(tmp_path / "metrics.jsonl")), clock)
+        training = types.SimpleNamespace(state=state, steps_per_epoch=4, epochs_done=lambda step: step // 4)
+        log = EpochLog(training, Metrics(str(tmp_path / "metrics.jsonl")), clock)
         return log, state, clock
     return make
 

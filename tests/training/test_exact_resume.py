@@ -62,7 +62,7 @@ def test_resume_at_the_end_of_an_epoch(train):
 
 @pytest.mark.slow
 def test_accumulation_loss_scaling_and_skipped_steps(train):
-    """iter_size 3, a loss scale that rises and falls, a non-finite gradient: the position in the data does not follow from the step."""
+    """iter_size 3, a loss scale that rises and falls, a skipped step: the position in the data does not follow from the step."""
     words = ("--iter_size=3", "--max_steps=5", "--loss_scaling=Backoff", "--try_worst_batch=True",
              # 2 ** 127 overflows at once; half of it is the first that does not
              "--loss_scaling_params={'scale_max': 1.7e38, 'step_window': 2}")

@@ -150,7 +150,8 @@ def test_an_evaluation_is_written_and_excluded_from_the_speeds(make, tmp_path):
     log, clock = make(summaries=summaries)
     make_step(log, clock, 1)
     clock.now += 60.0
-    log.evaluated(1, EvaluationResult(1.5, ErrorRate(1, 4), ErrorRate(1, 8), ErrorRate(1, 2), 0.5, 2, 1, 0, 3.0, 60.0, [], [], []))
+    rates = ErrorRate(1, 4), ErrorRate(1, 8), ErrorRate(1, 2)
+    log.evaluated(1, EvaluationResult(1.5, *rates, 0.5, 2, 1, 0, 3.0, 60.0, [], [], []))
     make_step(log, clock, 2)
     log.close()
     entries = {(entry["kind"], entry["step"]): entry for entry in read_metrics(str(tmp_path / "metrics.jsonl"))}
@@ -194,7 +195,8 @@ def test_the_speed_of_the_run_begins_after_bench_start(make, capsys):
     for step, seconds in ((11, 50.0), (12, 50.0), (13, 1.0), (14, 1.0)):
         make_step(log, clock, step, seconds)
     log.finish(14)
-    assert capsys.readouterr().out == "*** Finished training\n*** Avg time per step: 1.000s\n*** Avg objects per second: 300.000\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "*** Finished training", "*** Avg time per step: 1.000s", "*** Avg objects per second: 300.000"]
     log, clock = make(first_step=10)
     make_step(log, clock, 12)
     capsys.readouterr()

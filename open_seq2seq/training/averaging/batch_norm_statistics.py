@@ -1,7 +1,7 @@
 """Measures batch-norm statistics on training data, for averaged weights.
 
-The mean of the moving statistics of several networks is not the statistics of the mean network. They are measured by forward passes
-in training mode, without dropout and augmentation, as the plain mean of the statistics of all batches, not a moving one.
+The mean of the moving statistics of several networks is not the statistics of the mean network. They are measured by forward
+passes in training mode, without dropout and augmentation, as the plain mean of the statistics of all batches, not a moving one.
 """
 import copy
 

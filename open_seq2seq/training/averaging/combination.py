@@ -1,4 +1,4 @@
-"""``--mode=combine``: scores single checkpoints, their mean and their best combination on the same utterances, and chooses one."""
+"""``--mode=combine``: scores single checkpoints, their mean and their best combination on the same utterances; chooses one."""
 import collections
 import functools
 import math
@@ -76,9 +76,9 @@ def search(objective, networks, how, bn_batches=None, reestimate=None):
     Args:
       objective: an ``Objective``.
       networks: list of (name for messages, network), a network being a dict name -> array.
-      how: EQUAL: the result is the mean, whatever its score. OPTIMIZE: weights are searched that minimize the loss, and the result
-        is the candidate with the lowest word error rate (of equal ones that with the lowest loss), single networks included. So
-        it is never worse on these utterances than the best single network.
+      how: EQUAL: the result is the mean, whatever its score. OPTIMIZE: weights are searched that minimize the loss, and the
+        result is the candidate with the lowest word error rate (of equal ones that with the lowest loss), single networks
+        included. So it is never worse on these utterances than the best single network.
       bn_batches: see :meth:`Combination.run`.
       reestimate: function from a network to the network with measured batch-norm statistics; used with ``bn_batches``.
 

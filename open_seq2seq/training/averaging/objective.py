@@ -76,7 +76,8 @@ def assignment(variables):
             if shape != variable.shape.as_list():
                 raise CheckpointError(
                     "the checkpoints are of another architecture than the config: %s is %s in the config, %s in the checkpoints. "
-                    "Use the config that they were trained with" % (name, variable.shape.as_list(), "missing" if shape is None else shape))
+                    "Use the config that they were trained with" % (
+                        name, variable.shape.as_list(), "missing" if shape is None else shape))
             # one by one: no second copy of the network in memory
             session.run(operation, {placeholder: values[name]})
     return assign

@@ -116,8 +116,8 @@ def best_checkpoints(directory, count):
     evaluated = sorted((rates[step], -step) for step in by_step if step in rates)
     if len(evaluated) < count:
         raise CheckpointError(
-            "--best=%d; of the %s in %s, %d have an evaluation recorded in %s%s. Evaluate at the steps that are saved (eval_steps, "
-            "save_checkpoint_steps), evaluate each with --mode=eval, or use a smaller --best"
+            "--best=%d; of the %s in %s, %d have an evaluation recorded in %s%s. Evaluate at the steps that are saved "
+            "(eval_steps, save_checkpoint_steps), evaluate each with --mode=eval, or use a smaller --best"
             % (count, _listed(by_step.values()), directory, len(evaluated), EVALUATIONS, " on %s" % data_set if data_set else ""))
     log_line("The best by the word error rates recorded on %s: %s" % (data_set, ", ".join(
         "%.4f at step %d" % (rate, -step) for rate, step in evaluated[:count])))

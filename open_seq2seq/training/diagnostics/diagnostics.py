@@ -25,8 +25,8 @@ FORWARD_SHARE = 1 / 3  # of the arithmetic of a training step
 def diagnosed_utterances(params, device):
     """Number of utterances in a subset; 0: no diagnostics.
 
-    If the device compiles every shape, more graphs cost minutes, so the default there is 0. So it is for a custom data layer without
-    ``subset``.
+    If the device compiles every shape, more graphs cost minutes, so the default there is 0. So it is for a custom data layer
+    without ``subset``.
     """
     if not hasattr(params["data_layer"], "subset"):
         return 0

@@ -25,7 +25,7 @@ class LayerObserver:
         self._sums, self._largest = collections.OrderedDict(), collections.OrderedDict()
 
     def normalization(self, scope, inputs, mask, moving_mean, moving_variance):
-        """Observes the inputs of a batch norm, relative to its moving statistics; ``mask``: frames that training counts, or None."""
+        """Observes the inputs of a batch norm, relative to its moving statistics; ``mask``: what its training counts, or None."""
         with tf.name_scope("observe_normalization"):
             scale = tf.rsqrt(moving_variance + VARIANCE_EPSILON)
             deviations = (tf.cast(inputs, tf.float32) - moving_mean) * scale
@@ -100,9 +100,9 @@ class LayerStatistics:
 
         Returns:
           Dict from the name of a layer to a dict of those that apply to it: ``dead_channels``, the share of channels that were 0
-          in all frames; ``mean_drift``, root mean square over the channels of (mean of the frames - moving mean) in moving standard
-          deviations; ``variance_drift``, mean over the channels of |ln(variance of the frames / moving variance)|. In each channel,
-          utterances with a number that is not finite are excluded; NaN if none is left.
+          in all frames; ``mean_drift``, root mean square over the channels of (mean of the frames - moving mean) in moving
+          standard deviations; ``variance_drift``, mean over the channels of |ln(variance of the frames / moving variance)|. In
+          each channel, utterances with a number that is not finite are excluded; NaN if none is left.
         """
         own = np.concatenate([value.ravel() for value in self._sums + self._largest] + [np.zeros([0])])
         ranks = np.ascontiguousarray(session.run(self._gathered, {self._own: own.view(np.int32)})).view(np.float64)

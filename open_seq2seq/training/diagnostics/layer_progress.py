@@ -3,7 +3,6 @@ import numpy as np
 
 from open_seq2seq.optimizers.layers import by_layer
 
-
 # (key of a row, title, format of a number)
 COLUMNS = (("relative_change", "change", "%.2e"), ("gradient_norm", "gradient", "%.2e"), ("dead_channels", "dead", "%.3f"),
            ("mean_drift", "mean drift", "%.3f"), ("variance_drift", "var. drift", "%.3f"))

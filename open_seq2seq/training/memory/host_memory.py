@@ -27,7 +27,7 @@ def _of_machine(root):
 
 
 def _groups(root):
-    """Pairs of the folder of a control group and names: of the files with limit and usage, of the freeable bytes in memory.stat."""
+    """Pairs of the folder of a control group and names: files of its limit and usage, and freeable bytes in memory.stat."""
     for line in _lines(root, "proc/self/cgroup"):
         _, controllers, path = line.strip().split(":", 2)
         if not controllers:

@@ -1,8 +1,8 @@
 """Tries the longest batch before the training starts: if memory does not suffice, that shows in the first minute.
 
 It is a real step, with the operations and fetches of every other step: it takes the same memory, and a device that compiles its
-graphs has compiled them afterwards. Then all variables are reset to their values (weights, slots, averages, loss scale, counters);
-the data have not been started yet.
+graphs has compiled them afterwards. Then all variables are reset to their values (weights, slots, averages, loss scale,
+counters); the data have not been started yet.
 """
 import time
 
@@ -105,8 +105,8 @@ def _is_worth_trying(shape_step, fetches, shape, what, available, group):
         raise DeviceError("the longest batch (%s) does not fit into memory: it takes %s. %s. %s. --try_worst_batch=False trains "
                           "without this check" % (what, gigabytes, _advised(fitting, "would fit"), ADVICE))
     if need.total + copies > available:
-        log_line("The longest batch, %s, should fit into memory (%s). It is not tried, because the additional copy of the variables "
-                 "would not fit" % (what, gigabytes))
+        log_line("The longest batch, %s, should fit into memory (%s). It is not tried, because the additional copy of the "
+                 "variables would not fit" % (what, gigabytes))
         return False
     log_line("The longest batch, %s, is tried first: %s" % (what, gigabytes))
     return True

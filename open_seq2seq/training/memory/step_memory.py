@@ -21,7 +21,7 @@ BatchShape.__doc__ = "Utterances in a batch; feature frames and labels to which 
 
 
 class StepMemory(collections.namedtuple("StepMemory", "total fixed rows")):
-    """Bytes of a step in addition to the variables. total: of a batch of ``rows`` rows. fixed: what does not depend on the rows."""
+    """Bytes of a step in addition to the variables. total: of a batch of ``rows`` rows. fixed: independent of the rows."""
 
     __slots__ = ()
 

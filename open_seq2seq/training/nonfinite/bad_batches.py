@@ -1,7 +1,7 @@
 """Batches of non-finite steps, kept for ``--mode=replay``: a file for each batch, and the weights that it was computed with.
 
-``bad_batches/step-N-batch-M.npz`` (``step-N-batch-M-rank-R.npz`` of several ranks) has the batch. The weights, which a skipped step
-does not change, are the checkpoint ``step-N.weights``, written by one rank of each machine.
+``bad_batches/step-N-batch-M.npz`` (``step-N-batch-M-rank-R.npz`` of several ranks) has the batch. The weights, which a skipped
+step does not change, are the checkpoint ``step-N.weights``, written by one rank of each machine.
 """
 import collections
 import glob
@@ -31,9 +31,10 @@ RESERVED_CHECKPOINTS = 2
 BadBatch = collections.namedtuple("BadBatch", "path batch facts weights")
 BadBatch.__doc__ = """A batch of a non-finite step.
 
-path: of its file. batch: a Batch of arrays. facts: dict of step, batch (its number in the stream of training batches), rank, ranks,
-loss, loss_scale, device, half_precision, vocabulary_size, version, config (see ``computing_config``) and utterances (list of dicts of
-id, duration and transcript, one for each row of the batch). weights: path of the checkpoint of the weights without extension.
+path: of its file. batch: a Batch of arrays. facts: dict of step, batch (its number in the stream of training batches), rank,
+ranks, loss, loss_scale, device, half_precision, vocabulary_size, version, config (see ``computing_config``) and utterances (list
+of dicts of id, duration and transcript, one for each row of the batch). weights: path of the checkpoint of the weights without
+extension.
 """
 
 

@@ -8,8 +8,8 @@ def watched_loss(output, batch):
     """The loss of a model's output, without regularization; NaN where the CTC loss would hide that the network has diverged.
 
     The CTC loss excludes utterances without a finite loss. That is right for single utterances whose labels do not fit into their
-    frames, or whose probability is 0 in float32. But if logits are not finite, or if no utterance of the batch is counted although
-    labels fit, the network has diverged, and a loss of 0 with a gradient of 0 would hide it.
+    frames, or whose probability is 0 in float32. But if logits are not finite, or if no utterance of the batch is counted
+    although labels fit, the network has diverged, and a loss of 0 with a gradient of 0 would hide it.
 
     Args:
       output: a ModelOutput with a LossOutput.

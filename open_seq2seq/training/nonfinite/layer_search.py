@@ -36,16 +36,16 @@ finite. beyond_half: share of those that are finite, but too large for float16.
 Row = collections.namedtuple("Row", "name values gradient")
 Row.__doc__ = """A layer or a variable.
 
-name: its name. values: Statistics of its outputs or values. gradient: Statistics of the gradient of the scaled loss by them; None if
-the loss does not depend on them, or if they are not trained."""
+name: its name. values: Statistics of its outputs or values. gradient: Statistics of the gradient of the scaled loss by them; None
+if the loss does not depend on them, or if they are not trained."""
 
 First = collections.namedtuple("First", "where layer operation type variable")
 First.__doc__ = """The first value that is not finite.
 
-where: VARIABLE (in the weights, before anything is computed), FORWARD, TOO_SHORT or LOSS (the logits are finite, but the labels of
-an utterance do not fit into its frames, or the probability of all labels is 0), BACKWARD, or NORM (all values are finite, but a sum
-of squares of gradients is not). layer: name of the layer. operation, type: name and type of the operation whose result it is.
-variable: name of the variable that is the cause. None for what does not apply.
+where: VARIABLE (in the weights, before anything is computed), FORWARD, TOO_SHORT or LOSS (the logits are finite, but the labels
+of an utterance do not fit into its frames, or the probability of all labels is 0), BACKWARD, or NORM (all values are finite, but
+a sum of squares of gradients is not). layer: name of the layer. operation, type: name and type of the operation whose result it
+is. variable: name of the variable that is the cause. None for what does not apply.
 """
 
 Examination = collections.namedtuple("Examination", "loss per_utterance gradient_norm layers variables first")
@@ -198,8 +198,8 @@ def describe_first(first):
     if first.where == LOSS:
         return "the logits are finite, but so large that the probability of the labels is 0 and the loss infinite"
     if first.where == BACKWARD:
-        return "everything is finite in the forward pass; in the backward pass the first value that is not finite is a gradient " \
-               "of layer %s (%s %s)" % (first.layer, first.type, first.operation)
+        return "everything is finite in the forward pass; in the backward pass the first value that is not finite is a " \
+               "gradient of layer %s (%s %s)" % (first.layer, first.type, first.operation)
     return "all gradients are finite, but the sum of squares of %s is not" % (
         "the gradient by " + first.variable if first.variable else "all gradients together")
 

@@ -41,7 +41,7 @@ def run_replay(experiment, arguments):
 
 
 def differences_from(bad, params):
-    """Clauses on the keys of the checked config ``params`` that differ from the config of the training that kept a ``BadBatch``."""
+    """Clauses on the keys of the checked config ``params`` that differ from those of the training that kept a ``BadBatch``."""
     # a batch of an earlier version of this project has no config
     then, now = bad.facts.get("config") or {}, computing_config(params)
     return ["%s was %s and is %s" % (path, then.get(path, "not given"), now.get(path, "not given"))

@@ -1,7 +1,7 @@
 """Steps that were skipped because the loss or a gradient was not finite, or because the device reported an overflow.
 
-:class:`SkippedSteps` counts and reports them and ends the training after too many. :class:`NonFiniteBatches` is how the ranks learn
-whose batches had a loss that is not finite.
+:class:`SkippedSteps` counts and reports them and ends the training after too many. :class:`NonFiniteBatches` is how the ranks
+learn whose batches had a loss that is not finite.
 """
 import collections
 import json
@@ -22,8 +22,8 @@ NAMED_IN_A_LINE = 4  # utterances, of a step that is examined and so lists all o
 class SkippedSteps:
     """Reports skipped steps, has bad steps examined, and ends a training with too many of them in a row.
 
-    Automatic loss scaling finds its scale by steps whose loss is finite and whose gradient is not, after which the scale falls: they
-    get a line. Any other skipped step is a bad step. All ranks skip the same steps and count them alike.
+    Automatic loss scaling finds its scale by steps whose loss is finite and whose gradient is not, after which the scale falls:
+    they get a line. Any other skipped step is a bad step. All ranks skip the same steps and count them alike.
 
     Args:
       params: the checked config of mode "train".
@@ -151,8 +151,8 @@ NonFiniteBatch.__doc__ = """A batch whose loss is not finite.
 rank: whose batch it is. number: in the rank's stream of training batches. indices: list of the data layer's row indices."""
 
 Finding = collections.namedtuple("Finding", "rank file where text")
-Finding.__doc__ = """What a rank found in a bad step. rank: int. file: path of the batch that it kept. where: of ``First``, the first
-value that is not finite. text: the same as a phrase. None where there is none."""
+Finding.__doc__ = """What a rank found in a bad step. rank: int. file: path of the batch that it kept. where: of ``First``, the
+first value that is not finite. text: the same as a phrase. None where there is none."""
 
 
 class NonFiniteBatches:

@@ -5,7 +5,7 @@ Curve = collections.namedtuple("Curve", "label steps values")
 Curve.__doc__ = """A line. label: for the legend. steps, values: lists of equal length, without values that were not finite."""
 
 Panel = collections.namedtuple("Panel", "name title unit curves logarithmic")
-Panel.__doc__ = """A figure of lines. name: for links. unit: of the value axis. logarithmic: whether that axis may be logarithmic."""
+Panel.__doc__ = """A figure of lines. name: for links. unit: of the values. logarithmic: whether their axis may be logarithmic."""
 
 LayerMap = collections.namedtuple("LayerMap", "name title unit steps layers values logarithmic")
 LayerMap.__doc__ = """A figure with a row for each layer. values: list of rows, one for each of ``layers``, with a number or

@@ -81,8 +81,8 @@ def _write_page(directory, entries):
     try:
         pictures = [(panel, draw(panel, steps_per_epoch(entries))) for panel in panels(entries)]
     except ImportError:
-        log_line("The report has no figures: matplotlib is not installed. Install it with pip install -r requirements.txt, then draw "
-                 "the report with --mode=report")
+        log_line("The report has no figures: matplotlib is not installed. Install it with pip install -r requirements.txt, then "
+                 "draw the report with --mode=report")
         pictures = None
     folder = os.path.join(directory, FOLDER)
     try:

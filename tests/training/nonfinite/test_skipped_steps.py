@@ -58,8 +58,9 @@ def make(graph, tmp_path, monkeypatch):
         def skip(self, step, losses=(float("nan"),), loss=None, scale=8.0):
             """Computes batches with these losses, and skips their step."""
             for value in losses:
-                self.steps.batch(self.number, {"indices": np.array([2 * self.number, -1 if self.number % 2 else 2 * self.number + 1]),
-                                               "batch_loss": value})
+                # every second batch has a padding row
+                indices = np.array([2 * self.number, -1 if self.number % 2 else 2 * self.number + 1])
+                self.steps.batch(self.number, {"indices": indices, "batch_loss": value})
                 self.number += 1
             self.count, self.value = self.count + 1, scale
             self.steps.skipped(self.session, step, {"loss": np.float32(np.mean(losses) if loss is None else loss),
@@ -82,8 +83,8 @@ def test_a_loss_that_is_not_finite_is_a_bad_step_with_its_utterances(make, capsy
         "*** Step 7 skipped: the loss is not finite (loss nan, loss scale 8, utterances 0, 1)\n")
     entry, = training.entries
     del entry["time"]
-    assert entry == {"kind": "skipped", "step": 6, "reason": "the loss is not finite", "loss": None, "loss_scale": 8.0, "bad": True,
-                     "utterances": ["0", "1"], "skipped_steps": 1}
+    assert entry == {"kind": "skipped", "step": 6, "reason": "the loss is not finite", "loss": None, "loss_scale": 8.0,
+                     "bad": True, "utterances": ["0", "1"], "skipped_steps": 1}
     assert training.examined == [(7, [0])]
 
 
@@ -109,7 +110,8 @@ def test_bad_steps_in_a_row_end_the_training_with_advice(make, capsys):
     with pytest.raises(NonFiniteError) as error:
         training.skip(2)
     message = str(error.value)
-    assert message.startswith("2 steps in a row were skipped (the loss is not finite), the last at step 2 with the utterances 4a, 4b, 5\n")
+    assert message.startswith("2 steps in a row were skipped (the loss is not finite), the last at step 2 with the utterances "
+                              "4a, 4b, 5\n")
     assert "The learning rate is 0.5, the loss scale 8." in message and "max_bad_steps is 2" in message
     assert 'a lower loss_scaling, or "Backoff"' in message and "Checkpoints, if any, are in run" in message
     # only the first bad step is examined (bad_batches is 1); the others list all of their utterances in the line
@@ -128,7 +130,7 @@ def test_what_was_found_is_in_the_message(make, monkeypatch):
 
 def test_automatic_loss_scaling_that_lowers_its_scale_has_no_bad_steps(make, capsys):
     training = make(lowest_loss_scale=1.0, max_bad_steps=2)
-    for step, scale in enumerate((512.0, 256.0, 128.0, 64.0)):
+    for scale in (512.0, 256.0, 128.0, 64.0):
         training.skip(1, losses=(2.0,), scale=scale)
     assert [entry["bad"] for entry in training.entries] == [False] and training.examined == []
     assert training.entries[0]["skipped_steps"] == 4
