@@ -40,7 +40,7 @@ cd "$repository"
 status=0
 say "checking style"
 "$environment_python" -m ruff check --quiet . || status=$?
-"$(dirname "$environment_python")/shellcheck" --external-sources scripts/*.sh .ci/run || status=$?
+"$(dirname "$environment_python")/shellcheck" --external-sources scripts/*.sh findings/*.sh .ci/run || status=$?
 layers="$("$(dirname "$environment_python")/lint-imports" --no-cache)" || { status=$?; say "$layers"; }
 say "testing with TensorFlow $environment_tensorflow ($environment_python)"
 # the tests' status comes first: pytest's 5, no test found, is a failure too

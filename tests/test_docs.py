@@ -7,7 +7,7 @@ import pytest
 
 from tests.paths import REPOSITORY
 
-PAGES = sorted(os.path.relpath(path, REPOSITORY) for pattern in ("*.md", "docs/*.md", "benchmarks/*.md")
+PAGES = sorted(os.path.relpath(path, REPOSITORY) for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "findings/*.md")
                for path in glob.glob(os.path.join(REPOSITORY, pattern)))
 
 
