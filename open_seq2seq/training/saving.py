@@ -11,7 +11,7 @@ import open_seq2seq
 from open_seq2seq.checkpoints.description import require_vocabulary
 from open_seq2seq.checkpoints.files import BEST, ORDINARY, latest_checkpoint, remove_leftovers
 from open_seq2seq.checkpoints.restore import STATE_SCOPE, describe_restore, open_checkpoint, restore
-from open_seq2seq.checkpoints.transfer import transfer_into, whole_checkpoint
+from open_seq2seq.checkpoints.transfer import transfer_into, valid_checkpoint
 from open_seq2seq.checkpoints.writer import CheckpointWriter, values_of
 from open_seq2seq.errors import JasperError, UsageError
 from open_seq2seq.log_lines import log_line
@@ -65,7 +65,7 @@ class Saving:
                 log_line("Removed %s, left by a process that was killed while it saved" % name)
         if checkpoint is None:
             if self._params["load_model"]:
-                source = whole_checkpoint(self._params["load_model"], self._params["restore_best_checkpoint"])
+                source = valid_checkpoint(self._params["load_model"], self._params["restore_best_checkpoint"])
                 transfer_into(session, source, self._params, self._characters, weights_only=True)
         elif self._run_directory.is_source(checkpoint):
             self._began_elsewhere = True
@@ -90,8 +90,8 @@ class Saving:
         step = int(session.run(self._graph.optimization.global_step))
         if step >= self._graph.last_step:
             raise UsageError("load_checkpoint_dir resumes from %s, which is at step %d, and the config ends at step %d: "
-                             "max_steps and num_epochs count from the beginning of that training. Increase them, or start at step 0 "
-                             "with --load_model=%s instead of --load_checkpoint_dir" % (
+                             "max_steps and num_epochs count from the beginning of that training. Increase them, or start at "
+                             "step 0 with --load_model=%s instead of --load_checkpoint_dir" % (
                                  checkpoint, step, self._graph.last_step, checkpoint))
 
     def _recover_best(self, session):
