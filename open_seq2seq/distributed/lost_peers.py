@@ -60,7 +60,8 @@ def lost_peer_message(group, text):
             quoted = line[line.index(sign):]
             break
     return ("another rank died or does not answer (%s reported: %s), so this rank stops. The cause is in the other rank's log. "
-            "A training resumes from its last checkpoint, which is intact, with --continue_learning" % (group.name, quoted[:120].split(". ")[0]))
+            "A training resumes from its last checkpoint, which is intact, with --continue_learning" % (
+                group.name, quoted[:120].split(". ")[0]))
 
 
 class PeerWatch:
