@@ -130,6 +130,7 @@ RENAMED = {
     ("evaluation.evaluation", "EvaluationGraph"): "evaluation.evaluation_graph.build_evaluation",
     ("export.bins", "bin_names"): "export.runtime.scoring.utterance_names",
     ("export.run_folder", "trained_model_of"): "trained_model_from_run",
+    ("training.checkpoints.transfer", "whole_checkpoint"): "valid_checkpoint",
     ("training.course", "Course"): "StoppingPolicy",
     ("training.improvement", "Improvement"): "MetricTracker",
     ("transcription.web.refusal", "Refusal"): "HttpError",

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# One evaluating process on one device; run_eval.sh calls this with everything decided.
+# One evaluation process on one device; called by run_eval.sh, which decides all arguments.
 #
-#     bash scripts/eval_1p.sh PYTHON DEVICE DEVICE_ID FOLDER [WORDS FOR run.py]
+#     bash scripts/eval_1p.sh PYTHON DEVICE DEVICE_ID FOLDER [ARGUMENTS OF run.py]
 #
-# e.g. bash scripts/eval_1p.sh python3 npu 0 result/1p --config_file=FILE --logdir=DIR. The launcher takes the place of this
-# script (exec), so that signals reach it and its exit status is the script's.
+# e.g. bash scripts/eval_1p.sh python3 npu 0 result/1p --config_file=FILE --logdir=DIR. The launcher replaces this
+# script (exec), so that it receives signals and its exit status is that of the script.
 set -euo pipefail
 # shellcheck source=scripts/run_options.sh
 source "$(dirname "${BASH_SOURCE[0]}")/run_options.sh"
 
-[ $# -ge 4 ] || usage_error "expected PYTHON DEVICE DEVICE_ID FOLDER; run_eval.sh is the script to type"
+[ $# -ge 4 ] || usage_error "expected PYTHON DEVICE DEVICE_ID FOLDER; start run_eval.sh instead"
 python="$1" device="$2" device_id="$3" folder="$(absolute "$4")"
 shift 4
 

@@ -1,30 +1,30 @@
 #!/usr/bin/env bash
-# Evaluates what run_1p.sh or run_8p.sh has trained. See --help.
+# Evaluates a training of run_1p.sh or run_8p.sh. See --help.
 set -euo pipefail
 # shellcheck source=scripts/run_options.sh
 source "$(dirname "${BASH_SOURCE[0]}")/run_options.sh"
 
 show_help() {
     cat <<'HELP'
-usage: bash scripts/run_eval.sh [options] [-- WORDS]
+usage: bash scripts/run_eval.sh [options] [-- ARGUMENTS]
 
 Evaluates the last checkpoint of a training on one device and prints its word error rate ("***     Validation WER:").
 
-  --from WHAT        1p or 8p: the newest run there; or the logdir of any run (default: the newest of both)
-  --device_id N      which of the devices evaluates (default: 0)
+  --from WHAT        1p or 8p: its newest run; or the logdir of any run (default: the newest run of both)
+  --device_id N      number of the device (default: 0)
 HELP
     common_options_help
     cat <<'HELP'
 
-  result/1p/eval_N.log    everything printed (result/8p for --from 8p, result for a directory); the last line is
+  result/1p/eval_N.log    all output (result/8p for --from 8p, result for a directory); the last line is
                           "turing eval success" or "turing eval fail"
 
-Exit status: 0 evaluated, 2 command line or config, 3 data, files or no checkpoint, 4 device, 130 or 143 stopped, 1 an error in
-the program.
+Exit status: 0 success, 2 command line or config, 3 data, files or no checkpoint, 4 device, 130 or 143 stopped by a signal,
+1 a bug.
 HELP
 }
 
-# The newest logdir below result/$1, ... that has a checkpoint, or nothing.
+# Prints the newest logdir with a checkpoint below result/$1, result/$2, ...; nothing if there is none.
 newest_run() {
     local kind folder
     for kind in "$@"; do

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
-# Sourced by run_1p.sh, run_8p.sh and run_eval.sh: their options, the Python for the device, the folders of a run.
+# Sourced by run_1p.sh, run_8p.sh and run_eval.sh: options, selection of device and Python, folders of a run.
 #
 # A script calls parse_run_options with the names of its options, then choose_environment.
 
@@ -10,39 +10,42 @@ option_config="" option_data="" option_device=auto option_device_id=0 option_dev
 option_environment="" option_python="" option_rank_table="" option_servers="" option_server="" option_port="" option_from=""
 fresh=no
 logs_of_run=()         # of the devices of a training
-overrides=()           # what goes to run.py as it is
+overrides=()           # arguments that are passed on to run.py
 device=""              # cpu, gpu or npu
-environment_loaded=""  # whether a file was sourced that sets up the Ascend software
 
 common_options_help() {
     cat <<'HELP'
-  --device NAME      npu, gpu, cpu or auto (the default: NPU if there is one, else GPU, else CPU)
+  --device NAME      npu, gpu, cpu or auto (the default: an NPU if there is one, else a GPU, else the CPU)
   --config FILE      the experiment (default: configs/speech2text/jasper5x3_LibriSpeech_nvgrad_masks_*p.py)
-  --data DIR         the data root, which the configs read as $JASPER_DATA (default: $JASPER_DATA or corpus)
-  --result DIR       where results go (default: result in the repository)
-  --environment FILE a shell file to source first, e.g. /usr/local/Ascend/ascend-toolkit/set_env.sh (with an NPU the
-                     usual ones are sourced by default when ASCEND_OPP_PATH is not set)
-  --python PATH      use this Python as it is (default: with an NPU the first of $PYTHON, python3, python3.7 that has the
-                     adapter npu_bridge; else the environment .venv, which is made where needed)
+  --data DIR         the data root; sets $JASPER_DATA for the configs (default: $JASPER_DATA or corpus)
+  --result DIR       folder for the results (default: result in the repository)
+  --environment FILE a shell file to source first, e.g. /usr/local/Ascend/ascend-toolkit/set_env.sh (with an NPU the files
+                     below /usr/local/Ascend are sourced by default if ASCEND_OPP_PATH is not set)
+  --python PATH      use this Python (default: with an NPU the first of $PYTHON, python3, python3.7 that has the adapter
+                     npu_bridge; else the environment .venv, which is created if it is missing)
   --help
-  -- WORDS           further flags and keys for run.py, e.g. -- --max_steps=100 --batch_size_per_gpu=16
+  -- ARGUMENTS       flags and config keys for run.py, e.g. -- --max_steps=100 --batch_size_per_gpu=16
 HELP
 }
 
 absolute() { case "$1" in /*) printf '%s' "$1" ;; *) printf '%s' "$PWD/$1" ;; esac; }
 
-# Path of command $1, from whatever directory it will be called; fails where there is none.
+# bash expands ~ only at the beginning of a word, not in --config=~/my.py.
+# shellcheck disable=SC2088
+expand_home() { case "$1" in "~" | "~/"*) printf '%s' "$HOME${1:1}" ;; *) printf '%s' "$1" ;; esac; }
+
+# Prints the absolute path of command $1; fails if there is none.
 path_of_command() {
     local found
     found="$(command -v "$1")" || return 1
     absolute "$found"
 }
 
-# Reads the options named in $1 (and --fresh if "fresh" is in it, --help, --) from the other arguments into option_NAME.
+# Parses the options that $1 names (also --fresh if it contains "fresh", --help and --) from the other arguments into option_NAME.
 parse_run_options() {
     local allowed=" $1 " name value word typed=()
     shift
-    # what a training that is told to stop says about going on
+    # a training that is stopped prints this command as the one that resumes it
     for word in "$@"; do if [ "$word" != --fresh ]; then typed+=("$word"); fi; done
     JASPER_RESUME_COMMAND="$(command_text bash "$0" ${typed[@]+"${typed[@]}"})"
     export JASPER_RESUME_COMMAND
@@ -55,11 +58,11 @@ parse_run_options() {
             --fresh) [[ "$allowed" == *" fresh "* ]] || usage_error "unknown option --fresh"; fresh=yes ;;
             --*)
                 [[ "$name" != fresh && "$allowed" == *" $name "* ]] ||
-                    usage_error "unknown option --$name (run.py's own flags and the config's keys go behind --)"
+                    usage_error "unknown option --$name (flags of run.py and config keys go after --)"
                 if [[ "$1" == *=* ]]; then value="${1#*=}"; else value="$(option_value "$@")"; shift; fi
                 [ -n "$value" ] || usage_error "--$name needs a value"
-                printf -v "option_$name" '%s' "$value" ;;
-            *) usage_error "unknown word $1 (run.py's own flags and the config's keys go behind --)" ;;
+                printf -v "option_$name" '%s' "$(expand_home "$value")" ;;
+            *) usage_error "unknown argument $1 (flags of run.py and config keys go after --)" ;;
         esac
         shift
     done
@@ -73,14 +76,14 @@ check_run_options() {
     esac
     [[ "$option_device_id" =~ ^[0-9]{1,3}$ ]] || usage_error "--device_id $option_device_id: expected the number of a device"
     [[ -z "$option_devices" || "$option_devices" =~ ^[0-9]{1,3}(,[0-9]{1,3})*$ ]] ||
-        usage_error "--devices $option_devices: expected numbers with commas, e.g. 0,1"
+        usage_error "--devices $option_devices: expected numbers separated by commas, e.g. 0,1"
     [[ -z "$option_processes" || "$option_processes" =~ ^[1-9][0-9]{0,3}$ ]] ||
         usage_error "--processes $option_processes: expected a whole number above 0"
     local file
     for file in "$option_config" "$option_environment"; do
         [ -z "$file" ] || [ -f "$file" ] || usage_error "$file does not exist"
     done
-    [ -z "$option_data" ] || [ -d "$option_data" ] || usage_error "--data $option_data is no directory"
+    [ -z "$option_data" ] || [ -d "$option_data" ] || usage_error "--data $option_data is not a directory"
     result="$(absolute "${option_result:-$repository/result}")"
     if [ -n "$option_config" ]; then option_config="$(absolute "$option_config")"; fi
     if [ -n "$option_rank_table" ]; then option_rank_table="$(absolute "$option_rank_table")"; fi
@@ -90,7 +93,7 @@ check_run_options() {
     fi
 }
 
-# Sources a file that was not written for set -eu, such as Ascend's set_env.sh.
+# Sources a file that does not work with set -eu, such as Ascend's set_env.sh.
 load_environment() {
     say "environment: $1"
     set +eu
@@ -107,10 +110,10 @@ load_ascend_environment() {
     done
 }
 
-# Whether an NPU's device file is there.
+# Whether the device file of an NPU exists.
 davinci_present() { compgen -G '/dev/davinci[0-9]*' >/dev/null; }
 
-# Prints the modules that Python $1 lacks for a run on an NPU, one a line; nothing if it is complete.
+# Prints the modules that Python $1 does not have and a run on an NPU needs, one per line; nothing if none is missing.
 missing_for_npu() {
     "$1" -c 'if True:
         import importlib.util as util
@@ -118,13 +121,13 @@ missing_for_npu() {
             print("npu_bridge")
         for name in ("tensorflow", "numpy", "soundfile"):
             if util.find_spec(name) is None:
-                print(name)' 2>/dev/null || echo "a Python that works"
+                print(name)' 2>/dev/null || echo "a working Python"
 }
 
-# Sets environment_python to a Python for the NPU, which comes with the Ascend software and is not ours to make; or says what
-# was looked at and fails.
+# Sets environment_python to a Python for the NPU, which is part of the Ascend software and is not created here; fails with a
+# message about the candidates if there is none.
 find_npu_python() {
-    local candidate missing looked_at=""
+    local candidate missing candidates=""
     for candidate in "$option_python" "${PYTHON:-}" python3 python3.7 "$repository/.venv/bin/python"; do
         if [ -z "$candidate" ] || ! command -v "$candidate" >/dev/null; then continue; fi
         missing="$(missing_for_npu "$candidate" | paste -s -d , -)"
@@ -132,14 +135,14 @@ find_npu_python() {
             environment_python="$(path_of_command "$candidate")"
             return 0
         fi
-        looked_at="$looked_at
-    $candidate lacks $missing"
+        candidates="$candidates
+    $candidate does not have $missing"
         if [ "$candidate" = "$option_python" ]; then break; fi
     done
-    complain "no Python was found that can use an NPU; looked at:${looked_at:- nothing}"
+    complain "no Python was found that can use an NPU; tried:${candidates:- none}"
     complain "npu_bridge, the TensorFlow adapter, comes with the CANN toolkit and its plugin (tfplugin): source its set_env.sh or give"
-    complain "it with --environment; what else is missing: PYTHON -m pip install tensorflow==1.15.0 soundfile soxr. docs/ascend.md"
-    davinci_present || complain "There is no NPU either: no /dev/davinci*; install the driver, or start the container with its devices."
+    complain "it with --environment. Other missing modules: PYTHON -m pip install tensorflow==1.15.0 soundfile soxr. See docs/ascend.md"
+    davinci_present || complain "There is no NPU either (no /dev/davinci*); install the driver, or start the container with its devices."
     return 4
 }
 
@@ -154,7 +157,7 @@ choose_environment() {
             return 0
         fi
         if [ "$device" = npu ]; then exit 4; fi
-        say "going on without the NPU"
+        say "continuing without the NPU"
     fi
     if [ -n "$option_python" ]; then
         environment_python="$(path_of_command "$option_python")" || usage_error "--python $option_python was not found"
@@ -167,37 +170,38 @@ choose_environment() {
     fi
 }
 
-# Horovod, which several processes on CPUs or GPUs talk through; built where the environment is ours.
+# Checks that Horovod is installed, which several processes on CPUs or GPUs need; builds it in the environment .venv.
 ensure_horovod() {
     if "$environment_python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("horovod") is None)'; then
         return 0
     fi
     if [ -n "$option_python" ]; then
-        complain "$environment_python has no Horovod, which several processes on a $device need (requirements-distributed.txt)"
+        complain "$environment_python does not have Horovod, which several processes on a $device need (requirements-distributed.txt)"
         exit 4
     fi
     bash "$repository/scripts/setup.sh" --distributed
 }
 
-# Takes the lock file $2 (--exclusive or --shared, $1), which ends with the last process of the run.
+# Locks the file $2 (--exclusive or --shared, $1); the lock ends with the last process of the run.
 take_lock() {
     local descriptor
     exec {descriptor}>> "$2"
     if ! flock --nonblock "$1" "$descriptor"; then
-        complain "$(basename "$0"): another run is writing into $(dirname "$2"), device ${2##*_}; wait for it, or choose another --result or device"
+        complain "$(basename "$0"): another run is writing into $(dirname "$2"), device ${2##*_}; wait until it ends, or choose another --result or device"
         exit 4
     fi
 }
 
-# Ends the output and the logs of a run that failed before its launcher started: their last line may be an earlier run's success.
-leave_verdict() {
+# Appends the verdict to the output and the logs of a run that failed before its launcher started: the last line of a log may be
+# the success of an earlier run.
+append_verdict() {
     local log
     for log in "$@"; do printf 'turing train fail\n' >> "$log"; done
     say "turing train fail"
 }
 
-# Keeps two runs from writing into the folder $1 (1p or 8p) for the devices $2 (0,1). The servers of one run, of which this is
-# server $3, share its folder.
+# Prevents two runs from writing into the folder $1 (1p or 8p) for the devices $2 (0,1). The servers of one run share its folder;
+# $3 is the number of this server.
 lock_run() {
     local number
     if ! mkdir -p "$result/$1"; then
@@ -213,12 +217,12 @@ lock_run() {
     for number in $(tr , '\n' <<< "$2" | sort -n -u); do take_lock --exclusive "$result/$1/.lock_$number"; done
 }
 
-# Decides whether the run in folder $1 (1p or 8p) of device $2 goes on or starts; $3 are the numbers of all its devices. Of
-# several servers this is $4, and the first alone decides. Sets going_on to the flags for run.py.
+# Decides whether the run in folder $1 (1p or 8p) of device $2 is resumed or new; $3 are the numbers of all its devices, $4 is the
+# number of this server if there are several, of which only the first decides. Sets resume to the flags for run.py.
 prepare_run() {
     local kind="$1" device_id="$2" server="${4:-}" folder kept last number
     folder="$result/$kind/$device_id"
-    going_on=()
+    resume=()
     lock_run "$kind" "$device_id,$3" "$server"
     if [ -n "$server" ] && [ "$server" != 0 ]; then
         say "server $server of a run in $folder/jasper_log_folder"
@@ -231,21 +235,21 @@ prepare_run() {
         for number in ${3//,/ }; do
             if [ -f "$result/$kind/train_$number.log" ]; then mv "$result/$kind/train_$number.log" "$kept"; fi
         done
-        say "--fresh: the run before and its logs are kept in $kept"
+        say "--fresh: the previous run and its logs were moved to $kept"
     fi
     for number in ${3//,/ }; do logs_of_run+=("$result/$kind/train_$number.log"); done
-    trap 'if [ "$?" -ne 0 ]; then leave_verdict "${logs_of_run[@]}"; fi' EXIT
+    trap 'if [ "$?" -ne 0 ]; then append_verdict "${logs_of_run[@]}"; fi' EXIT
     last="$(last_checkpoint "$folder/jasper_log_folder/logs")"
     if [ -n "$last" ]; then
-        going_on=(--continue_learning)
-        say "going on with the run in $folder/jasper_log_folder from $last (--fresh starts a new one)"
+        resume=(--continue_learning)
+        say "resuming the run in $folder/jasper_log_folder from $last (--fresh starts a new one)"
     else
-        say "a new run in $folder/jasper_log_folder"
+        say "new run in $folder/jasper_log_folder"
     fi
 }
 
-# Name of the newest checkpoint in directory $1, or nothing. A run that was stopped before its first checkpoint may have saved a
-# best model, which best_dev-N is, and those of OpenSeq2Seq in best_models/.
+# Prints the name of the newest checkpoint in directory $1, or nothing. A run that was stopped before its first checkpoint may
+# have saved a best model: best_dev-N, or in best_models/ as OpenSeq2Seq does.
 last_checkpoint() {
     local index last pattern
     for pattern in "!(best_dev-*)" "best_dev-*" "best_models/*"; do
@@ -261,7 +265,7 @@ last_checkpoint() {
     done
 }
 
-# A path as part of a launcher's --log, where braces have a meaning.
+# Escapes the braces of a path for the launcher's --log.
 without_braces() {
     local path="${1//"{"/"{{"}"
     printf '%s' "${path//"}"/"}}"}"

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# One training process on one device; run_1p.sh calls this with everything decided.
+# One training process on one device; called by run_1p.sh, which decides all arguments.
 #
-#     bash scripts/train_1p.sh PYTHON DEVICE DEVICE_ID FOLDER [WORDS FOR run.py]
+#     bash scripts/train_1p.sh PYTHON DEVICE DEVICE_ID FOLDER [ARGUMENTS OF run.py]
 #
-# e.g. bash scripts/train_1p.sh python3 npu 0 result/1p --config_file=FILE. The launcher takes the place of this script (exec),
-# so that signals reach it and its exit status is the script's.
+# e.g. bash scripts/train_1p.sh python3 npu 0 result/1p --config_file=FILE. The launcher replaces this script (exec),
+# so that it receives signals and its exit status is that of the script.
 set -euo pipefail
 # shellcheck source=scripts/run_options.sh
 source "$(dirname "${BASH_SOURCE[0]}")/run_options.sh"
 
-[ $# -ge 4 ] || usage_error "expected PYTHON DEVICE DEVICE_ID FOLDER; run_1p.sh is the script to type"
+[ $# -ge 4 ] || usage_error "expected PYTHON DEVICE DEVICE_ID FOLDER; start run_1p.sh instead"
 python="$1" device="$2" device_id="$3" folder="$(absolute "$4")"
 shift 4
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# One training process for each of several devices; run_8p.sh calls this with everything decided.
+# One training process for each of several devices; called by run_8p.sh, which decides all arguments.
 #
-#     bash scripts/train_8p.sh PYTHON DEVICE FIRST_DEVICE FOLDER [OPTIONS OF THE LAUNCHER] -- [WORDS FOR run.py]
+#     bash scripts/train_8p.sh PYTHON DEVICE FIRST_DEVICE FOLDER [OPTIONS OF THE LAUNCHER] -- [ARGUMENTS OF run.py]
 #
-# e.g. bash scripts/train_8p.sh python3 npu 0 result/8p --rank_table scripts/8p.json -- --config_file=FILE. The launcher takes
-# the place of this script (exec), so that signals reach it and its exit status is the script's.
+# e.g. bash scripts/train_8p.sh python3 npu 0 result/8p --rank_table scripts/8p.json -- --config_file=FILE. The launcher
+# replaces this script (exec), so that it receives signals and its exit status is that of the script.
 set -euo pipefail
 # shellcheck source=scripts/run_options.sh
 source "$(dirname "${BASH_SOURCE[0]}")/run_options.sh"
 
-[ $# -ge 4 ] || usage_error "expected PYTHON DEVICE FIRST_DEVICE FOLDER; run_8p.sh is the script to type"
+[ $# -ge 4 ] || usage_error "expected PYTHON DEVICE FIRST_DEVICE FOLDER; start run_8p.sh instead"
 python="$1" device="$2" first_device="$3" folder="$(absolute "$4")"
 shift 4
 launcher=()

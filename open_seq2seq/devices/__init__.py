@@ -22,12 +22,12 @@ def select_device(name, training=True, params=None, group=None):
       name: "auto", "cpu", "gpu" or "npu".
       training: False for evaluation and inference, which the NPU's graph engine compiles differently.
       params: the checked config of the model, None for the defaults.
-      group: the ``ProcessGroup`` that runs together, None for one process.
+      group: the ``ProcessGroup`` of the run, None for one process.
 
     Raises:
-      ConfigError: the config asks for something that the device cannot do.
-      DeviceError: the device asked for is not there; the message says what is missing. Or the config has imported what puts
-        every session on the NPU.
+      ConfigError: the device does not support something in the config.
+      DeviceError: the device is missing; the message says which parts. Or the config has imported ``npu_init``, which moves
+        every session to the NPU.
     """
     require_unpatched_sessions()
     name = resolve_device_name(name)

@@ -15,12 +15,12 @@ class Cpu(Device):
     def __init__(self, cores=None):
         self.threads = cores or usable_cores()
         if tf.__version__.startswith("1."):
-            # TensorFlow then keeps its memory between steps; by default every large tensor is mapped and faulted in anew,
-            # which costs a fifth of a step of jasper5x3. It is read when the process opens its first session.
+            # TensorFlow then keeps its memory between steps. By default the system maps every large tensor again, which takes a
+            # fifth of a step of jasper5x3. The variable is read when the process opens its first session.
             os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
 
     def session_config(self, use_xla_jit=False):
-        # soft placement: users' configs may carry tf.device("/gpu:0") of their old machine
+        # soft placement: users' configs may contain tf.device("/gpu:0")
         config = tf.ConfigProto(allow_soft_placement=True, device_count={"GPU": 0},
                                 intra_op_parallelism_threads=self.threads, inter_op_parallelism_threads=self.threads)
         return with_xla(config, use_xla_jit)
@@ -31,12 +31,12 @@ class Cpu(Device):
     def precision_note(self, dtype):
         if dtype == tf.float32:
             return None
-        return "dtype %s: a CPU computes in float32; the run goes on in float32" % (
+        return "dtype %s is ignored: a CPU computes in float32" % (
             '"mixed"' if dtype == "mixed" else tf.as_dtype(dtype).name)
 
 
 def with_xla(config, use_xla_jit):
-    """Switches XLA's just-in-time compiler on in ``config`` if asked for."""
+    """Enables XLA's just-in-time compiler in ``config`` if ``use_xla_jit`` is True."""
     if use_xla_jit:
         config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
     return config

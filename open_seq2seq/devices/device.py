@@ -1,4 +1,4 @@
-"""What the rest of the code may ask of a device."""
+"""The interface of a device: session config, data types, optimizer, checks."""
 import contextlib
 
 
@@ -7,12 +7,12 @@ class Device:
 
     Attributes:
       name: "cpu", "gpu" or "npu".
-      fast_gradients: whether convolution gradients written as forward convolutions are the faster ones here.
-      skip_reason: what it means that a step was not applied.
-      static_shapes: whether the device compiles a graph for every shape, so that batches come in few lengths.
-      stateless_dropout: whether dropout is drawn from the places of a batch's rows in the data, so that a resumed run goes on
-        with the same draws; else from the graph's seed, from its beginning in every session.
-      threads: among how many threads an operation is split, 0 where that is the device's own affair.
+      fast_gradients: whether convolution gradients written as forward convolutions are faster on this device.
+      skip_reason: why a step was not applied, for messages.
+      static_shapes: whether the device compiles a graph for every shape, so that batches must have few different lengths.
+      stateless_dropout: whether dropout is derived from the positions of a batch's rows in the data, so that a resumed run
+        continues with the same random numbers; else it depends on the graph's seed and restarts in every session.
+      threads: number of threads among which an operation is split, 0 where the device decides.
     """
 
     name = None
@@ -27,56 +27,56 @@ class Device:
         raise NotImplementedError
 
     def compute_dtype(self, dtype):
-        """Returns the data type in which the graph computes where the config says ``dtype``, a tf.DType or "mixed"."""
+        """Returns the data type in which the graph computes for the config's ``dtype``, a tf.DType or "mixed"."""
         raise NotImplementedError
 
     def precision_note(self, dtype):
-        """Returns a sentence when the device computes in another precision than ``dtype`` asks for, else None."""
+        """Returns a sentence when the device computes in another precision than ``dtype``, else None."""
         raise NotImplementedError
 
     def wrap_optimizer(self, optimizer, params, group):
-        """The optimizer of the device's adapter round ``optimizer``, where the adapter scales losses and sums up gradients.
+        """Wraps ``optimizer`` in the optimizer of the device's adapter, where the adapter scales losses and sums gradients.
 
         Args:
           optimizer: a ``tf.train.Optimizer``.
-          params: the checked config of the model; used are loss_scaling and loss_scaling_params.
-          group: the ``ProcessGroup`` that trains, None for one process.
+          params: the checked config of the model, of which loss_scaling and loss_scaling_params are used.
+          group: the ``ProcessGroup`` of the training, None for one process.
 
         Returns:
-          None, or an ``AdapterOptimizer``.
+          An ``AdapterOptimizer``, or None where the device needs none.
 
         Raises:
-          ConfigError, DeviceError: the loss scaling asked for is none that the device can do.
+          ConfigError, DeviceError: the device does not support the loss scaling of the config.
         """
         return None
 
     def host_scope(self):
-        """Returns a context manager for the CTC loss, which it keeps on the host where the config asks for that."""
+        """Returns a context manager in which the CTC loss is built; it keeps the loss on the host if the config says so."""
         return contextlib.nullcontext()
 
     def check_steps(self, graph, runs):
-        """Makes sure that the device computes what a session is going to run again and again; before it does.
+        """Checks before the first step that the device, and not the host, will compute the steps.
 
         Args:
           graph: the ``tf.Graph``.
-          runs: list of (name for messages, list of what is fetched).
+          runs: list of (name for messages, list of fetches).
 
         Raises:
-          DeviceError: something of it would be computed elsewhere, without a message.
+          DeviceError: a part of a step would silently be computed on the host.
         """
 
     def check_session(self, session, graph, with_loss=True):
-        """Makes sure that a session really uses the device; after its variables were initialised, before the first step.
+        """Checks that a session uses the device; after its variables were initialized and before the first step.
 
         Args:
           session: a ``tf.Session`` with :meth:`session_config`.
           graph: its graph, to which a few small operations are added.
-          with_loss: whether a CTC loss will be computed, which is checked then.
+          with_loss: whether the CTC loss is checked as well.
 
         Raises:
-          DeviceError: it would run elsewhere, or computes something wrong.
+          DeviceError: the session does not use the device, or the device computes wrong numbers.
         """
 
     def describe(self):
-        """Returns a list of lines for the log: the options in force."""
+        """Returns a list of lines for the log: the options that are used."""
         return []

@@ -13,10 +13,10 @@ class Gpu(Device):
     """One GPU for each process.
 
     Args:
-      group: the ``ProcessGroup`` that trains together, None for one process.
+      group: the ``ProcessGroup`` of the run, None for one process.
 
     Raises:
-      DeviceError: TensorFlow sees no GPU, or fewer than there are processes on this machine.
+      DeviceError: TensorFlow sees no GPU, or fewer GPUs than processes on this machine.
     """
 
     name = "gpu"
@@ -24,13 +24,13 @@ class Gpu(Device):
     def __init__(self, group=None):
         if not gpu_available():
             raise DeviceError(
-                "--device gpu: TensorFlow %s sees no GPU. Expected an NVIDIA driver (nvidia-smi), the CUDA version this "
-                "TensorFlow was built for, and a build with CUDA. Use --device cpu to run on the CPU" % tf.__version__)
+                "--device gpu: TensorFlow %s sees no GPU. Required are an NVIDIA driver (nvidia-smi), a TensorFlow built with "
+                "CUDA, and this CUDA version. Use --device cpu to run on the CPU" % tf.__version__)
         self._visible_device = None if group is None else device_of_rank(group, len(visible_gpus()), os.environ)
 
     def session_config(self, use_xla_jit=False):
         config = tf.ConfigProto(allow_soft_placement=True)
-        # the whole memory is not taken at once, so that evaluation beside training is possible
+        # memory is allocated as needed, so that an evaluation can run at the same time as a training
         config.gpu_options.allow_growth = True
         if self._visible_device is not None:
             config.gpu_options.visible_device_list = self._visible_device
@@ -41,18 +41,18 @@ class Gpu(Device):
 
     def precision_note(self, dtype):
         if dtype == tf.float16:
-            return "dtype float16: products and activations are float16; variables, batch norm's statistics and the loss float32"
+            return "dtype float16: products and activations are float16; variables, batch norm and the loss are float32"
         return None
 
 
 def visible_gpus():
-    """The GPUs that TensorFlow may use, without opening them: opening takes their memory."""
+    """The GPUs that TensorFlow may use; does not initialize them, which would allocate their memory."""
     return tf.config.experimental.list_physical_devices("GPU")
 
 
 def gpu_available():
     """True if TensorFlow was built with CUDA and sees a GPU."""
-    # asking TensorFlow where there is no driver prints an error that frightens people
+    # without a driver TensorFlow would print an error, although a missing GPU is not one here
     return bool(glob.glob("/dev/nvidia[0-9]*")) and tf.test.is_built_with_cuda() and bool(visible_gpus())
 
 
@@ -61,11 +61,11 @@ def device_of_rank(group, num_devices, environ):
 
     Args:
       group: the ``ProcessGroup``.
-      num_devices: how many GPUs TensorFlow sees.
+      num_devices: number of GPUs that TensorFlow sees.
       environ: the environment.
 
     Returns:
-      A number as text, or None where any will do.
+      A number as text, or None where the process may use any GPU.
 
     Raises:
       DeviceError: there are fewer GPUs than processes.
@@ -73,10 +73,10 @@ def device_of_rank(group, num_devices, environ):
     if group.size == 1:
         return None
     if num_devices == 1 and environ.get("CUDA_VISIBLE_DEVICES"):
-        return "0"  # whoever started this process has given it its own
+        return "0"  # the launcher made only this process's own GPU visible
     if group.local_size > num_devices:
         raise DeviceError("rank %d: %d processes run on this machine, but TensorFlow sees %d GPU%s. Start one process for each "
-                          "GPU, or show it more (CUDA_VISIBLE_DEVICES is %r)" % (
+                          "GPU, or make more GPUs visible (CUDA_VISIBLE_DEVICES is %r)" % (
                               group.rank, group.local_size, num_devices, "" if num_devices == 1 else "s",
                               environ.get("CUDA_VISIBLE_DEVICES")))
     return str(group.local_rank)

@@ -1,34 +1,36 @@
 """A Huawei Ascend NPU, through the adapter ``npu_bridge`` (TensorFlow 1.15) or ``npu_device`` (TensorFlow 2.6).
 
-The graph is float32 throughout; the adapter casts to float16 where it gains. The optimizer must be named exactly
-``NpuOptimizer`` and the adapter be imported, or the graph silently runs on the host: :meth:`Npu.check_session` looks.
+The whole graph is float32; the adapter casts to float16 where that is faster. The optimizer has to be named exactly
+``NpuOptimizer`` and the adapter has to be imported; otherwise the graph silently runs on the host. :meth:`Npu.check_session`
+detects that. The options of the adapter (``npu_params``) are declared in ``npu_options.py``, their single values are checked in
+``npu_option_kinds.py``, their combinations in ``npu_option_checks.py``, the environment variables in ``npu_environment.py``.
 """
 import os
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.devices import npu_environment, npu_params, npu_session_check
+from open_seq2seq.devices import npu_environment, npu_option_checks, npu_session_check
 from open_seq2seq.devices.device import Device
 from open_seq2seq.devices.npu_adapter import load_adapter, missing_adapter, require_unpatched_sessions
-from open_seq2seq.devices.npu_loss_scaling import chosen_loss_scaling, describe_loss_scaling, wrapped_optimizer
+from open_seq2seq.devices.npu_loss_scaling import choose_loss_scaling, describe_loss_scaling, wrap_optimizer
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
 
 DEVICE_FILES = "/dev/davinci[0-9]*"
 
-# TensorFlow's own optimizers, then the adapter's, which lets the all-reduces of several gradients be fused. A list overrides
-# the switches remapping and memory_optimization, so "remap" and "memory" must not be in it.
+# TensorFlow's own optimizers, then the adapter's, which allows the all-reduces of several gradients to be fused. A list overrides
+# the settings remapping and memory_optimization, so it must not contain "remap" and "memory".
 _DISTRIBUTED_OPTIMIZERS = ("pruning", "function", "constfold", "shape", "arithmetic", "loop", "dependency", "layout",
                            "GradFusionOptimizer")
 
 
 def npu_present():
-    """Whether this machine has an NPU and the adapter for it, which is what ``--device auto`` asks."""
+    """Whether this machine has an NPU and its adapter; ``--device auto`` depends on it."""
     return not missing_adapter() and not npu_environment.missing_device(DEVICE_FILES)
 
 
 def missing_parts(environ=None):
-    """Returns a list of sentences, one for each thing that an NPU run needs and this machine lacks."""
+    """Returns a list of sentences, one for each part that a run on an NPU needs and that this machine does not have."""
     environ = os.environ if environ is None else environ
     return (missing_adapter() + npu_environment.missing_device(DEVICE_FILES)
             + npu_environment.missing_variables(environ))
@@ -41,41 +43,41 @@ class Npu(Device):
       training: False for evaluation and inference.
       params: the checked config of the model, of which npu_params, loss_scaling, loss_scaling_params and use_xla_jit are used;
         None for the defaults.
-      group: the ``ProcessGroup`` that trains together, None for one process.
+      group: the ``ProcessGroup`` of the run, None for one process.
       environ: the environment, None for this process's.
 
     Raises:
-      ConfigError: an option fits no run of this kind, or names a file that is not there.
-      DeviceError: the machine lacks something, or the environment is not as the adapter needs it.
+      ConfigError: an option is invalid for this kind of run, or names a file that does not exist.
+      DeviceError: a part is missing on this machine, or environment variables are wrong.
     """
 
     name = "npu"
     static_shapes = True
-    # StatelessRandomUniform is not among the operators that the adapter offloads
+    # the adapter does not offload StatelessRandomUniform
     stateless_dropout = False
     skip_reason = "the NPU reported an overflow, or the gradient is not finite"
 
     def __init__(self, training=True, params=None, group=None, environ=None):
         params = params or {}
         self._environ = os.environ if environ is None else environ
-        self._params = npu_params.checked_npu_params(params.get("npu_params") or {})
-        self._options = npu_params.completed(self._params, training)
+        self._params = npu_option_checks.checked_npu_params(params.get("npu_params") or {})
+        self._options = npu_option_checks.with_defaults(self._params, training)
         self._use_xla_jit = params.get("use_xla_jit", False)
         self._distributed = group is not None and group.size > 1
-        self._loss_scaling = chosen_loss_scaling(
+        self._loss_scaling = choose_loss_scaling(
             params.get("loss_scaling"), params.get("loss_scaling_params"), self._params) if training else None
         missing = missing_parts(self._environ)
         if missing:
-            raise DeviceError("--device npu: this machine lacks\n  %s\nUse --device cpu to run the same config on the CPU"
+            raise DeviceError("--device npu: this machine does not have\n  %s\nUse --device cpu to run the same config on the CPU"
                               % "\n  ".join(missing))
         npu_environment.check_environment(self._environ, self._options, DEVICE_FILES)
-        npu_params.require_places(self._options)
+        npu_option_checks.require_existing_paths(self._options)
         self._operators = load_operator_list(self._environ)
         self._adapter = load_adapter()
 
     @property
     def offloads(self):
-        """False where the config says that everything is to run on the host."""
+        """False where the config sets use_off_line to False: everything runs on the host."""
         return self._options["use_off_line"]
 
     def session_config(self, use_xla_jit=False):
@@ -83,8 +85,8 @@ class Npu(Device):
         rewrite_options = config.graph_options.rewrite_options
         optimizer = rewrite_options.custom_optimizers.add()
         optimizer.name = npu_session_check.OPTIMIZER_NAME
-        npu_params.write_parameter_map(self._options, optimizer.parameter_map)
-        # fused operators are not in the adapter's list: the whole of an inference graph would stay on the host
+        npu_option_checks.write_parameter_map(self._options, optimizer.parameter_map)
+        # the adapter's list does not contain fused operators: a whole inference graph would stay on the host
         rewrite_options.remapping = rewrite_options.OFF
         rewrite_options.memory_optimization = rewrite_options.OFF
         if self._distributed:
@@ -96,16 +98,16 @@ class Npu(Device):
 
     def precision_note(self, dtype):
         if not self.offloads:
-            return "use_off_line is False: everything runs on the host's CPU, on purpose, in float32"
+            return "use_off_line is False: everything runs on the host's CPU in float32"
         key = "precision_mode" if "precision_mode" in self._options else "precision_mode_v2"
-        return "the graph is float32, the adapter computes by %s %s; variables stay float32" % (key, self._options[key])
+        return "the graph is float32, the adapter computes with %s %s; variables stay float32" % (key, self._options[key])
 
     def wrap_optimizer(self, optimizer, params, group):
         if not self.offloads:
             return None
-        scaling = chosen_loss_scaling(params.get("loss_scaling"), params.get("loss_scaling_params"), self._params)
-        return wrapped_optimizer(self._adapter, optimizer, scaling, group is not None and group.size > 1,
-                                 self._options.get("is_tailing_optimization", False), self._operators)
+        scaling = choose_loss_scaling(params.get("loss_scaling"), params.get("loss_scaling_params"), self._params)
+        return wrap_optimizer(self._adapter, optimizer, scaling, group is not None and group.size > 1,
+                              self._options.get("is_tailing_optimization", False), self._operators)
 
     def host_scope(self):
         if not self._params["ctc_on_host"]:
@@ -126,10 +128,10 @@ class Npu(Device):
 
     def describe(self):
         source, number = npu_environment.chosen_device(self._environ, self._options)
-        lines = ["NPU: device %s by %s, adapter %s %s, operators of %s" % (
+        lines = ["NPU: device %s (from %s), adapter %s %s, operator list %s" % (
             number, source, self._adapter.name, self._adapter.version, self._operators.source)]
         if not self.offloads:
-            lines.append("use_off_line is False: everything runs on the host, on purpose")
+            lines.append("use_off_line is False: everything runs on the host")
         if self._loss_scaling is not None and self.offloads:
             lines.append(describe_loss_scaling(self._loss_scaling))
         if self._params["ctc_on_host"]:

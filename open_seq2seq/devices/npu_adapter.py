@@ -1,6 +1,6 @@
-"""Finding and importing the Ascend adapter: ``npu_bridge`` for TensorFlow 1.15, ``npu_device`` for TensorFlow 2.6.
+"""Finds and imports the Ascend adapter: ``npu_bridge`` for TensorFlow 1.15, ``npu_device`` for TensorFlow 2.6.
 
-``npu_init`` is never imported: it puts NpuOptimizer into every session of the process, those meant for the host included.
+``npu_init`` is never imported: it adds NpuOptimizer to every session of the process, including sessions for the host.
 """
 import importlib
 import importlib.util
@@ -18,7 +18,7 @@ class Adapter:
 
     Attributes:
       name: "npu_bridge" or "npu_device".
-      version: its version as text, "unknown" where it has none.
+      version: its version as text, "unknown" if it has none.
     """
 
     def __init__(self, name):
@@ -28,15 +28,15 @@ class Adapter:
         self.version = str(getattr(root, "__version__", "unknown"))
 
     def module(self, path):
-        """Imports a module of the adapter, named as inside npu_bridge.
+        """Imports a module of the adapter by its path below ``npu_bridge``.
 
         Raises:
-          DeviceError: there is none of that name.
+          DeviceError: the module cannot be imported.
         """
         try:
             return importlib.import_module("%s.%s" % (self._package, path))
         except ImportError as error:
-            raise DeviceError("%s.%s cannot be imported: %s. Install the adapter of the CANN release that the driver is of"
+            raise DeviceError("%s.%s cannot be imported: %s. Install the adapter of the CANN release that fits the driver"
                               % (self._package, path, error))
 
     def has_module(self, path):
@@ -48,52 +48,53 @@ class Adapter:
 
 
 def adapter_name():
-    """The importable adapter for this TensorFlow, None if there is none."""
+    """Name of the adapter for this TensorFlow that can be imported, None if there is none."""
     names = (_NPU_BRIDGE,) if tf.__version__.startswith("1.") else (_NPU_DEVICE, _NPU_BRIDGE)
     return next((name for name in names if importlib.util.find_spec(name) is not None), None)
 
 
 def missing_adapter():
-    """Sentences on the missing adapter; empty if there is one."""
+    """List with a sentence about the missing adapter; empty if there is one."""
     if adapter_name() is not None:
         return []
-    wanted = _NPU_BRIDGE if tf.__version__.startswith("1.") else _NPU_DEVICE
+    expected = _NPU_BRIDGE if tf.__version__.startswith("1.") else _NPU_DEVICE
     return ["the TensorFlow adapter: the module %s cannot be imported (install the CANN toolkit and its TensorFlow plugin for "
-            "TensorFlow %s, then `source /usr/local/Ascend/ascend-toolkit/set_env.sh` in this shell)" % (wanted, tf.__version__)]
+            "TensorFlow %s, then `source /usr/local/Ascend/ascend-toolkit/set_env.sh` in this shell)" % (
+                expected, tf.__version__)]
 
 
 def load_adapter():
-    """Imports the adapter, which puts its passes into TensorFlow; without that everything would run on the host.
+    """Imports the adapter, which adds its passes to TensorFlow; without them everything would run on the host.
 
     Returns:
       An :class:`Adapter`.
 
     Raises:
-      DeviceError: the import fails, or something has patched every session of this process.
+      DeviceError: the import fails, or every session of this process has been patched.
     """
     name = adapter_name()
     if name is None:
-        raise DeviceError("this machine lacks " + missing_adapter()[0])
+        raise DeviceError("this machine does not have " + missing_adapter()[0])
     try:
         root = importlib.import_module(name)
         if name == _NPU_DEVICE:
             root.compat.enable_v1()
-    # an adapter of another TensorFlow fails with a missing symbol, which is TensorFlow's NotFoundError
+    # an adapter for another TensorFlow fails with a missing symbol, TensorFlow's NotFoundError
     except (ImportError, OSError, AttributeError, tf.errors.OpError) as error:
-        raise DeviceError("the TensorFlow adapter %s is there, but cannot be loaded with TensorFlow %s: %s. Install the plugin "
-                          "for this TensorFlow, of the release of the CANN toolkit" % (name, tf.__version__, error))
+        raise DeviceError("the TensorFlow adapter %s is installed, but cannot be loaded with TensorFlow %s: %s. Install the "
+                          "plugin for this TensorFlow, of the same release as the CANN toolkit" % (name, tf.__version__, error))
     require_unpatched_sessions()
     return Adapter(name)
 
 
 def require_unpatched_sessions():
-    """Refuses to go on, whatever the device, when every session of the process has been patched.
+    """Checks, for any device, that the sessions of the process have not been patched.
 
     Raises:
-      DeviceError: ``npu_init`` has been imported, by a config perhaps.
+      DeviceError: ``npu_init`` has been imported, e.g. by a config.
     """
     for package in (_NPU_BRIDGE, _NPU_DEVICE + ".compat.v1"):
         if package + ".npu_init" in sys.modules:
-            raise DeviceError("%s.npu_init has been imported, by the config or what it imports. It changes every tf.Session of "
-                              "the process, also those meant for the host. Remove the import; --device npu sets up the session"
-                              % package)
+            raise DeviceError("%s.npu_init has been imported, by the config or a module that it imports. It changes every "
+                              "tf.Session of the process, including sessions for the host. Remove the import; --device npu "
+                              "configures the session" % package)

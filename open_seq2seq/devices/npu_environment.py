@@ -1,6 +1,6 @@
-"""The machine and the environment that an NPU run needs, looked at before TensorFlow or the adapter read any of it.
+"""Checks the machine and the environment variables for a run on an NPU, before TensorFlow or the adapter read them.
 
-The adapter aborts the process at some wrong variables, and at others trains on, on the wrong device or alone.
+The adapter aborts the process for some wrong variables. For others it trains on the wrong device, or without the other ranks.
 """
 import glob
 import json
@@ -20,44 +20,44 @@ _ACCELERATION = {"step": ("TOTAL_STEP", "STEP_NOW"), "loss": ("TARGET_LOSS", "LO
 
 
 def device_numbers(device_files):
-    """Numbers of the devices of this machine, ascending; ``device_files`` is the pattern of their files."""
+    """Ascending list of the numbers of this machine's devices; ``device_files`` is the pattern of their files."""
     found = (re.search(r"(\d+)$", path) for path in glob.glob(device_files))
     return sorted(int(number.group(1)) for number in found if number)
 
 
 def missing_device(device_files):
-    """Sentences on what of driver and device is missing; empty if there is a device."""
+    """List of sentences about a missing driver or device; empty if there is a device."""
     if device_numbers(device_files):
         return []
     missing = []
     if not os.path.isdir(DRIVER_FOLDER):
-        missing.append("the driver: no %s (install the Ascend driver and firmware for this NPU and restart, then "
-                       "`npu-smi info` lists it; in a container mount the folder)" % DRIVER_FOLDER)
-    missing.append("a device: no %s (the driver makes it; in a container pass --device /dev/davinci0 --device "
+        missing.append("the driver: no %s (install the Ascend driver and firmware for this NPU and restart; `npu-smi "
+                       "info` lists it then; in a container mount the folder)" % DRIVER_FOLDER)
+    missing.append("a device: no %s (the driver creates it; in a container pass --device /dev/davinci0 --device "
                    "/dev/davinci_manager --device /dev/devmm_svm --device /dev/hisi_hdc)" % device_files)
     return missing
 
 
 def missing_variables(environ):
-    """Sentences on environment variables without which nothing would be offloaded."""
+    """List of sentences about missing environment variables without which nothing would be offloaded."""
     if operator_list_files(environ):
         return []
     path = environ.get("ASCEND_OPP_PATH")
     found = "ASCEND_OPP_PATH is %r" % path if path else "ASCEND_OPP_PATH is not set, which means %s" % DEFAULT_OPP_PATH
-    return ["an environment variable: %s, and there is no %s below it, without which the adapter leaves every operator on the "
-            "host (install the CANN toolkit with its operator package and %s)" % (found, FILE_NAME, SET_ENVIRONMENT)]
+    return ["an environment variable: %s, and there is no %s below it; without this file the adapter leaves every operator on "
+            "the host (install the CANN toolkit with its operator package and %s)" % (found, FILE_NAME, SET_ENVIRONMENT)]
 
 
 def check_environment(environ, options, device_files):
-    """Checks the variables that the adapter reads.
+    """Checks the environment variables that the adapter reads.
 
     Args:
       environ: the environment.
-      options: the adapter's options of the run.
+      options: dict of the adapter's options of the run.
       device_files: pattern of the devices' files.
 
     Raises:
-      DeviceError: with everything that is wrong, naming the rank.
+      DeviceError: lists all problems and names the rank.
     """
     problems = _device_problems(environ, options, device_numbers(device_files))
     problems += _rank_problems(environ, options)
@@ -65,18 +65,18 @@ def check_environment(environ, options, device_files):
     problems += _other_problems(environ, options)
     if problems:
         rank = environ.get("RANK_ID")
-        raise DeviceError("%s: the environment does not fit a run on an NPU:\n  %s" % (
+        raise DeviceError("%s: environment variables are wrong for a run on an NPU:\n  %s" % (
             "rank %s" % rank if rank else "this process (RANK_ID is not set)", "\n  ".join(problems)))
 
 
 def integer_of(environ, name):
-    """The variable as an int, None if it is absent or no integer."""
+    """The variable as an int; None if it is absent, not an integer or longer than 9 digits."""
     text = environ.get(name, "")
-    return int(text) if re.fullmatch(r"\s*[+-]?\d+\s*", text) else None
+    return int(text) if re.fullmatch(r"\s*[+-]?[0-9]{1,9}\s*", text) else None
 
 
 def chosen_device(environ, options):
-    """(where the device's number comes from, the number) as the adapter chooses; the number is None if it is none."""
+    """(source of the device's number, the number) as the adapter chooses it; None if the text is not an integer."""
     if "session_device_id" in options:
         return 'npu_params["session_device_id"]', options["session_device_id"]
     for name in ("ASCEND_DEVICE_ID", "DEVICE_ID"):
@@ -92,7 +92,7 @@ def _device_problems(environ, options, numbers):
             problems.append("%s is %r, expected the number of a device, such as 0; there are %s"
                             % (name, environ[name], _listed(numbers)))
     source, number = chosen_device(environ, options)
-    # logical numbers count the devices that this process may use; DEVICE_ID is the number in the file's name
+    # logical numbers count the devices that this process may use; DEVICE_ID is the number in the name of the device file
     known = set(numbers) if source == "DEVICE_ID" else set(numbers) | set(range(len(numbers)))
     if number is not None and number >= 0 and number not in known and source != "the adapter's default":
         problems.append("%s is %d, but this machine has no such device; there are %s" % (source, number, _listed(numbers)))
@@ -113,22 +113,22 @@ def _rank_problems(environ, options):
     elif rank is not None and size is not None and rank >= max(size, 1):
         problems.append("RANK_ID is %d, but RANK_SIZE is %d; expected at most %d" % (rank, size, size - 1))
     if table and not os.path.isfile(table):
-        problems.append("RANK_TABLE_FILE is %r, and there is no such file; scripts/make_rank_table.py writes one" % table)
+        problems.append("RANK_TABLE_FILE is %r, but there is no such file; scripts/make_rank_table.py writes one" % table)
     if table and not environ.get("RANK_ID"):
-        problems.append("RANK_TABLE_FILE is set without RANK_ID; for one device unset RANK_TABLE_FILE, for several start them "
-                        "with scripts/run_8p.sh")
+        problems.append("RANK_TABLE_FILE is set without RANK_ID; unset RANK_TABLE_FILE for one device, or start several with "
+                        "scripts/run_8p.sh")
     if size is None or size <= 1:
         return problems + _problems_of_one_rank(environ, table)
     for name, consequence in (("RANK_TABLE_FILE", "each rank would train alone"),
-                              ("RANK_ID", "HCCL would not know which rank this is"),
+                              ("RANK_ID", "HCCL needs the number of this rank"),
                               ("JOB_ID", "the adapter cannot build its all-reduce")):
         if not environ.get(name) and not (name == "RANK_ID" and table):
             problems.append("RANK_SIZE is %d, but %s is not set: %s. scripts/run_8p.sh sets it" % (size, name, consequence))
     if not environ.get("ASCEND_DEVICE_ID") and not environ.get("DEVICE_ID"):
-        problems.append("RANK_SIZE is %d, but neither ASCEND_DEVICE_ID nor DEVICE_ID is set: all ranks would take device 0"
+        problems.append("RANK_SIZE is %d, but neither ASCEND_DEVICE_ID nor DEVICE_ID is set: all ranks would use device 0"
                         % size)
     if "session_device_id" in options:
-        problems.append('RANK_SIZE is %d, but npu_params["session_device_id"] puts all ranks on device %d; leave it out'
+        problems.append('RANK_SIZE is %d, but npu_params["session_device_id"] puts all ranks on device %d; remove it'
                         % (size, options["session_device_id"]))
     if not options.get("use_off_line", True):
         problems.append('RANK_SIZE is %d, but npu_params["use_off_line"] is False: HCCL has no operators on the host. Use '
@@ -137,27 +137,28 @@ def _rank_problems(environ, options):
 
 
 def _problems_of_one_rank(environ, table):
-    """A process of a table of several ranks that is not told so would train alone, into the same files as the others."""
+    """The problem of a table of several ranks without RANK_SIZE: each process would train alone, into the same files."""
     if not table or not os.path.isfile(table) or (environ.get("RANK_SIZE") or "1").strip() != "1":
         return []
     ranks = read_rank_table(table).size
     if ranks == 1:
         return []
-    return ["RANK_TABLE_FILE is %r, a table of %d ranks, but RANK_SIZE is %s; for one device unset RANK_TABLE_FILE, for several "
-            "start them with scripts/run_8p.sh" % (table, ranks, environ.get("RANK_SIZE") or "not set, which means 1")]
+    return ["RANK_TABLE_FILE is %r, a table of %d ranks, but RANK_SIZE is %s; unset RANK_TABLE_FILE for one device, or start "
+            "several with scripts/run_8p.sh" % (table, ranks, environ.get("RANK_SIZE") or "not set, which means 1")]
 
 
 def _cluster_manager_problems(environ):
     given = [name for name in _CLUSTER_MANAGER if environ.get(name)]
     problems = []
     if given and environ.get("RANK_TABLE_FILE"):
-        problems.append("%s and RANK_TABLE_FILE exclude each other: the adapter would train without HCCL. Unset %s"
+        problems.append("%s and RANK_TABLE_FILE are both set: the adapter would train without HCCL. Unset %s"
                         % (", ".join(given), " ".join(given)))
     elif given:
-        problems.append("%s: this trainer's ranks are found by RANK_TABLE_FILE, RANK_SIZE and RANK_ID. Unset %s and start with "
-                        "scripts/run_8p.sh" % (", ".join("%s is %r" % (name, environ[name]) for name in given), " ".join(given)))
+        problems.append("%s: this trainer finds its ranks with RANK_TABLE_FILE, RANK_SIZE and RANK_ID. Unset %s and start the "
+                        "ranks with scripts/run_8p.sh" % (
+                            ", ".join("%s is %r" % (name, environ[name]) for name in given), " ".join(given)))
     if environ.get("RANK_SIZE") and environ.get("CM_WORKER_SIZE"):
-        problems.append("RANK_SIZE and CM_WORKER_SIZE are both set, which the adapter refuses; unset CM_WORKER_SIZE")
+        problems.append("RANK_SIZE and CM_WORKER_SIZE are both set, which the adapter does not allow; unset CM_WORKER_SIZE")
     return problems
 
 
@@ -168,7 +169,7 @@ def _other_problems(environ, options):
     if environ.get("AOE_MODE") and "aoe_mode" not in options:
         accepted = OPTION_BY_NAME["aoe_mode"].kind.values
         if environ["AOE_MODE"] not in accepted:
-            problems.append("AOE_MODE is %r, expected one of %s, or nothing" % (environ["AOE_MODE"], ", ".join(accepted)))
+            problems.append("AOE_MODE is %r, expected one of %s, or an empty value" % (environ["AOE_MODE"], ", ".join(accepted)))
     mode = options.get("experimental_accelerate_train_mode")
     if mode is not None:
         needed = _ACCELERATION[mode.split("|")[1]]
@@ -182,12 +183,13 @@ def _other_problems(environ, options):
 def _tf_config_problems(text):
     try:
         config = json.loads(text)
-    except ValueError as error:
-        return ["TF_CONFIG is %r, which is not JSON (%s); unset it, the ranks are in RANK_TABLE_FILE" % (text, error)]
+    except (ValueError, RecursionError) as error:
+        return ["TF_CONFIG is %r, which is not valid JSON (%s); unset it, the ranks are in RANK_TABLE_FILE" % (text[:200], error)]
     task = config.get("task", {}) if isinstance(config, dict) else None
     if not isinstance(task, dict):
-        return ["TF_CONFIG is %r, expected an object whose task is an object; unset it, the ranks are in RANK_TABLE_FILE" % text]
-    if task.get("type") in ("ps", "evaluator"):
-        return ["TF_CONFIG says that this process is a %s, for which the adapter opens no device or no HCCL; unset it"
+        return ["TF_CONFIG is %r, expected an object whose task is an object; unset it, the ranks are in RANK_TABLE_FILE"
+                % text[:200]]
+    if isinstance(task.get("type"), str) and task["type"] in ("ps", "evaluator"):
+        return ["TF_CONFIG declares this process a %s, for which the adapter does not use a device or HCCL; unset it"
                 % task["type"]]
     return []

@@ -1,17 +1,17 @@
-"""The config key ``npu_params``: the adapter's options, ours beside them, and what they are wrong in together.
+"""Checks the config key ``npu_params``: options of the adapter (``npu_options.py``), two of this project, and their combinations.
 
-The adapter aborts the process at most of these contradictions, and ignores the rest.
+The adapter aborts the process for most of these contradictions and ignores the others.
 """
 from open_seq2seq.config.parameters import Bool, Int, NamePath, Parameter, Report, Struct, child_path
+from open_seq2seq.devices.npu_option_kinds import AscendingList, PathOption
 from open_seq2seq.devices.npu_options import OPTION_BY_NAME, OPTIONS
-from open_seq2seq.devices.npu_option_kinds import Ascending, Place
 from open_seq2seq.errors import ConfigError
 
-# each length is a graph of its own, compiled for minutes and kept in the device's memory
+# each length needs a separate graph, which is compiled for minutes and kept in the device's memory
 MOST_BUCKETS = 4
 
 OWN_PARAMETERS = (
-    Parameter("bucket_frames", Ascending(Int(minimum=1), MOST_BUCKETS), default=None,
+    Parameter("bucket_frames", AscendingList(Int(minimum=1), MOST_BUCKETS), default=None,
               doc="lengths in frames to which utterances are padded, each a compiled graph; None: from the manifest"),
     Parameter("ctc_on_host", Bool(), default=False, doc="compute the CTC loss on the host's CPU instead of the device"),
 )
@@ -26,7 +26,7 @@ _WITHOUT_FLOAT16 = {"precision_mode": ("force_fp32", "must_keep_origin_dtype", "
 _TOGETHER = ("input_shape", "dynamic_dims", "dynamic_node_type")
 _DYNAMIC = ("dynamic_input", "dynamic_graph_execute_mode", "dynamic_inputs_shape_range") + _TOGETHER
 
-# option: (the option that it only matters with, and that option's value; None: any)
+# option: (the option without which it has no effect, the value that this option must have; None: any)
 _ONLY_WITH = {
     "dump_debug_mode": ("enable_dump_debug", True), "profiling_options": ("profiling_mode", True),
     "aoe_config_file": ("aoe_mode", None), "distribute_config": ("aoe_mode", None), "work_path": ("aoe_mode", None),
@@ -43,7 +43,7 @@ def _declared(option):
 
 
 class NpuParams(Struct):
-    """The dict ``npu_params``. Checked, it holds our own keys, and of the adapter's options those that are given."""
+    """The dict ``npu_params``. The checked dict has this project's own keys and the adapter's options that were given."""
 
     description = "a dict of the adapter's options"
 
@@ -61,10 +61,10 @@ class NpuParams(Struct):
         _check_trainer(checked, path, report)
         for name in checked:
             if name in OPTION_BY_NAME and OPTION_BY_NAME[name].deprecated is not None:
-                report.note(child_path(path, name), "is deprecated by the adapter; in its place: %s"
+                report.note(child_path(path, name), "is deprecated by the adapter; replaced by %s"
                             % OPTION_BY_NAME[name].deprecated)
-            other, wanted = _ONLY_WITH.get(name, (None, None))
-            if other is not None and (checked.get(other) != wanted if wanted is not None else other not in checked):
+            other, required = _ONLY_WITH.get(name, (None, None))
+            if other is not None and (checked.get(other) != required if required is not None else other not in checked):
                 report.note(child_path(path, name), "has no effect without %s" % other)
         return checked
 
@@ -73,19 +73,19 @@ def _check_pairs(params, path, report):
     if "precision_mode" in params and "precision_mode_v2" in params:
         report.problem(child_path(path, "precision_mode_v2"), "and precision_mode are both given; keep one of them")
     elif "modify_mixlist" in params and not _is_mixed(params):
-        report.problem(child_path(path, "modify_mixlist"), "needs mixed precision, that is precision_mode one of %s, or "
+        report.problem(child_path(path, "modify_mixlist"), "needs mixed precision: precision_mode one of %s, or "
                        "precision_mode_v2 one of %s" % tuple(", ".join(_MIXED[key]) for key in sorted(_MIXED)))
     if params.get("enable_compress_weight") is True and "compress_weight_conf" in params:
-        report.problem(child_path(path, "compress_weight_conf"), "and enable_compress_weight are both given; the file says "
-                                                                 "which weights, the other takes all. Keep one of them")
+        report.problem(child_path(path, "compress_weight_conf"), "and enable_compress_weight are both given; the file "
+                       "selects weights, the other option compresses all of them. Keep one of them")
     if "optypelist_for_implmode" in params and "op_select_implmode" not in params:
         report.problem(child_path(path, "optypelist_for_implmode"), "needs op_select_implmode")
     if "in_out_pair" in params and params.get("mix_compile_mode") is not True:
         report.problem(child_path(path, "in_out_pair"), "needs mix_compile_mode True")
     if params.get("ctc_on_host") is True and params.get("mix_compile_mode") is False:
-        report.problem(child_path(path, "ctc_on_host"), "needs mix_compile_mode, which is False: of the graph's parts before "
-                       "and behind the loss the adapter would offload only the larger one, and leave the other on the host "
-                       "without a message. Leave mix_compile_mode out")
+        report.problem(child_path(path, "ctc_on_host"), "needs mix_compile_mode, which is False: the adapter would offload "
+                       "only the larger one of the graph's parts before and after the loss and silently leave the other on the "
+                       "host. Remove mix_compile_mode")
 
 
 def _check_dump(params, path, report):
@@ -99,7 +99,7 @@ def _check_dump(params, path, report):
 
 
 def _check_shapes(params, path, report):
-    """The adapter's ways to let shapes change contradict the length buckets."""
+    """The adapter's options for changing shapes contradict the length buckets."""
     given, missing = [], []
     for name in _TOGETHER:
         (given if name in params else missing).append(name)
@@ -108,18 +108,18 @@ def _check_shapes(params, path, report):
     for name in _DYNAMIC:
         if params.get(name, False) is not False:
             report.problem(child_path(path, name), "cannot be used: the graphs of this trainer have static shapes, one for each "
-                           "length of bucket_frames. Leave it out; bucket_frames says which lengths there are")
+                           "length of bucket_frames. Remove it and set the lengths with bucket_frames")
 
 
 def _check_trainer(params, path, report):
-    """What the training loop cannot do."""
+    """Options that the training loop does not support."""
     if params.get("job") in ("ps", "default"):
-        report.problem(child_path(path, "job"), "is %r, with which the adapter offloads nothing and says nothing; to run on the "
-                       "host on purpose set use_off_line to False" % params["job"])
+        report.problem(child_path(path, "job"), "is %r, with which the adapter silently offloads nothing; to run on the host set "
+                       "use_off_line to False" % params["job"])
     loops = params.get("iterations_per_loop")
     if isinstance(loops, int) and loops > 1:
-        report.problem(child_path(path, "iterations_per_loop"), "is %d, but each step of this trainer chooses its bucket and is "
-                       "fed from the host; expected 1" % loops)
+        report.problem(child_path(path, "iterations_per_loop"), "is %d, but the host chooses and feeds the bucket of each step; "
+                       "expected 1" % loops)
 
 
 def _is_mixed(params):
@@ -129,47 +129,47 @@ def _is_mixed(params):
 
 
 def computes_in_float16(params):
-    """Whether checked ``npu_params`` let the device compute in float16, which needs loss scaling."""
+    """Whether the device computes in float16 with these checked ``npu_params``; float16 needs loss scaling."""
     key = "precision_mode_v2" if "precision_mode_v2" in params else "precision_mode"
     return params.get(key, DEFAULT_PRECISION_MODE) not in _WITHOUT_FLOAT16[key]
 
 
-def completed(params, training):
-    """Checked ``npu_params`` with what a run sets where the config says nothing.
+def with_defaults(params, training):
+    """The adapter's options of a run: the given ones, and this project's defaults for the others.
 
     Args:
       params: checked ``npu_params``.
       training: False for evaluation and inference.
 
     Returns:
-      dict of the adapter's options alone.
+      dict of the adapter's options, without this project's own keys.
 
     Raises:
-      ConfigError: the options fit no training.
+      ConfigError: the options contradict a training.
     """
     options = {"use_off_line": True, "graph_run_mode": 1 if training else 0}
     if "precision_mode_v2" not in params:
         options["precision_mode"] = DEFAULT_PRECISION_MODE
     if params.get("ctc_on_host"):
-        # in the other mode only one connected part of the graph is offloaded, forward pass or backward pass
+        # otherwise only one connected part of the graph would be offloaded, the forward pass or the backward pass
         options["mix_compile_mode"] = True
     options.update((name, value) for name, value in params.items() if name not in OWN_DEFAULTS)
     if training and options["graph_run_mode"] == 0:
-        raise ConfigError('npu_params["graph_run_mode"] is 0, inference, but this run trains; leave it out: the mode of the run '
-                          "decides")
+        raise ConfigError('npu_params["graph_run_mode"] is 0 (inference), but this run trains; remove it, the mode of the run '
+                          "sets it")
     return options
 
 
-def require_places(options):
+def require_existing_paths(options):
     """Checks the files and directories that options name.
 
     Raises:
-      ConfigError: with everything that is not as the adapter needs it.
+      ConfigError: lists all paths that are missing or that the adapter cannot use.
     """
     problems = []
     for name, value in sorted(options.items()):
         kind = OPTION_BY_NAME[name].kind
-        fault = kind.check_place(value) if isinstance(kind, Place) else None
+        fault = kind.check_path(value) if isinstance(kind, PathOption) else None
         if fault is not None:
             problems.append('npu_params["%s"] is %r, expected %s on this machine: %s' % (name, value, kind.description, fault))
     if problems:
@@ -177,10 +177,10 @@ def require_places(options):
 
 
 def checked_npu_params(params):
-    """``params`` of somebody who did not go through a config's check, checked.
+    """Checks ``npu_params`` that are not part of a checked config.
 
     Raises:
-      ConfigError: with every mistake.
+      ConfigError: lists all mistakes.
     """
     report = Report()
     checked = NpuParams().check(params, NamePath("npu_params"), report)
@@ -190,7 +190,7 @@ def checked_npu_params(params):
 
 
 def write_parameter_map(options, parameter_map):
-    """Puts options into the ``parameter_map`` of a custom optimizer, each into the field that the adapter reads."""
+    """Writes options into the ``parameter_map`` of a custom optimizer, each into the field that the adapter reads."""
     for name, value in options.items():
         field = OPTION_BY_NAME[name].field
         setattr(parameter_map[name], field, value.encode("utf-8") if field == "s" else value)

@@ -1,8 +1,8 @@
-"""Kinds of values that options of the Ascend adapter take.
+"""Kinds of values for the options of the Ascend adapter; each kind checks a single value.
 
-Texts are what most options are. On a command line ``1`` and ``true`` are a number and a truth value before anybody knows which
-option they are for, so these become the text again. What a value says of files is checked by ``check_place``, on the machine
-with the device: the same config also runs at a desk.
+Most options are texts. The command line parses ``1`` and ``true`` as a number and a bool before it knows the option, so the kinds
+convert them back to text. Whether a file exists is checked separately, by ``check_path``, on the machine with the device: the
+same config also runs on machines without one.
 """
 import json
 import os
@@ -19,18 +19,18 @@ class Text(Kind):
     def check(self, value, path, report):
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
-        # a NoLiteral is what was typed; the quotes that Python would want are not the adapter's
+        # str() of a NoLiteral is the text as it was typed, without the quotes of a Python literal
         if isinstance(value, str) and value.strip() and "\0" not in value:
             return self.checked_text(str(value), path, report)
         return self._expected(value, path, report)
 
     def checked_text(self, text, path, report):
-        """Returns the text to use, and reports what is wrong with it."""
+        """Returns the text to use, and reports mistakes in it."""
         return text
 
 
 class Word(Choice):
-    """One of several words."""
+    """One of several words; True and False stand for "true" and "false"."""
 
     def check(self, value, path, report):
         if isinstance(value, bool) and str(value).lower() in self.values:
@@ -39,7 +39,7 @@ class Word(Choice):
 
 
 class Digits(Choice):
-    """One of several texts, some of which look like numbers."""
+    """One of several texts, of which some are numbers."""
 
     def check(self, value, path, report):
         if isinstance(value, int) and not isinstance(value, bool):
@@ -51,8 +51,8 @@ class Pattern(Text):
     """A text of a given form.
 
     Args:
-      pattern: regular expression of the whole text.
-      example: how to show the form in messages.
+      pattern: regular expression for the whole text.
+      example: an example for messages.
     """
 
     def __init__(self, pattern, example):
@@ -64,12 +64,12 @@ class Pattern(Text):
 
 
 class MemorySize(Text):
-    """Bytes, as a number or as a product, which the graph engine multiplies out."""
+    """Bytes, as a number or as a product that the graph engine evaluates."""
 
     description = "a number of bytes, or a product like 26 * 1024 * 1024 * 1024"
 
     def checked_text(self, text, path, report):
-        if re.fullmatch(r"\s*[1-9]\d*(\s*\*\s*[1-9]\d*)*\s*", text):
+        if re.fullmatch(r"\s*[1-9]\d*(\s*\*\s*[1-9]\d*)*\s*", text, re.ASCII):
             return text
         return self._expected(text, path, report)
 
@@ -83,12 +83,12 @@ class DumpSteps(Text):
 
     def checked_text(self, text, path, report):
         parts = text.split("|")
-        if not all(re.fullmatch(r"\d+(-\d+)?", part) for part in parts) or len(parts) > self._MOST:
+        if not all(re.fullmatch(r"\d{1,9}(-\d{1,9})?", part, re.ASCII) for part in parts) or len(parts) > self._MOST:
             return self._expected(text, path, report)
         for part in parts:
             first, _, last = part.partition("-")
             if last and int(first) > int(last):
-                report.problem(path, "is %r, where %s runs backwards; expected %s" % (text, part, self.description))
+                report.problem(path, "is %r, where %s begins after its end; expected %s" % (text, part, self.description))
         return text
 
 
@@ -101,8 +101,8 @@ class JsonText(Text):
         if isinstance(value, dict):
             try:
                 return json.dumps(value, sort_keys=True)
-            except (TypeError, ValueError) as error:
-                report.problem(path, "is %r, which cannot be written as JSON: %s" % (value, error))
+            except (TypeError, ValueError, RecursionError) as error:
+                report.problem(path, "is a dict that cannot be written as JSON: %s" % error)
                 return value
         return super().check(value, path, report)
 
@@ -110,30 +110,30 @@ class JsonText(Text):
         try:
             if isinstance(json.loads(text), dict):
                 return text
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
         return self._expected(text, path, report)
 
 
-class Place(Text):
+class PathOption(Text):
     """A file or directory; a leading ``~`` becomes the home directory."""
 
     def checked_text(self, text, path, report):
         return FilePath().check(text, path, report)
 
-    def check_place(self, value):
+    def check_path(self, value):
         """Returns what is wrong with the path ``value`` on this machine, or None."""
         raise NotImplementedError
 
 
-class ExistingFile(Place):
-    """A file that is there and readable; with ``json`` also one of that form."""
+class ExistingFile(PathOption):
+    """A file that exists and is readable; with ``json=True`` it also has to contain JSON."""
 
     def __init__(self, json=False):
         self._json = json
         self.description = "the path of a %sfile" % ("JSON " if json else "")
 
-    def check_place(self, value):
+    def check_path(self, value):
         if not os.path.isfile(value):
             return "there is no such file"
         try:
@@ -142,28 +142,28 @@ class ExistingFile(Place):
                     json.load(file)
         except OSError as error:
             return "the file cannot be read: %s" % error.strerror
-        except ValueError as error:
-            return "the file is not JSON: %s" % error
+        except (ValueError, RecursionError) as error:
+            return "the file is not valid JSON: %s" % error
         return None
 
 
-class ExistingFolder(Place):
-    """A directory that is there, readable and writable: the adapter makes none."""
+class ExistingFolder(PathOption):
+    """A directory that exists and is readable and writable; the adapter does not create it."""
 
     description = "the path of a directory that exists"
 
-    def check_place(self, value):
+    def check_path(self, value):
         if not os.path.isdir(value):
             return "there is no such directory"
         return None if os.access(value, os.R_OK | os.W_OK | os.X_OK) else "the directory cannot be read and written"
 
 
-class Folder(Place):
-    """A directory that the compiler makes if need be."""
+class Folder(PathOption):
+    """A directory that the compiler creates if it is missing."""
 
     description = "the path of a directory"
 
-    def check_place(self, value):
+    def check_path(self, value):
         nearest = os.path.abspath(value)
         while not os.path.exists(nearest):
             nearest = os.path.dirname(nearest)
@@ -172,12 +172,12 @@ class Folder(Place):
         return None if os.access(nearest, os.W_OK | os.X_OK) else "%s cannot be written" % nearest
 
 
-class Ascending(List):
-    """A list of numbers, each larger than the one before.
+class AscendingList(List):
+    """A list of numbers, each larger than the previous one.
 
     Args:
       item: kind of one number.
-      most: how many there may be.
+      most: maximum length.
     """
 
     def __init__(self, item, most):

@@ -1,10 +1,10 @@
-"""The options of the Ascend adapter: what may stand in ``parameter_map`` of the optimizer ``NpuOptimizer``.
+"""The options of the Ascend adapter: the keys of ``parameter_map`` of the optimizer ``NpuOptimizer``, and their values.
 
-The adapter reads each option from one field of ``AttrValue``; a value in another field counts as absent. Unknown names are
-ignored without a message and many wrong values abort the process, so that every value is checked here first. What several
-options are wrong in together, and what this trainer cannot use, is in ``npu_params.py``.
+The adapter reads each option from one field of ``AttrValue`` and ignores values in other fields. It ignores unknown names without
+a message and aborts the process for many wrong values. Therefore every single value is checked first, by the kinds of
+``npu_option_kinds.py``; ``npu_option_checks.py`` checks combinations of options and rejects options that this trainer cannot use.
 
-From the adapter's public source of December 2023.
+Source: the adapter's public source code of December 2023.
 """
 import collections
 
@@ -26,9 +26,8 @@ Option = collections.namedtuple("Option", "name field kind default doc deprecate
 Option.__new__.__defaults__ = (None,)
 Option.__doc__ = """One option of the adapter.
 
-name: its key. field: of ``AttrValue``: "b" bool, "i" int, "s" bytes. kind: a config ``Kind``. default: what the adapter takes
-when it is absent, None for nothing or whatever the graph engine decides. doc: one line. deprecated: what has taken its place, or
-None.
+name: its key. field: of ``AttrValue``: "b" bool, "i" int, "s" bytes. kind: a config ``Kind``. default: the adapter's default,
+None where it has none or the graph engine decides. doc: one line. deprecated: the option that replaces it, a phrase, or None.
 """
 
 _SWITCH = Choice(0, 1)
@@ -41,10 +40,10 @@ _PRECISION = (
     Option("precision_mode", "s", Word(
         "force_fp32", "allow_fp32_to_fp16", "force_fp16", "must_keep_origin_dtype", "allow_mix_precision",
         "cube_fp16in_fp32out", "allow_mix_precision_fp16", "allow_mix_precision_bf16", "allow_fp32_to_bf16"), None,
-        "what the graph engine computes in; here allow_mix_precision unless given"),
+        "data type in which the graph engine computes; default here allow_mix_precision"),
     Option("precision_mode_v2", "s", Word("fp16", "origin", "cube_fp16in_fp32out", "mixed_float16", "mixed_bfloat16"), None,
-           "newer spelling of precision_mode, instead of it"),
-    Option("modify_mixlist", "s", ExistingFile(json=True), None, "JSON file: operators that mixed precision treats otherwise"),
+           "newer form of precision_mode; give only one of them"),
+    Option("modify_mixlist", "s", ExistingFile(json=True), None, "JSON file: exceptions for operators in mixed precision"),
     Option("customize_dtypes", "s", ExistingFile(), None, "file with the data types of single operators"),
     Option("op_precision_mode", "s", ExistingFile(), None, "ini file: precise or fast version of single operators"),
     Option("op_select_implmode", "s", Word("high_precision", "high_performance", "high_precision_for_all",
@@ -52,30 +51,30 @@ _PRECISION = (
            "precise or fast versions of operators", deprecated="op_precision_mode"),
     Option("optypelist_for_implmode", "s", _TEXT, None, "operator types that op_select_implmode is for",
            deprecated="op_precision_mode"),
-    Option("deterministic", "i", _SWITCH, 0, "1: the same sums in the same order at each run"),
+    Option("deterministic", "i", _SWITCH, 0, "1: reproducible sums, in the same order in every run"),
 )
 
 _EXECUTION = (
-    Option("use_off_line", "b", Bool(), True, "False: everything runs on the host, on purpose"),
-    Option("graph_run_mode", "i", _SWITCH, 1, "1 training, 0 inference; here by the mode of the run unless given"),
-    Option("mix_compile_mode", "b", Bool(), False, "True: gray operators, CTCLoss among them, stay on the host"),
-    Option("iterations_per_loop", "i", Int(minimum=1, maximum=_LARGEST), 1, "steps that the device makes by itself"),
-    Option("enable_data_pre_proc", "b", Bool(), False, "True: the iterator sinks into the offloaded graph",
+    Option("use_off_line", "b", Bool(), True, "False: everything runs on the host"),
+    Option("graph_run_mode", "i", _SWITCH, 1, "1 training, 0 inference; default here by the mode of the run"),
+    Option("mix_compile_mode", "b", Bool(), False, "True: operators marked gray, e.g. CTCLoss, stay on the host"),
+    Option("iterations_per_loop", "i", Int(minimum=1, maximum=_LARGEST), 1, "steps that the device runs without the host"),
+    Option("enable_data_pre_proc", "b", Bool(), False, "True: the iterator becomes part of the offloaded graph",
            deprecated="nothing: the adapter feeds the device from the host"),
-    Option("jit_compile", "s", Word("true", "false", "auto"), "auto", "whether every new shape is compiled for itself"),
-    Option("lower_functional_ops", "b", Bool(), False, "True: functional While and If become dataflow"),
+    Option("jit_compile", "s", Word("true", "false", "auto"), "auto", "whether every new shape is compiled separately"),
+    Option("lower_functional_ops", "b", Bool(), False, "True: functional While and If are converted to data flow"),
     Option("is_tailing_optimization", "b", Bool(), False, "True: the last all-reduce overlaps with the next step"),
     Option("frozen_variable", "b", Bool(), False, "True: variables are compiled in as constants"),
     Option("variable_placement", "s", Word("Host", "Device"), "Device", "where variables live"),
-    Option("variable_format_optimize", "b", Bool(), None, "variables in the format of their first user",
+    Option("variable_format_optimize", "b", Bool(), None, "variables in the format of the first operator that uses them",
            deprecated="nothing: the graph engine decides"),
-    Option("external_weight", "b", Bool(), False, "True: weights in files of their own"),
+    Option("external_weight", "b", Bool(), False, "True: weights in separate files"),
     Option("const_input", "s", _TEXT, None, "inputs that are constants"),
-    Option("in_out_pair", "s", _TEXT, None, "input and output tensors that bound the offloaded part, [[['in'],['out']]]"),
-    Option("in_out_pair_flag", "b", Bool(), True, "True: what in_out_pair names is offloaded; False: all but that"),
-    Option("job", "s", _TEXT, "localhost", "name of the job; ps and default switch the adapter off"),
+    Option("in_out_pair", "s", _TEXT, None, "input and output tensors of the offloaded part, [[['in'],['out']]]"),
+    Option("in_out_pair_flag", "b", Bool(), True, "True: the part of in_out_pair is offloaded; False: everything else"),
+    Option("job", "s", _TEXT, "localhost", "name of the job; ps and default disable the adapter"),
     Option("task_index", "i", _COUNT, 0, "number of the task in its job"),
-    Option("session_device_id", "i", _COUNT, None, "logical device of the session; above ASCEND_DEVICE_ID and DEVICE_ID"),
+    Option("session_device_id", "i", _COUNT, None, "logical device of the session; overrides ASCEND_DEVICE_ID, DEVICE_ID"),
     Option("device_type", "s", _TEXT, "default_device_type", "kind of device"),
     Option("soc_config", "s", _TEXT, None, "version of the chip to compile for"),
     Option("experimental_accelerate_train_mode", "s", Pattern(
@@ -86,24 +85,24 @@ _EXECUTION = (
 _SHAPES = (
     Option("dynamic_input", "b", Bool(), False, "True: input shapes change between steps", deprecated="jit_compile"),
     Option("dynamic_graph_execute_mode", "s", Word("lazy_recompile", "dynamic_execute"), "dynamic_execute",
-           "how changing shapes are run; with dynamic_input"),
+           "how changing shapes are executed; with dynamic_input"),
     Option("dynamic_inputs_shape_range", "s", _TEXT, None, "range of changing shapes, getnext:[...]; with dynamic_input"),
     Option("input_shape", "s", Pattern(r"\w+:-?\d+(,-?\d+)*(;\w+:-?\d+(,-?\d+)*)*", "name:-1,20;name2:-1,5"), None,
-           "input shapes, -1 where dynamic_dims says the size"),
-    Option("dynamic_dims", "s", Pattern(r"\d+(,\d+)*(;\d+(,\d+)*)*", "10,20;30,40"), None, "sizes to put in for each -1"),
+           "input shapes, -1 where dynamic_dims gives the size"),
+    Option("dynamic_dims", "s", Pattern(r"\d+(,\d+)*(;\d+(,\d+)*)*", "10,20;30,40"), None, "sizes that replace each -1"),
     Option("dynamic_node_type", "i", _SWITCH, None, "input_shape is of 0: IteratorGetNext, 1: placeholders"),
 )
 
 _COLLECTIVES = (
     Option("hcom_parallel", "b", Bool(), True, "True: the all-reduce overlaps with the backward pass"),
-    Option("hcom_multi_mode", "b", Bool(), False, "True: several communication groups at a time"),
-    Option("HCCL_algorithm", "s", _TEXT, None, "algorithm of the all-reduce, level by level"),
+    Option("hcom_multi_mode", "b", Bool(), False, "True: several communication groups at the same time"),
+    Option("HCCL_algorithm", "s", _TEXT, None, "algorithm of the all-reduce for each level"),
     Option("hccl_timeout", "i", _COUNT, None, "seconds that a collective operation waits for the other ranks"),
     Option("local_rank_id", "i", Int(minimum=0, maximum=7), None, "number of this process on its machine"),
-    Option("local_device_list", "s", Pattern(r"\d+(,\d+)*", "1,2,3"), None, "devices of this machine that take part"),
+    Option("local_device_list", "s", Pattern(r"\d+(,\d+)*", "1,2,3"), None, "devices of this machine that are used"),
     Option("enable_graph_parallel", "b", Bool(), False, "True: the graph is split over devices"),
-    Option("graph_parallel_option_path", "s", ExistingFile(), None, "file that says how to split it"),
-    Option("es_cluster_config", "s", ExistingFile(), None, "file of a cluster for embedding tables"),
+    Option("graph_parallel_option_path", "s", ExistingFile(), None, "file that defines how the graph is split"),
+    Option("es_cluster_config", "s", ExistingFile(), None, "file that describes a cluster for embedding tables"),
     Option("experimental_logical_device_cluster_deploy_mode", "s", _TEXT, "LB", "LB or SINGLE"),
     Option("experimental_logical_device_id", "s", _TEXT, None, "logical device to deploy on"),
     Option("experimental_model_deploy_mode", "s", _TEXT, None, "how a model is deployed"),
@@ -113,56 +112,56 @@ _COLLECTIVES = (
 _MEMORY = (
     Option("graph_memory_max_size", "s", MemorySize(), None, "bytes for activations, e.g. 26 * 1024 * 1024 * 1024"),
     Option("variable_memory_max_size", "s", MemorySize(), None, "bytes for variables"),
-    Option("static_memory_policy", "i", _COUNT, 0, "whether memory grows with need"),
+    Option("static_memory_policy", "i", _COUNT, 0, "whether memory is allocated as needed"),
     Option("memory_optimization_policy", "s", _TEXT, None, "e.g. MemoryPriority"),
-    Option("atomic_clean_policy", "i", _SWITCH, 0, "1: memory for atomic operators is cleared each by itself"),
+    Option("atomic_clean_policy", "i", _SWITCH, 0, "1: memory of atomic operators is cleared separately"),
     Option("resource_config_path", "s", ExistingFile(), None, "file with the resources of the device"),
     Option("stream_max_parallel_num", "s", Pattern(r"\w+:\d+(,\w+:\d+)*", "DNN_VM_AICPU:10,AIcoreEngine:1"), None,
            "streams of each engine"),
-    Option("ac_parallel_enable", "s", Digits("0", "1"), None, "1: AI CPU and AI core operators at the same time"),
+    Option("ac_parallel_enable", "s", Digits("0", "1"), None, "1: AI CPU and AI core operators run in parallel"),
     Option("topo_sorting_mode", "i", _SWITCH, None, "0 breadth first, 1 depth first"),
 )
 
 _COMPILATION = (
     Option("buffer_optimize", "s", Word("l2_optimize", "off_optimize"), "l2_optimize", "keep tensors in the L2 buffer"),
-    Option("enable_small_channel", "i", _SWITCH, 0, "1: convolutions of few channels are optimized; always so in inference"),
-    Option("fusion_switch_file", "s", ExistingFile(), None, "file that switches fusions on and off"),
-    Option("enable_scope_fusion_passes", "s", _TEXT, None, "scope fusions to apply, with commas"),
+    Option("enable_small_channel", "i", _SWITCH, 0, "1: convolutions of few channels are optimized; always in inference"),
+    Option("fusion_switch_file", "s", ExistingFile(), None, "file that enables and disables fusions"),
+    Option("enable_scope_fusion_passes", "s", _TEXT, None, "scope fusions to apply, separated by commas"),
     Option("enable_compress_weight", "b", Bool(), False, "True: weights are compressed"),
-    Option("compress_weight_conf", "s", ExistingFile(), None, "file that says which weights are compressed"),
-    Option("insert_op_file", "s", ExistingFile(), None, "file of preprocessing operators to put in"),
+    Option("compress_weight_conf", "s", ExistingFile(), None, "file that lists the weights to compress"),
+    Option("insert_op_file", "s", ExistingFile(), None, "file of preprocessing operators to insert"),
     Option("op_compiler_cache_mode", "s", Word("enable", "disable", "force"), None, "cache of compiled operators"),
-    Option("op_compiler_cache_dir", "s", Folder(), None, "where compiled operators are kept"),
-    Option("graph_compiler_cache_dir", "s", Folder(), None, "where compiled graphs are kept"),
+    Option("op_compiler_cache_dir", "s", Folder(), None, "directory for compiled operators"),
+    Option("graph_compiler_cache_dir", "s", Folder(), None, "directory for compiled graphs"),
     Option("graph_slice", "s", Word("auto", "manual"), None, "slicing of the graph"),
     Option("auto_tune_mode", "s", _TEXT, None, "tuning of operators, e.g. RL,GA"),
     Option("aoe_mode", "s", Digits("1", "2", "4", "mdat"), None, "tuning: 1 graph, 2 operators, 4 gradient segmentation"),
-    Option("aoe_config_file", "s", ExistingFile(), None, "file with what to tune; with aoe_mode"),
+    Option("aoe_config_file", "s", ExistingFile(), None, "file with the tuning settings; with aoe_mode"),
     Option("distribute_config", "s", _TEXT, None, "distributed tuning; with aoe_mode"),
-    Option("work_path", "s", ExistingFolder(), "./", "where tuning works; with aoe_mode"),
+    Option("work_path", "s", ExistingFolder(), "./", "working directory of the tuning; with aoe_mode"),
 )
 
 _DIAGNOSIS = (
     Option("enable_dump", "b", Bool(), False, "True: tensors are written to dump_path"),
-    Option("enable_dump_debug", "b", Bool(), False, "True: what overflows is written to dump_path"),
+    Option("enable_dump_debug", "b", Bool(), False, "True: tensors that overflow are written to dump_path"),
     Option("dump_path", "s", ExistingFolder(), None, "directory for dumps"),
     Option("dump_step", "s", DumpSteps(), None, "steps to dump, e.g. 0|5|10-20"),
-    Option("dump_mode", "s", Word("input", "output", "all"), "output", "what of an operator is dumped"),
+    Option("dump_mode", "s", Word("input", "output", "all"), "output", "which tensors of an operator are dumped"),
     Option("dump_debug_mode", "s", Word("aicore_overflow", "atomic_overflow", "all"), "all", "which overflows are dumped"),
-    Option("dump_data", "s", Word("tensor", "stats"), "tensor", "whole tensors or their statistics"),
+    Option("dump_data", "s", Word("tensor", "stats"), "tensor", "complete tensors or their statistics"),
     Option("dump_layer", "s", _TEXT, None, "operators to dump"),
     Option("enable_exception_dump", "i", Choice(0, 1, 2), 2, "dump of an operator that failed"),
     Option("profiling_mode", "b", Bool(), False, "True: profile the device"),
-    Option("profiling_options", "s", JsonText(), None, "JSON text or dict: what to profile and where it goes"),
-    Option("debug_dir", "s", Folder(), None, "where files of operator compilation are kept"),
+    Option("profiling_options", "s", JsonText(), None, "JSON text or dict: what to profile and where to write it"),
+    Option("debug_dir", "s", Folder(), None, "directory for the files of operator compilation"),
     Option("op_debug_config", "s", ExistingFile(), None, "file: memory checks of operators"),
-    Option("op_debug_level", "i", Int(minimum=0, maximum=4), None, "what operator compilation keeps",
+    Option("op_debug_level", "i", Int(minimum=0, maximum=4), None, "which files operator compilation keeps",
            deprecated="op_debug_config"),
-    Option("op_wait_timeout", "i", _COUNT, None, "seconds that an operator waits"),
-    Option("op_execute_timeout", "i", _COUNT, None, "seconds that an operator may run"),
-    Option("graph_exec_timeout", "i", _MILLISECONDS, 600000, "milliseconds that a graph may run; -1: any"),
-    Option("stream_sync_timeout", "i", _MILLISECONDS, -1, "milliseconds to wait for a stream; -1: any"),
-    Option("event_sync_timeout", "i", _MILLISECONDS, -1, "milliseconds to wait for an event; -1: any"),
+    Option("op_wait_timeout", "i", _COUNT, None, "maximum seconds that an operator waits"),
+    Option("op_execute_timeout", "i", _COUNT, None, "maximum seconds that an operator runs"),
+    Option("graph_exec_timeout", "i", _MILLISECONDS, 600000, "maximum milliseconds that a graph runs; -1: no limit"),
+    Option("stream_sync_timeout", "i", _MILLISECONDS, -1, "milliseconds to wait for a stream; -1: no limit"),
+    Option("event_sync_timeout", "i", _MILLISECONDS, -1, "milliseconds to wait for an event; -1: no limit"),
 )
 
 OPTIONS = _PRECISION + _EXECUTION + _SHAPES + _COLLECTIVES + _MEMORY + _COMPILATION + _DIAGNOSIS

@@ -1,7 +1,7 @@
-"""Whether a session that was meant for the NPU uses it, and whether the NPU's CTC loss is the right one.
+"""Checks that a session uses the NPU, and that the NPU's CTC loss is correct.
 
-A graph that the adapter does not take over runs on the host, and trains, and nothing says so. The positive sign is an operator
-``GeOp`` in the graphs that TensorFlow really ran: what was offloaded has become one.
+A graph that the adapter does not offload runs and trains on the host without any message. The evidence for offloading is an
+operator ``GeOp`` in the graphs that TensorFlow executed: it replaces the offloaded operations.
 """
 import collections
 import sys
@@ -19,11 +19,11 @@ OFFLOADED = "GeOp"
 
 _MOST_LAYERS = 5  # named in a message
 
-# nearly all of the arithmetic of any network
+# these operators make up nearly all arithmetic of a network
 _PRODUCTS = frozenset(["Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "DepthwiseConv2dNative", "MatMul", "BatchMatMul",
                        "BatchMatMulV2"])
 
-# float16 keeps 11 bits, and a handful of logarithms are added up; a label counted wrong changes the loss by half and more
+# float16 has 11 bits, and a few logarithms are added; a wrong label length changes the loss by at least half
 CTC_TOLERANCE = 0.02
 
 # [utterances, frames, labels and blank]; repeated labels need a blank between them, the rest of a row is padding
@@ -42,10 +42,10 @@ def run_with_partitions(session, fetches, feed_dict=None):
 
 
 def check_offloading(session, graph, adapter_name, environ):
-    """Runs a small matrix product and looks whether it was offloaded.
+    """Runs a small matrix product and checks that it was offloaded.
 
     Raises:
-      DeviceError: it ran on the host; with the likely causes.
+      DeviceError: it ran on the host (the message lists the likely causes), or the result is wrong.
     """
     with graph.as_default(), tf.name_scope("npu_check"):
         matrix = tf.placeholder(tf.float32, [4, 4], "matrix")
@@ -57,12 +57,12 @@ def check_offloading(session, graph, adapter_name, environ):
                           "among %s). Likely causes:\n%s" % (
                               OFFLOADED, ", ".join(sorted(operators)), _causes(session, adapter_name, environ)))
     if not np.allclose(value, 4.0 * identity, rtol=1e-2):
-        raise DeviceError("--device npu: the device multiplies wrongly: twice the identity, squared, gives\n%s\nexpected 4 on "
-                          "the diagonal. Look at `npu-smi info` and the Ascend log" % value)
+        raise DeviceError("--device npu: the device computes a wrong matrix product: twice the identity, squared, is\n%s\n"
+                          "expected 4 on the diagonal. Check `npu-smi info` and the Ascend log" % value)
 
 
 def _causes(session, adapter_name, environ):
-    """The four ways in which an adapter silently does nothing, and which of them apply."""
+    """Lines about the four reasons for which an adapter silently does nothing, and which of them apply."""
     config = getattr(session, "_config", None) or tf.ConfigProto()
     optimizers = config.graph_options.rewrite_options.custom_optimizers
     ours = [optimizer for optimizer in optimizers if optimizer.name == OPTIMIZER_NAME]
@@ -71,33 +71,33 @@ def _causes(session, adapter_name, environ):
     path = environ.get("ASCEND_OPP_PATH") or DEFAULT_OPP_PATH
     causes = [
         (adapter_name not in sys.modules, "the adapter %s is not imported" % adapter_name),
-        (not ours, "the session's config has no optimizer named %s, but %s" % (
+        (not ours, "the session's config has no optimizer named %s; it has %s" % (
             OPTIMIZER_NAME, ", ".join(repr(optimizer.name) for optimizer in optimizers) or "none")),
         (bool(off_line) and not off_line[0], "use_off_line is False"),
-        (not lists, "ASCEND_OPP_PATH is %s, without a %s below it" % (path, FILE_NAME)),
+        (not lists, "ASCEND_OPP_PATH is %s, and there is no %s below it" % (path, FILE_NAME)),
     ]
-    lines = ["  %s: %s" % ("applies" if applies else "not so", text) for applies, text in causes]
+    lines = ["  %s: %s" % ("applies" if applies else "does not apply", text) for applies, text in causes]
     if not any(applies for applies, _ in causes):
-        lines.append("  None of them applies. The adapter may be of another TensorFlow or CANN release, or the device in use: "
-                     "look at `npu-smi info`, and at the Ascend log with ASCEND_GLOBAL_LOG_LEVEL=1 ASCEND_SLOG_PRINT_TO_STDOUT=1")
+        lines.append("  None of them applies. The adapter may be for another TensorFlow or CANN release, or the device in use. "
+                     "Check `npu-smi info`, and the Ascend log with ASCEND_GLOBAL_LOG_LEVEL=1 ASCEND_SLOG_PRINT_TO_STDOUT=1")
     return "\n".join(lines)
 
 
 def check_steps(graph, runs, operators, mix_compile_mode):
-    """Looks whether what is run at every step would be computed on the NPU as a whole, by the machine's own operator list.
+    """Checks with the machine's operator list that the NPU would compute every step completely.
 
-    A small product that is offloaded says nothing of the other operators. One that the list lacks stays on the host; without
-    ``mix_compile_mode`` so does all but the largest of the parts into which it cuts the graph. With it that is asked for, and
-    only convolutions and products of matrices have to be on the device.
+    :func:`check_offloading` tests only a small product. An operator that is not in the list stays on the host; without
+    ``mix_compile_mode`` only the largest of the parts into which it cuts the graph is offloaded. With ``mix_compile_mode``, which
+    the user chooses, several parts are allowed, and only convolutions and matrix products have to be on the device.
 
     Args:
       graph: the ``tf.Graph``.
-      runs: list of (name for messages, list of what is fetched).
+      runs: list of (name for messages, list of fetches).
       operators: an ``OperatorList``.
       mix_compile_mode: the adapter's option.
 
     Raises:
-      DeviceError: part of a run would silently be computed on the host.
+      DeviceError: a part of a run would silently be computed on the host.
     """
     found = {}
     for name, fetches in runs:
@@ -110,18 +110,18 @@ def check_steps(graph, runs, operators, mix_compile_mode):
     lines = ["%s in %s (%s, the first is %s): %s" % (
         kind, ", ".join(list(collections.OrderedDict.fromkeys(layers))[:_MOST_LAYERS]), name, finding.operation, finding.message)
         for kind, (finding, name, layers) in found.items()]
-    raise DeviceError("--device npu: part of the computation would silently run on the host:\n  %s\nInstall the operator package "
-                      "of the CANN release that the adapter is of, if every network has these operators; `--mode=npu_check` "
-                      "lists everything and says how to mend it" % "\n  ".join(lines))
+    raise DeviceError("--device npu: part of the computation would silently run on the host:\n  %s\nIf every network has these "
+                      "operators, install the operator package of the adapter's CANN release; `--mode=npu_check` lists all "
+                      "findings and how to fix them" % "\n  ".join(lines))
 
 
 def check_ctc(session, graph):
-    """Compares the CTC loss of three short utterances, and its gradient, with what NumPy computes.
+    """Compares the CTC loss of three short utterances, and its gradient, with a NumPy computation.
 
-    Labels are padded to static shapes with the blank, and the operator finds their lengths by itself.
+    Labels are padded to static shapes with the blank; the operator determines their lengths itself.
 
     Raises:
-      DeviceError: the device computes another loss.
+      DeviceError: the device cannot compute the loss, or computes a wrong loss or gradient.
     """
     with graph.as_default(), tf.name_scope("npu_check"):
         logits = tf.placeholder(tf.float32, _LOGITS.shape, "logits")
@@ -141,8 +141,8 @@ def check_ctc(session, graph):
             _numbers(found), _numbers(expected), _CTC_ON_HOST))
     error = np.max(np.abs(found_gradient - expected_gradient))
     if not error < CTC_TOLERANCE:
-        raise DeviceError("--device npu: the device computes a wrong gradient of the CTC loss: an entry is wrong by %.3g, at "
-                          "most %g is expected. %s" % (error, CTC_TOLERANCE, _CTC_ON_HOST))
+        raise DeviceError("--device npu: the device computes a wrong gradient of the CTC loss: the largest error is %.3g, "
+                          "expected at most %g. %s" % (error, CTC_TOLERANCE, _CTC_ON_HOST))
 
 
 _CTC_ON_HOST = "Compute it on the host: --npu_params/ctc_on_host=True"
@@ -168,22 +168,22 @@ def reference_ctc(logits, logit_lengths, labels, label_lengths):
     gradient = np.zeros_like(logits)
     step = 1e-5
     for b, (length, label) in enumerate(rows):
-        for place in np.ndindex(length, logits.shape[2]):
+        for index in np.ndindex(length, logits.shape[2]):
             moved = [logits[b][:length].copy() for _ in range(2)]
-            moved[0][place] += step
-            moved[1][place] -= step
-            gradient[b][place] = (_reference_loss(moved[0], label) - _reference_loss(moved[1], label)) / (2.0 * step)
+            moved[0][index] += step
+            moved[1][index] -= step
+            gradient[b][index] = (_reference_loss(moved[0], label) - _reference_loss(moved[1], label)) / (2.0 * step)
     return losses, gradient
 
 
 def _reference_loss(logits, label):
-    """Minus the log of the summed probability of all paths (Graves et al. 2006, equations 6 and 8)."""
+    """The negative log of the summed probability of all paths (Graves et al. 2006, equations 6 and 8)."""
     probabilities = np.exp(logits) / np.sum(np.exp(logits), 1, keepdims=True)
     blank = logits.shape[1] - 1
     states = [blank]
     for symbol in label:
         states += [symbol, blank]
-    forward = np.zeros(len(states) + 2)  # two more in front, where no path has been
+    forward = np.zeros(len(states) + 2)  # two more entries of probability 0 in front
     forward[2:4] = probabilities[0][states[:2]]
     for frame in probabilities[1:]:
         skips = [0.0] * len(states)

@@ -8,7 +8,7 @@ def open_session(device, use_xla_jit=False, debug_port=None):
     """Returns a session on ``device``, under TensorBoard's debugger if ``debug_port`` is given.
 
     Raises:
-      UsageError: the debugger is not part of this TensorFlow.
+      UsageError: this TensorFlow does not contain the debugger.
     """
     session = tf.Session(config=device.session_config(use_xla_jit))
     if debug_port is None:
@@ -18,5 +18,5 @@ def open_session(device, use_xla_jit=False, debug_port=None):
     except ImportError:
         session.close()
         raise UsageError("--debug_port: TensorBoard's debugger needs TensorFlow 1.15 with tensorboard and grpcio; this is "
-                         "TensorFlow %s. Leave the flag out" % tf.__version__)
+                         "TensorFlow %s. Remove the flag" % tf.__version__)
     return TensorBoardDebugWrapperSession(session, "localhost:%d" % debug_port)

@@ -1,4 +1,4 @@
-"""Would the Ascend adapter run this graph on the NPU as a whole, and with one compilation? A pure look at the graph."""
+"""Checks whether the Ascend adapter would run a graph completely on the NPU, with one compilation. The graph is not run."""
 import collections
 
 import tensorflow.compat.v1 as tf
@@ -10,46 +10,46 @@ from open_seq2seq.graph_analysis.memory_estimate import estimate_memory
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 
-Finding = collections.namedtuple("Finding", "level kind layer operation type count message mend")
-Finding.__doc__ = """Something that a user should know.
+Finding = collections.namedtuple("Finding", "level kind layer operation type count message fix")
+Finding.__doc__ = """A result of the check.
 
 level: "error" (the run would fail, or silently compute on the host), "warning" (it costs time or memory) or "note".
-kind: a word or two for the table, e.g. "unknown shape".
-layer: which layer of the network. operation, type: name and type of the first operation concerned.
-count: how many operations of this kind in this layer.
-message: what was found. mend: what to do about it; None for a note.
+kind: a short name for the table, e.g. "unknown shape".
+layer: layer of the network. operation, type: name and type of the first operation concerned.
+count: number of operations of this kind in this layer.
+message: what was found. fix: how to fix it; None for a note.
 """
 
 GraphReport = collections.namedtuple("GraphReport", "name findings offloaded host parts signature unknown_shapes memory")
-GraphReport.__doc__ = """What :func:`check_graph` found.
+GraphReport.__doc__ = """The result of :func:`check_graph`.
 
-name: of the graph. findings: list of :class:`Finding`, errors first.
+name: the graph's name. findings: list of :class:`Finding`, errors first.
 offloaded, host: numbers of operations. parts: numbers of operations in the connected pieces of the offloaded part.
-signature: tuple of (dtype name, shape) of the tensors that enter the offloaded part; a graph is compiled for each signature.
+signature: tuple of (dtype name, shape) of the input tensors of the offloaded part; a graph is compiled for each signature.
 unknown_shapes: number of tensors in the offloaded part whose shape is unknown.
 memory: a ``memory_estimate.MemoryEstimate``, None where shapes are unknown.
 """
 
-MEND_SHAPE = ("give the device static shapes: pad to the lengths of npu_params bucket_frames; make a shape of numbers "
-              "(tensor.shape) instead of tf.shape; no tf.where(mask), tf.boolean_mask or tf.unique")
-MEND_HOST = "replace it by operators of the list, or take it out of the training step into the data layer"
-MEND_FLOAT64 = "compute in float32 (tf.cast; NumPy constants are float64 unless they say otherwise)"
-MEND_REFERENCE = "let it take the value (tf.identity of the variable), or replace it by an operator of the list"
-MEND_SCOPE = ("without mix_compile_mode only the largest part is offloaded; leave npu_params ctc_on_host at False, or set "
-              "npu_params mix_compile_mode to True, too")
+FIX_SHAPE = ("use static shapes: pad to the lengths of npu_params bucket_frames; build shapes from numbers (tensor.shape) "
+             "instead of tf.shape; avoid tf.where(mask), tf.boolean_mask and tf.unique")
+FIX_HOST = "replace it by operators of the list, or move it from the training step into the data layer"
+FIX_FLOAT64 = "compute in float32 (tf.cast; NumPy constants are float64 by default)"
+FIX_REFERENCE = "pass the value (tf.identity of the variable), or replace it by an operator of the list"
+FIX_SCOPE = ("without mix_compile_mode only the largest part is offloaded; keep npu_params ctc_on_host at False, or also set "
+             "npu_params mix_compile_mode to True")
 
 
 def check_graph(graph, fetches, operator_list, name="graph", mix_compile_mode=False, feeds=(), half_precision=True):
-    """Checks what a ``Session.run`` of ``fetches`` would execute.
+    """Checks the operations that a ``Session.run`` of ``fetches`` would execute.
 
     Args:
       graph: the ``tf.Graph``.
       fetches: list of tensors and operations of it.
       operator_list: an ``OperatorList``.
-      name: of the report.
+      name: name of the report.
       mix_compile_mode: the adapter's option.
       feeds: tensors that are fed.
-      half_precision: whether the adapter casts activations to float16 (its precision_mode), for the memory.
+      half_precision: whether the adapter casts activations to float16 (its precision_mode); used for the memory.
 
     Returns:
       A :class:`GraphReport`.
@@ -70,12 +70,12 @@ def check_graph(graph, fetches, operator_list, name="graph", mix_compile_mode=Fa
                        len(divided.host), divided.parts, _signature(divided), len(unknown), memory)
 
 
-def _finding(level, kind, operation, layers, message, mend):
-    return Finding(level, kind, layers[operation], operation.name, operation.type, 1, message, mend)
+def _finding(level, kind, operation, layers, message, fix):
+    return Finding(level, kind, layers[operation], operation.name, operation.type, 1, message, fix)
 
 
 def _merged(findings):
-    """One finding for all operations of a type in a layer that have the same fault."""
+    """Merges findings of the same kind about operations of the same type in the same layer."""
     groups = collections.OrderedDict()
     for finding in findings:
         groups.setdefault((finding.level, finding.kind, finding.layer, finding.type), []).append(finding)
@@ -88,26 +88,26 @@ def _is_unknown(tensor):
 
 
 def _unknown_shapes(divided, layers):
-    """The causes: offloaded operations with an unknown output though all that enters them is known, or what enters from
-    the host with an unknown shape."""
+    """Only the causes of unknown shapes: offloaded operations with an unknown output although all their inputs are known, and
+    inputs from the host with an unknown shape."""
     found, blamed, from_shapes = [], set(), set()
     for operation in divided.operations:
         if operation not in divided.offloaded:
             continue
         if _computes_with_unknown_shapes(operation, from_shapes):
-            # what is made of this size is a consequence, too
+            # operations that depend on this size are consequences as well
             from_shapes.add(operation)
         unknown_inputs = [tensor for tensor in operation.inputs
                           if _is_unknown(tensor) and tensor.op not in divided.constants]
         for tensor in unknown_inputs:
             if tensor.op not in divided.offloaded and tensor not in blamed:
                 blamed.add(tensor)
-                found.append(_finding(ERROR, "unknown shape", tensor.op, layers, "%s enters the NPU with shape %s; every new "
-                                      "shape compiles the graph anew" % (tensor.name, tensor.shape), MEND_SHAPE))
+                found.append(_finding(ERROR, "unknown shape", tensor.op, layers, "%s enters the NPU with shape %s; the graph "
+                                      "is compiled again for every new shape" % (tensor.name, tensor.shape), FIX_SHAPE))
         outputs = [tensor for tensor in operation.outputs if _is_unknown(tensor)]
         if outputs and not unknown_inputs and not any(tensor.op in from_shapes for tensor in operation.inputs):
             found.append(_finding(ERROR, "unknown shape", operation, layers, "%s has shape %s" % (
-                outputs[0].name, outputs[0].shape), MEND_SHAPE))
+                outputs[0].name, outputs[0].shape), FIX_SHAPE))
     return found
 
 
@@ -124,16 +124,16 @@ def _double_precision(divided, layers):
         if operation in divided.offloaded and tf.float64 in _dtypes(operation.outputs):
             if not any(tensor.op in divided.offloaded and tensor.dtype.base_dtype == tf.float64 for tensor in operation.inputs):
                 found.append(_finding(ERROR, "float64", operation, layers,
-                                      "makes a float64, which the NPU does not compute", MEND_FLOAT64))
+                                      "produces a float64, which the NPU does not support", FIX_FLOAT64))
         elif operation in divided.offloaded and tf.float64 in _dtypes(
                 tensor for tensor in operation.inputs if tensor.op not in divided.offloaded):
-            found.append(_finding(ERROR, "float64", operation, layers, "takes a float64, which the NPU does not compute",
-                                  MEND_FLOAT64))
+            found.append(_finding(ERROR, "float64", operation, layers, "takes a float64, which the NPU does not support",
+                                  FIX_FLOAT64))
     return found
 
 
 def _strings(divided, layers):
-    return [_finding(ERROR, "string", operation, layers, "computes with strings inside the offloaded part", MEND_HOST)
+    return [_finding(ERROR, "string", operation, layers, "computes with strings inside the offloaded part", FIX_HOST)
             for operation in divided.operations
             if operation in divided.offloaded and tf.string in _dtypes(operation.outputs)]
 
@@ -143,7 +143,7 @@ def _dtypes(tensors):
 
 
 def _host(divided, layers, operator_list, mix_compile_mode):
-    """Operations that stay on the host: those that cut the offloaded part, those that feed it, those behind it."""
+    """Operations that stay on the host: they split the offloaded part, feed it, or run after it."""
     found, splitting = [], set(divided.splitting)
     feeding = {tensor.op for operation in divided.offloaded for tensor in operation.inputs}
     for operation, reason in divided.host.items():
@@ -154,43 +154,43 @@ def _host(divided, layers, operator_list, mix_compile_mode):
             found.append(_splitting(operation, reason, why, layers, divided.parts, mix_compile_mode))
         elif reason == graph_partition.INPUT:
             continue
-        elif operation.type in graph_partition.SUMMARY_TYPES or reason == graph_partition.DRAGGED:
+        elif operation.type in graph_partition.SUMMARY_TYPES or reason == graph_partition.CONNECTED:
             found.append(_finding(NOTE, "on the host", operation, layers, why, None))
         elif operation in feeding:
             found.append(_finding(WARNING, "on the host", operation, layers, why + "; it runs on the host before every step",
-                                  MEND_HOST))
+                                  FIX_HOST))
         else:
-            found.append(_finding(NOTE, "on the host", operation, layers, why + "; it runs on the host behind the step", None))
+            found.append(_finding(NOTE, "on the host", operation, layers, why + "; it runs on the host after the step", None))
     return found
 
 
 def _splitting(operation, reason, why, layers, parts, mix_compile_mode):
     if mix_compile_mode:
-        return _finding(WARNING, "splits the graph", operation, layers, "%s; the graph becomes %d subgraphs with a way to the "
-                        "host between them" % (why, len(parts)), "leave npu_params mix_compile_mode at False")
+        return _finding(WARNING, "splits the graph", operation, layers, "%s; the graph becomes %d subgraphs with transfers to "
+                        "the host between them" % (why, len(parts)), "keep npu_params mix_compile_mode at False")
     rest = sum(parts) - max(parts)
-    message = "%s, between offloaded operations: the adapter offloads only the largest part and leaves %d of %d supported " \
-              "operations on the host, without a message" % (why, rest, sum(parts))
+    message = "%s, between offloaded operations: the adapter offloads only the largest part and silently leaves %d of %d " \
+              "supported operations on the host" % (why, rest, sum(parts))
     return _finding(ERROR, "splits the graph", operation, layers, message,
-                    MEND_SCOPE if reason == graph_partition.SCOPE else MEND_HOST)
+                    FIX_SCOPE if reason == graph_partition.SCOPE else FIX_HOST)
 
 
 def _references(divided, layers):
     found = []
     for operation, reason in divided.host.items():
-        if reason in (graph_partition.DRAGGED, graph_partition.INPUT):
+        if reason in (graph_partition.CONNECTED, graph_partition.INPUT):
             continue
         for tensor in reference_inputs(operation):
             if operation.type.startswith(("Save", "Restore")):
                 continue
             found.append(_finding(ERROR, "reference", operation, layers, "%s stays on the host and takes the variable %s by "
-                                  "reference; the variable cannot be on the NPU then" % (operation.type, tensor.op.name),
-                                  MEND_REFERENCE))
+                                  "reference, so the variable cannot be on the NPU" % (operation.type, tensor.op.name),
+                                  FIX_REFERENCE))
     return found
 
 
 def _unfused_batch_norms(divided, layers):
-    """Rsqrt of a variance that was computed from squares: a normalization written out, not FusedBatchNorm."""
+    """Rsqrt of a variance that was computed from squares: a normalization of single operators, not FusedBatchNorm."""
     found = []
     for operation in divided.operations:
         if operation.type != "Rsqrt" or operation not in divided.offloaded or layers.is_backward(operation):
@@ -198,12 +198,12 @@ def _unfused_batch_norms(divided, layers):
         if any(squared.type in ("SquaredDifference", "Square") for squared in _near(operation, 5)):
             found.append(_finding(
                 WARNING, "unfused normalization", operation, layers, "mean and variance are computed by single operators",
-                "use tf.nn.fused_batch_norm on a tensor of rank 4; mask_batch_norm needs the longer way"))
+                "use tf.nn.fused_batch_norm on a tensor of rank 4 (not possible with mask_batch_norm)"))
     return found
 
 
 def _near(operation, steps):
-    """What comes before an operation by at most so many steps."""
+    """Set of the operations at most ``steps`` steps before an operation."""
     level, seen = [operation], set()
     for _ in range(steps):
         level = [tensor.op for before in level for tensor in before.inputs if tensor.op not in seen]
@@ -212,7 +212,7 @@ def _near(operation, steps):
 
 
 def _signature(divided):
-    """dtype and shape of what enters the offloaded part, sorted."""
+    """Sorted dtypes and shapes of the input tensors of the offloaded part."""
     entering = {tensor.name: tensor for operation in divided.offloaded for tensor in operation.inputs
                 if tensor.op in divided.host}
     return tuple((tensor.dtype.base_dtype.name, str(tensor.shape)) for _, tensor in sorted(entering.items()))

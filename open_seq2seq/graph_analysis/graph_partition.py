@@ -1,8 +1,8 @@
-"""Which operations of a run the Ascend adapter offloads, and which it leaves on the host.
+"""Determines which operations of a run the Ascend adapter offloads, and which it leaves on the host.
 
-The rules are those of its partition pass (om_partition_subgraphs_pass.cc). In the default mode only one part of the graph
-goes to the NPU: where operations of the host stand between others, the largest connected part is offloaded and the rest of
-the supported operations is left on the host, without a message.
+The rules are those of its partition pass (om_partition_subgraphs_pass.cc). In the default mode only one part of the graph goes
+to the NPU: where operations of the host split the supported ones, the adapter offloads the largest connected part and silently
+leaves the other supported operations on the host.
 """
 import collections
 
@@ -10,9 +10,9 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.graph_analysis.graph_walk import folded_constants, predecessors, reference_inputs
 
-HOST_ATTRIBUTE = "_without_npu_compile"  # what the adapter's without_npu_compile_scope sets
+HOST_ATTRIBUTE = "_without_npu_compile"  # set by the adapter's without_npu_compile_scope
 _NEVER_OFFLOADED = ("_Arg", "_Retval", "StringJoin")
-_WITHOUT_WORK = frozenset(["NoOp", "Identity", "Const", "ControlTrigger", "Variable", "VariableV2", "VarHandleOp",
+_WITHOUT_COMPUTATION = frozenset(["NoOp", "Identity", "Const", "ControlTrigger", "Variable", "VariableV2", "VarHandleOp",
                            "ReadVariableOp"])
 INPUT_TYPES = frozenset(["Iterator", "IteratorV2", "OneShotIterator", "IteratorGetNext", "IteratorGetNextSync", "MakeIterator",
                          "Placeholder", "PlaceholderV2", "PlaceholderWithDefault"])
@@ -20,23 +20,23 @@ SUMMARY_TYPES = frozenset(["ScalarSummary", "HistogramSummary", "MergeSummary", 
                            "ImageSummary", "AudioSummary"])
 
 Partition = collections.namedtuple("Partition", "operations constants offloaded host parts splitting")
-Partition.__doc__ = """How a run is divided.
+Partition.__doc__ = """How a run is divided between NPU and host.
 
-operations: all that is executed, inputs first.
-constants: set of operations that are constants by then.
-offloaded: set of operations that the adapter takes.
-host: dict from every other operation to the reason, one of the REASON texts.
-parts: sizes, in operations that do work, of the pieces into which operations of the host cut the offloaded ones.
+operations: all executed operations, inputs first.
+constants: set of operations that TensorFlow's optimizer has replaced by constants.
+offloaded: set of operations that the adapter offloads.
+host: dict from every other operation to the reason, one of the texts below.
+parts: sizes of the parts into which operations of the host split the offloaded ones; only operations that compute are counted.
 splitting: list of operations of the host between offloaded ones.
 """
 
-UNSUPPORTED, GRAY, SCOPE, INPUT, FUNCTION, DRAGGED = (
+UNSUPPORTED, GRAY, SCOPE, INPUT, FUNCTION, CONNECTED = (
     "not in the operator list", "left on the host by mix_compile_mode", "kept on the host by its scope", "input",
-    "calls a function that the operator list does not cover", "tied by reference or by a string to an operation of the host")
+    "calls a function that the operator list does not cover", "connected by a reference or a string to an operation of the host")
 
 
 def partition(operations, operator_list, mix_compile_mode=False):
-    """Divides the operations of a run as the adapter does.
+    """Divides the operations of a run in the same way as the adapter.
 
     Args:
       operations: list of ``graph_walk.executed_operations``.
@@ -54,7 +54,7 @@ def partition(operations, operator_list, mix_compile_mode=False):
         reason = None if operation in constants else _reason(operation, operator_list.supported, supported, functions)
         if reason is not None:
             host[operation] = reason
-    _drag(operations, constants, host)
+    _add_connected(operations, constants, host)
     offloaded = {operation for operation in operations if operation not in constants and operation not in host}
     parts, splitting = _parts(operations, offloaded, host)
     return Partition(operations, constants, offloaded, host, parts, splitting)
@@ -85,13 +85,13 @@ def _function_bodies(operations):
     """Function name -> list of NodeDef, if any of the operations calls one."""
     if not any(functions_of(operation.node_def) for operation in operations):
         return {}
-    # as_graph_def serializes the whole graph, which takes a while
+    # as_graph_def serializes the whole graph, which is slow
     library = operations[0].graph.as_graph_def().library
     return {function.signature.name: function.node_def for function in library.function}
 
 
 def unsupported_in_function(name, supported, functions, depth=0):
-    """Type of the first operator in a function's body, or in what it calls, that is not supported; None: all are."""
+    """Type of the first unsupported operator in a function's body or in functions that it calls; None if all are supported."""
     for node in functions.get(name, ()):
         if node.op != "Const" and node.op not in supported and node.op not in functions:
             return node.op
@@ -102,14 +102,14 @@ def unsupported_in_function(name, supported, functions, depth=0):
     return None
 
 
-def _drag(operations, constants, host):
-    """Takes to the host what is tied to it: a variable that it takes by reference, a string, a resource."""
+def _add_connected(operations, constants, host):
+    """Adds to ``host`` the operations connected to it by a variable passed by reference, a string or a resource."""
     executed = set(operations)
     pending = collections.deque(host)
 
-    def drag(operation):
+    def add(operation):
         if operation in executed and operation not in constants and operation not in host:
-            host[operation] = DRAGGED
+            host[operation] = CONNECTED
             pending.append(operation)
 
     while pending:
@@ -118,11 +118,11 @@ def _drag(operations, constants, host):
             for consumer in tensor.consumers():
                 by_reference = any(tensor is other for other in reference_inputs(consumer))
                 if by_reference or (_is_handle(tensor) and consumer.type != "Assert"):
-                    drag(consumer)
+                    add(consumer)
         references = reference_inputs(operation)
         for tensor in operation.inputs:
             if any(tensor is other for other in references) or _is_handle(tensor):
-                drag(tensor.op)
+                add(tensor.op)
 
 
 def _is_handle(tensor):
@@ -130,32 +130,32 @@ def _is_handle(tensor):
 
 
 def _parts(operations, offloaded, host):
-    """Sizes of the pieces of the offloaded part, and the operations of the host that cut it.
+    """Sizes of the parts of the offloaded operations, and the operations of the host that split them.
 
-    A stage is how often one has to come back from the host on the way to an operation.
+    The stage of an operation is the number of transfers back from the host before it.
     """
     stages = {}
     sizes = collections.Counter()
     for operation in operations:
         stage = 0
         for predecessor in predecessors(operation):
-            # a constant is made wherever it is used
+            # a constant is available in every part
             stage = max(stage, stages.get(predecessor, 0) + (predecessor in offloaded and operation in host))
         stages[operation] = stage
         if operation in offloaded:
-            sizes[stage] += operation.type not in _WITHOUT_WORK
+            sizes[stage] += operation.type not in _WITHOUT_COMPUTATION
     splitting = []
     if sum(1 for size in sizes.values() if size) > 1:
-        leads_back = _leads_to_work(operations, offloaded)
-        splitting = [operation for operation in operations if operation in host and operation in leads_back
+        leading = _leading_to_computation(operations, offloaded)
+        splitting = [operation for operation in operations if operation in host and operation in leading
                      and any(predecessor in offloaded for predecessor in predecessors(operation))]
     return [sizes[stage] for stage in sorted(sizes) if sizes[stage]], splitting
 
 
-def _leads_to_work(operations, offloaded):
-    """Operations from which a path leads to an offloaded operation that does work."""
+def _leading_to_computation(operations, offloaded):
+    """Operations from which a path leads to an offloaded operation that computes."""
     leading = set()
     for operation in reversed(operations):
-        if operation in leading or (operation in offloaded and operation.type not in _WITHOUT_WORK):
+        if operation in leading or (operation in offloaded and operation.type not in _WITHOUT_COMPUTATION):
             leading.update(predecessors(operation))
     return leading

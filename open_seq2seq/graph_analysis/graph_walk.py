@@ -1,9 +1,9 @@
-"""What a ``Session.run`` executes: pruned to the fetches, in an order in which inputs come first, constants known."""
+"""Finds the operations that a ``Session.run`` executes, in an order in which inputs come first, and the constants among them."""
 import tensorflow.compat.v1 as tf
 
-# Their result is a constant to TensorFlow's optimizer as soon as the shape of their input is known.
+# TensorFlow's optimizer replaces their results by constants when the shape of their input is known.
 _OF_SHAPES = frozenset(["Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"])
-# Stateless in TensorFlow's books, and yet not to be computed beforehand.
+# TensorFlow declares them stateless, but they cannot be replaced by constants.
 _NEVER_CONSTANT = frozenset([
     "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "NoOp", "ControlTrigger", "Enter", "RefEnter", "Exit", "RefExit",
     "Switch", "RefSwitch", "Merge", "RefMerge", "NextIteration", "RefNextIteration", "LoopCond"])
@@ -14,10 +14,10 @@ def executed_operations(fetches, feeds=()):
 
     Args:
       fetches: list of tensors and operations.
-      feeds: tensors whose values are given; what computes them is not executed, but their operation is listed.
+      feeds: tensors that are fed; the operations that compute them are not executed, but the tensors' own operations are listed.
 
     Returns:
-      List of operations; each stands behind its data and control inputs, but for the back edges of loops.
+      List of operations; each one follows its data and control inputs, except at the back edges of loops.
     """
     fed = {tensor.op for tensor in feeds}
     ordered, seen = [], set()
@@ -37,19 +37,19 @@ def executed_operations(fetches, feeds=()):
 
 
 def predecessors(operation):
-    """Operations that come before: sources of the data inputs, and control inputs. A loop's back edge is left out."""
+    """Operations that precede ``operation``: sources of its data inputs, and control inputs. Back edges of loops are skipped."""
     sources = [tensor.op for tensor in operation.inputs if tensor.op.type not in ("NextIteration", "RefNextIteration")]
     return sources + list(operation.control_inputs)
 
 
 def folded_constants(operations):
-    """Those of ``operations`` that TensorFlow's optimizer replaces by constants before the adapter sees the graph.
+    """The operations that TensorFlow's optimizer replaces by constants before the adapter gets the graph.
 
     Args:
       operations: list in the order of :func:`executed_operations`.
 
     Returns:
-      Set of operations, among them the constants themselves.
+      Set of operations, including the constants themselves.
     """
     folded = set()
     for operation in operations:
@@ -65,7 +65,7 @@ def folded_constants(operations):
 
 
 def reference_inputs(operation):
-    """The input tensors that ``operation`` takes by reference, not by value: variables that it may change."""
+    """The input tensors that ``operation`` takes by reference and not by value: variables that it may change."""
     references, position = [], 0
     for argument in operation.op_def.input_arg:
         count = 1

@@ -1,13 +1,14 @@
-"""To which layer of the network an operation belongs; for messages.
+"""Assigns operations to layers of the network, for messages.
 
-A name is the variable scope of the layer without what all layers share: ``conv23``, ``conv23/res_0``, ``ctc_loss``. An
-operation between two layers, such as an activation, counts to the one it comes from; a gradient to its forward operation.
+A layer's name is its variable scope without the part that all layers share: ``conv23``, ``conv23/res_0``, ``ctc_loss``. An
+operation between two layers, such as an activation, belongs to the layer before it; a gradient belongs to the layer of its
+forward operation.
 """
 import re
 
 OPTIMIZER, INPUT, SUMMARIES, UNKNOWN = "optimizer", "input", "summaries", "graph"
 MODEL = "ForwardPass"
-# what tf.gradients calls its operations: gradients/NAME OF THE FORWARD OPERATION_grad/TYPE
+# the names that tf.gradients gives its operations: gradients/NAME OF THE FORWARD OPERATION_grad/TYPE
 _GRADIENT = re.compile(r"(?:^|/)gradients(?:_\d+)?/(?:(?P<forward>.+?)_grad(?:_\d+)?/)?")
 _COPY = re.compile(r"_\d+$")
 
@@ -18,14 +19,14 @@ class LayerNames:
     Args:
       operations: list of operations, inputs first.
       variables: names of all variables of the graph, e.g. ForwardPass/w2l_encoder/conv11/kernel.
-      optimizer_scopes: first parts of the names of what belongs to the optimizer.
+      optimizer_scopes: first parts of the names of the optimizer's operations.
     """
 
     def __init__(self, operations, variables, optimizer_scopes=("Loss_Optimization", "LARC")):
         self._scopes = {tuple(name.split("/")[:-1]) for name in variables}
         self._prefixes = {scope[:length] for scope in self._scopes for length in range(1, len(scope) + 1)}
         self._optimizer_scopes = optimizer_scopes
-        self._names, self._gradients, self._vague = {}, set(), set()
+        self._names, self._gradients, self._unassigned = {}, set(), set()
         for operation in operations:
             self._names[operation] = self._name(operation)
         self._name_by_consumers(operations)
@@ -55,7 +56,7 @@ class LayerNames:
         plain = [_COPY.sub("", step) for step in steps]
         if MODEL not in plain:
             return plain[0] if len(plain) > 1 else UNKNOWN
-        # a copy of the model for another length may stand in a scope of its own
+        # a copy of the model for another length may have its own scope
         steps = [MODEL] + steps[plain.index(MODEL) + 1:]
         plain = plain[plain.index(MODEL):]
         found = self._of_scope(steps[:-1])
@@ -65,22 +66,22 @@ class LayerNames:
             # in the encoder's scope, but between two layers
             found = self._of_inputs(operation)
             if found is None:
-                self._vague.add(operation)
+                self._unassigned.add(operation)
         return found or plain[min(1, len(plain) - 2)]
 
     def _name_by_consumers(self, operations):
-        """What comes from no layer, such as the random numbers of dropout, counts to the layer that takes it."""
+        """Assigns operations without a layer before them, such as the random numbers of dropout, to the layer that uses them."""
         for operation in reversed(operations):
-            if operation not in self._vague:
+            if operation not in self._unassigned:
                 continue
             for consumer in (consumer for tensor in operation.outputs for consumer in tensor.consumers()):
-                if consumer in self._names and consumer not in self._vague and not self.is_backward(consumer):
+                if consumer in self._names and consumer not in self._unassigned and not self.is_backward(consumer):
                     self._names[operation] = self._names[consumer]
-                    self._vague.discard(operation)
+                    self._unassigned.discard(operation)
                     break
 
     def _of_scope(self, steps):
-        """The innermost layer with variables whose scope the steps begin with; None: there is none."""
+        """The innermost layer with variables whose scope is a prefix of ``steps``; None if there is none."""
         best = None
         for length in range(1, len(steps) + 1):
             scope = tuple(steps[:length])
@@ -91,9 +92,9 @@ class LayerNames:
         return None if best is None else _short(best)
 
     def _of_inputs(self, operation):
-        # activations, not the mask or the scale that they are multiplied by
+        # the largest input first: activations before the mask or scale by which they are multiplied
         for tensor in sorted(operation.inputs, key=lambda tensor: -(tensor.shape.num_elements() or 0)):
-            if tensor.op in self._vague:
+            if tensor.op in self._unassigned:
                 return None
             name = self._names.get(tensor.op)
             if name not in (None, OPTIMIZER, INPUT, UNKNOWN) and tensor.op.type != "Const":
@@ -102,7 +103,7 @@ class LayerNames:
 
 
 def _short(scope):
-    """conv23/res_0 of (ForwardPass, w2l_encoder, conv23, res_0); batch norm counts to its convolution."""
+    """conv23/res_0 for (ForwardPass, w2l_encoder, conv23, res_0); batch norm belongs to its convolution."""
     steps = list(scope)
     if len(steps) > 1 and steps[0] == MODEL:
         steps = steps[2:] or steps[1:]

@@ -1,7 +1,7 @@
-"""How much device memory a graph needs: an estimate from the shapes of its tensors and the order of its operations.
+"""Estimates the device memory of a graph from the shapes of its tensors and the order of its operations.
 
-The graph engine plans memory before the first step, as is done here: a tensor is there from the operation that makes it to
-the last one that reads it. What it adds by its own formats and work space, and saves by fusing operators, is not known here.
+The graph engine plans memory before the first step in the same way: a tensor is allocated from the operation that produces it to
+the last one that reads it. Memory that the engine adds for its formats and work space, or saves by fusing operators, is unknown.
 """
 import collections
 
@@ -12,13 +12,13 @@ MemoryEstimate.__doc__ = """Bytes.
 
 weights: trainable variables. optimizer: the other variables. gradients: one for each weight that has one.
 activations: results of the forward pass that the backward pass reads.
-peak: the most that is there at a time beside the variables: activations, gradients, intermediate results.
+peak: maximum allocated at the same time in addition to the variables: activations, gradients, intermediate results.
 total: weights + optimizer + peak.
-largest_layers: list of (layer, bytes of its activations), the largest first; in a graph without backward pass of its results.
+largest_layers: list of (layer, bytes of its activations), the largest first; results instead in a graph without backward pass.
 """
 
 _VARIABLES = frozenset(["Variable", "VariableV2", "VarHandleOp"])
-# their first output is their first input under another name
+# their first output uses the memory of their first input
 _SAME_MEMORY = frozenset(["Reshape", "Squeeze", "ExpandDims", "Identity", "StopGradient", "PreventGradient", "CheckNumerics",
                           "Enter", "Exit", "Switch", "ReadVariableOp"])
 LARGEST_LAYERS = 5
@@ -32,46 +32,47 @@ def estimate_memory(divided, layers, trainable, half_precision=True):
       layers: its ``LayerNames``.
       trainable: set of names of the trainable variables.
       half_precision: whether float32 activations are float16 on the device. Gradients of weights, variables and
-        everything of rank below 3 count as they are.
+        tensors of rank below 3 keep their type.
 
     Returns:
       A :class:`MemoryEstimate`.
     """
-    # in the order of creation, which is how the forward and the backward pass follow each other
+    # in the order of creation: the forward pass, then the backward pass
     graph = divided.operations[0].graph
     order = [operation for operation in graph.get_operations() if operation in divided.offloaded]
     variables = [operation for operation in divided.operations if operation.type in _VARIABLES]
     weights = sum(_variable_bytes(operation) for operation in variables if operation.name in trainable)
     others = sum(_variable_bytes(operation) for operation in variables if operation.name not in trainable)
     shapes = {_plain(_variable_shape(operation)) for operation in variables}
-    lives = _lives(order, divided, lambda tensor: _bytes(tensor, shapes, half_precision))
-    kept = [life for life in lives if not layers.is_backward(life.made_by) and any(map(layers.is_backward, life.read_by))]
+    allocations = _allocations(order, divided, lambda tensor: _bytes(tensor, shapes, half_precision))
+    kept = [allocation for allocation in allocations
+            if not layers.is_backward(allocation.producer) and any(map(layers.is_backward, allocation.readers))]
     by_layer = collections.Counter()
-    for life in kept or lives:
-        by_layer[layers[life.made_by]] += life.size
+    for allocation in kept or allocations:
+        by_layer[layers[allocation.producer]] += allocation.size
     gradients = sum(_variable_bytes(operation) for operation in variables if operation.name in trainable) if kept else 0
-    peak = _peak(lives, order)
-    return MemoryEstimate(weights, others, gradients, sum(life.size for life in kept), peak, weights + others + peak,
+    peak = _peak(allocations, order)
+    return MemoryEstimate(weights, others, gradients, sum(allocation.size for allocation in kept), peak, weights + others + peak,
                           by_layer.most_common(LARGEST_LAYERS))
 
 
-class _Life:
-    """A piece of memory: who makes it, who reads it, under whatever name."""
+class _Allocation:
+    """A block of memory: the operation that produces it and those that read it, under any tensor name."""
 
-    def __init__(self, made_by, size):
-        self.made_by, self.size, self.read_by = made_by, size, []
+    def __init__(self, producer, size):
+        self.producer, self.size, self.readers = producer, size, []
 
 
-def _lives(order, divided, size_of):
-    held, lives = {}, []
+def _allocations(order, divided, size_of):
+    held, allocations = {}, []
     entering = {tensor for operation in order for tensor in operation.inputs if tensor.op in divided.host}
     for tensor in sorted(entering, key=lambda tensor: tensor.name):
-        held[tensor] = _Life(tensor.op, size_of(tensor))
-        lives.append(held[tensor])
+        held[tensor] = _Allocation(tensor.op, size_of(tensor))
+        allocations.append(held[tensor])
     for operation in order:
         for tensor in operation.inputs:
             if tensor in held:
-                held[tensor].read_by.append(operation)
+                held[tensor].readers.append(operation)
         if operation.type in _SAME_MEMORY and len(operation.inputs):
             source = held.get(operation.inputs[0])
             if source is not None:
@@ -81,23 +82,23 @@ def _lives(order, divided, size_of):
             # a reference is the variable itself
             if operation.type in _VARIABLES or tensor.dtype != tensor.dtype.base_dtype:
                 continue
-            held[tensor] = _Life(operation, size_of(tensor))
-            lives.append(held[tensor])
-    return lives
+            held[tensor] = _Allocation(operation, size_of(tensor))
+            allocations.append(held[tensor])
+    return allocations
 
 
-def _peak(lives, order):
+def _peak(allocations, order):
     position = {operation: index for index, operation in enumerate(order)}
     change = collections.Counter()
-    for life in lives:
-        begin = position.get(life.made_by, 0)
-        end = max([position[operation] for operation in life.read_by] + [begin])
-        change[begin] += life.size
-        change[end + 1] -= life.size
-    there, most = 0, 0
+    for allocation in allocations:
+        begin = position.get(allocation.producer, 0)
+        end = max([position[operation] for operation in allocation.readers] + [begin])
+        change[begin] += allocation.size
+        change[end + 1] -= allocation.size
+    allocated, most = 0, 0
     for index in sorted(change):
-        there += change[index]
-        most = max(most, there)
+        allocated += change[index]
+        most = max(most, allocated)
     return most
 
 
@@ -123,7 +124,7 @@ def _variable_bytes(operation):
 
 
 def _plain(shape):
-    """A shape without the ones before it: the kernel [1, W, Cin, Cout] of a Conv2D is a variable [W, Cin, Cout]."""
+    """A shape without leading ones: the kernel [1, W, Cin, Cout] of a Conv2D is a variable [W, Cin, Cout]."""
     shape = list(shape)
     while shape and shape[0] == 1:
         shape = shape[1:]

@@ -1,9 +1,11 @@
-"""Does what the graphs need fit into the device's memory, as the adapter divides it?"""
+"""Checks whether the graphs fit into the device's memory, as the adapter divides it."""
+import re
+
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.graph_analysis.graph_check import ERROR, WARNING, Finding
 
-# How the graph engine divides the memory where the options do not say otherwise: 26 and 5 of every 32 parts, the rest is
-# its own (documentation of graph_memory_max_size and variable_memory_max_size)
+# The graph engine's default division of the memory: 26/32 and 5/32; it uses the rest itself (documentation of
+# graph_memory_max_size and variable_memory_max_size)
 GRAPH_SHARE, VARIABLE_SHARE = 26.0 / 32.0, 5.0 / 32.0
 SHARED_BY_GRAPHS = (2, 4)  # values of static_memory_policy with which the graphs of a session use the same memory
 GIBIBYTE = 2.0 ** 30
@@ -13,7 +15,7 @@ def memory_limits(npu_params, memory_bytes):
     """(bytes for a graph's tensors, bytes for variables) of a device with ``memory_bytes``.
 
     Raises:
-      ConfigError: an option is no product of numbers.
+      ConfigError: an option is not a number or a product of numbers.
     """
     limits = []
     for option, share in (("graph_memory_max_size", GRAPH_SHARE), ("variable_memory_max_size", VARIABLE_SHARE)):
@@ -23,10 +25,10 @@ def memory_limits(npu_params, memory_bytes):
 
 
 def _product(text, option):
-    """The engine takes "26 * 1024 * 1024 * 1024"."""
+    """The bytes of an option such as "26 * 1024 * 1024 * 1024"."""
     value = 1
     for factor in str(text).split("*"):
-        if not factor.strip().isdigit():
+        if not re.fullmatch(r"\s*[0-9]{1,18}\s*", factor):
             raise ConfigError('npu_params["%s"] is %r, expected a number of bytes or a product such as '
                               '"26 * 1024 * 1024 * 1024"' % (option, text))
         value *= int(factor)
@@ -39,7 +41,7 @@ def check_memory(reports, npu_params, memory_bytes):
     Args:
       reports: list of GraphReport.
       npu_params: checked dict.
-      memory_bytes: of the device.
+      memory_bytes: memory of the device, bytes.
 
     Returns:
       List of (Finding, names of the graphs).
@@ -53,22 +55,22 @@ def check_memory(reports, npu_params, memory_bytes):
     layer = largest.memory.largest_layers[0][0] if largest.memory.largest_layers else "graph"
     if largest.memory.peak > graph_limit:
         found.append((_finding(ERROR, layer, largest.memory.peak, graph_limit, "tensors of a graph",
-                               "lower batch_size_per_gpu (iter_size makes up for it), or max_duration and with it the longest "
+                               "reduce batch_size_per_gpu (and increase iter_size), or max_duration and with it the largest "
                                "of bucket_frames"),
                       [report.name for report in known if report.memory.peak > graph_limit]))
     variables = max(report.memory.weights + report.memory.optimizer for report in known)
     if variables > variable_limit:
-        found.append((_finding(ERROR, "variables", variables, variable_limit, "variables", "raise npu_params "
-                               "variable_memory_max_size (and lower graph_memory_max_size); both have to fit into the device"),
+        found.append((_finding(ERROR, "variables", variables, variable_limit, "variables", "increase npu_params "
+                               "variable_memory_max_size (and reduce graph_memory_max_size); both have to fit into the device"),
                       [largest.name]))
     together = sum(report.memory.peak for report in known if report.name.startswith("train"))
     if largest.memory.peak <= graph_limit < together and npu_params.get("static_memory_policy", 0) not in SHARED_BY_GRAPHS:
         found.append((_finding(WARNING, "graph", together, graph_limit, "tensors of all compiled graphs of training together",
-                               "set npu_params static_memory_policy to 2: they then share the memory of the largest"),
+                               "set npu_params static_memory_policy to 2: the graphs then share the memory of the largest"),
                       [report.name for report in known if report.name.startswith("train")]))
     return found
 
 
-def _finding(level, layer, needed, limit, of_what, mend):
-    return Finding(level, "memory", layer, "", "", 1, "%s: about %.1f GB, where the device has %.1f GB for them" % (
-        of_what, needed / GIBIBYTE, limit / GIBIBYTE), mend)
+def _finding(level, layer, needed, limit, of_what, fix):
+    return Finding(level, "memory", layer, "", "", 1, "%s: about %.1f GB, but the device has %.1f GB for them" % (
+        of_what, needed / GIBIBYTE, limit / GIBIBYTE), fix)

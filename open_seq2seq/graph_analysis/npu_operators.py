@@ -1,7 +1,7 @@
-"""Which TensorFlow operators the Ascend adapter hands to the NPU: the list of the installed CANN, or the one kept here.
+"""The list of TensorFlow operators that the Ascend adapter offloads: that of the installed CANN, or the built-in list.
 
-The adapter asks a JSON file of the operator package (npu_ops_identifier.cc): an operator whose type is a key there is
-offloaded, every other one stays on the host. Without the file it offloads nothing and says so nowhere.
+The adapter reads a JSON file of the operator package (npu_ops_identifier.cc): it offloads an operator whose type is a key of the
+file and leaves every other one on the host. Without the file it silently offloads nothing.
 """
 import collections
 import glob
@@ -15,9 +15,9 @@ FILE_NAME = "npu_supported_ops.json"
 BUILT_IN_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npu_operators.txt")
 
 OperatorList = collections.namedtuple("OperatorList", "source files supported gray")
-OperatorList.__doc__ = """What the NPU takes.
+OperatorList.__doc__ = """The operators that the adapter offloads.
 
-source: a phrase that says where the list comes from. files: paths that were read, none for the built-in list.
+source: the path of the list, or "the built-in list". files: paths that were read, empty for the built-in list.
 supported: frozenset of operator types. gray: those of them that stay on the host with mix_compile_mode.
 """
 
@@ -26,11 +26,11 @@ def operator_list_files(environ=None):
     """Paths of the installed operator lists, in the order in which the adapter reads them.
 
     Args:
-      environ: the environment; None: this process's. ASCEND_OPP_PATH and ASCEND_CUSTOM_OPP_PATH are looked at.
+      environ: the environment; None: this process's. ASCEND_OPP_PATH and ASCEND_CUSTOM_OPP_PATH are used.
 
     Returns:
-      List of paths of existing files: the product's own list and, behind it, those of the user's operators. Empty without
-      the product's list.
+      List of paths of existing files: the product's own list, followed by the lists of custom operators. Empty without the
+      product's list.
     """
     environ = os.environ if environ is None else environ
     opp = environ.get("ASCEND_OPP_PATH") or DEFAULT_OPP_PATH
@@ -57,7 +57,7 @@ def load_operator_list(environ=None):
       An :class:`OperatorList`.
 
     Raises:
-      DeviceError: an installed list cannot be read. The adapter would take it for an empty one.
+      DeviceError: an installed list cannot be read. The adapter would treat it as empty.
     """
     files = operator_list_files(environ)
     if not files:
@@ -70,7 +70,7 @@ def load_operator_list(environ=None):
 
 
 def built_in_operator_list():
-    """The list of the Ascend 910 that comes with this project."""
+    """The operator list of the Ascend 910 in this repository."""
     supported, gray = [], []
     with open(BUILT_IN_FILE, encoding="ascii") as file:
         for line in file:
@@ -87,11 +87,11 @@ def _read(path):
     try:
         with open(path, encoding="utf-8") as file:
             operators = json.load(file)
-    except (OSError, ValueError) as error:
-        raise DeviceError("%s cannot be read: %s. Without it the adapter leaves every operator on the host; install the operator "
-                          "package of CANN again" % (path, error))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DeviceError("%s cannot be read: %s. Without it the adapter leaves every operator on the host; reinstall the "
+                          "operator package of CANN" % (path, error))
     if not isinstance(operators, dict):
-        raise DeviceError("%s holds a JSON %s, expected an object whose keys are operator types; install the operator package "
-                          "of CANN again" % (path, type(operators).__name__))
-    # the adapter takes a key for an operator only if its value is an object
+        raise DeviceError("%s contains a JSON %s, expected an object whose keys are operator types; reinstall the operator "
+                          "package of CANN" % (path, type(operators).__name__))
+    # the adapter accepts a key as an operator only if its value is an object
     return {name: facts for name, facts in operators.items() if isinstance(facts, dict)}

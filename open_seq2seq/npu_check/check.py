@@ -1,6 +1,6 @@
-"""``--mode=npu_check``: would this experiment run on an Ascend NPU? Answered without an NPU and without its adapter.
+"""``--mode=npu_check``: checks without an NPU and without its adapter whether an experiment would run on an Ascend NPU.
 
-The graphs of training and evaluation are built as a run on an NPU builds them, and looked at, not run.
+The graphs of training and evaluation are built as for a run on an NPU and analyzed; they are not run.
 """
 import collections
 import os
@@ -9,8 +9,8 @@ import time
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices.npu import Npu
-from open_seq2seq.devices.npu_loss_scaling import STATUS_OPERATORS, chosen_loss_scaling
-from open_seq2seq.devices.npu_option_checks import completed, computes_in_float16
+from open_seq2seq.devices.npu_loss_scaling import STATUS_OPERATORS, choose_loss_scaling
+from open_seq2seq.devices.npu_option_checks import computes_in_float16, with_defaults
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.errors import DataError
 from open_seq2seq.experiment.assembly import build_data_layer
@@ -20,40 +20,40 @@ from open_seq2seq.graph_analysis.memory_limits import check_memory
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
 from open_seq2seq.npu_check.shapes_only import ShapesOnlyDataLayer
 
-# each is compiled for minutes and kept in the device's memory
+# each shape is compiled for minutes and kept in the device's memory
 MOST_SHAPES = 4
 
 CheckResult = collections.namedtuple(
     "CheckResult", "operator_list data_source graphs findings shapes compilations padding_share seconds memory_bytes")
-CheckResult.__doc__ = """What :func:`check_experiment` found.
+CheckResult.__doc__ = """The result of :func:`check_experiment`.
 
-operator_list: the OperatorList. data_source: a sentence on where the shapes come from. graphs: list of GraphReport.
-findings: list of (Finding, names of the graphs it is in), errors first.
+operator_list: the OperatorList. data_source: a phrase on the source of the shapes. graphs: list of GraphReport.
+findings: list of (Finding, names of the graphs that have it), errors first.
 shapes: dict from "train" and "eval" to the number of compiled shapes.
-compilations: how many graphs a whole run compiles. padding_share: of all frames of training those that only pad, None without
-data. seconds: that the check took. memory_bytes: the device's.
+compilations: number of graphs that a run compiles. padding_share: share of padding in all frames of the training, None without
+data. seconds: duration of the check. memory_bytes: memory of the device.
 """
 
 
 class AbsentNpu(Npu):
-    """An NPU as far as graphs are built for it; there need not be one, nor its adapter.
+    """An NPU for building graphs only; neither an NPU nor its adapter has to be present.
 
     Args:
       params: the checked config.
     """
 
     def __init__(self, params):
-        # not Npu's, which refuses a machine without an NPU
+        # does not call Npu.__init__, which requires an NPU
         self._params = params["npu_params"]
 
     def wrap_optimizer(self, optimizer, params, group):
-        # the adapter's operators for loss scaling are not there to be looked at
+        # the adapter's operators for loss scaling exist only with the adapter
         return None
 
     def host_scope(self):
         if not self._params["ctc_on_host"]:
             return super().host_scope()
-        # what the adapter's without_npu_compile_scope sets
+        # the attribute that the adapter's without_npu_compile_scope sets
         return tf.get_default_graph()._attr_scope({HOST_ATTRIBUTE: tf.AttrValue(b=True)})
 
 
@@ -63,14 +63,14 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
     Args:
       base_model: the model class.
       params_of_mode: dict from "train" and "eval", or one of them, to checked params.
-      memory_bytes: of the device.
-      environ: where to look for the installed operator list; None: this process's environment.
+      memory_bytes: memory of the device, bytes.
+      environ: environment variables for finding the installed operator list; None: this process's environment.
 
     Returns:
       A :class:`CheckResult`.
 
     Raises:
-      DataError: manifests are missing, and no lengths of buckets are given that could stand in for them.
+      DataError: manifests are missing, and no bucket lengths are given instead.
       DeviceError: the installed operator list is damaged.
     """
     begin = time.monotonic()
@@ -95,17 +95,17 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
 
 
 def _with_shapes(params_of_mode):
-    """The params, with a data layer that needs no data where there are none, and a sentence that says so."""
+    """(params, phrase on the source of the shapes); without manifests the params get a data layer that needs no data."""
     missing = [path for params in params_of_mode.values() for path in _manifests(params) if not os.path.exists(path)]
     if not missing:
         return params_of_mode, "lengths from the manifests"
     if next(iter(params_of_mode.values()))["npu_params"]["bucket_frames"] is None:
-        raise DataError("%s is not there, and without data --mode=npu_check does not know the lengths of the batches. Give them, "
-                        'e.g. --npu_params/bucket_frames="[400, 800, 1200, 1680]", or the manifests' % missing[0])
+        raise DataError("%s does not exist, and --mode=npu_check needs the lengths of the batches. Give the manifests, or the "
+                        'lengths, e.g. --npu_params/bucket_frames="[400, 800, 1200, 1680]"' % missing[0])
     replaced = collections.OrderedDict((mode, dict(params, data_layer=ShapesOnlyDataLayer))
                                        for mode, params in params_of_mode.items())
-    return replaced, "lengths from npu_params bucket_frames (%s is not there); labels: as many as CTC can align at most, one " \
-                     "for each frame of output" % missing[0]
+    return replaced, "lengths from npu_params bucket_frames (%s does not exist); number of labels: the maximum that CTC can " \
+                     "align, one for each output frame" % missing[0]
 
 
 def _manifests(params):
@@ -114,7 +114,7 @@ def _manifests(params):
 
 
 def _training_runs(base_model, params):
-    """List of (name, fetches) of a training, as ``training/loop.py`` runs it; and its data layer."""
+    """(list of (name, fetches) of a training as ``training/loop.py`` runs it, its data layer)."""
     from open_seq2seq.training.graph import TrainingGraph
     training = TrainingGraph(base_model, params, None, AbsentNpu(params), Single(), None)
     runs = []
@@ -142,12 +142,12 @@ def _frames(batch):
 
 
 def _checked(graph, name, fetches, operator_list, npu_params):
-    return check_graph(graph, fetches, operator_list, name, completed(npu_params, True).get("mix_compile_mode") is True,
+    return check_graph(graph, fetches, operator_list, name, with_defaults(npu_params, True).get("mix_compile_mode") is True,
                        half_precision=computes_in_float16(npu_params))
 
 
 def _padding_share(layer, params):
-    """Of an epoch's frames those that only pad, also in rows that fill up a batch; None without data."""
+    """Share of padding in the frames of an epoch, including padding rows; None without data."""
     if not layer.utterances:
         return None
     padded = sum(layer.buckets[layer.bucket_of_batch(number)].frames * layer.batch_size
@@ -156,7 +156,7 @@ def _padding_share(layer, params):
 
 
 def _joined(graphs):
-    """The findings of all graphs; what is in several of them once, with the names of these."""
+    """The findings of all graphs; a finding of several graphs is listed once with their names."""
     groups = collections.OrderedDict()
     for row in graphs:
         for finding in row.findings:
@@ -169,23 +169,23 @@ def _about_shapes(graphs, shapes):
     for mode, count in shapes.items():
         if count > MOST_SHAPES:
             yield Finding(ERROR, "too many shapes", mode, "", "", count, "%d shapes would be compiled, expected at most %d"
-                          % (count, MOST_SHAPES), "give fewer lengths in npu_params bucket_frames"), [mode]
+                          % (count, MOST_SHAPES), "use fewer lengths in npu_params bucket_frames"), [mode]
 
 
 def _about_loss_scaling(params_of_mode, operator_list):
-    """The adapter's loss scaling reads a status register by operators that older packages do not have."""
+    """The adapter's loss scaling reads a status register with operators that older packages do not have."""
     missing = [name for name in STATUS_OPERATORS if name not in operator_list.supported]
     params = params_of_mode.get("train")
     if params is None:
         return []
-    # refuses, as a run does, what the adapter cannot do
-    chosen = chosen_loss_scaling(params["loss_scaling"], params["loss_scaling_params"], params["npu_params"])
+    # raises the same errors as a run for settings that the adapter does not support
+    chosen = choose_loss_scaling(params["loss_scaling"], params["loss_scaling_params"], params["npu_params"])
     if chosen.setting is None or not missing:
         return []
     message = "the adapter's loss scaling uses %s, which are not in %s" % (" and ".join(missing), operator_list.source)
     if operator_list.files:
-        return [(Finding(ERROR, "loss scaling", "optimizer", "", missing[0], 1, message, "install an adapter and a CANN of the "
-                         "same generation, or train without: --loss_scaling=None --npu_params/precision_mode=force_fp32"),
+        return [(Finding(ERROR, "loss scaling", "optimizer", "", missing[0], 1, message, "install adapter and CANN of the same "
+                         "release, or train without loss scaling: --loss_scaling=None --npu_params/precision_mode=force_fp32"),
                  ["train"])]
-    return [(Finding(NOTE, "loss scaling", "optimizer", "", missing[0], 1, message + ", that of an older CANN; on the device "
-                     "adapter and CANN must be of one generation", None), ["train"])]
+    return [(Finding(NOTE, "loss scaling", "optimizer", "", missing[0], 1, message + ", the list of an older CANN; on the device "
+                     "adapter and CANN have to be of the same release", None), ["train"])]

@@ -1,4 +1,4 @@
-"""What ``--mode=npu_check`` prints: tables for people, or one JSON object."""
+"""Prints the result of ``--mode=npu_check``: tables, or one JSON object."""
 import contextlib
 import json
 import os
@@ -10,6 +10,7 @@ from open_seq2seq.errors import DeviceError
 from open_seq2seq.graph_analysis.graph_check import ERROR, NOTE
 from open_seq2seq.graph_analysis.memory_limits import GIBIBYTE
 from open_seq2seq.npu_check.check import check_experiment
+from open_seq2seq.progress import print_table
 
 _COLOURS = {ERROR: "red", NOTE: "dim"}
 
@@ -19,14 +20,14 @@ def run_check(experiment, arguments):
 
     Args:
       experiment: the experiment.
-      arguments: the command line's flags; json and npu_memory are used.
+      arguments: the command line's flags, of which json and npu_memory are used.
 
     Raises:
-      DeviceError: after everything is printed: something would fail on an NPU.
+      DeviceError: after the result was printed: something would fail on an NPU.
       DataError, ConfigError: see ``check_experiment``.
     """
     tf.logging.set_verbosity(tf.logging.ERROR)
-    # stdout is for the result alone
+    # only the result goes to stdout
     with contextlib.redirect_stdout(sys.stderr):
         for note in experiment.notes:
             print("Note: " + note)
@@ -37,8 +38,8 @@ def run_check(experiment, arguments):
         print_result(result, os.path.basename(experiment.path))
     failures = [finding for finding, _ in result.findings if finding.level == ERROR]
     if failures:
-        raise DeviceError("npu_check: %d %s would fail on an NPU, or silently run on the host: %s" % (
-            len(failures), "thing" if len(failures) == 1 else "things", "; ".join(sorted(
+        raise DeviceError("npu_check: %d %s: the experiment would fail on an NPU, or silently run on the host: %s" % (
+            len(failures), "error" if len(failures) == 1 else "errors", "; ".join(sorted(
                 {"%s in %s" % (finding.kind, finding.layer) for finding in failures}))))
 
 
@@ -50,7 +51,8 @@ def as_json(result):
         "compiled_shapes": dict(result.shapes), "compilations": result.compilations, "padding_share": result.padding_share,
         "unknown_shapes": sum(row.unknown_shapes for row in result.graphs), "seconds": round(result.seconds, 3),
         "device_memory": int(result.memory_bytes),
-        "findings": [dict(finding._asdict(), graphs=names) for finding, names in result.findings],
+        # "mend" is the name of "fix" in earlier versions
+        "findings": [dict(finding._asdict(), mend=finding.fix, graphs=names) for finding, names in result.findings],
         "graphs": [{
             "name": row.name, "offloaded": row.offloaded, "host": row.host, "parts": row.parts,
             "unknown_shapes": row.unknown_shapes,
@@ -60,21 +62,15 @@ def as_json(result):
 
 def print_result(result, name):
     """Prints the tables."""
-    from rich.console import Console
-    from rich.table import Table
-    console = Console()
-    # cut columns are no use in a log file
-    console = console if console.is_terminal else Console(width=max(console.width, 150))
-    table = Table(title="%s: graphs" % name, title_justify="left", caption_justify="left",
-                  caption="GB; working: the most that is there at a time beside variables, activations and gradients included")
-    for column in ("graph", "on the NPU", "host", "unknown shapes", "weights", "optimizer", "gradients", "activations", "working",
-                   "total", "largest layers"):
-        table.add_column(column, justify="left" if column in ("graph", "largest layers") else "right")
-    for row in result.graphs:
-        table.add_row(*_cells(row))
-    console.print(table)
+    columns = ("graph", "on the NPU", "host", "unknown shapes", "weights", "optimizer", "gradients", "activations", "working",
+               "total", "largest layers")
+    print_table("%s: graphs" % name, columns, [_cells(row) for row in result.graphs], left=("graph", "largest layers"),
+                min_width=150, caption="GB; working: the maximum in use at a time, in addition to variables; activations and "
+                                       "gradients are included")
     if result.findings:
-        console.print(_findings_table(result, Table))
+        columns = ("", "what", "layer", "first operation", "found, and how to fix it")
+        print_table("findings", columns, [_finding_cells(*finding) for finding in result.findings], left=columns, min_width=150,
+                    fold=True)
     for line in _totals(result):
         print("*** " + line)
 
@@ -82,25 +78,18 @@ def print_result(result, name):
 def _cells(report):
     cells = [report.name, str(report.offloaded), str(report.host), str(report.unknown_shapes)]
     if report.memory is None:
-        return cells + ["?"] * 6 + ["unknown: shapes are"]
+        return cells + ["?"] * 6 + ["unknown shapes"]
     sizes = report.memory[:6]
     return cells + ["%.2f" % (size / GIBIBYTE) for size in sizes] + [", ".join(
         "%s %.2f" % (layer, size / GIBIBYTE) for layer, size in report.memory.largest_layers[:3])]
 
 
-def _findings_table(result, table_class):
-    from rich.markup import escape
-    table = table_class(title="findings", title_justify="left", show_lines=True)
-    for column in ("", "what", "layer", "first operation", "found, and how to mend it"):
-        table.add_column(column, overflow="fold")
-    for finding, names in result.findings:
-        first = finding.operation and "%s (%s%s)" % (
-            finding.operation, finding.type, ", %d of these" % finding.count if finding.count > 1 else "")
-        where = names[0] if len(names) == 1 else "%s and %d more" % (names[0], len(names) - 1)
-        text = "%s [%s]%s" % (finding.message, where, "" if finding.mend is None else "\n-> " + finding.mend)
-        colour = _COLOURS.get(finding.level, "yellow")
-        table.add_row("[%s]%s[/]" % (colour, finding.level), finding.kind, escape(finding.layer), escape(first), escape(text))
-    return table
+def _finding_cells(finding, names):
+    first = finding.operation and "%s (%s%s)" % (
+        finding.operation, finding.type, ", %d of them" % finding.count if finding.count > 1 else "")
+    where = names[0] if len(names) == 1 else "%s and %d more" % (names[0], len(names) - 1)
+    text = "%s [%s]%s" % (finding.message, where, "" if finding.fix is None else "\n-> " + finding.fix)
+    return [(finding.level, _COLOURS.get(finding.level, "yellow")), finding.kind, finding.layer, first, text]
 
 
 def _totals(result):
@@ -110,7 +99,7 @@ def _totals(result):
     yield "Shapes: %s" % result.data_source
     yield "Compiled shapes: %s; unknown shapes: %d" % (", ".join("%s %d" % item for item in result.shapes.items()),
                                                        sum(row.unknown_shapes for row in result.graphs))
-    yield "Graphs that a whole run compiles: %d, each takes minutes on the device" % result.compilations
+    yield "Graphs that a run compiles: %d; each takes minutes on the device" % result.compilations
     known = [row.memory.total for row in result.graphs if row.memory is not None]
     if known:
         yield "Memory of the largest graph: about %.1f GB of %.0f GB" % (max(known) / GIBIBYTE, result.memory_bytes / GIBIBYTE)

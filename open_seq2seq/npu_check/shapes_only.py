@@ -1,4 +1,4 @@
-"""A data layer without data: batches of zeros in the shapes of given buckets, to build and check graphs with."""
+"""A data layer without data: batches of zeros in the shapes of given buckets, for building and checking graphs."""
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -8,11 +8,11 @@ from open_seq2seq.text.vocabulary import Vocabulary
 
 
 class ShapesOnlyDataLayer:
-    """Stands in for ``Speech2TextDataLayer`` on a machine that does not have the audio.
+    """Replaces ``Speech2TextDataLayer`` on a machine without the audio.
 
-    Every given length is a bucket. Its labels are as many as CTC can align at most: one for each frame of output.
+    Every given length is a bucket. Its number of labels is the maximum that CTC can align: one for each output frame.
 
-    Args: as of ``Speech2TextDataLayer``; ``static_shapes`` must have ``bucket_frames``.
+    Args: see ``Speech2TextDataLayer``; ``static_shapes`` must have ``bucket_frames``.
 
     Attributes:
       vocabulary: Vocabulary.
@@ -21,7 +21,7 @@ class ShapesOnlyDataLayer:
 
     Raises:
       DataError: the vocabulary cannot be read.
-      ConfigError: the lengths are not usable.
+      ConfigError: the lengths are invalid.
     """
 
     batches_per_epoch = 1
@@ -37,7 +37,7 @@ class ShapesOnlyDataLayer:
                         for frames in lengths]
 
     def training_dataset(self, first_batch=0, bucket=None):
-        """An endless ``tf.data.Dataset`` of one and the same Batch of zeros in the shape of bucket number ``bucket``."""
+        """An endless ``tf.data.Dataset`` of a Batch of zeros in the shape of bucket number ``bucket``."""
         return self._zeros(self.buckets[bucket]).repeat()
 
     def evaluation_dataset(self, same_length_batches=None, bucket=None):
@@ -49,11 +49,11 @@ class ShapesOnlyDataLayer:
         return number % len(self.buckets)
 
     def raise_if_too_many_rejected(self, elsewhere=0):
-        """There is nothing to reject."""
+        """Does nothing: no utterance can be rejected."""
 
     def _zeros(self, bucket):
         rows = self.batch_size
-        # made by the pipeline, so that no constant of this size is in the graph
+        # created by the pipeline, so that the graph has no constant of this size
         return tf.data.Dataset.from_tensors(np.int32(0)).map(tf.autograph.experimental.do_not_convert(lambda zero: Batch(
             tf.zeros([rows, bucket.frames, self.num_audio_features]), tf.zeros([rows], tf.int32),
             tf.zeros([rows, bucket.labels], tf.int32), tf.zeros([rows], tf.int32), tf.zeros([rows], tf.int32) - 1,

@@ -1,3 +1,4 @@
+"""Selection of a device, and the CPU and GPU devices."""
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -12,7 +13,7 @@ def test_auto_without_accelerators_is_the_cpu(monkeypatch):
     assert select_device("auto").name == "cpu"
 
 
-def test_an_npu_that_is_not_there_is_refused_with_what_is_missing(monkeypatch):
+def test_the_error_for_a_missing_npu_lists_the_missing_parts(monkeypatch):
     monkeypatch.setattr(npu, "DEVICE_FILES", "/nowhere/davinci[0-9]*")
     with pytest.raises(DeviceError) as refusal:
         select_device("npu")
@@ -21,20 +22,20 @@ def test_an_npu_that_is_not_there_is_refused_with_what_is_missing(monkeypatch):
     assert refusal.value.exit_status == 4
 
 
-def test_a_gpu_that_is_not_there_is_refused():
+def test_a_missing_gpu_is_an_error():
     if gpu_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(DeviceError, match="sees no GPU"):
         select_device("gpu")
 
 
-def test_mixed_precision_on_a_cpu_is_float32_and_says_so():
+def test_mixed_precision_on_a_cpu_is_float32_with_a_note():
     cpu = select_device("cpu")
     assert cpu.precision_note(tf.float32) is None
-    assert "goes on in float32" in cpu.precision_note("mixed")
+    assert "computes in float32" in cpu.precision_note("mixed")
 
 
-def test_xla_is_switched_on_only_when_asked_for():
+def test_xla_is_enabled_only_on_request():
     cpu = select_device("cpu")
     level = cpu.session_config(use_xla_jit=True).graph_options.optimizer_options.global_jit_level
     assert level == tf.OptimizerOptions.ON_1
@@ -46,14 +47,14 @@ class _Ranks(ProcessGroup):
         self.rank, self.size, self.local_rank, self.local_size = rank, size, local_rank, local_size
 
 
-def test_each_process_takes_its_own_gpu():
+def test_each_process_uses_its_own_gpu():
     assert device_of_rank(Single(), 4, {}) is None
     assert [device_of_rank(_Ranks(rank, 8, rank % 4, 4), 4, {}) for rank in (0, 3, 4, 7)] == ["0", "3", "0", "3"]
     # the launcher has given this process one of its own
     assert device_of_rank(_Ranks(3, 4, 3, 4), 1, {"CUDA_VISIBLE_DEVICES": "3"}) == "0"
 
 
-def test_more_processes_than_gpus_are_refused_with_the_rank():
+def test_more_processes_than_gpus_are_an_error_with_the_rank():
     with pytest.raises(DeviceError, match="rank 2: 4 processes run on this machine, but TensorFlow sees 2 GPUs"):
         device_of_rank(_Ranks(2, 4, 2, 4), 2, {})
     with pytest.raises(DeviceError, match="rank 1: 2 processes run on this machine, but TensorFlow sees 1 GPU. "):
@@ -77,10 +78,10 @@ def test_mixed_precision_on_a_gpu_is_float16(monkeypatch):
     assert device.compute_dtype("mixed") == device.compute_dtype(tf.float16) == tf.float16
     assert device.compute_dtype(tf.float32) == tf.float32
     assert device.precision_note("mixed") is None and device.precision_note(tf.float32) is None
-    assert "variables, batch norm's statistics and the loss float32" in device.precision_note(tf.float16)
+    assert "variables, batch norm and the loss are float32" in device.precision_note(tf.float16)
 
 
-def test_a_cpu_computes_in_float32_and_asks_nothing_of_the_graph():
+def test_a_cpu_computes_in_float32_and_checks_nothing():
     cpu = select_device("cpu")
     assert [cpu.compute_dtype(dtype) for dtype in ("mixed", tf.float16, tf.float32)] == [tf.float32] * 3
     assert not cpu.static_shapes

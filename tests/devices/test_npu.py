@@ -1,4 +1,4 @@
-"""The NPU device on the fake adapter (tests/fakes), which refuses what the real one refuses and is silent where it is silent."""
+"""The NPU device on the fake adapter (tests/fakes), which raises the errors of the real one and is silent where it is silent."""
 import json
 import os
 import sys
@@ -36,20 +36,20 @@ def rank_environment(fake_adapter, monkeypatch):
         monkeypatch.setenv(name, value)
 
 
-def test_auto_takes_the_npu_that_is_there(fake_adapter):
+def test_auto_selects_a_present_npu(fake_adapter):
     assert resolve_device_name("auto") == "npu"
     assert select_device("auto").name == "npu"
     assert missing_parts() == []
 
 
-def test_auto_stops_at_a_wrong_operator_path_instead_of_training_on_the_cpu(fake_adapter, monkeypatch, tmp_path):
+def test_auto_with_a_wrong_operator_path_is_an_error_and_not_the_cpu(fake_adapter, monkeypatch, tmp_path):
     monkeypatch.setenv("ASCEND_OPP_PATH", str(tmp_path))
     assert resolve_device_name("auto") == "npu"
     with pytest.raises(DeviceError, match="ASCEND_OPP_PATH is .*no npu_supported_ops.json below it"):
         select_device("auto")
 
 
-def test_without_device_auto_is_no_npu(fake_adapter, monkeypatch):
+def test_auto_without_a_device_is_not_an_npu(fake_adapter, monkeypatch):
     monkeypatch.setenv("FAKE_ASCEND_DEVICES", "0")
     assert resolve_device_name("auto") != "npu"
     with pytest.raises(DeviceError, match="a device: no /dev/davinci"):
@@ -75,7 +75,7 @@ def test_options_of_the_config_reach_the_session(fake_adapter):
         "mix_compile_mode": True}
 
 
-def test_xla_is_left_to_other_devices(fake_adapter):
+def test_xla_has_no_effect(fake_adapter):
     device = select_device("npu", params={"use_xla_jit": True})
     assert device.session_config(use_xla_jit=True) == device.session_config()
     assert "use_xla_jit has no effect: the NPU's graph engine compiles the graph" in device.describe()
@@ -89,7 +89,7 @@ def test_several_ranks_fuse_their_gradients(fake_adapter, monkeypatch):
     assert not {"remap", "memory"} & set(rewrite_options.optimizers)
 
 
-def test_a_wrong_environment_is_refused_before_the_adapter_is_imported(fake_adapter, monkeypatch):
+def test_a_wrong_environment_is_reported_before_the_adapter_is_imported(fake_adapter, monkeypatch):
     monkeypatch.setenv("DEVICE_ID", "first")
     monkeypatch.setenv("RANK_ID", "3")
     with pytest.raises(DeviceError, match="rank 3: .*\n.*DEVICE_ID is 'first'"):
@@ -97,7 +97,7 @@ def test_a_wrong_environment_is_refused_before_the_adapter_is_imported(fake_adap
     assert "npu_bridge" not in sys.modules
 
 
-def test_wrong_options_are_refused_before_the_adapter_is_imported(fake_adapter, tmp_path):
+def test_wrong_options_are_reported_before_the_adapter_is_imported(fake_adapter, tmp_path):
     with pytest.raises(ConfigError, match="precision_mode is 'mixed'"):
         select_device("npu", params={"npu_params": {"precision_mode": "mixed"}})
     with pytest.raises(ConfigError, match="no such directory"):
@@ -108,26 +108,26 @@ def test_wrong_options_are_refused_before_the_adapter_is_imported(fake_adapter, 
 def test_an_adapter_that_cannot_be_loaded_is_named(fake_adapter, tmp_path):
     (tmp_path / "npu_bridge.py").write_text("raise ImportError('undefined symbol: _ZN10tensorflow')")
     sys.path.insert(0, str(tmp_path))  # the fixture takes it away again, with the fake adapter
-    with pytest.raises(DeviceError, match="npu_bridge is there, but cannot be loaded with TensorFlow .*undefined symbol"):
+    with pytest.raises(DeviceError, match="npu_bridge is installed, but cannot be loaded with TensorFlow .*undefined symbol"):
         select_device("npu")
 
 
 def test_the_options_in_force_are_described(fake_adapter):
     lines = select_device("npu", params={"npu_params": {"precision_mode": "force_fp16"}}).describe()
-    assert lines[0].startswith("NPU: device 0 by DEVICE_ID, adapter npu_bridge 1.15.0-fake, operators of ")
-    assert lines[1].startswith("loss scaling: Backoff by the NPU's overflow check, from 16384, divided by 2")
+    assert lines[0].startswith("NPU: device 0 (from DEVICE_ID), adapter npu_bridge 1.15.0-fake, operator list ")
+    assert lines[1].startswith("loss scaling: Backoff with the NPU's overflow check, initially 16384, divided by 2")
     assert lines[2:] == ["npu_params['graph_run_mode'] = 1 (not in the config)", "npu_params['precision_mode'] = 'force_fp16'",
                          "npu_params['use_off_line'] = True (not in the config)"]
 
 
-def test_what_the_device_is_for_the_graph(fake_adapter):
+def test_properties_of_the_device(fake_adapter):
     device = select_device("npu")
     assert device.static_shapes and not device.fast_gradients
     assert device.compute_dtype("mixed") == device.compute_dtype(tf.float16) == tf.float32
     assert "allow_mix_precision; variables stay float32" in device.precision_note("mixed")
 
 
-def test_sessions_meant_for_the_host_stay_as_they_were(fake_adapter, graph):
+def test_sessions_for_the_host_are_not_changed(fake_adapter, graph):
     before = tf.Session.__init__, tf.InteractiveSession.__init__
     device = select_device("npu")
     device.host_scope()
@@ -140,13 +140,13 @@ def test_sessions_meant_for_the_host_stay_as_they_were(fake_adapter, graph):
     assert multiplies(operators) and "GeOp" not in operators
 
 
-def test_a_config_that_patches_every_session_is_refused(fake_adapter):
+def test_a_config_that_patches_every_session_is_an_error(fake_adapter):
     import npu_bridge.npu_init  # noqa: F401  what a config of the ModelZoo may do
     with pytest.raises(DeviceError, match="npu_bridge.npu_init has been imported.*every tf.Session"):
         select_device("npu")
 
 
-def test_patching_after_the_device_was_chosen_is_seen_before_the_first_step(fake_adapter, graph):
+def test_patching_after_the_device_was_selected_is_detected_before_the_first_step(fake_adapter, graph):
     device = select_device("npu")
     session = tf.Session(config=device.session_config())
     import npu_bridge.npu_init  # noqa: F401
@@ -161,9 +161,9 @@ def test_a_session_on_the_npu_passes(fake_adapter, graph):
     assert not [operation for operation in graph.get_operations() if not operation.name.startswith("npu_check")]
 
 
-def test_neither_may_a_run_on_another_device_be_patched(fake_adapter):
+def test_patched_sessions_are_an_error_on_other_devices_as_well(fake_adapter):
     import npu_bridge.npu_init  # noqa: F401
-    with pytest.raises(DeviceError, match="every tf.Session of the process, also those meant for the host"):
+    with pytest.raises(DeviceError, match="every tf.Session of the process, including sessions for the host"):
         select_device("cpu")
 
 
@@ -180,52 +180,52 @@ def applies(lines):
     return [line for line in lines if line.startswith("applies: ")]
 
 
-def test_a_misspelt_optimizer_is_found(fake_adapter, graph):
+def test_a_misspelled_optimizer_is_detected(fake_adapter, graph):
     device = select_device("npu")
     config = device.session_config()
     config.graph_options.rewrite_options.custom_optimizers[0].name = "NPUOptimizer"
     assert applies(check_refused(device, config, graph)) == [
-        "applies: the session's config has no optimizer named NpuOptimizer, but 'NPUOptimizer'"]
+        "applies: the session's config has no optimizer named NpuOptimizer; it has 'NPUOptimizer'"]
 
 
-def test_a_session_without_the_devices_config_is_found(fake_adapter, graph):
+def test_a_session_without_the_devices_config_is_detected(fake_adapter, graph):
     assert applies(check_refused(select_device("npu"), tf.ConfigProto(), graph)) == [
-        "applies: the session's config has no optimizer named NpuOptimizer, but none"]
+        "applies: the session's config has no optimizer named NpuOptimizer; it has none"]
 
 
-def test_use_off_line_that_somebody_switched_off_is_found(fake_adapter, graph):
+def test_use_off_line_that_was_changed_to_false_is_detected(fake_adapter, graph):
     device = select_device("npu")
     config = device.session_config()
     config.graph_options.rewrite_options.custom_optimizers[0].parameter_map["use_off_line"].b = False
     assert applies(check_refused(device, config, graph)) == ["applies: use_off_line is False"]
 
 
-def test_an_operator_path_that_changed_is_found(fake_adapter, graph, monkeypatch, tmp_path):
+def test_a_changed_operator_path_is_detected(fake_adapter, graph, monkeypatch, tmp_path):
     device = select_device("npu")
     monkeypatch.setenv("ASCEND_OPP_PATH", str(tmp_path))
     [line] = applies(check_refused(device, device.session_config(), graph))
-    assert line == "applies: ASCEND_OPP_PATH is %s, without a npu_supported_ops.json below it" % tmp_path
+    assert line == "applies: ASCEND_OPP_PATH is %s, and there is no npu_supported_ops.json below it" % tmp_path
 
 
-def test_an_adapter_whose_passes_are_not_loaded_is_found(fake_adapter, graph):
+def test_an_adapter_whose_passes_are_not_loaded_is_detected(fake_adapter, graph):
     device = select_device("npu")
     from fake_ascend import sessions
     sessions.uninstall()
     lines = check_refused(device, device.session_config(), graph)
-    assert applies(lines) == [] and lines[-1].startswith("None of them applies. The adapter may be of another TensorFlow")
+    assert applies(lines) == [] and lines[-1].startswith("None of them applies. The adapter may be for another TensorFlow")
 
 
-def test_the_host_on_purpose_is_no_error_and_says_so(fake_adapter, graph):
+def test_use_off_line_false_is_reported_and_not_an_error(fake_adapter, graph):
     device = select_device("npu", params={"npu_params": {"use_off_line": False}})
     with tf.Session(config=device.session_config()) as session:
         device.check_session(session, graph)
     assert graph.get_operations() == []
-    assert "use_off_line is False: everything runs on the host, on purpose" in device.describe()
-    assert "on purpose, in float32" in device.precision_note(tf.float32)
+    assert "use_off_line is False: everything runs on the host" in device.describe()
+    assert "on the host's CPU in float32" in device.precision_note(tf.float32)
     assert device.wrap_optimizer(tf.train.GradientDescentOptimizer(0.1), {"loss_scaling": "Backoff"}, Single()) is None
 
 
-def test_a_wrong_ctc_loss_is_found_and_the_host_proposed(fake_adapter, graph, monkeypatch):
+def test_a_wrong_ctc_loss_is_detected_and_the_host_recommended(fake_adapter, graph, monkeypatch):
     device = select_device("npu")
 
     class WrongLoss(npu_session_check.CTCLoss):
@@ -240,7 +240,7 @@ def test_a_wrong_ctc_loss_is_found_and_the_host_proposed(fake_adapter, graph, mo
             device.check_session(session, graph)
 
 
-def test_ctc_on_the_host_is_not_tried_on_the_device(fake_adapter, graph, monkeypatch):
+def test_ctc_on_the_host_is_not_checked_on_the_device(fake_adapter, graph, monkeypatch):
     monkeypatch.setattr(npu_session_check, "check_ctc", None)
     device = select_device("npu", params={"npu_params": {"ctc_on_host": True}})
     with tf.Session(config=device.session_config()) as session:
@@ -248,7 +248,7 @@ def test_ctc_on_the_host_is_not_tried_on_the_device(fake_adapter, graph, monkeyp
     assert "the CTC loss is computed on the host" in device.describe()
 
 
-def test_what_is_built_in_the_host_scope_stays_there_if_asked_for(fake_adapter, graph):
+def test_operations_of_the_host_scope_stay_on_the_host_if_configured(fake_adapter, graph):
     matrix = tf.placeholder(tf.float32, [2, 2])
     for ctc_on_host in (True, False):
         device = select_device("npu", params={"npu_params": {"ctc_on_host": ctc_on_host}})
@@ -259,7 +259,7 @@ def test_what_is_built_in_the_host_scope_stays_there_if_asked_for(fake_adapter, 
         assert ("GeOp" in operators, multiplies(operators)) == (not ctc_on_host, ctc_on_host)
 
 
-def test_initializers_of_variables_and_iterators_take_separate_runs(fake_adapter, graph):
+def test_initializers_of_variables_and_iterators_need_separate_runs(fake_adapter, graph):
     """Why they must, and that the session check comes through after separate ones."""
     iterator = tf.data.make_initializable_iterator(tf.data.Dataset.from_tensors(np.ones([2], np.float32)))
     variable = tf.get_variable("weight", [2], initializer=tf.ones_initializer(), use_resource=False)
@@ -276,11 +276,11 @@ def test_initializers_of_variables_and_iterators_take_separate_runs(fake_adapter
         assert session.run(product).tolist() == [1.0, 1.0]
 
 
-def test_an_operator_list_that_is_no_json_is_refused(fake_adapter):
+def test_an_operator_list_that_is_not_an_object_is_an_error(fake_adapter):
     path = os.path.join(fake_adapter.opp_path, "framework", "built-in", "tensorflow", "npu_supported_ops.json")
     with open(path, "w") as file:
         json.dump([], file)
-    with pytest.raises(DeviceError, match="npu_supported_ops.json holds a JSON list"):
+    with pytest.raises(DeviceError, match="npu_supported_ops.json contains a JSON list"):
         select_device("npu")
 
 
@@ -305,25 +305,25 @@ def without_operators(fake_adapter, *types):
         json.dump(operators, file)
 
 
-def test_steps_that_are_on_the_npu_as_a_whole_pass(fake_adapter, graph):
+def test_steps_that_run_completely_on_the_npu_pass(fake_adapter, graph):
     fetches = product_behind_product()
     built = len(graph.get_operations())
     select_device("npu").check_steps(graph, [("training", fetches)])
     assert len(graph.get_operations()) == built
 
 
-def test_a_step_of_which_a_part_would_stay_on_the_host_is_refused(fake_adapter, graph):
+def test_a_step_with_a_part_on_the_host_is_an_error(fake_adapter, graph):
     fetches = product_behind_product(between=through_python)
     with pytest.raises(DeviceError, match="silently run on the host:\n  PyFunc in .*training.*seen.*only the largest part"):
         select_device("npu").check_steps(graph, [("evaluation", [graph.get_tensor_by_name("MatMul:0")]), ("training", fetches)])
-    # somebody who asks for several parts gets them
+    # with mix_compile_mode the user chooses several parts
     select_device("npu", params={"npu_params": {"mix_compile_mode": True}}).check_steps(graph, [("training", fetches)])
-    # and somebody who asks for the host, the host
+    # with use_off_line False the user chooses the host
     select_device("npu", params={"npu_params": {"use_off_line": False}}).check_steps(graph, [("training", fetches)])
 
 
 @pytest.mark.parametrize("mix_compile_mode", [False, True])
-def test_a_list_without_convolutions_is_refused_although_other_operators_are_offloaded(fake_adapter, graph, mix_compile_mode):
+def test_a_list_without_convolutions_is_an_error_although_other_operators_are_offloaded(fake_adapter, graph, mix_compile_mode):
     without_operators(fake_adapter, "Conv2D")
     device = select_device("npu", params={"npu_params": {"mix_compile_mode": mix_compile_mode}})
     with tf.Session(config=device.session_config()) as session:

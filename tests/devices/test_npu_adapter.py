@@ -51,5 +51,5 @@ def test_tensorflow_1_15_does_not_take_npu_device(tensorflow_2_6_with_npu_device
     monkeypatch.setattr(npu_adapter.tf, "__version__", "1.15.0")
     assert adapter_name() is None
     assert "the module npu_bridge cannot be imported" in missing_adapter()[0]
-    with pytest.raises(DeviceError, match="this machine lacks the TensorFlow adapter"):
+    with pytest.raises(DeviceError, match="this machine does not have the TensorFlow adapter"):
         load_adapter()

@@ -1,3 +1,4 @@
+"""Checks of the machine and of the environment variables that the adapter reads."""
 import json
 import os
 
@@ -64,7 +65,7 @@ def test_a_wrong_operator_path_is_named(tmp_path):
     assert missing_variables({"ASCEND_OPP_PATH": str(tmp_path)}) == []
 
 
-def test_a_process_by_itself_needs_no_variable(devices, rank):
+def test_a_single_process_needs_no_variables(devices, rank):
     check_environment({}, {}, devices)
     check_environment({"DEVICE_ID": "5", "RANK_SIZE": "1"}, {}, devices)
     check_environment({"ASCEND_DEVICE_ID": "3"}, {}, devices)  # logical: the fourth of the four
@@ -72,60 +73,63 @@ def test_a_process_by_itself_needs_no_variable(devices, rank):
     check_environment(rank(TF_CONFIG='{"task": {"type": "worker"}}', AOE_MODE="2"), {}, devices)
 
 
-@pytest.mark.parametrize("size,said", [(None, "not set, which means 1"), ("1", "1")])
-def test_a_rank_that_is_not_told_of_the_others_in_its_table_does_not_train_alone(devices, rank, size, said):
+@pytest.mark.parametrize("size,shown", [(None, "not set, which means 1"), ("1", "1")])
+def test_a_table_of_several_ranks_without_rank_size_is_an_error(devices, rank, size, shown):
     table = os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "8p.json")
     text = refusal(rank(RANK_ID="0", DEVICE_ID="0", ASCEND_DEVICE_ID="0", RANK_SIZE=size, RANK_TABLE_FILE=table), devices)
-    assert "8p.json', a table of 8 ranks, but RANK_SIZE is %s; for one device unset RANK_TABLE_FILE" % said in text
+    assert "8p.json', a table of 8 ranks, but RANK_SIZE is %s; unset RANK_TABLE_FILE for one device" % shown in text
 
 
-def test_a_table_of_one_rank_fits_a_process_by_itself(devices, rank, tmp_path):
+def test_a_table_of_one_rank_is_valid_for_a_single_process(devices, rank, tmp_path):
     path = tmp_path / "1p.json"
     path.write_text(json.dumps({"version": "1.0", "status": "completed", "server_count": "1", "server_list": [
         {"server_id": "10.0.0.1", "device": [{"device_id": "0", "device_ip": "192.168.100.101", "rank_id": "0"}]}]}))
     check_environment(rank(RANK_ID="0", RANK_SIZE="1", RANK_TABLE_FILE=str(path)), {}, devices)
 
 
-@pytest.mark.parametrize("variables,said", [
+@pytest.mark.parametrize("variables,message", [
     ({"DEVICE_ID": "x"}, "DEVICE_ID is 'x', expected the number of a device, such as 0; there are 0, 1, 2, 5"),
     ({"ASCEND_DEVICE_ID": "-1"}, "ASCEND_DEVICE_ID is '-1', expected the number of a device"),
     ({"DEVICE_ID": "3"}, "DEVICE_ID is 3, but this machine has no such device"),
     ({"ASCEND_DEVICE_ID": "8"}, "ASCEND_DEVICE_ID is 8, but this machine has no such device"),
     ({"RANK_SIZE": "two"}, "RANK_SIZE is 'two', expected the number of processes"),
     ({"RANK_SIZE": "0"}, "RANK_SIZE is '0', expected the number of processes, at least 1"),
-    ({"CM_CHIEF_IP": "10.0.0.1"}, "CM_CHIEF_IP is '10.0.0.1': this trainer's ranks are found by RANK_TABLE_FILE"),
-    ({"TF_CONFIG": "{"}, "TF_CONFIG is '{', which is not JSON"),
+    ({"CM_CHIEF_IP": "10.0.0.1"}, "CM_CHIEF_IP is '10.0.0.1': this trainer finds its ranks with RANK_TABLE_FILE"),
+    ({"TF_CONFIG": "{"}, "TF_CONFIG is '{', which is not valid JSON"),
+    ({"TF_CONFIG": 100000 * "["}, "which is not valid JSON (maximum recursion"),
+    ({"TF_CONFIG": '{"task": {"type": ["ps"]}}', "DEVICE_ID": "\u00b2"}, "DEVICE_ID is '\u00b2', expected the number"),
+    ({"RANK_SIZE": "1" + 400 * "0"}, "expected the number of processes, at least 1"),
     ({"TF_CONFIG": "[1]"}, "expected an object whose task is an object"),
-    ({"TF_CONFIG": '{"task": {"type": "ps"}}'}, "this process is a ps"),
+    ({"TF_CONFIG": '{"task": {"type": "ps"}}'}, "declares this process a ps"),
     ({"AOE_MODE": "7"}, "AOE_MODE is '7', expected one of 1, 2, 4, mdat"),
 ])
-def test_wrong_variables_of_one_process_are_named(devices, variables, said):
+def test_wrong_variables_of_one_process_are_named(devices, variables, message):
     text = refusal(variables, devices)
     assert text.startswith("this process (RANK_ID is not set): ")
-    assert said in text and text.count("\n") == 1
+    assert message in text and text.count("\n") == 1
 
 
-@pytest.mark.parametrize("changes,said", [
+@pytest.mark.parametrize("changes,message", [
     ({"RANK_TABLE_FILE": None}, "RANK_SIZE is 2, but RANK_TABLE_FILE is not set: each rank would train alone"),
-    ({"RANK_TABLE_FILE": "/nowhere/8p.json"}, "RANK_TABLE_FILE is '/nowhere/8p.json', and there is no such file"),
+    ({"RANK_TABLE_FILE": "/nowhere/8p.json"}, "RANK_TABLE_FILE is '/nowhere/8p.json', but there is no such file"),
     ({"JOB_ID": None}, "JOB_ID is not set: the adapter cannot build its all-reduce"),
     ({"RANK_ID": "2"}, "RANK_ID is 2, but RANK_SIZE is 2; expected at most 1"),
     ({"RANK_ID": "x"}, "RANK_ID is 'x', expected an integer from 0"),
-    ({"DEVICE_ID": None, "ASCEND_DEVICE_ID": None}, "all ranks would take device 0"),
-    ({"CM_CHIEF_IP": "10.0.0.1"}, "CM_CHIEF_IP and RANK_TABLE_FILE exclude each other"),
+    ({"DEVICE_ID": None, "ASCEND_DEVICE_ID": None}, "all ranks would use device 0"),
+    ({"CM_CHIEF_IP": "10.0.0.1"}, "CM_CHIEF_IP and RANK_TABLE_FILE are both set"),
     ({"CM_WORKER_SIZE": "2", "RANK_TABLE_FILE": None, "RANK_SIZE": "1"}, "RANK_SIZE and CM_WORKER_SIZE are both set"),
 ])
-def test_wrong_variables_of_a_rank_are_named_with_the_rank(devices, rank, changes, said):
+def test_wrong_variables_of_a_rank_are_named_with_the_rank(devices, rank, changes, message):
     text = refusal(rank(**changes), devices)
-    assert text.startswith("rank %s: " % changes.get("RANK_ID", "1")) and said in text
+    assert text.startswith("rank %s: " % changes.get("RANK_ID", "1")) and message in text
 
 
-def test_a_rank_without_its_number_is_named_so(devices, rank):
+def test_a_rank_table_without_rank_id(devices, rank):
     text = refusal(rank(RANK_ID=None), devices)
     assert text.startswith("this process (RANK_ID is not set): ") and "RANK_TABLE_FILE is set without RANK_ID" in text
 
 
-def test_all_mistakes_are_said_at_once(devices, rank):
+def test_all_mistakes_are_reported_together(devices, rank):
     text = refusal(rank(JOB_ID=None, DEVICE_ID="seven", ASCEND_DEVICE_ID=None, AOE_MODE="7"), devices)
     assert text.count("\n") == 3
 
@@ -137,7 +141,7 @@ def test_options_of_one_device_contradict_several_ranks(devices, rank):
     assert "is 4, but this machine has no such device" in refusal({}, devices, session_device_id=4)
 
 
-def test_faster_training_needs_its_variables(devices):
+def test_accelerated_training_needs_its_variables(devices):
     options = {"experimental_accelerate_train_mode": "fast|step|0.9"}
     assert "needs TOTAL_STEP and STEP_NOW in the environment; STEP_NOW is not set" in refusal(
         {"TOTAL_STEP": "100"}, devices, **options)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices import npu_adapter, select_device
-from open_seq2seq.devices.npu_loss_scaling import chosen_loss_scaling, describe_loss_scaling
+from open_seq2seq.devices.npu_loss_scaling import choose_loss_scaling, describe_loss_scaling
 from open_seq2seq.devices.npu_option_checks import checked_npu_params
 from open_seq2seq.distributed import ProcessGroup, Single
 from open_seq2seq.errors import ConfigError, DeviceError
@@ -15,7 +15,7 @@ from open_seq2seq.optimizers.loss_scaling import BackoffScaler
 
 
 def chosen(loss_scaling, loss_scaling_params=None, **npu_params):
-    return chosen_loss_scaling(loss_scaling, loss_scaling_params, checked_npu_params(npu_params))
+    return choose_loss_scaling(loss_scaling, loss_scaling_params, checked_npu_params(npu_params))
 
 
 def test_float16_without_a_setting_is_scaled_by_backoff_and_says_so():

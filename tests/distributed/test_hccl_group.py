@@ -104,18 +104,8 @@ def test_collectives_and_the_broadcast_of_every_variable(run_npu_ranks):
 
 
 @pytest.mark.slow
-def test_a_rank_that_never_comes_is_hccls_timeout(run_npu_ranks):
-    outcome, = run_npu_ranks(STARTING, started=[1], HCCL_CONNECT_TIMEOUT="2")
+def test_a_rank_that_does_not_start_ends_in_hccls_timeout(run_npu_ranks):
+    outcome, = run_npu_ranks(STARTING, started=[1], HCCL_CONNECT_TIMEOUT="1")
     assert outcome.status == 1
-    assert re.search(r"rank 1 of 2: HCCL could not connect the devices of .*2.json \(HCCL_CONNECT_TIMEOUT is 2 s\): EI0006",
+    assert re.search(r"rank 1 of 2: HCCL could not connect the devices of .*2.json \(HCCL_CONNECT_TIMEOUT is 1 s\): EI0006",
                      outcome.err), outcome.err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("variables, message", [
-    ({"RANK_SIZE": "4"}, "RANK_SIZE is 4, but the table has 2 ranks"),
-    ({"RANK_ID": "2"}, "RANK_ID is 2, but the table's ranks are 0 to 1"),
-    ({"DEVICE_ID": "5"}, "DEVICE_ID is 5, but .* gives rank 0 device 0")])
-def test_a_rank_that_contradicts_its_rank_table(run_npu_ranks, variables, message):
-    outcome, = run_npu_ranks(PRELUDE, started=[0], **variables)
-    assert outcome.status == 1 and re.search(message, outcome.err), outcome.err

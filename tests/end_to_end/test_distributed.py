@@ -123,7 +123,7 @@ def test_a_rank_without_its_data_is_named(launch, corpus):
     run = launch(2, "--logdir=run", mode="train", rank_words=(1, elsewhere))
     assert run.status == 4
     for log in run.logs:
-        assert "rank 1 of 2 cannot read its data, which others can: " in log and "elsewhere.csv" in log
+        assert "rank 1 of 2 cannot read its data, but other ranks can: " in log and "elsewhere.csv" in log
     everywhere = launch(2, "--logdir=run", elsewhere, mode="train")
     assert everywhere.status == 3 and all("elsewhere.csv" in log and "others can" not in log for log in everywhere.logs)
 

@@ -165,7 +165,7 @@ def test_training_starts_from_the_weights_of_another_model(run_here):
     assert run_here("--mode=train", "--logdir=first", "--max_steps=3").status == 0
     second = run_here("--mode=train", "--logdir=second", "--max_steps=1", "--load_model=first")
     assert second.status == 0, second.err
-    assert re.search(r"^\*\*\* Took (\d+) of \1 variables of the network from first/model\.ckpt-3$", second.out, re.MULTILINE)
+    assert re.search(r"^\*\*\* Restored (\d+) of \1 variables of the network from first/model\.ckpt-3$", second.out, re.MULTILINE)
 
 
 def test_num_epochs_counts_whole_passes(run_here, corpus):
@@ -177,7 +177,7 @@ def test_num_epochs_counts_whole_passes(run_here, corpus):
 
 def test_mixed_precision_on_a_cpu_says_so(run_here):
     trained = run_here("--mode=train", "--dtype=mixed", "--loss_scaling=Backoff", "--max_steps=2")
-    assert trained.status == 0 and "goes on in float32" in trained.out, trained.err
+    assert trained.status == 0 and "a CPU computes in float32" in trained.out, trained.err
 
 
 def test_describe_prints_one_json_object(run_command):

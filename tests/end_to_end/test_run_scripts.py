@@ -1,4 +1,4 @@
-"""run_1p.sh, run_8p.sh and run_eval.sh as a person types them, on the CPU, with the real run.py."""
+"""run_1p.sh, run_8p.sh and run_eval.sh as commands, on the CPU, with the real run.py."""
 import json
 import os
 import re
@@ -56,17 +56,17 @@ def steps_of(folder):
 
 
 @pytest.mark.slow
-def test_one_device_trains_goes_on_fails_evaluates_and_starts_afresh(train, corpus):
+def test_one_device_trains_resumes_fails_evaluates_and_starts_a_new_run(train, corpus):
     results = corpus / "my {results}" / "1p"
     logs, log = results / "3" / "jasper_log_folder" / "logs", results / "train_3.log"
     first = train("run_1p.sh", "--device_id", "3")
     assert first.status == 0, first.err
-    assert "a new run in %s" % logs.parent in first.out and first.out.endswith("turing train success\n")
+    assert "new run in %s" % logs.parent in first.out and first.out.endswith("turing train success\n")
     assert steps_of(logs) == [3, 6] and log.read_text().endswith("turing train success\n")
 
     second = train("run_1p.sh", "--device_id=3", "--", "--max_steps=9")
     assert second.status == 0, second.err
-    assert "going on with the run in %s from model.ckpt-6" % logs.parent in second.out
+    assert "resuming the run in %s from model.ckpt-6" % logs.parent in second.out
     assert 9 in steps_of(logs) and log.read_text().count("turing train success\n") == 2
     assert log.read_text().startswith(first.out.partition("\n")[2].partition("\n")[0])
 
@@ -80,15 +80,15 @@ def test_one_device_trains_goes_on_fails_evaluates_and_starts_afresh(train, corp
     assert re.search(r"\*\*\* +Validation WER: +\d\.\d{4}", evaluated.out) and evaluated.out.endswith("turing eval success\n")
     assert (results / "eval_0.log").read_text().endswith("turing eval success\n")
 
-    afresh = train("run_1p.sh", "--device_id=3", "--fresh", "--", "--max_steps=3")
-    assert afresh.status == 0 and steps_of(logs) == [3], afresh.err
-    kept = re.search(r"--fresh: the run before and its logs are kept in (.*)\n", afresh.out).group(1)
+    fresh = train("run_1p.sh", "--device_id=3", "--fresh", "--", "--max_steps=3")
+    assert fresh.status == 0 and steps_of(logs) == [3], fresh.err
+    kept = re.search(r"--fresh: the previous run and its logs were moved to (.*)\n", fresh.out).group(1)
     assert 9 in steps_of(os.path.join(kept, "jasper_log_folder", "logs"))
     assert os.path.exists(os.path.join(kept, "train_3.log")) and log.read_text().count("turing train") == 1
 
 
 @pytest.mark.slow
-def test_data_that_are_missing_fail_with_their_status(train, corpus):
+def test_missing_data_have_their_exit_status(train, corpus):
     os.remove(str(corpus / "train.csv"))
     failed = train("run_1p.sh")
     assert failed.status == 3 and "train.csv" in failed.out and failed.out.endswith("turing train fail\n")
@@ -104,13 +104,13 @@ def test_several_processes_train_in_one_run_directory(train, corpus, needs_horov
     for device in (2, 5):
         assert (results / ("train_%d.log" % device)).read_text().endswith("turing train success\n")
     again = train("run_8p.sh", "--devices", "2,5", "--", "--max_steps=8")
-    assert again.status == 0 and "going on with the run in" in again.out and "from model.ckpt-6" in again.out, again.err
+    assert again.status == 0 and "resuming the run in" in again.out and "from model.ckpt-6" in again.out, again.err
     evaluated = train("run_eval.sh")
     assert evaluated.status == 0 and (results / "eval_0.log").read_text().endswith("turing eval success\n"), evaluated.err
 
 
 @pytest.mark.slow
-def test_a_script_that_is_told_to_stop_stops_everything(train, corpus):
+def test_a_signal_to_a_script_stops_the_training(train, corpus):
     process = subprocess.Popen(
         ["bash", script("run_1p.sh"), "--device=cpu", "--python", sys.executable, "--config=config.py", "--result=results", "--",
          "--max_steps=1000000"], cwd=str(corpus), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -123,8 +123,8 @@ def test_a_script_that_is_told_to_stop_stops_everything(train, corpus):
     finally:
         process.kill()
     assert process.returncode == 143 and "launch: stopped by SIGTERM" in err and out.endswith("turing train fail\n")
-    # the step was finished and saved, and what goes on is what was typed
-    assert "which is saved. Go on with:\n  bash %s --device=cpu --python %s --config=config.py --result=results -- " % (
+    # the step was finished and saved, and the command to resume is the one that was typed
+    assert "which is saved. Resume with:\n  bash %s --device=cpu --python %s --config=config.py --result=results -- " % (
         script("run_1p.sh"), sys.executable) in out
     assert (corpus / "results" / "1p" / "train_0.log").read_text().endswith("turing train fail\n")
 
@@ -149,8 +149,8 @@ def test_help_and_wrong_options(run_script, tmp_path, name):
     assert helped.status == 0 and helped.out.startswith("usage: bash scripts/" + name) and not helped.err
     for words, message in ((["--frobnicate"], "unknown option --frobnicate"), (["--device=tpu"], "--device tpu is unknown"),
                            (["--config", "nowhere.py"], "nowhere.py does not exist"), (["--result"], "--result needs a value"),
-                           (["--data", "nowhere"], "--data nowhere is no directory"), (["word"], "unknown word word"),
-                           (["--fresh=yes"], "unknown option --fresh"), (["--max_steps=3"], "go behind --")):
+                           (["--data", "nowhere"], "--data nowhere is not a directory"), (["word"], "unknown argument word"),
+                           (["--fresh=yes"], "unknown option --fresh"), (["--max_steps=3"], "go after --")):
         wrong = run_script(name, *words, python=None)
         assert wrong.status == 2 and wrong.err.startswith(name + ": ") and message in wrong.err, wrong.err
     assert not os.listdir(str(tmp_path))
@@ -159,14 +159,14 @@ def test_help_and_wrong_options(run_script, tmp_path, name):
 @pytest.mark.parametrize("name,words,message", [
     ("run_1p.sh", ["--device_id", "x"], "--device_id x: expected the number of a device"),
     ("run_1p.sh", ["--devices", "0,1"], "unknown option --devices"),
-    ("run_8p.sh", ["--devices", "0,x"], "--devices 0,x: expected numbers with commas"),
+    ("run_8p.sh", ["--devices", "0,x"], "--devices 0,x: expected numbers separated by commas"),
     ("run_8p.sh", ["--processes", "0"], "--processes 0: expected a whole number above 0"),
     ("run_8p.sh", ["--processes=2", "--devices=0,1"], "keep one"),
     ("run_eval.sh", ["--fresh"], "unknown option --fresh"),
     ("run_eval.sh", ["--from", "2p"], "--from 2p: expected 1p, 8p or a directory"),
-    ("train_1p.sh", [], "run_1p.sh is the script to type"),
-    ("train_8p.sh", ["python"], "run_8p.sh is the script to type"),
-    ("eval_1p.sh", [], "run_eval.sh is the script to type"),
+    ("train_1p.sh", [], "start run_1p.sh instead"),
+    ("train_8p.sh", ["python"], "start run_8p.sh instead"),
+    ("eval_1p.sh", [], "start run_eval.sh instead"),
 ])
 def test_wrong_values(run_script, name, words, message):
     wrong = run_script(name, *words, python=None)
@@ -179,12 +179,12 @@ def test_evaluation_without_a_checkpoint(run_script):
 
 
 @pytest.mark.parametrize("name", ["run_1p.sh", "run_8p.sh", "run_eval.sh"])
-def test_an_npu_without_the_adapter_says_what_is_missing(run_script, tmp_path, name):
+def test_an_npu_without_the_adapter_is_an_error_that_names_it(run_script, tmp_path, name):
     logs = tmp_path / "results" / "1p" / "0" / "jasper_log_folder" / "logs"
     logs.mkdir(parents=True)
     (logs / "model.ckpt-3.index").write_text("")
     refused = run_script(name, "--device", "npu", "--result", "results")
-    assert refused.status == 4 and "%s lacks npu_bridge" % sys.executable in refused.err and "set_env.sh" in refused.err
+    assert refused.status == 4 and "%s does not have npu_bridge" % sys.executable in refused.err and "set_env.sh" in refused.err
     assert "turing" not in refused.out and os.listdir(str(tmp_path / "results")) == ["1p"]
 
 
@@ -199,7 +199,7 @@ esac
 
 @pytest.fixture
 def started_on_npus(run_script, tmp_path):
-    """Runs a script with a Python that claims to have the adapter; the words and the environment that it started with."""
+    """Runs a script with a Python that seems to have the adapter; records its arguments and environment variables."""
     python = tmp_path / "python"
     python.write_text(PYTHON.replace("calls.txt", str(tmp_path / "calls.txt")).replace(
         "environment.txt", str(tmp_path / "environment.txt")))
@@ -218,7 +218,7 @@ def value_after(words, option):
     return words[words.index(option) + 1]
 
 
-def test_rank_table_of_the_repository_is_narrowed_to_the_devices(started_on_npus, tmp_path):
+def test_the_rank_table_of_the_repository_is_reduced_to_the_devices(started_on_npus, tmp_path):
     started = started_on_npus("run_8p.sh", "--devices", "4,5", "--", "--max_steps=3", PATH="/usr/bin:/bin")
     table = value_after(started.words, "--rank_table")
     assert table == str(tmp_path / "results" / "8p" / "4" / "rank_table.json")
@@ -244,7 +244,7 @@ def test_one_npu_needs_no_rank_table(started_on_npus):
     assert "--rank_table" not in started.words and value_after(started.words, "--devices") == "6"
 
 
-def test_the_environment_file_is_sourced_and_the_data_root_passed_on(started_on_npus, tmp_path):
+def test_the_environment_file_is_sourced_and_the_data_root_exported(started_on_npus, tmp_path):
     (tmp_path / "set_env.sh").write_text('export FROM_SET_ENV="$UNSET_VARIABLE"yes\nfalse\n')
     (tmp_path / "data").mkdir()
     started = started_on_npus("run_1p.sh", "--environment", "set_env.sh", "--data", "data")
@@ -254,7 +254,7 @@ def test_the_environment_file_is_sourced_and_the_data_root_passed_on(started_on_
 
 @pytest.mark.parametrize("best, others", [("best_dev-4", []), ("best_models/val_loss=1.5000-step-4", []),
                                           ("model.ckpt-2", ["best_dev-4"])])
-def test_a_run_that_has_only_a_best_model_goes_on(started_on_npus, tmp_path, best, others):
+def test_a_run_with_only_a_best_model_is_resumed(started_on_npus, tmp_path, best, others):
     logs = tmp_path / "results" / "1p" / "0" / "jasper_log_folder" / "logs"
     (logs / "best_models").mkdir(parents=True)
     for name in [best] + others:
@@ -263,14 +263,14 @@ def test_a_run_that_has_only_a_best_model_goes_on(started_on_npus, tmp_path, bes
     assert "--continue_learning" in started.words and "from %s " % best in started.out
 
 
-def test_of_several_servers_the_first_decides_and_they_share_a_folder(started_on_npus, run_script, tmp_path):
+def test_the_first_of_several_servers_decides_and_they_share_a_folder(started_on_npus, run_script, tmp_path):
     table = tmp_path / "two.json"
     subprocess.run([sys.executable, script("make_rank_table.py"), "--server", "a=192.168.1.1,192.168.1.2", "--server",
                     "b=192.168.1.3,192.168.1.4", "--output", str(table)], check=True, stdout=subprocess.DEVNULL)
     run = tmp_path / "results" / "8p" / "0"
     (run / "jasper_log_folder" / "logs").mkdir(parents=True)
     (run / "jasper_log_folder" / "logs" / "model.ckpt-3.index").write_text("")
-    # the first one's run: others may join it, and no other run may
+    # the run of the first server: other servers may join it, other runs may not
     holder = subprocess.Popen(["flock", "--shared", str(run.parent / ".lock_0"), "sh", "-c", "echo locked; cat"],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
@@ -288,14 +288,21 @@ def test_of_several_servers_the_first_decides_and_they_share_a_folder(started_on
         assert "--continue_learning" in started_on_npus("run_8p.sh", "--rank_table", "two.json", "--server", name).words
 
 
+def test_a_tilde_is_the_home_directory_in_both_forms_of_an_option(started_on_npus, tmp_path):
+    (tmp_path / "data").mkdir()
+    for words in (["--data=~/data"], ["--data", "~/data"]):
+        started = started_on_npus("run_1p.sh", *words, HOME=str(tmp_path))
+        assert "\nJASPER_DATA=%s\n" % (tmp_path / "data") in started.environment
+
+
 def test_the_python_may_be_a_relative_path(started_on_npus, tmp_path):
     os.symlink(str(tmp_path / "python"), str(tmp_path / "again"))
     started = started_on_npus("run_1p.sh", "--python", "./again")
     assert started.words[started.words.index("--") + 1] == os.path.join(str(tmp_path), "./again")
 
 
-def test_a_rank_table_that_is_missing_or_cannot_be_narrowed(run_script, started_on_npus, tmp_path):
-    started_on_npus("run_8p.sh", "--devices", "4,5", PATH="/usr/bin:/bin")  # makes the Python of an NPU's owner
+def test_a_rank_table_that_is_missing_or_lacks_a_device(run_script, started_on_npus, tmp_path):
+    started_on_npus("run_8p.sh", "--devices", "4,5", PATH="/usr/bin:/bin")  # creates the Python that seems to have the adapter
     words = ("run_8p.sh", "--device=npu", "--result", "results")
     missing = run_script(*words, "--rank_table", "nowhere.json", python=str(tmp_path / "python"))
     assert missing.status == 4 and "nowhere.json cannot be read" in missing.err and "Traceback" not in missing.err

@@ -1,4 +1,4 @@
-"""The pretended server fits the product that looks at it, and goes away again."""
+"""The simulated server: the project finds its devices, and nothing of it remains afterwards."""
 import glob
 import importlib.util
 import os
@@ -28,7 +28,7 @@ def test_the_rank_table_agrees_with_the_ranks(npu_server):
         assert (table.size, device.rank, device.device_id) == (8, rank, rank)
 
 
-def test_a_process_by_itself_gets_nothing_of_another_run(npu_server, monkeypatch):
+def test_a_single_process_gets_no_variables_of_another_run(npu_server, monkeypatch):
     for name in ("RANK_ID", "RANK_TABLE_FILE", "HOROVOD_SIZE", "HCCL_CONNECT_TIMEOUT", "FAKE_ASCEND_MOST_SHAPES", "JOB_ID"):
         monkeypatch.setenv(name, "1")
     environment = npu_server.environment(JOB_ID="7")
@@ -46,7 +46,7 @@ def test_the_operator_list_is_the_products_with_the_status_operators(npu_server)
     assert set(built_in.supported) - set(installed.supported) == set()
 
 
-def test_nothing_is_left_when_the_fake_goes(npu_server):
+def test_nothing_remains_after_the_fake(npu_server):
     def state():
         adapter = [name for name in sys.modules if name.split(".")[0] in ("npu_bridge", "fake_ascend", "hccl")]
         return (glob.glob, glob.iglob, os.path.exists, dict(os.environ), list(sys.path), adapter, tf.Session.__init__,

@@ -1,4 +1,4 @@
-"""Loss scaling by the status register: what is scaled, what is skipped, what the managers do."""
+"""Loss scaling with the status register: scaling, skipped steps, managers."""
 import json
 import os
 
@@ -62,7 +62,7 @@ def test_a_gradient_too_large_for_half_precision_skips_the_step(train):
     assert training.run(1.0) == (-64.0, 2)  # the register was cleared
 
 
-def test_without_loss_scaling_overflow_saturates_in_silence(train):
+def test_without_loss_scaling_overflow_silently_saturates(train):
     from npu_bridge.estimator.npu.npu_optimizer import NPUOptimizer
     training = train(NPUOptimizer)
     assert training.run(1e6) == (-65504.0, 1)
@@ -92,7 +92,7 @@ def test_overflow_can_be_injected_at_chosen_steps_and_by_hand(train, monkeypatch
     assert status_register.readings() == 7
 
 
-def test_the_fixed_scale_may_go_without_the_check(train):
+def test_a_fixed_scale_without_the_check(train):
     from fake_ascend import status_register
     from npu_bridge.estimator.npu.npu_loss_scale_manager import FixedLossScaleManager
     from npu_bridge.estimator.npu.npu_loss_scale_optimizer import NPULossScaleOptimizer
@@ -101,14 +101,14 @@ def test_the_fixed_scale_may_go_without_the_check(train):
     assert status_register.readings() == 0
 
 
-def test_the_loss_scale_optimizer_checks_otherwise(train):
+def test_the_loss_scale_optimizer_checks_by_default(train):
     from npu_bridge.estimator.npu.npu_loss_scale_manager import FixedLossScaleManager
     from npu_bridge.estimator.npu.npu_loss_scale_optimizer import NPULossScaleOptimizer
     training = train(lambda optimizer: NPULossScaleOptimizer(optimizer, FixedLossScaleManager(8.0)))
     assert [training.run(slope) for slope in (1.0, 1e6, 1.0)] == [(-1.0, 1), (-1.0, 1), (-2.0, 2)]
 
 
-def test_bad_loss_scales_are_refused(npu_bridge):
+def test_bad_loss_scales_are_errors(npu_bridge):
     from npu_bridge.estimator.npu.npu_loss_scale_manager import FixedLossScaleManager
     from npu_bridge.estimator.npu.npu_optimizer import NPUOptimizer
     with pytest.raises(ValueError, match="at least 1"):
@@ -117,7 +117,7 @@ def test_bad_loss_scales_are_refused(npu_bridge):
         NPUOptimizer(tf.train.GradientDescentOptimizer(1.0), is_loss_scale=True)
 
 
-def test_an_operator_list_without_the_status_operators_is_another_generation(train, fake_adapter):
+def test_an_operator_list_without_the_status_operators_is_an_error(train, fake_adapter):
     from npu_bridge.estimator.npu.npu_loss_scale_manager import FixedLossScaleManager
     path = os.path.join(fake_adapter.opp_path, "framework", "built-in", "tensorflow", "npu_supported_ops.json")
     with open(path) as file:
@@ -132,7 +132,7 @@ def test_an_operator_list_without_the_status_operators_is_another_generation(tra
         training.run(1.0)
 
 
-def test_the_status_register_is_not_there_for_a_session_on_the_host(npu_bridge):
+def test_a_session_on_the_host_has_no_status_register(npu_bridge):
     from npu_bridge.estimator.npu.npu_loss_scale_manager import FixedLossScaleManager
     training = Training(scaled(FixedLossScaleManager(8.0)), None)
     with training.session, pytest.raises(tf.errors.InvalidArgumentError, match="No OpKernel was registered to support Op 'Npu"):

@@ -1,7 +1,8 @@
-"""The parameter map as TensorFlow's C++ runtime hands it to an optimizer named NpuOptimizer: a real one, compiled here.
+"""The parameter map that TensorFlow's C++ runtime passes to an optimizer named NpuOptimizer, which is compiled here.
 
-Protocol buffers travel from Python to C++ as bytes; what the adapter's C++ code would read is what is looked at here.
+Protocol buffers are passed from Python to C++ as bytes; this test checks what the adapter's C++ code reads.
 """
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "grappler", "r
 
 PROGRAM = """
 import json
+import os
 import sys
 import tensorflow.compat.v1 as tf
 from open_seq2seq.devices.npu import Npu
@@ -24,15 +26,31 @@ class Two(Single):
     size = 2
 
 
-library, training, ranks, npu_params = sys.argv[1:]
-tf.load_op_library(library)
-device = Npu(training == "train", {"npu_params": json.loads(npu_params)}, Two() if ranks == "2" else None)
-features = tf.placeholder(tf.float32, [4, 3])
-output = tf.nn.relu(tf.matmul(features, tf.get_variable("kernel", [3, 2])) + 1.0)
-with tf.Session(config=device.session_config()) as session:
-    session.run(tf.global_variables_initializer())
-    session.run(output, {features: [[1.0, 2.0, 3.0]] * 4})
+tf.load_op_library(sys.argv[1])
+for number, (training, ranks, npu_params) in enumerate(json.loads(sys.argv[2])):
+    os.environ["NPU_PARAMETER_RECORD"] = "record%d" % number
+    with tf.Graph().as_default():
+        device = Npu(training, {"npu_params": npu_params}, Two() if ranks == 2 else None)
+        features = tf.placeholder(tf.float32, [4, 3])
+        output = tf.nn.relu(tf.matmul(features, tf.get_variable("kernel", [3, 2])) + 1.0)
+        with tf.Session(config=device.session_config()) as session:
+            session.run(tf.global_variables_initializer())
+            session.run(output, {features: [[1.0, 2.0, 3.0]] * 4})
 """
+
+# (training, ranks, npu_params), what C++ reads
+CASES = [
+    ((True, 1, {}),
+     {"use_off_line": ("b", "true"), "precision_mode": ("s", "allow_mix_precision"), "graph_run_mode": ("i", "1")}),
+    # the list of optimizers of several ranks does not change the fields
+    ((True, 2, {"precision_mode": "force_fp32", "hcom_parallel": False, "hccl_timeout": 1800, "jit_compile": "true",
+                "variable_memory_max_size": "1024 * 1024", "soc_config": "Ascend910A"}),
+     {"use_off_line": ("b", "true"), "graph_run_mode": ("i", "1"), "precision_mode": ("s", "force_fp32"),
+      "hcom_parallel": ("b", "false"), "hccl_timeout": ("i", "1800"), "jit_compile": ("s", "true"),
+      "variable_memory_max_size": ("s", "1024 * 1024"), "soc_config": ("s", "Ascend910A")}),
+    # inference; this project's own options are not passed on
+    ((False, 1, {"bucket_frames": [400, 800]}),
+     {"use_off_line": ("b", "true"), "graph_run_mode": ("i", "0"), "precision_mode": ("s", "allow_mix_precision")})]
 
 
 @pytest.fixture(scope="module")
@@ -50,39 +68,15 @@ def library(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def arrived(library, npu_server, tmp_path):
-    """Function (training, ranks, npu_params as JSON) -> {key: (field, value)} as C++ saw it."""
-    def run(training, ranks, npu_params):
-        program, record = tmp_path / "program.py", tmp_path / "record"
-        program.write_text(PROGRAM)
-        environment = npu_server.environment(DEVICE_ID="0", NPU_PARAMETER_RECORD=str(record))
-        process = subprocess.run([sys.executable, str(program), library, training, ranks, npu_params], env=environment,
-                                 cwd=str(tmp_path), capture_output=True, text=True, timeout=240)
-        assert process.returncode == 0, process.stderr
-        lines = [line.split("\t") for line in record.read_text().splitlines()]
-        assert lines[0] == ["name", "NpuOptimizer"]
-        return {key: (field, value) for key, field, value in lines[1:]}
-    return run
-
-
 @pytest.mark.slow
-def test_the_defaults_of_training(arrived):
-    assert arrived("train", "1", "{}") == {
-        "use_off_line": ("b", "true"), "precision_mode": ("s", "allow_mix_precision"), "graph_run_mode": ("i", "1")}
-
-
-@pytest.mark.slow
-def test_options_keep_their_fields_beside_the_list_of_optimizers_of_several_ranks(arrived):
-    found = arrived("train", "2", '{"precision_mode": "force_fp32", "hcom_parallel": false, "hccl_timeout": 1800, '
-                                  '"jit_compile": "true", "variable_memory_max_size": "1024 * 1024", "soc_config": "Ascend910A"}')
-    assert found == {
-        "use_off_line": ("b", "true"), "graph_run_mode": ("i", "1"), "precision_mode": ("s", "force_fp32"),
-        "hcom_parallel": ("b", "false"), "hccl_timeout": ("i", "1800"), "jit_compile": ("s", "true"),
-        "variable_memory_max_size": ("s", "1024 * 1024"), "soc_config": ("s", "Ascend910A")}
-
-
-@pytest.mark.slow
-def test_inference_and_the_options_that_are_ours_alone(arrived):
-    found = arrived("infer", "1", '{"bucket_frames": [400, 800]}')
-    assert found == {"use_off_line": ("b", "true"), "graph_run_mode": ("i", "0"), "precision_mode": ("s", "allow_mix_precision")}
+def test_cpp_code_reads_every_option_from_its_field(library, npu_server, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    process = subprocess.run([sys.executable, str(program), library, json.dumps([case for case, _ in CASES])],
+                             env=npu_server.environment(DEVICE_ID="0"), cwd=str(tmp_path), capture_output=True, text=True,
+                             timeout=240)
+    assert process.returncode == 0, process.stderr
+    for number, (case, expected) in enumerate(CASES):
+        lines = [line.split("\t") for line in (tmp_path / ("record%d" % number)).read_text().splitlines()]
+        assert lines[0] == ["name", "NpuOptimizer"], case
+        assert {key: (field, value) for key, field, value in lines[1:]} == expected, case

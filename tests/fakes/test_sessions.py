@@ -1,4 +1,4 @@
-"""What is offloaded, what silently is not, and what is refused."""
+"""Which operations are offloaded, which silently are not, and which are an error."""
 import json
 import os
 
@@ -45,7 +45,8 @@ def test_the_offloaded_nodes_become_one_geop_and_give_the_same_numbers(
     ("NpuOptimizer", {"use_off_line": 1}, None),  # in the field of integers: its flag is False
     ("NpuOptimizer", {"job": "ps"}, None),
     ("NpuOptimizer", {}, "/nowhere/opp")])
-def test_silent_falls_to_the_cpu(npu_bridge, make_npu_config, operators_run, monkeypatch, capfd, name, parameters, opp_path):
+def test_cases_that_silently_run_on_the_cpu(
+        npu_bridge, make_npu_config, operators_run, monkeypatch, capfd, name, parameters, opp_path):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     if opp_path:
         monkeypatch.setenv("ASCEND_OPP_PATH", opp_path)
@@ -58,11 +59,11 @@ def test_silent_falls_to_the_cpu(npu_bridge, make_npu_config, operators_run, mon
     assert "compiled on the Ascend" not in capfd.readouterr().err
 
 
-def test_sessions_meant_for_the_host_stay_as_they_are_until_npu_init_is_imported(fake_adapter, graph, operators_run):
+def test_sessions_for_the_host_are_unchanged_before_npu_init_is_imported(fake_adapter, graph, operators_run):
     before = tf.Session.__init__
     import npu_bridge  # noqa: F401
     assert tf.Session.__init__ is before
-    features, output, _ = dense(batch=None)  # an unknown shape that nobody minds
+    features, output, _ = dense(batch=None)  # an unknown shape is allowed on the host
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         assert "GeOp" not in types(operators_run(session, output, {features: FEED})[1])
@@ -84,7 +85,7 @@ def test_the_old_layout_of_the_operator_package_is_found_too(npu_bridge, make_np
         assert "GeOp" in types(operators_run(session, output, {features: FEED})[1])
 
 
-def test_unknown_shapes_are_refused_by_name(npu_bridge, make_npu_config):
+def test_unknown_shapes_are_errors_with_the_tensors_name(npu_bridge, make_npu_config):
     features, output, _ = dense(batch=None)
     with tf.Session(config=make_npu_config()) as session:
         session.run(tf.global_variables_initializer())
@@ -92,7 +93,7 @@ def test_unknown_shapes_are_refused_by_name(npu_bridge, make_npu_config):
             session.run(output, {features: FEED})
 
 
-def test_an_unknown_shape_that_arises_inside_is_refused_with_its_operator(npu_bridge, make_npu_config):
+def test_an_unknown_shape_inside_the_graph_is_an_error_with_the_operator(npu_bridge, make_npu_config):
     features, output, _ = dense()
     chosen = tf.reduce_sum(tf.gather_nd(output, tf.where(output > 3.0)))
     with tf.Session(config=make_npu_config()) as session:
@@ -101,7 +102,7 @@ def test_an_unknown_shape_that_arises_inside_is_refused_with_its_operator(npu_br
             session.run(chosen, {features: FEED})
 
 
-def test_batch_norms_private_memory_counts_as_no_unknown_shape(npu_bridge, make_npu_config, operators_run):
+def test_batch_norms_scratch_output_is_not_an_unknown_shape(npu_bridge, make_npu_config, operators_run):
     image = tf.placeholder(tf.float32, [2, 1, 4, 3], "image")
     scale = tf.get_variable("scale", [3], initializer=tf.ones_initializer())
     normal = tf.nn.fused_batch_norm(tf.nn.relu(image), scale, tf.zeros([3]), is_training=True)[0]
@@ -154,7 +155,7 @@ def test_variables_initialised_in_one_run_with_an_iterator_are_not_on_the_device
         assert session.run(output) == 2.0
 
 
-def test_a_variable_taken_by_reference_on_the_host_is_refused(npu_bridge, make_npu_config):
+def test_a_variable_taken_by_reference_on_the_host_is_an_error(npu_bridge, make_npu_config):
     from npu_bridge.estimator.npu.npu_scope import without_npu_compile_scope
     counter = tf.get_variable("counter", [], initializer=tf.zeros_initializer(), use_resource=False)
     with without_npu_compile_scope():
@@ -189,11 +190,11 @@ def test_gray_operators_stay_on_the_host_in_mix_compile_mode(npu_bridge, make_np
             value, nodes = operators_run(session, loss, feed)
             values.append(value)
             assert ("CTCLoss" in types(nodes)) is on_host and "GeOp" in types(nodes)
-    # of the 3^4 equally likely paths, 4 + 3 + 2 + 1 hold the label once, in one stretch
+    # of the 3^4 equally likely paths, 4 + 3 + 2 + 1 contain the label once, in consecutive frames
     assert values == pytest.approx([-2 * np.log(10 / 81)] * 2)
 
 
-def test_fused_operators_fall_to_the_host_when_remapping_is_left_on(npu_bridge, make_npu_config, operators_run):
+def test_fused_operators_stay_on_the_host_when_remapping_is_on(npu_bridge, make_npu_config, operators_run):
     image = tf.placeholder(tf.float32, [1, 8, 8, 3], "image")
     output = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(image, tf.get_variable("kernel", [3, 3, 3, 4]), 1, "SAME"),
                                        tf.get_variable("bias", [4])))
@@ -221,7 +222,7 @@ def test_checkpoints_are_written_and_read(npu_bridge, make_npu_config, tmp_path)
         np.testing.assert_array_equal(session.run(output, {features: FEED}), 3 * OUTPUT - 2)
 
 
-def test_what_stays_on_the_host_is_listed_when_the_session_ends(npu_bridge, make_npu_config, tmp_path, monkeypatch):
+def test_operations_on_the_host_are_listed_when_the_session_ends(npu_bridge, make_npu_config, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_ASCEND_RECORD_FILE", str(tmp_path / "record"))
     features, output, _ = dense()
     printed = tf.py_func(lambda value: value, [tf.reduce_sum(output)], tf.float32, name="seen")
@@ -238,7 +239,7 @@ def test_what_stays_on_the_host_is_listed_when_the_session_ends(npu_bridge, make
     assert [graph["geops"] for graph in record["graphs"]] == [1, 1]
 
 
-def test_callables_take_the_same_way(npu_bridge, make_npu_config):
+def test_callables_are_offloaded_as_well(npu_bridge, make_npu_config):
     from fake_ascend import sessions
     features, output, _ = dense()
     with tf.Session(config=make_npu_config()) as session:
@@ -247,7 +248,7 @@ def test_callables_take_the_same_way(npu_bridge, make_npu_config):
         assert len(sessions.graphs(session)) == 2
 
 
-def test_the_product_finds_devices_only_while_the_fake_is_there(fake_adapter):
+def test_devices_exist_only_while_the_fake_is_installed(fake_adapter):
     import glob
     assert glob.glob("/dev/davinci[0-9]*") == ["/dev/davinci%d" % device for device in range(8)]
     assert os.path.exists("/dev/davinci_manager") and not os.path.exists("/dev/davinci8")

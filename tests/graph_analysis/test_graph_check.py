@@ -157,7 +157,7 @@ def test_a_loss_kept_on_the_host_without_mix_compile_mode_leaves_half_the_networ
     step = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(losses))
     splits = found(checked([step]), "splits the graph")
     assert [(finding.level, finding.type) for finding in splits] == [(ERROR, "CTCLoss")]
-    assert "mix_compile_mode" in splits[0].mend
+    assert "mix_compile_mode" in splits[0].fix
 
 
 def test_only_the_cause_of_unknown_shapes_is_reported(graph):

@@ -116,10 +116,10 @@ def test_a_graph_too_large_names_its_largest_layer():
 def test_graphs_that_fit_one_by_one_but_not_together_can_share():
     reports = [report_of(10 * GIBIBYTE, "train, %d frames" % frames) for frames in (400, 800, 1200)]
     (finding, names), = check_memory(reports, {}, 32 * GIBIBYTE)
-    assert finding.level == WARNING and "static_memory_policy" in finding.mend and len(names) == 3
+    assert finding.level == WARNING and "static_memory_policy" in finding.fix and len(names) == 3
     assert check_memory(reports, {"static_memory_policy": 2}, 32 * GIBIBYTE) == []
 
 
 def test_variables_have_a_limit_of_their_own():
     (finding, _), = check_memory([report_of(GIBIBYTE, variables=6 * GIBIBYTE)], {}, 32 * GIBIBYTE)
-    assert finding.level == ERROR and "variable_memory_max_size" in finding.mend
+    assert finding.level == ERROR and "variable_memory_max_size" in finding.fix

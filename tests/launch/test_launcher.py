@@ -330,7 +330,7 @@ def test_environment_of_the_second_server(launch, tmp_path):
         assert (found["RANK_ID"], found["RANK_SIZE"], found["DEVICE_ID"]) == ("3", "4", "1")
         assert (found["DEVICE_INDEX"], found["HCCL_CONNECT_TIMEOUT"]) == ("9", "300")
     which = launch(*words, "--", "env")
-    assert which.status == 4 and "has 2 servers (a, b); say with --server which" in which.err
+    assert which.status == 4 and "has 2 servers (a, b); --server has to say which" in which.err
     wrong = launch(*words, "--server", "2", "--", "env")
     assert wrong.status == 4 and "--server 2 is not in rank table" in wrong.err
 
@@ -343,28 +343,28 @@ def test_one_process_on_a_cpu_has_all_cores_and_no_variables_of_others(launch, t
 
 
 @pytest.mark.parametrize("words,status,part", [
-    ([], 2, "no command"),
+    ([], 2, "the command is missing"),
     (["--", "no-such-command"], 2, "the command no-such-command was not found"),
     (["--frobnicate", "--", "true"], 2, "unrecognized arguments: --frobnicate"),
     (["--processes", "0", "--", "true"], 2, "expected a whole number from 1 to 4096"),
     (["--processes", "2", "--devices", "0", "--", "true"], 2, "contradict each other"),
-    (["--devices", "0,0", "--", "true"], 2, "a device is in it twice"),
-    (["--devices", "0;1", "--", "true"], 2, "expected device numbers with commas"),
+    (["--devices", "0,0", "--", "true"], 2, "in which a device occurs twice"),
+    (["--devices", "0;1", "--", "true"], 2, "expected device numbers separated by commas"),
     (["--port", "65536", "--", "true"], 2, "expected a whole number from 1 to 65535"),
     (["--device", "cpu", "--rank_table", "table.json", "--", "true"], 2, "--rank_table is for NPUs"),
     (["--device", "npu", "--port", "5", "--", "true"], 2, "--port is for CPUs and GPUs"),
-    (["--device", "cpu", "--servers", "a:1,a:1", "--", "true"], 2, "a host is in it twice"),
+    (["--device", "cpu", "--servers", "a:1,a:1", "--", "true"], 2, "in which a host occurs twice"),
     (["--device", "cpu", "--servers", "a:0", "--", "true"], 2, "expected HOST:PROCESSES"),
     (["--device", "cpu", "--servers", "a:1,b:1", "--port", "5", "--", "true"], 2, "--servers needs --server"),
-    (["--device", "cpu", "--servers", "a:1,b:1", "--server", "b", "--", "true"], 2, "need --port"),
+    (["--device", "cpu", "--servers", "a:1,b:1", "--server", "b", "--", "true"], 2, "needs --port"),
     (["--device", "cpu", "--log", "{nonsense}", "--", "true"], 2, "expected a path with {device_id} or {rank}"),
-    (["--device", "npu", "--rank_table", "table.json", "--log", "same.log", "--", "true"], 2, "the same file for all ranks"),
+    (["--device", "npu", "--rank_table", "table.json", "--log", "same.log", "--", "true"], 2, "the same file for several ranks"),
     (["--device", "cpu", "--log", "/proc/nowhere/train.log", "--", "true"], 3, "cannot write the log /proc/nowhere/train.log"),
     (["--device", "npu", "--devices", "0,8", "--", "true"], 4, "device 8 is out of range"),
     (["--device", "npu", "--devices", "8", "--", "true"], 4, "device 8 is out of range"),
     (["--device", "npu", "--processes", "2", "--", "true"], 4, "2 NPUs need a rank table"),
     (["--device", "npu", "--rank_table", "table.json", "--devices", "0,1", "--", "true"], 4,
-     "has the devices 4,5 on server 10.0.0.1, but the devices 0,1 were asked for"),
+     "has the devices 4,5 on server 10.0.0.1, but the devices 0,1 were requested"),
     (["--device", "npu", "--rank_table", "nowhere.json", "--", "true"], 4, "nowhere.json cannot be read"),
     (["--device", "npu", "--rank_table", "table.json", "--connect_timeout", "5", "--", "true"], 2, "from 120 to 7200"),
 ])
@@ -385,7 +385,7 @@ def test_a_refusal_ends_the_logs_of_the_devices(launch, tmp_path):
     assert refused.status == 4 and refused.out == "turing train fail\n"
     for device in (4, 5):
         log = (tmp_path / ("train_%d.log" % device)).read_text()
-        assert log.startswith("turing train success\nDeviceError: ") and "is not JSON" in log
+        assert log.startswith("turing train success\nDeviceError: ") and "is not valid JSON" in log
         assert log.endswith("\nturing train fail\n")
 
 

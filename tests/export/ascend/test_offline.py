@@ -218,7 +218,7 @@ def test_exit_statuses_and_messages_of_the_command(static, tone_corpus, run_here
             (known + ("--post_process", "0", "--inference", "no"), 2, "set at least one of them to True"),
             (known + ("--pre_process=True", "--output_dir=file"), 3, "cannot make the folder file/jasper: Not a directory"),
             (known + ("--pre_process=True", "--batchSize=5"), 3, "but the model was exported for 4"),
-            (known + ("--pre_process=True", "--device=npu"), 4, "this machine lacks")):
+            (known + ("--pre_process=True", "--device=npu"), 4, "this machine does not have")):
         done = run_here(tmp_path, SCRIPT, *words)
         assert done.status == status and message in done.err and "Traceback" not in done.err, (words, done.err)
     # a wrong model, batch or device is found before the features are computed
