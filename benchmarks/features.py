@@ -1,16 +1,16 @@
-"""Speed of the features, in audio seconds per second of one core, beside librosa and beside what matrix products allow.
+"""Speed of feature extraction in audio seconds per second on one core, compared with librosa and with matrix products.
 
     python benchmarks/features.py
 
-What is counted: for ours ("pipeline") reading WAV files and computing their features in ``tf.data``, one thread; "features
-alone" leaves the reading out. For librosa only the features of waveforms that are already in memory, as OpenSeq2Seq
-computes them: with the mel filters made once (``precompute_mel_basis``), and made for each utterance, its default. All in
-one process, in turns, each with one thread, and timed by the processor's clock, not the wall's: a shared machine's other
-users hardly show. The utterances are made here of harmonics and noise: 8 to 16 s (LibriSpeech's are 12 s on average),
-with ``--short`` 1 to 4 s (spoken digits).
+This project's "pipeline" reads WAV files and computes their features in ``tf.data`` with one thread; "features alone" does not
+include the reading. librosa computes the features of waveforms that are already in memory, as OpenSeq2Seq does: with the mel
+filters computed once (``precompute_mel_basis``), and computed for each utterance, which is the default. All run in one process,
+in turns, with one thread each. CPU time is measured, not wall time, so other processes on the machine have little effect. The
+utterances are synthetic (harmonics and noise), 8 to 16 s long (LibriSpeech's average is 12 s), with ``--short`` 1 to 4 s (spoken
+digits).
 
-The limit is the time that the products of the features (two with the halves of the Fourier basis, one with the mel
-filters) would take at the speed of ``tf.matmul`` on large squares.
+The limit is the time that the features' matrix products (two with the halves of the Fourier basis, one with the mel filters)
+would take at the speed of ``tf.matmul`` on large square matrices.
 """
 import argparse
 import collections
@@ -47,7 +47,7 @@ LIMIT = "limit"
 
 
 def make_waveforms(durations):
-    """Harmonics of a gliding voice over noise: float32 [samples] each."""
+    """Harmonics of a varying pitch with noise: float32 [samples] each."""
     rng = np.random.RandomState(0)
     for duration in durations:
         time = np.arange(int(duration * SAMPLE_FREQ)) / SAMPLE_FREQ
@@ -67,16 +67,16 @@ def waveform_of(path):
 
 
 def dataset_run(make_elements, function, session_config):
-    """A function that draws ``FILES_A_TURN`` elements from an endless dataset in a session of its own."""
+    """A function that reads ``FILES_A_TURN`` elements of an endless dataset in a separate session."""
     with tf.Graph().as_default():
         options = tf.data.Options()
         if hasattr(options, "autotune"):
-            # newer releases add prefetching of their own, whose work would be counted in another's turn
+            # newer releases add prefetching, which would be measured in another candidate's turn
             options.autotune.enabled = False
             options.experimental_optimization.inject_prefetch = False
         dataset = make_elements().repeat().map(function).with_options(options)
         iterator = tf.data.make_initializable_iterator(dataset)
-        # the operation, not its output: copying that into NumPy would be measured, too
+        # the operation, not its output: copying the output to NumPy would be measured, too
         drawn = iterator.get_next().op
         session = tf.Session(config=session_config)
         session.run(iterator.initializer)
@@ -98,7 +98,7 @@ def librosa_run(waveforms, params, keep_filters):
 
 
 def product_run(session_config):
-    """One product of two square matrices in a session of its own, and its FLOPs."""
+    """(function that computes one product of two square matrices in a separate session, its FLOPs)."""
     with tf.Graph().as_default():
         left, right = (tf.get_variable(name, [MATMUL_SIZE, MATMUL_SIZE], use_resource=False) for name in ("left", "right"))
         product = tf.matmul(left, right).op
@@ -108,35 +108,35 @@ def product_run(session_config):
 
 
 def candidates_of(paths, waveforms, graph, params, session_config):
-    """Name -> function that takes ``FILES_A_TURN`` utterances through; the pipeline first."""
-    joined, lengths = np.concatenate(waveforms), np.array([len(waveform) for waveform in waveforms])
+    """Name -> function that processes ``FILES_A_TURN`` utterances; the pipeline first."""
+    samples, lengths = np.concatenate(waveforms), np.array([len(waveform) for waveform in waveforms])
     starts = np.cumsum(lengths) - lengths
 
     def stored(start, length):
-        return graph(tf.slice(tf.constant(joined), [start], [length]))
+        return graph(tf.slice(tf.constant(samples), [start], [length]))
 
     return collections.OrderedDict([
-        ("ours, pipeline", dataset_run(lambda: tf.data.Dataset.from_tensor_slices(paths),
+        ("pipeline", dataset_run(lambda: tf.data.Dataset.from_tensor_slices(paths),
                                        lambda path: graph(waveform_of(path)), session_config)),
-        ("ours, features alone", dataset_run(lambda: tf.data.Dataset.from_tensor_slices((starts, lengths)), stored,
+        ("features alone", dataset_run(lambda: tf.data.Dataset.from_tensor_slices((starts, lengths)), stored,
                                              session_config)),
-        ("librosa, filters made once", librosa_run(waveforms, params, True)),
+        ("librosa, filters computed once", librosa_run(waveforms, params, True)),
         ("librosa, OpenSeq2Seq's default", librosa_run(waveforms, params, False)),
     ])
 
 
 def cpu_seconds(run):
-    """Time on processors, of all threads: what one core needs, whatever else the machine does."""
+    """CPU time of all threads: the time that one core needs, independent of other processes."""
     start = time.process_time()
     run()
     return time.process_time() - start
 
 
 def measure(candidates, product, seconds):
-    """CPU seconds of every candidate and of the product, turn by turn: name -> list."""
+    """CPU seconds of every candidate and of the product in each turn: name -> list."""
     runs = collections.OrderedDict(candidates, **{LIMIT: product})
     for run in runs.values():
-        run()  # the first call plans the graph and allocates memory
+        run()  # the first call optimizes the graph and allocates memory
     measured = {name: [] for name in runs}
     start = time.perf_counter()
     while len(measured[LIMIT]) < MINIMUM_TURNS or time.perf_counter() - start < seconds:
@@ -150,7 +150,7 @@ def report(measured, audio_seconds, flops, product_flops):
     limit_seconds = np.multiply(measured.pop(LIMIT), flops / product_flops)
     pipeline = next(iter(measured.values()))
     print("TensorFlow %s, librosa %s; one core" % (tf.__version__, librosa.__version__))
-    print("%-34s %16s %12s %18s" % ("", "audio s per s", "of limit", "pipeline is faster"))
+    print("%-34s %16s %12s %18s" % ("", "audio s per s", "of limit", "pipeline speedup"))
     rows = []
     for name, seconds in measured.items():
         rows.append({"name": name, "audio_seconds_per_second": audio_seconds / float(np.median(seconds)),
@@ -167,7 +167,7 @@ def report(measured, audio_seconds, flops, product_flops):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="duration of the measurement (default %(default)s)")
     parser.add_argument("--short", action="store_true", help="utterances of 1 to 4 s instead of 8 to 16 s")
     arguments = parser.parse_args()
     durations = SHORT_DURATIONS if arguments.short else DURATIONS

@@ -1,12 +1,13 @@
-"""Share of padding in the batches of a LibriSpeech-like training set: one length, length buckets, no static shapes at all.
+"""Fraction of padding in the batches of a LibriSpeech-like training set: one length, length buckets, no static shapes.
 
     python benchmarks/padding.py
 
-No audio is needed: the durations of LibriSpeech's 281,241 training utterances are drawn from quantiles. Those were found by
-least squares so that a set of every utterance at speeds 0.9, 1 and 1.1 has the quantiles and the mean that k2-fsa/icefall
-publishes for exactly such sets (egs/librispeech/ASR/local/display_manifest_statistics.py); how far they are off is printed.
-Then the orders of training that the data layer uses deal out an epoch. What counts as padding is every frame that the network
-computes beyond those of utterances that count: the ends of rows, and the rows that fill up the last batch of a bucket.
+No audio is needed: the durations of LibriSpeech's 281,241 training utterances are generated from quantiles. The quantiles were
+fitted by least squares, so that a set of every utterance at speeds 0.9, 1 and 1.1 has the quantiles and the mean that
+k2-fsa/icefall publishes for such sets (egs/librispeech/ASR/local/display_manifest_statistics.py); the largest deviation is
+printed. The batches of an epoch then follow the data layer's order of training. Padding is every frame that the network computes
+in addition to the
+utterances with a weight: the ends of rows, and the padding rows of a bucket's last batch.
 """
 import argparse
 import collections
@@ -29,9 +30,9 @@ PAD_TO = 16
 MODEL_ZOO_FRAMES = 1664  # the Ascend ModelZoo port pads everything to this
 SPEEDS = (0.9, 1.0, 1.1)
 
-# durations in s at these shares of a set's utterances, as recorded
+# durations in s at these quantiles of the original recordings
 SHARES = (0, .001, .005, .01, .03, .06, .1, .15, .2, .25, .3, .4, .5, .6, .7, .8, .9, .95, .98, .995, 1)
-# published, of sets at three speeds
+# quantiles published for the sets at three speeds
 PUBLISHED_SHARES = (.001, .005, .01, .05, .1, .25, .5, .75, .9, .95, .99, .995, .999)
 
 Corpus = collections.namedtuple("Corpus", "name size durations published published_mean")
@@ -60,7 +61,7 @@ def durations_of(corpus, one_in=1):
 
 
 def largest_deviation():
-    """s between the published figures and those of the model, at most."""
+    """The largest difference in s between the published figures and those of the generated durations."""
     deviations = []
     for corpus in CORPORA:
         durations = durations_of(corpus)
@@ -70,48 +71,48 @@ def largest_deviation():
 
 
 def num_frames(num_samples):
-    """Feature frames of so many samples, as the librosa backend has them."""
+    """The number of feature frames of that many samples with the librosa backend."""
     return num_samples // HOP + 1
 
 
-def most_frames(num_samples, greatest_ratio):
-    return num_frames(changed_length(num_samples, SAMPLE_FREQ, new_rate(SAMPLE_FREQ, greatest_ratio)))
+def most_frames(num_samples, largest_ratio):
+    return num_frames(changed_length(num_samples, SAMPLE_FREQ, new_rate(SAMPLE_FREQ, largest_ratio)))
 
 
 def bucketed(utterances, arguments, static_shapes, join_shorter_than=0, ratios=(1.0,)):
-    """(share of padding, description of the lengths) where every batch is of one of a few lengths."""
+    """(fraction of padding, description of the lengths) where every batch has one of a few lengths."""
     rows = single_rows(utterances)
     if join_shorter_than:
         rows = pack(utterances, join_shorter_than * SAMPLE_FREQ, (), lambda labels, num_samples: True)
-    greatest = [most_frames(row.num_samples, max(ratios)) for row in rows]
+    longest = [most_frames(row.num_samples, max(ratios)) for row in rows]
     global_batch = arguments.batch_size * arguments.workers
-    buckets, numbers = make_buckets(greatest, np.zeros(len(rows)), static_shapes, PAD_TO, global_batch)
+    buckets, numbers = make_buckets(longest, np.zeros(len(rows)), static_shapes, PAD_TO, global_batch)
     order = BucketedOrder(numbers, global_batch)
-    # every speed is as likely as the others
+    # all speeds are equally likely
     frames = np.mean([[most_frames(row.num_samples, ratio) for row in rows] for ratio in ratios], 0)
-    computed, real = 0, 0.0
+    computed, valid = 0, 0.0
     for number in range(order.batches_per_epoch):
         batch = order.batch(number)
         computed += len(batch.indices) * buckets[order.bucket_of_batch(number)].frames
-        real += frames[batch.indices[batch.weights > 0]].sum()
-    return 1 - real / computed, " ".join("%d" % bucket.frames for bucket in buckets)
+        valid += frames[batch.indices[batch.weights > 0]].sum()
+    return 1 - valid / computed, " ".join("%d" % bucket.frames for bucket in buckets)
 
 
 def unbucketed(utterances, arguments, length_pool=0):
-    """(share of padding, "") where every worker pads each batch to its longest utterance."""
+    """(fraction of padding, "") where every worker pads each batch to its longest utterance."""
     frames = np.array([num_frames(utterance.num_samples) for utterance in utterances])
     order = TrainingOrder(frames, arguments.batch_size * arguments.workers, length_pool=length_pool)
-    computed = real = 0
+    computed = valid = 0
     for number in range(len(frames) // (arguments.batch_size * arguments.workers)):
         batches = frames[order.global_batch(number)].reshape(arguments.workers, arguments.batch_size)
         longest = -(-batches.max(1) // PAD_TO) * PAD_TO
         computed += int(longest.sum()) * arguments.batch_size
-        real += int(batches.sum())
-    return 1 - real / computed, ""
+        valid += int(batches.sum())
+    return 1 - valid / computed, ""
 
 
 def measure(utterances, arguments):
-    """List of (name, (share of padding, frames of the lengths))."""
+    """List of (name, (fraction of padding, frames of the lengths))."""
     short = [utterance for utterance in utterances if num_frames(utterance.num_samples) <= MODEL_ZOO_FRAMES]
     rows = [
         ("all to %d frames (ModelZoo)" % MODEL_ZOO_FRAMES, bucketed(short, arguments, StaticShapes([MODEL_ZOO_FRAMES]))),
@@ -130,19 +131,19 @@ def measure(utterances, arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch_size", type=int, default=32, help="utterances a worker takes at a time (default %(default)s)")
+    parser.add_argument("--batch_size", type=int, default=32, help="utterances in a batch of one worker (default %(default)s)")
     parser.add_argument("--workers", type=int, default=8, help="processes that share the data (default %(default)s)")
     parser.add_argument("--max_duration", type=float, default=16.7,
-                        help="longer utterances (s) are left out (default %(default)s)")
-    parser.add_argument("--one_in", type=int, default=1, help="take only one of so many utterances (default %(default)s)")
+                        help="longer utterances (s) are skipped (default %(default)s)")
+    parser.add_argument("--one_in", type=int, default=1, help="use only one in this many utterances (default %(default)s)")
     arguments = parser.parse_args()
     durations = np.concatenate([durations_of(corpus, arguments.one_in) for corpus in CORPORA])
-    print("%d utterances, %.0f h, mean %.2f s; published quantiles and means are met to %.2f s" % (
+    print("%d utterances, %.0f h, mean %.2f s; deviation from the published quantiles and means at most %.2f s" % (
         len(durations), durations.sum() / 3600, durations.mean(), largest_deviation()))
     kept = durations[durations <= arguments.max_duration]
     utterances = [Utterance(index, int(duration * SAMPLE_FREQ), ()) for index, duration in enumerate(kept)]
-    print("%d of them up to %g s; %d workers with batches of %d" % (len(kept), arguments.max_duration, arguments.workers,
-                                                                    arguments.batch_size))
+    print("%d of them are at most %g s long; %d workers with batches of %d" % (
+        len(kept), arguments.max_duration, arguments.workers, arguments.batch_size))
     rows = measure(utterances, arguments)
     print("%-34s %8s  %s" % ("", "padding", "frames of the lengths"))
     for name, (share, lengths) in rows:

@@ -4,7 +4,7 @@ __all__ = ["Speech2TextDataLayer"]
 
 
 def __getattr__(name):
-    # the importers live in this package, too, and need not wait for TensorFlow to load
+    # imported on first use: the importers are in this package, too, and do not need TensorFlow
     if name in __all__:
         from open_seq2seq.data.speech2text.speech2text import Speech2TextDataLayer
         return Speech2TextDataLayer

@@ -21,12 +21,12 @@ def problems(path, *words, mode="train"):
      "'gradients', 'gradient_norm', 'global_gradient_norm', 'variables', 'variable_norm', 'larc_summaries', 'loss_scale' "
      "(did you mean 'learning_rate'?)"),
     ([LIBROSA, "--data_layer_params/num_fft=100"], "command line: --data_layer_params/num_fft is 100, shorter than the window "
-     "of 320 samples; make it at least that, or leave it out"),
+     "of 320 samples; increase it to at least that, or omit it"),
     ([LIBROSA, "--data_layer_params/features_mean=[1.0,2.0]"],
      "command line: --data_layer_params/features_mean has 2 values, expected one or num_audio_features = 16"),
     (["--data_layer_params/num_audio_features=500", "--data_layer_params/input_type=spectrogram"],
-     "command line: --data_layer_params/num_audio_features is 500, but a spectrogram of 320-sample transforms has no more "
-     "than 161"),
+     "command line: --data_layer_params/num_audio_features is 500, but a spectrogram of 320-sample transforms has at "
+     "most 161"),
     (["--data_layer_params/window_stride=1e-5"],
      'CONFIG: base_params["data_layer_params"] has window_size 0.02 s and window_stride 1e-05 s, which are 320 and 0 samples '
      "at 16000 Hz; expected at least one each"),
@@ -39,7 +39,7 @@ def problems(path, *words, mode="train"):
     (["--encoder_params/normalization=layer_norm"], "command line: --encoder_params/normalization is 'layer_norm', but "
      'residual layers need "batch_norm"; remove "residual" from the layers or set "normalization" to "batch_norm"'),
     (["--lr_policy=piecewise_constant", "--lr_policy_params/boundaries=[1, 2]", "--lr_policy_params/decay_rates=[0.1]"],
-     'CONFIG: base_params["lr_policy_params"] has 2 boundaries and 1 decay_rates, expected as many of one as of the other'),
+     'CONFIG: base_params["lr_policy_params"] has 2 boundaries and 1 decay_rates, expected the same number of both'),
     (["--larc_params/larc_eta=0.1", "--max_grad_norm=1.0"], "command line: --max_grad_norm and command line: "
      "--larc_params are both given; LARC limits the gradients already, keep one"),
 ])
@@ -59,7 +59,7 @@ def test_an_initializer_or_regularizer_that_does_not_take_its_params(write_confi
 def test_params_of_an_initializer_that_is_not_there(write_config):
     experiment = load_experiment(write_config(), "train", parse_overrides(["--encoder_params/initializer_params={'seed': 1}"]))
     assert experiment.notes == [
-        'command line: --encoder_params/initializer_params has no effect without "initializer" beside it']
+        'command line: --encoder_params/initializer_params has no effect without "initializer"']
 
 
 def test_the_contradictions_of_all_parts_are_reported_together(write_config):

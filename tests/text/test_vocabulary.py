@@ -94,12 +94,12 @@ def test_decomposed_characters_are_composed_with_a_note(write):
     (b"\r\n\r\n", "is empty"),
     (b"a\nb\n\xff\xfe\n", r"vocab.txt:3: the vocabulary is not UTF-8 text \(byte 0xff at position 4\)"),
 ])
-def test_unusable_files_are_explained(write, data, message):
+def test_invalid_files_are_refused(write, data, message):
     with pytest.raises(DataError, match=message):
         Vocabulary.from_file(write(data))
 
 
-def test_missing_file_says_where_it_was_looked_for():
+def test_the_error_for_a_missing_file_names_both_places():
     with pytest.raises(DataError, match=r"vocabulary no/such.txt does not exist \(looked in .* and .*vocab_file"):
         Vocabulary.from_file("no/such.txt")
 
@@ -128,7 +128,7 @@ def test_labels_are_positions_in_the_file():
 @given(characters=st.lists(st.characters(blacklist_characters="#", blacklist_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]).filter(
     lambda character: len(unicodedata.normalize("NFC", character)) > 1 or unicodedata.normalize("NFC", character) == character),
     min_size=1, unique=True), data=st.data())
-def test_any_characters_survive_file_and_encoding(tmp_path_factory, characters, data):
+def test_any_characters_are_read_and_encoded(tmp_path_factory, characters, data):
     path = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
     path.write_bytes("\n".join(characters).encode("utf-8"))
     vocabulary = Vocabulary.from_file(str(path))

@@ -1,42 +1,43 @@
-"""Which utterance comes when: the endless stream of training, and the batches of an evaluation.
+"""The order of utterances: the endless stream of training, and the batches of an evaluation.
 
-All of it is computed from a position, nothing from what came before, so that a run can go on anywhere and any number of
-workers sees the same stream.
+Every batch is computed from its number alone. So a run can resume at any batch, and the stream is the same for any number of
+workers.
 """
 import collections
 
 import numpy as np
 
 TrainingBatch = collections.namedtuple("TrainingBatch", "indices positions weights")
-TrainingBatch.__doc__ = """indices: int64 [batch_size], of utterances. positions: int64 [batch_size], in the stream of all
-training utterances of all workers; whatever is random about an utterance is drawn from it. weights: float32 [batch_size],
-factors of the utterances' losses."""
+TrainingBatch.__doc__ = """One worker's part of a global batch.
 
-# tell the generators of the two uses apart
+indices: int64 [batch_size], of utterances. positions: int64 [batch_size], in the stream of all workers' training utterances; they
+seed the augmentation and the dither. weights: float32 [batch_size], factors of the utterances' losses."""
+
+# different seeds for the permutations of epochs and of pools
 EPOCH_STREAM, POOL_STREAM = 1, 2
 
 
 class TrainingOrder:
     """The stream of training utterances, cut into batches for the workers.
 
-    The stream is one epoch after another, each a permutation drawn from (seed, epoch). It is cut into global batches of
-    ``batch_size * num_workers``, across the borders of epochs; of each the first worker takes the first ``batch_size``
-    and so on. So the global batches are the same for any number of workers that share them.
+    The stream is a sequence of epochs, each a permutation drawn from (seed, epoch). It is cut into global batches of
+    ``batch_size * num_workers``, across the borders of epochs; the first worker takes the first ``batch_size`` utterances of
+    each, and so on. So the global batches are the same for any number of workers that share them.
 
     Args:
-      lengths: [n] lengths of the utterances in any unit; used only where ``length_pool`` is.
-      batch_size: utterances a worker takes at a time.
+      lengths: [n] lengths of the utterances in any unit; used only with ``length_pool``.
+      batch_size: utterances in a batch of one worker.
       shuffle: False keeps the order of the manifest in every epoch.
       seed: int.
-      num_workers, worker_id: who takes which part.
-      length_pool: so many global batches of the stream are sorted by length together and cut into batches anew, whose
-        order is drawn from (seed, pool): batches of like lengths need less padding. 0: the stream as it is.
+      num_workers, worker_id: how many workers share the global batches, and which one this is.
+      length_pool: that many global batches of the stream are sorted by length together and cut into batches again, in an order
+        drawn from (seed, pool): batches of similar lengths need less padding. 0: the stream is not sorted.
     """
 
     def __init__(self, lengths, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0, length_pool=0):
         self.lengths = np.asarray(lengths)
         self.batch_size, self.shuffle = batch_size, shuffle
-        self.seed = seed % 2 ** 32         # what a RandomState takes
+        self.seed = seed % 2 ** 32         # the range that RandomState accepts
         self.num_workers, self.worker_id, self.length_pool = num_workers, worker_id, length_pool
         self._epochs = {}
         self._pools = {}
@@ -84,15 +85,15 @@ class TrainingOrder:
 
 
 def evaluation_batches(frames, batch_size, same_length=False, pad_to=1, num_workers=1, worker_id=0):
-    """Cuts a worker's share of a data set into batches of like lengths, the longest first.
+    """Cuts a worker's share of a data set into batches of similar lengths, the longest first.
 
-    The longest come first so that a batch too large for the memory shows at once.
+    The longest come first so that a batch that does not fit into memory fails at the start.
 
     Args:
       frames: [n] numbers of feature frames.
-      batch_size: most utterances in a batch.
-      same_length: put only utterances into a batch that are equally long after padding to ``pad_to``. The result of a
-        model that does not mask padding then does not depend on the batch size.
+      batch_size: the most utterances in a batch.
+      same_length: a batch holds only utterances that are equally long after padding to ``pad_to``. The result of a model that
+        does not mask padding then does not depend on the batch size.
       pad_to: frames are padded to a multiple of this.
       num_workers, worker_id: a worker takes every ``num_workers``-th utterance of the sorted list.
 

@@ -1,43 +1,43 @@
-"""The order of training when every batch must come from one length bucket."""
+"""The order of utterances where every batch must come from one length bucket."""
 import collections
 
 import numpy as np
 
 from open_seq2seq.data.speech2text.batch_order import EPOCH_STREAM, TrainingBatch
 
-SCHEDULE_STREAM = 3     # beside EPOCH_STREAM and POOL_STREAM
+SCHEDULE_STREAM = 3     # differs from EPOCH_STREAM and POOL_STREAM
 
 _Epoch = collections.namedtuple("_Epoch", "members schedule")
-_Epoch.__doc__ = """members: of each bucket the indices of its utterances, in this epoch's order; schedule: int64
+_Epoch.__doc__ = """members: for each bucket the indices of its utterances, in this epoch's order. schedule: int64
 [batches_per_epoch], the bucket of each batch."""
 
 
 class BucketedOrder:
-    """Batches of one bucket each, epoch by epoch; all workers take the same bucket at the same time.
+    """Training batches of one bucket each; all workers take the same bucket at the same time.
 
     In every epoch the utterances of a bucket, in an order drawn from (seed, epoch), are cut into global batches of
-    ``batch_size * num_workers``. The last one of a bucket is filled up with other utterances of the bucket, so that a batch's
-    statistics are those of speech, but their weight is 0; the weights of the others make the mean over all workers of
-    sum(weight * loss) / batch_size the mean over the utterances that count. Then the batches of all buckets are shuffled. So
-    every utterance counts once an epoch, and every epoch has equally many batches of each bucket.
+    ``batch_size * num_workers``. The last batch of a bucket is completed with padding rows: other utterances of the bucket with
+    weight 0, so that the batch's statistics are those of speech. The weights of the other rows are chosen so that the mean over
+    all workers of sum(weight * loss) / batch_size is the mean loss of the utterances with a weight. Then the batches of all
+    buckets are shuffled. So every utterance has a weight once per epoch, and every epoch has the same number of batches of each
+    bucket.
 
-    Of a global batch the first worker takes rows 0, num_workers, 2 * num_workers, ... and so on: the global batches are the
-    same for any number of workers that share them, and the workers' shares of a batch that is filled up differ by one
-    utterance at most.
+    The first worker takes rows 0, num_workers, 2 * num_workers, ... of a global batch, and so on: the global batches are the same
+    for any number of workers that share them, and the workers' numbers of padding rows differ by at most one.
 
-    Where a row holds several utterances joined, read "row" for "utterance"; the loss of a row is then the sum of its
-    utterances', and the mean is still that over the utterances.
+    With packed utterances, the order is one of rows instead of utterances. The loss of a row is then the sum over its utterances,
+    and the mean is still one over utterances.
 
     Args:
-      bucket_of_utterance: int [n], numbers of the buckets; none is without an utterance.
-      batch_size: utterances a worker takes at a time.
+      bucket_of_utterance: int [n], numbers of the buckets; every bucket has an utterance.
+      batch_size: utterances in a batch of one worker.
       shuffle: False keeps the order of the manifest within a bucket, and the batches in the order of their first utterances.
       seed: int.
-      num_workers, worker_id: who takes which part.
-      counts: int [n], how many utterances a row holds; None: one each.
+      num_workers, worker_id: how many workers share the global batches, and which one this is.
+      counts: int [n], the number of utterances in each row; None: one each.
 
     Attributes:
-      batches_of_bucket: int64 [buckets], global batches an epoch.
+      batches_of_bucket: int64 [buckets], global batches per epoch.
       batches_per_epoch: their sum.
     """
 
@@ -58,16 +58,16 @@ class BucketedOrder:
         bucket = schedule[place]
         members = members[bucket]
         start = int(np.sum(schedule[:place] == bucket)) * self._global_size
-        counting = min(self._global_size, len(members) - start)
+        weighted = min(self._global_size, len(members) - start)
         rows = np.arange(self._global_size)
         indices = members[(start + rows) % len(members)]
-        weight = self._global_size / float(self._counts[indices[:counting]].sum())
-        weights = np.where(rows < counting, weight, 0.0).astype(np.float32)
+        weight = self._global_size / float(self._counts[indices[:weighted]].sum())
+        weights = np.where(rows < weighted, weight, 0.0).astype(np.float32)
         positions = number * self._global_size + rows
         return TrainingBatch(indices[self._rows], positions[self._rows], weights[self._rows])
 
     def bucket_of_batch(self, number):
-        """The bucket that all workers' part of global batch ``number`` comes from."""
+        """The number of the bucket from which global batch ``number`` comes, on all workers."""
         epoch, place = divmod(int(number), self.batches_per_epoch)
         return int(self._epoch(epoch).schedule[place])
 
@@ -77,13 +77,13 @@ class BucketedOrder:
         return epoch * int(self.batches_of_bucket[bucket]) + int(np.sum(self._epoch(epoch).schedule[:place] == bucket))
 
     def number_of_batch(self, bucket, count):
-        """The number of the global batch that comes after ``count`` others of ``bucket``."""
+        """The number of the global batch of ``bucket`` that has ``count`` batches of the same bucket before it."""
         epoch, place = divmod(int(count), int(self.batches_of_bucket[bucket]))
         return epoch * self.batches_per_epoch + int(np.flatnonzero(self._epoch(epoch).schedule == bucket)[place])
 
     def _epoch(self, epoch):
         if epoch not in self._epochs:
-            # the one before is kept: at the border of two epochs both are asked for
+            # the previous epoch is kept: near the border of two epochs, both are needed
             self._epochs = {known: value for known, value in self._epochs.items() if known == epoch - 1}
             self._epochs[epoch] = self._make_epoch(epoch)
         return self._epochs[epoch]
@@ -114,8 +114,8 @@ def bucketed_evaluation_batches(frames, bucket_of_utterance, num_buckets, batch_
       num_workers, worker_id: a worker takes every ``num_workers``-th utterance of the list sorted by length.
 
     Returns:
-      For each bucket an int64 array [batches, batch_size] of indices, the longest first; -1 fills up the last batch. Every
-      utterance of the share is in exactly one place.
+      For each bucket an int64 array [batches, batch_size] of indices, the longest first; padding rows of the last batch are -1.
+      Every utterance of the share is in exactly one place.
     """
     share = np.argsort(-np.asarray(frames), kind="stable")[worker_id::num_workers]
     buckets = []

@@ -1,8 +1,8 @@
-"""Length buckets: the few static shapes that a data set's batches are padded to, for devices that compile every shape.
+"""Length buckets: the few static shapes to which a data set's batches are padded, for devices that compile each shape.
 
-With the lengths of all utterances known, the lengths of the buckets that cost the fewest frames are found exactly: sorted by
-length, every bucket is a run of the utterances and as long as its last, so the best division of the first j lengths into k
-buckets follows from the best divisions of fewer into k - 1 (dynamic programming, as in optimal histogram construction).
+From the lengths of all utterances, the bucket lengths with the fewest frames in total are found exactly. Sorted by length, every
+bucket is a contiguous range of the utterances and as long as its last one, so the best division of the first j lengths into k
+buckets follows from the best divisions of shorter prefixes into k - 1 (dynamic programming, as in optimal histograms).
 """
 import collections
 
@@ -12,36 +12,36 @@ from open_seq2seq.errors import ConfigError, DataError
 
 StaticShapes = collections.namedtuple("StaticShapes", "bucket_frames max_buckets")
 StaticShapes.__new__.__defaults__ = (None, 4)
-StaticShapes.__doc__ = """What a device asks of the data layer: every batch of one of a few static shapes.
+StaticShapes.__doc__ = """A device's requirement on the data layer: every batch has one of a few static shapes.
 
 bucket_frames: list of int, the buckets' lengths in feature frames; None: derived from the data.
-max_buckets: most buckets there may be; each is a compiled graph of its own."""
+max_buckets: the most buckets allowed; each is a separately compiled graph."""
 
 Bucket = collections.namedtuple("Bucket", "frames labels")
 Bucket.__doc__ = """A static shape: frames, labels: int, to which features and labels are padded."""
 
-# labels are few, so rounding costs nothing, and a little more data then seldom means a new shape
+# labels are few, so rounding costs little, and a slightly changed data set rarely needs a new shape
 LABELS_MULTIPLE = 8
 CONFIG_KEY = 'npu_params["bucket_frames"]'
 
 
 def make_buckets(frames, label_lengths, static_shapes, pad_to=1, global_batch=1, names=None):
-    """Buckets for a data set; those that no utterance falls into are left out.
+    """Buckets for a data set; buckets without an utterance are dropped.
 
     Args:
-      frames: [n] most feature frames that each utterance can have.
-      label_lengths: [n] labels of each.
+      frames: [n] the most feature frames that each utterance can have.
+      label_lengths: [n] number of labels of each utterance.
       static_shapes: StaticShapes.
       pad_to: frames are a multiple of this.
-      global_batch: utterances that are taken from one bucket at a time; what fills up its last batch is counted as padding.
-      names: function index -> text that names an utterance in a message.
+      global_batch: utterances in a global batch; the padding rows of a bucket's last batch count as padding.
+      names: function index -> str that names an utterance in a message.
 
     Returns:
-      (list of Bucket in order of length, int64 [n] number of each utterance's bucket).
+      (list of Bucket in order of length, int64 [n] the number of each utterance's bucket).
 
     Raises:
-      ConfigError: the given lengths are not usable.
-      DataError: an utterance is longer than the longest given length.
+      ConfigError: the configured lengths are invalid.
+      DataError: an utterance is longer than the longest configured length.
     """
     frames, label_lengths = np.asarray(frames, np.int64), np.asarray(label_lengths, np.int64)
     pad_to = max(pad_to, 1)
@@ -58,16 +58,16 @@ def make_buckets(frames, label_lengths, static_shapes, pad_to=1, global_batch=1,
 
 
 def bucket_lengths(frames, max_buckets, pad_to=1, global_batch=1):
-    """The lengths of at most ``max_buckets`` buckets for which the batches hold the fewest frames, padding included.
+    """The lengths of at most ``max_buckets`` buckets for which the batches have the fewest frames, padding included.
 
     Args:
       frames: [n] feature frames, n at least 1.
       max_buckets: int.
       pad_to: the lengths are multiples of this.
-      global_batch: a bucket's utterances are filled up to a multiple of this.
+      global_batch: the number of a bucket's utterances is rounded up to a multiple of this.
 
     Returns:
-      List of int, ascending; the last is at least the longest utterance. Of equally good ones the fewest.
+      List of int, ascending; the last is at least the longest utterance. Of equally good results, the one with the fewest.
     """
     lengths, counts = np.unique(_rounded_up(np.maximum(np.asarray(frames, np.int64), 1), pad_to), return_counts=True)
     ends = np.cumsum(counts)                           # utterances in the first 1, 2, ... lengths
@@ -95,19 +95,20 @@ def bucket_lengths(frames, max_buckets, pad_to=1, global_batch=1):
 
 
 def check_bucket_frames(bucket_frames, max_buckets, pad_to=1):
-    """Checks lengths that a user has given.
+    """Checks configured lengths.
 
     Raises:
       ConfigError: they are not ascending multiples of ``pad_to``, or too many.
     """
     if not bucket_frames or len(bucket_frames) > max_buckets:
-        raise ConfigError("%s has %d lengths, expected 1 to %d: each is a graph that the device compiles"
+        raise ConfigError("%s has %d lengths, expected 1 to %d; the device compiles a graph for each"
                           % (CONFIG_KEY, len(bucket_frames), max_buckets))
     for shorter, longer in zip([0] + list(bucket_frames), bucket_frames):
         if longer <= shorter:
-            raise ConfigError("%s is %r, expected ascending lengths above 0, in frames" % (CONFIG_KEY, list(bucket_frames)))
+            raise ConfigError("%s is %r, expected positive lengths in frames, in ascending order"
+                              % (CONFIG_KEY, list(bucket_frames)))
         if longer % max(pad_to, 1):
-            raise ConfigError('%s holds %d, which is not a multiple of data_layer_params["pad_to"] = %d; the next is %d'
+            raise ConfigError('%s contains %d, which is not a multiple of data_layer_params["pad_to"] = %d; the next is %d'
                               % (CONFIG_KEY, longer, pad_to, _rounded_up(longer, pad_to)))
 
 
@@ -117,8 +118,8 @@ def _refuse_longer(frames, limits, names):
         worst = int(too_long[np.argmax(frames[too_long])])
         raise DataError(
             "%d of %d utterances are longer than the longest bucket, %d frames; utterance %s has the most: %d frames (speed "
-            'perturbation included). Raise the last of %s to at least that, or leave them out with data_layer_params["max_'
-            'feature_length"] or ["max_duration"]' % (len(too_long), len(frames), limits[-1],
+            'perturbation included). Increase the last length of %s to at least that, or exclude them with '
+            'data_layer_params["max_feature_length"] or ["max_duration"]' % (len(too_long), len(frames), limits[-1],
                                                       names(worst) if names else worst, frames[worst], CONFIG_KEY))
 
 

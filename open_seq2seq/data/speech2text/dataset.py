@@ -1,4 +1,4 @@
-"""From batches of utterance numbers to batches of features: the ``tf.data`` part of the data layer."""
+"""The ``tf.data`` part of the data layer: from batches of utterance indices to batches of features."""
 import collections
 import os
 
@@ -10,44 +10,53 @@ from open_seq2seq.cores import usable_cores
 
 Batch = collections.namedtuple("Batch", "features feature_lengths labels label_lengths utterance_indices weights positions")
 Batch.__new__.__defaults__ = (None, None)
-Batch.__doc__ = """What a model reads: features float32 [B, T, F], zero-padded; feature_lengths int32 [B], true lengths in
-frames; labels int32 [B, L], zero-padded; label_lengths int32 [B]; utterance_indices int32 [B], into the data layer's
-``utterances``, -1 in rows that only fill up a batch, whose lengths are 0; weights float32 [B] by which each utterance's loss
-counts, 0 in rows that only fill up a batch; positions int64 [B] that with the seed decide what is random about a row: in training
-where it stands in the stream of all workers' rows. A model takes None for weights that are all 1, and for positions of rows that
-are of no stream; the data layer always yields both."""
+Batch.__doc__ = """The input of a model.
+
+features: float32 [B, T, F], zero-padded.
+feature_lengths: int32 [B], valid lengths in frames.
+labels: int32 [B, L], zero-padded.
+label_lengths: int32 [B].
+utterance_indices: int32 [B], into the data layer's ``utterances``; -1 in padding rows, whose lengths are 0. For packed utterances
+  the index of the first one.
+weights: float32 [B], factor of each row's loss; 0 in padding rows.
+positions: int64 [B], which together with the seed determine everything random about a row; in training its position in the stream
+  of all workers' rows.
+
+A model accepts None for weights that are all 1, and for positions of rows that are not part of a stream; the data layer always
+provides both."""
 
 Request = collections.namedtuple("Request", "indices positions weights frames")
-Request.__doc__ = """What a batch is made of: indices int64 [B] of utterances, -1 for a row without one; positions int64 [B] as of
-Batch; weights float32 [B]; frames int32 [B]: the features are padded to at least the
-first of these (all are the same number)."""
+Request.__doc__ = """What a batch is to contain.
+
+indices: int64 [B] of utterances, -1 for a padding row. positions: int64 [B], see Batch. weights: float32 [B]. frames: int32 [B],
+all the same number; the features are padded to at least that many frames."""
 
 PREFETCHED_BATCHES = 4
 ENDLESS = np.iinfo(np.int64).max
-# beyond this many the threads of one process only wait for each other; a host with 8 devices runs 8 processes
+# more threads in one process only wait for each other; a host with 8 devices runs 8 processes
 MAX_PARALLEL_CALLS = 16
 
 
 def parallel_calls(num_workers):
-    """Utterances to work on at a time, given the processes that share the machine's cores."""
+    """The number of utterances to process in parallel, given the processes that share the machine's cores."""
     cores = usable_cores()
     if SHARE_OF_CORES not in os.environ:
-        # started by another launcher than ours
+        # not started by this project's launcher
         cores //= min(num_workers, cores)
     return min(MAX_PARALLEL_CALLS, cores)
 
 
 class FeaturePipeline:
-    """Turns numbers of utterances into batches of features.
+    """Converts indices of utterances into batches of features.
 
     Args:
       load: function int64 index -> (float32 [samples] waveform, int32 [labels]), called from several threads. An empty
-        waveform means that the file has turned bad and the utterance is left out.
+        waveform means that the file has become unusable; the utterance is skipped.
       features_of: function (waveform tensor [samples], seed int64 [2]) -> float32 [frames, num_audio_features].
       num_audio_features: int.
       pad_to: the batch's frames are padded to a multiple of this; 0 or less: only to its longest utterance.
-      seed: seeds are (seed, number), the number being the position in the stream or the index of the utterance.
-      num_parallel_calls: utterances to work on at a time.
+      seed: an utterance's seed is (seed, position), see Batch.
+      num_parallel_calls: utterances to process in parallel.
     """
 
     def __init__(self, load, features_of, num_audio_features, pad_to, seed, num_parallel_calls):
@@ -59,11 +68,11 @@ class FeaturePipeline:
 
         Args:
           request_of: function int number -> ``Request``.
-          first_batch: the number to begin with.
+          first_batch: the number of the first batch.
           batch_size: the static first dimension of every batch.
-          keep_rows: what becomes of an utterance whose file has turned bad. True: its row stays, without an utterance. False:
-            the utterances after it move up, so that the batches to come are others than were asked for.
-          end: the number to end before.
+          keep_rows: for an utterance whose file has become unusable. True: its row becomes a padding row. False: the utterances
+            after it move up, so the following batches differ from the requested ones.
+          end: the number after the last batch.
         """
         examples = self._requested(tf.data.Dataset.range(first_batch, end), request_of, batch_size, keep_rows)
         return self._batched(examples, batch_size, drop_remainder=True)
@@ -71,13 +80,13 @@ class FeaturePipeline:
     def static_dataset(self, request_of, numbers, batch_size, bucket):
         """A Dataset of :class:`Batch` of one static shape, one for each of ``numbers``.
 
-        The row of an utterance whose file has turned bad stays, without an utterance.
+        The row of an utterance whose file has become unusable becomes a padding row.
 
         Args:
           request_of: function int number -> ``Request``.
-          numbers: (first, end), the end not included; None for no end.
+          numbers: (first, end), the end excluded; None for no end.
           batch_size: rows of every batch.
-          bucket: Bucket, the frames and labels of every batch; more in an utterance end the run with an error.
+          bucket: Bucket, the frames and labels of every batch; an utterance with more ends the run with an error.
         """
         first, end = numbers
         numbers = tf.data.Dataset.range(first, ENDLESS if end is None else end)
@@ -85,7 +94,7 @@ class FeaturePipeline:
         return self._batched(examples, batch_size, drop_remainder=True, bucket=bucket)
 
     def evaluation_dataset(self, batches, batch_size):
-        """A finite Dataset of :class:`Batch`, one for each of ``batches`` (those with an utterance left, that is).
+        """A finite Dataset of :class:`Batch`, one for each of ``batches`` that still has a usable utterance.
 
         Args:
           batches: list of int64 arrays of utterance indices.
@@ -101,9 +110,9 @@ class FeaturePipeline:
         return tf.data.Dataset.range(len(batches)).flat_map(_plain(one_batch)).prefetch(PREFETCHED_BATCHES)
 
     def _requested(self, numbers, request_of, batch_size, keep_rows):
-        """Dataset of numbers -> Dataset of examples, ``batch_size`` for each."""
+        """Dataset of batch numbers -> Dataset of examples, ``batch_size`` for each number."""
         def numbered(number):
-            # a batch at a time, since a call into Python costs as much as decoding a short utterance
+            # one call per batch: a call into Python takes as long as decoding a short utterance
             request = tf.numpy_function(request_of, [number], [tf.int64, tf.int64, tf.float32, tf.int32])
             for tensor in request:
                 tensor.set_shape([batch_size])
@@ -112,29 +121,29 @@ class FeaturePipeline:
         return self._examples(numbers.flat_map(_plain(numbered)), keep_rows)
 
     def _examples(self, rows, keep_rows):
-        """Dataset of Request, without its first dimension -> Dataset of the fields of a Batch and frames, without theirs."""
+        """Dataset of the rows of Requests -> Dataset of examples: (fields of a Batch, frames) without the batch dimension."""
         def loaded(index, position, weight, frames):
             waveform, labels = tf.numpy_function(self._load_or_nothing, [index], [tf.float32, tf.int32])
             waveform.set_shape([None])
             labels.set_shape([None])
             return waveform, labels, index, position, weight, frames
 
-        def is_there(waveform, *others):
+        def is_usable(waveform, *others):
             return tf.size(waveform) > 0
 
         def example(waveform, labels, index, position, weight, frames):
-            there = tf.cast(tf.size(waveform) > 0, tf.int32)
-            # features need a sample at least; those of a row without an utterance are cut off again
-            waveform = tf.pad(waveform, [[0, 1 - there]])
+            usable = tf.cast(tf.size(waveform) > 0, tf.int32)
+            # features need at least one sample; those of a padding row are removed again
+            waveform = tf.pad(waveform, [[0, 1 - usable]])
             features = self.features_of(waveform, tf.stack([tf.constant(self.seed, tf.int64), position]))
-            features, labels = features[:tf.shape(features)[0] * there], labels[:tf.size(labels) * there]
+            features, labels = features[:tf.shape(features)[0] * usable], labels[:tf.size(labels) * usable]
             features.set_shape([None, self.num_audio_features])
-            return (features, tf.shape(features)[0], labels, tf.size(labels), tf.cast(index, tf.int32) * there + there - 1,
-                    weight * tf.cast(there, tf.float32), position, frames)
+            return (features, tf.shape(features)[0], labels, tf.size(labels), tf.cast(index, tf.int32) * usable + usable - 1,
+                    weight * tf.cast(usable, tf.float32), position, frames)
 
         examples = rows.map(_plain(loaded), num_parallel_calls=self.num_parallel_calls)
         if not keep_rows:
-            examples = examples.filter(_plain(is_there))
+            examples = examples.filter(_plain(is_usable))
         return examples.map(_plain(example), num_parallel_calls=self.num_parallel_calls)
 
     def _load_or_nothing(self, index):
@@ -160,5 +169,5 @@ class FeaturePipeline:
 
 
 def _plain(function):
-    """Keeps AutoGraph away: these functions hold no Python control flow over tensors, and conversion costs start-up time."""
+    """Disables AutoGraph: these functions have no Python control flow over tensors, and conversion takes start-up time."""
     return tf.autograph.experimental.do_not_convert(function)

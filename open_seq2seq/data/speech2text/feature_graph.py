@@ -1,14 +1,15 @@
-"""Features as linear algebra, in TensorFlow operations: no Fourier transform, no Python in the loop.
+"""Features as matrix products in TensorFlow operations, without a Fourier transform and without calls into Python.
 
-The transform of short frames is a matrix product: frames [T, W] x (window * Fourier basis) [W, 2 * bins]. All windows here
-are symmetric, so with time counted from the middle of the frame the cosine part sees only the sum of a frame and
-its mirror image, the sine part only their difference: two products with [W / 2, bins], half the multiplications. The
-phase differs from a transform that counts from the start; the power, all that is used, does not. A product with the
-mel filters (or the cosine transform) follows.
+The transform of short frames is a matrix product: frames [T, W] x (window * Fourier basis) [W, 2 * bins]. All windows here are
+symmetric. With time counted from the middle of the frame, the cosine part therefore depends only on the sum of a frame and its
+mirror image, and the sine part only on their difference: two products with [W / 2, bins], half the multiplications. The phase
+differs from that of a transform that counts from the start of the frame, but only the power is used. A product with the mel
+filters (or the cosine transform) follows.
 
-Precision: the rounding of float32 products lies some 140 dB below the frame's energy. After pre-emphasis that is enough
-for the sums over bins that librosa's mel filters take. A single bin of a spectrogram, or psf's first filters which have
-one bin each, can lie deeper than that below the frame's peak: those are computed in float64 up to the power.
+Precision: the rounding error of float32 products is about 140 dB below the frame's energy. After pre-emphasis that is sufficient
+  for
+the sums over bins in librosa's mel filters. A single bin of a spectrogram, or of psf's first filters, which have one bin each,
+can be further than that below the frame's peak. These are computed in float64 up to the power.
 """
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -18,11 +19,11 @@ from open_seq2seq.data.speech2text import mel
 from open_seq2seq.data.speech2text.features import PARAMETERS, Geometry
 from open_seq2seq.data.speech2text.random_streams import stream_seed
 
-_DITHER_PERIOD = 16384   # samples; drawing normal numbers for a whole utterance would take as long as its features
+_DITHER_PERIOD = 16384   # samples; random normal numbers for a whole utterance would take as long as its features
 
 
 def make_feature_function(params):
-    """What computes the features that ``params`` ask for: :class:`FeatureGraph` or :class:`NumpyFeatures`."""
+    """Returns the :class:`FeatureGraph` or :class:`NumpyFeatures` for ``params``."""
     return (FeatureGraph if params["feature_engine"] == "graph" else NumpyFeatures)(params)
 
 
@@ -31,7 +32,7 @@ def _num_frames(geometry, num_samples):
 
 
 class NumpyFeatures:
-    """The features by the reference library, called from the graph; the interface of :class:`FeatureGraph`."""
+    """Features computed by the reference library, called from the graph, with the interface of :class:`FeatureGraph`."""
 
     PARAMETERS = PARAMETERS
 
@@ -40,11 +41,11 @@ class NumpyFeatures:
         self._geometry = Geometry.of(params)
 
     def num_frames(self, num_samples):
-        """Frames of a waveform of ``num_samples`` (at least 1): int -> int, int tensor -> int tensor."""
+        """The number of frames of a waveform of ``num_samples`` (at least 1): int -> int, int tensor -> int tensor."""
         return _num_frames(self._geometry, num_samples)
 
     def __call__(self, waveform, seed=None):
-        """As :meth:`FeatureGraph.__call__`."""
+        """See :meth:`FeatureGraph.__call__`."""
         if seed is None:
             computed = tf.numpy_function(self._compute, [waveform], tf.float32)
         else:
@@ -78,33 +79,33 @@ class FeatureGraph:
         self._cosines, self._sines = self._make_bases(bins)
 
     def num_frames(self, num_samples):
-        """Frames of a waveform of ``num_samples`` (at least 1): int -> int, int tensor -> int tensor."""
+        """The number of frames of a waveform of ``num_samples`` (at least 1): int -> int, int tensor -> int tensor."""
         return _num_frames(self._geometry, num_samples)
 
     def __call__(self, waveform, seed=None):
         """Adds the operations to the current graph.
 
-        A waveform shorter than a window gives the frame or frames that its reflection (librosa) or zero padding (psf)
-        fills. A feature that does not vary over the utterance, as in silence, is 0.
+        A waveform shorter than a window is extended by reflection (librosa) or zero padding (psf). A feature that is constant
+        over the utterance, as in silence, becomes 0.
 
         Args:
           waveform: float32 [samples], at least one sample, in -1..1 at ``sample_freq``.
-          seed: int [2] tensor that decides the dither; None: no dither.
+          seed: int [2] tensor for the dither; None: no dither.
 
         Returns:
           float32 [frames, num_audio_features], ``window_stride`` apart.
 
         Raises:
-          ValueError: a waveform of another rank or type.
+          ValueError: the waveform has another rank or type.
         """
         waveform = tf.convert_to_tensor(waveform)
         if waveform.dtype != tf.float32 or waveform.shape.ndims not in (None, 1):
             raise ValueError("waveform is %s %s, expected float32 [samples]" % (waveform.dtype.name, waveform.shape))
         with tf.name_scope("features"):
             samples = tf.cast(self._scaled(waveform, seed), self._precision)
-            left, right = self._frame_halves(self._padded(self._emphasised(samples)))
+            left, right = self._frame_halves(self._padded(self._emphasized(samples)))
             power = tf.square(tf.matmul(left + right, self._cosines)) + tf.square(tf.matmul(left - right, self._sines))
-            computed = self._normalised(self._project(tf.cast(power, tf.float32)))
+            computed = self._normalized(self._project(tf.cast(power, tf.float32)))
         computed.set_shape([None, self._params["num_audio_features"]])
         return computed
 
@@ -116,7 +117,7 @@ class FeatureGraph:
     # constants
 
     def _make_projection(self):
-        """The bins of the spectrum that matter, and the matrix [bins, outputs] applied to their power (None: none)."""
+        """The bins of the spectrum that are used, and the matrix [bins, outputs] applied to their power, or None."""
         params, num_fft = self._params, self._geometry.num_fft
         num_features, sample_freq = params["num_audio_features"], params["sample_freq"]
         if params["input_type"] == "spectrogram":
@@ -132,7 +133,7 @@ class FeatureGraph:
         return bins, filters[bins].astype(np.float32)
 
     def _make_bases(self, bins):
-        """The two halves of the Fourier basis, times the window: [ceil(frame / 2), bins] each."""
+        """The two halves of the Fourier basis, multiplied by the window: [ceil(frame / 2), bins] each."""
         params, frame = self._params, self._transformed_samples()
         if not self._psf:
             window = reference.WINDOWS[params["window"]](frame)
@@ -141,14 +142,14 @@ class FeatureGraph:
         half = (frame + 1) // 2
         window = window[:half].copy()
         if frame % 2:
-            window[-1] /= 2  # the middle sample is in both halves
+            window[-1] /= 2  # the middle sample belongs to both halves
         before_middle = (frame - 1) / 2 - np.arange(half)
         phase = 2 * np.pi / self._geometry.num_fft * np.outer(before_middle, bins)
         dtype = self._precision.as_numpy_dtype
         return (window[:, np.newaxis] * np.cos(phase)).astype(dtype), (window[:, np.newaxis] * np.sin(phase)).astype(dtype)
 
     def _transformed_samples(self):
-        # a transform shorter than the frame, which only psf allows, takes the frame's first samples
+        # a transform shorter than the frame, which only psf allows, uses the frame's first samples
         return min(self._geometry.frame, self._geometry.num_fft)
 
     # the waveform
@@ -156,8 +157,8 @@ class FeatureGraph:
     def _scaled(self, waveform, seed):
         params = self._params
         if self._psf:
-            # the original's float32 roundings, one by one, so that every sample truncates to the same 16 bits; written with
-            # casts because the graph optimizer would merge the factors of plain float32 products
+            # rounds to float32 after each step like the original, so that every sample truncates to the same 16-bit value;
+            # written with casts because the graph optimizer would merge the factors of plain float32 products
             samples = tf.cast(waveform, tf.float64) * reference.INT16_SCALE
             gain = 1 / (tf.reduce_max(tf.abs(samples)) + reference.PEAK_EPSILON)
             for factor in (tf.cast(tf.cast(gain, tf.float32), tf.float64), 32767.0):
@@ -171,11 +172,11 @@ class FeatureGraph:
         if seed is None or not params["dither"]:
             return samples
         count = tf.size(samples)
-        # one second of noise, repeated: at the level of dither no two frames a second apart can tell
+        # one second of noise, repeated: at the level of dither the repetition does not matter
         noise = tf.random.stateless_normal([_DITHER_PERIOD], stream_seed(seed, "dither"), stddev=params["dither"])
         return samples + tf.tile(noise, [count // _DITHER_PERIOD + 1])[:count]
 
-    def _emphasised(self, samples):
+    def _emphasized(self, samples):
         if self._psf:
             samples = tf.pad(samples, [[0, self._geometry.psf_padding(tf.size(samples), tf.maximum)]])
         if self._params["input_type"] == "spectrogram":
@@ -183,10 +184,10 @@ class FeatureGraph:
         return tf.concat([samples[:1], samples[1:] - reference.PREEMPHASIS * samples[:-1]], 0)
 
     def _padded(self, samples):
-        """The waveform with what lies beyond its ends, cut to the frames: [(frames - 1) * hop + frame]."""
+        """The waveform extended beyond its ends and cut to the frames: [(frames - 1) * hop + frame]."""
         geometry = self._geometry
         count = tf.size(samples)
-        if not geometry.centred:
+        if not geometry.centered:
             frames = 1 - -tf.maximum(count - geometry.frame, 0) // geometry.hop
             return tf.pad(samples, [[0, (frames - 1) * geometry.hop + geometry.frame - count]])
         before = tf.gather(samples, _reflected(tf.range(-geometry.offset, 0), count))
@@ -198,7 +199,7 @@ class FeatureGraph:
         """First halves of the frames, and second halves mirrored: [frames, ceil(frame / 2)] each."""
         geometry = self._geometry
         if geometry.frame == 2 * geometry.hop and geometry.frame <= geometry.num_fft:
-            # each half is a block of one hop, and serves two frames
+            # each half is a block of one hop, and belongs to two frames
             blocks = tf.reshape(padded, [-1, geometry.hop])
             return blocks[:-1], tf.reverse(blocks, [1])[1:]
         frame = self._transformed_samples()
@@ -217,7 +218,7 @@ class FeatureGraph:
         projected = tf.matmul(power, self._projection)
         if not self._psf:
             return projected if params["input_type"] == "mfcc" else tf.log(projected + reference.MEL_FLOOR)
-        epsilon = np.finfo(np.float64).eps  # what python_speech_features puts in place of zero
+        epsilon = np.finfo(np.float64).eps  # python_speech_features replaces zero by this
         logarithms = tf.log(projected + epsilon * tf.cast(tf.equal(projected, 0), tf.float32))
         if params["input_type"] == "logfbank":
             return logarithms
@@ -225,30 +226,30 @@ class FeatureGraph:
         cepstral = mel.cosine_transform(2 * num_features, num_features) * mel.cepstral_lifter(num_features, 2 * num_features)
         return tf.matmul(logarithms, cepstral.astype(np.float32))
 
-    def _normalised(self, computed):
+    def _normalized(self, computed):
         params = self._params
         mean, deviation = (None, None) if self._psf else (params["features_mean"], params["features_std_dev"])
         axis = [0] if params["norm_per_feature"] and not self._psf else [0, 1]
-        # without the shift the deviation of a constant would be the rounding of its mean
+        # without the shift, the deviation of a constant would be the rounding error of its mean
         shift = computed[:1] if axis == [0] else computed[:1, :1]
         computed = computed - shift
         own_mean = tf.reduce_mean(computed, axis, keepdims=True)
-        centred = computed - own_mean
+        centered = computed - own_mean
         if deviation is None:
-            # OpenSeq2Seq divides by a zero deviation and returns NaN (silence, a single frame); here such a feature is 0
-            variance = tf.reduce_mean(tf.square(centred), axis, keepdims=True)
+            # a constant feature (silence, a single frame) becomes 0; OpenSeq2Seq divides by 0 and returns NaN
+            variance = tf.reduce_mean(tf.square(centered), axis, keepdims=True)
             varies = tf.cast(variance > tf.square(reference.CONSTANT * shift), tf.float32)
             scale = tf.div_no_nan(varies, tf.sqrt(variance))
         else:
             deviation = np.asarray(deviation, np.float32)
             scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0).astype(np.float32)
         if mean is not None:
-            centred = computed + (shift - np.asarray(mean, np.float32))
-        return centred * scale
+            centered = computed + (shift - np.asarray(mean, np.float32))
+        return centered * scale
 
 
 def _reflected(indices, count):
-    """Where a waveform of ``count`` samples, reflected at both ends as often as need be, takes its sample ``index`` from."""
+    """Indices into a waveform of ``count`` samples that is reflected at both ends as often as necessary."""
     period = 2 * tf.maximum(count - 1, 1)
     indices = tf.abs(indices) % period
     return tf.minimum(tf.minimum(indices, period - indices), count - 1)

@@ -1,10 +1,10 @@
-"""What the features are: their parameters, their geometry, and the reference computation with librosa or psf.
+"""The features: their parameters, their geometry, and the reference computation with librosa or python_speech_features.
 
-Two families of features exist because OpenSeq2Seq had two, with other numbers: ``backend: "librosa"`` (centred frames,
-Slaney's mel filters) and ``backend: "psf"`` (python_speech_features: frames from the first sample, HTK's filters,
-16-bit samples, the padding to ``pad_to`` frames inside the features). The second is the default, as it was there. The
-functions in this module follow open_seq2seq/data/speech2text/speech_utils.py of OpenSeq2Seq in what they compute;
-:mod:`feature_graph` computes the same in TensorFlow, faster.
+There are two kinds of features, as in OpenSeq2Seq, with different values: ``backend: "librosa"`` (centered frames, Slaney's mel
+filters) and ``backend: "psf"`` (python_speech_features: frames from the first sample, HTK's filters, 16-bit samples, padding to
+``pad_to`` frames before the features are computed). The second is the default, as in OpenSeq2Seq. The functions in this module
+compute the same as open_seq2seq/data/speech2text/speech_utils.py of OpenSeq2Seq; :mod:`feature_graph` computes it in TensorFlow,
+faster.
 """
 import collections
 import functools
@@ -44,46 +44,47 @@ PARAMETERS = (
     Parameter("num_audio_features", Int(minimum=1), doc="features per frame"),
     Parameter("input_type", Choice("spectrogram", "mfcc", "logfbank"), default="spectrogram", doc="kind of features"),
     Parameter("backend", Choice("librosa", "psf"), default="psf",
-              doc="whose features: librosa's or python_speech_features' (other frames, filters and normalisation)"),
+              doc="library whose features are computed: librosa or python_speech_features (they differ in frames, filters and "
+                  "normalization)"),
     Parameter("feature_engine", Choice("graph", "numpy"), default="graph",
-              doc="how they are computed: in TensorFlow operations, or by the reference library"),
+              doc="how features are computed: in TensorFlow operations, or by the reference library"),
     Parameter("window", Choice("hanning", "hamming", "none"), default="hanning", doc="analysis window, backend librosa only"),
     Parameter("window_size", Float(above=0.0), default=20e-3, doc="length of a frame in seconds"),
-    Parameter("window_stride", Float(above=0.0), default=10e-3, doc="step from frame to frame in seconds"),
+    Parameter("window_stride", Float(above=0.0), default=10e-3, doc="distance between the starts of two frames in seconds"),
     Parameter("sample_freq", Int(minimum=1), default=16000, doc="samples per second of the waveform"),
     Parameter("num_fft", Int(minimum=1), default=None,
-              doc="length of the Fourier transform, backend librosa only; None: the power of two at or above the window"),
+              doc="length of the Fourier transform, backend librosa only; None: the next power of two from the window on"),
     Parameter("norm_per_feature", Bool(), default=False,
-              doc="normalise each feature over time, not all together; backend librosa only"),
+              doc="normalize each feature over time instead of all together; backend librosa only"),
     Parameter("dither", Float(minimum=0.0), default=0.0,
               doc="standard deviation of noise added to the waveform of peak 1, backend librosa only"),
     Parameter("gain", Float(above=0.0), default=None,
-              doc="factor for 16-bit samples instead of normalisation to peak 1, backend librosa only"),
+              doc="factor for 16-bit samples instead of normalization to peak 1, backend librosa only"),
     Parameter("features_mean", _STATISTIC, default=None,
-              doc="mean to normalise with, one or one per feature, backend librosa only; None: of the utterance"),
+              doc="mean for the normalization, one number or one per feature, backend librosa only; None: that of the utterance"),
     Parameter("features_std_dev", _STATISTIC, default=None,
-              doc="standard deviation to normalise with, backend librosa only; None: of the utterance"),
+              doc="standard deviation for the normalization, backend librosa only; None: that of the utterance"),
     Parameter("pad_to", Int(), default=8,
-              doc="frames are padded to a multiple of this (0 or less: not); backend psf pads before it normalises"),
+              doc="frames are padded to a multiple of this (0 or less: no padding); backend psf pads before it normalizes"),
     Parameter("precompute_mel_basis", Bool(), default=False, ignored="the mel filters are always computed once"),
 )
 
 PREEMPHASIS = 0.97
-INT16_SCALE = 32768.0              # waveforms here are samples / 32768, OpenSeq2Seq took the 16-bit samples
-PEAK_EPSILON = 1e-5                # added to the peak of the 16-bit samples, so that silence is divisible
+INT16_SCALE = 32768.0              # waveforms here are samples / 32768, in OpenSeq2Seq 16-bit samples
+PEAK_EPSILON = 1e-5                # added to the peak of the 16-bit samples, to avoid division by 0 in silence
 PSF_NUM_FFT = 512                  # OpenSeq2Seq's constant for mfcc and logfbank
 MEL_FLOOR, POWER_FLOOR = 1e-20, 1e-30
-CONSTANT = 1e-6                    # a deviation below this part of the value is rounding: logarithms differ by 1e-7 between
-                                   # the vectorised body of an array and its tail
+CONSTANT = 1e-6                    # a relative deviation below this is rounding: logarithms differ by 1e-7 between the
+                                   # vectorized body of an array and its tail
 WINDOWS = {"hanning": np.hanning, "hamming": np.hamming, "none": np.ones}
 
 
-class Geometry(collections.namedtuple("Geometry", "frame hop num_fft offset centred pad_to pad_frame pad_hop")):
-    """Where frames lie; all in samples, except ``pad_to`` in frames.
+class Geometry(collections.namedtuple("Geometry", "frame hop num_fft offset centered pad_to pad_frame pad_hop")):
+    """Positions and sizes of the frames, in samples except ``pad_to``, which is in frames.
 
-    frame, hop: length of a frame and step to the next. num_fft: length of the Fourier transform.
-    offset: of the first frame's first sample before the waveform's first sample. centred: the waveform is reflected at
-    both ends. pad_to: multiple of frames to which psf pads a waveform, counted with pad_frame and pad_hop.
+    frame, hop: length of a frame, and distance to the next one. num_fft: length of the Fourier transform.
+    offset: samples by which the first frame starts before the waveform. centered: the waveform is reflected at both ends.
+    pad_to: psf pads a waveform to a multiple of that many frames, counted with pad_frame and pad_hop.
     """
 
     __slots__ = ()
@@ -97,34 +98,34 @@ class Geometry(collections.namedtuple("Geometry", "frame hop num_fft offset cent
         if params["input_type"] != "spectrogram" and params["backend"] == "psf":
             frame, hop = (int(math.floor(params["sample_freq"] * params[name] + 0.5))
                           for name in ("window_size", "window_stride"))
-        centred = params["backend"] == "librosa"
-        offset = num_fft // 2 - (num_fft - frame) // 2 if centred else 0
-        return cls(frame, hop, num_fft, offset, centred, 0 if centred else max(params["pad_to"], 0), pad_frame, pad_hop)
+        centered = params["backend"] == "librosa"
+        offset = num_fft // 2 - (num_fft - frame) // 2 if centered else 0
+        return cls(frame, hop, num_fft, offset, centered, 0 if centered else max(params["pad_to"], 0), pad_frame, pad_hop)
 
     def psf_padding(self, num_samples, maximum=max):
-        """Zeros that psf features append to a waveform so that its frames become a multiple of ``pad_to``."""
+        """The number of zeros that psf features append to a waveform to get a multiple of ``pad_to`` frames."""
         if not self.pad_to:
             return 0
         missing = -(1 - -maximum(num_samples - self.pad_frame, 0) // self.pad_hop) % self.pad_to
-        # a waveform shorter than a frame is first filled up to one; the original stops with an assertion there
+        # a waveform shorter than a frame is first padded to one frame; the original fails with an assertion in this case
         any_missing = -(-missing // self.pad_to)
         return missing * self.pad_hop + any_missing * maximum(self.pad_frame - num_samples, 0)
 
     def num_frames(self, num_samples, maximum=max):
-        """Frames of a waveform of ``num_samples``: an int, or an int tensor when ``maximum`` is ``tf.maximum``."""
-        if self.centred:
+        """The number of frames of a waveform of ``num_samples``: int, or int tensor with ``maximum`` = ``tf.maximum``."""
+        if self.centered:
             return 1 + (num_samples + 2 * (self.num_fft // 2) - self.num_fft) // self.hop
         padded = num_samples + self.psf_padding(num_samples, maximum)
         return 1 - -maximum(padded - self.frame, 0) // self.hop
 
 
 def _whole_samples(params):
-    """The window's length and its step in samples, rounded down."""
+    """The window's length and stride in samples, rounded down."""
     return tuple(int(params["sample_freq"] * params[name]) for name in ("window_size", "window_stride"))
 
 
 def _transform_length(params):
-    """Samples in the Fourier transform; the window has at least one."""
+    """Samples in the Fourier transform; the window must have at least one."""
     if params["input_type"] == "spectrogram":
         return _whole_samples(params)[0]
     if params["backend"] == "psf":
@@ -133,7 +134,7 @@ def _transform_length(params):
 
 
 def check_rules(params, path, report):
-    """Reports what params are wrong in together.
+    """Reports contradictions between params.
 
     Args:
       params: checked dict of ``PARAMETERS``.
@@ -153,16 +154,16 @@ def check_rules(params, path, report):
         return
     num_fft = _transform_length(params)
     if num_fft < frame and params["backend"] == "librosa":
-        report.problem(child_path(path, "num_fft"), "is %d, shorter than the window of %d samples; make it at least that, or "
-                                                    "leave it out" % (num_fft, frame))
+        report.problem(child_path(path, "num_fft"), "is %d, shorter than the window of %d samples; increase it to at least "
+                                                    "that, or omit it" % (num_fft, frame))
         return
     if params["input_type"] != "logfbank" and features > num_fft // 2 + 1:
-        report.problem(child_path(path, "num_audio_features"), "is %d, but a %s of %d-sample transforms has no more than %d"
+        report.problem(child_path(path, "num_audio_features"), "is %d, but a %s of %d-sample transforms has at most %d"
                        % (features, params["input_type"], num_fft, num_fft // 2 + 1))
 
 
 def extract_features(waveform, params, rng=None):
-    """The features by the reference libraries, librosa or python_speech_features.
+    """Computes features with the reference library, librosa or python_speech_features.
 
     Args:
       waveform: float [samples], at least one sample, in -1..1 at ``sample_freq``.
@@ -182,28 +183,28 @@ def extract_features(waveform, params, rng=None):
         gain = 1.0 / (float(np.max(np.abs(samples))) + PEAK_EPSILON)
     samples = samples * np.float32(gain)
     if params["backend"] == "psf":
-        return _normalise(_psf_features(samples, params, geometry), None, None, None)
+        return _normalize(_psf_features(samples, params, geometry), None, None, None)
     if rng is not None and params["dither"]:
         samples = samples + np.float32(params["dither"]) * rng.standard_normal(samples.shape).astype(np.float32)
     axis = 0 if params["norm_per_feature"] else None
-    return _normalise(_librosa_features(samples, params, geometry), axis, params["features_mean"], params["features_std_dev"])
+    return _normalize(_librosa_features(samples, params, geometry), axis, params["features_mean"], params["features_std_dev"])
 
 
-def _normalise(features, axis, mean, deviation):
-    """OpenSeq2Seq divides by a zero deviation and returns NaN (silence, a single frame); here such a feature is 0."""
+def _normalize(features, axis, mean, deviation):
+    """A constant feature (silence, a single frame) becomes 0; OpenSeq2Seq divides by a deviation of 0 and returns NaN."""
     features = features.astype(np.float64)
-    # without the shift the deviation of a constant would be the rounding of its mean
+    # without the shift, the deviation of a constant would be the rounding error of its mean
     shift = features[:1] if axis == 0 else features[0, 0]
-    centred = features - (shift + np.mean(features - shift, axis=axis) if mean is None else np.asarray(mean))
+    centered = features - (shift + np.mean(features - shift, axis=axis) if mean is None else np.asarray(mean))
     if deviation is None:
         deviation = np.std(features - shift, axis=axis)
         deviation = np.where(deviation > CONSTANT * np.abs(shift), deviation, 0)
     deviation = np.asarray(deviation)
-    return (centred * np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)).astype(np.float32)
+    return (centered * np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)).astype(np.float32)
 
 
 def _librosa_features(samples, params, geometry):
-    import librosa  # takes seconds, and only the reference needs it
+    import librosa  # takes seconds; only the reference computation needs it
 
     if params["input_type"] != "spectrogram":
         samples = np.append(samples[0], samples[1:] - np.float32(PREEMPHASIS) * samples[:-1])
@@ -214,7 +215,7 @@ def _librosa_features(samples, params, geometry):
     if params["input_type"] == "spectrogram":
         return 10 * np.log10(np.maximum(power[:num_features].T, POWER_FLOOR))
     if params["input_type"] == "mfcc":
-        # librosa takes S for a mel spectrogram in decibels; OpenSeq2Seq gave it the power spectrum, and so do we
+        # librosa expects S to be a mel spectrogram in decibels; like OpenSeq2Seq, this passes the power spectrum
         return librosa.feature.mfcc(sr=params["sample_freq"], S=power, n_mfcc=num_features).T
     filters = _librosa_mel_filters(params["sample_freq"], geometry.num_fft, num_features)
     return np.log(np.dot(filters, power) + MEL_FLOOR).T

@@ -1,7 +1,7 @@
 """The matrices of the features: mel filters and cosine transforms.
 
-Written out here because librosa takes seconds to import and the graph needs nothing else of it; the tests hold
-them to librosa and python_speech_features.
+They are computed here because librosa takes seconds to import and the graph needs nothing else from it. Tests compare them with
+librosa and python_speech_features.
 """
 import numpy as np
 
@@ -25,7 +25,7 @@ def _slaney_mel_to_hz(mel):
 def slaney_mel_filters(sample_freq, num_fft, num_filters):
     """The filters of Slaney's Auditory Toolbox: triangles of unit area (in Hz) from 0 to ``sample_freq`` / 2.
 
-    ``librosa.filters.mel(sr, n_fft, n_mels, fmin=0, fmax=int(sr / 2))`` is their transpose.
+    The result is the transpose of ``librosa.filters.mel(sr, n_fft, n_mels, fmin=0, fmax=int(sr / 2))``.
 
     Returns:
       float64 [num_fft // 2 + 1, num_filters]
@@ -46,14 +46,14 @@ def htk_mel_filters(sample_freq, num_fft, num_filters):
     corners = np.floor((num_fft + 1) * 700 * (10 ** (mels / 2595) - 1) / sample_freq)
     left, middle, right = corners[:-2], corners[1:-1], corners[2:]
     bins = np.arange(num_fft // 2 + 1)[:, np.newaxis]
-    # two corners may fall on one bin; the width 1 put there is never used, as no bin lies between them
+    # two corners may be the same bin; the width 1 set for that case is never used, because there is no bin between them
     rising = (bins - left) / np.maximum(middle - left, 1)
     falling = (right - bins) / np.maximum(right - middle, 1)
     return np.where((bins >= left) & (bins < middle), rising, np.where((bins >= middle) & (bins < right), falling, 0.0))
 
 
 def cosine_transform(num_inputs, num_outputs):
-    """Orthonormal DCT-II, its first ``num_outputs`` coefficients: ``x @ matrix`` is ``scipy.fftpack.dct(x, norm="ortho")``.
+    """The first ``num_outputs`` coefficients of the orthonormal DCT-II: ``x @ matrix`` is ``scipy.fftpack.dct(x, norm="ortho")``.
 
     Returns:
       float64 [num_inputs, num_outputs]
@@ -65,5 +65,5 @@ def cosine_transform(num_inputs, num_outputs):
 
 
 def cepstral_lifter(num_coefficients, lifter):
-    """Weights that raise the high cepstral coefficients: 1 + lifter / 2 * sin(pi * n / lifter), float64 [num_coefficients]."""
+    """Weights that emphasize high cepstral coefficients: 1 + lifter / 2 * sin(pi * n / lifter), float64 [num_coefficients]."""
     return 1 + lifter / 2 * np.sin(np.pi * np.arange(num_coefficients) / lifter)

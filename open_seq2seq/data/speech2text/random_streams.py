@@ -1,4 +1,4 @@
-"""One seed an utterance, and an independent stream of random numbers for every use made of it."""
+"""One seed per utterance, from which every use gets an independent stream of random numbers."""
 import tensorflow.compat.v1 as tf
 
 STREAMS = ("dither", "speed", "noise_level", "noise", "masks")
@@ -7,8 +7,8 @@ STREAMS = ("dither", "speed", "noise_level", "noise", "masks")
 def stream_seed(seed, stream):
     """The seed of one stream.
 
-    The seeds of neighbouring utterances differ by one, so adding a small number for each stream would make them
-    meet; drawing the streams' seeds from the utterance's seed does not.
+    The seeds of consecutive utterances differ by one. If each stream added a small number to the seed, streams of different
+    utterances would coincide; so the streams' seeds are drawn at random from the utterance's seed.
 
     Args:
       seed: int32 or int64 [2] tensor.

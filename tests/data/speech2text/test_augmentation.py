@@ -35,7 +35,7 @@ def test_speed_ratio_is_uniform(graph):
     assert quarters.min() > 45  # 75 expected, standard deviation 7.5
 
 
-def test_speed_ratio_of_a_list_is_one_of_it(graph):
+def test_speed_ratio_is_one_of_a_list(graph):
     lengths = [len(changed) for changed in repeated(augmentation(time_stretch_ratio=[0.9, 1.0, 1.1]).waveform,
                                                     np.zeros(1600, np.float32), 200)]
     values, counts = np.unique(lengths, return_counts=True)
@@ -44,12 +44,12 @@ def test_speed_ratio_of_a_list_is_one_of_it(graph):
 
 
 @pytest.mark.parametrize("ratio", [0.05, 0.1, 0.33, [0.9, 1.0, 1.1], [0.8, 0.95], None])
-def test_no_change_of_speed_gives_more_samples_than_announced(graph, ratio):
+def test_most_samples_is_an_upper_bound(graph, ratio):
     changing = augmentation(speed_perturbation_ratio=ratio)
     for samples in (1, 160, 15999, 48001):
         most = changing.most_samples(samples)
         if isinstance(ratio, float):
-            # the largest number below 1 that can be drawn, rounded up at every step
+            # the largest possible ratio, rounded up at every step
             drawn = np.nextafter(np.float32(1 + ratio), np.float32(9))
             longest = len(change_duration(np.zeros(samples, np.float32), 16000, drawn))
             assert longest <= most <= longest + 1 + samples // 16000
@@ -87,8 +87,8 @@ def test_noise_has_the_drawn_level_below_the_peak(graph):
     assert abs(np.corrcoef(changed[0][1:], changed[1][1:])[0, 1]) < 0.06
 
 
-def test_masks_have_the_original_ranges(graph):
-    """Width 0 to the greatest inclusive; start 0 to size - width - 1, so that the last feature of a band stays (as there)."""
+def test_masks_have_the_ranges_of_openseq2seq(graph):
+    """Widths 0 to the maximum inclusive; starts 0 to size - width - 1, so the last feature is never masked."""
     masked = repeated(augmentation(n_freq_mask=1, n_time_mask=1, width_freq_mask=3, width_time_mask=4).features,
                       np.ones((10, 6), np.float32), 400)
     seen = {"bands": [], "spans": []}
@@ -99,19 +99,19 @@ def test_masks_have_the_original_ranges(graph):
             assert len(where) == 0 or where[-1] - where[0] + 1 == len(where)
         outside = features[np.ix_((features != 0).any(axis=1), (features != 0).any(axis=0))]
         np.testing.assert_array_equal(outside, np.ones_like(outside))
-    for name, greatest, size in (("bands", 3, 6), ("spans", 4, 10)):
-        widths = np.bincount([width for width, _ in seen[name]], minlength=greatest + 1)
-        assert len(widths) == greatest + 1 and widths.min() > 40
-        for width in range(1, greatest + 1):
+    for name, widest, size in (("bands", 3, 6), ("spans", 4, 10)):
+        widths = np.bincount([width for width, _ in seen[name]], minlength=widest + 1)
+        assert len(widths) == widest + 1 and widths.min() > 40
+        for width in range(1, widest + 1):
             assert {start for w, start in seen[name] if w == width} == set(range(size - width))
 
 
-def test_a_span_longer_than_the_utterance_is_left_out(graph):
+def test_a_span_longer_than_the_utterance_is_dropped(graph):
     masked = repeated(augmentation(n_time_mask=2, width_time_mask=50).features, np.ones((3, 8), np.float32), 40)
     assert all((features != 0).any() for features in masked)
 
 
-def test_nothing_asked_for_changes_nothing(graph):
+def test_the_defaults_change_nothing(graph):
     nothing = augmentation()
     value = tf.constant([0.5, -0.25])
     assert nothing.waveform(value, tf.constant([1, 2])) is value

@@ -9,14 +9,14 @@ LENGTHS = np.random.RandomState(0).randint(1, 500, 97)
 
 
 def stream(num_batches, batch_size, num_workers=1, **options):
-    """The global stream as the workers together see it: indices, positions."""
+    """The global stream of all workers: indices, positions."""
     orders = [TrainingOrder(LENGTHS, batch_size, num_workers=num_workers, worker_id=worker, **options)
               for worker in range(num_workers)]
     parts = [order.batch(number) for number in range(num_batches) for order in orders]
     return np.concatenate([part.indices for part in parts]), np.concatenate([part.positions for part in parts])
 
 
-def test_every_epoch_has_every_utterance_once_in_an_order_of_its_own():
+def test_every_epoch_has_every_utterance_once_in_a_different_order():
     indices, positions = stream(97, 8, seed=3)
     epochs = indices.reshape(8, 97)
     for epoch in epochs:
@@ -27,7 +27,7 @@ def test_every_epoch_has_every_utterance_once_in_an_order_of_its_own():
     assert (stream(97, 8, seed=4)[0] != indices).any()
 
 
-def test_without_shuffle_the_order_is_the_manifests():
+def test_without_shuffle_the_order_is_that_of_the_manifest():
     indices, _ = stream(30, 10, shuffle=False)
     assert (indices == np.arange(300) % 97).all()
 
@@ -42,7 +42,7 @@ def test_global_batches_do_not_depend_on_the_number_of_workers(num_workers, leng
 
 
 @pytest.mark.parametrize("length_pool", [0, 7])
-def test_a_later_start_gives_the_tail(length_pool):
+def test_a_resumed_order_gives_the_remaining_batches(length_pool):
     whole = TrainingOrder(LENGTHS, 8, seed=1, length_pool=length_pool)
     batches = [whole.batch(number) for number in range(60)]
     for first in (1, 6, 7, 13, 50):
@@ -52,8 +52,8 @@ def test_a_later_start_gives_the_tail(length_pool):
                 assert (one == other).all()
 
 
-def test_pools_keep_the_utterances_and_save_padding():
-    # 97 batches of 8 are 8 epochs, and pools of 97 batches end with them
+def test_pools_contain_the_same_utterances_with_less_padding():
+    # 97 batches of 8 are 8 epochs, so pools of 97 batches end where epochs end
     plain, _ = stream(97, 8)
     pooled, positions = stream(97, 8, length_pool=97)
     assert sorted(pooled) == sorted(plain)
@@ -67,14 +67,14 @@ def test_pools_keep_the_utterances_and_save_padding():
     assert (np.diff(longest) < 0).sum() > 20, "the batches of a pool are not shuffled"
 
 
-def test_any_seed_is_good():
+def test_any_integer_is_a_valid_seed():
     for seed in (-1, 2 ** 31, 2 ** 40):
         assert sorted(TrainingOrder(LENGTHS, 97, seed=seed, length_pool=2).batch(0).indices.tolist()
                       + TrainingOrder(LENGTHS, 97, seed=seed, length_pool=2).batch(1).indices.tolist()) == sorted(
                           list(range(97)) * 2)
 
 
-def test_a_set_smaller_than_a_batch_goes_round():
+def test_a_batch_may_span_several_epochs():
     order = TrainingOrder([5, 6, 7], 8, seed=0)
     assert sorted(np.concatenate([order.batch(number).indices for number in range(3)])) == [0] * 8 + [1] * 8 + [2] * 8
 
@@ -93,7 +93,7 @@ def test_evaluation_covers_every_utterance_once(frames, batch_size, num_workers,
     assert sorted(seen) == list(range(len(frames)))
 
 
-def test_evaluation_begins_with_the_longest_and_fills_its_batches():
+def test_evaluation_begins_with_the_longest_in_full_batches():
     batches = evaluation_batches([10, 40, 20, 40, 30], 2)
     assert [batch.tolist() for batch in batches] == [[1, 3], [4, 2], [0]]
     batches = evaluation_batches([10, 40, 33, 40, 12], 2, same_length=True, pad_to=8)

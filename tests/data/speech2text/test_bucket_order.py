@@ -14,55 +14,55 @@ def orders(num_workers, global_batch=GLOBAL_BATCH, buckets=BUCKETS, **options):
             for worker in range(num_workers)]
 
 
-def joined(parts):
-    """The global batch of the workers' parts, which take its rows in turns."""
+def interleaved(parts):
+    """The global batch of the workers' parts, of which each has every num_workers-th row."""
     return [np.stack(fields, 1).reshape(-1) for fields in zip(*parts)]
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 4, 8])
-def test_every_utterance_counts_once_an_epoch_over_all_workers(num_workers):
+def test_every_utterance_has_a_weight_once_per_epoch_over_all_workers(num_workers):
     workers = orders(num_workers, seed=3)
     per_epoch = workers[0].batches_per_epoch
     assert per_epoch == sum(-(-np.bincount(BUCKETS) // GLOBAL_BATCH))
     seen = []
     for epoch in range(3):
-        counting = []
+        weighted = []
         for number in range(epoch * per_epoch, (epoch + 1) * per_epoch):
             for order in workers:
                 batch = order.batch(number)
                 assert batch.indices.shape == batch.positions.shape == batch.weights.shape == (GLOBAL_BATCH // num_workers,)
                 assert set(BUCKETS[batch.indices]) == {order.bucket_of_batch(number)}
-                counting.extend(batch.indices[batch.weights > 0])
-        assert sorted(counting) == list(range(len(BUCKETS)))
-        seen.append(tuple(counting))
-    assert len(set(seen)) == 3, "epochs are alike"
+                weighted.extend(batch.indices[batch.weights > 0])
+        assert sorted(weighted) == list(range(len(BUCKETS)))
+        seen.append(tuple(weighted))
+    assert len(set(seen)) == 3, "the epochs are equal"
 
 
 @pytest.mark.parametrize("num_workers", [2, 4, 8])
 def test_global_batches_do_not_depend_on_the_number_of_workers(num_workers):
     alone, workers = orders(1, seed=1)[0], orders(num_workers, seed=1)
     for number in range(2 * alone.batches_per_epoch):
-        for whole, parts in zip(alone.batch(number), joined([order.batch(number) for order in workers])):
+        for whole, parts in zip(alone.batch(number), interleaved([order.batch(number) for order in workers])):
             assert (whole == parts).all()
         assert {order.bucket_of_batch(number) for order in workers} == {alone.bucket_of_batch(number)}
 
 
 @pytest.mark.parametrize("num_workers", [1, 4])
-def test_the_mean_over_all_workers_is_the_mean_over_the_utterances_that_count(num_workers):
+def test_the_mean_over_all_workers_is_the_mean_over_the_utterances_with_a_weight(num_workers):
     workers, losses = orders(num_workers), np.random.RandomState(1).rand(len(BUCKETS))
-    filled_up = 0
+    incomplete = 0
     for number in range(workers[0].batches_per_epoch):
         parts = [order.batch(number) for order in workers]
         means = [np.sum(part.weights * losses[part.indices]) / len(part.indices) for part in parts]
-        counting = np.concatenate([part.indices[part.weights > 0] for part in parts])
-        assert np.mean(means) == pytest.approx(losses[counting].mean(), rel=1e-6)
+        weighted = np.concatenate([part.indices[part.weights > 0] for part in parts])
+        assert np.mean(means) == pytest.approx(losses[weighted].mean(), rel=1e-6)
         shares = [int(np.sum(part.weights > 0)) for part in parts]
-        assert max(shares) - min(shares) <= 1, "not dealt out fairly"
-        filled_up += len(counting) < GLOBAL_BATCH
-    assert filled_up == 3
+        assert max(shares) - min(shares) <= 1, "the workers' shares differ"
+        incomplete += len(weighted) < GLOBAL_BATCH
+    assert incomplete == 3
 
 
-def test_the_mean_counts_the_utterances_of_joined_rows():
+def test_the_mean_counts_the_utterances_of_packed_rows():
     counts = np.random.RandomState(2).randint(1, 4, len(BUCKETS))
     workers, losses = orders(4, counts=counts), np.random.RandomState(1).rand(len(BUCKETS))
     for number in range(workers[0].batches_per_epoch):
@@ -95,7 +95,7 @@ def test_positions_are_all_different():
     assert sorted(positions) == list(range(30 * GLOBAL_BATCH))
 
 
-def test_any_batch_can_be_asked_for_first():
+def test_a_batch_does_not_depend_on_earlier_ones():
     order = orders(1, seed=5)[0]
     batches = [order.batch(number) for number in range(4 * order.batches_per_epoch)]
     for number in (0, 1, order.batches_per_epoch - 1, order.batches_per_epoch, 3 * order.batches_per_epoch + 2):
@@ -115,13 +115,13 @@ def test_batches_of_a_bucket_are_counted_across_epochs():
             assert order.batches_before(bucket, number) == buckets[:number].count(bucket)
 
 
-def test_batches_of_the_buckets_are_mixed():
+def test_batches_of_the_buckets_are_shuffled():
     order = BucketedOrder(np.repeat([0, 1], 400), 8)
     buckets = [order.bucket_of_batch(number) for number in range(order.batches_per_epoch)]
     assert 30 < np.count_nonzero(np.diff(buckets)) < 70
 
 
-def test_without_shuffle_the_order_is_the_manifests():
+def test_without_shuffle_the_order_is_that_of_the_manifest():
     order = BucketedOrder([1, 0, 0, 1, 1, 0], 2, shuffle=False)
     for first in (0, order.batches_per_epoch):
         assert [order.batch(first + number).indices.tolist() for number in range(4)] == [[0, 3], [1, 2], [4, 0], [5, 1]]

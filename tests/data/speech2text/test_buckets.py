@@ -10,7 +10,7 @@ from open_seq2seq.errors import ConfigError, DataError
 
 
 def cost(frames, lengths, global_batch):
-    """Frames of all batches when every utterance goes to the shortest bucket that holds it."""
+    """Frames of all batches when every utterance is in the shortest bucket that is long enough."""
     counts = np.bincount(np.searchsorted(lengths, frames), minlength=len(lengths))
     return sum(-(-count // global_batch) * global_batch * length for count, length in zip(counts, lengths))
 
@@ -18,7 +18,7 @@ def cost(frames, lengths, global_batch):
 @settings(deadline=None)
 @given(frames=st.lists(st.integers(1, 18), min_size=1, max_size=25), max_buckets=st.integers(1, 4),
        pad_to=st.sampled_from([1, 3, 8]), global_batch=st.integers(1, 6))
-def test_no_other_lengths_need_fewer_frames(frames, max_buckets, pad_to, global_batch):
+def test_no_other_bucket_lengths_need_fewer_frames(frames, max_buckets, pad_to, global_batch):
     lengths = bucket_lengths(frames, max_buckets, pad_to, global_batch)
     assert 1 <= len(lengths) <= max_buckets and sorted(set(lengths)) == lengths
     assert all(length % pad_to == 0 for length in lengths)
@@ -29,13 +29,13 @@ def test_no_other_lengths_need_fewer_frames(frames, max_buckets, pad_to, global_
     assert cost(frames, lengths, global_batch) == best
 
 
-def test_lengths_of_a_set_worked_by_hand():
+def test_lengths_computed_by_hand():
     frames = [10] * 50 + [11] * 50 + [30] * 50 + [100] * 50
     assert bucket_lengths(frames, 4) == [10, 11, 30, 100]
     assert bucket_lengths(frames, 3) == [11, 30, 100]
     assert bucket_lengths(frames, 2) == [30, 100]
     assert bucket_lengths(frames, 1, pad_to=16) == [112]
-    # 50 utterances in batches of 100 would cost as much padding again; 10 and 11 together do not
+    # 50 utterances in batches of 100 need 50 padding rows; 10 and 11 in one bucket need none
     assert bucket_lengths(frames, 4, global_batch=100) == [11, 100]
 
 
@@ -49,14 +49,14 @@ def test_thousands_of_lengths():
         assert cost(frames, moved, 1) >= cost(frames, lengths, 1)
 
 
-def test_labels_are_those_of_the_bucket_rounded_up():
+def test_label_lengths_are_the_longest_of_the_bucket_rounded_up():
     buckets, numbers = make_buckets([10, 90, 12, 100, 95], [3, 17, 8, 20, 24], StaticShapes(max_buckets=2), pad_to=4)
     assert buckets == [Bucket(12, 8), Bucket(100, 24)]
     assert numbers.tolist() == [0, 1, 0, 1, 1]
     assert make_buckets([5], [0], StaticShapes())[0] == [Bucket(5, 8)]
 
 
-def test_given_lengths_are_taken_and_empty_buckets_left_out():
+def test_configured_lengths_are_used_and_empty_buckets_dropped():
     buckets, numbers = make_buckets([10, 400, 401, 16], [1, 9, 9, 1], StaticShapes([16, 32, 400, 800]), pad_to=16)
     assert buckets == [Bucket(16, 8), Bucket(400, 16), Bucket(800, 16)]
     assert numbers.tolist() == [0, 1, 2, 0]
@@ -65,11 +65,11 @@ def test_given_lengths_are_taken_and_empty_buckets_left_out():
 @pytest.mark.parametrize("bucket_frames, message", [
     ([], "has 0 lengths, expected 1 to 4"),
     ([8, 16, 24, 32, 40], "has 5 lengths, expected 1 to 4"),
-    ([16, 8], r"is \[16, 8\], expected ascending lengths"),
-    ([0, 8], "expected ascending lengths above 0"),
-    ([8, 20], r'holds 20, which is not a multiple of data_layer_params\["pad_to"\] = 8; the next is 24'),
+    ([16, 8], r"is \[16, 8\], expected positive lengths in frames, in ascending order"),
+    ([0, 8], "expected positive lengths in frames"),
+    ([8, 20], r'contains 20, which is not a multiple of data_layer_params\["pad_to"\] = 8; the next is 24'),
 ])
-def test_given_lengths_that_cannot_be_used(bucket_frames, message):
+def test_invalid_configured_lengths_are_refused(bucket_frames, message):
     with pytest.raises(ConfigError, match=message):
         make_buckets([5], [1], StaticShapes(bucket_frames), pad_to=8)
 

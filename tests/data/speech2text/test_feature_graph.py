@@ -1,4 +1,4 @@
-"""Features in the graph: against the reference libraries where the goldens do not reach, and at the edges."""
+"""Features in the graph: comparison with the reference libraries for settings without goldens, and edge cases."""
 import subprocess
 import sys
 
@@ -80,23 +80,23 @@ def test_one_sample_is_one_frame(graph, backend, input_type):
 @pytest.mark.parametrize("input_type", ["logfbank", "mfcc", "spectrogram"])
 @pytest.mark.parametrize("backend", ["librosa", "psf"])
 def test_silence_gives_zeros(graph, backend, input_type, engine):
-    """The original divides by a deviation of zero and trains on NaN; a feature that never varies tells nothing: 0."""
+    """OpenSeq2Seq divides by a deviation of 0 and trains on NaN; here a constant feature becomes 0."""
     params = checked(backend=backend, input_type=input_type, num_audio_features=13, feature_engine=engine, pad_to=1)
     found = compute(params, np.zeros(4000, np.float32))
     if (backend, input_type) == ("psf", "mfcc"):
-        # the cepstrum of a constant: the first coefficient differs from the rest, and psf normalises all together
+        # the cepstrum of a constant: the first coefficient differs from the rest, and psf normalizes all together
         expected = np.tile([[-np.sqrt(12)] + [np.sqrt(1 / 12)] * 12], (24, 1))
         np.testing.assert_allclose(found, expected, atol=1e-5)
     else:
         np.testing.assert_array_equal(found, np.zeros((24 if backend == "psf" else 26, 13)))
 
 
-def test_a_single_frame_normalised_per_feature_is_zero(graph):
+def test_a_single_frame_normalized_per_feature_is_zero(graph):
     found = compute(checked(norm_per_feature=True), speech_like(100))
     np.testing.assert_array_equal(found, np.zeros((1, 64)))
 
 
-def test_silent_stretches_stay_finite(graph):
+def test_silence_within_speech_stays_finite(graph):
     waveform = speech_like(16000)
     waveform[4000:9000] = 0
     params = checked(norm_per_feature=True)
@@ -105,7 +105,7 @@ def test_silent_stretches_stay_finite(graph):
 
 
 @pytest.mark.parametrize("engine", ["graph", "numpy"])
-def test_given_statistics_are_used(graph, engine):
+def test_configured_statistics_are_used(graph, engine):
     waveform = speech_like(16000)
     mean, deviation = np.linspace(-9, -5, 64), np.linspace(2, 4, 64)
     given = dict(gain=1 / 32768, feature_engine=engine)
@@ -119,7 +119,7 @@ def test_given_statistics_are_used(graph, engine):
 
 @pytest.mark.parametrize("engine", ["graph", "numpy"])
 def test_dither_has_its_level_and_follows_the_seed(graph, engine):
-    """Dither fills digital silence: white noise of deviation d has E|X|^2 = d^2 * sum(window^2) in every bin."""
+    """Dither in digital silence: white noise of deviation d has E|X|^2 = d^2 * sum(window^2) in every bin."""
     level = 1e-3
     given = dict(input_type="spectrogram", num_audio_features=161, features_mean=0.0, features_std_dev=1.0, dither=level,
                  feature_engine=engine)
@@ -147,7 +147,7 @@ def test_runs_in_a_dataset(graph):
                 np.testing.assert_allclose(session.run(features), extract_features(waveform, params), rtol=0, atol=1e-3)
 
 
-def test_rejects_what_is_not_a_waveform(graph):
+def test_tensors_of_another_rank_or_type_are_refused(graph):
     function = FeatureGraph(checked())
     with pytest.raises(ValueError, match=r"float64 \(10,\), expected float32 \[samples\]"):
         function(np.zeros(10))
@@ -155,7 +155,7 @@ def test_rejects_what_is_not_a_waveform(graph):
         function(np.zeros((10, 2), np.float32))
 
 
-def test_the_engine_is_chosen():
+def test_the_parameter_selects_the_engine():
     assert isinstance(make_feature_function(checked()), FeatureGraph)
     assert isinstance(make_feature_function(checked(feature_engine="numpy")), NumpyFeatures)
 

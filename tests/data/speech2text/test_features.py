@@ -1,4 +1,4 @@
-"""Parameters and geometry of the features, and their matrices against the libraries they replace."""
+"""Parameters and geometry of the features; comparison of their matrices with the libraries."""
 import os
 
 import numpy as np
@@ -28,7 +28,7 @@ def test_slaney_filters_equal_librosa(sample_freq, num_fft, count):
 
 
 @pytest.mark.shared
-def test_slaney_filters_equal_the_original_basis(goldens):
+def test_slaney_filters_equal_the_golden_basis(goldens):
     with np.load(os.path.join(goldens, "features", "mel_basis_16000_512_64.npz")) as arrays:
         np.testing.assert_allclose(mel.slaney_mel_filters(16000, 512, 64), arrays["mel_basis"].T, rtol=0, atol=1e-12)
 
@@ -47,11 +47,11 @@ def test_cosine_transform_is_orthonormal_and_ordered():
     np.testing.assert_array_equal(matrix[:, :13], mel.cosine_transform(26, 13))
 
 
-def test_cepstral_lifter_by_hand():
+def test_cepstral_lifter_computed_by_hand():
     np.testing.assert_allclose(mel.cepstral_lifter(4, 6), [1, 2.5, 1 + 3 * np.sqrt(0.75), 4])
 
 
-def test_defaults_are_the_original_ones():
+def test_defaults_are_those_of_openseq2seq():
     params = checked()
     assert (params["backend"], params["input_type"], params["pad_to"], params["dither"]) == ("psf", "spectrogram", 8, 0.0)
     assert params["window_size"] == 0.02 and params["window_stride"] == 0.01 and params["sample_freq"] == 16000
@@ -60,7 +60,7 @@ def test_defaults_are_the_original_ones():
 @pytest.mark.parametrize("values,message", [
     (dict(window_stride=1e-5), "160|0 samples at 16000 Hz; expected at least one"),
     (dict(backend="librosa", input_type="logfbank", num_fft=256), "num_fft is 256, shorter than the window of 320"),
-    (dict(num_audio_features=162), "num_audio_features is 162, but a spectrogram of 320-sample transforms has no more than 161"),
+    (dict(num_audio_features=162), "num_audio_features is 162, but a spectrogram of 320-sample transforms has at most 161"),
     (dict(backend="librosa", input_type="logfbank", features_mean=[1.0, 2.0]), "features_mean has 2 values, expected one or"),
 ])
 def test_contradictions_are_refused(values, message):
@@ -69,7 +69,7 @@ def test_contradictions_are_refused(values, message):
 
 
 @pytest.mark.parametrize("value", ["high", [], {"a": 1}, np.zeros((2, 2))])
-def test_statistics_of_another_kind_are_refused(value):
+def test_statistics_of_another_type_are_refused(value):
     report = Report()
     check_parameters(PARAMETERS, {"num_audio_features": 64, "features_mean": value}, "p", report)
     assert len(report.problems) == 1 and 'p["features_mean"]' in report.problems[0]
@@ -87,7 +87,7 @@ def test_psf_frames_are_counted(samples, pad_to, window, input_type):
 
 
 def test_16_bit_samples_keep_their_scale():
-    """gain multiplies 16-bit samples, as in the original: 1 / 32768 leaves the waveform as it is."""
+    """gain multiplies 16-bit samples, as in OpenSeq2Seq: 1 / 32768 does not change the waveform."""
     pytest.importorskip("librosa")
     waveform = np.sin(np.arange(3200) * 0.3).astype(np.float32)
     params = checked(backend="librosa", gain=1 / 32768, features_mean=0.0, features_std_dev=1.0, num_audio_features=161)

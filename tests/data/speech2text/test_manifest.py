@@ -23,7 +23,7 @@ def write(tmp_path):
 
 
 @pytest.mark.parametrize("transcript", ["null", "nan", "NaN", "NA", "12", "", "a  b", "True"])
-def test_transcripts_stay_text(write, transcript):
+def test_transcripts_are_text(write, transcript):
     row, = read_manifest(write(HEADER + ("a.wav,1,%s\n" % transcript).encode()))
     assert row.transcript == transcript and row.problem is None
 
@@ -36,7 +36,7 @@ def test_transcripts_stay_text(write, transcript):
     b"transcript, wav_filename ,speaker\nhello,a.wav,7\nyou,b.wav,8\n",
     HEADER + b'"a.wav",1,"hello"\n"b.wav",2,"you"\n',
 ])
-def test_forms_of_the_same_manifest(write, data):
+def test_variants_of_the_same_manifest(write, data):
     assert [(row.row, row.wav_filename, row.transcript) for row in read_manifest(write(data))] == [
         (2, "a.wav", "hello"), (3, "b.wav", "you")]
 
@@ -100,7 +100,7 @@ def test_row_numbers_are_lines_of_the_file(write):
     (b"a.wav,1", "has 2 fields, the first line has 3: the transcript is missing"),
     (b",1,hello", "names no audio file"),
 ])
-def test_malformed_rows_are_marked_not_lost(write, line, problem):
+def test_malformed_rows_have_a_problem(write, line, problem):
     rows = read_manifest(write(HEADER + line + b"\nb.wav,1,fine\n"))
     assert problem in rows[0].problem and rows[0].row == 2
     assert rows[1].problem is None
@@ -131,7 +131,7 @@ def test_inference_needs_no_transcripts(write):
     (HEADER + b"a.wav,1," + b"x" * 200000 + b"\n", r"m.csv:2: not a row of CSV: field larger than field limit"),
     (b"RIFF\0\0\0\0", "m.csv:1: the manifest contains a NUL character"),
 ])
-def test_unusable_manifests_are_explained(write, data, message):
+def test_invalid_manifests_are_refused(write, data, message):
     with pytest.raises(DataError, match=message):
         read_manifest(write(data))
 
@@ -149,7 +149,7 @@ TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=80)
 @given(rows=st.lists(st.tuples(st.from_regex(r"[a-z0-9 _,\"']*\.wav", fullmatch=True), TEXT), min_size=1),
        terminator=st.sampled_from(["\n", "\r\n"]), mark=st.booleans())
-def test_what_a_csv_writer_wrote_is_read(tmp_path_factory, rows, terminator, mark):
+def test_the_output_of_a_csv_writer_is_read(tmp_path_factory, rows, terminator, mark):
     path = str(tmp_path_factory.mktemp("manifest") / "m.csv")
     with open(path, "w", newline="", encoding="utf-8-sig" if mark else "utf-8") as file:
         writer = csv.writer(file, lineterminator=terminator)

@@ -25,7 +25,7 @@ def check(**params):
 
 @pytest.fixture
 def corpus(tmp_path):
-    """A function that adds rows (transcript, seconds) or (transcript, bytes) and returns the manifest's path."""
+    """A function that writes rows (transcript, seconds) or (transcript, bytes) and returns the manifest's path."""
     noise = np.random.RandomState(0).uniform(-0.5, 0.5, RATE * 4)
 
     def corpus(*rows, **options):
@@ -69,7 +69,7 @@ def reasons(layer):
     return [(rejection.row, rejection.reason.name, rejection.detail) for rejection in layer.rejections]
 
 
-def test_batch_holds_the_features_and_labels_of_its_utterances(corpus):
+def test_a_batch_contains_the_features_and_labels_of_its_utterances(corpus):
     layer = layer_of(corpus(("ab", 0.5), ("it's", 1.0), ("hello you", 0.31)), "eval", batch_size=3)
     assert [(u.index, u.row, u.wav_filename, u.duration, u.num_samples) for u in layer.utterances] == [
         (0, 2, "0.wav", 0.5, 8000), (1, 3, "1.wav", 1.0, 16000), (2, 4, "2.wav", 0.31, 4960)]
@@ -89,11 +89,11 @@ def test_batch_holds_the_features_and_labels_of_its_utterances(corpus):
     assert (batch.features[2, 32:] == 0).all()
 
 
-def test_modules_path_of_old_configs():
+def test_the_module_path_in_old_configs():
     assert speech2text.Speech2TextDataLayer is Speech2TextDataLayer
 
 
-def test_several_manifests_make_one_set(corpus):
+def test_several_manifests_are_one_data_set(corpus):
     first = corpus(("a", 0.5), name="a.csv")
     second = corpus(("b", 0.5), ("c", 0.5), name="b.csv")
     layer = layer_of([first, second], "eval")
@@ -111,20 +111,17 @@ def test_audio_is_found_from_the_working_directory_too(corpus, tmp_path, monkeyp
 
 @pytest.mark.parametrize("name, value, message", [
     ("bpe", True, "is True, which is not supported (only False is): labels are single characters"),
-    ("autoregressive", True, "is True, which is not supported (only False is): it is for attention decoders"),
-    ("interactive", True, "is True, which is not supported (only False is): write a manifest"),
-    ("syn_enable", True, "is True, which is not supported (only False is): list the synthetic files"),
     ("noise_files", "noise.csv", "is 'noise.csv', which is not supported (only None is): noise from files"),
     ("dataset_files", [], "expected a list"),
     ("max_rejected_fraction", 2.0, "expected a number at least 0.0 and at most 1.0"),
     ("max_durations", 2.0, 'did you mean "max_duration"?'),
 ])
-def test_params_that_would_change_the_meaning_are_refused(name, value, message):
+def test_unsupported_values_are_refused(name, value, message):
     _, report = check(**dict({"dataset_files": ["a.csv"]}, **{name: value}))
     assert len(report.problems) == 1 and message in report.problems[0]
 
 
-def test_params_of_public_configs_are_accepted_and_those_without_effect_are_named():
+def test_params_of_public_configs_are_accepted_and_those_without_effect_are_noted():
     params, report = check(
         dataset_files=["a.csv"], window="hanning", precompute_mel_basis=True, sample_freq=16000, dither=1e-5, bpe=False,
         autoregressive=False, syn_enable=False, syn_subdirs=["a"], noise_files=None, max_duration=16.7, min_duration=-1.0,
@@ -185,17 +182,17 @@ def test_too_many_faults_are_refused_and_listed(corpus, tmp_path):
     assert len(layer_of(path, "eval", max_rejected_fraction=0.02).utterances) == 49
 
 
-def test_limits_that_leave_nothing_are_refused(corpus):
+def test_limits_that_exclude_everything_are_refused(corpus):
     with pytest.raises(DataError, match="none of the 2 utterances can be used: 2 longer than max_duration"):
         layer_of(corpus(("a", 1.0), ("b", 2.0)), max_duration=0.5)
 
 
-def test_old_ways_to_say_no_limit(corpus):
+def test_values_that_mean_no_limit(corpus):
     layer = layer_of(corpus(("a", 1.0)), max_duration=-1.0, min_duration=-1.0, max_feature_length=0, max_label_length=-1)
     assert len(layer.utterances) == 1
 
 
-def test_evaluation_scores_what_training_refuses(corpus):
+def test_evaluation_accepts_what_training_rejects(corpus):
     path = corpus(("", 1.0), ("much too much text", 0.1))
     with pytest.raises(DataError, match="2 of 2 utterances"):
         layer_of(path, "train", output_frames=lambda frames: frames // 2, max_rejected_fraction=1.0)
@@ -205,7 +202,7 @@ def test_evaluation_scores_what_training_refuses(corpus):
     assert batch.label_lengths.tolist() == [0, 18]
 
 
-def test_inference_looks_at_the_audio_only(corpus):
+def test_inference_checks_the_audio_only(corpus):
     layer = layer_of(corpus(("Not IN the Vocabulary 5", 1.0), ("", 1.0)), "infer")
     assert [(utterance.labels, utterance.transcript) for utterance in layer.utterances] == [
         ((), "Not IN the Vocabulary 5"), ((), "")]
@@ -236,7 +233,7 @@ def test_evaluation_reads_everything_once_and_the_same_at_any_batch_size(corpus,
 
 
 @pytest.mark.slow
-def test_training_is_the_same_for_any_number_of_workers_and_goes_on_anywhere(corpus):
+def test_training_is_the_same_for_any_number_of_workers_and_from_any_batch(corpus):
     path = corpus(*[("a" * (number + 1), 0.2 + 0.03 * number) for number in range(7)])
     options = {"augmentation": {"speed_perturbation_ratio": 0.1, "noise_level_min": -90, "noise_level_max": -46,
                                 "n_freq_mask": 1, "n_time_mask": 1, "width_freq_mask": 3, "width_time_mask": 4},
@@ -255,7 +252,7 @@ def test_training_is_the_same_for_any_number_of_workers_and_goes_on_anywhere(cor
                 assert length == other.feature_lengths[other_row]
                 np.testing.assert_allclose(batch.features[row, :length], other.features[other_row, :length], atol=1e-4)
     again = [batch.features[row, :5] for batch in alone for row in range(4) if batch.utterance_indices[row] == 0]
-    assert len(again) >= 2 and not np.allclose(again[0], again[1], atol=0.05), "two visits got the same augmentation"
+    assert len(again) >= 2 and not np.allclose(again[0], again[1], atol=0.05), "two epochs have the same augmentation"
 
 
 def test_augmentation_is_for_training_only(corpus):
@@ -265,7 +262,7 @@ def test_augmentation_is_for_training_only(corpus):
     np.testing.assert_array_equal(plain.features, augmented.features)
 
 
-def test_file_that_turns_bad_is_left_out_listed_and_counted(corpus, tmp_path, capsys):
+def test_a_file_that_becomes_unusable_is_skipped_listed_and_counted(corpus, tmp_path, capsys):
     rejected = tmp_path / "rejected.csv"
     layer = layer_of(corpus(*[("a", 0.2)] * 4), "eval", rejected_file=str(rejected), max_rejected_fraction=0.3)
     assert not rejected.exists()
@@ -285,7 +282,7 @@ def test_file_that_turns_bad_is_left_out_listed_and_counted(corpus, tmp_path, ca
 
 
 @pytest.mark.parametrize("max_rejected_fraction", [0.3, 1.0])
-def test_training_ends_when_its_files_vanish(corpus, tmp_path, max_rejected_fraction):
+def test_training_ends_when_all_files_are_deleted(corpus, tmp_path, max_rejected_fraction):
     layer = layer_of(corpus(*[("a", 0.2)] * 4), max_rejected_fraction=max_rejected_fraction)
     for number in range(4):
         (tmp_path / ("%d.wav" % number)).unlink()
@@ -295,7 +292,7 @@ def test_training_ends_when_its_files_vanish(corpus, tmp_path, max_rejected_frac
         layer.raise_if_too_many_rejected()
 
 
-def test_eight_bit_stereo_float_flac_and_other_rates_come_out_alike(tmp_path):
+def test_bit_depths_channels_and_rates_give_the_same_samples(tmp_path):
     tone = 0.4 * np.sin(2 * np.pi * 300 * np.arange(24000) / 24000.0)
     forms = [("a.wav", 24000, "PCM_U8"), ("b.wav", 24000, "PCM_24"), ("c.wav", 24000, "FLOAT"), ("d.flac", 24000, "PCM_16")]
     with open(str(tmp_path / "m.csv"), "w") as file:

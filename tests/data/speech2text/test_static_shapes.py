@@ -1,4 +1,4 @@
-"""The data layer where every batch is of one of a few static shapes, or equally long on all workers."""
+"""The data layer with batches of a few static shapes, or with equal lengths on all workers."""
 import csv
 import os
 
@@ -61,7 +61,7 @@ def read(make_dataset, count=None):
 
 
 def training_stream(layer, first, end):
-    """Batches ``first`` to ``end`` - 1 in the order in which a training loop takes them, from one dataset a bucket."""
+    """Batches ``first`` to ``end`` - 1 in the order of a training loop, read from one dataset per bucket."""
     buckets = [layer.bucket_of_batch(number) for number in range(first, end)]
     streams = {}
     for bucket in set(buckets):
@@ -79,7 +79,7 @@ def assert_same_batches(first, second):
             np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-4, err_msg=name)
 
 
-def test_buckets_follow_from_the_data(manifest, capsys):
+def test_buckets_are_derived_from_the_data(manifest, capsys):
     layer = layer_of(manifest, static_shapes=StaticShapes(max_buckets=3), length_pool=4)
     # 0.26 s are 27 frames, 0.68 s 69, 1.02 s 103; 4, 9 and 11 utterances at most 8, 18 and 22 labels long
     assert layer.buckets == [Bucket(32, 8), Bucket(72, 24), Bucket(104, 24)]
@@ -97,8 +97,8 @@ def test_an_epoch_of_training_has_every_utterance_once(manifest):
     count = alone.batches_per_epoch
     assert [worker.batches_per_epoch for worker in workers] == [count, count] and workers[0].buckets == alone.buckets
     whole, parts = training_stream(alone, 0, count), [training_stream(worker, 0, count) for worker in workers]
-    counting = [index for batch in whole for index, weight in zip(batch.utterance_indices, batch.weights) if weight > 0]
-    assert sorted(counting) == list(range(len(DURATIONS)))
+    weighted = [index for batch in whole for index, weight in zip(batch.utterance_indices, batch.weights) if weight > 0]
+    assert sorted(weighted) == list(range(len(DURATIONS)))
     assert sum(batch.weights.sum() for batch in whole) == 2 * count
     assert_same_batches(whole, [type(first)(*[np.concatenate(fields) for fields in zip(first, second)])
                                 for first, second in zip(*parts)])
@@ -110,7 +110,7 @@ def test_an_epoch_of_training_has_every_utterance_once(manifest):
 
 
 @pytest.mark.slow
-def test_training_goes_on_anywhere(manifest):
+def test_training_resumes_from_any_batch(manifest):
     options = {"seed": 5, "static_shapes": StaticShapes(max_buckets=3),
                "augmentation": {"speed_perturbation_ratio": 0.1, "noise_level_min": -90, "noise_level_max": -46,
                                 "n_freq_mask": 1, "n_time_mask": 1, "width_freq_mask": 3, "width_time_mask": 4}}
@@ -125,7 +125,7 @@ def test_speed_perturbation_fits_the_buckets(manifest, ratio, most):
     longest = [int(seconds * RATE * most) // 160 + 1 for seconds in (0.26, 0.68, 1.02)]
     assert [bucket.frames for bucket in layer.buckets] == [-(-frames // 8) * 8 for frames in longest]
     lengths = np.concatenate([batch.feature_lengths for batch in training_stream(layer, 0, 4 * layer.batches_per_epoch)])
-    assert lengths.max() > 103, "nothing was slowed down"
+    assert lengths.max() > 103, "no utterance became longer"
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_buckets_of_an_evaluation_do_not_depend_on_the_batch_size(manifest):
 
 @pytest.mark.parametrize("content", ["not audio", "longer"])
 @pytest.mark.parametrize("mode", ["train", "eval"])
-def test_a_file_that_turns_bad_leaves_an_empty_row_and_the_number_of_batches(manifest, tmp_path, noise, mode, content, capsys):
+def test_a_file_that_becomes_unusable_gives_a_padding_row(manifest, tmp_path, noise, mode, content, capsys):
     layer = layer_of(manifest, mode, 2, shuffle=False, static_shapes=StaticShapes(max_buckets=3), max_rejected_fraction=0.3)
     if content == "longer":
         soundfile.write(str(tmp_path / "2.wav"), noise[:RATE], RATE, subtype="PCM_16")
@@ -182,7 +182,7 @@ def test_a_file_that_turns_bad_leaves_an_empty_row_and_the_number_of_batches(man
     assert "skipped utterance %s: %s" % (layer.utterances[2].id, reason) in capsys.readouterr().err
 
 
-def test_training_ends_when_all_files_vanish(manifest, tmp_path):
+def test_training_ends_when_all_files_are_deleted(manifest, tmp_path):
     layer = layer_of(manifest, static_shapes=StaticShapes(max_buckets=1), max_rejected_fraction=1.0)
     for number in range(len(DURATIONS)):
         os.unlink(str(tmp_path / ("%d.wav" % number)))
@@ -192,14 +192,14 @@ def test_training_ends_when_all_files_vanish(manifest, tmp_path):
         layer.raise_if_too_many_rejected()
 
 
-def test_faults_that_other_workers_found_count(manifest):
+def test_faults_found_by_other_workers_count(manifest):
     layer = layer_of(manifest, "eval", max_rejected_fraction=0.2)
     layer.raise_if_too_many_rejected(elsewhere=2)
     with pytest.raises(DataError, match="3 of 11 utterances .*: 3 found by other workers"):
         layer.raise_if_too_many_rejected(elsewhere=3)
 
 
-def test_utterances_longer_than_the_given_buckets_are_refused(manifest):
+def test_utterances_longer_than_the_configured_buckets_are_refused(manifest):
     with pytest.raises(DataError, match=r"2 of 11 utterances are longer than the longest bucket, 80 frames; utterance "
                                         r"\S*train.csv:12 has the most: 103 frames"):
         layer_of(manifest, static_shapes=StaticShapes([40, 80]))
@@ -207,7 +207,7 @@ def test_utterances_longer_than_the_given_buckets_are_refused(manifest):
 
 
 @pytest.mark.parametrize("static, bucket", [(True, None), (True, 3), (True, -1), (False, 0)])
-def test_a_bucket_is_named_where_there_are_some(manifest, static, bucket):
+def test_the_bucket_must_be_given_with_static_shapes_only(manifest, static, bucket):
     layer = layer_of(manifest, static_shapes=StaticShapes(max_buckets=3) if static else None)
     for method in (lambda: layer.training_dataset(0, bucket), lambda: layer.evaluation_dataset(bucket=bucket)):
         with pytest.raises(ValueError, match="bucket is %r, expected %s" % (bucket, "0 to 2" if static else "None")):
@@ -215,7 +215,7 @@ def test_a_bucket_is_named_where_there_are_some(manifest, static, bucket):
 
 
 @pytest.mark.parametrize("ratio", [None, [0.9, 1.0, 1.1]])
-def test_all_workers_can_pad_to_the_longest_of_all(manifest, ratio):
+def test_all_workers_can_pad_to_the_longest_utterance_of_all(manifest, ratio):
     options = {"seed": 1, "same_frames_on_all_workers": True, "augmentation": {"speed_perturbation_ratio": ratio}}
     alone = read(layer_of(manifest, batch_size=4, **options).training_dataset, 6)[1]
     parts = [read(layer_of(manifest, batch_size=2, num_workers=2, worker_id=worker, **options).training_dataset, 6)[1]
@@ -228,10 +228,10 @@ def test_all_workers_can_pad_to_the_longest_of_all(manifest, ratio):
         own += longest[0] != longest[1]
         if ratio is None:
             assert whole.features.shape[1] == max(longest)
-    assert own, "padding alone would have done"
+    assert own, "the workers' own batches had equal lengths"
 
 
-def test_a_file_that_turns_bad_does_not_shift_the_workers_batches(manifest, tmp_path):
+def test_an_unusable_file_does_not_shift_the_workers_batches(manifest, tmp_path):
     options = {"shuffle": False, "same_frames_on_all_workers": True, "max_rejected_fraction": 0.3}
     layer = layer_of(manifest, batch_size=4, **options)
     (tmp_path / "5.wav").write_bytes(b"<html>")
@@ -240,28 +240,28 @@ def test_a_file_that_turns_bad_does_not_shift_the_workers_batches(manifest, tmp_
     assert second.weights.tolist() == [1.0, 0.0, 1.0, 1.0] and first.weights.tolist() == [1.0] * 4
 
 
-def test_joined_utterances_make_one_row(manifest, noise):
-    """0.3 s and longer stay alone; the others, 0.2 to 0.26 s, make one row no longer than the longest, 1.02 s."""
+def test_packed_utterances_are_one_row(manifest, noise):
+    """Utterances of 0.3 s and more get a row each; the others, 0.2 to 0.26 s, are one row, shorter than the longest (1.02 s)."""
     layer = layer_of(manifest, batch_size=1, shuffle=False, join_shorter_than=0.3, dither=0.0, static_shapes=StaticShapes())
     order = [3, 2, 1, 0]
     batches = training_stream(layer, 0, layer.batches_per_epoch)
     assert len(batches) == layer.batches_per_epoch == 8
-    joined, = [batch for batch in batches if batch.utterance_indices[0] == order[0]]
+    packed, = [batch for batch in batches if batch.utterance_indices[0] == order[0]]
     assert {batch.utterance_indices[0] for batch in batches} == {3} | set(range(4, 11))
     samples = [int(DURATIONS[index] * RATE) for index in order]
-    assert joined.feature_lengths[0] == sum(samples) // 160 + 1 <= layer.buckets[-1].frames
+    assert packed.feature_lengths[0] == sum(samples) // 160 + 1 <= layer.buckets[-1].frames
     labels = []
     for index in order:
         labels += ([0] if labels else []) + list(layer.utterances[index].labels)
-    assert joined.labels[0, :joined.label_lengths[0]].tolist() == labels and layer.vocabulary.decode([0]) == " "
-    # four utterances count as such in the mean of their batch
-    assert joined.weights.tolist() == [0.25] and sum(batch.weights[0] for batch in batches) == 7.25
+    assert packed.labels[0, :packed.label_lengths[0]].tolist() == labels and layer.vocabulary.decode([0]) == " "
+    # the mean over the batch is one over four utterances
+    assert packed.weights.tolist() == [0.25] and sum(batch.weights[0] for batch in batches) == 7.25
     waveform, _ = layer._load(3)
     expected = np.concatenate([noise[:count] for count in samples])
     np.testing.assert_allclose(waveform, expected, atol=2.0 ** -15)
 
 
-def test_a_joined_row_goes_on_without_a_file_that_turned_bad(manifest, tmp_path):
+def test_an_unusable_file_is_skipped_in_a_packed_row(manifest, tmp_path):
     layer = layer_of(manifest, batch_size=1, join_shorter_than=0.3, static_shapes=StaticShapes(), max_rejected_fraction=0.5)
     (tmp_path / "3.wav").write_bytes(b"<html>")
     waveform, labels = layer._load(3)
@@ -273,6 +273,6 @@ def test_a_joined_row_goes_on_without_a_file_that_turned_bad(manifest, tmp_path)
     assert len(layer.run_time_rejections) == 4
 
 
-def test_evaluation_joins_nothing(manifest):
+def test_evaluation_does_not_pack(manifest):
     layer = layer_of(manifest, "eval", 1, join_shorter_than=0.3, static_shapes=StaticShapes())
     assert layer.batches_per_epoch == len(DURATIONS)
