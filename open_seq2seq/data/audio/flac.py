@@ -3,6 +3,7 @@
 Format: RFC 9639. The number of the last frame tells how many samples the file holds, so a scan reads two blocks of a file
 and decodes nothing.
 """
+import functools
 import struct
 
 from open_seq2seq.data.audio.source import Part
@@ -174,12 +175,13 @@ def _last_frame(source, audio, first, bits):
 
 def _intact_end(data, first, bits):
     """(end, samples up to it) of the last frame in ``data`` whose checksum is right, or None."""
-    candidates, place = [], data.find(b"\xff")
+    sync = b"\xff\xf9" if first.is_variable else b"\xff\xf8"
+    candidates, place = [], data.find(sync)
     while place >= 0:
         header = parse_frame_header(data[place:place + 16], bits)
         if header is not None and header.is_like(first):
             candidates.append((place, header))
-        place = data.find(b"\xff", place + 1)
+        place = data.find(sync, place + 1)
     stops = [place for place, _ in candidates[1:]] + [len(data)]
     # frames end where the next one begins; a false header within a frame makes its end come later
     for index in range(len(candidates) - 1, -1, -1):
@@ -203,7 +205,12 @@ def _table(polynomial, width, bits):
 
 _CRC8 = _table(0x07, 8, 8)
 _CRC16 = _table(0x8005, 16, 8)
-_CRC16_OF_WORDS = []
+
+
+@functools.lru_cache(maxsize=None)
+def _crc16_of_words():
+    """The CRC table of two bytes at a time: the first one's value, shifted by the second one's step."""
+    return tuple((_CRC16[high] << 8 & 0xFFFF) ^ _CRC16[(_CRC16[high] >> 8) ^ low] for high in range(256) for low in range(256))
 
 
 def _crc8(data):
@@ -215,11 +222,7 @@ def _crc8(data):
 
 def _crc16(data):
     """The frame's checksum, two bytes at a time; 0 for data that ends with its own checksum."""
-    if not _CRC16_OF_WORDS:
-        # two bytes are the first one's value shifted by the second one's table step
-        _CRC16_OF_WORDS.extend(
-            (_CRC16[high] << 8 & 0xFFFF) ^ _CRC16[(_CRC16[high] >> 8) ^ low] for high in range(256) for low in range(256))
-    crc, table = 0, _CRC16_OF_WORDS
+    crc, table = 0, _crc16_of_words()
     for word in struct.unpack(">%dH" % (len(data) // 2), data[:len(data) // 2 * 2]):
         crc = table[crc ^ word]
     return (crc << 8 & 0xFFFF) ^ _CRC16[crc >> 8 ^ data[-1]] if len(data) % 2 else crc

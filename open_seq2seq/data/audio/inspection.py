@@ -105,7 +105,9 @@ def inspect_file(file, max_missing_fraction=MAX_MISSING_FRACTION):
     start = source.at(0, START_BYTES)
     if not start:
         raise RejectedData(EMPTY_AUDIO, "the file has 0 bytes")
-    sentence, container = unsupported_sentence(start), container_of(start)
+    container = container_of(start)
+    # of the containers that are read, Ogg may hold Speex
+    sentence = unsupported_sentence(start) if container in (None, containers.OGG) else None
     if sentence is not None:
         # what a converter reads is named; anything else is shown
         raise RejectedData(NOT_AUDIO, sentence if is_convertible(start) else "the file begins with %s. %s" % (
@@ -123,10 +125,11 @@ def inspect_file(file, max_missing_fraction=MAX_MISSING_FRACTION):
         structure = _INSPECTORS[container](source, checks)
     rate, channels, samples = structure.sample_rate, structure.channels, structure.samples
     parts, floats = structure.parts, structure.contains_floats
-    if structure.pcm16 is None:
+    # FLAC states all of it, and every frame has a checksum
+    if structure.pcm16 is None and container != containers.FLAC:
         rate, channels, parts, subtype = _ask_libsndfile(file, structure, checks)
         samples, floats = sum(part.samples for part in parts), floats or subtype in FLOAT_SUBTYPES
-    elif channels > MAX_CHANNELS:
+    if channels > MAX_CHANNELS:
         damaged("a file with %d channels; at most %d are possible" % (channels, MAX_CHANNELS))
     if not samples:
         raise RejectedData(EMPTY_AUDIO, "no samples")

@@ -100,7 +100,11 @@ def _blocks(file, inspection, block_size):
 
 def _pcm16(file, count, channels):
     """float32 [samples, channels]; fewer than ``count`` at the end of the file."""
-    data = np.fromfile(file, "<i2", count * channels)
+    if count <= LOOK:
+        piece = file.read(2 * count * channels)
+        data = np.frombuffer(piece, "<i2", len(piece) // 2)
+    else:
+        data = np.fromfile(file, "<i2", count * channels)
     block = data[:len(data) // channels * channels].astype(np.float32)
     block *= INT16_SCALE
     return block.reshape(-1, channels)
