@@ -34,16 +34,22 @@ def export(arguments):
     """Exports the checkpoint that the flags select."""
     import tensorflow.compat.v1 as tf
 
+    from open_seq2seq.export.freeze.model_from_run import with_model_of_run
     from open_seq2seq.export.mode import export_and_report, options_of
     tf.logging.set_verbosity(tf.logging.ERROR)
     options = options_of(arguments)
-    export_and_report(_trained(arguments), options, arguments.export_dir, arguments.format)
 
+    def write(trained):
+        export_and_report(trained, options, arguments.export_dir, arguments.format)
 
-def _trained(arguments):
-    from open_seq2seq.export.freeze.model_from_run import trained_model_from_run
     if arguments.config_file is None:
-        return trained_model_from_run(arguments.checkpoint, arguments.best)
+        with_model_of_run(arguments.checkpoint, write, arguments.best)
+    else:
+        _with_model_of_config(arguments, write)
+
+
+def _with_model_of_config(arguments, use):
+    """Calls ``use`` with the model that the config describes."""
     from open_seq2seq.checkpoints.run_directory import RunDirectory
     from open_seq2seq.config.overrides import Override
     from open_seq2seq.experiment.loading import load_experiment
@@ -53,11 +59,13 @@ def _trained(arguments):
         raise CheckpointError("there is no checkpoint %s; expected a logdir, or the path of a checkpoint without its extension"
                               % arguments.checkpoint)
     overrides = [Override(("logdir",), arguments.checkpoint, arguments.checkpoint)]
-    if arguments.best:
-        overrides.append(Override(("restore_best_checkpoint",), True, "True"))
     experiment = load_experiment(arguments.config_file, "export", overrides)
-    return trained_model_of_config(experiment, RunDirectory(arguments.checkpoint),
-                                   arguments.checkpoint if is_checkpoint else None)
+    directory = RunDirectory(arguments.checkpoint)
+    if is_checkpoint:
+        use(trained_model_of_config(experiment, directory, arguments.checkpoint))
+    else:
+        directory.read_checkpoint(lambda checkpoint: use(trained_model_of_config(experiment, directory, checkpoint)),
+                                  arguments.best)
 
 
 def main(words):

@@ -18,6 +18,7 @@ from open_seq2seq.errors import DataError, StorageError
 
 FEATURES_FOLDER, MASK_FOLDER = "input_0", "input_reshape"
 DTYPES = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
+LARGEST_MASK = 1 << 26  # bytes; a larger file is not read
 PORT, MSAME, AIS_BENCH = "the public Ascend port", "msame", "ais_bench"
 RESULT_NAMES = {PORT: "davinci_%s_output0.bin", MSAME: "%s_output_0.bin", AIS_BENCH: "%s_0.bin"}
 
@@ -186,12 +187,12 @@ class InputBins:
           DataError: a bin cannot be read, has a wrong length or values that are not finite.
         """
         mask, dtype = self._read_mask(name)
-        path = self.path(FEATURES_FOLDER, name)
-        content, expected = _read(path), self.frames * self._num_features
-        if len(content) != expected * dtype.itemsize:
+        path, expected = self.path(FEATURES_FOLDER, name), self.frames * self._num_features
+        size = _size_of(path)
+        if size != expected * dtype.itemsize:
             raise DataError("%s has %d bytes, expected %d: %s [1, %d, %d]. %s" % (
-                path, len(content), expected * dtype.itemsize, dtype.name, self.frames, self._num_features, _REWRITE))
-        features = np.frombuffer(content, dtype).astype(np.float32)
+                path, size, expected * dtype.itemsize, dtype.name, self.frames, self._num_features, _REWRITE))
+        features = _numbers(path, dtype)
         if not np.isfinite(features).all():
             raise DataError("%s: %d of %d values are NaN or infinite. %s" % (
                 path, np.sum(~np.isfinite(features)), expected, _REWRITE))
@@ -199,19 +200,19 @@ class InputBins:
 
     def _read_mask(self, name):
         path = self.path(MASK_FOLDER, name)
-        content = _read(path)
+        size = _size_of(path)
         for dtype in DTYPES.values():
-            if len(content) % dtype.itemsize:
+            if size % dtype.itemsize or size > LARGEST_MASK:
                 continue
-            mask = np.frombuffer(content, dtype)
+            mask = _numbers(path, dtype)
             # ones, then zeros
             if len(mask) and mask[0] == 1 and np.isin(mask, (0, 1)).all() and (np.diff(mask) <= 0).all():
                 if self._masked is not None and len(mask) != self._masked:
                     raise DataError("%s has %d bytes, which is a mask of %d %s frames, expected %d. The bins were made for "
-                                    "another model. %s" % (path, len(content), len(mask), dtype.name, self._masked, _REWRITE))
-                return mask.astype(np.float32), dtype
+                                    "another model. %s" % (path, size, len(mask), dtype.name, self._masked, _REWRITE))
+                return mask, dtype
         raise DataError("%s (%d bytes) is not a mask: expected ones, then zeros, as float32 or float16. %s" % (
-            path, len(content), _REWRITE))
+            path, size, _REWRITE))
 
 
 def names_in(folder):
@@ -246,12 +247,14 @@ def _size_of(path):
     return status.st_size
 
 
-def _read(path):
-    """The bytes of a bin; raises like :func:`_size_of`."""
-    _size_of(path)
+def _numbers(path, dtype):
+    """The numbers of a bin of the checked size, as float32.
+
+    Raises:
+      DataError: it cannot be read.
+    """
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return np.fromfile(path, dtype).astype(np.float32)
     except OSError as error:
         raise DataError("cannot read the bin %s: %s" % (path, error.strerror))
 
@@ -339,10 +342,10 @@ def read_result(path, output_frames, num_outputs):
     Raises:
       DataError: the file cannot be read, has a wrong length or values that are not finite.
     """
-    content, count = _read(path), output_frames * num_outputs
+    size, count = _size_of(path), output_frames * num_outputs
     for dtype in DTYPES.values():
-        if len(content) == count * dtype.itemsize:
-            logits = np.frombuffer(content, dtype).astype(np.float32)
+        if size == count * dtype.itemsize:
+            logits = _numbers(path, dtype)
             if not np.isfinite(logits).all():
                 raise DataError("%s: %d of %d logits are NaN or infinite; float16 may have overflowed on the device: convert the "
                                 "model with --precision_mode=force_fp32, or check the input bin"
@@ -350,4 +353,4 @@ def read_result(path, output_frames, num_outputs):
             return logits.reshape(output_frames, num_outputs)
     expected = " or ".join("%d (%s)" % (count * dtype.itemsize, name) for name, dtype in DTYPES.items())
     raise DataError("%s has %d bytes, expected %s for logits [1, %d, %d]. It is the result of another model, holds several "
-                    "utterances, or was cut short" % (path, len(content), expected, output_frames, num_outputs))
+                    "utterances, or was cut short" % (path, size, expected, output_frames, num_outputs))

@@ -26,29 +26,36 @@ _TRAINING_ONLY = ("initializer", "initializer_params", "regularizer", "regulariz
 
 
 def trained_model_from_run(folder, best=False):
-    """The model of a run's newest checkpoint.
+    """The ``TrainedModel`` of a run's newest checkpoint; arguments and errors are those of :func:`with_model_of_run`."""
+    return with_model_of_run(folder, lambda trained: trained, best)
+
+
+def with_model_of_run(folder, use, best=False):
+    """What ``use`` returns for the model of a run's newest checkpoint.
+
+    If a training deletes the checkpoint meanwhile, ``use`` is called again with the newest one.
 
     Args:
       folder: the run's ``logdir``, with or without ``--enable_logs``, or a copy of it, or a checkpoint in it (the path without
         extension, or its .index).
+      use: function of a ``TrainedModel``.
       best: take the best checkpoint instead of the newest.
 
-    Returns:
-      A ``TrainedModel``.
-
     Raises:
-      CheckpointError: there is no checkpoint or no resolved config, or the network has unknown parts.
+      CheckpointError: there is no checkpoint or no resolved config, or the network has unknown parts; and what ``use`` raises.
     """
-    checkpoint = None
     # a shell completes to the name with the extension
     if folder.endswith(".index") and os.path.isfile(folder):
         folder = folder[:-len(".index")]
     if os.path.isfile(folder + ".index"):
-        checkpoint, folder = folder, os.path.dirname(folder) or "."
-    elif not os.path.isdir(folder):
+        return use(_trained_model(folder, os.path.dirname(folder) or "."))
+    if not os.path.isdir(folder):
         raise CheckpointError("there is no run folder %s; expected the logdir of a training, or NAME.pb or NAME.onnx" % folder)
-    if checkpoint is None:
-        checkpoint = RunDirectory(folder).require_checkpoint(best)
+    return RunDirectory(folder).read_checkpoint(lambda checkpoint: use(_trained_model(checkpoint, folder)), best)
+
+
+def _trained_model(checkpoint, folder):
+    """The ``TrainedModel`` of a checkpoint (path without extension) in a run's folder."""
     path = folder
     try:
         found = resolved_config_of(checkpoint)

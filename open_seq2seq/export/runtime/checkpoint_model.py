@@ -2,7 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.export.freeze.frozen_graph import ExportOptions, check_options, description_of
-from open_seq2seq.export.freeze.model_from_run import trained_model_from_run
+from open_seq2seq.export.freeze.model_from_run import with_model_of_run
 from open_seq2seq.export.freeze.model_inputs import feature_inputs
 from open_seq2seq.export.freeze.trained_model import evaluation_network, restored_session
 from open_seq2seq.export.runtime.logit_model import LogitModel
@@ -20,7 +20,12 @@ class CheckpointModel(LogitModel):
     """
 
     def __init__(self, folder, trained=None):
-        trained = trained or trained_model_from_run(folder)
+        if trained is None:
+            with_model_of_run(folder, self._restore)
+        else:
+            self._restore(trained)
+
+    def _restore(self, trained):
         options = ExportOptions(batch_size=None, frames=None, folded=False)
         check_options(trained, options)
         with tf.Graph().as_default():

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.experiment.command_line import parse_command_line
 from open_seq2seq.experiment.saving import plain
-from open_seq2seq.export.freeze.model_from_run import trained_model_from_run
+from open_seq2seq.export.freeze.model_from_run import trained_model_from_run, with_model_of_run
 from open_seq2seq.export.runtime.checkpoint_model import CheckpointModel
 from tests.export.networks import DENSE, VOCABULARY, batch, largest_difference, trained_model
 
@@ -67,6 +67,26 @@ def test_a_moved_folder_and_the_newest_config(run, tmp_path):
     shutil.copy(os.path.join(other, NAME), os.path.join(folder, NAME.replace("01-31", "02-02")))
     found = trained_model_from_run(folder)
     assert found.vocabulary == tuple("abcde") and found.checkpoint == os.path.join(folder, "logs", "model.ckpt-7")
+
+
+def test_a_checkpoint_that_a_training_deletes_is_replaced_by_the_newest(run, tmp_path):
+    folder = changed(run, tmp_path, lambda resolved: None)
+    logs = os.path.join(folder, "logs")
+    for name in os.listdir(logs):
+        if name.startswith("model.ckpt-7."):
+            shutil.copy(os.path.join(logs, name), os.path.join(logs, name.replace("-7", "-8")))
+    os.remove(os.path.join(logs, "checkpoint"))  # TensorFlow's file that names the current one
+    used = []
+
+    def use(trained):
+        used.append(os.path.basename(trained.checkpoint))
+        for name in os.listdir(logs):
+            if name.startswith("model.ckpt-8."):
+                os.remove(os.path.join(logs, name))
+        with CheckpointModel(None, trained) as model:
+            return model.description.step
+
+    assert with_model_of_run(folder, use) == 7 and used == ["model.ckpt-8", "model.ckpt-7"]
 
 
 def test_an_activation_that_has_moved_within_tensorflow(run, tmp_path):
