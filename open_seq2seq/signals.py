@@ -1,8 +1,8 @@
-"""What signals mean to a training: SIGTERM and SIGINT stop it after the step under way, SIGUSR1 saves, a second SIGINT ends it.
+"""Signals to a training: SIGTERM and SIGINT stop it after the current step, SIGUSR1 saves, a second SIGINT exits at once.
 
-Python runs a signal's handler in the main thread only, between two of its instructions, and a step of training is one of them. So
-a thread reads the numbers of the signals as they come (``signal.set_wakeup_fd``): it answers at once, and ends the process at a
-second SIGINT whatever the main thread does.
+Python runs a signal's handler in the main thread only, between two of its instructions, and a training step is one instruction.
+So a thread reads the numbers of the signals as they arrive (``signal.set_wakeup_fd``): it prints an answer at once, and exits the
+process at a second SIGINT, whatever the main thread is doing.
 """
 import contextlib
 import os
@@ -13,19 +13,19 @@ import threading
 
 NOTICED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 RESUME_COMMAND = "JASPER_RESUME_COMMAND"
-"""Environment variable by which launchers and scripts tell the command that was typed and that goes on with a run."""
+"""Environment variable in which launchers and scripts pass on the command that the user typed, and that resumes the run."""
 
 
 class StoppedBySignal(KeyboardInterrupt):
-    """A training was told to stop; the message says what is saved. No ``JasperError``: nothing is wrong.
+    """A signal has stopped a training; the message says what is saved. Not a ``JasperError``, because nothing is wrong.
 
     Args:
       number: the ``signal.Signals``.
-      message: for the person who reads it.
+      message: for the user.
 
     Attributes:
       number: as given.
-      exit_status: int, 128 + number, as shells have it.
+      exit_status: int, 128 + number, by the shells' convention.
     """
 
     def __init__(self, number, message):
@@ -34,31 +34,31 @@ class StoppedBySignal(KeyboardInterrupt):
         self.exit_status = 128 + self.number
 
 
-def say_on_stderr(text):
-    """Prints a line for the person at the terminal, if there is one."""
+def print_on_stderr(text):
+    """Prints a line; ignores a closed stderr."""
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
     except (OSError, ValueError):
-        pass  # nobody reads it any more
+        pass
 
 
 class TrainingSignals:
-    """Context of a training in which signals are noticed; to be entered before anything that takes long.
+    """Context of a training in which signals are handled; to be entered before anything that takes long.
 
     Before the first step and after the last, SIGTERM and SIGINT raise :class:`StoppedBySignal` in the main thread. In between,
-    see :meth:`asking`, they are requests. Does nothing in another thread than the main one, where Python takes no handlers.
+    see :meth:`asking`, they are requests. Does nothing outside the main thread, where Python accepts no handlers.
 
     Args:
-      resume: the command that goes on with the run, for the message of a second SIGINT.
-      leave: function of an exit status that ends the process.
+      resume: the command that resumes the run, for messages.
+      leave: function of an exit status that exits the process.
       say: function that prints a line.
 
     Attributes:
       resume: as given.
     """
 
-    def __init__(self, resume, leave=os._exit, say=say_on_stderr):
+    def __init__(self, resume, leave=os._exit, say=print_on_stderr):
         self.resume, self._leave, self._say = resume, leave, say
         self._requests, self._interrupts, self._raised = None, 0, None
         self._steps_begun = False
@@ -73,7 +73,7 @@ class TrainingSignals:
             os.set_blocking(writer, False)
             thread = threading.Thread(target=self._listen, args=(reader,), name="signals", daemon=True)
             thread.start()
-            # in this order at the end: the handlers, the numbers, the pipe, whose end ends the thread
+            # undone in reverse order: the handlers, the wakeup descriptor, the pipe, whose end ends the thread
             stack.callback(thread.join)
             stack.callback(os.close, writer)
             stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(writer, warn_on_full_buffer=False))
@@ -88,14 +88,14 @@ class TrainingSignals:
 
     @contextlib.contextmanager
     def asking(self, requests):
-        """Context of the steps, in which signals ask.
+        """Context of the training steps, in which signals are requests.
 
         Args:
           requests: the ``Requests`` of the training.
         """
         self._requests, self._steps_begun = requests, True
         if self._raised is not None:
-            # somebody else's code, an import perhaps, has caught the exception and gone on
+            # other code, e.g. an import with a fallback, has caught the exception
             requests.ask_by_signal(self._raised)
         try:
             yield
@@ -108,17 +108,17 @@ class TrainingSignals:
         elif number != signal.SIGUSR1:
             self._raised = number
             raise StoppedBySignal(number, "Stopped by %s %s" % (
-                signal.Signals(number).name, "after the training's last step, which is saved. For what was still to be done, go "
-                "on with:\n  %s" % self.resume if self._steps_begun else "before the first step; nothing was changed"))
+                signal.Signals(number).name, "after the training's last step, which is saved. Do what is left with:\n  %s"
+                % self.resume if self._steps_begun else "before the first step; nothing was changed"))
 
     def _listen(self, reader):
-        """Answers every signal; in a thread."""
+        """Prints an answer to every signal; runs in a thread."""
         for number in iter(lambda: os.read(reader, 1), b""):
             number = signal.Signals(number[0])
             if number == signal.SIGINT:
                 self._interrupts += 1
             if number == signal.SIGINT and self._interrupts > 1:
-                self._say("Stopped at once by a second SIGINT; what came after the last checkpoint is lost. Go on from it "
+                self._say("Stopped at once by a second SIGINT; the steps after the last checkpoint are lost. Resume from it "
                           "with:\n  %s" % self.resume)
                 if sys.stdout.isatty():
                     self._say("\033[?25h")  # the progress bar has hidden the cursor
@@ -129,50 +129,50 @@ class TrainingSignals:
     def _answer(self, number):
         running = self._requests is not None
         if number == signal.SIGUSR1:
-            return "SIGUSR1: %s" % ("a checkpoint is saved after this step" if running else
-                                    "everything is saved already" if self._steps_begun else
+            return "SIGUSR1: %s" % ("a checkpoint will be saved after this step" if running else
+                                    "everything is already saved" if self._steps_begun else
                                     "there is nothing to save before the first step")
         if not running:
             return number.name
-        return "%s: this step is finished and saved, then the training stops%s" % (
-            number.name, "; once more stops at once, without saving" if number == signal.SIGINT else "")
+        return "%s: the training will finish and save this step, then stop%s" % (
+            number.name, "; a second SIGINT stops it at once, without saving" if number == signal.SIGINT else "")
 
 
 def raise_if_stopped_by_signal(request, step, resume):
-    """Raises :class:`StoppedBySignal` for a training that a signal has ended.
+    """Raises :class:`StoppedBySignal` for a training that a signal has stopped.
 
     Args:
-      request: the ``Request`` that ended it, or None.
-      step: steps made.
-      resume: the command that goes on with the run; "" on ranks that saved nothing.
+      request: the ``Request`` that stopped it, or None.
+      step: number of steps made.
+      resume: the command that resumes the run; "" on ranks that do not save.
     """
     if request is None or not hasattr(signal, request.name):
         return
     raise StoppedBySignal(signal.Signals[request.name], "Stopped by %s after step %d%s" % (
-        request.name, step, ", which is saved. Go on with:\n  " + resume if resume else ""))
+        request.name, step, ", which is saved. Resume with:\n  " + resume if resume else ""))
 
 
-def resume_command(words, environ=os.environ):
-    """The command that goes on with a run, as it can be typed into a shell.
+def resume_command(argv, environ=os.environ):
+    """The command that resumes a run, as it can be typed into a shell.
 
     Args:
-      words: ``sys.argv``.
-      environ: mapping of the environment variables, in which whoever started this process may have told its own command.
+      argv: ``sys.argv``.
+      environ: mapping of the environment variables; whoever started this process may have put its own command there.
     """
     if environ.get(RESUME_COMMAND):
         return environ[RESUME_COMMAND]
-    return " ".join(["python"] + [shlex.quote(word) for word in continuing(words)])
+    return " ".join(["python"] + [shlex.quote(argument) for argument in continuing(argv)])
 
 
-def continuing(words):
-    """The words of a command line of run.py with ``--continue_learning``, whatever they said about it before."""
-    words, flag = list(words), "--continue_learning"
-    for place, word in enumerate(words):
-        if word == flag:
-            if words[place + 1:place + 2] and words[place + 1].lower() in ("true", "false"):
-                del words[place + 1]
-            return words
-        if word.startswith(flag + "="):
-            words[place] = flag
-            return words
-    return words + [flag]
+def continuing(argv):
+    """A command line of run.py with ``--continue_learning``, whatever value of that flag it contains."""
+    argv, flag = list(argv), "--continue_learning"
+    for place, argument in enumerate(argv):
+        if argument == flag:
+            if argv[place + 1:place + 2] and argv[place + 1].lower() in ("true", "false"):
+                del argv[place + 1]
+            return argv
+        if argument.startswith(flag + "="):
+            argv[place] = flag
+            return argv
+    return argv + [flag]

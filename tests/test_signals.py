@@ -1,4 +1,4 @@
-"""Signals to this very process: what is asked for, what is raised, what is said."""
+"""Signals to this process: requests, exceptions, messages."""
 import os
 import queue
 import signal
@@ -48,21 +48,21 @@ def send(*numbers):
         os.kill(os.getpid(), number)
 
 
-def test_in_the_steps_signals_ask_and_stop_nothing(handlers):
+def test_during_the_steps_signals_are_requests(handlers):
     requests, said = Requests(Single()), queue.Queue()
     with TrainingSignals("python run.py", say=said.put) as signals, signals.asking(requests):
         send(signal.SIGUSR1)
         assert requests.take({}) == {Request.SAVE}
         send(signal.SIGTERM, signal.SIGTERM, signal.SIGINT)
         assert requests.take({}) == {Request.SIGTERM, Request.SIGINT}
-        assert said.get(timeout=PATIENCE) == "SIGUSR1: a checkpoint is saved after this step"
-        # which of two signals that wait is taken first is the system's affair
+        assert said.get(timeout=PATIENCE) == "SIGUSR1: a checkpoint will be saved after this step"
+        # the order of two pending signals is up to the system
         assert {said.get(timeout=PATIENCE) for _ in range(3)} == {
-            "SIGTERM: this step is finished and saved, then the training stops",
-            "SIGINT: this step is finished and saved, then the training stops; once more stops at once, without saving"}
+            "SIGTERM: the training will finish and save this step, then stop",
+            "SIGINT: the training will finish and save this step, then stop; a second SIGINT stops it at once, without saving"}
 
 
-def test_a_signal_whose_exception_somebody_has_caught_is_asked_for_at_the_first_step(handlers, capfd):
+def test_a_signal_whose_exception_was_caught_by_other_code_is_a_request_at_the_first_step(handlers, capfd):
     requests = Requests(Single())
     with TrainingSignals("python run.py") as signals:
         try:
@@ -87,12 +87,12 @@ def test_before_and_after_the_steps_signals_raise(handlers, capfd, number, statu
                 pass
             send(signal.SIGUSR1)
             send(number)
-    assert str(stop.value) == ("Stopped by %s after the training's last step, which is saved. For what was still to be done, go "
-                               "on with:\n  python run.py --continue_learning" % number.name)
-    assert "SIGUSR1: everything is saved already" in capfd.readouterr().err
+    assert str(stop.value) == ("Stopped by %s after the training's last step, which is saved. Do what is left with:\n"
+                               "  python run.py --continue_learning" % number.name)
+    assert "SIGUSR1: everything is already saved" in capfd.readouterr().err
 
 
-def test_a_second_interrupt_leaves_at_once_even_while_the_main_thread_is_busy(handlers, left):
+def test_a_second_interrupt_exits_at_once_even_while_the_main_thread_is_busy(handlers, left):
     statuses, happened, leave = left
     said = queue.Queue()
     with TrainingSignals("python run.py --continue_learning", leave, said.put) as signals, signals.asking(Requests(Single())):
@@ -103,11 +103,11 @@ def test_a_second_interrupt_leaves_at_once_even_while_the_main_thread_is_busy(ha
         assert happened.wait(PATIENCE)
         sender.join(PATIENCE)
     assert statuses == [130]
-    assert said.get(timeout=PATIENCE) == ("Stopped at once by a second SIGINT; what came after the last checkpoint is lost. "
-                                          "Go on from it with:\n  python run.py --continue_learning")
+    assert said.get(timeout=PATIENCE) == ("Stopped at once by a second SIGINT; the steps after the last checkpoint are lost. "
+                                          "Resume from it with:\n  python run.py --continue_learning")
 
 
-def test_other_threads_are_left_alone(handlers):
+def test_other_threads_than_the_main_one_have_no_handlers(handlers):
     raised = []
 
     def use():
@@ -127,7 +127,7 @@ def test_only_signals_end_a_training_with_their_status():
         raise_if_stopped_by_signal(request, 5, "python run.py")
     with pytest.raises(StoppedBySignal) as stop:
         raise_if_stopped_by_signal(Request.SIGINT, 5, "python run.py --continue_learning")
-    assert str(stop.value) == "Stopped by SIGINT after step 5, which is saved. Go on with:\n  python run.py --continue_learning"
+    assert str(stop.value) == "Stopped by SIGINT after step 5, which is saved. Resume with:\n  python run.py --continue_learning"
     assert stop.value.exit_status == 130
     with pytest.raises(StoppedBySignal, match="^Stopped by SIGTERM after step 5$"):
         raise_if_stopped_by_signal(Request.SIGTERM, 5, "")

@@ -1,30 +1,27 @@
-"""What a checkpoint's folder says of the run it is of: its resolved config, its vocabulary.
-
-Whether a command gives the ``width_multiplier`` that a checkpoint was trained with.
-"""
+"""How a checkpoint was trained, by its manifest or its folder: resolved config, vocabulary, ``width_multiplier``."""
 import glob
-import json
 import os
 
 from open_seq2seq.checkpoints.files import BEST_MODELS
 from open_seq2seq.checkpoints.manifest import manifest_path, read_manifest
 from open_seq2seq.errors import CheckpointError, UsageError
+from open_seq2seq.files import parsed_json
 
 
 def resolved_config_of(checkpoint):
-    """The resolved config of the run that a checkpoint is of.
+    """The resolved config of the run that wrote a checkpoint.
 
-    It is in the manifest. Beside checkpoints without one, the newest ``resolved_config_DATE.json`` of the run's folder is taken.
+    It is in the manifest. Without one, it is the newest ``resolved_config_DATE.json`` of the run's folder.
 
     Args:
       checkpoint: path without extension.
 
     Returns:
-      (what the file holds, its path); None where there is none.
+      (the resolved config, a dict; path of the file that contains it); None if there is none.
 
     Raises:
       OSError: the file cannot be read.
-      CheckpointError: it is no JSON.
+      CheckpointError: it is not a JSON object.
     """
     manifest = read_manifest(checkpoint)
     if manifest is not None and isinstance(manifest.get("resolved_config"), dict):
@@ -32,45 +29,49 @@ def resolved_config_of(checkpoint):
     path = _resolved_config_beside(os.path.dirname(checkpoint) or ".")
     if path is None:
         return None
-    with open(path, encoding="utf-8") as file:
-        try:
-            return json.load(file), path
-        except ValueError as error:
-            raise CheckpointError("%s is no resolved config of a run (%s)" % (path, error))
+    try:
+        with open(path, encoding="utf-8") as file:
+            config = parsed_json(file.read())
+        if not isinstance(config, dict):
+            raise ValueError("it contains a %s, expected an object" % type(config).__name__)
+        return config, path
+    except ValueError as error:
+        raise CheckpointError("%s is not the resolved config of a run (%s)" % (path, error))
 
 
 def vocabulary_of(checkpoint):
-    """The characters that a checkpoint's run was trained with, a tuple, or None where its folder does not say."""
+    """The characters that a checkpoint was trained with, a tuple, or None if they are not known."""
     manifest = read_manifest(checkpoint)
     characters = manifest.get("vocabulary") if manifest is not None else None
     if characters is None:
         try:
             found = resolved_config_of(checkpoint)
             characters = found[0].get("vocabulary") if found is not None else None
-        except (OSError, CheckpointError, AttributeError):
+        except (OSError, CheckpointError):
             return None
-    return tuple(characters) if isinstance(characters, list) else None
+    known = isinstance(characters, list) and all(isinstance(character, str) for character in characters)
+    return tuple(characters) if known else None
 
 
 def require_vocabulary(checkpoint, characters):
-    """Refuses a checkpoint that was trained with other characters, as far as that is known: its outputs mean other letters.
+    """Refuses a checkpoint that is known to be trained with other characters: its outputs stand for other characters.
 
     Args:
       checkpoint: path without extension.
-      characters: of the config, or None where its data layer has none.
+      characters: of the config, or None if its data layer has none.
 
     Raises:
       CheckpointError: they differ.
     """
     trained_with = vocabulary_of(checkpoint)
     if characters is not None and trained_with not in (None, tuple(characters)):
-        raise CheckpointError("checkpoint %s is of another vocabulary: it was trained with the characters %r, the config has %r. "
-                              "Give the vocab_file that it was trained with; a training for other characters begins with "
+        raise CheckpointError("checkpoint %s has another vocabulary: it was trained with the characters %r, the config has %r. "
+                              "Give the vocab_file that it was trained with; to train for other characters, start with "
                               "--load_model=%s" % (checkpoint, "".join(trained_with), "".join(characters), checkpoint))
 
 
 def _resolved_config_beside(folder):
-    """The newest resolved config in a run's folder; where checkpoints lie in ``logs/``, it lies above them."""
+    """The newest resolved config in a run's folder; if the checkpoints are in ``logs/``, it is one folder above."""
     folders = [folder, os.path.join(folder, os.pardir), os.path.join(folder, os.pardir, os.pardir)]
     for candidate in folders if os.path.basename(os.path.abspath(folder)) in ("logs", BEST_MODELS) else folders[:1]:
         found = sorted(glob.glob(os.path.join(glob.escape(candidate), "resolved_config_*.json")))
@@ -85,20 +86,20 @@ def require_trained_width(params, checkpoint):
 
     Args:
       params: the checked config of a mode.
-      checkpoint: path without extension. One that does not say how it was trained is left to the check of shapes.
+      checkpoint: path without extension. If it is not known how it was trained, nothing is checked here; restoring checks shapes.
 
     Raises:
-      UsageError: the multiplier is another, and so are the channels.
+      UsageError: the multipliers differ, and so do the channels.
     """
     try:
         trained = next(iter(resolved_config_of(checkpoint)[0]["params"].values()))
-        multiplier, before = trained["width_multiplier"], _channels(trained)
+        multiplier, before = float(trained["width_multiplier"]), _channels(trained)
         now = _channels(params)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, StopIteration):
+    except (OSError, CheckpointError, ValueError, OverflowError, TypeError, KeyError, AttributeError, StopIteration):
         return
     if multiplier != params["width_multiplier"] and before != now:
-        raise UsageError("checkpoint %s was trained with width_multiplier %g, and this command has %g: the layers have %s "
-                         "channels there and %s here. Give --width_multiplier=%g" % (
+        raise UsageError("checkpoint %s was trained with width_multiplier %g, and this command has %g: its layers have %s "
+                         "channels, those of the config %s. Give --width_multiplier=%g" % (
                              checkpoint, multiplier, params["width_multiplier"], _listed(before), _listed(now), multiplier))
 
 

@@ -1,28 +1,28 @@
-"""The manifest of a checkpoint, ``NAME-STEP.json`` beside its files: what they have to be, and what the model is.
+"""The manifest of a checkpoint, ``NAME-STEP.json`` next to its files: their sizes and checksums, and what the model is.
 
-TensorFlow's files carry no checksum of themselves as a whole, and say neither of which run they are nor what was measured of
-them.
+TensorFlow's files contain neither a checksum of a whole file, nor the run they belong to, nor the evaluation of the model.
 """
 import collections
 import functools
 import glob
-import json
 import os
 import zlib
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.files import parsed_json
+
 VERSION = 1
-# what TensorFlow's reader raises, in one version or another
+# what TensorFlow's reader raises, depending on the version
 READING_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
-# larger blocks are no faster, and this much stays in a processor's cache
+# fits into a processor's cache; larger blocks are not faster
 _BLOCK_BYTES = 1 << 18
 
 Fault = collections.namedtuple("Fault", "reason is_damage")
 Fault.__doc__ = """What is wrong with a checkpoint.
 
-reason: half a sentence. is_damage: whether the files are bad; False where they may not be read, or another process has just
-deleted them.
+reason: a clause. is_damage: whether the files are bad; False if they cannot be read for lack of permission, or another process
+has just deleted them.
 """
 
 
@@ -50,11 +50,11 @@ def checksum(path):
 
 
 def make_manifest(checkpoint, facts):
-    """The manifest of the files that are there, a dict for JSON.
+    """The manifest of the existing files, a dict for JSON.
 
     Args:
       checkpoint: path without extension.
-      facts: dict for JSON of what else it is to say: step, epoch, metric, state, config, ...
+      facts: dict for JSON of the other entries: step, epoch, metric, state, config, ...
     """
     files = collections.OrderedDict()
     for path in data_files(checkpoint):
@@ -64,26 +64,41 @@ def make_manifest(checkpoint, facts):
 
 
 def read_manifest(checkpoint):
-    """The manifest of a checkpoint as a dict; None where there is none, as beside OpenSeq2Seq's, or where it is no manifest."""
+    """The manifest of a checkpoint as a dict; None if there is none (OpenSeq2Seq wrote none), or if it is damaged.
+
+    ``files`` is a dict from names to dicts of bytes (int) and crc32 (str); ``vocabulary`` and ``resolved_config``, if present and
+    not None, are a list of str and a dict.
+    """
     try:
         with open(manifest_path(checkpoint), encoding="utf-8") as file:
-            manifest = json.load(file)
+            manifest = parsed_json(file.read())
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
+    return manifest if isinstance(manifest, dict) and _is_valid(manifest) else None
+
+
+def _is_valid(manifest):
+    files, characters = manifest.get("files"), manifest.get("vocabulary")
+    if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
+        return False
+    if characters is not None and not (isinstance(characters, list) and all(isinstance(one, str) for one in characters)):
+        return False
+    return isinstance(manifest.get("resolved_config"), (dict, type(None))) and all(
+        "\0" not in name and isinstance(entry.get("bytes"), int) and isinstance(entry.get("crc32"), str)
+        for name, entry in files.items())
 
 
 def fault_of(checkpoint):
     """What is wrong with the files of a checkpoint.
 
-    With a manifest, sizes and checksums are compared; without one every tensor is read, whose checksums TensorFlow checks. A
-    process does this once for the same files.
+    With a valid manifest, sizes and checksums are compared; without one every tensor is read, and TensorFlow checks their
+    checksums. The result is cached for unchanged files.
 
     Args:
       checkpoint: path without extension.
 
     Returns:
-      A :class:`Fault`, or None where nothing is wrong.
+      A :class:`Fault`, or None if nothing is wrong.
     """
     while True:
         before = file_signature(checkpoint)
@@ -95,7 +110,7 @@ def fault_of(checkpoint):
             fault = Fault("%s: %s" % (error.filename, error.strerror), False)
         except OSError as error:
             fault = Fault("%s cannot be read: %s" % (error.filename or checkpoint, error.strerror), True)
-        # a training may be replacing what is being read here
+        # a training may have replaced the files meanwhile
         if fault is None or file_signature(checkpoint) == before:
             return fault
 
@@ -131,13 +146,10 @@ def _fault_by_manifest(checkpoint, manifest):
         if not os.path.exists(path):
             return Fault("%s is missing" % name, True)
         size, crc = checksum(path)
-        try:
-            if size != expected["bytes"]:
-                return Fault("%s has %d bytes, %d were written" % (name, size, expected["bytes"]), True)
-            if crc != expected["crc32"]:
-                return Fault("%s has the checksum %s, written was %s" % (name, crc, expected["crc32"]), True)
-        except (KeyError, TypeError):
-            return _fault_by_reading(checkpoint)
+        if size != expected["bytes"]:
+            return Fault("%s has %d bytes, %d were written" % (name, size, expected["bytes"]), True)
+        if crc != expected["crc32"]:
+            return Fault("%s has the checksum %s, written was %s" % (name, crc, expected["crc32"]), True)
     return None
 
 

@@ -1,7 +1,7 @@
-"""Checkpoints restored by name, with an account of what fitted and what did not; the numbers that travel in them.
+"""Restores checkpoints by the variables' names and reports what matched; the training loop's numbers in checkpoints.
 
 Variables keep OpenSeq2Seq's names, so its checkpoints load here. Its mixed-precision runs saved float16 variables and their
-float32 originals under ``.../FP32-master-copy/NAME``; the originals are taken where they exist.
+float32 originals under ``.../FP32-master-copy/NAME``; the originals are used if they exist.
 """
 import collections
 import os
@@ -21,24 +21,23 @@ RestoreReport = collections.namedtuple("RestoreReport", "checkpoint restored mis
 
 
 def open_checkpoint(checkpoint):
-    """Returns TensorFlow's reader of a checkpoint, whose files are what its manifest says, if it has one.
+    """Returns TensorFlow's reader of a checkpoint, after a check of its files against the manifest, if it has one.
 
     Raises:
-      CheckpointError: it is not there, or damaged.
+      CheckpointError: it is missing or damaged.
     """
-    # without a manifest it is TensorFlow that compares the checksums, of each tensor when it is read
+    # without a manifest TensorFlow compares the checksum of each tensor when it is read
     fault = fault_of(checkpoint) if os.path.exists(manifest_path(checkpoint)) else None
     if fault is None and os.path.exists(manifest_path(checkpoint)) and read_manifest(checkpoint) is None:
-        log_line("Note: %s is damaged or not to be read. The checkpoint itself is whole and is taken; what it was trained with, "
-                 "such as its vocabulary, may not be known" % manifest_path(checkpoint))
+        log_line("Note: %s is damaged or cannot be read. The checkpoint itself is valid and is used; how it was trained, "
+                 "e.g. its vocabulary, may not be known" % manifest_path(checkpoint))
     if fault is not None:
-        raise CheckpointError("checkpoint %s is damaged: %s. Use the one before it; --continue_learning does so by itself"
-                              % (checkpoint, fault.reason))
+        raise CheckpointError("checkpoint %s is damaged: %s. Use an earlier one" % (checkpoint, fault.reason))
     try:
         return tf.train.NewCheckpointReader(checkpoint)
     except READING_ERRORS as error:
         raise CheckpointError("cannot read checkpoint %s: %s. Expected the files %s.index and %s.data-*; if the newest is "
-                              "damaged, delete it and use the one before"
+                              "damaged, use an earlier one"
                               % (checkpoint, str(error).split("\n")[0], checkpoint, checkpoint))
 
 
@@ -46,8 +45,8 @@ def require_finite(weights, checkpoint):
     """Raises CheckpointError where one of the (name, array) pairs is not finite: the training had diverged."""
     bad = [name for name, array in weights if not np.isfinite(array).all()]
     if bad:
-        raise CheckpointError("checkpoint %s has weights that are not finite (nan or infinite) in %d variables, the first %s. "
-                              "Such weights do not mend: use an earlier checkpoint" % (checkpoint, len(bad), bad[0]))
+        raise CheckpointError("checkpoint %s has weights that are not finite (nan or infinite) in %d variables, the first is %s. "
+                              "Training cannot repair them: use an earlier checkpoint" % (checkpoint, len(bad), bad[0]))
 
 
 def restore(session, checkpoint, variables, partial=False, averaged=False, finite=True):
@@ -57,18 +56,18 @@ def restore(session, checkpoint, variables, partial=False, averaged=False, finit
       session: the session; variables not found in the checkpoint keep what they hold.
       checkpoint: path without extension.
       variables: what to restore: list of variables.
-      partial: take what fits by name and shape (transfer learning) instead of asking for the whole network.
-      averaged: take the moving average of a weight in its place where the checkpoint has one.
+      partial: restore what matches by name and shape (transfer learning) instead of requiring the whole network.
+      averaged: restore the moving average of a weight instead of the weight if the checkpoint has one.
       finite: refuse a network's weights and statistics (``ForwardPass/``) that are not finite.
 
     Returns:
-      RestoreReport(checkpoint, restored, missing, surplus, averaged, reshaped): lists of names. Missing is in the graph only,
-      surplus in the checkpoint only; averaged are those of the restored that took a moving average; reshaped are sentences on
-      those that were left out for their shape.
+      RestoreReport(checkpoint, restored, missing, surplus, averaged, reshaped): lists of names. missing: in the graph only.
+      surplus: in the checkpoint only. averaged: those restored from a moving average. reshaped: clauses on variables that were
+      skipped because of their shape.
 
     Raises:
-      CheckpointError: a variable of the network (``ForwardPass/``) is missing or has another shape: the checkpoint is of
-        another architecture. All such variables are counted, the first few named. Or they are not finite.
+      CheckpointError: a variable of the network (``ForwardPass/``) is missing or has another shape, i.e. the checkpoint has
+        another architecture (all such variables are counted, the first few named); or the weights are not finite.
     """
     reader = open_checkpoint(checkpoint)
     shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
@@ -94,9 +93,9 @@ def restore(session, checkpoint, variables, partial=False, averaged=False, finit
         for source, variable in converts:
             variable.load(reader.get_tensor(source).astype(variable.dtype.base_dtype.as_numpy_dtype), session)
     except (tf.errors.OpError, IndexError) as error:
-        raise CheckpointError("checkpoint %s is damaged: %s. Use the one before it" % (checkpoint, str(error).split("\n")[0]))
+        raise CheckpointError("checkpoint %s is damaged: %s. Use an earlier one" % (checkpoint, str(error).split("\n")[0]))
     if finite:
-        # one by one: all of them at once would be another copy of the model
+        # one by one: all at once would take the memory of another copy of the model
         require_finite(((source, session.run(variable)) for source, variable in fits + converts
                         if variable.op.name.startswith(MODEL_SCOPE) and variable.dtype.base_dtype.is_floating), checkpoint)
     used = {source for source, _ in fits + converts}
@@ -106,7 +105,7 @@ def restore(session, checkpoint, variables, partial=False, averaged=False, finit
 
 
 def _source_name(name, dtype, types, averaged=False):
-    """The name in the checkpoint of a variable: itself, its average, or its float32 master copy where it was saved in float16."""
+    """A variable's name in the checkpoint: its own, its average's, or its float32 master copy's if it was saved in float16."""
     if averaged and name + SUFFIX in types:
         return name + SUFFIX
     if name in types and types[name] == dtype:
@@ -118,37 +117,38 @@ def _source_name(name, dtype, types, averaged=False):
 
 
 def _refuse_other_architecture(checkpoint, missing, mismatched, shapes, sources):
-    # averages begin at the weights where a run of theirs goes on from a checkpoint without
+    # averages that a checkpoint lacks start at the weights
     lost = [name for name in missing if name.startswith(MODEL_SCOPE) and not is_average(name)]
     if not lost and not mismatched:
         return
     surplus = sorted(name for name in set(shapes) - set(sources.values())
                      if name.startswith(MODEL_SCOPE) and not is_average(name))
-    lines = ["checkpoint %s is of another architecture than the config:" % checkpoint]
+    lines = ["checkpoint %s has another architecture than the config:" % checkpoint]
     for title, names in (("%d variables of the network are not in the checkpoint", lost),
                          ("%d have another shape", mismatched), ("%d of the checkpoint are not in the network", surplus)):
         if names:
             lines.append("  " + title % len(names) + ": " + "; ".join(names[:4]) + ("; ..." if len(names) > 4 else ""))
-    lines.append("  Use the config that it was trained with (saved beside it in logdir), or load what fits with load_model")
+    lines.append("  Use the config that it was trained with (saved in its logdir), or load what matches with load_model")
     raise CheckpointError("\n".join(lines))
 
 
 def describe_restore(report):
-    """One or two sentences for the log on what :func:`restore` did."""
+    """A line for the log on what :func:`restore` did."""
     text = "Restored %d variables from %s" % (len(report.restored), report.checkpoint)
     if report.averaged:
         text += ", %d of them as moving averages" % len(report.averaged)
-    for title, names in (("missing in it (left at their initial values)", report.missing),
-                         ("surplus in it (not used)", report.surplus)):
+    for title, names in (("not in it (they keep their initial values)", report.missing),
+                         ("only in it (not used)", report.surplus)):
         if names:
             text += "; %d %s: %s" % (len(names), title, ", ".join(names[:6]) + (", ..." if len(names) > 6 else ""))
     return text
 
 
 class SavedState:
-    """Numbers of the training loop that travel in the checkpoint, as variables under ``training_state/``.
+    """Numbers of the training loop that are saved with the checkpoint, as variables under ``training_state/``.
 
-    They are ordinary variables, so the Saver keeps them. An int is kept as int64, a float as float32 (an NPU has no float64).
+    They are ordinary variables, so every checkpoint contains them. An int is kept as int64, a float as float32 (an NPU has no
+    float64).
     """
 
     def __init__(self, **initial_values):
@@ -162,7 +162,7 @@ class SavedState:
                 self._assign[name] = tf.assign(self._variables[name], self._placeholders[name])
 
     def tensor(self, name):
-        """The current value as a scalar tensor, for what the graph computes with."""
+        """The current value as a scalar tensor, for use in the graph."""
         return tf.identity(self._variables[name], name)
 
     def get(self, session):
@@ -170,6 +170,6 @@ class SavedState:
         return session.run(self._variables)
 
     def set(self, session, **values):
-        """Stores new values; they reach the disk with the next checkpoint."""
+        """Stores new values; the next checkpoint contains them."""
         session.run([self._assign[name] for name in values],
                     {self._placeholders[name]: value for name, value in values.items()})

@@ -27,7 +27,8 @@ _TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_
                      r"|%s(\..+)?$"
                      # an incomplete checkpoint: its index comes last
                      r"|.+\.data-\d{5}-of-\d{5}(\.tempstate\d+)?$|.+\.index\.tempstate\d+$" % re.escape(OWNER_FILE))
-_READ_ATTEMPTS = 20
+# a reader is slower than the fastest training saves; each attempt reads another checkpoint
+_READ_ATTEMPTS = 100
 
 
 class RunDirectory:

@@ -146,3 +146,13 @@ def test_best_ones_do_not_take_the_places_of_ordinary_ones(tmp_path):
     assert found == ["best_dev-2.index", "model.ckpt-3.index", "model.ckpt-4.index"]
     assert (tmp_path / "best_dev_checkpoint").read_text().startswith('model_checkpoint_path: "best_dev-2"')
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-4")
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"\x00", b"\xff\xfe", b"{" * 100000, b'model_checkpoint_path: 5', b'model_checkpoint_path: "a\\000b"',
+    b'model_checkpoint_path: "model.ckpt-5"\nall_model_checkpoint_paths: "x\\000y"'],
+    ids=["empty", "NUL", "not UTF-8", "nested", "number", "NUL in the name", "NUL in another name"])
+def test_a_state_file_with_any_content_is_at_most_ignored(tmp_path, content):
+    make(tmp_path, "model.ckpt-5")
+    (tmp_path / "checkpoint").write_bytes(content)
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-5")

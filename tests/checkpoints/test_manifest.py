@@ -1,11 +1,19 @@
+import json
 import os
 import zlib
 
 import numpy as np
 import pytest
 
+from open_seq2seq.checkpoints.description import (
+    require_trained_width,
+    require_vocabulary,
+    resolved_config_of,
+    vocabulary_of,
+)
 from open_seq2seq.checkpoints.manifest import checksum, fault_of, manifest_path, read_manifest
 from open_seq2seq.checkpoints.writer import write_checkpoint
+from open_seq2seq.errors import CheckpointError
 
 DATA = ".data-00000-of-00001"
 
@@ -36,6 +44,48 @@ def test_the_manifest_has_sizes_and_checksums(checkpoint):
         assert facts == {"bytes": len(content), "crc32": "%08x" % zlib.crc32(content)}
     assert manifest["files"]["model.ckpt-5" + DATA]["bytes"] == 4004
     assert fault_of(checkpoint) is None
+
+
+@pytest.mark.parametrize("content", [
+    "[" * 100000, "[]", '{"files": []}', '{"files": {"a": 5}}', '{"files": {"a": {"bytes": "1", "crc32": "0"}}}',
+    '{"files": {"a\\u0000b": {"bytes": 1, "crc32": "0"}}}', '{"files": {}, "vocabulary": [1, 2]}',
+    '{"files": {}, "vocabulary": "abc"}', '{"files": {}, "resolved_config": [1]}',
+    '{"files": {"a": {"bytes": 1e999, "crc32": "0"}}}', "\udcff"],
+    ids=["nested", "list", "files", "entry", "types", "NUL", "characters", "vocabulary", "config", "infinite", "not UTF-8"])
+def test_a_manifest_with_any_content_is_at_most_damaged(checkpoint, content):
+    with open(manifest_path(checkpoint), "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(content)
+    assert read_manifest(checkpoint) is None and fault_of(checkpoint) is None
+    assert vocabulary_of(checkpoint) is None and resolved_config_of(checkpoint) is None
+    require_vocabulary(checkpoint, tuple("abc"))
+    require_trained_width({"width_multiplier": 1.0, "encoder_params": {"convnet_layers": []}}, checkpoint)
+    spoil(checkpoint + DATA, 0)
+    assert "TensorFlow cannot read it" in fault_of(checkpoint).reason
+
+
+@pytest.mark.parametrize("content, message", [
+    ("[" * 100000, "nested too deeply"), ("[]", "contains a list, expected an object"), ("{", "Expecting"), ("\udcff", "utf-8")],
+    ids=["nested", "list", "cut", "not UTF-8"])
+def test_a_resolved_config_with_any_content_is_an_error_that_names_it(checkpoint, content, message):
+    os.remove(manifest_path(checkpoint))
+    path = os.path.join(os.path.dirname(checkpoint), "resolved_config_2026-01-01.json")
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(content)
+    with pytest.raises(CheckpointError, match="resolved_config_2026-01-01.json is not the resolved config of a run .*" + message):
+        resolved_config_of(checkpoint)
+    assert vocabulary_of(checkpoint) is None
+
+
+@pytest.mark.parametrize("trained", [
+    {}, [], {"train": 5}, {"train": {"width_multiplier": "x", "encoder_params": {"convnet_layers": [{"num_channels": 4}]}}},
+    {"train": {"width_multiplier": 10 ** 400, "encoder_params": {"convnet_layers": [{"num_channels": 4}]}}},
+    {"train": {"width_multiplier": 0.5, "encoder_params": {"convnet_layers": 7}}}])
+def test_an_unknown_width_is_left_to_the_check_of_shapes(checkpoint, trained):
+    os.remove(manifest_path(checkpoint))
+    with open(os.path.join(os.path.dirname(checkpoint), "resolved_config_2026-01-01.json"), "w") as file:
+        json.dump({"params": trained, "vocabulary": [1, "a"]}, file)
+    require_trained_width({"width_multiplier": 1.0, "encoder_params": {"convnet_layers": [{"num_channels": 8}]}}, checkpoint)
+    assert vocabulary_of(checkpoint) is None
 
 
 def test_a_checksum_goes_over_all_blocks_of_a_file(tmp_path):

@@ -36,8 +36,8 @@ def test_what_fits_is_restored_and_the_rest_is_listed(tmp_path, graph):
         np.testing.assert_array_equal(session.run(mine[1]), [5.0])
     assert report.restored == ["ForwardPass/a"]
     assert report.missing == ["slot/new"] and report.surplus == ["Optimizer/old"]
-    assert "1 missing in it (left at their initial values): slot/new" in describe_restore(report)
-    assert "1 surplus in it (not used): Optimizer/old" in describe_restore(report)
+    assert "1 not in it (they keep their initial values): slot/new" in describe_restore(report)
+    assert "1 only in it (not used): Optimizer/old" in describe_restore(report)
 
 
 def test_another_architecture_is_refused_with_all_its_differences(tmp_path, graph):
@@ -57,7 +57,7 @@ def test_weights_that_are_not_finite_are_named_unless_they_are_what_is_looked_fo
     mine = variables(ForwardPass__a=[0.0], ForwardPass__moving_mean=[0.0, 0.0], state__best=[0.0])
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        with pytest.raises(CheckpointError, match=r"not finite .* in 1 variables, the first ForwardPass/moving_mean"):
+        with pytest.raises(CheckpointError, match=r"not finite .* in 1 variables, the first is ForwardPass/moving_mean"):
             restore(session, checkpoint, mine, partial=partial)
         assert len(restore(session, checkpoint, mine, partial=partial, finite=False).restored) == 3
         # what is no weight may be infinite, as the best score before there is one
@@ -69,7 +69,7 @@ def test_an_average_that_is_not_finite_is_called_by_its_own_name(tmp_path, graph
     mine = variables(ForwardPass__a=[0.0])
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        with pytest.raises(CheckpointError, match="the first ForwardPass/a/ExponentialMovingAverage"):
+        with pytest.raises(CheckpointError, match="the first is ForwardPass/a/ExponentialMovingAverage"):
             restore(session, checkpoint, mine, averaged=True)
         assert restore(session, checkpoint, mine).restored == ["ForwardPass/a"]
 
@@ -123,7 +123,7 @@ def test_a_damaged_manifest_is_said(tmp_path, capsys):
     with open(checkpoint + ".json", "r+") as file:
         file.truncate(20)
     assert open_checkpoint(checkpoint).get_tensor("ForwardPass/a") == [1.0]
-    assert "model.ckpt-1.json is damaged or not to be read. The checkpoint itself is whole" in capsys.readouterr().out
+    assert "model.ckpt-1.json is damaged or cannot be read. The checkpoint itself is valid" in capsys.readouterr().out
 
 
 def test_the_last_ones_are_kept_also_across_processes(tmp_path):

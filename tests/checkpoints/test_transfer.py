@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.checkpoints.transfer import network_layers, transfer_into, whole_checkpoint
+from open_seq2seq.checkpoints.transfer import network_layers, transfer_into, valid_checkpoint
 from open_seq2seq.checkpoints.writer import write_checkpoint
 from open_seq2seq.errors import CheckpointError, UsageError
 
@@ -58,73 +58,75 @@ def check(values, anew, slots, step):
     assert values["global_step"] == step
 
 
-def test_the_same_network_is_taken_whole_without_its_optimizer(source, graph, capsys):
+def test_the_same_network_is_restored_without_its_optimizer(source, graph, capsys):
     network()
     report, values = transferred(source)
     check(values, [], slots=False, step=0)
     assert len(report.restored) == 6 and report.reshaped == [] and report.missing == []
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["*** Took 6 of 6 variables of the network from " + source,
-                     "***     restored: w2l_encoder/conv11, w2l_encoder/conv21, fully_connected_ctc_decoder/fully_connected"]
+    assert lines == ["*** Restored 6 of 6 variables of the network from " + source,
+                     "***     restored layers: w2l_encoder/conv11, w2l_encoder/conv21, "
+                     "fully_connected_ctc_decoder/fully_connected"]
 
 
-def test_everything_is_taken_where_a_training_is_gone_on_with(source, graph, capsys):
+def test_everything_is_restored_when_a_training_is_continued(source, graph, capsys):
     network()
     check(transferred(source, weights_only=False)[1], [], slots=True, step=70)
-    assert "and 7 variables of the optimizer and of the training's state" in capsys.readouterr().out
+    assert "restored as well: 7 variables of the optimizer and of the training state" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("weights_only", [True, False])
 @pytest.mark.parametrize("outputs, characters, reason", [
-    (6, tuple("abcde"), "another vocabulary: 'abc' before, 'abcde' now"),
-    (4, tuple("abd"), "another vocabulary: 'abc' before, 'abd' now"),
-    (6, None, "another vocabulary: 4 outputs before, 6 now")])
-def test_another_vocabulary_begins_the_output_layer_anew_and_nothing_else(source, graph, capsys, outputs, characters, reason,
+    (6, tuple("abcde"), "vocabulary changed from 'abc' to 'abcde'"),
+    (4, tuple("abd"), "vocabulary changed from 'abc' to 'abd'"),
+    (6, None, "vocabulary changed from 4 to 6 outputs")])
+def test_another_vocabulary_reinitializes_the_output_layer_and_nothing_else(source, graph, capsys, outputs, characters, reason,
                                                                           weights_only):
     network(outputs)
     _, values = transferred(source, weights_only, characters)
     check(values, names_of(OUTPUT), slots=not weights_only, step=0 if weights_only else 70)
     printed = capsys.readouterr().out
-    assert "begins anew: fully_connected_ctc_decoder/fully_connected (%s)" % reason in printed
-    assert "in the checkpoint only" not in printed and "of another shape" not in printed
+    assert "reinitialized: fully_connected_ctc_decoder/fully_connected (%s)" % reason in printed
+    assert "only in the checkpoint" not in printed and "of another shape" not in printed
 
 
 @pytest.mark.parametrize("drop_layers, anew", [(1, [OUTPUT]), (2, [OUTPUT, ENCODER + "conv21/"])])
-def test_dropped_layers_begin_anew_with_all_that_belongs_to_them(source, graph, capsys, drop_layers, anew):
+def test_dropped_layers_are_reinitialized_with_slots_and_averages(source, graph, capsys, drop_layers, anew):
     network()
     check(transferred(source, False, drop_layers=drop_layers)[1], names_of(*anew), slots=True, step=70)
-    assert capsys.readouterr().out.count("begins anew") == drop_layers
+    assert capsys.readouterr().out.count("reinitialized: ") == drop_layers
 
 
 def test_dropping_all_layers_is_refused(source, graph):
     network()
-    with pytest.raises(UsageError, match="drop_layers is 3, and the network has 3 layers, the output layer included"):
+    with pytest.raises(UsageError, match="drop_layers is 3, but the network has 3 layers, including the output layer"):
         transferred(source, drop_layers=3)
 
 
-def test_what_does_not_fit_is_listed_and_the_rest_taken(source, graph, capsys):
+def test_what_does_not_match_is_listed_and_the_rest_restored(source, graph, capsys):
     network(changes={ENCODER + "conv11/kernel": [5, 2, 4], ENCODER + "conv21/res_0/kernel": None})
     tf.get_variable(ENCODER + "conv11/bn/beta", [4])
     report, values = transferred(source)
     assert values[ENCODER + "conv11/kernel"] == 0.0 and values[ENCODER + "conv21/kernel"] == 1.0
     assert report.reshaped == [ENCODER + "conv11/kernel is [5, 2, 4] here, [3, 2, 4] in the checkpoint"]
     lines = capsys.readouterr().out
-    assert "Took 4 of 6 variables" in lines and "restored: w2l_encoder/conv21, fully_connected" in lines
-    assert "begins anew, of another shape: %s\n" % report.reshaped[0] in lines
-    assert "begins anew, not in the checkpoint: %sconv11/bn/beta\n" % ENCODER in lines
-    assert "in the checkpoint only: %sconv21/res_0/kernel\n" % ENCODER in lines
+    assert "Restored 4 of 6 variables" in lines and "restored layers: w2l_encoder/conv21, fully_connected" in lines
+    assert "reinitialized because of another shape: %s\n" % report.reshaped[0] in lines
+    assert "initialized, not in the checkpoint: %sconv11/bn/beta\n" % ENCODER in lines
+    assert "only in the checkpoint: %sconv21/res_0/kernel\n" % ENCODER in lines
 
 
-def test_a_training_that_is_gone_on_with_has_to_fit_but_for_its_outputs(source, graph):
+def test_a_continued_training_has_to_match_except_for_its_outputs(source, graph):
     network(changes={ENCODER + "conv11/kernel": [5, 2, 4]})
     with pytest.raises(CheckpointError, match="another architecture"):
         transferred(source, weights_only=False)
 
 
-def test_a_checkpoint_of_which_nothing_fits_is_refused(source, graph):
+def test_a_checkpoint_in_which_nothing_matches_is_refused(source, graph):
     tf.get_variable("ForwardPass/other_encoder/layer1/kernel", [3])
-    with pytest.raises(CheckpointError, match="nothing of checkpoint .*model.ckpt-70 fits the network: it has 6 variables of a "
-                                              "network .*here there are 1 .ForwardPass/other_encoder/layer1/kernel."):
+    with pytest.raises(CheckpointError, match="nothing in checkpoint .*model.ckpt-70 matches the network: it has 6 "
+                                              "variables of a network .*the config's network has 1 "
+                                              ".ForwardPass/other_encoder/layer1/kernel."):
         transferred(source)
 
 
@@ -161,10 +163,10 @@ def test_load_model_names_a_checkpoint_or_a_directory_and_touches_neither(source
     write_checkpoint(str(tmp_path / "model.ckpt-71"), {"a": np.zeros(2, np.float32)}, {})
     with open(str(tmp_path / "model.ckpt-71.data-00000-of-00001"), "wb") as file:
         file.write(b"x")
-    assert whole_checkpoint(source) == source and whole_checkpoint(str(tmp_path)) == source
-    assert whole_checkpoint(str(tmp_path), best=True) == str(tmp_path / "best_dev-60")
+    assert valid_checkpoint(source) == source and valid_checkpoint(str(tmp_path)) == source
+    assert valid_checkpoint(str(tmp_path), best=True) == str(tmp_path / "best_dev-60")
     assert (tmp_path / "model.ckpt-71.index").exists()
     with pytest.raises(CheckpointError, match="model.ckpt-71 is damaged: .* has 1 bytes"):
-        whole_checkpoint(str(tmp_path / "model.ckpt-71"))
+        valid_checkpoint(str(tmp_path / "model.ckpt-71"))
     with pytest.raises(CheckpointError, match="there is no checkpoint .*nowhere and no such directory"):
-        whole_checkpoint(str(tmp_path / "nowhere"))
+        valid_checkpoint(str(tmp_path / "nowhere"))

@@ -189,7 +189,7 @@ def test_a_checkpoint_of_another_vocabulary_of_the_same_size(run_here, corpus):
     (corpus / "turned.txt").write_text("\n".join(reversed(" abcdefghijklmnopqrstuvwxyz'")) + "\n")
     turned = "--data_layer_params/vocab_file=turned.txt"
     for words in (("--mode=eval",), ("--mode=infer", "--infer_output_file=out.csv"), ("--continue_learning", "--max_steps=2")):
-        check_refused(run_here(turned, *words), 3, "model.ckpt-1 is of another vocabulary: it was trained with the characters",
+        check_refused(run_here(turned, *words), 3, "model.ckpt-1 has another vocabulary: it was trained with the characters",
                       "a training for other characters begins with --load_model=run/model.ckpt-1")
     assert not (corpus / "out.csv").exists()
 

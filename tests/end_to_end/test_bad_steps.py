@@ -92,7 +92,7 @@ def test_a_training_that_diverges_ends_and_says_what_to_try(run_here, corpus):
 
     # wrong arguments and damaged files
     other = run_here("--mode=replay", "--batch=%s" % files[0], "--encoder_params/convnet_layers/0/num_channels=8")
-    assert other.status == 3 and "of another architecture than the config" in other.err
+    assert other.status == 3 and "has another architecture than the config" in other.err
     none = run_here("--mode=replay", "--logdir=nowhere")
     assert none.status == 3 and "there is no bad batch in nowhere/bad_batches" in none.err
     files[0].write_bytes(files[0].read_bytes()[:1000])

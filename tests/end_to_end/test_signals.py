@@ -1,4 +1,4 @@
-"""Signals to real trainings: what they leave, what they exit with, and that the command they print goes on."""
+"""Signals to real trainings: what they leave behind, their exit status, and that the printed command resumes the run."""
 import os
 import re
 import shlex
@@ -62,18 +62,18 @@ def train(*words):
 
 
 def printed_command(text):
-    """The command that goes on, with this Python in place of whichever ``python`` is."""
-    words = shlex.split(re.search(r"Go on with:\n  (.*)\n", text).group(1))
+    """The printed command that resumes the run, with this Python instead of ``python``."""
+    words = shlex.split(re.search(r"Resume with:\n  (.*)\n", text).group(1))
     assert words[0] == "python"
     return [sys.executable] + words[1:]
 
 
-def test_a_training_saves_when_asked_stops_when_told_and_goes_on_with_the_printed_command(start, corpus):
+def test_a_training_saves_and_stops_on_signals_and_the_printed_command_resumes_it(start, corpus):
     run = start(train("--mode=train_eval", *ENDLESS))
     run.wait_for("Global step 2:")
     run.send(signal.SIGUSR1)
     run.wait_for("Saved checkpoint")
-    run.wait_for("Global step")  # it goes on
+    run.wait_for("Global step")  # it continues
     run.send(signal.SIGTERM)
     status, text = run.end()
     assert status == 143 and "Traceback" not in text and "Finished training" not in text
@@ -99,7 +99,7 @@ def test_before_the_first_step_nothing_is_left_behind(start, corpus):
     assert not (corpus / "run").exists()
 
 
-def test_a_launcher_passes_on_what_it_is_told_and_its_command_goes_on(start, corpus, needs_horovod):
+def test_a_launcher_passes_signals_on_and_its_command_resumes_the_run(start, corpus, needs_horovod):
     launch = start([sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", "2", "--log",
                     "log_{rank}.txt", "--verdict", "turing train", "--"] + train("--mode=train_eval", *ENDLESS))
     launch.wait_for("Global step 2:")
@@ -110,7 +110,7 @@ def test_a_launcher_passes_on_what_it_is_told_and_its_command_goes_on(start, cor
     assert "Stopped by SIGTERM after step %d\n" % step in (corpus / "log_1.txt").read_text()
     command = printed_command(text)
     assert command[1:4] == ["-m", "open_seq2seq.launch", "--device"]
-    # as many steps as it takes to see that it goes on
+    # enough steps to see that it resumes
     again = start(command + ["--max_steps=%d" % (step + 1)])
     status, text = again.end()
     assert status == 0 and "Restored" in text and "Global step" not in text.partition("Restored")[0]
