@@ -44,6 +44,7 @@ class _Required:
 
 
 REQUIRED = _Required()
+MOST_SUGGESTIONS = 20  # for unknown keys of one dict; finding one takes longer than all other checks
 
 
 class Parameter:
@@ -102,12 +103,13 @@ def check_parameters(parameters, values, path, report, require=True):
       A new dict with a value for every declared parameter that is neither ignored nor replaced.
     """
     declared = {parameter.name: parameter for parameter in parameters}
-    checked = {}
+    checked, unknown = {}, 0
     for name, value in values.items():
         where = child_path(path, name)
         parameter = declared.get(name)
         if parameter is None:
-            report.problem(where, "is unknown " + did_you_mean(name, declared))
+            unknown += 1
+            report.problem(where, "is unknown " + did_you_mean(name, declared) if unknown <= MOST_SUGGESTIONS else "is unknown")
             continue
         if parameter.ignored is not None:
             report.note(where, "has no effect: %s" % parameter.ignored)

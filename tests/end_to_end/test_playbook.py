@@ -116,7 +116,7 @@ def test_max_hours_ends_evaluates_and_saves(tested_corpus, run_here):
     (["--dev_files=none.csv"], 3, "none.csv"),
     (["--test_files=test.csv", "none.csv"], 2, "'none.csv' belongs to no flag"),
     (["--test_files", "test.csv", "none.csv"], 3, "none.csv"),
-    (["--early_stop=true"], 2, "early_stop is True and goes by evaluations"),
+    (["--early_stop=true"], 2, "early_stop is True and needs evaluations"),
     (["--export_dir=config.py"], 2, '--export_dir "config.py" is a file'),
     (["--export_dir=config.py/model"], 3, '--export_dir "config.py/model" cannot be written'),
     (["--export_dir=exported", "--frames=17"], 2, "--frames is 17; expected a multiple of 16"),

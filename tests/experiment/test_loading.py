@@ -119,7 +119,7 @@ def test_all_mistakes_at_once_each_with_the_dict_it_was_written_in(write_config)
         'CONFIG: base_params["optimizer_params"]["momentun"] is unknown (did you mean "momentum"?)',
         'CONFIG: base_params["lr_policy_params"]["min_lr"] is -1 (int), expected a number at least 0.0',
         'CONFIG: base_params["larc_params"]["larc_etta"] is unknown (did you mean "larc_eta"?)',
-        'CONFIG: base_params["max_steps"] and CONFIG: base_params["num_epochs"] are both given; keep one, or take the other back '
+        'CONFIG: base_params["max_steps"] and CONFIG: base_params["num_epochs"] are both given; keep one, or remove the other '
         "with --num_epochs=None or --max_steps=None",
         'CONFIG: base_params["max_grad_norm"] and CONFIG: base_params["larc_params"] are both given; LARC limits the gradients '
         "already, keep one",
@@ -141,10 +141,10 @@ def test_a_mistake_that_both_modes_take_over_is_listed_once(write_config):
     ('del base_params["logdir"]', "infer", 'base_params["logdir"] is missing; expected the directory of the run'),
     ('del infer_params["data_layer_params"]', "infer", 'base_params["data_layer_params"]["dataset_files"] is missing'),
     ('base_params["eval_steps"] = 2; del eval_params', "train_eval", "eval_params is missing; --mode=train_eval needs it"),
-    ('base_params["early_stop"] = True', "train", 'base_params["early_stop"] is True and goes by evaluations, and --mode=train '
-     "makes none; give --mode=train_eval"),
+    ('base_params["early_stop"] = True', "train", 'base_params["early_stop"] is True and needs evaluations, which --mode=train '
+     "does not make; use --mode=train_eval"),
     ('base_params["reduce_lr_on_plateau"] = True', "train",
-     'base_params["reduce_lr_on_plateau"] is True and goes by evaluations'),
+     'base_params["reduce_lr_on_plateau"] is True and needs evaluations'),
     ('base_params.update(early_stop=True, reduce_lr_on_plateau=True, es_epochs=10, plateau_epochs=10)', "train_eval",
      'base_params["plateau_epochs"] is 10, expected less than es_epochs, which is 10: the training would end before'),
     ('base_params.update(load_checkpoint_dir="runs/a", save_checkpoint_dir="runs/../runs/a")', "train",
@@ -174,7 +174,8 @@ def test_summaries_that_are_asked_for_in_vain_are_noted(write_config, change, no
 def test_sources_that_are_named_in_vain_are_noted(write_config):
     named = 'base_params.update(load_checkpoint_dir="a", save_checkpoint_dir="b", checkpoint_dir="c", load_model="d")'
     notes = "\n".join(load(write_config(named), mode="train").notes)
-    assert "checkpoint_dir\"] has no effect" in notes and 'load_model"] has no effect: load_checkpoint_dir' in notes
+    assert "checkpoint_dir\"] has no effect" in notes
+    assert 'load_model"] has no effect: training resumes from load_checkpoint_dir' in notes
     notes = "\n".join(load(write_config('base_params["drop_layers"] = 1'), mode="train").notes)
     assert 'drop_layers"] has no effect without load_model' in notes
 
@@ -205,7 +206,7 @@ def test_classes_of_one_s_own_are_not_checked_and_that_is_said(write_config):
     experiment = load(path)
     assert experiment.params["train"]["encoder_params"] == {"anything": [1]}
     assert experiment.notes == [
-        '%s: base_params["encoder_params"] is not checked: what it is for declares no PARAMETERS' % path]
+        '%s: base_params["encoder_params"] is not checked: the class or function that takes it declares no PARAMETERS' % path]
 
 
 def test_keys_without_effect_are_noted(write_config):
@@ -222,7 +223,7 @@ def test_keys_without_effect_are_noted(write_config):
     ("x = 1\ny = x / 0\n", "CONFIG:2: ZeroDivisionError: division by zero\n    y = x / 0"),
     ("import sys\nsys.exit(3)\n", "CONFIG:2: SystemExit: 3\n    sys.exit(3)"),
     ("def f():\n    raise ValueError('bad')\nf()\n", "CONFIG:2: ValueError: bad\n    raise ValueError('bad')"),
-    ("import nosuchmodule\n", "CONFIG:1: No module named 'nosuchmodule'. Install it, or put the module beside the config"),
+    ("import nosuchmodule\n", "CONFIG:1: No module named 'nosuchmodule'. Install it, or put the module next to the config"),
     ("from open_seq2seq.encoders import DeepSpeech2Encoder\n", "CONFIG:1: cannot import name 'DeepSpeech2Encoder'"),
     ("from open_seq2seq.encoders import DeepSpeech2Encoder\n", "This project has convolutional CTC speech models: base_model "),
     ("from open_seq2seq.parts.rnns import utils\n", "This project has convolutional CTC speech models: base_model "),

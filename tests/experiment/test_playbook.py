@@ -92,7 +92,7 @@ def test_dev_files_are_evaluated_once_an_epoch_unless_the_steps_are_typed(write_
     assert experiment.params["train"]["eval_steps"] is None
     assert [note for note in experiment.notes if "eval_steps" in note] == [
         path + ': base_params["eval_steps"] has no effect: with --dev_files the model is evaluated once an epoch, unless '
-        "--eval_steps is typed, too"]
+        "--eval_steps is given, too"]
     for words in (["--eval_steps=7", "--dev_files=d.csv"], ["--dev_files=d.csv", "--eval_steps", "7"]):
         _, experiment = load(path, *words)
         assert experiment.params["train"]["eval_steps"] == 7
@@ -103,37 +103,37 @@ def test_the_last_word_wins_and_contradictions_are_named(write_config):
     path = write_config(DIVIDED)
     _, experiment = load(path, "--epochs=5", "--num_epochs=7")
     assert experiment.params["train"]["num_epochs"] == 7
-    assert "command line: --epochs=5 and --num_epochs=7 set the same key; the last word counts" in experiment.notes
+    assert "command line: --epochs=5 and --num_epochs=7 set the same key; the last one takes precedence" in experiment.notes
     _, experiment = load(path, "--num_epochs=7", "--epochs=5", "--data_layer_params/dataset_files=['x.csv']",
                          "--train_files", "a.csv", "b.csv", "--encoder_params/convnet_layers/1/dropout_keep_prob=0.9",
                          "--dropout_rate=0.3", "--encoder_params/convnet_layers/0/dropout_keep_prob=0.8")
     params = experiment.params["train"]
     assert params["num_epochs"] == 5 and params["data_layer_params"]["dataset_files"] == ["a.csv", "b.csv"]
     assert [layer["dropout_keep_prob"] for layer in params["encoder_params"]["convnet_layers"]] == [0.8, 0.7]
-    assert "command line: --data_layer_params/dataset_files=['x.csv'] and --train_files=a.csv,b.csv set the same key; the last " \
-           "word counts" in experiment.notes
+    assert "command line: --data_layer_params/dataset_files=['x.csv'] and --train_files=a.csv,b.csv set the same key; the " \
+           "last one takes precedence" in experiment.notes
     # the same said twice is no contradiction
     assert not any("same key" in note for note in load(path, "--epochs=5", "--num_epochs=5")[1].notes)
 
 
 @pytest.mark.parametrize("words, message", [
-    (["--epochs", "-5"], "--epochs is -5, expected how many passes through the training data"),
-    (["--epochs=0"], "--epochs is 0, expected how many passes"),
+    (["--epochs", "-5"], "--epochs is -5, expected the total number of passes through the training data"),
+    (["--epochs=0"], "--epochs is 0, expected the total number of passes"),
     (["--dropout_rate=1.0"], "--dropout_rate is 1.0, expected the share of values to drop, at least 0 and below 1"),
     (["--dropout_rate", "much"], "--dropout_rate is much, expected the share"),
     (["--train_files"], "--train_files is given without a value; manifest CSVs to train on"),
     (["--train_files="], "--train_files is given without a value"),
     (["--train_files", "--epochs=3"], "--train_files is given without a value"),
-    (["--dev_files=a.csv,,b.csv"], "--dev_files is 'a.csv,,b.csv', expected files with commas between them"),
-    (["--test_files=[a.csv]"], "--test_files is [a.csv], which is no list of strings; write --test_files=a.csv,b.csv"),
+    (["--dev_files=a.csv,,b.csv"], "--dev_files is 'a.csv,,b.csv', expected files separated by commas"),
+    (["--test_files=[a.csv]"], "--test_files is [a.csv], which is not a list of strings; write --test_files=a.csv,b.csv"),
     (["--train_batch_size", "8", "9"], "'9' belongs to no flag"),
-    (["--n_hidden", "64"], "--n_hidden is a flag of Coqui STT that is none here: it is the width of Coqui STT's layers; use "
-                           "--width_multiplier=0.5"),
+    (["--n_hidden", "64"], "--n_hidden is a flag of Coqui STT that run.py does not have: it is the width of Coqui STT's layers; "
+                           "use --width_multiplier=0.5"),
     (["--alphabet_config_path=a.txt"], "use --data_layer_params/vocab_file=FILE"),
     (["--dropout_rate2=0.3"], "use --encoder_params/convnet_layers/1/dropout_keep_prob"),
     (["--drop_source_layers", "1"], "use --drop_layers=N with --load_checkpoint_dir"),
-    (["--noearly_stop"], "--noearly_stop: write --early_stop=false"),
-    (["--noshow_progressbar"], "--noshow_progressbar is a flag of Coqui STT that is none here; leave it out"),
+    (["--noearly_stop"], "--noearly_stop is unknown; write --early_stop=false"),
+    (["--noshow_progressbar"], "--noshow_progressbar is a flag of Coqui STT that run.py does not have; remove it"),
     (["--train_file=a.csv"], "--train_file is unknown (did you mean --train_files?)"),
     (["--train-files=a.csv"], "--train-files is unknown (did you mean --train_files?)"),
     (["--export-dir=m"], "--export-dir is unknown (did you mean --export_dir?)"),
@@ -151,7 +151,7 @@ def test_wrong_command_lines(words, message):
     (["--dev_batch_size=0", "--dev_files=d.csv"], "command line: --dev_batch_size is 0 (int), expected an integer at least 1"),
     (["--learning_rate=-1"], "command line: --learning_rate is -1 (int), expected a number at least 0.0"),
     (["--checkpoint_secs=-1"], "command line: --checkpoint_secs is -1 (int), expected a number above 0.0"),
-    (["--early_stop=true"], "command line: --early_stop is True and goes by evaluations, and --mode=train makes none; give "
+    (["--early_stop=true"], "command line: --early_stop is True and needs evaluations, which --mode=train does not make; use "
                             "--mode=train_eval, or --dev_files"),
     (["--dev_files=d.csv", "--early_stop=true", "--es_epochs=0"], "command line: --es_epochs is 0 (int), expected an integer"),
     (["--dev_files=d.csv", "--plateau_reduction=1.5"],

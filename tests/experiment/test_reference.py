@@ -19,7 +19,7 @@ def test_dicts_with_keys_of_their_own_get_a_section_each():
         "  layers: a list, each item a dict, default required. the layers",
         "  noise: a number or a dict, default None. ",
         "  old: accepted without effect: long gone",
-        "  level_old: a number, default required. older spelling of level",
+        "  level_old: a number, default required. older name of level",
         "", "layers in part",
         "  width: an integer at least 1, default required. a width",
         "", "noise in part",

@@ -85,5 +85,5 @@ def test_a_directory_that_cannot_be_made(write_config, tmp_path):
     path = write_config()
     (tmp_path / "file").write_text("")
     arguments, overrides = parse_command_line(["--config_file=" + path])
-    with pytest.raises(StorageError, match="cannot make the directory"):
+    with pytest.raises(StorageError, match="cannot create the directory"):
         saving.write_resolved_config(str(tmp_path / "file" / "run"), load_experiment(path, "train", overrides), arguments)

@@ -225,7 +225,7 @@ def test_resource_variables(graph, make_params):
     ({"larc_params": {}}, r'larc_params\["larc_eta"\] is missing'),
     ({"loss_scaling": "Backof"}, 'expected a number, "Backoff" or "LogMax"'),
     ({"loss_scaling": "Backoff", "loss_scaling_params": {"step_window": 0}}, "at least 1"),
-    ({"freeze_variables_regex": "("}, "no regular expression"),
+    ({"freeze_variables_regex": "("}, "not a regular expression"),
     ({"freeze_variables_regex": ".*"}, "freezes all 2 variables"),
     ({"summaries": ["learning_rates"]}, "'learning_rates', expected some of learning_rate"),
 ])
