@@ -1,4 +1,4 @@
-"""Recordings to text: ``python -m open_seq2seq.transcribe FILE --model DIR``; see its ``--help`` and docs/transcribe.md."""
+"""Transcribes recordings: ``python -m open_seq2seq.transcribe FILE --model DIR``; see its ``--help`` and docs/transcribe.md."""
 import os
 import signal
 import sys
@@ -13,11 +13,11 @@ from open_seq2seq.transcription.recordings import (
 )
 
 
-def main(words):
+def main(arguments):
     """Runs the command line; returns the exit status."""
-    # after it, temporary files are removed as after Ctrl-C
+    # so that temporary files are removed as after Ctrl-C
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    return exit_status_of(lambda given: _run(parse_options(given)), words)
+    return exit_status_of(lambda given: _run(parse_options(given)), arguments)
 
 
 def _run(arguments):
@@ -27,15 +27,15 @@ def _run(arguments):
         return _listen(arguments)
     if arguments.serve:
         return _serve(arguments)
-    recordings, errors = find_recordings(arguments.inputs)
+    recordings, errors, skipped = find_recordings(arguments.inputs)
     if arguments.output is not None:
         require_different_results(recordings)
     elif arguments.formats[0] in ("srt", "vtt") and len(recordings) > 1:
-        raise UsageError("%d subtitle files do not fit on standard output; name a folder by --output" % len(recordings))
+        raise UsageError("standard output cannot hold %d subtitle files; give a folder with --output" % len(recordings))
     from open_seq2seq.transcription.batch import Batch
 
-    batch = Batch(recordings, arguments.formats, arguments.output, errors)
-    # without recordings there is no reason to wait for the model
+    batch = Batch(recordings, arguments.formats, arguments.output, errors, skipped)
+    # without recordings the model is not loaded
     return batch.run(_transcriber(arguments) if recordings else None)
 
 
@@ -45,7 +45,7 @@ def _transcriber(arguments):
 
 
 def _stop_on_signals():
-    """An Event that is set by Ctrl-C and SIGTERM, in place of what they do otherwise."""
+    """An Event that Ctrl-C and SIGTERM set instead of ending the process."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -55,7 +55,7 @@ def _stop_on_signals():
 def _watch(arguments):
     from open_seq2seq.transcription.watch import FolderWatch
     if not os.path.isdir(arguments.watch):
-        raise DataError("--watch %s is not a folder; make it, or name another" % arguments.watch)
+        raise DataError("--watch %s is not a folder; create it, or give another one" % arguments.watch)
     transcriber = _transcriber(arguments)
     FolderWatch(transcriber, arguments.watch, arguments.output or arguments.watch, arguments.formats, _stop_on_signals()).run()
     return 0
@@ -63,7 +63,7 @@ def _watch(arguments):
 
 def _listen(arguments):
     from open_seq2seq.transcription.microphone import listen, require_sounddevice
-    # that it is missing need not wait for the model
+    # checked before the model is loaded
     require_sounddevice()
     listen(_transcriber(arguments), arguments.formats, arguments.output, _stop_on_signals(), arguments.microphone_device)
     return 0
@@ -74,7 +74,7 @@ def _serve(arguments):
     limits = {"max_bytes": arguments.max_megabytes and arguments.max_megabytes << 20, "max_seconds": arguments.max_seconds}
     options = {name: value for name, value in limits.items() if value is not None}
     port = 8000 if arguments.port is None else arguments.port
-    # a taken port need not wait for the model
+    # the port is bound before the model is loaded
     serve(lambda: _transcriber(arguments), host=arguments.host or "127.0.0.1", port=port, **options)
     return 0
 

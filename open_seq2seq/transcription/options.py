@@ -4,11 +4,12 @@ import os
 
 from open_seq2seq.cli import Parser
 from open_seq2seq.errors import UsageError
+from open_seq2seq.files import expanded_path
 from open_seq2seq.transcription.recordings import STANDARD_INPUT
 from open_seq2seq.transcription.writers import FORMATS
 
-_DESCRIPTION = """Transcribes recordings of any length: WAV, FLAC, OGG, MP3 and what else libsndfile reads, of any rate and number
-of channels. Long ones are cut at pauses; the text does not show where."""
+_DESCRIPTION = """Transcribes recordings of any length, sample rate and number of channels: WAV, FLAC, OGG, MP3 and others
+(docs/audio.md). Long recordings are split at pauses; the text is continuous."""
 
 _EXAMPLES = """examples:
   python -m open_seq2seq.transcribe talk.flac --model runs/jasper_mini_digits
@@ -17,9 +18,9 @@ _EXAMPLES = """examples:
   python -m open_seq2seq.transcribe --model export/ --watch inbox/ --output transcripts/
   python -m open_seq2seq.transcribe --model export/ --microphone
 
-exit status: 0 everything was transcribed; 2 command line; 3 a recording, a folder or the model cannot be read, or a result cannot
-be written (the other recordings are transcribed all the same); 4 no microphone; 130 or 143 after SIGINT or SIGTERM, but 0 where
-only that can end it (--watch, --microphone, --serve)"""
+exit status: 0 every recording was transcribed; 2 wrong command line; 3 a recording, a folder or the model cannot be read, or a
+result cannot be written (the other recordings are still transcribed); 4 the device or the microphone is missing; 130 after
+SIGINT, 143 after SIGTERM, but 0 with --watch, --microphone and --serve, which run until a signal"""
 
 _SERVE_ONLY = ("host", "port", "max_megabytes", "max_seconds")
 
@@ -28,7 +29,7 @@ def _formats(text):
     names = [name for name in text.split(",") if name]
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError("is %r, expected one or several of %s, with commas between them" % (
+        raise argparse.ArgumentTypeError("is %r, expected one or several of %s, separated by commas" % (
             text, ", ".join(FORMATS)))
     return names
 
@@ -49,68 +50,86 @@ def _parser():
     parser = Parser(prog="python -m open_seq2seq.transcribe", description=_DESCRIPTION, epilog=_EXAMPLES,
                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", nargs="*", metavar="FILE|DIR|-",
-                        help="recordings; folders with all that is below them; - for standard input")
+                        help="recordings; folders, which are searched with their subfolders; - for standard input")
     parser.add_argument("--model", required=True, metavar="PATH",
-                        help="an exported .pb or .onnx, the folder it is in, or the folder of a training run")
+                        help="an exported .pb or .onnx, the folder that contains it, or the folder of a training run")
     parser.add_argument("--device", choices=("cpu", "gpu", "npu"), default="cpu",
                         help="where the model runs (default cpu); gpu and npu take an exported .pb, npu one of static shape")
     parser.add_argument("--format", dest="formats", type=_formats, default=["text"], metavar="FORMAT[,FORMAT...]",
                         help="%s (default text)" % ", ".join(FORMATS))
     parser.add_argument("--output", default=None, metavar="DIR|-",
-                        help="folder for the results, NAME.wav.txt and so on; - for standard output, the default")
+                        help="folder for the results, NAME.wav.txt and so on; - for standard output (default)")
     parser.add_argument("--watch", default=None, metavar="DIR",
-                        help="transcribe what is in this folder and what comes into it, until stopped; results go to --output, "
-                             "by default to the folder itself")
-    parser.add_argument("--microphone", action="store_true", help="transcribe what is spoken, until Ctrl-C")
-    parser.add_argument("--microphone_device", default=None, metavar="NAME|NUMBER", help="which microphone")
-    parser.add_argument("--serve", action="store_true", help="a web page for this machine: record or upload, read, download")
+                        help="transcribe the files in this folder and those that appear in it, until stopped; results go to "
+                             "--output, by default to the folder itself")
+    parser.add_argument("--microphone", action="store_true", help="transcribe the microphone until Ctrl-C")
+    parser.add_argument("--microphone_device", default=None, metavar="NAME|NUMBER", help="the microphone to use")
+    parser.add_argument("--serve", action="store_true",
+                        help="serve a web page for this machine: upload or record, read, download")
     parser.add_argument("--host", default=None, help="address that --serve listens on (default 127.0.0.1, this machine only)")
     parser.add_argument("--port", type=_number(int, 0, 65535, "a port"), default=None, help="of --serve (default 8000)")
     parser.add_argument("--max_megabytes", type=_number(int, 1, 1 << 20, "a size"), default=None,
-                        help="largest upload that --serve takes")
+                        help="largest upload that --serve accepts (default 200)")
     parser.add_argument("--max_seconds", type=_number(float, 1, 1e6, "a time"), default=None,
-                        help="longest recording that --serve takes")
+                        help="longest recording that --serve accepts (default 3600)")
     return parser
 
 
-def parse_options(words):
-    """Reads the command line.
+def parse_options(arguments):
+    """Parses the command line.
 
     Args:
-      words: list of str, without the program's name.
+      arguments: list of str, without the program's name.
 
     Returns:
       ``argparse.Namespace`` of inputs, model, device, formats, output (None for standard output), watch, microphone,
-      microphone_device, serve, host, port, max_megabytes, max_seconds; None where something was not said.
+      microphone_device, serve, host, port, max_megabytes, max_seconds; None for options that were not given. ``~`` in paths is
+      expanded.
 
     Raises:
-      UsageError: an option is wrong, or some contradict each other.
+      UsageError: an option is invalid, or options contradict each other.
       SystemExit: after ``--help``, with status 0.
     """
-    arguments = _parser().parse_args(words)
+    arguments = _parser().parse_args(arguments)
+    _expand_paths(arguments)
     modes = [bool(arguments.inputs), arguments.watch is not None, arguments.microphone, arguments.serve]
     if sum(modes) != 1:
-        raise UsageError("expected recordings, --watch, --microphone or --serve, exactly one of them. See python -m "
+        raise UsageError("expected exactly one of: recordings, --watch, --microphone, --serve. See python -m "
                          "open_seq2seq.transcribe --help")
     if arguments.output == "-":
         arguments.output = None
         if arguments.watch is not None:
-            raise UsageError("--watch writes into a folder; name one by --output, or leave it out")
+            raise UsageError("--watch writes into a folder; give one with --output, or omit --output")
     _check_serve(arguments)
     if arguments.microphone_device is not None and not arguments.microphone:
-        raise UsageError("--microphone_device is without effect where --microphone is not")
+        raise UsageError("--microphone_device has no effect without --microphone")
     if arguments.output is not None and os.path.exists(arguments.output) and not os.path.isdir(arguments.output):
         raise UsageError("--output %s is a file; expected a folder" % arguments.output)
     if arguments.inputs.count(STANDARD_INPUT) > 1:
-        raise UsageError("- can be read only once")
+        raise UsageError("- (standard input) can be given only once")
     if arguments.output is None and len(arguments.formats) > 1 and not arguments.serve and arguments.watch is None:
-        raise UsageError("several formats do not fit on standard output; name a folder by --output")
+        raise UsageError("standard output takes only one format; give a folder for several with --output")
     return arguments
+
+
+def _expand_paths(arguments):
+    for name in ("model", "output", "watch"):
+        path = getattr(arguments, name)
+        if path is not None:
+            setattr(arguments, name, _expanded(path, "--%s " % name))
+    arguments.inputs = [_expanded(path) for path in arguments.inputs]
+
+
+def _expanded(path, option=""):
+    try:
+        return expanded_path(path)
+    except ValueError as error:
+        raise UsageError("%s%s %s" % (option, path, error))
 
 
 def _check_serve(arguments):
     for name in _SERVE_ONLY:
         if getattr(arguments, name) is not None and not arguments.serve:
-            raise UsageError("--%s belongs to --serve" % name)
+            raise UsageError("--%s has no effect without --serve" % name)
     if arguments.serve and arguments.output is not None:
-        raise UsageError("--serve shows its results on the page and writes no files; leave out --output")
+        raise UsageError("--serve shows the results on the page and writes no files; omit --output")

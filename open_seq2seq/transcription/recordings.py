@@ -1,19 +1,25 @@
-"""Which files are to be transcribed, and where the results go."""
+"""Which files are transcribed, and where the results go."""
 import collections
 import os
 
+from open_seq2seq.data.audio.containers import CONVERTIBLE_EXTENSIONS, unsupported_container
 from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.files import replaced_file
 from open_seq2seq.transcription.writers import FORMATS
 
 STANDARD_INPUT = "-"
-# what libsndfile reads; a folder's other files are none of ours
+# of the containers that are read (docs/audio.md); other files of a folder are not recordings
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64",
               ".voc", ".sph", ".nist")
 
 Recording = collections.namedtuple("Recording", "path name result")
-Recording.__doc__ = """path: of the audio, or "-". name: what it is called. result: its results' path below the output folder, to
-which .txt and so on is added; the extension of the audio stays in it, so that a.wav and a.flac do not meet."""
+Recording.__doc__ = """path: of the audio, or "-". name: for messages and results, printable. result: path of its results below
+the output folder, to which .txt and so on is added; the extension of the audio stays in it, because a.wav and a.flac may be in
+one folder."""
+
+Skipped = collections.namedtuple("Skipped", "path reason")
+Skipped.__doc__ = """Something in a folder that is not transcribed although a user could expect it: its path, the reason as a
+sentence."""
 
 
 def find_recordings(inputs):
@@ -23,76 +29,114 @@ def find_recordings(inputs):
       inputs: list of paths of files and folders, and "-".
 
     Returns:
-      (list of Recording, list of DataError for inputs that are not there or hold no audio)
-
-    Raises:
-      UsageError: two recordings would have the same results.
+      (list of Recording, list of DataError for inputs that do not exist or contain no audio, list of Skipped)
     """
-    recordings, errors = [], []
+    recordings, errors, skipped = [], [], []
     for given in inputs:
         if given == STANDARD_INPUT:
             recordings.append(Recording(given, "standard input", "stdin"))
         elif os.path.isdir(given):
             try:
-                found = audio_files(given)
+                found, skipped_here = audio_files(given)
             except DataError as error:
                 errors.append(error)
                 continue
             recordings += found
+            skipped += skipped_here
             if not found:
-                errors.append(DataError("%s holds no audio files; expected some that end in %s" % (given, " ".join(EXTENSIONS))))
+                errors.append(DataError("%s contains no audio files; expected names ending in %s"
+                                        % (printable(given), " ".join(EXTENSIONS))))
         elif os.path.exists(given):
-            recordings.append(Recording(given, _printable(given), os.path.basename(given)))
+            recordings.append(Recording(given, printable(given), os.path.basename(given)))
         else:
-            errors.append(DataError("%s does not exist" % given))
-    return recordings, errors
+            errors.append(DataError("%s does not exist" % printable(given)))
+    return recordings, errors, skipped
 
 
 def require_different_results(recordings):
-    """Raises UsageError when two recordings would be written to the same file."""
+    """Raises UsageError if the results of two recordings would be written to the same file."""
     seen = {}
     for recording in recordings:
         other = seen.setdefault(recording.result, recording)
         if other is not recording:
-            raise UsageError("%s and %s would both be written to %s in the output folder; transcribe them one after the other "
-                             "into two folders" % (other.name, recording.name, recording.result))
+            raise UsageError("the results of %s and %s would both be written to %s in the output folder; transcribe them "
+                             "separately into two folders" % (other.name, recording.name, printable(recording.result)))
 
 
 def audio_files(folder):
-    """The audio files in a folder and below it, by their extension, hidden ones left out.
+    """The audio files in a folder and below it, by their extension.
+
+    Hidden files are excluded. Links to folders are followed; each folder is read once.
 
     Returns:
-      List of Recording, sorted by path.
+      (list of Recording, list of Skipped), each sorted by path.
 
     Raises:
       DataError: the folder, or one in it, cannot be read.
     """
+    found, skipped = [], []
+    for path in _files_below(folder, skipped):
+        if path.lower().endswith(EXTENSIONS):
+            found.append(Recording(path, printable(path), os.path.relpath(path, folder)))
+        elif path.lower().endswith(CONVERTIBLE_EXTENSIONS):
+            skipped.append(Skipped(path, unsupported_container(path) or "Its extension is not one of an audio file that can be "
+                                                                        "read here; name the file itself to transcribe it."))
+    return sorted(found, key=_parts), sorted(skipped)
+
+
+def _parts(recording):
+    """Sorts the files of a folder before those of the folders in it."""
+    folder, name = os.path.split(recording.path)
+    return folder.split(os.sep), name
+
+
+def _files_below(folder, skipped):
+    """Yields the paths of all files; adds links to folders that were read before to ``skipped``."""
     def fail(error):
-        raise DataError("cannot look into %s: %s" % (error.filename, error.strerror))
+        raise DataError("cannot read the folder %s: %s" % (printable(error.filename), error.strerror))
 
-    found = []
-    for directory, subdirectories, names in os.walk(folder, onerror=fail):
-        subdirectories[:] = sorted(name for name in subdirectories if not name.startswith("."))
-        for name in sorted(names):
-            path = os.path.join(directory, name)
-            if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
-                found.append(Recording(path, _printable(path), os.path.relpath(path, folder)))
-    return found
+    visited, pending = {}, collections.deque([folder])      # links last: a folder is read at its own place
+    while pending:
+        start = pending.popleft()
+        if os.path.realpath(start) in visited:
+            skipped.append(Skipped(start, "It is a link to a folder that was already read as %s."
+                                   % printable(visited[os.path.realpath(start)])))
+            continue
+        for directory, subdirectories, names in os.walk(start, onerror=fail):
+            visited[os.path.realpath(directory)] = directory
+            below = [os.path.join(directory, name) for name in sorted(subdirectories) if not name.startswith(".")]
+            pending.extend(path for path in below if os.path.islink(path))
+            subdirectories[:] = [os.path.basename(path) for path in below
+                                 if not os.path.islink(path) and os.path.realpath(path) not in visited]
+            for name in names:
+                if not name.startswith("."):
+                    yield os.path.join(directory, name)
 
 
-def _printable(path):
-    """A path as one line of text: bytes that are no UTF-8 cannot be written, and terminals obey control characters."""
+def skipped_lines(skipped):
+    """Lines that report what was skipped, files of one extension together."""
+    groups = collections.OrderedDict()
+    for item in skipped:
+        extension = os.path.splitext(item.path)[1].lower()
+        groups.setdefault((extension, item.reason), []).append(item.path)
+    for (extension, reason), paths in groups.items():
+        more = "" if len(paths) == 1 else " and %d more %s files" % (len(paths) - 1, extension)
+        yield "skipped %s%s: %s" % (printable(paths[0]), more, reason)
+
+
+def printable(path):
+    """A path as one line of text: bytes that are not UTF-8 become U+FFFD, control characters become escape sequences."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def result_paths(output, recording, formats):
-    """Paths of the files that hold a recording's results, one a format."""
+    """Paths of the files for a recording's results, one for each format."""
     return [os.path.join(output, "%s.%s" % (recording.result, FORMATS[name][0])) for name in formats]
 
 
 def write_results(output, recording, formats, transcript):
-    """Writes a recording's results below the folder ``output``; each file appears whole or not at all.
+    """Writes a recording's results below the folder ``output``, each file atomically.
 
     Raises:
       StorageError: one cannot be written.
@@ -101,6 +145,6 @@ def write_results(output, recording, formats, transcript):
         try:
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         except OSError as error:
-            raise StorageError("cannot make the folder %s: %s" % (os.path.dirname(path), error.strerror))
+            raise StorageError("cannot create the folder %s: %s" % (os.path.dirname(path), error.strerror))
         with replaced_file(path) as file:
             file.write(FORMATS[name][1](transcript, recording.name))

@@ -1,69 +1,76 @@
-"""``--watch``: transcribes what comes into a folder, until it is told to stop.
+"""``--watch``: transcribes the files that appear in a folder, until it is stopped.
 
-The folder is looked at again and again: notifications of the kernel do not come from network shares. A file is taken when it
-has looked the same twice, so that one that is still being copied is left in peace.
+The folder is polled, because the kernel sends no notifications for network shares. A file is transcribed once it was unchanged in
+two polls, so that a file that is still being copied is not read.
 """
 import os
 import sys
 
 from open_seq2seq.errors import DataError, JasperError
 from open_seq2seq.transcription.batch import describe
-from open_seq2seq.transcription.recordings import audio_files, result_paths, write_results
+from open_seq2seq.transcription.recordings import audio_files, result_paths, skipped_lines, write_results
 
 POLL_SECONDS = 1.0
 
 
 class Stopped(Exception):
-    """The watch was told to stop in the middle of a recording."""
+    """The watch was stopped in the middle of a recording."""
 
 
 class FolderWatch:
-    """Keeps the results of a folder's recordings up to date.
+    """Keeps the results for the recordings of a folder up to date.
 
     Args:
       transcriber: a Transcriber.
-      folder: what is watched, with the folders in it.
-      output: folder of the results, possibly the same.
+      folder: the watched folder; folders in it are watched too.
+      output: folder for the results, possibly the same.
       formats: list of names of ``writers.FORMATS``.
-      stop: ``threading.Event``; set to end the watch. A recording that is being transcribed is given up, nothing of it written.
+      stop: ``threading.Event``; set to stop the watch; a transcription is then cancelled and nothing of it written.
       log: function of a line of text.
     """
 
     def __init__(self, transcriber, folder, output, formats, stop, log=None):
         self._transcriber, self._folder, self._output, self._formats = transcriber, folder, output, formats
         self._stop, self._log = stop, log or _log_to_stderr
-        self._seen, self._done = {}, {}      # path -> signature when last looked at, when transcribed or found to be faulty
+        self._seen, self._done = {}, {}      # path -> signature in the last poll; when it was transcribed, failed or skipped
 
     def run(self, poll_seconds=POLL_SECONDS):
         """Watches until ``stop`` is set."""
         self._log("watching %s; results go to %s; Ctrl-C stops" % (self._folder, self._output))
-        told = None
+        reported = None
         while not self._stop.is_set():
             try:
-                self.look()
-                told = None
+                self.poll()
+                reported = None
             except Stopped:
                 break
-            except DataError as error:      # the folder: unmounted, say, and perhaps there again soon
-                if str(error) != told:
+            except DataError as error:      # the folder cannot be read: it may be unmounted for a while
+                if str(error) != reported:
                     self._log(describe(error))
-                told = str(error)
+                reported = str(error)
             self._stop.wait(poll_seconds)
         self._log("stopped watching %s" % self._folder)
 
-    def look(self):
-        """Looks once at the folder and transcribes what is new or changed since, and stayed as it was since the last look.
+    def poll(self):
+        """Looks at the folder once, and transcribes files that are new or changed and were unchanged since the last poll.
 
         Returns:
           Number of recordings transcribed.
 
         Raises:
-          Stopped: in the middle of one.
+          Stopped: ``stop`` was set in the middle of a recording.
           DataError: the folder cannot be read.
         """
         signatures = {}
         transcribed = 0
-        for recording in audio_files(self._folder):
+        recordings, skipped = audio_files(self._folder)
+        for item in skipped:
+            signatures[item.path] = item.reason
+            # a file may still be incomplete when it is first seen
+            if item.reason == self._seen.get(item.path) and item.reason != self._done.get(item.path):
+                self._done[item.path] = item.reason
+                self._log(next(skipped_lines([item])))
+        for recording in recordings:
             signature = _signature(recording.path)
             signatures[recording.path] = signature
             if signature is None or signature == self._done.get(recording.path):
@@ -77,7 +84,7 @@ class FolderWatch:
         return transcribed
 
     def _is_up_to_date(self, recording, signature):
-        """Whether a watch before this one has written all results since the file last changed."""
+        """Whether an earlier watch has written all results since the file last changed."""
         try:
             return all(os.stat(path).st_mtime_ns > signature.st_ctime_ns
                        for path in result_paths(self._output, recording, self._formats))
@@ -90,7 +97,7 @@ class FolderWatch:
                                                         progress=self._raise_if_stopped)
             self._raise_if_stopped()
             if _signature(recording.path) != signature:
-                return 0      # it changed meanwhile: the next look but one takes it again
+                return 0      # it changed in the meantime: it is transcribed again once it stays unchanged
             write_results(self._output, recording, self._formats, transcript)
         except JasperError as error:
             self._done[recording.path] = signature
@@ -106,7 +113,7 @@ class FolderWatch:
 
 
 class _Signature:
-    """What changes when a file does: size, times, identity."""
+    """The properties that change when a file does: size, times, inode."""
 
     def __init__(self, status):
         self.st_ctime_ns = status.st_ctime_ns
@@ -121,7 +128,7 @@ class _Signature:
 def _signature(path):
     try:
         return _Signature(os.stat(path))
-    except OSError:      # taken away between the listing and now
+    except OSError:      # removed since the folder was listed
         return None
 
 

@@ -1,4 +1,4 @@
-"""The command line: what is contradictory is said before anything is loaded."""
+"""The command line: invalid and contradictory options are errors before anything is loaded."""
 import pytest
 
 from open_seq2seq.errors import UsageError
@@ -15,30 +15,40 @@ def test_several_formats_go_into_a_folder(tmp_path):
     assert parse_options(["--model=m", "--format=text,srt", "--watch=x"]).formats == ["text", "srt"]
 
 
-@pytest.mark.parametrize("words,message", [
-    ([], "exactly one of them"),
-    (["a.wav", "--watch=x"], "exactly one of them"),
-    (["--microphone", "--serve"], "exactly one of them"),
+@pytest.mark.parametrize("arguments,message", [
+    ([], "exactly one of"),
+    (["a.wav", "--watch=x"], "exactly one of"),
+    (["--microphone", "--serve"], "exactly one of"),
     (["a.wav", "--format=doc"], "'doc', expected one or several of text, json, srt, vtt, ctm"),
     (["a.wav", "--format=text,text"], "expected one or several"),
-    (["a.wav", "--format=text,srt"], "name a folder by --output"),
+    (["a.wav", "--format=text,srt"], "give a folder for several with --output"),
     (["a.wav", "--output=pytest.ini"], "--output pytest.ini is a file"),
     (["-", "-"], "only once"),
-    (["a.wav", "--port=80"], "--port belongs to --serve"),
+    (["~nobody-of-this-name/a.wav"], "there is no such user"),
+    (["a.wav", "--output=~nobody-of-this-name/x"], "--output ~nobody-of-this-name/x starts with"),
+    (["a.wav", "--port=80"], "--port has no effect without --serve"),
     (["--serve", "--port=70000"], "'70000', expected a port from 0 to 65535"),
     (["--serve", "--max_seconds=nan"], "'nan', expected a time"),
-    (["--serve", "--output=x"], "leave out --output"),
+    (["--serve", "--output=x"], "omit --output"),
     (["--watch=x", "--output=-"], "--watch writes into a folder"),
-    (["a.wav", "--microphone_device=1"], "--microphone is not"),
+    (["a.wav", "--microphone_device=1"], "no effect without --microphone"),
     (["a.wav", "--modle=x"], "--modle=x"),
 ])
-def test_what_is_wrong_is_said(words, message, monkeypatch):
+def test_invalid_command_lines(arguments, message, monkeypatch):
     import os
     monkeypatch.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     with pytest.raises(UsageError, match=message):
-        parse_options(words + ["--model=m"])
+        parse_options(arguments + ["--model=m"])
 
 
-def test_a_model_is_needed():
+def test_a_model_is_required():
     with pytest.raises(UsageError, match="--model"):
         parse_options(["a.wav"])
+
+
+def test_home_folders_are_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = parse_options(["~/a.wav", "-", "./~", "--model=~/run", "--output=~/out"])
+    assert options.inputs == [str(tmp_path / "a.wav"), "-", "./~"]
+    assert (options.model, options.output) == (str(tmp_path / "run"), str(tmp_path / "out"))
+    assert parse_options(["--watch=~/in", "--model=m"]).watch == str(tmp_path / "in")

@@ -1,4 +1,4 @@
-"""A watched folder: what is new or changed, once it has come to rest; bad files, restarts, the end."""
+"""A watched folder: new and changed files once they stay unchanged; bad files, restarts, stopping."""
 import os
 import threading
 
@@ -32,49 +32,49 @@ def files(folder):
                   for where, _, names in os.walk(str(folder)) for name in names)
 
 
-def test_a_file_is_taken_when_it_has_come_to_rest(watched):
+def test_a_file_is_transcribed_once_it_stays_unchanged(watched):
     folder, output, make, put, lines = watched
     watch = make()
     put("sub/a.wav", "abc")
-    assert watch.look() == 0 and not output.exists()
-    assert watch.look() == 1 and (output / "sub" / "a.wav.txt").read_text() == "abc\n"
-    assert watch.look() == 0 and files(output) == ["sub/a.wav.txt"]
+    assert watch.poll() == 0 and not output.exists()
+    assert watch.poll() == 1 and (output / "sub" / "a.wav.txt").read_text() == "abc\n"
+    assert watch.poll() == 0 and files(output) == ["sub/a.wav.txt"]
     assert lines == ["%s: 0.8 s of audio, 1 words" % (folder / "sub" / "a.wav")]
 
 
-def test_a_changed_file_is_taken_again(watched):
+def test_a_changed_file_is_transcribed_again(watched):
     folder, output, make, put, _ = watched
     watch = make()
     put("a.wav", "abc")
-    watch.look(), watch.look()
+    watch.poll(), watch.poll()
     put("a.wav", "bad", "abc")
-    assert [watch.look(), watch.look()] == [0, 1]
+    assert [watch.poll(), watch.poll()] == [0, 1]
     assert (output / "a.wav.txt").read_text() == "bad abc\n"
 
 
-def test_a_bad_file_is_said_once_and_keeps_nothing_from_its_work(watched):
+def test_a_bad_file_is_reported_once_and_the_others_are_transcribed(watched):
     folder, output, make, put, lines = watched
     watch = make()
     (folder / "a.wav").write_bytes(b"%PDF-1.4")
     soundfile.write(str(folder / "b.wav"), np.full(16000, np.nan), 16000, subtype="FLOAT")
     put("c.wav", "abc")
-    assert [watch.look(), watch.look(), watch.look()] == [0, 1, 0] and files(output) == ["c.wav.txt"]
+    assert [watch.poll(), watch.poll(), watch.poll()] == [0, 1, 0] and files(output) == ["c.wav.txt"]
     assert len(lines) == 3 and lines[0].startswith("DataError: ")
     assert "begins with '%PDF-1.4'" in lines[0] and "b.wav: non-finite samples: a sample is NaN" in lines[1]
     put("a.wav", "bad")
-    assert [watch.look(), watch.look()] == [0, 1] and (output / "a.wav.txt").read_text() == "bad\n"
+    assert [watch.poll(), watch.poll()] == [0, 1] and (output / "a.wav.txt").read_text() == "bad\n"
 
 
-def test_a_second_watch_does_only_what_the_first_has_not(watched):
+def test_a_second_watch_transcribes_only_what_the_first_has_not(watched):
     folder, output, make, put, _ = watched
     first, second = make(), make()
     put("a.wav", "abc")
-    first.look(), first.look()
+    first.poll(), first.poll()
     put("b.wav", "bad")
-    assert [second.look(), second.look()] == [0, 1] and files(output) == ["a.wav.txt", "b.wav.txt"]
+    assert [second.poll(), second.poll()] == [0, 1] and files(output) == ["a.wav.txt", "b.wav.txt"]
     os.remove(str(output / "a.wav.txt"))
     third = make()
-    assert [third.look(), third.look()] == [0, 1] and (output / "a.wav.txt").exists()
+    assert [third.poll(), third.poll()] == [0, 1] and (output / "a.wav.txt").exists()
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_written(watched, tones):
@@ -90,11 +90,11 @@ def test_a_file_that_changes_while_it_is_read_is_not_written(watched, tones):
     transcriber.transcribe = transcribe
     watch = make(transcriber)
     put("a.wav", "abc")
-    assert [watch.look(), watch.look()] == [0, 0] and not output.exists()
-    assert [watch.look(), watch.look()] == [0, 1] and (output / "a.wav.txt").read_text() == "bad\n"
+    assert [watch.poll(), watch.poll()] == [0, 0] and not output.exists()
+    assert [watch.poll(), watch.poll()] == [0, 1] and (output / "a.wav.txt").read_text() == "bad\n"
 
 
-def test_it_stops_in_the_middle_of_a_recording_and_leaves_nothing(watched, tones):
+def test_it_stops_in_the_middle_of_a_recording_and_writes_nothing(watched, tones):
     folder, output, make, put, lines = watched
     stop = threading.Event()
     transcriber = Transcriber(tones.ToneModel())
@@ -106,15 +106,15 @@ def test_it_stops_in_the_middle_of_a_recording_and_leaves_nothing(watched, tones
     transcriber.model.logits_of_audio = heard
     watch = make(transcriber, stop)
     put("a.wav", "abc")
-    watch.look()
+    watch.poll()
     with pytest.raises(Stopped):
-        watch.look()
+        watch.poll()
     assert not output.exists()
     watch.run()
     assert lines[-1] == "stopped watching %s" % folder
 
 
-def test_a_folder_that_goes_away_is_said_once_and_waited_for(watched):
+def test_a_missing_folder_is_reported_once_and_waited_for(watched):
     folder, output, make, put, lines = watched
     os.rmdir(str(folder))
     actions = iter([None, None, lambda: os.mkdir(str(folder)), lambda: os.rmdir(str(folder)), None])
@@ -126,6 +126,27 @@ def test_a_folder_that_goes_away_is_said_once_and_waited_for(watched):
             self.set()
 
     make(stop=Polls()).run()
-    # once for each time that it was gone, not at every look
-    assert [line[:26] for line in lines[1:-1]] == ["DataError: cannot look into"[:26]] * 2 and str(folder) in lines[1]
+    # once for each time that it was missing, not at every poll
+    assert [line[:26] for line in lines[1:-1]] == ["DataError: cannot read the"] * 2 and str(folder) in lines[1]
     assert lines[-1] == "stopped watching %s" % folder
+
+
+def test_files_of_other_formats_are_named_once(watched):
+    folder, output, make, put, lines = watched
+    watch = make()
+    (folder / "memo.m4a").write_bytes(b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom" + bytes(400))
+    put("a.wav", "abc")
+    assert [watch.poll(), watch.poll(), watch.poll()] == [0, 1, 0]
+    assert len(lines) == 2 and lines[0].startswith("skipped %s: It is an MP4 (M4A) file" % (folder / "memo.m4a"))
+    assert files(output) == ["a.wav.txt"]
+
+
+def test_a_folder_behind_a_link_is_watched_and_a_cycle_is_no_trap(watched, tmp_path):
+    folder, output, make, put, lines = watched
+    put("../elsewhere/a.wav", "abc")
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(folder)
+    watch = make()
+    assert [watch.poll(), watch.poll(), watch.poll()] == [0, 1, 0] and files(output) == ["link/a.wav.txt"]
+    assert [line for line in lines if line.startswith("skipped")] == [
+        "skipped %s: It is a link to a folder that was already read as %s." % (folder / "link" / "back", folder)]
