@@ -119,7 +119,7 @@ def test_combine(run_here, corpus):
             (("--mode=combine", "--last=1"), 2, "expected an integer at least 2"),
             (("--mode=combine", "--last=2", "--device=npu"), 2, "computes on a CPU or GPU"),
             (("--mode=combine", "--last=2", "--data_layer_params/vocab_file=other.txt"), 3, "has another vocabulary"),
-            (("--mode=combine", both, "--output=non_finite_mean"), 3, "not finite .* the first ForwardPass/.*moving_variance"),
+            (("--mode=combine", both, "--output=non_finite_mean"), 3, "not finite .* the first is ForwardPass/.*moving_variance"),
             (("--mode=combine", "--last=2", "--output=config.py"), 2, "which is a file"),
             (("--mode=eval", "--last=2"), 2, "--last belongs to --mode=combine"),
             (("--mode=combine", "--last=2", "--encoder_params/convnet_layers/0/num_channels=8"), 3,
