@@ -27,7 +27,7 @@ def test_relative_links_lead_to_files(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_modules_and_files_that_are_named_exist(page):
     text = read(page)
-    modules = set(re.findall(r"-m (open_seq2seq(?:\.[a-z0-9_]+)+)", text))
+    modules = set(re.findall(r"-m (open_seq2seq(?:\.[a-z0-9_]+)+)(?![.\w]*[A-Z])", text))
     paths = set(re.findall(r"`((?:open_seq2seq|scripts|configs|benchmarks|docs|tests)/[\w/.-]+\.(?:py|sh|md|txt|json))`", text))
     missing = [name for name in modules
                if not (os.path.exists(os.path.join(REPOSITORY, *name.split(".")) + ".py")
@@ -46,3 +46,11 @@ def test_both_readmes_have_the_same_sections_links_code_and_figures():
     english, chinese = facts("README.md"), facts("README.zh.md")
     for name in english:
         assert english[name] == chinese[name], name
+
+
+def test_the_architecture_page_names_every_package_and_only_modules_that_exist():
+    page, root = read("docs/architecture.md"), os.path.join(REPOSITORY, "open_seq2seq")
+    packages = [os.path.relpath(folder, root) for folder, _, files in os.walk(root) if "__init__.py" in files and folder != root]
+    assert [name for name in packages if "`%s/`" % name not in page] == []
+    named = re.findall(r"`((?:[a-z0-9_]+/)*[a-z0-9_]+\.py)`", page)
+    assert [name for name in named if not any(os.path.exists(os.path.join(place, name)) for place in (REPOSITORY, root))] == []
