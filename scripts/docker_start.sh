@@ -8,18 +8,18 @@ show_help() {
     cat <<'HELP'
 usage: bash scripts/docker_start.sh --image NAME [options] [-- COMMAND ...]
 
-Starts a container (scripts/docker/Dockerfile) that sees Ascend devices, their driver and this clone, at the path that it has
-here, so that rank tables, results and logs have one name inside and outside. Without COMMAND a shell.
+Starts a container (scripts/docker/Dockerfile) with Ascend devices, their driver and this clone. The clone has the same path
+inside as outside, and so have rank tables, results and logs. Without COMMAND a shell is started.
 
   --image NAME       the image
-  --devices 0,1,...  which devices (default: every /dev/davinciN of this machine)
+  --devices 0,1,...  numbers of the devices (default: every /dev/davinciN of this machine)
   --cpu              no devices (scripts/docker/Dockerfile.cpu)
-  --data DIR         data, readable at the same path inside; may be given several times
+  --data DIR         data folder, readable at the same path inside; may be given several times
   --result DIR       a folder outside this clone, writable at the same path inside; may be given several times
-  --driver DIR       where the driver is installed (default: /usr/local/Ascend/driver)
+  --driver DIR       folder of the driver (default: /usr/local/Ascend/driver)
   --shm_size SIZE    shared memory (default: 8g)
   --name NAME        the container's name
-  --dry_run          print the command and what this machine lacks for it, start nothing
+  --dry_run          print the command and what is missing on this machine, without starting it
   --help
 
   bash scripts/docker_start.sh --image jasper-ascend --data /data/speech -- bash scripts/run_8p.sh
@@ -28,9 +28,9 @@ Exit status: that of COMMAND; 4 when a device or the driver is missing.
 HELP
 }
 
-# Adds folder $2, which has to exist, at the same path inside; $3 is ro or rw.
+# Mounts the existing folder $2 at the same path; $3 is ro or rw; $1 is the option, for the message.
 mount_folder() {
-    [ -d "$2" ] || { complain "$1 $2: no such folder"; exit 3; }
+    [ -d "$2" ] || { complain "$1 $2: the folder does not exist"; exit 3; }
     local folder
     folder="$(cd "$2" && pwd)"
     arguments+=(--volume "$folder:$folder:$3")
@@ -44,7 +44,7 @@ devices_found() {
     done | sort -n | paste -sd, -
 }
 
-# Device files and driver: without them the adapter cannot start, with some of them it fails late.
+# Adds the device files and the driver. If only some of them are mounted, the adapter fails late.
 add_devices() {
     local number file numbers
     IFS=, read -r -a numbers <<< "$devices"
@@ -56,7 +56,7 @@ add_devices() {
     done
     if [ ! -d "$driver" ]; then missing+=("$driver"); fi
     arguments+=(--volume "$driver:$driver:ro")
-    # what there is of them differs from driver to driver
+    # optional files; drivers differ in which they install
     for file in /usr/local/dcmi /usr/local/Ascend/add-ons /usr/local/bin/npu-smi /usr/local/sbin/npu-smi /etc/hccn.conf \
         /etc/ascend_install.info /etc/hdcBasic.cfg /etc/sys_version.conf /usr/local/Ascend/version.info; do
         if [ -e "$file" ]; then arguments+=(--volume "$file:$file:ro"); fi
@@ -65,9 +65,9 @@ add_devices() {
 }
 
 report_missing() {
-    complain "this machine has no ${missing[*]}"
-    complain "devices found: $(devices_found | sed 's/^$/none/'). They come with the Ascend driver (npu-smi info lists them);"
-    complain "choose others with --devices, another driver folder with --driver, or do without with --cpu"
+    complain "missing on this machine: ${missing[*]}"
+    complain "devices found: $(devices_found | sed 's/^$/none/'). The Ascend driver creates them (npu-smi info lists them)."
+    complain "Select other devices with --devices, another driver folder with --driver, or use --cpu"
 }
 
 image="" devices="" cpu=no driver=/usr/local/Ascend/driver shm_size=8g name="" dry_run=no
@@ -96,7 +96,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ -n "$image" ] || usage_error "--image is missing; docker build -t jasper-ascend -f scripts/docker/Dockerfile makes one"
+[ -n "$image" ] || usage_error "--image is missing; docker build -t jasper-ascend -f scripts/docker/Dockerfile builds one"
 if [ "$cpu" = yes ] && [ -n "$devices" ]; then usage_error "--cpu and --devices exclude each other"; fi
 if [ -n "$devices" ] && ! [[ "$devices" =~ ^[0-9]+(,[0-9]+)*$ ]]; then
     usage_error "--devices $devices: expected numbers separated by commas, such as 0,1,2,3"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Converts an exported model to Ascend's .om. See --help.
+# Converts an exported model to Ascend's format .om. See --help.
 set -euo pipefail
 # shellcheck source=scripts/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -8,23 +8,23 @@ show_help() {
     cat <<'HELP'
 usage: bash scripts/pb2om.sh [options] [-- ATC_OPTIONS]
 
-Converts a .pb (or .onnx) of run.py --mode=export to a .om for Ascend chips. Runs ATC, which comes with the CANN toolkit, with
-the shapes in the JSON beside the model.
+Converts a .pb (or .onnx) model of run.py --mode=export to a .om model for Ascend chips. Runs ATC, which is part of the CANN
+toolkit, with the shapes from the JSON file next to the model.
 
   --model FILE          default: model/jasper_infer_float32.pb in the repository
-  --output NAME         path of the result without .om (default: beside the model, NAME_bBATCH_tFRAMES)
-  --soc_version CHIP    Ascend and what `npu-smi info` shows: Ascend310, Ascend310P3, Ascend910A (default: Ascend310)
-  --batch_size N[,N]    several make one .om that is compiled for each; needs a model exported with --frames dynamic
-  --frames N[,N]        the same for lengths in frames of 10 ms (export such models with --convolutions plain)
-  --precision_mode MODE force_fp16, force_fp32, allow_fp32_to_fp16, ... (default: ATC's own, force_fp16)
-  --dry_run             only prints the command; needs no ATC
-  --python PATH         the Python that reads the JSON (default: that of .venv, else python3)
+  --output NAME         path of the result without .om (default: next to the model, NAME_bBATCH_tFRAMES)
+  --soc_version CHIP    "Ascend" and the name in `npu-smi info`: Ascend310, Ascend310P3, Ascend910A (default: Ascend310)
+  --batch_size N[,N]    several sizes give one .om that is compiled for each; needs a model exported with --frames dynamic
+  --frames N[,N]        lengths in frames of 10 ms; several as for --batch_size (export with --convolutions plain)
+  --precision_mode MODE force_fp16, force_fp32, allow_fp32_to_fp16, ... (default: that of ATC, force_fp16)
+  --dry_run             print the command; does not need ATC
+  --python PATH         the Python that reads the JSON file (default: that of .venv, else python3)
   --help
-  -- WORDS              further options for atc, e.g. -- --log=info --op_select_implmode=high_precision
+  -- ATC_OPTIONS        additional options for atc, e.g. -- --log=info --op_select_implmode=high_precision
 
-The port's names --batchSize and --soc_version=CHIP work, too.
+The names of the public Ascend port, --batchSize and --soc_version=CHIP, are accepted as well.
 
-Exit status: 0 converted, 2 command line, 3 model or JSON, 4 ATC is not there; else ATC's own.
+Exit status: 0 success, 2 command line, 3 model or JSON file, 4 ATC is missing; else ATC's own.
 HELP
 }
 
@@ -47,7 +47,7 @@ while [ $# -gt 0 ]; do
                 --output | --soc_version | --batch_size | --frames | --precision_mode) arguments+=("$name" "$value") ;;
                 *) usage_error "unknown option $name" ;;
             esac ;;
-        *) usage_error "unknown word $1 (ATC's own options go behind --)" ;;
+        *) usage_error "unknown argument $1 (options of ATC go after --)" ;;
     esac
     shift
 done
@@ -70,14 +70,14 @@ command_text "${command[@]}"
 if [ "$dry_run" = yes ]; then exit 0; fi
 
 if ! command -v atc >/dev/null; then
-    complain "pb2om.sh: atc was not found. It comes with the CANN toolkit; where that is installed, put it on the path with"
+    complain "pb2om.sh: atc was not found. It is part of the CANN toolkit; where that is installed, add it to PATH with"
     found=""
     for file in /usr/local/Ascend/{ascend-toolkit,cann,latest}/set_env.sh "${HOME:-/}"/Ascend/ascend-toolkit/set_env.sh; do
         if [ -f "$file" ]; then found=yes; complain "    source $file"; fi
     done
     if [ -z "$found" ]; then
         complain "    source /usr/local/Ascend/ascend-toolkit/set_env.sh"
-        complain "(of another user or place: .../Ascend/ascend-toolkit/set_env.sh). --dry_run prints the command, to be run elsewhere"
+        complain "(or .../Ascend/ascend-toolkit/set_env.sh of another folder). --dry_run prints the command for another machine"
     fi
     exit 4
 fi
@@ -86,9 +86,9 @@ if [ "$status" -ne 0 ]; then
     complain "pb2om.sh: atc failed (status $status); its messages are above, more with -- --log=info"
     exit "$status"
 fi
-# ATC may put the system's name behind ours
+# ATC may append the system's name
 if ! compgen -G "$output*.om" >/dev/null; then
-    complain "pb2om.sh: atc ended without an error, but there is no $output.om"
+    complain "pb2om.sh: atc ended without an error, but did not write $output.om"
     exit 1
 fi
 say "wrote $(compgen -G "$output*.om" | tr '\n' ' ')"

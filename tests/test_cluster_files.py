@@ -78,7 +78,7 @@ def test_docker_on_a_cpu_starts_at_once_and_passes_its_status_on(docker):
     (["--image", "x", "--devices", "0-3"], 2, "--devices 0-3: expected numbers separated by commas"),
     (["--image", "x", "--cpu", "--devices", "0"], 2, "exclude each other"),
     (["--image", "x", "--privileged"], 2, "unknown option"),
-    (["--image", "x", "--cpu", "--data", "nowhere"], 3, "--data nowhere: no such folder")])
+    (["--image", "x", "--cpu", "--data", "nowhere"], 3, "--data nowhere: the folder does not exist")])
 def test_docker_refuses_wrong_options(docker, words, status, message):
     done = docker(*words)
     assert done.status == status and message in done.err and done.words is None

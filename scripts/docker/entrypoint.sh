@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What every command in the Ascend image is started with: the software's own settings, and the libraries of the driver, which
-# is mounted when the container starts.
+# Entry point of the Ascend image: sets the environment of the Ascend software and the library path of the driver, which is
+# mounted when the container starts.
 set -euo pipefail
 # shellcheck source=scripts/run_options.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../run_options.sh"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Prints those lines of a requirements file whose packages this Python does not have, in whatever version.
+"""Prints the lines of a requirements file whose packages are not installed in this Python, in any version.
 
     python missing_requirements.py requirements.txt > missing.txt
 
-For images that come with a TensorFlow fitted to their devices: what is there stays as it is, and ``pip install --no-deps`` adds
-the rest. An image without TensorFlow is refused: pip's would know nothing of the devices.
+For images with a TensorFlow for their devices: installed packages are kept, and ``pip install --no-deps`` adds the missing ones.
+An image without TensorFlow is an error, because TensorFlow from pip would not support the devices.
 """
 import re
 import sys
@@ -13,15 +13,15 @@ import pkg_resources
 
 
 def normalized(name):
-    """A package's name as indexes compare it."""
+    """A package's name in the form in which package indexes compare it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def missing(lines, installed):
-    """The requirements among ``lines`` that apply to this Python and whose package is not in ``installed``.
+    """The requirements of ``lines`` that apply to this Python and whose package is not in ``installed``.
 
     Args:
-      lines: of a requirements file.
+      lines: lines of a requirements file.
       installed: set of normalized names.
 
     Returns:
@@ -38,15 +38,15 @@ def missing(lines, installed):
 
 
 def main(path):
-    """Prints what is missing; returns the exit status."""
+    """Prints the missing requirements; returns the exit status."""
     installed = {normalized(distribution.project_name) for distribution in pkg_resources.working_set}
     if not any(name.startswith("tensorflow") for name in installed):
-        print("%s has no TensorFlow; expected an image with the TensorFlow that its Ascend adapter was made for"
+        print("%s has no TensorFlow; expected an image with the TensorFlow of its Ascend adapter"
               % sys.executable, file=sys.stderr)
         return 4
     with open(path, encoding="utf-8") as file:
         for requirement in missing(file, installed):
-            # tensorflow-cpu and the like are there under another name
+            # TensorFlow may be installed under another name, e.g. tensorflow-cpu
             if not re.match(r"tensorflow(-cpu|-gpu)?\b", normalized(requirement)):
                 print(requirement)
     return 0

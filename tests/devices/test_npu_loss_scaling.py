@@ -18,12 +18,12 @@ def chosen(loss_scaling, loss_scaling_params=None, **npu_params):
     return choose_loss_scaling(loss_scaling, loss_scaling_params, checked_npu_params(npu_params))
 
 
-def test_float16_without_a_setting_is_scaled_by_backoff_and_says_so():
+def test_float16_without_a_setting_is_scaled_by_backoff():
     scaling = chosen(None)
     assert scaling.setting == "Backoff"
     assert scaling.params == {"scale_min": 1.0, "scale_max": 2.0 ** 14, "step_factor": 2.0, "step_window": 2000}
     described = describe_loss_scaling(scaling)
-    assert "from 16384, divided by 2 at an overflow, multiplied after 2000 good steps (the default" in described
+    assert "initially 16384, divided by 2 at an overflow, multiplied after 2000 steps without one (the default" in described
 
 
 def test_float32_without_a_setting_is_not_scaled():
@@ -42,8 +42,8 @@ def test_the_configs_setting_is_taken():
         'loss scaling: 128; a step in which the NPU reports an overflow is skipped ("loss_scaling" of the config)')
 
 
-def test_settings_without_meaning_on_an_npu_are_refused():
-    with pytest.raises(ConfigError, match='"loss_scaling" is "LogMax".*have none. Use "Backoff" or a number'):
+def test_settings_that_an_npu_does_not_support_are_errors():
+    with pytest.raises(ConfigError, match='"loss_scaling" is "LogMax".*they saturate instead. Use "Backoff" or a number'):
         chosen("LogMax")
     with pytest.raises(ConfigError, match='"loss_scaling" is 0.5; the adapter takes at least 1'):
         chosen(0.5)
@@ -128,7 +128,7 @@ def test_several_ranks_are_averaged_by_the_adapter(needs_horovod, fake_adapter, 
     assert types.count("HcomAllReduce") == 1
 
 
-def test_cann_of_another_generation_is_refused(fake_adapter, graph, tmp_path, monkeypatch):
+def test_cann_of_another_release_is_an_error(fake_adapter, graph, tmp_path, monkeypatch):
     path = os.path.join(fake_adapter.opp_path, "framework", "built-in", "tensorflow", "npu_supported_ops.json")
     with open(path, encoding="utf-8") as file:
         operators = json.load(file)
@@ -136,7 +136,7 @@ def test_cann_of_another_generation_is_refused(fake_adapter, graph, tmp_path, mo
     with open(path, "w", encoding="utf-8") as file:
         json.dump(operators, file)
     device = select_device("npu")
-    with pytest.raises(DeviceError, match="has no NpuGetFloatStatusV2, with which .* the adapter and CANN are of different gen"):
+    with pytest.raises(DeviceError, match="does not contain NpuGetFloatStatusV2, with which .* the adapter and CANN are of different rel"):
         device.wrap_optimizer(tf.train.GradientDescentOptimizer(1.0), {"loss_scaling": None}, Single())
 
 

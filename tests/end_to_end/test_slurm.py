@@ -149,12 +149,12 @@ def test_nothing_is_launched_when_a_node_has_no_addresses(slurm, tmp_path):
     ([], 2, "--device is missing: expected cpu, gpu or npu"),
     (["--device", "tpu"], 2, "--device tpu: expected cpu, gpu or npu"),
     (["--device", "cpu"], 2, "--config_file is missing"),
-    (["--device", "cpu", "--config_file", "no.py"], 2, "no.py: no such file"),
+    (["--device", "cpu", "--config_file", "no.py"], 2, "no.py does not exist"),
     (["--device", "cpu", "--config_file", CONFIG, "--processes", "0"], 2, "--processes 0: expected a whole number above 0"),
     (["--device", "npu", "--config_file", CONFIG, "--port", "5"], 2, "--port is for CPUs and GPUs"),
     (["--device", "cpu", "--config_file", CONFIG, "--rank_table", "t.json"], 2, "--rank_table and --hccn_conf are for NPUs"),
     (["--device", "cpu", "--config_file", CONFIG, "--max_steps=5"], 2,
-     "unknown option --max_steps=5 (words for run.py come after --)"),
+     "unknown option --max_steps=5 (arguments for run.py go after --)"),
 ])
 def test_refuses_wrong_options(slurm, words, status, message):
     done = slurm(*words)
@@ -167,17 +167,17 @@ def test_an_environment_file_is_sourced_for_all_nodes(slurm, tmp_path):
     done = slurm(*words, "--environment", str(tmp_path / "set_env.sh"))
     assert done.status == 0 and "sourced" in done.out.splitlines()
     missing = slurm(*words, "--environment=none.sh")
-    assert missing.status == 2 and "--environment none.sh: no such file" in missing.err
+    assert missing.status == 2 and "--environment none.sh does not exist" in missing.err
 
 
 def test_outside_a_job_says_so(slurm):
     done = slurm("--device", "cpu", "--config_file", CONFIG, SLURM_JOB_ID=None)
-    assert done.status == 4 and "this is no Slurm job" in done.err
+    assert done.status == 4 and "this is not a Slurm job" in done.err
 
 
 def test_asks_for_gpus_where_a_node_gives_none(slurm):
     done = slurm("--device", "gpu", "--config_file", CONFIG, SLURM_GPUS_ON_NODE=None)
-    assert done.status == 2 and "SLURM_GPUS_ON_NODE names no GPUs" in done.err
+    assert done.status == 2 and "SLURM_GPUS_ON_NODE is not a number of GPUs" in done.err
 
 
 def test_finds_the_clone_when_sbatch_runs_a_copy_of_the_script(slurm, tmp_path):
