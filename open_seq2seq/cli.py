@@ -47,7 +47,7 @@ def exit_status_of(command, words, advice=""):
         print_error(StorageError("%s. The output could not be written; free some space%s" % (error, _sentence(advice))))
         return StorageError.exit_status
     except KeyboardInterrupt as stop:
-        # a training that was stopped by a signal says itself what it saved
+        # the message of a training that a signal stopped says what it saved
         print(str(stop) or "Interrupted" + _sentence(advice), file=sys.stderr)
         return getattr(stop, "exit_status", INTERRUPTED)
 

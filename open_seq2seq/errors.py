@@ -1,12 +1,12 @@
-"""Errors that a user can mend: each says what was found, where, what was expected and what to do.
+"""Errors that a user can fix. Each message says what was found, where, what was expected and how to fix it.
 
-``run.py`` prints them without a traceback and exits with ``exit_status``; any other exception is a bug
-of ours, prints its full traceback and exits 1.
+Commands print them without a traceback and exit with ``exit_status``. Any other exception is a bug: it is printed with its full
+traceback, and the exit status is 1.
 """
 
 
 class JasperError(Exception):
-    """Base class of every error that is the fault of an input, a file or a device."""
+    """Base class of all errors that an input, a file or a device causes."""
 
     exit_status = 1
 
@@ -18,7 +18,7 @@ class ConfigError(JasperError):
 
 
 class UsageError(ConfigError):
-    """The command line asks for something that cannot be done, e.g. a log directory already in use."""
+    """The command line asks for something that cannot be done, e.g. training into a directory that is not empty."""
 
 
 class DataError(JasperError):
@@ -28,28 +28,28 @@ class DataError(JasperError):
 
 
 class CheckpointError(JasperError):
-    """A checkpoint is missing, damaged, or belongs to another architecture (exit status 3)."""
+    """A checkpoint is missing or damaged, or has another architecture or vocabulary (exit status 3)."""
 
     exit_status = 3
 
 
 class StorageError(JasperError):
-    """A file or directory cannot be written: permissions, a full disk (exit status 3)."""
+    """A file or directory cannot be written, e.g. because of permissions or a full disk (exit status 3)."""
 
     exit_status = 3
 
 
 class DeviceError(JasperError):
-    """A device or a group of devices is missing or failed (exit status 4)."""
+    """A device or a group of devices is missing or has failed (exit status 4)."""
 
     exit_status = 4
 
 
 class PeerLostError(DeviceError):
-    """Another process of the run died or did not answer any more: a consequence, whose cause is in that process's log."""
+    """Another process of the run died or stopped answering; the cause is in that process's log."""
 
 
 class NonFiniteError(JasperError):
-    """Training produced a value that is not finite and could not go on (exit status 3)."""
+    """Training produced non-finite values and cannot continue (exit status 3)."""
 
     exit_status = 3
