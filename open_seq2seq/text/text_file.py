@@ -1,5 +1,6 @@
 """Text files that a user wrote: manifests, vocabularies, transcripts. They must be UTF-8; errors name another encoding."""
 import codecs
+import os
 
 from open_seq2seq.errors import DataError
 
@@ -46,6 +47,20 @@ def read_text_file(path, kind, advice=""):
         raise DataError("%s:%d: the %s contains a NUL character, so it is not a text file%s"
                         % (path, line_of(data, data.index(b"\0")), kind, advice or "; expected UTF-8 text"))
     return text
+
+
+def require_utf8_path(path):
+    """Raises DataError when a path is not valid UTF-8: manifests, lists of rejected rows and logs cannot contain it."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError("the file name %s is not valid UTF-8. Rename the file, e.g. with: convmv -f latin1 -t utf-8 --notest FILE"
+                        % printable(path))
+
+
+def printable(path):
+    """``path`` with every byte that is not valid UTF-8 as ``\\xNN``, for messages."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def line_of(data, place):

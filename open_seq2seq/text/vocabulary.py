@@ -9,7 +9,7 @@ import re
 import unicodedata
 
 from open_seq2seq.errors import DataError
-from open_seq2seq.text.text_file import read_text_file
+from open_seq2seq.text.text_file import read_text_file, require_utf8_path
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -117,8 +117,9 @@ def locate(path):
     """The file that ``path`` names: relative to the working directory, else to the root of this repository.
 
     Raises:
-      DataError: no such file exists in either place.
+      DataError: no such file exists in either place, or the path is not valid UTF-8.
     """
+    require_utf8_path(path)
     candidates = [path] if os.path.isabs(path) else [path, os.path.join(REPOSITORY, path)]
     for candidate in candidates:
         if "\0" not in candidate and os.path.isfile(candidate):

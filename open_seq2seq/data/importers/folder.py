@@ -11,9 +11,9 @@ import sys
 from open_seq2seq.cli import file_path, make_parser
 from open_seq2seq.data.audio.containers import CONVERTIBLE_EXTENSIONS
 from open_seq2seq.data.importers.importer_command import run_importer
-from open_seq2seq.data.importers.manifest_writer import ManifestRow, printable, require_utf8_name, write_manifest
+from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.errors import DataError
-from open_seq2seq.text.text_file import read_text_file
+from open_seq2seq.text.text_file import printable, read_text_file, require_utf8_path
 
 MODULE = "open_seq2seq.data.importers.folder"
 # of several files with the same name, the first of these formats is used
@@ -64,7 +64,7 @@ def _find_audio(corpus, note):
     for path in sorted(_files_below(corpus, note)):
         stem, extension = os.path.splitext(path)
         if extension.lower() in AUDIO_EXTENSIONS:
-            require_utf8_name(os.path.relpath(path, corpus))
+            require_utf8_path(os.path.relpath(path, corpus))
             audio.setdefault(stem, []).append(path)
         else:
             others.append(path)

@@ -17,10 +17,15 @@ import soundfile
 import soxr
 
 from open_seq2seq.cli import file_path, make_parser, whole_number
+from open_seq2seq.data.audio.inspection import inspect_file, open_audio_file
+from open_seq2seq.data.audio.reading import samples_of
+from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
 from open_seq2seq.data.importers.corpus_folder import LONGEST_STRING, SHORTEST_STRING, is_complete, new_corpus, transcript_of
 from open_seq2seq.data.importers.importer_command import progress_bar, run_importer
-from open_seq2seq.data.importers.manifest_writer import ManifestRow, printable, require_utf8_name, write_manifest
+from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
+from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, RejectedData
 from open_seq2seq.errors import DataError
+from open_seq2seq.text.text_file import printable, require_utf8_path
 
 MODULE = "open_seq2seq.data.importers.fsdd"
 VERSION = 1  # increase it when equal parameters no longer give equal files
@@ -55,7 +60,7 @@ def find_recordings(folder):
         names = sorted(os.listdir(candidate)) if os.path.isdir(candidate) else []
         matches = [match for match in map(FILE_NAME.match, names) if match]
         for match in matches:
-            require_utf8_name(match.group(0))
+            require_utf8_path(match.group(0))
         if matches:
             return [Recording(os.path.join(candidate, match.group(0)), int(match.group("digit")), match.group("speaker"),
                               int(match.group("index"))) for match in matches]
@@ -68,17 +73,17 @@ def read_recording(path):
     """Reads one recording. Returns (float32 [samples] mixed down to one channel, its sample rate in Hz).
 
     Raises:
-      DataError: it is not audio, has no samples, or has non-finite samples.
+      DataError: it is not audio, is damaged or incomplete, has no samples, or has non-finite samples.
     """
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (RuntimeError, OSError) as error:  # soundfile's own error is a RuntimeError
-        raise DataError("%s cannot be read as audio: %s" % (path, error))
+        with open_audio_file(path) as file:
+            inspection = inspect_file(file, MAX_MISSING_FRACTION)
+            samples = samples_of(file, inspection, MAX_MISSING_FRACTION)
+    except RejectedData as rejected:
+        raise DataError("%s: %s: %s" % (path, rejected.reason.name, rejected))
     if not len(samples):
-        raise DataError("%s has no samples" % path)
-    if not np.isfinite(samples).all():
-        raise DataError("%s has non-finite samples" % path)
-    return samples.mean(axis=1), rate
+        raise DataError("%s: %s" % (path, EMPTY_AUDIO.name))
+    return samples, inspection.sample_rate
 
 
 def read_all(recordings):

@@ -9,6 +9,7 @@ import os
 
 from open_seq2seq.errors import DataError
 from open_seq2seq.files import replaced_file
+from open_seq2seq.text.text_file import printable, require_utf8_path
 
 COLUMNS = ("wav_filename", "wav_filesize", "transcript")
 
@@ -37,26 +38,12 @@ def write_manifest(path, rows):
         writer.writerow(COLUMNS)
         for row in rows:
             relative = os.path.relpath(row.audio_path, folder)
-            require_utf8_name(relative)
+            require_utf8_path(relative)
             writer.writerow((relative, _size(row.audio_path), row.transcript))
             count += 1
         if not count:
             raise DataError("%s would be empty: no utterance was found for it" % path)
     return count
-
-
-def require_utf8_name(path):
-    """Raises DataError when the name of a file is not valid UTF-8: a manifest, which is UTF-8 text, cannot contain it."""
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        raise DataError("the file name %s is not valid UTF-8, so a manifest cannot contain it. Rename the file, e.g. with: "
-                        "convmv -f latin1 -t utf-8 --notest FILE" % printable(path))
-
-
-def printable(path):
-    """``path`` with every byte that is not valid UTF-8 as ``\\xNN``, for messages."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _size(audio_path):

@@ -13,7 +13,7 @@ import re
 import unicodedata
 
 from open_seq2seq.errors import DataError
-from open_seq2seq.text.text_file import read_text_file
+from open_seq2seq.text.text_file import read_text_file, require_utf8_path
 
 AUDIO_COLUMN, TRANSCRIPT_COLUMN = "wav_filename", "transcript"
 
@@ -49,8 +49,9 @@ def read_manifest(path, transcripts=True, vocabulary=None, note=None):
       List of :class:`ManifestRow`. Rows whose fields are all empty are skipped.
 
     Raises:
-      DataError: the file cannot be read, is not UTF-8 or not CSV, lacks a column or has no rows.
+      DataError: the file cannot be read, its path or contents are not UTF-8, it is not CSV, lacks a column or has no rows.
     """
+    require_utf8_path(path)
     text = read_text_file(path, "manifest", _EXPECTED)
     # a quote after a blank begins a quoted field only where the reader skips the blank
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=_BLANK_AND_QUOTE.search(text) is not None)
@@ -94,7 +95,8 @@ def _cleaned(path, rows, vocabulary, note):
     for numbers, change in ((stripped, "blanks around the fields were removed"),
                             (composed, "the transcript was converted to composed characters (Unicode NFC)")):
         if numbers:
-            note("manifest %s: in %d of %d rows %s; the first is row %d" % (path, len(numbers), len(rows), change, numbers[0]))
+            note("manifest %s: in %d of %d rows %s; the first is on line %d"
+                 % (path, len(numbers), len(rows), change, numbers[0]))
     return cleaned
 
 

@@ -127,9 +127,9 @@ def test_a_folder_without_recordings_is_refused(tmp_path, prepare, message):
 
 
 @pytest.mark.parametrize("content,message", [
-    (b"<html>not found</html>", "4_ann_10.wav cannot be read as audio"),
-    (None, "4_ann_10.wav has no samples"),
-    (np.array([0.0, np.nan]), "4_ann_10.wav has non-finite samples"),
+    (b"<html>not found</html>", "4_ann_10.wav: not audio: "),
+    (None, "4_ann_10.wav: empty audio"),
+    (np.array([0.0, np.nan]), "4_ann_10.wav: non-finite samples: "),
 ])
 def test_an_unreadable_recording_is_named(tmp_path, content, message):
     folder = make_recordings(tmp_path / "recordings", speakers=("ann",), indices=(10,))

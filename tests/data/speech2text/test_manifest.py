@@ -54,7 +54,7 @@ def test_blanks_around_fields_are_removed_and_counted(write, tmp_path):
     rows, notes = read(path)
     assert rows == [("0.wav", "five"), ("1.wav", "six"), ("2.wav", "nine one")]
     assert read_manifest(path)[0].audio_path == str(tmp_path / "0.wav")
-    assert notes == ["in 2 of 3 rows blanks around the fields were removed; the first is row 2"]
+    assert notes == ["in 2 of 3 rows blanks around the fields were removed; the first is on line 2"]
 
 
 def test_a_blank_before_a_quoted_field_does_not_make_the_quotes_text(write):
@@ -73,7 +73,7 @@ def test_transcripts_are_composed_and_counted(write):
     decomposed = unicodedata.normalize("NFD", "caf\xe9 \xf6l").encode()
     rows, notes = read(write(HEADER + b"0.wav,1," + decomposed + b"\n1.wav,1,plain\n"))
     assert rows == [("0.wav", "caf\xe9 \xf6l"), ("1.wav", "plain")]
-    assert notes == ["in 1 of 2 rows the transcript was converted to composed characters (Unicode NFC); the first is row 2"]
+    assert notes == ["in 1 of 2 rows the transcript was converted to composed characters (Unicode NFC); the first is on line 2"]
 
 
 def test_transcripts_stay_decomposed_for_a_vocabulary_of_combining_marks(write):
@@ -104,6 +104,14 @@ def test_malformed_rows_have_a_problem(write, line, problem):
     rows = read_manifest(write(HEADER + line + b"\nb.wav,1,fine\n"))
     assert problem in rows[0].problem and rows[0].row == 2
     assert rows[1].problem is None
+
+
+def test_a_path_that_is_not_utf8_is_refused(tmp_path):
+    path = os.path.join(os.fsencode(str(tmp_path)), b"gr\xf6sse.csv")
+    with open(path, "wb") as file:
+        file.write(HEADER + b"a.wav,1,x\n")
+    with pytest.raises(DataError, match=r"the file name .*gr\\xf6sse.csv is not valid UTF-8"):
+        read_manifest(os.fsdecode(path))
 
 
 def test_inference_needs_no_transcripts(write):

@@ -276,3 +276,25 @@ def test_an_unusable_file_is_skipped_in_a_packed_row(manifest, tmp_path):
 def test_evaluation_does_not_pack(manifest):
     layer = layer_of(manifest, "eval", 1, join_shorter_than=0.3, static_shapes=StaticShapes())
     assert layer.batches_per_epoch == len(DURATIONS)
+
+
+def test_a_packed_row_names_all_its_utterances(manifest):
+    layer = layer_of(manifest, batch_size=1, join_shorter_than=0.3, static_shapes=StaticShapes())
+    assert [utterance.index for utterance in layer.utterances_of_row(3)] == [3, 2, 1, 0]
+    assert layer.ids_of_row(3) == ["%s:%d" % (manifest, row) for row in (5, 4, 3, 2)]
+    assert layer.ids_of_row(10) == ["%s:12" % manifest] and layer.ids_of_row(-1) == []
+
+
+def test_a_subset_evaluates_with_static_shapes(manifest):
+    layer = layer_of(manifest, batch_size=2, join_shorter_than=0.3, static_shapes=StaticShapes(max_buckets=2),
+                     augmentation={"speed_perturbation_ratio": 0.2})
+    subset = layer.subset(4, seed=0)
+    assert subset.mode == "eval" and len(subset.utterances) == 4 and len(subset.buckets) <= 2
+    batches = [batch for bucket in range(len(subset.buckets))
+               for batch in read(lambda bucket=bucket: subset.evaluation_dataset(bucket=bucket))[1]]
+    seen = [index for batch in batches for index in batch.utterance_indices]
+    assert sorted(index for index in seen if index >= 0) == [0, 1, 2, 3]
+    # the shapes are those of the utterances without speed perturbation
+    longest = max(utterance.num_samples for utterance in subset.utterances)
+    assert subset.buckets[-1].frames == -(-(longest // 160 + 1) // 8) * 8
+    assert len(layer.utterances) == len(DURATIONS) and layer.mode == "train"
