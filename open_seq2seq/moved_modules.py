@@ -127,6 +127,14 @@ MOVED = {
 # (path in earlier versions, name) -> name now, with the path of its module if that is another one than the module moved to
 RENAMED = {
     ("data.speech2text.joining", "joined_rows"): "pack",
+    ("devices.npu_params", "completed"): "with_defaults",
+    ("devices.npu_params", "require_places"): "require_existing_paths",
+    ("devices.npu_values", "Ascending"): "AscendingList",
+    ("devices.npu_values", "Place"): "PathOption",
+    ("distributed.config_map", "filled_in"): "with_values",
+    ("distributed.errors", "tells_of_lost_peer"): "is_caused_by_lost_peer",
+    ("distributed.roll_call", "answer_roll_call"): "wait_for_all_ranks",
+    ("distributed.roll_call", "leave_roll_call"): "remove_note",
     ("evaluation.evaluation", "EvaluationGraph"): "evaluation.evaluation_graph.build_evaluation",
     ("export.bins", "bin_names"): "export.runtime.scoring.utterance_names",
     ("export.run_folder", "trained_model_of"): "trained_model_from_run",

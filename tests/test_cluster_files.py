@@ -58,7 +58,7 @@ def test_docker_gets_devices_driver_and_folders(docker, tmp_path):
 
 
 @pytest.mark.skipif(HAS_NPU, reason="this machine has an Ascend driver")
-def test_docker_refuses_devices_that_are_missing(docker):
+def test_docker_with_missing_devices_is_an_error(docker):
     refused = docker("--image", "jasper-ascend", "--devices", "0,1")
     assert refused.status == 4 and refused.words is None
     for name in ("/dev/davinci0", "/dev/davinci1", "/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc", "Ascend/driver"):
@@ -67,7 +67,7 @@ def test_docker_refuses_devices_that_are_missing(docker):
     assert none.status == 4 and "no /dev/davinciN on this machine" in none.err and none.words is None
 
 
-def test_docker_on_a_cpu_starts_at_once_and_passes_its_status_on(docker):
+def test_docker_on_a_cpu_starts_without_devices_and_returns_its_status(docker):
     done = docker("--image=jasper-cpu", "--cpu", "--", "python", "run.py", "--x=a b")
     assert done.status == 7 and done.words[-4:] == ["jasper-cpu", "python", "run.py", "--x=a b"]
     assert done.words[0] == "run" and "--device" not in done.words
@@ -79,7 +79,7 @@ def test_docker_on_a_cpu_starts_at_once_and_passes_its_status_on(docker):
     (["--image", "x", "--cpu", "--devices", "0"], 2, "exclude each other"),
     (["--image", "x", "--privileged"], 2, "unknown option"),
     (["--image", "x", "--cpu", "--data", "nowhere"], 3, "--data nowhere: the folder does not exist")])
-def test_docker_refuses_wrong_options(docker, words, status, message):
+def test_docker_with_wrong_options(docker, words, status, message):
     done = docker(*words)
     assert done.status == status and message in done.err and done.words is None
 
@@ -126,7 +126,7 @@ def missing_requirements():
     return module
 
 
-def test_only_what_an_image_lacks_is_installed():
+def test_only_missing_packages_are_installed():
     lines = ["# a comment", "numpy==1.18.5 ; python_version >= '3'", "Rich==13.8.1", "soxr==0.3.7 ; python_version < '3'",
              "typing_extensions==4.7.1  # why", ""]
     assert missing_requirements().missing(lines, {"numpy"}) == ["Rich==13.8.1", "typing_extensions==4.7.1"]
@@ -143,7 +143,7 @@ def flags(words):
     return dict(word[2:].split("=", 1) for word in words if word.startswith("--") and "=" in word)
 
 
-def test_mpijob_starts_as_many_processes_as_there_are_slots():
+def test_mpijob_starts_one_process_for_each_slot():
     job, = manifests("horovod_mpijob.yaml")
     assert (job["apiVersion"], job["kind"]) == ("kubeflow.org/v2beta1", "MPIJob")
     replicas = job["spec"]["mpiReplicaSpecs"]
@@ -164,7 +164,7 @@ def test_mpijob_starts_as_many_processes_as_there_are_slots():
     assert set(mounts) == volumes and run["logdir"].startswith(mounts["result"] + "/")
 
 
-def test_volcano_job_waits_for_its_config_map_and_launches_its_own_ranks():
+def test_volcano_job_waits_for_its_config_map_and_launches_its_ranks():
     table, job = manifests("ascend_volcano_job.yaml")
     assert table["kind"] == "ConfigMap" and json.loads(table["data"]["hccl.json"]) == {"status": "initializing"}
     assert (job["apiVersion"], job["kind"]) == ("batch.volcano.sh/v1alpha1", "Job")
@@ -189,7 +189,7 @@ def test_volcano_job_waits_for_its_config_map_and_launches_its_own_ranks():
     assert mounts["rank-table"] == "/user/serverid/devindex/config"
 
 
-def test_volcano_jobs_command_is_one_that_both_programs_take():
+def test_volcano_jobs_command_is_valid_for_both_programs():
     from open_seq2seq.experiment.command_line import parse_command_line
     from open_seq2seq.launch.launch_options import parse_options
     from open_seq2seq.rank_tables.config_map import Place, with_values

@@ -28,7 +28,7 @@ def tensorflow_2_6_with_npu_device(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_tensorflow_2_6_takes_npu_device_in_its_version_1_mode(tensorflow_2_6_with_npu_device):
+def test_tensorflow_2_6_uses_npu_device_in_its_version_1_mode(tensorflow_2_6_with_npu_device):
     assert adapter_name() == "npu_device" and missing_adapter() == []
     adapter = load_adapter()
     assert (adapter.name, adapter.version) == ("npu_device", "2.6.5-test")
@@ -41,13 +41,13 @@ def test_tensorflow_2_6_takes_npu_device_in_its_version_1_mode(tensorflow_2_6_wi
         adapter.module("hccl.hccl_ops")
 
 
-def test_its_patching_of_sessions_is_refused_as_well(tensorflow_2_6_with_npu_device):
+def test_its_patching_of_sessions_is_an_error_as_well(tensorflow_2_6_with_npu_device):
     import npu_device.compat.v1.npu_init  # noqa: F401
     with pytest.raises(DeviceError, match="npu_device.compat.v1.npu_init has been imported"):
         load_adapter()
 
 
-def test_tensorflow_1_15_does_not_take_npu_device(tensorflow_2_6_with_npu_device, monkeypatch):
+def test_tensorflow_1_15_does_not_use_npu_device(tensorflow_2_6_with_npu_device, monkeypatch):
     monkeypatch.setattr(npu_adapter.tf, "__version__", "1.15.0")
     assert adapter_name() is None
     assert "the module npu_bridge cannot be imported" in missing_adapter()[0]

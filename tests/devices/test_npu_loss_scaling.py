@@ -33,7 +33,7 @@ def test_float32_without_a_setting_is_not_scaled():
         "loss scaling: none (nothing is computed in float16)")
 
 
-def test_the_configs_setting_is_taken():
+def test_the_setting_of_the_config_is_used():
     assert chosen("Backoff", {"step_window": 100}).params["step_window"] == 100
     assert chosen("Backoff", precision_mode="force_fp32").setting == "Backoff"
     assert chosen(128.0).setting == 128.0
@@ -51,7 +51,7 @@ def test_settings_that_an_npu_does_not_support_are_errors():
         chosen("Backoff", {"step_window": 0})
 
 
-def test_a_meaningless_setting_is_refused_before_training_but_not_in_evaluation(fake_adapter):
+def test_an_unsupported_setting_is_an_error_in_training_but_not_in_evaluation(fake_adapter):
     with pytest.raises(ConfigError, match="LogMax"):
         select_device("npu", params={"loss_scaling": "LogMax"})
     assert select_device("npu", training=False, params={"loss_scaling": "LogMax"}).name == "npu"
@@ -76,7 +76,7 @@ class Training:
         return tuple(self.session.run([self.weight, self.step, self.adapter.loss_scale]))
 
 
-def test_backoff_skips_what_overflows_and_finds_its_scale(fake_adapter, graph):
+def test_backoff_skips_overflows_and_adjusts_its_scale(fake_adapter, graph):
     training = Training(select_device("npu"), {"loss_scaling": "Backoff", "loss_scaling_params": {
         "scale_max": 1024.0, "step_factor": 4.0, "step_window": 2}})
     with training.session:
@@ -93,7 +93,7 @@ def test_the_scale_never_falls_below_1(fake_adapter, graph):
         assert [training.run(1e9)[2] for _ in range(3)] == [1.0, 1.0, 1.0]
 
 
-def test_a_fixed_scale_stays_and_skips_what_overflows(fake_adapter, graph):
+def test_a_fixed_scale_is_constant_and_overflows_are_skipped(fake_adapter, graph):
     training = Training(select_device("npu"), {"loss_scaling": 128.0})
     with training.session:
         assert training.run(0.25) == (0.75, 1, 128.0)
@@ -101,7 +101,7 @@ def test_a_fixed_scale_stays_and_skips_what_overflows(fake_adapter, graph):
         assert training.run(0.25) == (0.5, 2, 128.0)
 
 
-def test_float32_by_itself_needs_no_optimizer_of_the_adapter(fake_adapter, graph):
+def test_float32_in_a_single_process_needs_no_optimizer_of_the_adapter(fake_adapter, graph):
     device = select_device("npu", params={"npu_params": {"precision_mode": "force_fp32"}})
     assert device.wrap_optimizer(tf.train.GradientDescentOptimizer(1.0), {"loss_scaling": None}, Single()) is None
 
@@ -136,11 +136,12 @@ def test_cann_of_another_release_is_an_error(fake_adapter, graph, tmp_path, monk
     with open(path, "w", encoding="utf-8") as file:
         json.dump(operators, file)
     device = select_device("npu")
-    with pytest.raises(DeviceError, match="does not contain NpuGetFloatStatusV2, with which .* the adapter and CANN are of different rel"):
+    expected = "does not contain NpuGetFloatStatusV2, with which .* the adapter and CANN are of different releases"
+    with pytest.raises(DeviceError, match=expected):
         device.wrap_optimizer(tf.train.GradientDescentOptimizer(1.0), {"loss_scaling": None}, Single())
 
 
-def test_an_adapter_without_scale_managers_uses_ours(fake_adapter, graph, monkeypatch):
+def test_an_adapter_without_scale_managers_uses_this_projects(fake_adapter, graph, monkeypatch):
     """npu_device for TensorFlow 2.6 has NPUOptimizer alone; the bounds of the scale then hold, too."""
     monkeypatch.setattr(npu_adapter.Adapter, "has_module", lambda adapter, path: False)
     training = Training(select_device("npu"), {"loss_scaling": "Backoff", "loss_scaling_params": {

@@ -7,7 +7,7 @@ from open_seq2seq.devices.npu_session_check import check_ctc, check_offloading, 
 from open_seq2seq.errors import DeviceError
 
 
-def test_the_reference_is_what_can_be_counted_by_hand():
+def test_the_reference_agrees_with_counting_by_hand():
     # two frames, one label, uniform over label and blank: of 4 paths all but blank-blank spell it
     losses, gradient = reference_ctc(np.zeros([1, 2, 2]), [2], np.array([[0]]), [1])
     assert losses[0] == pytest.approx(-np.log(0.75))
@@ -20,7 +20,7 @@ def test_a_repeated_label_needs_a_blank_between():
     assert losses[0] == pytest.approx(np.log(8.0))
 
 
-def test_frames_and_labels_behind_the_lengths_do_not_count():
+def test_frames_and_labels_after_the_lengths_are_ignored():
     logits = np.random.RandomState(1).normal(size=[1, 6, 4])
     longer = np.concatenate([logits, np.ones([1, 2, 4])], 1)
     short = reference_ctc(logits, [6], np.array([[0, 1]]), [2])
@@ -36,7 +36,7 @@ def test_the_check_passes_on_the_host_and_adds_nothing_else(graph):
     assert tf.global_variables() == []
 
 
-def test_a_loss_that_is_a_little_wrong_passes_and_one_that_is_more_does_not(graph, monkeypatch):
+def test_a_small_error_of_the_loss_passes_and_a_larger_one_does_not(graph, monkeypatch):
     right = npu_session_check.CTCLoss
 
     def scaled(factor):
@@ -53,7 +53,7 @@ def test_a_loss_that_is_a_little_wrong_passes_and_one_that_is_more_does_not(grap
             check_ctc(session, graph)
 
 
-def test_a_wrong_gradient_is_found(graph, monkeypatch):
+def test_a_wrong_gradient_is_detected(graph, monkeypatch):
     right = npu_session_check.CTCLoss
 
     def without_gradient(params):
@@ -65,7 +65,7 @@ def test_a_wrong_gradient_is_found(graph, monkeypatch):
         check_ctc(session, graph)
 
 
-def test_a_device_that_cannot_do_it_at_all_is_named(graph, monkeypatch):
+def test_a_device_without_the_operator_is_an_error(graph, monkeypatch):
     right = npu_session_check.CTCLoss
 
     def failing(params):
@@ -80,7 +80,7 @@ def test_a_device_that_cannot_do_it_at_all_is_named(graph, monkeypatch):
             check_ctc(session, graph)
 
 
-def test_a_session_on_the_host_is_found_with_all_causes(graph, tmp_path):
+def test_a_session_on_the_host_is_detected_with_all_causes(graph, tmp_path):
     with tf.Session() as session, pytest.raises(DeviceError) as refusal:
         check_offloading(session, graph, "npu_bridge", {"ASCEND_OPP_PATH": str(tmp_path)})
     causes = str(refusal.value).splitlines()[1:]

@@ -76,7 +76,7 @@ def test_one_two_and_four_ranks_have_the_same_losses_and_the_same_evaluation(lau
         assert "5 utterances, " in runs[ranks]
 
 
-def test_a_checkpoint_is_evaluated_alike_by_any_number_of_ranks(launch, corpus):
+def test_the_evaluation_of_a_checkpoint_does_not_depend_on_the_number_of_ranks(launch, corpus):
     assert launch(2, "--logdir=run", "--batch_size_per_gpu=4", mode="train").status == 0
     figures = []
     for ranks in (1, 2, 3):
@@ -89,7 +89,7 @@ def test_a_checkpoint_is_evaluated_alike_by_any_number_of_ranks(launch, corpus):
     assert figures[0] == figures[1] == figures[2]
 
 
-def test_the_first_rank_alone_writes_and_a_second_run_continues(launch, corpus):
+def test_only_the_first_rank_writes_and_a_second_run_resumes(launch, corpus):
     words = ("--logdir=run", "--enable_logs", "--batch_size_per_gpu=4", "--save_summaries_steps=2")
     first = launch(2, *words)
     assert first.status == 0, first.err + first.logs[1]
@@ -108,7 +108,7 @@ def test_the_first_rank_alone_writes_and_a_second_run_continues(launch, corpus):
     assert refused.status == 2 and "num_epochs and the learning rate's schedule do not fit" in refused.err + refused.logs[0]
 
 
-def test_ranks_that_differ_are_refused_by_name(launch, corpus):
+def test_ranks_that_differ_are_an_error_that_names_them(launch, corpus):
     run = launch(2, "--logdir=run", mode="train", rank_words=(
         1, "--optimizer_params/beta1=0.5 --max_steps=7 --train_params/data_layer_params/max_duration=0.7"))
     assert run.status == 4
@@ -128,7 +128,7 @@ def test_a_rank_without_its_data_is_named(launch, corpus):
     assert everywhere.status == 3 and all("elsewhere.csv" in log and "others can" not in log for log in everywhere.logs)
 
 
-def test_inference_is_refused_to_several_ranks(launch, corpus):
+def test_inference_with_several_ranks_is_an_error(launch, corpus):
     run = launch(2, "--logdir=run", mode="infer")
     assert run.status == 2 and "one process" in run.err + run.out
 

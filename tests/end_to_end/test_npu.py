@@ -87,14 +87,14 @@ def test_two_ranks_over_hccl_have_the_losses_of_one(run_on_npus, needs_horovod):
     assert "2 processes, joined by HCCL" in runs[1].out
 
 
-def test_a_run_that_would_silently_use_the_cpu_is_refused_before_the_first_step(run_on_npus, corpus):
+def test_a_run_that_would_silently_use_the_cpu_ends_before_the_first_step(run_on_npus, corpus):
     refused = run_on_npus("--mode=train", ASCEND_OPP_PATH=str(corpus / "nowhere"))
     assert refused.status == 4
     assert "ASCEND_OPP_PATH" in refused.err and not _losses(refused.out)
     assert not (corpus / "run").exists()
 
 
-def test_a_run_whose_convolutions_would_silently_be_computed_on_the_host_is_refused_before_the_first_step(
+def test_a_run_with_convolutions_that_would_silently_be_computed_on_the_host_ends_before_the_first_step(
         run_on_npus, npu_server, corpus):
     path = os.path.join(npu_server.opp_path, "framework", "built-in", "tensorflow", "npu_supported_ops.json")
     with open(path) as file:
@@ -108,7 +108,7 @@ def test_a_run_whose_convolutions_would_silently_be_computed_on_the_host_is_refu
     assert not (corpus / "run").exists()
 
 
-def test_an_npu_used_as_host_on_purpose(run_on_npus):
+def test_use_off_line_false_runs_on_the_host(run_on_npus):
     run = run_on_npus("--mode=train", "--max_steps=2", "--print_loss_steps=1", "--npu_params/use_off_line=False")
     assert run.status == 0, run.err
     assert len(_losses(run.out)) == 2

@@ -97,7 +97,7 @@ def test_on_npus_makes_the_rank_table_first(slurm, tmp_path):
     assert launch[-2:] == ["--rank_table", folder + "/rank_table.json"] and "--servers" not in launch
 
 
-def test_takes_the_rank_table_and_options_of_srun_that_it_is_given(slurm):
+def test_uses_the_given_rank_table_and_options_of_srun(slurm):
     done = slurm("--device=npu", "--config_file", CONFIG, "--rank_table", "/shared/16p.json", "--srun_options", "--mpi=none -v",
                  "--dry_run")
     _, train = done.out.splitlines()
@@ -156,7 +156,7 @@ def test_nothing_is_launched_when_a_node_has_no_addresses(slurm, tmp_path):
     (["--device", "cpu", "--config_file", CONFIG, "--max_steps=5"], 2,
      "unknown option --max_steps=5 (arguments for run.py go after --)"),
 ])
-def test_refuses_wrong_options(slurm, words, status, message):
+def test_wrong_options(slurm, words, status, message):
     done = slurm(*words)
     assert done.status == status and message in done.err and done.out == ""
 
@@ -170,12 +170,12 @@ def test_an_environment_file_is_sourced_for_all_nodes(slurm, tmp_path):
     assert missing.status == 2 and "--environment none.sh does not exist" in missing.err
 
 
-def test_outside_a_job_says_so(slurm):
+def test_outside_a_job_is_an_error(slurm):
     done = slurm("--device", "cpu", "--config_file", CONFIG, SLURM_JOB_ID=None)
     assert done.status == 4 and "this is not a Slurm job" in done.err
 
 
-def test_asks_for_gpus_where_a_node_gives_none(slurm):
+def test_a_node_without_gpus_is_an_error(slurm):
     done = slurm("--device", "gpu", "--config_file", CONFIG, SLURM_GPUS_ON_NODE=None)
     assert done.status == 2 and "SLURM_GPUS_ON_NODE is not a number of GPUs" in done.err
 
@@ -191,7 +191,7 @@ def test_finds_the_clone_when_sbatch_runs_a_copy_of_the_script(slurm, tmp_path):
     assert lost.status == 2 and "call sbatch in the clone" in lost.err
 
 
-def test_first_node_that_only_it_can_reach_is_refused(slurm, tmp_path):
+def test_a_first_node_with_a_loopback_address_is_an_error(slurm, tmp_path):
     write(tmp_path / "bin" / "scontrol", "#!/bin/sh\nprintf 'localhost\\nelsewhere\\n'\n")
     done = slurm("--device", "cpu", "--config_file", CONFIG, "--dry_run")
     assert done.status == 4 and "the first node, localhost, is 127." in done.err
@@ -207,7 +207,7 @@ def require_horovod():
 
 
 @pytest.mark.slow
-def test_two_nodes_train_one_model_and_a_second_job_goes_on(slurm, corpus):
+def test_two_nodes_train_one_model_and_a_second_job_resumes(slurm, corpus):
     require_horovod()
     words = ["--device", "cpu", "--config_file", str(corpus / "config.py"), "--"]
     data = ["--data_layer_params/vocab_file=%s" % (corpus / "vocab.txt"),
@@ -252,7 +252,7 @@ while True:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_for_the_job_reach_srun_and_its_status_is_the_job_s(slurm, tmp_path, number):
+def test_signals_are_forwarded_to_srun_and_its_status_is_returned(slurm, tmp_path, number):
     write(tmp_path / "bin" / "srun", NOTING_SRUN)
     job = slurm("--device", "cpu", "--config_file", CONFIG, "--", "--max_steps=5", wait=False)
     try:

@@ -53,13 +53,13 @@ def test_only_what_the_fetches_need_is_checked(graph):
     assert found(checked([waiting]), "on the host")[0].type == "PyFunc"
 
 
-def test_a_fed_tensor_hides_what_would_compute_it(graph):
+def test_operations_before_a_fed_tensor_are_not_executed(graph):
     features = tf.cast(tf.py_func(lambda: np.zeros(3), [], tf.float64), tf.float32)
     operations = executed_operations([features * 2.0], feeds=[features])
     assert {operation.type for operation in operations} == {"Cast", "Const", "Mul"}
 
 
-def test_inputs_come_before_what_reads_them(graph):
+def test_inputs_come_before_the_operations_that_read_them(graph):
     step = training_step(layer(layer(images(), "conv11"), "conv12"))
     operations = executed_operations([step])
     position = {operation: index for index, operation in enumerate(operations)}
@@ -69,7 +69,7 @@ def test_inputs_come_before_what_reads_them(graph):
         assert all(position[before] < position[operation] for before in operation.control_inputs)
 
 
-def test_what_tensorflow_folds_is_a_constant(graph):
+def test_operations_that_tensorflow_folds_are_constants(graph):
     features = images()
     size = tf.shape(features)[2] * 2
     unknown_size = tf.shape(images(None))[2] * 2
@@ -94,7 +94,7 @@ def test_an_operation_of_the_host_in_the_middle_is_an_error_and_names_its_layer(
     assert sum(report.parts) == 3 and "leaves 2 of 3" in splits[0].message
 
 
-def test_the_larger_part_is_the_one_that_goes_to_the_npu(graph):
+def test_the_larger_part_is_offloaded(graph):
     middle = tf.py_func(lambda value: value, [layer(images(), "conv11")], tf.float32)
     middle.set_shape([BATCH, 1, FRAMES, CHANNELS])
     outputs = layer(middle, "conv12")
@@ -105,7 +105,7 @@ def test_the_larger_part_is_the_one_that_goes_to_the_npu(graph):
     assert "leaves 1 of 7" in found(report, "splits the graph")[0].message
 
 
-def test_a_layer_is_named_by_its_variables_also_when_python_is_inside(graph):
+def test_a_layer_with_a_python_operation_is_named_by_its_variables(graph):
     with tf.variable_scope("ForwardPass/my_encoder/block3"):
         kernel = tf.get_variable("kernel", [CHANNELS, 5], use_resource=False)
         products = tf.matmul(tf.reshape(images(), [-1, CHANNELS]), kernel)
@@ -116,7 +116,7 @@ def test_a_layer_is_named_by_its_variables_also_when_python_is_inside(graph):
     assert [finding.layer for finding in found(checked([last]), "splits the graph")] == ["block3"]
 
 
-def test_operations_behind_the_step_stay_on_the_host_without_harm(graph):
+def test_operations_after_the_step_on_the_host_are_only_notes(graph):
     output = layer(images(), "conv11")
     summary = tf.summary.scalar("mean", tf.reduce_mean(output))
     decoded = tf.nn.ctc_greedy_decoder(tf.reshape(output, [FRAMES, BATCH, CHANNELS]), [FRAMES] * BATCH)[0][0].values
@@ -126,7 +126,7 @@ def test_operations_behind_the_step_stay_on_the_host_without_harm(graph):
     assert not [finding for finding in report.findings if finding.level == ERROR]
 
 
-def test_operations_before_the_step_cost_time(graph):
+def test_operations_before_the_step_on_the_host_are_warnings(graph):
     features = tf.py_func(lambda value: value, [images()], tf.float32)
     features.set_shape([BATCH, 1, FRAMES, CHANNELS])
     report = checked([layer(features, "conv11")])
@@ -148,7 +148,7 @@ def test_gray_operators_stay_on_the_host_in_mix_compile_mode_only(graph):
     assert len(report.parts) == 2
 
 
-def test_a_loss_kept_on_the_host_without_mix_compile_mode_leaves_half_the_network_there(graph):
+def test_a_loss_on_the_host_without_mix_compile_mode_leaves_half_the_network_there(graph):
     output = layer(images(), "conv11")
     labels = tf.SparseTensor([[0, 0], [1, 0]], [1, 2], [BATCH, 1])
     logits = tf.reshape(output, [FRAMES, BATCH, CHANNELS])
@@ -170,7 +170,7 @@ def test_only_the_cause_of_unknown_shapes_is_reported(graph):
     assert report.unknown_shapes > 10 and report.memory is None
 
 
-def test_an_operation_that_makes_unknown_shapes_is_the_cause(graph):
+def test_an_operation_that_produces_unknown_shapes_is_the_cause(graph):
     output = layer(images(), "conv11")
     with tf.variable_scope("ForwardPass/w2l_encoder"):
         # between two layers: counts to the one that it comes from
@@ -189,7 +189,7 @@ def test_double_precision_is_reported_where_it_begins(graph):
     assert [(finding.level, finding.layer, finding.type) for finding in findings] == [(ERROR, "conv12", "Cast")]
 
 
-def test_double_precision_in_constants_that_are_folded_does_no_harm(graph):
+def test_double_precision_in_folded_constants_is_ignored(graph):
     scale = tf.cast(tf.constant(np.float64(0.5)), tf.float32)
     assert checked([layer(images(), "conv11") * scale]).findings == []
 
@@ -201,7 +201,7 @@ def test_strings_in_the_offloaded_part(graph):
     assert [(finding.level, finding.layer) for finding in found(checked([text]), "string")] == [(ERROR, "conv11")]
 
 
-def test_a_string_for_the_host_is_made_there(graph):
+def test_a_string_for_the_host_is_computed_there(graph):
     text = tf.strings.join([tf.as_string(tf.reduce_sum(layer(images(), "conv11"))), "!"])
     report = checked([text])
     assert found(report, "string") == []
@@ -222,7 +222,7 @@ def test_a_variable_taken_by_reference_on_the_host(graph):
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_a_batch_norm_written_out_is_slower(graph, fused):
+def test_a_batch_norm_of_single_operators_is_a_warning(graph, fused):
     output = layer(images(), "conv11")
     with tf.variable_scope("ForwardPass/w2l_encoder/conv11/bn", use_resource=False):
         gamma, beta = (tf.get_variable(name, [CHANNELS]) for name in ("gamma", "beta"))
@@ -235,7 +235,7 @@ def test_a_batch_norm_written_out_is_slower(graph, fused):
     assert [(finding.level, finding.layer) for finding in findings] == ([] if fused else [(WARNING, "conv11")])
 
 
-def test_the_scratch_output_of_a_fused_batch_norm_is_no_unknown_shape(graph):
+def test_the_scratch_output_of_a_fused_batch_norm_is_not_an_unknown_shape(graph):
     output = tf.nn.fused_batch_norm(layer(images(), "conv11"), tf.ones([CHANNELS]), tf.zeros([CHANNELS]))[0]
     report = checked([training_step(output)])
     assert report.unknown_shapes == 0 and report.findings == []
@@ -262,7 +262,7 @@ def test_conditions_and_loops_of_tensorflow_1_are_offloaded(graph):
     assert report.findings == [] and len(report.parts) == 1
 
 
-def test_the_report_agrees_with_what_a_session_executes(graph):
+def test_the_report_agrees_with_the_operations_that_a_session_executes(graph):
     """TensorFlow prunes and folds first; whatever it then hands to a device must be among what was looked at."""
     features = images()
     step = training_step(tf.nn.relu(layer(layer(features, "conv11"), "conv12")))

@@ -28,7 +28,7 @@ def memory_of(fetches, half_precision):
     return report.memory
 
 
-def test_the_parts_worked_by_hand(graph):
+def test_the_parts_agree_with_a_calculation_by_hand(graph):
     step = momentum_step(network(batch=2, frames=100, channels=16, num_layers=3))
     activation, kernel = 2 * 100 * 16 * 4, 3 * 16 * 16 * 4
     memory = memory_of([step], half_precision=False)
@@ -47,7 +47,7 @@ def test_half_precision_halves_activations_and_nothing_else(graph):
     assert (half.weights, half.optimizer, half.gradients) == (full.weights, full.optimizer, full.gradients)
 
 
-def test_without_a_backward_pass_nothing_is_kept(graph):
+def test_without_a_backward_pass_there_are_no_activations(graph):
     loss = network(batch=2, frames=100, channels=16, num_layers=8)
     memory = memory_of([loss], half_precision=False)
     assert memory.activations == 0 and memory.gradients == 0 and memory.optimizer == 0
@@ -55,7 +55,7 @@ def test_without_a_backward_pass_nothing_is_kept(graph):
     assert memory.peak == 2 * (2 * 100 * 16 * 4)
 
 
-def test_other_names_of_the_same_memory_count_once(graph):
+def test_tensors_that_share_memory_are_counted_once(graph):
     features = tf.placeholder(tf.float32, [4, 10, 8])
     same = tf.identity(tf.squeeze(tf.expand_dims(tf.reshape(features, [40, 8]), 0), 0))
     assert memory_of([tf.nn.relu(same)], half_precision=False).peak == 2 * 4 * 10 * 8 * 4
@@ -94,14 +94,14 @@ def report_of(graph_bytes, name="train, 400 frames", variables=1):
     return GraphReport(name, [], 1, 1, [1], (), 0, memory)
 
 
-def test_limits_are_the_engines_shares_unless_given():
+def test_limits_are_the_engines_shares_by_default():
     assert memory_limits({}, 32 * GIBIBYTE) == (26 * GIBIBYTE, 5 * GIBIBYTE)
     given = {"graph_memory_max_size": "20 * 1024 * 1024 * 1024", "variable_memory_max_size": "1073741824"}
     assert memory_limits(given, 32 * GIBIBYTE) == (20 * GIBIBYTE, GIBIBYTE)
 
 
 @pytest.mark.parametrize("text", ["26 GB", "", "26 * x", "__import__('os')", "-5"])
-def test_a_size_that_is_no_product_of_numbers_is_refused(text):
+def test_a_size_that_is_not_a_product_of_numbers_is_an_error(text):
     with pytest.raises(ConfigError, match="graph_memory_max_size"):
         memory_limits({"graph_memory_max_size": text}, 32 * GIBIBYTE)
 
@@ -113,13 +113,13 @@ def test_a_graph_too_large_names_its_largest_layer():
     assert names == ["train, 800 frames"] and "27.0 GB" in finding.message and "26.0 GB" in finding.message
 
 
-def test_graphs_that_fit_one_by_one_but_not_together_can_share():
+def test_graphs_that_fit_separately_but_not_together_can_share_memory():
     reports = [report_of(10 * GIBIBYTE, "train, %d frames" % frames) for frames in (400, 800, 1200)]
     (finding, names), = check_memory(reports, {}, 32 * GIBIBYTE)
     assert finding.level == WARNING and "static_memory_policy" in finding.fix and len(names) == 3
     assert check_memory(reports, {"static_memory_policy": 2}, 32 * GIBIBYTE) == []
 
 
-def test_variables_have_a_limit_of_their_own():
+def test_variables_have_a_separate_limit():
     (finding, _), = check_memory([report_of(GIBIBYTE, variables=6 * GIBIBYTE)], {}, 32 * GIBIBYTE)
     assert finding.level == ERROR and "variable_memory_max_size" in finding.fix

@@ -26,7 +26,7 @@ def test_the_built_in_list_is_the_public_one(adapter_facts):
     assert ours.gray == frozenset(name for name, facts in public.items() if facts["isGray"]) and len(ours.gray) == 162
 
 
-def test_the_list_of_the_operator_package_comes_before_the_built_in_one(tmp_path):
+def test_the_list_of_the_operator_package_replaces_the_built_in_one(tmp_path):
     write_list(tmp_path / "framework" / "built-in" / "tensorflow" / "npu_supported_ops.json",
                {"Conv2D": {"isGray": False}, "Where": {"isGray": True}, "Broken": True})
     found = load_operator_list({"ASCEND_OPP_PATH": str(tmp_path)})
@@ -34,7 +34,7 @@ def test_the_list_of_the_operator_package_comes_before_the_built_in_one(tmp_path
     assert found.source == str(tmp_path / "framework" / "built-in" / "tensorflow" / "npu_supported_ops.json")
 
 
-def test_a_folder_built_in_changes_where_the_adapter_looks(tmp_path):
+def test_a_folder_built_in_changes_the_path_of_the_list(tmp_path):
     write_list(tmp_path / "framework" / "built-in" / "tensorflow" / "npu_supported_ops.json", {"Conv2D": {}})
     write_list(tmp_path / "built-in" / "framework" / "tensorflow" / "npu_supported_ops.json", {"MatMul": {}})
     assert load_operator_list({"ASCEND_OPP_PATH": str(tmp_path)}).supported == {"MatMul"}
@@ -51,7 +51,7 @@ def test_operators_of_vendors_are_added(tmp_path):
     assert found.supported == {"MatMul", "MyOp", "Other"} and found.gray == {"Other"}
 
 
-def test_without_a_package_the_built_in_list_is_taken_and_says_so(tmp_path):
+def test_without_a_package_the_built_in_list_is_used_and_named(tmp_path):
     found = load_operator_list({"ASCEND_OPP_PATH": str(tmp_path)})
     assert "built-in" in found.source and found.files == () and "FusedBatchNormV3" in found.supported
     if not os.path.isdir(DEFAULT_OPP_PATH):
@@ -59,7 +59,7 @@ def test_without_a_package_the_built_in_list_is_taken_and_says_so(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
-def test_a_damaged_list_is_an_error_and_no_empty_list(tmp_path, text):
+def test_a_damaged_list_is_an_error(tmp_path, text):
     path = tmp_path / "framework" / "built-in" / "tensorflow" / "npu_supported_ops.json"
     write_list(path, {})
     path.write_text(text)

@@ -38,14 +38,14 @@ def test_hierarchical_adds_the_ring_in_a_server_and_that_of_the_servers():
     assert all_reduce_seconds(1e9, 4, cluster) == pytest.approx(0.075, rel=1e-12)
 
 
-def test_a_flat_ring_goes_at_the_pace_of_its_slowest_link():
+def test_a_flat_ring_is_as_fast_as_its_slowest_link():
     cluster = Cluster(2, Link(20e9, 1e-5), Link(1e9, 5e-5), False)
     assert all_reduce_seconds(1e9, 4, cluster) == pytest.approx(1.5 + 6 * 5e-5, rel=1e-12)
     # in one server the network plays no part
     assert all_reduce_seconds(1e9, 2, cluster) == pytest.approx(0.05 + 2 * 1e-5, rel=1e-12)
 
 
-def test_a_server_that_is_not_full_is_refused():
+def test_a_server_with_fewer_devices_is_an_error():
     with pytest.raises(ValueError, match="12 devices are not a multiple of 8 devices per server"):
         all_reduce_seconds(1.0, 12, Cluster(8, Link(1.0, 0.0), Link(1.0, 0.0), True))
 
@@ -59,14 +59,14 @@ def test_prediction_by_hand():
     assert two.speedup == pytest.approx(1.8) and two.utterances_per_second == pytest.approx(64.0)
 
 
-def test_one_device_has_nobody_to_wait_for():
+def test_one_device_does_not_communicate():
     alone = predict(Training(0.9, 32, 1e9, 4, 0.0, 1), 1, Cluster(8, Link(1.0, 1.0), Link(1.0, 1.0), True))
     assert alone.efficiency == 1.0 and alone.all_reduce_seconds == 0.0 and alone.step_seconds == 0.9
 
 
 @pytest.mark.parametrize("overlap,micro_batches,exposed", [
     (0.0, 1, 0.1), (0.05, 1, 0.07), (0.5, 1, 0.0), (0.05, 3, 0.09)])
-def test_overlap_hides_at_most_what_there_is_of_the_last_backward_pass(overlap, micro_batches, exposed):
+def test_communication_overlaps_only_with_the_last_backward_pass(overlap, micro_batches, exposed):
     # the backward pass is two thirds of 0.9 s; of three accumulated batches only the last can hide anything
     training = Training(0.9, 32, 1e9, 1, overlap, micro_batches)
     prediction = predict(training, 2, Cluster(8, Link(10e9, 0.0), Link(10e9, 0.0), True))
@@ -87,7 +87,7 @@ def test_command_counts_the_parameters_of_the_config(capsys):
     assert many["efficiency"] == pytest.approx(0.5 / (0.5 + expected), rel=1e-9)
 
 
-def test_command_prints_a_line_a_number_of_devices(capsys):
+def test_command_prints_a_line_for_each_number_of_devices(capsys):
     cost_model.main(WORDS)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("109709085 parameters, 438.8 MB of gradients per step in 4 buffers")
@@ -98,7 +98,7 @@ def test_command_prints_a_line_a_number_of_devices(capsys):
     (WORDS[:-2], "--network_bandwidth is missing"),
     (WORDS + ["--devices", "12"], "12 devices are not a multiple of 8 devices per server"),
 ])
-def test_what_cannot_be_computed_is_a_usage_error(words, message):
+def test_combinations_that_cannot_be_computed_are_usage_errors(words, message):
     with pytest.raises(UsageError, match=message):
         cost_model.main(words)
 
@@ -106,7 +106,7 @@ def test_what_cannot_be_computed_is_a_usage_error(words, message):
 @pytest.mark.parametrize("flag,value", [
     ("--bandwidth", "0"), ("--bandwidth", "nan"), ("--step_seconds", "-1"), ("--overlap", "1.5"), ("--latency", "-1"),
     ("--devices", "8,x"), ("--devices", "0"), ("--devices_per_server", "0"), ("--bytes_per_number", "3")])
-def test_nonsense_is_refused_by_name(flag, value, capsys):
+def test_invalid_values_are_errors_that_name_the_flag(flag, value, capsys):
     with pytest.raises(SystemExit) as ended:
         cost_model.main(WORDS + [flag, value])
     assert ended.value.code == 2 and flag in capsys.readouterr().err

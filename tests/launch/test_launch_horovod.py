@@ -56,7 +56,7 @@ def facts_of(log):
 
 
 @pytest.mark.parametrize("size", [2, 4])
-def test_ranks_meet_and_share_the_cores(launch, tmp_path, size):
+def test_ranks_connect_and_share_the_cores(launch, tmp_path, size):
     done = launch(["--processes", str(size)])
     assert done.status == 0, done.err
     found = [facts_of(tmp_path / ("train_%d.log" % rank)) for rank in range(size)]
@@ -75,7 +75,7 @@ def test_a_killed_rank_ends_the_run(launch, tmp_path, victim):
         assert (tmp_path / ("train_%d.log" % rank)).read_text().endswith("turing train fail\n")
 
 
-def test_two_machines_meet_at_the_first(launch, tmp_path):
+def test_two_machines_connect_through_the_first(launch, tmp_path):
     # the loopback has many addresses: two launchers here are two machines
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -95,7 +95,7 @@ def test_two_machines_meet_at_the_first(launch, tmp_path):
     assert "rank 0 of 3" in first.out and "rank 1 of 3" in out and "rank 2 of 3" not in out
 
 
-def test_auto_is_what_tensorflow_finds(tmp_path):
+def test_auto_is_the_device_that_tensorflow_finds(tmp_path):
     done = subprocess.run([sys.executable, "-m", "open_seq2seq.launch", "--", "env"], cwd=str(tmp_path),
                           env=environment(), capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,6 @@
-"""The launcher as a command: how ranks are started and watched, whose failure is the cause, that nothing outlives it.
+"""The launcher as a command: it starts and watches ranks, identifies the cause of a failure, and leaves no process running.
 
-Most tests start NPU ranks, which need no Horovod: to the launcher a rank is any command.
+Most tests start NPU ranks, which do not need Horovod: for the launcher a rank is any command.
 """
 import json
 import os
@@ -17,17 +17,17 @@ from open_seq2seq.launch.rank_process import LAST_LINES
 from tests.paths import REPOSITORY
 
 PATIENCE = 120
-"""Seconds after which a test gives up; nothing here takes more than a few."""
+"""Time limit of a test in seconds; each takes only a few."""
 
-# a rank holds the fifo open while it or one of its children lives; its words tell it what to do
+# a rank and its children keep the fifo open while they run; its arguments are the actions that it performs
 RANK = '''
 import os, signal, subprocess, sys, time
 rank, fifo = int(os.environ["RANK_ID"]), os.open(sys.argv[1], os.O_WRONLY)
 words = [word.partition(":")[2] for word in sys.argv[2:] if word.startswith("%d:" % rank)]
-def say(line):
+def send(line):
     os.write(fifo, (line + "\\n").encode())
 def note(number, frame):
-    say("rank %d got %s" % (rank, signal.Signals(number).name))
+    send("rank %d got %s" % (rank, signal.Signals(number).name))
 def note_the_end(number, frame):
     note(number, frame)
     sys.exit(0)
@@ -35,7 +35,7 @@ for word in words:
     name, _, value = word.partition("=")
     if name == "child":
         subprocess.Popen([sys.executable, "-S", "-c", "import signal; signal.pause()"], pass_fds=[fifo])
-    elif name == "deaf":
+    elif name == "ignore":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif name == "catch":
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,7 +47,7 @@ for word in words:
     elif name == "lines":
         print("\\n".join("line %d" % number for number in range(int(value))))
     elif name == "await":
-        # until the launcher has noticed that another rank is dead: it has reaped it
+        # until the launcher has reaped another rank
         while os.path.exists("/proc/%s" % open(value).read()):
             time.sleep(0.01)
     elif name == "leave":
@@ -61,7 +61,7 @@ for word in words:
         os.kill(os.getpid(), int(value))
     elif name == "exit":
         sys.exit(int(value))
-say("rank %d is ready" % rank)
+send("rank %d is ready" % rank)
 while True:
     signal.pause()
 '''
@@ -75,7 +75,7 @@ def rank_table(path, devices):
 
 
 class Launch:
-    """A running launcher and the fifo that its ranks and their children hold open."""
+    """A running launcher and the fifo that its ranks and their children keep open."""
 
     def __init__(self, folder, words, prelude="", **options):
         self._fifo = str(folder / "fifo")
@@ -91,7 +91,7 @@ class Launch:
         self.process = subprocess.Popen(command + list(words), cwd=str(folder), env=launcher_environment(), text=True, **options)
 
     def _read(self):
-        """Waits for what comes through the fifo; False at its end."""
+        """Waits for text from the fifo; False at its end."""
         assert select.select([self._reader], [], [], PATIENCE)[0], "nothing from the ranks:\n%s" % self._text
         chunk = os.read(self._reader, 4096).decode()
         self._text += chunk
@@ -105,16 +105,16 @@ class Launch:
         while text not in self._text:
             assert self._read(), self._text
 
-    def wait_for_everybody_s_end(self):
-        """Until no rank and no child of one is left; what they said."""
+    def wait_until_all_have_ended(self):
+        """Waits until no rank and no child of a rank is left; returns the text of the fifo."""
         while self._read():
             pass
         return self._text
 
     def finish(self):
         out, err = self.process.communicate(timeout=PATIENCE)
-        said = self.wait_for_everybody_s_end()
-        return types.SimpleNamespace(status=self.process.returncode, out=out, err=err, said=said)
+        text = self.wait_until_all_have_ended()
+        return types.SimpleNamespace(status=self.process.returncode, out=out, err=err, text=text)
 
     def close(self):
         self.process.kill()
@@ -155,7 +155,7 @@ def logs_of(folder, devices=(4, 5, 6, 7)):
     return [(folder / "logs" / ("train_%d.log" % device)).read_text().splitlines() for device in devices]
 
 
-def test_all_ranks_well(start, tmp_path):
+def test_all_ranks_succeed(start, tmp_path):
     done = start("0:print=first", "1:print=second", "0:exit=0", "1:exit=0", "2:exit=0", "3:exit=0").finish()
     assert done.status == 0 and done.out == "first\nturing train success\n" and not done.err
     assert logs_of(tmp_path) == [["first", "turing train success"], ["second", "turing train success"],
@@ -184,11 +184,11 @@ def test_the_others_are_killed_and_not_asked_to_finish_their_step(start, tmp_pat
     ready = str(tmp_path / "ready")
     done = start("0:note=%d" % signal.SIGTERM, "0:child", "0:leave=" + ready, "3:when=" + ready, "3:exit=1").finish()
     assert done.status == 1 and "rank 3 of 4 (device 7) failed with exit status 1" in done.err
-    assert "rank 0 is ready" in done.said and "got SIGTERM" not in done.said
+    assert "rank 0 is ready" in done.text and "got SIGTERM" not in done.text
 
 
 def test_a_rank_that_lost_a_peer_is_not_the_cause(start, tmp_path):
-    # rank 0 is dead, and has said why, before rank 3 ends, whose error needs longer
+    # rank 0 is dead, and has text why, before rank 3 ends, whose error needs longer
     gone = str(tmp_path / "gone")
     done = start("0:print=PeerLostError: rank 0 lost a peer", "0:leave=" + gone, "0:exit=4",
                  "3:print=RuntimeError: the cause", "3:when=" + gone, "3:await=" + gone, "3:exit=1").finish()
@@ -202,17 +202,17 @@ def test_all_lost_a_peer(start):
 
 
 @pytest.mark.parametrize("number,status", [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
-def test_a_signal_is_passed_on(start, tmp_path, number, status):
+def test_a_signal_is_forwarded(start, tmp_path, number, status):
     launch = start("1:catch", "2:child")
     launch.wait_until_ready(4)
     launch.process.send_signal(number)
     done = launch.finish()
     assert done.status == status and "launch: stopped by %s" % number.name in done.err
-    assert number == signal.SIGHUP or "rank 1 got %s" % number.name in done.said
+    assert number == signal.SIGHUP or "rank 1 got %s" % number.name in done.text
     assert [log[-1] for log in logs_of(tmp_path)] == ["turing train fail"] * 4
 
 
-def test_a_request_to_save_is_passed_on_and_kills_nobody(start):
+def test_a_request_to_save_is_forwarded_and_ends_no_process(start):
     # rank 1 has a handler, the others and rank 2's child know nothing of the signal
     launch = start("1:note=%d" % signal.SIGUSR1, "2:child")
     launch.wait_until_ready(4)
@@ -238,7 +238,7 @@ def test_a_rank_that_is_stopped_before_its_first_step_ends_the_others(start):
 
 
 def test_a_second_signal_kills_at_once(start):
-    launch = start("0:deaf", prelude="from open_seq2seq.distributed import process_watch as watch; "
+    launch = start("0:ignore", prelude="from open_seq2seq.distributed import process_watch as watch; "
                                      "watch.LAUNCHER_STOP_SECONDS = 10 ** 6; ")
     launch.wait_until_ready(4)
     launch.process.send_signal(signal.SIGTERM)
@@ -247,7 +247,7 @@ def test_a_second_signal_kills_at_once(start):
 
 
 def test_nothing_outlives_a_launcher_that_is_killed(start):
-    launch = start("0:child", "1:deaf", "1:child", "2:catch")
+    launch = start("0:child", "1:ignore", "1:child", "2:catch")
     launch.wait_until_ready(4)
     launch.process.kill()
     assert launch.finish().status == -signal.SIGKILL  # and everybody's end was seen
@@ -267,12 +267,12 @@ def test_the_logs_of_a_launcher_that_is_killed_end_in_fail(start, tmp_path):
     assert launch.finish().status == -signal.SIGKILL
 
 
-def test_what_a_rank_leaves_running_ends_with_it(start):
+def test_children_of_a_rank_end_with_it(start):
     done = start("0:child", *["%d:exit=0" % rank for rank in range(4)]).finish()
     assert done.status == 0
 
 
-def test_the_run_goes_on_when_nobody_reads_the_output(start, tmp_path):
+def test_the_run_continues_when_the_output_is_not_read(start, tmp_path):
     reader, writer = os.pipe()
     launch = start("0:print=hello", "0:exit=0", "1:exit=0", "2:exit=0", "3:exit=0", stdout=writer)
     os.close(reader)
@@ -282,7 +282,7 @@ def test_the_run_goes_on_when_nobody_reads_the_output(start, tmp_path):
     assert logs_of(tmp_path)[0] == ["hello", "turing train success"]
 
 
-def test_logs_are_added_to_and_only_new_lines_are_shown(launch, tmp_path):
+def test_logs_are_appended_to_and_only_new_lines_are_shown(launch, tmp_path):
     words = ("--device", "cpu", "--log", "train_{device_id}_{rank}.log", "--verdict", "turing train", "--", "sh", "-c")
     assert launch(*words, "echo one; exit 5").out == "one\nturing train fail\n"
     assert launch(*words, "echo two").out == "two\nturing train success\n"
@@ -368,14 +368,14 @@ def test_one_process_on_a_cpu_has_all_cores_and_no_variables_of_others(launch, t
     (["--device", "npu", "--rank_table", "nowhere.json", "--", "true"], 4, "nowhere.json cannot be read"),
     (["--device", "npu", "--rank_table", "table.json", "--connect_timeout", "5", "--", "true"], 2, "from 120 to 7200"),
 ])
-def test_what_cannot_be_is_refused_before_anything_starts(launch, tmp_path, words, status, part):
+def test_invalid_options_are_errors_before_anything_starts(launch, tmp_path, words, status, part):
     rank_table(tmp_path / "table.json", [4, 5])
     refused = launch(*words)
     assert refused.status == status and part in refused.err, refused.err
     assert "Traceback" not in refused.err and os.listdir(str(tmp_path)) == ["table.json"]
 
 
-def test_a_refusal_ends_the_logs_of_the_devices(launch, tmp_path):
+def test_an_error_before_the_start_is_written_to_the_logs_of_the_devices(launch, tmp_path):
     rank_table(tmp_path / "table.json", [4, 5])
     words = ["--device", "npu", "--rank_table", "table.json", "--devices", "4,5", "--verdict", "turing train"]
     done = launch(*words, "--", "true")

@@ -9,10 +9,10 @@ import pytest
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.rank_tables.config_map import (
     CONTROLLER,
-    with_values,
     place_of,
     version_1,
     wait_until_completed,
+    with_values,
 )
 from open_seq2seq.rank_tables.rank_table import check_rank_table, read_rank_table
 from tests.paths import REPOSITORY
@@ -58,7 +58,7 @@ def test_a_complete_table_is_read_at_once(tmp_path):
     assert wait(path, clock)[0] == CURRENT and clock.now == 0.0
 
 
-def test_waits_while_it_is_missing_cut_short_or_initializing_and_says_so(tmp_path):
+def test_waits_while_the_file_is_missing_incomplete_or_initializing(tmp_path):
     path = tmp_path / "hccl.json"
     clock = Clock([lambda: path.write_text('{"status": "initial'), lambda: path.write_text('{"status": "initializing"}')]
                   + [lambda: None] * 10 + [lambda: path.write_text(json.dumps(CURRENT))])
@@ -73,7 +73,7 @@ def test_waits_while_it_is_missing_cut_short_or_initializing_and_says_so(tmp_pat
     ("{}", "status is missing after"), (100000 * "[", "is not valid JSON (1:1 objects or lists are nested too deeply"),
     ('{"status": 1' + 400 * "0" + "}", "status is a number after"), ("\xff", "is not valid JSON")],
     ids=["missing", "cut", "list", "initializing", "list as status", "no status", "deep", "10**400", "not UTF-8"])
-def test_gives_up_after_the_time_limit_and_says_what_it_saw(tmp_path, content, found):
+def test_the_time_limit_is_an_error_that_reports_what_was_found(tmp_path, content, found):
     path = tmp_path / "hccl.json"
     if content is not None:
         path.write_text(content, encoding="latin-1")
@@ -101,7 +101,7 @@ def test_a_node_finds_its_devices_in_the_order_of_their_ranks():
     assert place_of(table, "10.0.0.1") == ("10.0.0.1", [4, 5], 2, 4)
 
 
-def test_a_node_that_is_not_in_the_table_is_told_which_are():
+def test_a_node_that_is_not_in_the_table_is_an_error_that_lists_the_nodes():
     with pytest.raises(DeviceError, match=r"this node, 10\.0\.0\.9, is not in it; it has 10\.0\.0\.2, 10\.0\.0\.1\. Set XDL_IP"):
         place_of(check_rank_table(CURRENT, "hccl.json"), "10.0.0.9")
 
@@ -142,7 +142,7 @@ def test_the_command_runs_with_the_table_and_its_status_is_returned(tmp_path):
      "no-such-command cannot be run"),
     (["--file", "twice.json"], {"XDL_IP": "10.0.0.2"}, 4, "status occurs more than once in the same object"),
 ])
-def test_failures_have_their_status_and_say_why(tmp_path, words, variables, status, message):
+def test_exit_statuses_and_messages_of_failures(tmp_path, words, variables, status, message):
     (tmp_path / "hccl.json").write_text(json.dumps(CURRENT))
     (tmp_path / "twice.json").write_text('{"status": "initializing", ' + json.dumps(CURRENT)[1:])
     done = run(tmp_path, words, **variables)

@@ -40,13 +40,13 @@ def test_from_hccn_conf(make, tmp_path, devices):
         (rank, "10.0.0.7", device, "192.168.%d.10%d" % (100 + device % 4, device // 4)) for rank, device in enumerate(numbers)]
 
 
-def test_the_default_is_all_devices_and_a_name_that_says_how_many(make, tmp_path):
+def test_the_default_is_all_devices_and_a_file_named_after_their_number(make, tmp_path):
     (tmp_path / "hccn.conf").write_text(HCCN_CONF)
     assert make("--hccn_conf", "hccn.conf").status == 0
     assert len(ranks_of(tmp_path / "8p.json")) == 8
 
 
-def test_from_hccn_tool_and_from_what_it_printed(make, tmp_path):
+def test_from_hccn_tool_and_from_its_saved_output(make, tmp_path):
     tool = tmp_path / "hccn_tool"
     tool.write_text('#!/bin/sh\n[ "$1 $3 $4" = "-i -ip -g" ] || exit 1\n[ "$2" -lt 2 ] || exit 1\n'
                     'echo "ipaddr:192.168.1.1$2"\necho netmask:255.255.255.0\n')
@@ -111,7 +111,7 @@ def test_part_of_another_table_and_check(make, tmp_path):
     (["--device", "0"], 2, "unrecognized arguments: --device 0"),
     (["--devices", "0;1"], 2, "expected numbers from 0 to 7 separated by commas"),
 ])
-def test_nonsense_is_refused_and_leaves_no_file(make, tmp_path, words, status, part):
+def test_invalid_options_are_errors_and_write_no_file(make, tmp_path, words, status, part):
     refused = make(*words)
     assert refused.status == status and part in refused.err, refused.err
     assert "Traceback" not in refused.err and not os.listdir(str(tmp_path))
@@ -125,7 +125,7 @@ def test_a_configuration_without_addresses(make, tmp_path, text, part):
     assert refused.status == 4 and part in refused.err
 
 
-def test_what_was_there_stays_when_writing_fails(make, tmp_path):
+def test_an_existing_file_is_kept_when_the_table_is_wrong(make, tmp_path):
     (tmp_path / "8p.json").write_text("precious")
     assert make("--addresses", "192.168.1.1,192.168.1.1", "--output", "8p.json").status == 4
     assert (tmp_path / "8p.json").read_text() == "precious"

@@ -1,4 +1,4 @@
-"""Rank tables: what is read, and that every mistake is found with its place, all at once."""
+"""Rank tables: both forms are read, and all mistakes are reported with their places."""
 import json
 import os
 
@@ -48,7 +48,7 @@ def test_the_table_of_the_repository_has_eight_ranks():
     assert len({device.device_ip for device in table.devices}) == 8
 
 
-def test_ranks_come_in_their_order_whatever_the_order_of_the_lines():
+def test_ranks_are_sorted():
     content = table_of(servers=2, devices=2)
     content["server_list"].reverse()
     table = check_rank_table(content, "table.json")
@@ -83,7 +83,8 @@ WRONG = {
     "gap": (lambda table, device: device.update(rank_id="5"),
             ["the table has 2 devices, expected the ranks 0 to 1: 1 is missing"]),
     "server_count": (lambda table, device: table.update(server_count="2"), ['server_count is "2", but server_list has 1']),
-    "device_count": (lambda table, device: table.update(device_count="8"), ['device_count is "8", but the servers have 2 devices']),
+    "device_count": (lambda table, device: table.update(device_count="8"),
+                     ['device_count is "8", but the servers have 2 devices']),
     "device_num": (lambda table, device: table["server_list"][0].update(device_num="1"),
                    ['server_list[0].device_num is "1", but device has 2']),
     "version": (lambda table, device: table.update(version="1.2"),
@@ -102,7 +103,8 @@ WRONG = {
                [DEVICE + '.rank_id is the number 1, expected the string "1": HCCL reads strings only']),
     "word": (lambda table, device: device.update(rank_id="one"),
              [DEVICE + '.rank_id is "one", expected a whole number in digits']),
-    "address": (lambda table, device: device.update(device_ip="192.168.1"), [DEVICE + '.device_ip "192.168.1" is not an IP address']),
+    "address": (lambda table, device: device.update(device_ip="192.168.1"),
+                [DEVICE + '.device_ip "192.168.1" is not an IP address']),
     "no list": (lambda table, device: table.update(server_list={"a": 1}), [
         "server_list is an object, expected a list with at least one object", 'server_count is "1", but server_list has 0']),
     "null": (lambda table, device: table["server_list"][0]["device"].append(None), [
@@ -124,7 +126,7 @@ def test_two_servers_of_one_name():
     assert mistakes_of(content) == ['server_list[1].server_id "10.0.0.1" is also that of server_list[0]']
 
 
-def test_duplicates_do_not_hide_behind_other_mistakes():
+def test_duplicates_are_reported_next_to_other_mistakes():
     content = table_of()
     content["server_count"] = "3"
     content["server_list"][0]["device"][1].update(rank_id="0", device_ip="192.168.100.101")
@@ -208,7 +210,7 @@ def test_a_value_that_is_not_a_short_number_in_digits(tmp_path, value, expected)
     assert expected in line and len(line) < 250
 
 
-def test_a_missing_file_and_a_name_that_hccl_refuses(tmp_path):
+def test_a_missing_file_and_a_name_that_hccl_does_not_open(tmp_path):
     with pytest.raises(DeviceError, match="8p.json cannot be read: No such file or directory.*make_rank_table.py"):
         read_rank_table(str(tmp_path / "8p.json"))
     with pytest.raises(DeviceError, match="only files whose name ends in .json"):
@@ -224,7 +226,7 @@ KEYS = [(), ("version",), ("status",), ("server_count",), ("server_list",), ("se
 
 
 @given(st.sampled_from(KEYS), JSON)
-def test_whatever_stands_where_is_a_table_or_a_device_error(keys, value):
+def test_any_json_value_gives_a_table_or_a_device_error(keys, value):
     content = table_of()
     target, correct = content, content
     for key in keys[:-1]:
@@ -242,7 +244,7 @@ def test_whatever_stands_where_is_a_table_or_a_device_error(keys, value):
 
 
 @given(st.lists(st.sampled_from(["rank_id", "device_id", "device_ip"]), max_size=3), st.integers(0, 7), st.integers(0, 7))
-def test_a_line_that_repeats_another_is_never_read(keys, first, second):
+def test_a_device_that_repeats_another_is_an_error(keys, first, second):
     content = table_of(devices=8)
     devices = content["server_list"][0]["device"]
     devices[first].update({key: devices[second][key] for key in keys})
@@ -260,14 +262,14 @@ def test_a_line_that_repeats_another_is_never_read(keys, first, second):
     ({"RANK_ID": "-1", "RANK_SIZE": "", "ASCEND_DEVICE_ID": "²"}, [
         'RANK_ID is "-1"', 'RANK_SIZE is ""', 'ASCEND_DEVICE_ID is "²"']),
 ])
-def test_an_environment_that_contradicts_the_table(environ, parts):
+def test_environment_variables_that_contradict_the_table(environ, parts):
     with pytest.raises(DeviceError) as error:
         check_against_environment(check_rank_table(table_of(), "table.json"), environ)
     assert all(part in str(error.value) for part in parts), str(error.value)
     assert "table.json" in str(error.value) and error.value.exit_status == 4
 
 
-def test_an_environment_that_agrees_gives_the_device():
+def test_environment_variables_that_agree_select_the_device():
     table = check_rank_table(table_of(servers=2, devices=4), "table.json")
     environ = {"RANK_ID": "6", "RANK_SIZE": "8", "DEVICE_ID": "2", "ASCEND_DEVICE_ID": "2"}
     device = check_against_environment(table, environ)
