@@ -46,7 +46,7 @@ class Vocabulary:
 
         Raises:
           DataError: the file is missing, is not UTF-8 text or has no characters; a line holds several characters or an invisible
-            one; a character is there twice.
+            one; a character occurs twice.
         """
         found = locate(path)
         text = read_text_file(found, "vocabulary", "Expected one character per line; a sentencepiece model is not supported")
@@ -88,7 +88,7 @@ class Vocabulary:
     def composed(self, text):
         """The text in Unicode's composed form (NFC): "e" and a combining acute accent become "é".
 
-        A text of which every character is in the vocabulary stays as it is, for vocabularies that list combining marks.
+        A text whose characters are all in the vocabulary is not changed, for vocabularies that include combining marks.
         """
         composed = unicodedata.normalize("NFC", text)
         if composed != text and all(character in self._labels for character in text):
@@ -100,11 +100,13 @@ class Vocabulary:
         for character in text:
             if character not in self._labels and character not in unknown:
                 unknown.append(character)
-        message = "%s in %s not in the vocabulary" % (
+        one = len(unknown) == 1
+        message = "%s in %s %s not in the vocabulary" % (
             ", ".join(described(character) for character in unknown[:5]) + (", ..." if len(unknown) > 5 else ""),
-            repr(text if len(text) <= 60 else text[:57] + "..."))
+            repr(text if len(text) <= 60 else text[:57] + "..."), "is" if one else "are")
         if all(lower in self._labels for character in unknown for lower in character.lower()):
-            message += "; in lower case it would be: lower the transcripts' case"
+            message += "; the lower-case %s, so convert the transcripts to lower case" % (
+                "character is" if one else "characters are")
         return message
 
 

@@ -47,7 +47,7 @@ def test_working_directory_comes_before_the_repository(tmp_path, monkeypatch):
     (b"a\n\\\n", "a\\"),
     ("ä\nß\n語\n".encode(), "äß語"),
     ("\u0939\n\u093f\n\u200c\n\u200d\n".encode(), "\u0939\u093f\u200c\u200d"),
-    ("\u0958\n".encode(), "\u0958"),  # one character, of which NFC would make two
+    ("\u0958\n".encode(), "\u0958"),  # one character that NFC would decompose into two
 ])
 def test_file_format(write, data, characters):
     vocabulary = Vocabulary.from_file(write(data))
@@ -107,9 +107,9 @@ def test_the_error_for_a_missing_file_names_both_places():
 def test_unknown_characters_are_named_once_and_lower_case_is_suggested():
     with pytest.raises(DataError) as error:
         Vocabulary(LETTERS).encode("Hello Huge")
-    assert str(error.value) == ("'H' (LATIN CAPITAL LETTER H) in 'Hello Huge' not in the vocabulary; in lower case it would be: "
-                                "lower the transcripts' case")
-    with pytest.raises(DataError, match=r"'5' \(DIGIT FIVE\), 'é' \(LATIN SMALL LETTER E WITH ACUTE\) in 'caf5é' not in the "
+    assert str(error.value) == ("'H' (LATIN CAPITAL LETTER H) in 'Hello Huge' is not in the vocabulary; the lower-case character "
+                                "is, so convert the transcripts to lower case")
+    with pytest.raises(DataError, match=r"'5' \(DIGIT FIVE\), 'é' \(LATIN SMALL LETTER E WITH ACUTE\) in 'caf5é' are not in the "
                                         "vocabulary$"):
         Vocabulary(LETTERS).encode("caf5é")
 

@@ -54,7 +54,7 @@ PAUSE_PROBABILITY = 0.15  # of a comma between two digits
 MARGINS = (0.05, 0.30)  # seconds of background before and after the speech
 PEAKS_DB = (-20.0, -1.0)  # of the finished signal, against full scale
 SIGNAL_TO_NOISE_DB = (15.0, 40.0)
-NOISE_COLOURS = (0.0, 1.5)  # power falls as 1 / frequency ** colour: 0 white, 1 pink
+NOISE_COLORS = (0.0, 1.5)  # power falls as 1 / frequency ** color: 0 white, 1 pink
 
 
 def voices_of(split, language="en"):
@@ -127,16 +127,16 @@ def _record(speech, random):
     before, after = (int(SAMPLE_RATE * random.uniform(*MARGINS)) for _ in range(2))
     signal = np.pad(speech, (before, after), "constant")
     noise_level = loudness * 10 ** (-random.uniform(*SIGNAL_TO_NOISE_DB) / 20)
-    signal = signal + noise_level * _noise(len(signal), random.uniform(*NOISE_COLOURS), random)
+    signal = signal + noise_level * _noise(len(signal), random.uniform(*NOISE_COLORS), random)
     peak = 10 ** (random.uniform(*PEAKS_DB) / 20)
     return (signal * (peak / np.abs(signal).max())).astype(np.float32)
 
 
-def _noise(length, colour, random):
-    """Noise [length] with unit power whose spectrum falls as 1 / frequency ** colour."""
+def _noise(length, color, random):
+    """Noise [length] with unit power whose spectrum falls as 1 / frequency ** color."""
     spectrum = np.fft.rfft(random.standard_normal(length))
     bins = np.maximum(np.arange(len(spectrum)), 1)  # bin 0 as bin 1: an offset is not audible
-    noise = np.fft.irfft(spectrum * bins ** (-colour / 2), length)
+    noise = np.fft.irfft(spectrum * bins ** (-color / 2), length)
     return noise / np.sqrt(np.mean(np.square(noise)))
 
 

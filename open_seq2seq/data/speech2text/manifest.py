@@ -87,11 +87,15 @@ def _cleaned(path, rows, vocabulary, note):
             wav_filename = row.wav_filename  # the blanks are part of the file's name
         if (wav_filename, transcript) != (row.wav_filename, row.transcript):
             stripped.append(row.row)
-        composed_transcript = vocabulary.composed(transcript) if vocabulary else unicodedata.normalize("NFC", transcript)
-        if composed_transcript != transcript:
-            composed.append(row.row)
-        cleaned.append(row._replace(wav_filename=wav_filename, audio_path=os.path.join(os.path.dirname(path), wav_filename),
-                                    transcript=composed_transcript))
+        if not transcript.isascii():
+            decomposed = transcript
+            transcript = vocabulary.composed(transcript) if vocabulary else unicodedata.normalize("NFC", transcript)
+            if transcript != decomposed:
+                composed.append(row.row)
+        if (wav_filename, transcript) != (row.wav_filename, row.transcript):
+            row = row._replace(wav_filename=wav_filename, transcript=transcript,
+                               audio_path=os.path.join(os.path.dirname(path), wav_filename))
+        cleaned.append(row)
     for numbers, change in ((stripped, "blanks around the fields were removed"),
                             (composed, "the transcript was converted to composed characters (Unicode NFC)")):
         if numbers:

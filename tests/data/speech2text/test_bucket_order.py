@@ -15,7 +15,7 @@ def orders(num_workers, global_batch=GLOBAL_BATCH, buckets=BUCKETS, **options):
 
 
 def interleaved(parts):
-    """The global batch of the workers' parts, of which each has every num_workers-th row."""
+    """The global batch of the workers' parts; each part has every num_workers-th row."""
     return [np.stack(fields, 1).reshape(-1) for fields in zip(*parts)]
 
 

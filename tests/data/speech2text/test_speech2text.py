@@ -150,7 +150,7 @@ def test_every_bad_row_is_listed_with_its_reason(corpus, tmp_path):
     assert found[5] == ("empty audio", "a WAV file without samples")
     assert found[6][0] == "wrong length in header" and "promises 10000 bytes of samples, the file holds 100" in found[6][1]
     assert found[7][0] == "character outside the vocabulary"
-    assert "'U' (LATIN CAPITAL LETTER U) in 'Upper' not in the vocabulary; in lower case it would be" in found[7][1]
+    assert "'U' (LATIN CAPITAL LETTER U) in 'Upper' is not in the vocabulary; the lower-case character is" in found[7][1]
     assert found[8] == ("empty transcript", "there is nothing to learn from it")
     assert found[9] == ("longer than max_label_length", "18 labels, the limit is 9")
     assert found[10] == ("too few frames for CTC", "4 frames, 2 after the encoder, but 4 labels with 1 repeats need 5: 'book'")
