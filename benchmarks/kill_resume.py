@@ -1,15 +1,14 @@
-"""Kills trainings with SIGKILL at random instants and looks at what is left; also a full disk and a directory become read-only.
+"""Kills trainings with SIGKILL at random moments and examines what is left; also a full disk and a read-only directory.
 
     python benchmarks/kill_resume.py --kills 200
 
-All trainings go on with the same tiny model, and save every second step. One kill in three comes at any time from the start, two
-while a checkpoint is being written. After each of them the newest checkpoint has to be whole, every tensor of it readable, and
-not older than the last one that was complete; the next training has to go on from it, and to print for the steps that are made
-again the losses that they had before. At the end a training that nobody interrupts makes all the steps once more, and the
-losses are compared.
+All trainings resume the same tiny model and save every second step. One kill in three comes at any time after the start, two
+while a checkpoint is being written. After each kill the newest checkpoint has to be valid, with every tensor readable, and not older
+than the last complete one; the next training has to resume from it and to print, for the steps that it repeats, the same losses
+as before. At the end an uninterrupted training makes all the steps again, and the losses are compared.
 
-The trainings are whole commands, forked from a process that has imported TensorFlow and opened no session: that saves the
-seconds in which there is nothing to lose. The last ``--commands`` of the kills are of ``python run.py`` from its beginning.
+The trainings are complete commands, forked from a process that has imported TensorFlow and opened no session: that saves the
+seconds of the import. The last ``--commands`` kills are of ``python run.py``.
 """
 import argparse
 import collections
@@ -38,9 +37,9 @@ LAYERS = [{"type": "conv1d", "repeat": 1, "kernel_size": [5], "stride": [4], "nu
            "dilation": [1], "dropout_keep_prob": 0.9}]
 
 Kill = collections.namedtuple("Kill", "number moment whole_command status completed found resumed_from problems")
-Kill.__doc__ = """One kill. moment: when, in words; whole_command: whether from the beginning of ``python run.py``; status: as of
-os.waitpid; completed: step of the last checkpoint that was complete before it (0: none); found: step of the newest one after it;
-resumed_from: step that the training had begun at; problems: list of sentences."""
+Kill.__doc__ = """One kill. moment: description; whole_command: whether of ``python run.py``; status: see os.waitpid;
+completed: step of the last checkpoint that was complete before the kill (0: none); found: step of the newest one after it;
+resumed_from: step at which the training had started; problems: list of sentences."""
 
 
 def saved_step(folder):
@@ -75,8 +74,8 @@ class Training:
     """One training, in a process of its own.
 
     Args:
-      words: of ``run.py``.
-      log: file that everything is printed to.
+      words: arguments of ``run.py``.
+      log: file for stdout and stderr.
       whole_command: ``python run.py`` instead of a fork of this process.
       prepare: called in a forked process before anything else.
     """
@@ -109,12 +108,12 @@ class Training:
             os._exit(status)
 
     def ended(self):
-        """The status if the process has ended by itself, else None."""
+        """The status if the process has ended without a kill, else None."""
         process_id, status = os.waitpid(self.process_id, os.WNOHANG)
         return status if process_id else None
 
     def wait(self):
-        """Waits for the end; returns the exit status, minus the signal if that was what ended it."""
+        """Waits for the end; returns the exit status, or minus the signal that killed the process."""
         _, status = os.waitpid(self.process_id, 0)
         return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
 
@@ -129,18 +128,18 @@ class Training:
 
 
 class Trial:
-    """Trainings, one after the other, that all go on with the same model.
+    """A sequence of trainings that all resume the same model.
 
     Args:
-      folder: where the corpus, the model and the logs are.
-      seed: of the moments.
-      seconds: kills at any time come within so many.
+      folder: for the corpus, the model and the logs.
+      seed: of the random moments.
+      seconds: kills at any time come within this time.
     """
 
     def __init__(self, folder, seed, seconds):
         self.folder, self.random, self.seconds = folder, random.Random(seed), seconds
         self.logdir = os.path.join(folder, "model")
-        self.losses = {}  # step -> the loss as it was printed
+        self.losses = {}  # step -> the printed loss
         self.corpus = write_corpus(folder, 24, 0.6)
         self.problems = []
 
@@ -156,16 +155,16 @@ class Trial:
         return os.path.join(self.folder, name + ".log")
 
     def kill(self, number, whole_command):
-        """One training and its end by SIGKILL; returns a :class:`Kill`."""
+        """Starts a training and kills it; returns a :class:`Kill`."""
         before = saved_step(self.logdir)
         training = Training(self.words(10 ** 6), self._log("kill_%d" % number), whole_command)
         moment = self._wait(training, at_any_time=number % 3 == 0)
         completed, ended = saved_step(self.logdir), training.ended()
         if ended is not None:
             return Kill(number, moment, whole_command, ended, completed, completed, 0,
-                        ["the training ended by itself: %s" % training.text[-2000:]])
+                        ["the training ended before the kill: %s" % training.text[-2000:]])
         status, text = training.kill(), training.text
-        # the state file that was read before the kill, or what the process itself had told until then
+        # by the state file, which was read before the kill, and by the lines that the process printed
         completed = max([completed] + numbers(r"Saved checkpoint \S*model\.ckpt-(\d+) ", text))
         resumed = (numbers(r"Restored \d+ variables from \S*model\.ckpt-(\d+)", text) or [0])[0]
         problems = self._compare_losses(text)
@@ -174,10 +173,10 @@ class Trial:
         if "is damaged" in text or os.path.isdir(os.path.join(self.logdir, "damaged")):
             problems.append("there was a damaged checkpoint")
         if "time per step" in text and resumed < before:
-            problems.append("it began at step %d, although %d was complete" % (resumed, before))
+            problems.append("it started at step %d, although %d was complete" % (resumed, before))
         try:
             found = readable_step(self.logdir)
-        except Exception as error:  # whatever is wrong with the checkpoint is what is looked for
+        except Exception as error:  # any fault of the checkpoint is a result
             found = 0
             problems.append("the newest checkpoint cannot be read: %s" % error)
         if found < completed:
@@ -185,7 +184,7 @@ class Trial:
         return Kill(number, moment, whole_command, status, completed, found, resumed, problems)
 
     def _wait(self, training, at_any_time):
-        """Waits for the moment to kill; returns it in words."""
+        """Waits for the moment to kill; returns its description."""
         if at_any_time:
             pause = self.random.uniform(0.0, self.seconds)
             time.sleep(pause)
@@ -201,10 +200,10 @@ class Trial:
                 time.sleep(pause)
                 return "writing checkpoint %d, after %.1f ms" % (count, 1e3 * pause)
             time.sleep(0.0002)
-        return "no checkpoint came"
+        return "no checkpoint was written"
 
     def _compare_losses(self, text):
-        """Losses of steps that were made before have to be the same."""
+        """Losses of repeated steps have to be the same."""
         problems = []
         for step, loss in re.findall(r"Global step (\d+): \*\*\* +Train loss: (\S+)", text):
             if self.losses.setdefault(int(step), loss) != loss:
@@ -212,7 +211,7 @@ class Trial:
         return problems
 
     def uninterrupted(self):
-        """Trains anew without an interruption; returns the number of steps whose losses were compared."""
+        """Trains again without an interruption; returns the number of steps whose losses were compared."""
         last = max(self.losses)
         training = Training(self.words(last, os.path.join(self.folder, "whole"), "--save_checkpoint_steps=None"),
                             self._log("uninterrupted"))
@@ -224,29 +223,29 @@ class Trial:
         compared = [(step, loss) for step, loss in found if int(step) in self.losses]
         different = [(step, loss) for step, loss in compared if self.losses[int(step)] != loss]
         if different:
-            self.problems.append("%d of %d losses are not those of a training without interruptions, the first at step %s: %s, "
-                                 "and %s without" % (len(different), len(compared), different[0][0],
+            self.problems.append("%d of %d losses differ from those of an uninterrupted training, the first at step %s: %s "
+                                 "instead of %s" % (len(different), len(compared), different[0][0],
                                                  self.losses[int(different[0][0])], different[0][1]))
         return len(compared)
 
-    def storage(self, name, prepare, spoil, mend):
-        """A training whose storage fails: it has to end with status 3 and a reason, and the next one to go on.
+    def storage(self, name, prepare, break_storage, fix_storage):
+        """A training whose storage fails: it has to end with status 3 and a reason, and the next one has to resume.
 
         Args:
           name: of the failure.
           prepare: called in the process before it trains.
-          spoil: called here after its first checkpoint.
-          mend: called here after its end.
+          break_storage: called here after its first checkpoint.
+          fix_storage: called here after its end.
         """
         before = readable_step(self.logdir)
         training = Training(self.words(10 ** 6), self._log(name.replace(" ", "_")), prepare=prepare)
         deadline = time.monotonic() + WAIT_SECONDS
-        while spoil is not None and saved_step(self.logdir) <= before and time.monotonic() < deadline \
+        while break_storage is not None and saved_step(self.logdir) <= before and time.monotonic() < deadline \
                 and training_runs(training.process_id):
             time.sleep(0.001)
-        (spoil or (lambda: None))()
+        (break_storage or (lambda: None))()
         status = training.wait()
-        (mend or (lambda: None))()
+        (fix_storage or (lambda: None))()
         completed = max([before] + numbers(r"Saved checkpoint \S*model\.ckpt-(\d+) ", training.text))
         if status != 3 or "StorageError: cannot " not in training.text:
             self.problems.append("%s: status %d: %s" % (name, status, training.text[-2000:]))
@@ -256,13 +255,13 @@ class Trial:
         self.problems += ["%s: %s" % (name, problem) for problem in self._compare_losses(training.text)]
         training = Training(self.words(found + 2), self._log("after_" + name.replace(" ", "_")))
         if training.wait() != 0 or readable_step(self.logdir) != found + 2:
-            self.problems.append("%s: training does not go on: %s" % (name, training.text[-2000:]))
+            self.problems.append("%s: training does not resume: %s" % (name, training.text[-2000:]))
         self.problems += ["after %s: %s" % (name, problem) for problem in self._compare_losses(training.text)]
-        print("%s: status %d, checkpoint %d before, %d after, went on to %d" % (
+        print("%s: status %d, checkpoint %d before, %d after, resumed to %d" % (
             name, status, completed, found, readable_step(self.logdir)), flush=True)
 
     def full_disk(self):
-        """No file may grow beyond a limit: writing stops in the middle of a checkpoint's data, as on a full disk."""
+        """No file may grow beyond a limit: writing fails in the middle of a checkpoint's data, as on a full disk."""
         self.storage("full disk", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_LIMIT_BYTES, FILE_LIMIT_BYTES)), None,
                      None)
 
@@ -273,10 +272,10 @@ class Trial:
 
 
 def obey_permissions():
-    """Takes from this process root's right to write where nobody may, if it has it."""
+    """Drops root's capability to ignore permissions, if this process has it."""
     libc, version, dac_override = ctypes.CDLL(None, use_errno=True), 0x20080522, 1
     header, sets = (ctypes.c_uint32 * 2)(version, 0), (ctypes.c_uint32 * 6)()
-    # two times effective, permitted, inheritable; the first three have this right's bit
+    # effective, permitted and inheritable, twice; the first three contain this capability's bit
     if libc.capget(header, sets) == 0:
         for number in range(3):
             sets[number] &= ~(1 << dac_override)
@@ -284,7 +283,7 @@ def obey_permissions():
 
 
 def training_runs(process_id):
-    """Whether a child process is no zombie yet."""
+    """Whether a child process is running, i.e. exists and is not a zombie."""
     try:
         with open("/proc/%d/stat" % process_id) as file:
             return file.read().rpartition(")")[2].split()[0] not in "ZX"
@@ -300,9 +299,9 @@ def names(directory):
 
 
 def report(kills, compared, problems):
-    """Prints the summary and the same as one JSON object."""
-    print("%d kills: %d while a checkpoint was written, %d at any time; %d of whole commands; checkpoints up to step %d; %d "
-          "losses as without interruptions; %d problems" % (
+    """Prints the summary, and all of it as one JSON object."""
+    print("%d kills: %d while a checkpoint was written, %d at any time; %d of complete commands; checkpoints up to step %d; "
+          "%d losses equal to those of an uninterrupted training; %d problems" % (
               len(kills), sum(kill.moment.startswith("writing") for kill in kills),
               sum("after the start" in kill.moment for kill in kills), sum(kill.whole_command for kill in kills),
               max(kill.found for kill in kills), compared, len(problems)))
@@ -313,13 +312,13 @@ def report(kills, compared, problems):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=200, help="how many (default %(default)s)")
-    parser.add_argument("--commands", type=int, default=5, help="how many of them of whole commands (default %(default)s)")
+    parser.add_argument("--kills", type=int, default=200, help="number of kills (default %(default)s)")
+    parser.add_argument("--commands", type=int, default=5, help="how many of them are of complete commands (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=4.0,
-                        help="kills at any time come within so many from the start (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (default %(default)s)")
+                        help="kills at any time come within this time after the start (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments (default %(default)s)")
     arguments = parser.parse_args()
-    # what a forked training finds imported; no session may be opened here
+    # imported once for all forked trainings; no session may be opened here
     import open_seq2seq.evaluation.modes
     import open_seq2seq.training.loop  # noqa: F401
     with tempfile.TemporaryDirectory(prefix="jasper-kill-") as folder:
@@ -328,11 +327,11 @@ def main():
             kill = trial.kill(number, number >= arguments.kills - arguments.commands)
             kills.append(kill)
             trial.problems += ["kill %d: %s" % (number, problem) for problem in kill.problems]
-            print("kill %d, %s: began at %d, complete %d, found %d%s" % (
+            print("kill %d, %s: started at %d, complete %d, found %d%s" % (
                 number, kill.moment, kill.resumed_from, kill.completed, kill.found,
                 "".join("; " + problem for problem in kill.problems)), flush=True)
             if kill.status != -signal.SIGKILL:
-                sys.exit("the training ended by itself")
+                sys.exit("the training ended before the kill")
         trial.full_disk()
         trial.read_only()
         compared = trial.uninterrupted()

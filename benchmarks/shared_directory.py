@@ -35,7 +35,7 @@ class Actor:
 
     Args:
       name: for the counts: "training 1", "evaluation", ...
-      words: function without arguments that returns the words of the next command.
+      words: function without arguments that returns the arguments of the next command.
       pause: function without arguments that returns the seconds before the next start.
       ends: function without arguments that returns how a command ends: None, by itself, or (seconds, signal).
     """
@@ -186,7 +186,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=10.0, help="for how long commands are started (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments (default %(default)s)")
     arguments = parser.parse_args()
-    # what a forked command finds imported; no session may be opened here
+    # imported once for all forked commands; no session may be opened here
     import open_seq2seq.evaluation.modes
     import open_seq2seq.export.mode
     import open_seq2seq.training.loop  # noqa: F401

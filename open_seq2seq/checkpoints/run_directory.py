@@ -102,7 +102,7 @@ class RunDirectory:
     @property
     def _has_started(self):
         # training writes it just before the first step
-        return os.path.exists(self.dated("resolved_config", "json"))
+        return os.path.isfile(self.dated("resolved_config", "json"))
 
     def _remove_unused_logs(self):
         if not self._has_started:

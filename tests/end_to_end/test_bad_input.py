@@ -1,4 +1,4 @@
-"""What a user may get wrong: the exit status, the message, nothing left behind."""
+"""Mistakes of users: exit status, message, no files left behind."""
 import csv
 import os
 import resource
@@ -105,7 +105,7 @@ def test_too_many_bad_rows_refuse_and_list(run_here, corpus):
     check_refused(result, 3, "1 of 16", "max_rejected_fraction", "rejected.csv", "train3.wav")
     assert [row["wav_filename"] for row in rejected(corpus)] == ["wav/train3.wav"]
     assert os.listdir(str(corpus / "run")) == ["rejected.csv"]
-    # once the row is mended nothing stands in the way
+    # after the row is fixed the training starts
     copy(str(corpus / "wav" / "train2.wav"), str(corpus / "wav" / "train3.wav"))
     assert run_here("--max_steps=1").status == 0
     assert not (corpus / "run" / "rejected.csv").exists()
@@ -190,7 +190,7 @@ def test_a_checkpoint_of_another_vocabulary_of_the_same_size(run_here, corpus):
     turned = "--data_layer_params/vocab_file=turned.txt"
     for words in (("--mode=eval",), ("--mode=infer", "--infer_output_file=out.csv"), ("--continue_learning", "--max_steps=2")):
         check_refused(run_here(turned, *words), 3, "model.ckpt-1 has another vocabulary: it was trained with the characters",
-                      "a training for other characters begins with --load_model=run/model.ckpt-1")
+                      "to train for other characters, start with --load_model=run/model.ckpt-1")
     assert not (corpus / "out.csv").exists()
 
 
@@ -208,6 +208,34 @@ def test_a_full_disk_while_logging(run_here, corpus, monkeypatch):
     monkeypatch.setattr(RunDirectory, "dated", lambda self, prefix, extension="log": "/dev/full")
     check_refused(run_here("--enable_logs"), 3, "cannot write the log /dev/full: No space left on device", "--continue_learning")
     assert not (corpus / "run").exists()
+
+
+def test_only_a_training_advises_to_resume(run_here, corpus, monkeypatch):
+    from open_seq2seq.checkpoints.run_directory import RunDirectory
+    assert run_here("--max_steps=1").status == 0
+    monkeypatch.setattr(RunDirectory, "dated", lambda self, prefix, extension="log": "/dev/full")
+    result = run_here("--mode=eval", "--enable_logs")
+    check_refused(result, 3, "cannot write the log /dev/full: No space left on device")
+    assert "continue_learning" not in result.err
+
+
+def test_logits_of_two_recordings_with_one_name_are_not_lost(run_here, corpus):
+    """Two manifests in two folders, each with its own wav/dev0.wav."""
+    assert run_here("--max_steps=1").status == 0
+    for folder, source in (("set_a", "dev0.wav"), ("set_b", "dev1.wav")):
+        (corpus / folder / "wav").mkdir(parents=True)
+        copy(str(corpus / "wav" / source), str(corpus / folder / "wav" / "dev0.wav"))
+        (corpus / folder / "dev.csv").write_text("wav_filename,transcript\nwav/dev0.wav,one\n")
+
+    def infer(*manifests):
+        return run_here("--mode=infer", "--decoder_params/infer_logits_to_pickle=True", "--infer_output_file=out.pickle",
+                        "--infer_params/data_layer_params/dataset_files=%r" % list(manifests))
+    check_refused(infer("set_a/dev.csv", "set_b/dev.csv"), 3, "have the same wav_filename, wav/dev0.wav",
+                  "set_a/wav/dev0.wav and ", "set_b/wav/dev0.wav")
+    assert not (corpus / "out.pickle").exists()
+    # the same recording twice has the same logits
+    twice = infer("set_a/dev.csv", "set_a/dev.csv")
+    assert twice.status == 0 and "Wrote 1 logit matrices to out.pickle" in twice.out
 
 
 def test_a_full_disk_behind_redirected_output(run_command, corpus):

@@ -1,4 +1,4 @@
-"""The kill test in small: ten trainings are killed, one has a full disk, one a directory that becomes read-only."""
+"""A small kill test: ten trainings are killed, one has a full disk, one a directory that becomes read-only."""
 import json
 import os
 import subprocess
@@ -11,7 +11,7 @@ from tests.paths import REPOSITORY
 pytestmark = pytest.mark.slow
 
 
-def test_killed_trainings_go_on_from_their_last_checkpoint_with_the_same_losses(tmp_path):
+def test_killed_trainings_resume_from_their_last_checkpoint_with_the_same_losses(tmp_path):
     environment = dict(os.environ, TMPDIR=str(tmp_path))
     killed = subprocess.run([sys.executable, os.path.join(REPOSITORY, "benchmarks", "kill_resume.py"), "--kills", "10",
                              "--commands", "1", "--seconds", "3"], cwd=str(tmp_path), env=environment,
@@ -21,7 +21,7 @@ def test_killed_trainings_go_on_from_their_last_checkpoint_with_the_same_losses(
     kills = result["kills"]
     assert result["problems"] == [] and len(kills) == 10
     assert sum(kill["moment"].startswith("writing") for kill in kills) == 6 and kills[-1]["whole_command"]
-    # each went on from where the one before it was found
+    # each resumed from what the previous one had left
     assert all(after["found"] >= before["found"] for before, after in zip(kills, kills[1:])) and kills[-1]["found"] > 0
     assert result["losses_compared"] > 0
     for name in ("full disk", "read-only directory"):

@@ -81,7 +81,7 @@ def losses(text):
     return [float(value) for value in re.findall(r"Train loss: (\d+\.\d{4})", text)]
 
 
-def test_resumed_training_goes_on_with_the_next_batch(run_here, corpus):
+def test_resumed_training_continues_with_the_next_batch(run_here, corpus):
     options = ["--mode=train", "--print_loss_steps=1", "--print_samples_steps=None",
                "--lr_policy_params/decay_steps=8", "--data_layer_params/dither=0.0"]
     whole = run_here("--logdir=whole", "--max_steps=8", *options)
@@ -120,7 +120,7 @@ def test_evaluation_that_padding_could_change_does_not_depend_on_the_batch_size(
 
 
 def test_an_utterance_shorter_than_a_valid_kernel_is_scored(run_here, corpus):
-    soundfile.write(str(corpus / "wav" / "short.wav"), np.zeros(1600), 16000, subtype="PCM_16")
+    soundfile.write(str(corpus / "wav" / "short.wav"), 0.1 * np.random.RandomState(0).randn(1600), 16000, subtype="PCM_16")
     (corpus / "dev.csv").write_text("wav_filename,transcript\nwav/short.wav,one\nwav/dev1.wav,two\n")
     options = ("--encoder_params/convnet_layers/0/padding=VALID", "--encoder_params/convnet_layers/0/kernel_size=[41]")
     assert run_here("--mode=train", "--max_steps=1", *options).status == 0
@@ -138,7 +138,7 @@ def test_the_best_score_is_remembered_on_resume(run_here, corpus):
         return manifests, json.loads((corpus / "run" / manifests[0]).read_text())["metric"]
     before = best()
     assert before[0] == ["best_dev-12.json"] and before[1]["name"] == "loss"
-    # steps so large that they spoil the network
+    # a learning rate so large that the network diverges
     resumed = run_here("--max_steps=24", "--continue_learning", "--lr_policy_params/learning_rate=2", *options)
     assert resumed.status == 0, resumed.err
     after = float(re.search(r"Validation loss: +([0-9.]+)", resumed.out).group(1))
