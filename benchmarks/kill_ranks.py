@@ -1,11 +1,11 @@
-"""Kills random processes of real data-parallel trainings at random times and looks at what is left.
+"""Kills random processes of real data-parallel trainings at random times and checks the result.
 
     python benchmarks/kill_ranks.py --kills 20
 
-After every kill: the launcher is gone within 10 s with a status that is not 0, no process of the run is left, and the newest
-checkpoint can be read whole and is not older than the last that was complete before the kill. The next training goes on
-from it. One kill in three comes at any time from the start, one some time after a checkpoint, one while rank 0 writes a
-checkpoint. The last training is left alone and has to finish.
+After every kill the launcher has to end within 10 s with a status other than 0, no process of the run may be left, and the newest
+checkpoint has to be readable and not older than the last one that was complete before the kill. The next training resumes from
+it. One third of the kills happen at a random time after the start, one third at a random time after a checkpoint, and one third
+while rank 0 writes a checkpoint. The last training is not killed and has to succeed.
 """
 import argparse
 import collections
@@ -27,18 +27,18 @@ sys.path.insert(0, REPOSITORY)
 
 LIMIT_SECONDS = 10.0
 WAIT_SECONDS = 180  # for a checkpoint, on a busy machine
-MARK = "JASPER_KILL_RANKS"  # in the environment of every process of a run, by which it is found
-NO_CHECKPOINT = "no checkpoint came"
-LAUNCHER = -1  # in the place of a rank
+MARK = "JASPER_KILL_RANKS"  # variable in the environment of every process of a run, which identifies them
+NO_CHECKPOINT = "no checkpoint"
+LAUNCHER = -1  # used as a rank
 
 Kill = collections.namedtuple("Kill", "number ranks victim signal moment seconds status left saved_before saved_after problems")
-Kill.__doc__ = """One kill. ranks: of the training; victim: rank or LAUNCHER; moment: when; seconds: from the kill to the end of
-the launcher and of the last process; left: processes after the limit; saved_before, saved_after: steps of the newest
+Kill.__doc__ = """One kill. ranks: number of ranks; victim: rank or LAUNCHER; moment: a phrase; seconds: from the kill to the end of
+the launcher and of the last process; left: number of processes after the limit; saved_before, saved_after: steps of the newest
 checkpoint (-1: none); problems: list of sentences."""
 
 
 def processes_of(mark):
-    """{process number: its rank, or LAUNCHER} of the run's living processes."""
+    """{process number: its rank, or LAUNCHER} of the run's running processes."""
     found = {}
     for path in glob.glob("/proc/[0-9]*/environ"):
         try:
@@ -47,14 +47,14 @@ def processes_of(mark):
             with open(path.replace("environ", "stat")) as file:
                 state = file.read().rpartition(")")[2].split()[0]
         except OSError:
-            continue  # it has just ended
+            continue  # the process has just ended
         if variables.get(MARK.encode()) == mark.encode() and state not in "ZX":
             found[int(path.split("/")[2])] = int(variables.get(b"HOROVOD_RANK", LAUNCHER))
     return found
 
 
 def saved_step(folder):
-    """Step of the newest complete checkpoint by the state file, which is written last; -1 without one."""
+    """Step of the newest complete checkpoint according to the state file, which is written last; -1 if there is none."""
     try:
         with open(os.path.join(folder, "checkpoint")) as file:
             found = re.search(r'^model_checkpoint_path: ".*-(\d+)"', file.read(), re.MULTILINE)
@@ -64,7 +64,7 @@ def saved_step(folder):
 
 
 def readable_step(folder):
-    """Step of the newest checkpoint, every tensor of which was read; -1 without one."""
+    """Step of the newest checkpoint; reads all its tensors. -1 if there is none."""
     import tensorflow.compat.v1 as tf
 
     from open_seq2seq.checkpoints.files import latest_checkpoint
@@ -81,9 +81,9 @@ class Run:
     """One training with its launcher.
 
     Args:
-      words: of the ``run.py`` command.
+      words: the ``run.py`` command, a list of str.
       ranks: number of processes.
-      log: file that everything is printed to.
+      log: file for the output of the launcher.
     """
 
     def __init__(self, words, ranks, log):
@@ -95,18 +95,18 @@ class Run:
                                              stderr=subprocess.STDOUT, start_new_session=True)
 
     def kill(self, victim, number):
-        """Sends signal ``number`` to a rank's process or to the launcher; False if it has none yet."""
+        """Sends signal ``number`` to a rank's process or to the launcher; returns False if the process does not exist yet."""
         if victim == LAUNCHER:
             self.launcher.send_signal(number)
             return True
-        # a rank's own children, if it has any, come later
+        # children of a rank have higher numbers
         process_ids = sorted(process_id for process_id, rank in processes_of(self.mark).items() if rank == victim)
         if process_ids:
             os.kill(process_ids[0], number)
         return bool(process_ids)
 
     def wait_until_gone(self):
-        """(seconds until launcher and processes are gone, number of processes left after the limit)."""
+        """(seconds until launcher and processes have ended, number of processes left after the limit)."""
         start = time.monotonic()
         while time.monotonic() - start < LIMIT_SECONDS:
             if self.launcher.poll() is not None and not processes_of(self.mark):
@@ -124,7 +124,7 @@ def wait_for_checkpoint(run, folder, count, written):
     """Waits for the ``count``th checkpoint of a run, until it is complete (``written``) or being written.
 
     Returns:
-      Whether it came before the run ended or the time was over.
+      Whether it appeared before the run ended and within the time limit.
     """
     deadline, seen, latest = time.monotonic() + WAIT_SECONDS, set(), saved_step(folder)
     while time.monotonic() < deadline and run.launcher.poll() is None:
@@ -142,7 +142,7 @@ def wait_for_checkpoint(run, folder, count, written):
 
 
 class Trial:
-    """Kills one training after the other, all of which go on with the same model."""
+    """Kills consecutive trainings, each of which resumes the same model."""
 
     def __init__(self, arguments, folder):
         self.random = random.Random(arguments.seed)
@@ -176,18 +176,18 @@ class Trial:
         seconds, left = run.wait_until_gone()
         problems = []
         if ended_before:
-            problems.append("the run had ended by itself")
+            problems.append("the run had ended before the kill")
         elif moment == NO_CHECKPOINT:
             problems.append("no checkpoint within %d s" % WAIT_SECONDS)
         if seconds >= LIMIT_SECONDS:
-            problems.append("not gone after %.0f s" % LIMIT_SECONDS)
+            problems.append("not ended after %.0f s" % LIMIT_SECONDS)
         if left:
             problems.append("%d processes left" % left)
         if run.launcher.returncode == 0:
-            problems.append("the launcher said success")
+            problems.append("the launcher reported success")
         try:
             after = readable_step(self.checkpoints)
-        except Exception as error:  # whatever is wrong with the checkpoint is what is looked for
+        except Exception as error:  # any error of reading is a problem to report
             after = -1
             problems.append("the checkpoint cannot be read: %s" % error)
         if after < before:
@@ -196,7 +196,7 @@ class Trial:
                     before, after, problems)
 
     def _wait(self, run, kind):
-        """Waits for the moment to kill; returns it in words."""
+        """Waits for the time of the kill; returns a phrase about it."""
         if kind == 0:
             pause = self.random.uniform(0.0, self.arguments.seconds)
             time.sleep(pause)
@@ -211,12 +211,12 @@ class Trial:
         return "%.1f s after checkpoint %d" % (pause, count)
 
     def finish(self):
-        """Trains on undisturbed for some steps; returns a list of problems."""
+        """Trains for some more steps without a kill; returns a list of problems."""
         last_step = max(saved_step(self.checkpoints), 0) + 2 * self.arguments.save_steps
         run = self._start(2, last_step)
         status = run.launcher.wait(timeout=600)
         if status != 0 or readable_step(self.checkpoints) != last_step:
-            return ["the last training, undisturbed, ended with status %d at step %d, expected %d" % (
+            return ["the last training, without a kill, ended with status %d at step %d, expected step %d" % (
                 status, readable_step(self.checkpoints), last_step)]
         return []
 
@@ -224,7 +224,7 @@ class Trial:
 def report(kills, problems):
     """Prints the summary and the same as one JSON object."""
     slowest = max(kills, key=lambda kill: kill.seconds)
-    print("%d kills, %d of them while a checkpoint was written; gone after %.1f s at most (median %.1f s); %d problems" % (
+    print("%d kills, %d of them while a checkpoint was written; ended within %.1f s (median %.1f s); %d problems" % (
         len(kills), sum(kill.moment.startswith("writing") for kill in kills), slowest.seconds,
         sorted(kill.seconds for kill in kills)[len(kills) // 2], len(problems)))
     for problem in problems:
@@ -234,11 +234,11 @@ def report(kills, problems):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=12, help="how many (default %(default)s)")
-    parser.add_argument("--ranks", type=int, default=4, help="2 up to this many processes (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="kill within so many seconds (default %(default)s)")
+    parser.add_argument("--kills", type=int, default=12, help="number of kills (default %(default)s)")
+    parser.add_argument("--ranks", type=int, default=4, help="maximum number of processes, at least 2 (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="maximum time of a kill after the start (default %(default)s)")
     parser.add_argument("--save_steps", type=int, default=5, help="steps between checkpoints (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of victims and moments (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of processes and times (default %(default)s)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="jasper-kill-") as folder:
         trial, kills, problems = Trial(arguments, folder), [], []
@@ -246,7 +246,7 @@ def main():
             kill = trial.kill(number)
             kills.append(kill)
             problems += ["kill %d: %s" % (number, problem) for problem in kill.problems]
-            print("kill %d: %s of %d ranks with %s, %s: gone after %.1f s, status %d, checkpoint %d -> %d%s" % (
+            print("kill %d: %s of %d ranks with %s, %s: ended after %.1f s, status %d, checkpoint %d -> %d%s" % (
                 number, "the launcher" if kill.victim == LAUNCHER else "rank %d" % kill.victim, kill.ranks, kill.signal,
                 kill.moment, kill.seconds, kill.status, kill.saved_before, kill.saved_after,
                 ": " + "; ".join(kill.problems) if kill.problems else ""), file=sys.stderr, flush=True)

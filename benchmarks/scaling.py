@@ -1,9 +1,9 @@
-"""Utterances a second of one process on one core and of two processes on a core each, by the real commands.
+"""Utterances per second of one process on one core and of two processes on one core each, measured with the real commands.
 
     python benchmarks/scaling.py
 
-Beside it stand the machine's limit, two processes that know nothing of each other, and the prediction of the cost model from
-the all-reduce measured here. Everything is measured in turns, because a shared machine is not equally fast all the time.
+For comparison it prints the machine's limit (two independent processes) and the prediction of the cost model, which uses the
+all-reduce time that is measured here. The measurements alternate, because the speed of a shared machine varies.
 """
 import argparse
 import json
@@ -23,12 +23,12 @@ from open_seq2seq.errors import DeviceError  # noqa: E402
 from open_seq2seq.launch.cost_model import Cluster, Link, Training, gradient_numbers, predict  # noqa: E402
 
 TARGET = 1.8
-QUIET = 1.15  # fastest turn against slowest; beyond it others were at work on the machine
+QUIET = 1.15  # ratio of the fastest to the slowest turn; above it the machine was also used for other work
 MEASURED_ALL_REDUCES = 50
 
 
 def launched(cores, processes, words, log):
-    """Starts the launcher with some cores to deal out; returns the Popen, whose stdout is rank 0's."""
+    """Starts the launcher on the given cores; returns the Popen, whose stdout is that of rank 0."""
     command = [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", str(processes),
                "--log", log, "--"] + words
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -36,10 +36,10 @@ def launched(cores, processes, words, log):
 
 
 def outputs(processes):
-    """Waits for processes; returns what they printed.
+    """Waits for processes; returns their output.
 
     Raises:
-      DeviceError: one failed; its last lines are in the message.
+      DeviceError: a process failed; the message contains its last lines.
     """
     texts = [process.communicate()[0] for process in processes]
     for process, text in zip(processes, texts):
@@ -50,20 +50,20 @@ def outputs(processes):
 
 
 def seconds_per_step(text):
-    """What ``run.py --benchmark`` found."""
+    """The time of a step that ``run.py --benchmark`` printed."""
     return float(re.findall(r"Avg time per step: ([0-9.]+)s", text)[-1])
 
 
 class Bench:
-    """The measurements, each of which starts the processes anew."""
+    """The measurements; each starts new processes."""
 
     def __init__(self, arguments, folder):
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) < 2:
-            raise DeviceError("this machine lets the benchmark use %d core; expected two" % len(cores))
+            raise DeviceError("the benchmark may use only %d core of this machine; expected at least two" % len(cores))
         self.first, self.second = cores[0], cores[-1]
         self.batch_size, self.folder, self.number = arguments.batch_size, folder, 0
-        # whole batches only, on one rank and on two
+        # a number of utterances that gives complete batches on one rank and on two
         corpus = write_corpus(folder, 4 * arguments.batch_size, arguments.seconds)
         self.words = run_words(sys.executable, corpus, arguments.batch_size, "--benchmark",
                                "--bench_steps=%d" % arguments.steps, "--bench_start=%d" % arguments.warm_up)
@@ -74,15 +74,15 @@ class Bench:
         return launched(cores, processes, words or self.words, log)
 
     def one(self):
-        """Utterances a second of one process on one core."""
+        """Utterances per second of one process on one core."""
         return self.batch_size / seconds_per_step(*outputs([self._start({self.first}, 1)]))
 
     def two(self):
-        """Utterances a second of two processes that train together."""
+        """Utterances per second of two processes that train together."""
         return 2 * self.batch_size / seconds_per_step(*outputs([self._start({self.first, self.second}, 2)]))
 
     def limit(self):
-        """Utterances a second of two processes that know nothing of each other, at the same time."""
+        """Utterances per second of two independent processes at the same time."""
         apart = outputs([self._start({self.first}, 1), self._start({self.second}, 1)])
         return sum(self.batch_size / seconds_per_step(text) for text in apart)
 
@@ -120,8 +120,8 @@ def time_all_reduce(num_bytes):
 
 
 def predicted(one, batch_size, gradient_bytes, large, small):
-    """The cost model's Prediction for two devices: latency and bandwidth of the link are those that were measured."""
-    # a ring of two sends the bytes once each way, in two messages
+    """The cost model's Prediction for two devices: with the measured latency and bandwidth of the link."""
+    # a ring of two sends the bytes once in each direction, in two messages
     link = Link(gradient_bytes / max(large - small, 1e-6), small / 2)
     training = Training(batch_size / one, batch_size, gradient_bytes, 1, 0.0, 1)
     return link, predict(training, 2, Cluster(2, link, link, False))
@@ -137,10 +137,10 @@ def report(arguments, ones, twos, limits, gradient_bytes, large, small):
         arguments.batch_size, arguments.seconds, gradient_bytes / 1e6, len(ones)))
     print("%-46s %14s %8s %14s" % ("", "utterances/s", "ratio", "best turn"))
     for name, values, factor in (("1 rank, 1 core", ones, 1.0), ("2 ranks, 1 core each", twos, ratio),
-                                 ("2 processes apart: the machine's limit", limits, limit)):
+                                 ("2 independent processes: the machine's limit", limits, limit)):
         print("%-46s %14.1f %8.2f %14.1f" % (name, np.median(values), factor, max(values)))
     print("%-46s %14.1f %8.2f" % (
-        "2 ranks, as the cost model predicts them", prediction.utterances_per_second, prediction.speedup))
+        "2 ranks, predicted by the cost model", prediction.utterances_per_second, prediction.speedup))
     print("all-reduce of the gradients %.1f ms, of one number %.2f ms: %.2f GB/s each way" % (
         1e3 * large, 1e3 * small, link.bandwidth / 1e9))
     print("2 ranks reach %.1f %% of the limit; the cost model expects %.1f %%" % (
@@ -148,8 +148,8 @@ def report(arguments, ones, twos, limits, gradient_bytes, large, small):
     spread = max(max(values) / min(values) for values in (ones, twos, limits))
     print("target %.1f: %s" % (TARGET, "reached" if ratio >= TARGET else "missed"))
     if spread > QUIET:
-        print("the machine was busy with other things: the fastest turn was %.2f times the slowest. The figures mean little; "
-              "run it again when the machine is quiet" % spread)
+        print("the machine was busy: the fastest turn was %.2f times as fast as the slowest. The figures are not reliable; run it "
+              "again when the machine is idle" % spread)
     print(json.dumps({"one": ones, "two": twos, "limit": limits, "ratio": ratio, "limit_ratio": limit,
                       "ratio_to_limit": of_limit, "spread": spread, "predicted_ratio": prediction.speedup,
                       "gradient_bytes": gradient_bytes, "all_reduce_seconds": large, "small_all_reduce_seconds": small}))
@@ -157,9 +157,9 @@ def report(arguments, ones, twos, limits, gradient_bytes, large, small):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=3, help="how often everything is measured (default %(default)s)")
+    parser.add_argument("--turns", type=int, default=3, help="repetitions of all measurements (default %(default)s)")
     parser.add_argument("--steps", type=int, default=50, help="steps of each measurement (default %(default)s)")
-    parser.add_argument("--warm_up", type=int, default=10, help="steps that do not count (default %(default)s)")
+    parser.add_argument("--warm_up", type=int, default=10, help="steps before the measurement (default %(default)s)")
     parser.add_argument("--batch_size", type=int, default=16, help="utterances of one rank's batch (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of every utterance (default %(default)s)")
     parser.add_argument("--only_all_reduce", type=int, metavar="BYTES", help=argparse.SUPPRESS)
@@ -175,7 +175,7 @@ def main():
             for measured, measure in ((ones, bench.one), (twos, bench.two), (limits, bench.limit)):
                 measured.append(measure())
             all_reduces.append(bench.all_reduce(gradient_bytes))
-            print("turn %d of %d: 1 rank %.1f, 2 ranks %.1f, apart %.1f utterances/s" % (
+            print("turn %d of %d: 1 rank %.1f, 2 ranks %.1f, independent %.1f utterances/s" % (
                 turn + 1, arguments.turns, ones[-1], twos[-1], limits[-1]), file=sys.stderr, flush=True)
     large, small = np.median(all_reduces, axis=0)
     report(arguments, ones, twos, limits, gradient_bytes, float(large), float(small))

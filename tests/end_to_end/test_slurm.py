@@ -1,4 +1,4 @@
-"""slurm_train.sh in a Slurm job of two nodes, 127.0.0.1 and 127.0.0.2: stand-ins for srun and scontrol run their tasks here."""
+"""slurm_train.sh in a Slurm job of two nodes, 127.0.0.1 and 127.0.0.2; replacements for srun and scontrol run the tasks here."""
 import os
 import shlex
 import signal
@@ -260,7 +260,8 @@ def test_signals_are_forwarded_to_srun_and_its_status_is_returned(slurm, tmp_pat
             "srun is ready sbatch [its options] scripts/slurm_train.sh --python %s --result %s --device cpu --config_file %s -- "
             "--max_steps=5\n" % (sys.executable, tmp_path / "result", CONFIG))
         job.send_signal(signal.SIGUSR1)
-        while not (tmp_path / "calls").exists():  # or both signals could wait for srun at the same time
+        calls = tmp_path / "calls"
+        while not calls.exists() or calls.read_text() != "SIGUSR1\n":  # else the second signal could interrupt the first handler
             assert job.poll() is None
         job.send_signal(number)
         out, err = job.communicate(timeout=60)
