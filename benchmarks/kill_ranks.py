@@ -32,9 +32,9 @@ NO_CHECKPOINT = "no checkpoint"
 LAUNCHER = -1  # used as a rank
 
 Kill = collections.namedtuple("Kill", "number ranks victim signal moment seconds status left saved_before saved_after problems")
-Kill.__doc__ = """One kill. ranks: number of ranks; victim: rank or LAUNCHER; moment: a phrase; seconds: from the kill to the end of
-the launcher and of the last process; left: number of processes after the limit; saved_before, saved_after: steps of the newest
-checkpoint (-1: none); problems: list of sentences."""
+Kill.__doc__ = """One kill. ranks: number of ranks; victim: rank or LAUNCHER; moment: a phrase; seconds: from the kill to the
+end of the launcher and of the last process; left: number of processes after the limit; saved_before, saved_after: steps of the
+newest checkpoint (-1: none); problems: list of sentences."""
 
 
 def processes_of(mark):
@@ -236,7 +236,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=12, help="number of kills (default %(default)s)")
     parser.add_argument("--ranks", type=int, default=4, help="maximum number of processes, at least 2 (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="maximum time of a kill after the start (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="latest time of a kill after the start (default %(default)s)")
     parser.add_argument("--save_steps", type=int, default=5, help="steps between checkpoints (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="random seed of processes and times (default %(default)s)")
     arguments = parser.parse_args()

@@ -148,8 +148,8 @@ def report(arguments, ones, twos, limits, gradient_bytes, large, small):
     spread = max(max(values) / min(values) for values in (ones, twos, limits))
     print("target %.1f: %s" % (TARGET, "reached" if ratio >= TARGET else "missed"))
     if spread > QUIET:
-        print("the machine was busy: the fastest turn was %.2f times as fast as the slowest. The figures are not reliable; run it "
-              "again when the machine is idle" % spread)
+        print("the machine was busy: the fastest turn was %.2f times as fast as the slowest. The figures are not reliable; "
+              "repeat the benchmark when the machine is idle" % spread)
     print(json.dumps({"one": ones, "two": twos, "limit": limits, "ratio": ratio, "limit_ratio": limit,
                       "ratio_to_limit": of_limit, "spread": spread, "predicted_ratio": prediction.speedup,
                       "gradient_bytes": gradient_bytes, "all_reduce_seconds": large, "small_all_reduce_seconds": small}))

@@ -45,7 +45,7 @@ def test_the_setting_of_the_config_is_used():
 def test_settings_that_an_npu_does_not_support_are_errors():
     with pytest.raises(ConfigError, match='"loss_scaling" is "LogMax".*they saturate instead. Use "Backoff" or a number'):
         chosen("LogMax")
-    with pytest.raises(ConfigError, match='"loss_scaling" is 0.5; the adapter takes at least 1'):
+    with pytest.raises(ConfigError, match='"loss_scaling" is 0.5; the adapter accepts at least 1'):
         chosen(0.5)
     with pytest.raises(ConfigError, match="step_window"):
         chosen("Backoff", {"step_window": 0})

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 
 
 def npu_config(name="NpuOptimizer", **parameters):
-    """A ConfigProto with one custom optimizer; a parameter's Python type chooses the field it is put in."""
+    """A ConfigProto with one custom optimizer; a parameter's Python type selects its field."""
     config = tf.ConfigProto(allow_soft_placement=True)
     rewrite_options = config.graph_options.rewrite_options
     rewrite_options.remapping = rewrite_options.OFF

@@ -1,6 +1,6 @@
-"""A machine with Ascend NPUs, pretended: the environment for processes that tests start, and the fake in this process.
+"""A simulated machine with Ascend NPUs: the environment for processes that tests start, and the fake in this process.
 
-Loaded by tests/conftest.py, whose fixtures ``npu_server`` and ``fake_adapter`` are the way to use it.
+Use it through the fixtures ``npu_server`` and ``fake_adapter`` of tests/conftest.py, which loads this file.
 """
 import contextlib
 import json
@@ -10,7 +10,7 @@ import sys
 FAKES = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(FAKES))
 OPERATORS = os.path.join(REPOSITORY, "open_seq2seq", "graph_analysis", "npu_operators.txt")
-# of an adapter and a CANN of the same generation; the list of the ModelZoo port is older and lacks the V2 pair
+# an adapter and a CANN of the same release have these; the list of the ModelZoo port is older and lacks the V2 operators
 STATUS_OPERATORS = ("NpuAllocFloatStatus", "NpuGetFloatStatusV2", "NpuClearFloatStatusV2")
 VARIABLES = ("ASCEND_DEVICE_ID", "DEVICE_ID", "DEVICE_INDEX", "JOB_ID", "RANK_ID", "RANK_SIZE", "RANK_TABLE_FILE", "POD_NAME",
              "CM_CHIEF_IP", "CM_CHIEF_PORT", "CM_CHIEF_DEVICE", "CM_WORKER_IP", "CM_WORKER_SIZE", "TF_CONFIG", "AOE_MODE")
@@ -23,7 +23,7 @@ def write_operator_list(folder, status_operators=True, without=()):
 
     Args:
       folder: where to write it; made if absent.
-      status_operators: whether the list has the operators that read the status register (V2), as a current CANN's has.
+      status_operators: whether the list contains the operators for the status register (V2), as in a current CANN.
       without: operator types to leave out.
     """
     operators = {}
@@ -54,10 +54,10 @@ def write_rank_table(path, size):
 
 
 class NpuServer:
-    """What a test needs to start processes on a pretended server.
+    """Everything a test needs to start processes on a simulated server.
 
     Args:
-      folder: an empty folder for the operator list, rank tables and the meeting place of the ranks.
+      folder: an empty folder for the operator list, rank tables and the rendezvous of the ranks.
     """
 
     def __init__(self, folder):
@@ -65,13 +65,13 @@ class NpuServer:
         self.opp_path = write_operator_list(os.path.join(self.folder, "opp"))
 
     def environment(self, rank=None, size=1, **variables):
-        """A process's environment: this one's without anything of HCCL or Horovod, with the fake adapter on PYTHONPATH.
+        """The environment for a process: this one's without variables of HCCL and Horovod, with the fake adapter on PYTHONPATH.
 
         Args:
-          rank: number of the process among ``size``, which then get a rank table; None for a process by itself, or for a
+          rank: number of the process among ``size``, for which a rank table is written; None for a single process, or for a
             launcher that sets the ranks' variables.
           size: number of ranks.
-          variables: further ones; None takes one away.
+          variables: further variables; None removes one.
         """
         environment = {name: value for name, value in os.environ.items()
                        if name not in VARIABLES and not name.startswith(PREFIXES)}
@@ -92,7 +92,7 @@ class NpuServer:
 
     @contextlib.contextmanager
     def adapter_here(self):
-        """The fake adapter importable, davinci devices visible and the environment of one device set; undone at the end."""
+        """Context in which the fake adapter can be imported, davinci devices exist and the environment is that of one device."""
         before, inside, path = dict(os.environ), self.environment(DEVICE_ID="0"), list(sys.path)
         modules = {name for name in sys.modules if name.split(".")[0] in PACKAGES}
         assert not modules, "an adapter is imported already: %s" % sorted(modules)

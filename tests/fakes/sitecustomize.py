@@ -1,4 +1,4 @@
-"""Read by every Python that has this folder on its PYTHONPATH: the machine then has davinci devices."""
+"""Imported by every Python with this folder on its PYTHONPATH: the machine then seems to have davinci devices."""
 import os
 
 if "FAKE_ASCEND_DEVICES" in os.environ:

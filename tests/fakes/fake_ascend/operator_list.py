@@ -16,7 +16,7 @@ def list_file():
 
 
 def read_operators():
-    """Returns {operator type: whether gray}; empty, without a word on the screen, if there is no list."""
+    """Returns {operator type: whether gray}; silently empty if there is no list."""
     path = list_file()
     try:
         with open(path, encoding="utf-8") as file:

@@ -9,7 +9,7 @@ _initialised = []
 
 
 def initialise(session_device_id=None):
-    """Checks the environment once a process: aborts at device ids that are no ids, logs what else is odd and goes on."""
+    """Checks the environment once per process: aborts for invalid device ids and logs other unusual values."""
     if _initialised:
         return
     _check_device(session_device_id)
@@ -39,13 +39,13 @@ def _check_device(session_device_id):
 
 
 def rank_size():
-    """RANK_SIZE as the adapter's C++ part takes it: what is no number is 1."""
+    """RANK_SIZE as the adapter's C++ code reads it: a text that is not a number is 1."""
     text = os.environ.get("RANK_SIZE", "1")
     return int(text) if text.isdigit() else 1
 
 
 def hcom_enabled(log_why=False):
-    """Whether the graph engine would be told to use HCCL (ge.exec.isUseHcom)."""
+    """Whether the adapter would set ge.exec.isUseHcom, with which the graph engine uses HCCL."""
     if not os.environ.get("RANK_TABLE_FILE") or rank_size() < 1:
         return False
     if os.environ.get("CM_CHIEF_IP"):

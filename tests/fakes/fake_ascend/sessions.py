@@ -93,7 +93,7 @@ def _compile(state, fetches, targets, fed):
         if unknown is not None and settings.unknown_shapes_refused():
             raise tf.errors.InvalidArgumentError(
                 None, unknown.op, "fake adapter: %s (%s) has the unknown shape %s in the offloaded part; a real device would "
-                "compile this graph anew for every shape (FAKE_ASCEND_UNKNOWN_SHAPES=allow lets it through)"
+                "compile this graph again for every shape (FAKE_ASCEND_UNKNOWN_SHAPES=allow permits it)"
                 % (unknown.name, unknown.op.type, unknown.shape))
         _graph_numbers[0] += 1
     entering = checks.entering_tensors(partition, fed)
@@ -144,7 +144,7 @@ def _note_shapes(state, graph, feed, values):
 
 
 def _system_operations(partition):
-    """Runs what initialize_system and shutdown_system stand for."""
+    """Performs initialize_system and shutdown_system."""
     for operation in partition.operations:
         operator_type = standins.type_of(operation)
         if operator_type == "NPUInit":

@@ -13,7 +13,7 @@ def most_shapes():
 
 
 def overflow_at():
-    """Numbers, from 0, of the readings of the status register that find an overflow whatever the gradients are."""
+    """Numbers, from 0, of the readings of the status register that return an overflow for any gradients."""
     text = os.environ.get("FAKE_ASCEND_OVERFLOW_AT", "")
     return frozenset(int(number) for number in text.split(",") if number.strip())
 
@@ -35,5 +35,5 @@ def record_file():
 
 
 def rendezvous_folder():
-    """Folder in which rank 0 tells the others where it waits for them, if nobody else runs the rendezvous."""
+    """Folder in which rank 0 writes the address at which it waits for the others, if no other rendezvous is running."""
     return os.environ.get("FAKE_ASCEND_RENDEZVOUS_FOLDER") or None

@@ -1,4 +1,4 @@
-"""The float status register: overflow on an Ascend 910 is no inf, the value saturates and this register is set until cleared."""
+"""The float status register of an Ascend 910: an overflow saturates instead of giving inf and sets this register until cleared."""
 import numpy as np
 import tensorflow.compat.v1 as tf
 

@@ -18,7 +18,7 @@ _ranks = {}
 
 
 def npu_config_proto(config_proto=None):
-    """A ConfigProto with the NpuOptimizer entry added if it lacks one, and what goes with it."""
+    """A ConfigProto to which the NpuOptimizer entry and its rewrite options are added if they are missing."""
     config = config_proto if isinstance(config_proto, tf.ConfigProto) else tf.ConfigProto()
     rewrite_options = config.graph_options.rewrite_options
     if not any(entry.name == "NpuOptimizer" for entry in rewrite_options.custom_optimizers):
