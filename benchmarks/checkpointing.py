@@ -1,12 +1,12 @@
-"""How long a checkpoint stalls training: as a run saves it, as tf.train.Saver does, and what the disk itself takes.
+"""How long a checkpoint stalls training: saved as in a run, by tf.train.Saver, and the time of the disk itself.
 
     python benchmarks/checkpointing.py --model mini
 
-The three take turns, so that they are compared on the same machine. In a turn some steps are made after the checkpoint;
-``stall`` is how long the call takes after which the next step can begin, ``in all`` how much longer the checkpoint and these
-steps take together than the steps alone do, which is the price of what a thread writes meanwhile. ``disk`` writes as many bytes
-in one piece and waits until they are on the disk. Everything is also given in steps, and the stall as a share of the training
-time at the interval that the config has.
+The three take turns under the same load of the machine. In a turn some steps are made after the checkpoint. ``stall`` is the time
+of the call, after which the next step can begin. ``in all`` is how much longer the checkpoint and these steps take together than
+the steps alone, with the cost of the thread that writes during the steps. ``disk`` writes the same number of bytes at once and
+waits until they are on the disk. All times are also given in steps, and the stall as a share of the training time at the interval
+of the config.
 """
 import argparse
 import json
@@ -25,12 +25,12 @@ from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.training.metric_tracker import NO_BEST
 from open_seq2seq.training.saving import Saving
 
-STEPS_A_TURN = 3  # longer than the thread writes
+STEPS_A_TURN = 3  # they take longer than the thread writes
 INTERVAL = 500  # steps between checkpoints in configs/speech2text/jasper_mini_digits.py
 
 
 class Trainer:
-    """A network that trains, and the ways to save it.
+    """A network that trains, and three ways to save it.
 
     Args:
       case: a ``network.Case``.
@@ -80,7 +80,7 @@ class Trainer:
 
 
 def measure(trainer, seconds):
-    """Dict of way -> list of (stall, stall and steps) in seconds, one a turn; "steps" are those without a checkpoint."""
+    """Dict of way -> list of (stall, stall and steps) in seconds, one for each turn; "steps" has no checkpoint."""
     ways = [("steps", lambda: None), ("run", trainer.save), ("Saver", trainer.save_with_tensorflow),
             ("disk", trainer.write_bytes)]
     turns, deadline = {name: [] for name, _ in ways}, time.monotonic() + seconds
@@ -96,15 +96,15 @@ def measure(trainer, seconds):
             for _ in range(STEPS_A_TURN):
                 trainer.step()
             turns[name].append((stall, time.perf_counter() - start))
-            # what a turn leaves to be written is no part of the next
+            # the thread of a turn must not write during the next one
             trainer.wait()
     return turns
 
 
 def report(name, trainer, turns):
-    """Prints the table and the same as one JSON object."""
+    """Prints a table, and the same numbers as one JSON object."""
     step = statistics.median(whole for _, whole in turns["steps"]) / STEPS_A_TURN
-    print("%s: %.1f MB a checkpoint, %.0f ms a step, %d turns" % (name, trainer.bytes / 1e6, 1e3 * step, len(turns["steps"])))
+    print("%s: %.1f MB per checkpoint, %.0f ms per step, %d turns" % (name, trainer.bytes / 1e6, 1e3 * step, len(turns["steps"])))
     print("%-6s %10s %9s %12s %9s %22s" % ("", "stall", "of a step", "in all", "of a step", "stall, every %d steps" % INTERVAL))
     results = {}
     for way in ("run", "Saver", "disk"):

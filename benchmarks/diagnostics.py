@@ -1,10 +1,10 @@
-"""What diagnostics cost at their default settings: two trainings of mini Jasper side by side, one of them without.
+"""The cost of diagnostics at their default settings: two trainings of mini Jasper in turns, one of them without diagnostics.
 
     python benchmarks/diagnostics.py --steps 900
 
-They take turns of some steps in one process, so that other work on the machine hits both alike. Counted is the time within steps,
-and what reports take is part of it; start-up and the evaluation at the end are not. The share settles towards what the automatic
-interval allows (2.5 %) from below, as the first report comes when it can be afforded.
+They take turns of some steps in one process, so that other work on the machine affects both alike. The time within steps is
+measured, reports included; start-up and the evaluation at the end are not. The share approaches what the automatic interval
+allows (2.5 %) from below.
 """
 import argparse
 import json
@@ -32,7 +32,7 @@ WARM_UP = 10  # steps
 
 
 class Turns:
-    """Lets several threads compute, one at a time, each for some steps."""
+    """Makes several threads take turns, one computing at a time."""
 
     def __init__(self, number):
         self._condition, self._number, self._whose = threading.Condition(), number, 0
@@ -48,7 +48,7 @@ class Turns:
 
 
 class OwnTime:
-    """A clock that stands still while the other training has its turn."""
+    """A clock that stops while the other training has its turn."""
 
     def __init__(self):
         self._before, self._since = 0.0, None
@@ -64,14 +64,14 @@ class OwnTime:
 
 
 def train(words, turns, own, block, seconds):
-    """Trains, and appends (seconds, seconds of the processor) of every step to ``seconds``."""
+    """Trains, and appends (seconds, processor seconds) of every step to ``seconds``."""
     clock = OwnTime()
 
     class Timed(loop.TrainingRun):
         def start(self, checkpoint):
             super().start(checkpoint)
             if self.diagnostics is not None:
-                # by the wall's clock it would believe to have twice the time
+                # by the wall clock the time of a step would be twice as long
                 self.diagnostics.use_clock(clock)
             turns.pass_on()
 
@@ -93,7 +93,7 @@ def train(words, turns, own, block, seconds):
     directory = RunDirectory.of(params)
     directory.prepare_training(False)
     turns.wait(own)
-    # the class is looked up while this thread has its turn
+    # train() uses the class while this thread has its turn
     loop.TrainingRun = Timed
     loop.train(experiment, directory, arguments, select_device("cpu", True, params, group), group)
 
@@ -133,11 +133,11 @@ def main():
               "median_step_ratio": median_with / median_without,
               "reports": len(reports), "report_seconds": inside, "report_share": inside / with_them,
               "first_report_step": reports[0]["step"] if reports else None}
-    print("%d steps of mini Jasper, batch %d x %.1f s: %.1f s with diagnostics, %.1f s without: ratio %.4f; in time of the "
-          "processor, which other work on the machine disturbs less: %.4f" % (
+    print("%d steps of mini Jasper, batch %d x %.1f s: %.1f s with diagnostics, %.1f s without: ratio %.4f; in processor "
+          "time, which depends less on other work on the machine: %.4f" % (
               arguments.steps, arguments.batch_size, arguments.utterance_seconds, with_them, without, result["ratio"],
               result["processor_ratio"]))
-    print("%d reports took %.2f s, %.2f %% of the time; the promise is 3 %%. Median of the steps, with them to without: %.4f" % (
+    print("%d reports took %.2f s, %.2f %% of the time; the limit is 3 %%. Ratio of the median steps, with to without: %.4f" % (
         len(reports), inside, 100 * result["report_share"], result["median_step_ratio"]))
     print("seconds of each report: %s" % ", ".join("%.2f" % entry["seconds"] for entry in reports))
     print(json.dumps(result, sort_keys=True))

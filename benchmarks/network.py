@@ -1,4 +1,4 @@
-"""The networks that are measured: real configs, built by the project's own code, on synthetic features."""
+"""The networks of the benchmarks: real configs, built by the code of the project, on synthetic features."""
 import collections
 import os
 import sys
@@ -20,7 +20,10 @@ FRAMES_PER_LABEL = 8  # English read aloud: about 12 characters a second
 VOCABULARY_SIZE = 28
 
 Case = collections.namedtuple("Case", "config divisor batch_size frames")
-Case.__doc__ = """What is measured: config file, by what the channels are divided, utterances a batch, feature frames each."""
+Case.__doc__ = """What is measured.
+
+config: file name. divisor: of the channels. batch_size: utterances. frames: feature frames of each utterance.
+"""
 
 CASES = {
     "jasper5x3": Case(JASPER, 1, 2, 800),
@@ -29,11 +32,11 @@ CASES = {
 }
 
 Network = collections.namedtuple("Network", "session fetches flops")
-Network.__doc__ = """A network ready to run. fetches: what one ``session.run`` is to execute; flops: of its convolutions."""
+Network.__doc__ = """A network that is ready to run. fetches: what one ``session.run`` executes. flops: of its convolutions."""
 
 
 def add_arguments(parser, seconds):
-    """The command line that all benchmarks of networks have."""
+    """Adds the arguments that all benchmarks of networks have."""
     parser.add_argument("--model", choices=sorted(CASES), default="jasper5x3", help="quarter: jasper5x3, channels / 4")
     parser.add_argument("--batch_size", type=int, help="utterances in a batch; default 2, quarter 8, mini 16")
     parser.add_argument("--frames", type=int, help="feature frames of every utterance; default 800, quarter 400, mini 300")
@@ -41,7 +44,7 @@ def add_arguments(parser, seconds):
 
 
 def case_of(arguments):
-    """The Case that the command line asks for."""
+    """The Case of the command line."""
     case = CASES[arguments.model]
     return case._replace(batch_size=arguments.batch_size or case.batch_size, frames=arguments.frames or case.frames)
 
@@ -56,9 +59,9 @@ def checked_params(case, mode):
 
 
 def synthetic_batch(case, num_features):
-    """A batch of noise, all utterances of full length: padding would be counted as work."""
+    """A batch of noise. All utterances have the full length: padding would be counted as work."""
     generator = np.random.RandomState(0)
-    # a variable: TensorFlow would compute what depends on constants only once
+    # a variable: TensorFlow would fold what depends on constants
     features = tf.get_variable("features", trainable=False, use_resource=False, initializer=generator.randn(
         case.batch_size, case.frames, num_features).astype(np.float32))
     num_labels = max(1, case.frames // FRAMES_PER_LABEL)
@@ -79,7 +82,7 @@ def product_shapes(graph):
 
 
 def convolution_flops(graph):
-    """FLOPs of all convolutions and matrix products in ``graph``, a multiplication and an addition each counted as one."""
+    """FLOPs of all convolutions and matrix products in ``graph``; a multiplication and an addition count as two."""
     return sum(2 * rows * inner * columns for rows, inner, columns in product_shapes(graph))
 
 
@@ -99,10 +102,10 @@ def build(case, mode, session_config, fast_gradients):
         output = base_model(params, mode, VOCABULARY_SIZE, execution=Execution(fast_gradients))(batch)
         flops = convolution_flops(graph)
         if mode == "train":
-            # the usual count: either gradient takes as much as the forward pass
+            # the usual count: each of the two gradients takes as much as the forward pass
             fetches, flops = optimize(output.loss.loss, params, 100000, 1000).update, 3 * flops
         else:
-            # not a tf.group: TensorFlow leaves out what only a group waits for
+            # not a tf.group: TensorFlow prunes operations that only a group waits for
             fetches = [output.logits.op, output.best_path.op]
         session = tf.Session(config=session_config)
         session.run(tf.global_variables_initializer())

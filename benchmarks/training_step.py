@@ -1,8 +1,8 @@
-"""Time of one training step (forward, backward, update) beside tf.matmul and beside TensorFlow's own gradients.
+"""Time of one training step (forward, backward, update), compared with tf.matmul and with TensorFlow's own gradients.
 
     python benchmarks/training_step.py --model jasper5x3
 
-FLOPs are those of the convolutions, three times the forward pass; everything else in a step counts as time only.
+FLOPs are those of the convolutions, three times the forward pass; everything else in a step counts only as time.
 """
 import argparse
 

@@ -105,7 +105,7 @@ def test_max_hours_ends_evaluates_and_saves(tested_corpus, run_here):
     again = run_here("--continue_learning", *words)
     assert again.status == 0 and latest_checkpoint("run") == "run/model.ckpt-1"
     assert "Nothing to do: this training was stopped at step 1: max_hours is 1e-09" in again.out
-    assert "A larger --max_hours" in again.out
+    assert "To continue, use a larger --max_hours" in again.out
     on = run_here("--continue_learning", "--dev_files=test.csv", "--logdir=run", *QUIET)
     assert on.status == 0 and latest_checkpoint("run") == "run/model.ckpt-6", on.err
     assert "*** The evaluation data are others than before: the next evaluation is the best so far\n" in on.out

@@ -71,7 +71,7 @@ def train_short(*words, mode="train", stop_after=None, resume=False, before_step
     Args:
       words: further words of the command line.
       mode: "train" or "train_eval".
-      stop_after: step after which the run is told to stop as by SIGTERM, or None.
+      stop_after: step after which the run is asked to stop, as by SIGTERM; or None.
       resume: resume from the latest checkpoint.
       before_step: function of the ``TrainingRun``, called before every step.
       group: a ``ProcessGroup``; None for one process.

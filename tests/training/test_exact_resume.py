@@ -113,7 +113,7 @@ from open_seq2seq.distributed import open_group
 from tests.training import short_runs
 logdir, stop_after, resume = sys.argv[1:]
 group = open_group("cpu")
-# one rank alone is told to stop
+# only one rank is asked to stop
 run = short_runs.train_short("--max_steps=5", mode="train_eval", logdir=logdir, resume=resume == "resume", group=group,
                              stop_after=int(stop_after) if group.rank == 1 else None)
 with open("%s.%d.json" % (logdir + resume, group.rank), "w") as file:
@@ -122,7 +122,7 @@ with open("%s.%d.json" % (logdir + resume, group.rank), "w") as file:
 
 
 @pytest.mark.slow
-def test_two_ranks_of_which_one_is_told_to_stop(folder, tmp_path, needs_horovod):
+def test_two_ranks_of_which_one_is_asked_to_stop(folder, tmp_path, needs_horovod):
     (folder / "rank.py").write_text(TWO_RANKS)
 
     def results(*words):

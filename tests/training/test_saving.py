@@ -1,3 +1,4 @@
+"""Checkpoints of a training run: what is saved, kept and restored, also by a thread and after a kill."""
 import json
 import os
 import resource
@@ -79,7 +80,7 @@ def bias(checkpoint):
     return tf.train.load_variable(checkpoint, "ForwardPass/decoder/fully_connected/bias").tolist()
 
 
-def test_a_checkpoint_holds_the_values_of_its_step_although_training_goes_on(tmp_path, monkeypatch, capsys):
+def test_a_checkpoint_has_the_values_of_its_step_although_training_continues(tmp_path, monkeypatch, capsys):
     go_on = threading.Event()
     write = CheckpointWriter.write
 
@@ -90,7 +91,7 @@ def test_a_checkpoint_holds_the_values_of_its_step_although_training_goes_on(tmp
     monkeypatch.setattr(CheckpointWriter, "write", slow_write)
     with Run(tmp_path, resolved_config={"params": 1}) as run:
         run.save(6, 1.5)
-        # training goes on while it is written
+        # training continues while it is written
         run.set(7, 99.0)
         run.state.set(run.session, micro_batches=7)
         run.saving.report()

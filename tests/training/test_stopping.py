@@ -152,11 +152,11 @@ def test_another_rule_restarts_the_count(capsys):
     for epoch in (1, 2, 3, 4):
         training.evaluate(epoch * EPOCH, 3.0)
     values = training.state.get(training.session)
-    for change, said in (({"es_min_delta": 0.01}, "stopping_metric loss and es_min_delta 0.05, this one uses loss and 0.01"),
+    for change, message in (({"es_min_delta": 0.01}, "stopping_metric loss and es_min_delta 0.05, this one uses loss and 0.01"),
                          ({"stopping_metric": "wer"}, "stopping_metric loss and es_min_delta 0.05, this one uses wer and 0"),
                          ({"texts": ("one", "three")}, "this one uses loss and 0.05 on other data")):
         other = Training(values, step=40, **change)
-        assert said in capsys.readouterr().out and other.early_stop.reason is None
+        assert message in capsys.readouterr().out and other.early_stop.reason is None
         assert other.tracker.epochs_without_improvement == 0 and not other.evaluate(50, 3.0, 0.9)
     assert training.early_stop.reason is not None
 
@@ -191,9 +191,9 @@ def test_without_the_plateau_rule_the_learning_rate_is_reset_with_a_note(capsys)
     for epoch in (1, 2, 3):
         training.evaluate(epoch * EPOCH, 3.0)
     values = training.state.get(training.session)
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert "*** Encountered a plateau: no improvement for 2 epochs (the best validation loss is 3.0000, of step 10). The " \
-           "learning rate is multiplied by 0.5, to 0.5 of the policy's; the weights are reset to best_dev-10\n" in said
+           "learning rate is multiplied by 0.5, to 0.5 of the policy's; the weights are reset to best_dev-10\n" in printed
     assert Training(values, step=30).factor == 0.5
     assert "The learning rate is 0.5 of the policy's" in capsys.readouterr().out
     assert Training(values, step=30, reduce_lr_on_plateau=False).factor == 1.0
