@@ -170,10 +170,6 @@ class Speech2TextDataLayer:
         """
         return [self.utterances[place] for place in self._layout.row_of(index).indices] if index >= 0 else []
 
-    def ids_of_row(self, index):
-        """The ids (manifest:row) of all utterances in one row of a batch; arguments as for :meth:`utterances_of_row`."""
-        return [utterance.id for utterance in self.utterances_of_row(index)]
-
     def bucket_of_batch(self, number):
         """With static shapes: the number of the bucket from which batch ``number`` of training comes, on all workers."""
         return self._schedule.bucket_of_batch(number)
