@@ -80,6 +80,12 @@ def fsdd_recordings():
 
 
 @pytest.fixture(scope="session")
+def failing_inputs_script():
+    """The script that makes inputs that once failed: make_inputs.py OUT FIRST.wav SECOND.wav."""
+    return _shared("failing_inputs", "make_inputs.py")
+
+
+@pytest.fixture(scope="session")
 def adapter_facts():
     """Directory of what is known about the Ascend adapter: its operator list, its options."""
     return _shared("npu")
