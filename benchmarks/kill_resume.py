@@ -3,9 +3,9 @@
     python benchmarks/kill_resume.py --kills 200
 
 All trainings resume the same tiny model and save every second step. One kill in three comes at any time after the start, two
-while a checkpoint is being written. After each kill the newest checkpoint has to be valid, with every tensor readable, and not older
-than the last complete one; the next training has to resume from it and to print, for the steps that it repeats, the same losses
-as before. At the end an uninterrupted training makes all the steps again, and the losses are compared.
+while a checkpoint is being written. After each kill the newest checkpoint has to be valid, with every tensor readable, and not
+older than the last complete one; the next training has to resume from it and to print, for the steps that it repeats, the same
+losses as before. At the end an uninterrupted training makes all the steps again, and the losses are compared.
 
 The trainings are complete commands, forked from a process that has imported TensorFlow and opened no session: that saves the
 seconds of the import. The last ``--commands`` kills are of ``python run.py``.
@@ -36,8 +36,8 @@ LAYERS = [{"type": "conv1d", "repeat": 1, "kernel_size": [5], "stride": [4], "nu
           {"type": "conv1d", "repeat": 1, "kernel_size": [25], "stride": [1], "num_channels": 64, "padding": "SAME",
            "dilation": [1], "dropout_keep_prob": 0.9}]
 
-Kill = collections.namedtuple("Kill", "number moment whole_command status completed found resumed_from problems")
-Kill.__doc__ = """One kill. moment: description; whole_command: whether of ``python run.py``; status: see os.waitpid;
+Kill = collections.namedtuple("Kill", "number moment complete_command status completed found resumed_from problems")
+Kill.__doc__ = """One kill. moment: description; complete_command: whether of ``python run.py``; status: see os.waitpid;
 completed: step of the last checkpoint that was complete before the kill (0: none); found: step of the newest one after it;
 resumed_from: step at which the training had started; problems: list of sentences."""
 
@@ -76,14 +76,14 @@ class Training:
     Args:
       words: arguments of ``run.py``.
       log: file for stdout and stderr.
-      whole_command: ``python run.py`` instead of a fork of this process.
+      complete_command: ``python run.py`` instead of a fork of this process.
       prepare: called in a forked process before anything else.
     """
 
-    def __init__(self, words, log, whole_command=False, prepare=lambda: None):
+    def __init__(self, words, log, complete_command=False, prepare=lambda: None):
         self.log = log
         with open(log, "w") as output:
-            if whole_command:
+            if complete_command:
                 self.process_id = subprocess.Popen([sys.executable, os.path.join(REPOSITORY, "run.py")] + words, stdout=output,
                                                    stderr=subprocess.STDOUT).pid
                 return
@@ -154,14 +154,14 @@ class Trial:
     def _log(self, name):
         return os.path.join(self.folder, name + ".log")
 
-    def kill(self, number, whole_command):
+    def kill(self, number, complete_command):
         """Starts a training and kills it; returns a :class:`Kill`."""
         before = saved_step(self.logdir)
-        training = Training(self.words(10 ** 6), self._log("kill_%d" % number), whole_command)
+        training = Training(self.words(10 ** 6), self._log("kill_%d" % number), complete_command)
         moment = self._wait(training, at_any_time=number % 3 == 0)
         completed, ended = saved_step(self.logdir), training.ended()
         if ended is not None:
-            return Kill(number, moment, whole_command, ended, completed, completed, 0,
+            return Kill(number, moment, complete_command, ended, completed, completed, 0,
                         ["the training ended before the kill: %s" % training.text[-2000:]])
         status, text = training.kill(), training.text
         # by the state file, which was read before the kill, and by the lines that the process printed
@@ -181,7 +181,7 @@ class Trial:
             problems.append("the newest checkpoint cannot be read: %s" % error)
         if found < completed:
             problems.append("the newest checkpoint is %d, although %d was complete" % (found, completed))
-        return Kill(number, moment, whole_command, status, completed, found, resumed, problems)
+        return Kill(number, moment, complete_command, status, completed, found, resumed, problems)
 
     def _wait(self, training, at_any_time):
         """Waits for the moment to kill; returns its description."""
@@ -213,7 +213,7 @@ class Trial:
     def uninterrupted(self):
         """Trains again without an interruption; returns the number of steps whose losses were compared."""
         last = max(self.losses)
-        training = Training(self.words(last, os.path.join(self.folder, "whole"), "--save_checkpoint_steps=None"),
+        training = Training(self.words(last, os.path.join(self.folder, "uninterrupted"), "--save_checkpoint_steps=None"),
                             self._log("uninterrupted"))
         status = training.wait()
         found = re.findall(r"Global step (\d+): \*\*\* +Train loss: (\S+)", training.text)
@@ -303,7 +303,7 @@ def report(kills, compared, problems):
     print("%d kills: %d while a checkpoint was written, %d at any time; %d of complete commands; checkpoints up to step %d; "
           "%d losses equal to those of an uninterrupted training; %d problems" % (
               len(kills), sum(kill.moment.startswith("writing") for kill in kills),
-              sum("after the start" in kill.moment for kill in kills), sum(kill.whole_command for kill in kills),
+              sum("after the start" in kill.moment for kill in kills), sum(kill.complete_command for kill in kills),
               max(kill.found for kill in kills), compared, len(problems)))
     for problem in problems:
         print("  " + problem)

@@ -7,8 +7,8 @@ import sys
 from open_seq2seq.errors import JasperError, StorageError, UsageError
 from open_seq2seq.files import expanded_path
 
-# Every command imports this module before TensorFlow, whose remarks on the CPU's instruction sets and on a missing GPU driver help
-# nobody; set it to 0 to see them.
+# Every command imports this module before TensorFlow, whose remarks on the CPU's instruction sets and on a missing GPU driver do
+# not help; set the variable to 0 to see them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if os.path.exists("/dev/nvidiactl") else "3")
 
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C

@@ -11,7 +11,7 @@ def raising(error):
     return command
 
 
-def test_the_words_reach_the_command_and_what_went_well_is_0():
+def test_the_arguments_reach_the_command_and_success_is_0():
     given = []
     assert exit_status_of(given.extend, ["--last", "3"]) == 0 and given == ["--last", "3"]
 

@@ -7,7 +7,7 @@ from open_seq2seq.errors import StorageError
 from open_seq2seq.log_lines import LoggedStream, log_line, logged_output
 
 
-def test_lines_have_the_form_that_people_grep(capsys):
+def test_lines_have_the_form_that_scripts_parse(capsys):
     log_line("Validation WER:  %.4f" % 0.2259, offset=4)
     log_line("Finished training")
     log_line("time per step = 0:00:1.074", start="")

@@ -20,7 +20,7 @@ def test_every_moved_module_and_renamed_name_exists():
 def test_no_module_is_at_a_path_that_is_listed_as_moved():
     code = "import importlib.util, open_seq2seq.moved_modules as m; " \
            "print([o for o in m.MOVED if type(importlib.util.find_spec(m.PACKAGE + '.' + o).loader).__name__ != '_Loader'])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, universal_newlines=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     assert done.stdout == "[]\n"
 
 

@@ -140,11 +140,11 @@ def test_only_signals_end_a_training_with_their_status():
     (["run.py", "--continue_learning=False"], {}, "python run.py --continue_learning"),
     (["run.py", "--continue_learning", "False"], {}, "python run.py --continue_learning"),
 ])
-def test_the_command_that_goes_on_can_be_typed(words, environ, command):
+def test_the_resume_command_can_be_typed(words, environ, command):
     assert resume_command(words, environ) == command
 
 
-def test_nothing_heavy_is_imported_before_signals_are_noticed():
+def test_nothing_heavy_is_imported_before_signals_are_handled():
     done = subprocess.run([sys.executable, "-c", "import sys, open_seq2seq.signals; print('tensorflow' in sys.modules)"],
                           cwd=REPOSITORY,
                           stdout=subprocess.PIPE, text=True, timeout=PATIENCE)

@@ -26,7 +26,7 @@ def resolved_config_of(checkpoint):
     manifest = read_manifest(checkpoint)
     if manifest is not None and isinstance(manifest.get("resolved_config"), dict):
         return manifest["resolved_config"], manifest_path(checkpoint)
-    path = _resolved_config_beside(os.path.dirname(checkpoint) or ".")
+    path = _resolved_config_in_run_folder(os.path.dirname(checkpoint) or ".")
     if path is None:
         return None
     try:
@@ -70,7 +70,7 @@ def require_vocabulary(checkpoint, characters):
                               "--load_model=%s" % (checkpoint, "".join(trained_with), "".join(characters), checkpoint))
 
 
-def _resolved_config_beside(folder):
+def _resolved_config_in_run_folder(folder):
     """The newest resolved config in a run's folder; if the checkpoints are in ``logs/``, it is one folder above."""
     folders = [folder, os.path.join(folder, os.pardir), os.path.join(folder, os.pardir, os.pardir)]
     for candidate in folders if os.path.basename(os.path.abspath(folder)) in ("logs", BEST_MODELS) else folders[:1]:

@@ -56,7 +56,7 @@ def restore(session, checkpoint, variables, partial=False, averaged=False, finit
       session: the session; variables not found in the checkpoint keep what they hold.
       checkpoint: path without extension.
       variables: what to restore: list of variables.
-      partial: restore what matches by name and shape (transfer learning) instead of requiring the whole network.
+      partial: restore what matches by name and shape (transfer learning) instead of requiring the complete network.
       averaged: restore the moving average of a weight instead of the weight if the checkpoint has one.
       finite: refuse a network's weights and statistics (``ForwardPass/``) that are not finite.
 

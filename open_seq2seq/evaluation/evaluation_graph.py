@@ -109,8 +109,8 @@ class Evaluation:
 
         Yields:
           A dict of arrays per batch, without padding rows: indices [B], transcripts (list of str), lengths [B]; in eval mode
-          losses [B], counted [B] and entropies [B] (nats, summed over the frames); logits [B, T', V + 1] if asked for. observed:
-          the values of the observations, if any.
+          losses [B], counted [B] and entropies [B] (nats, summed over the frames); logits [B, T', V + 1] if ``with_logits``.
+          observed: the values of the observations, if any.
         """
         session.run(self._initializers)
         for number, shape_graph in enumerate(self.graph.shape_graphs):

@@ -82,7 +82,7 @@ def infer(base_model, params, run_directory, arguments, device, group):
                         "Please report this as a bug" % (len(transcripts), len(layer.utterances), len(layer.run_time_rejections)))
     rows = [(layer.utterances[index].wav_filename, transcripts[index]) for index in sorted(transcripts)]
     if to_pickle:
-        frames = 1000  # so many that rounding at the end does not matter
+        frames = 1000  # many, to make rounding at the end negligible
         encoder_frames = params["encoder"].output_frames(params["encoder_params"], frames)
         _write_logits(arguments.infer_output_file, logits, layer.vocabulary,
                       params["data_layer_params"]["window_stride"] * round(frames / encoder_frames))
@@ -99,8 +99,9 @@ def _require_distinct_names(utterances):
     for utterance in utterances:
         other = first.setdefault(utterance.wav_filename, utterance)
         if other.audio_path != utterance.audio_path:
-            raise DataError("infer_logits_to_pickle: %s and %s have the same wav_filename, %s, which is the key of their "
-                            "logits in the file. Write the logits of one manifest at a time: --infer_params/data_layer_params/dataset_files" % (
+            raise DataError("infer_logits_to_pickle: %s and %s have the same wav_filename, %s, which is the key of their logits "
+                            "in the file. Write the logits of one manifest at a time: "
+                            "--infer_params/data_layer_params/dataset_files" % (
                                 other.audio_path, utterance.audio_path, utterance.wav_filename))
 
 

@@ -34,7 +34,7 @@ def record_evaluation(checkpoint, evaluation, result, is_test=False):
              "utterances": result.num_utterances, "words": result.word_error_rate.length,
              "test": is_test, "model": model_fingerprint(evaluation.params, layer.vocabulary.characters)}
     try:
-        with open(_record_beside(checkpoint), "a", encoding="utf-8") as file:
+        with open(_record_next_to(checkpoint), "a", encoding="utf-8") as file:
             file.write(json.dumps(entry, sort_keys=True) + "\n")
     except OSError as error:
         # an evaluation of a read-only folder is still valid
@@ -54,7 +54,7 @@ def recorded_word_error_rate(checkpoint, fingerprint=None):
     """
     step, found = checkpoint_step(checkpoint), None
     try:
-        with open(_record_beside(checkpoint), encoding="utf-8", errors="replace") as file:
+        with open(_record_next_to(checkpoint), encoding="utf-8", errors="replace") as file:
             lines = file.readlines()
     except OSError:
         return None
@@ -82,7 +82,7 @@ def forget_evaluations(directory):
         raise StorageError("cannot remove %s, which is of earlier checkpoints: %s" % (path, error.strerror))
 
 
-def _record_beside(checkpoint):
+def _record_next_to(checkpoint):
     directory = os.path.dirname(checkpoint)
     # OpenSeq2Seq's best models are in a folder next to the others
     return os.path.join(os.path.dirname(directory) if os.path.basename(directory) == BEST_MODELS else directory, FILE_NAME)

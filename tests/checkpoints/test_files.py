@@ -35,7 +35,7 @@ def damage(directory, name):
         file.write(b"short")
 
 
-def test_the_state_file_decides_and_then_the_steps(tmp_path):
+def test_the_order_is_by_the_state_file_and_then_by_steps(tmp_path):
     make(tmp_path, "model.ckpt-5", "model.ckpt-100", "model.ckpt-20", "best_dev-300")
     assert names(checkpoints_in(str(tmp_path))) == ["model.ckpt-100", "model.ckpt-20", "model.ckpt-5"]
     write_state(str(tmp_path), "checkpoint", [str(tmp_path / "model.ckpt-20")])
@@ -46,7 +46,7 @@ def test_the_state_file_decides_and_then_the_steps(tmp_path):
     assert latest_checkpoint(str(tmp_path / "nowhere")) is None
 
 
-def test_the_state_file_is_tensorflows_and_survives_a_move(tmp_path):
+def test_tensorflow_reads_the_state_file_also_after_a_move(tmp_path):
     (tmp_path / "run").mkdir()
     make(tmp_path / "run", "model.ckpt-5", "model.ckpt-6")
     write_state(str(tmp_path / "run"), "checkpoint", [str(tmp_path / "run" / name) for name in ("model.ckpt-6", "model.ckpt-5")])
@@ -59,13 +59,13 @@ def test_the_state_file_is_tensorflows_and_survives_a_move(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"no state", b'model_checkpoint_path: "',
                                      b'model_checkpoint_path: "gone-7"'])
-def test_a_damaged_state_file_leaves_it_to_the_names(tmp_path, content):
+def test_with_a_damaged_state_file_the_names_decide(tmp_path, content):
     make(tmp_path, "model.ckpt-5", "model.ckpt-6")
     (tmp_path / "checkpoint").write_bytes(content)
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-6")
 
 
-def test_a_copied_directory_takes_its_own_files(tmp_path):
+def test_a_copied_directory_uses_its_own_files(tmp_path):
     for folder in ("first", "copy"):
         (tmp_path / folder).mkdir()
         make(tmp_path / folder, "model.ckpt-5")
@@ -105,7 +105,7 @@ def test_a_damaged_one_that_cannot_be_moved_is_skipped(tmp_path, capsys):
     assert sorted(os.listdir(str(tmp_path))) == ["damaged"] + before
 
 
-def test_what_is_being_written_or_deleted_is_no_checkpoint_and_not_damaged(tmp_path, capsys):
+def test_a_checkpoint_that_is_being_written_or_deleted_is_ignored(tmp_path, capsys):
     make(tmp_path, "model.ckpt-5", "model.ckpt-6", "model.ckpt-7")
     (tmp_path / "model.ckpt-6.tmp").mkdir()
     os.rename(str(tmp_path / "model.ckpt-6.index"), str(tmp_path / "model.ckpt-6.tmp" / "model.ckpt-6.index"))
@@ -136,7 +136,7 @@ def test_a_removed_checkpoint_leaves_nothing_and_others_alone(tmp_path):
     assert checkpoint_step("a/model.ckpt-10") == 10 and checkpoint_step("a/model") == -1
 
 
-def test_best_ones_do_not_take_the_places_of_ordinary_ones(tmp_path):
+def test_best_checkpoints_are_not_counted_as_ordinary_ones(tmp_path):
     ordinary, best = CheckpointWriter(str(tmp_path), 2), CheckpointWriter(str(tmp_path), 1, "best_dev")
     for step in (1, 2, 3, 4):
         ordinary.write(step, VALUES, {})

@@ -26,8 +26,8 @@ def checkpoint(tmp_path):
     return path
 
 
-def spoil(path, position):
-    """Turns over one bit."""
+def flip_bit(path, position):
+    """Flips one bit of a file."""
     with open(path, "r+b") as file:
         file.seek(position)
         byte = file.read(1)[0]
@@ -59,7 +59,7 @@ def test_a_manifest_with_any_content_is_at_most_damaged(checkpoint, content):
     assert vocabulary_of(checkpoint) is None and resolved_config_of(checkpoint) is None
     require_vocabulary(checkpoint, tuple("abc"))
     require_trained_width({"width_multiplier": 1.0, "encoder_params": {"convnet_layers": []}}, checkpoint)
-    spoil(checkpoint + DATA, 0)
+    flip_bit(checkpoint + DATA, 0)
     assert "TensorFlow cannot read it" in fault_of(checkpoint).reason
 
 
@@ -100,7 +100,7 @@ def test_a_single_bit_is_found(checkpoint, with_manifest, extension, position):
     if not with_manifest:
         os.remove(manifest_path(checkpoint))
     assert fault_of(checkpoint) is None
-    spoil(checkpoint + extension, position)
+    flip_bit(checkpoint + extension, position)
     fault = fault_of(checkpoint)
     assert fault.is_damage
     assert ("has the checksum" if with_manifest else "TensorFlow cannot read it") in fault.reason
@@ -125,14 +125,14 @@ def test_a_missing_file_is_found(checkpoint, extension, reason):
 
 
 @pytest.mark.parametrize("content", ["", '{"files": ', "[]", '{"files": {"model.ckpt-5.index": {}}}', '{"files": 3}'])
-def test_a_damaged_manifest_leaves_it_to_tensorflow(checkpoint, content):
+def test_with_a_damaged_manifest_tensorflow_checks_the_tensors(checkpoint, content):
     with open(manifest_path(checkpoint), "w") as file:
         file.write(content)
     assert fault_of(checkpoint) is None
-    spoil(checkpoint + DATA, 100)
+    flip_bit(checkpoint + DATA, 100)
     assert "TensorFlow cannot read it" in fault_of(checkpoint).reason
 
 
-def test_what_is_gone_is_not_damaged(tmp_path):
+def test_a_deleted_checkpoint_is_not_damaged(tmp_path):
     fault = fault_of(str(tmp_path / "model.ckpt-7"))
     assert not fault.is_damage and fault.reason == "model.ckpt-7.index is missing"

@@ -30,7 +30,7 @@ def numpy_average(weights, applied, decay, start):
 
 
 @pytest.mark.parametrize("decay", [0.05, 0.3, 0.9999])
-def test_as_numpy_computes_it_and_skipped_steps_count_for_nothing(graph, decay):
+def test_equals_numpy_and_skipped_steps_do_not_count(graph, decay):
     weight = network()
     change, applied = tf.placeholder(tf.float32, [2]), tf.placeholder(tf.bool, [])
     averages = MovingAverages(decay, "ForwardPass/frozen")
@@ -57,7 +57,7 @@ def test_as_numpy_computes_it_and_skipped_steps_count_for_nothing(graph, decay):
     np.testing.assert_array_equal(averages_seen[2], averages_seen[1])
 
 
-def test_names_and_numbers_are_those_of_tensorflows_own_class():
+def test_names_and_numbers_equal_those_of_tensorflows_class():
     def averages_of(make):
         with tf.Graph().as_default(), tf.Session() as session:
             change = tf.placeholder(tf.float32, [2])
@@ -91,7 +91,7 @@ def test_names_and_numbers_are_those_of_tensorflows_own_class():
     np.testing.assert_allclose(values, expected, rtol=1e-6)
 
 
-def test_a_model_built_in_their_place_sees_averages_and_the_statistics_of_batch_norm(graph):
+def test_a_model_built_with_averages_uses_the_same_batch_norm_statistics(graph):
     weight = network()
     averages = MovingAverages(0.5, "ForwardPass/frozen")
     averages.start()
@@ -120,7 +120,7 @@ def saved(folder, with_averages):
 
 @pytest.mark.parametrize("with_averages, averaged, expected", [
     (True, True, [50.0, 60.0]), (True, False, [5.0, 6.0]), (False, True, [5.0, 6.0])])
-def test_evaluation_takes_the_averages_that_a_checkpoint_has(tmp_path, graph, with_averages, averaged, expected):
+def test_evaluation_uses_the_averages_of_a_checkpoint(tmp_path, graph, with_averages, averaged, expected):
     checkpoint = saved(tmp_path, with_averages)
     weight = network()
     with tf.Session() as session:
@@ -130,7 +130,7 @@ def test_evaluation_takes_the_averages_that_a_checkpoint_has(tmp_path, graph, wi
     assert ("1 of them as moving averages" in describe_restore(report)) == (expected[0] == 50.0)
 
 
-def test_training_that_goes_on_without_averages_begins_them_at_its_weights(tmp_path, graph):
+def test_averages_missing_in_a_checkpoint_start_at_the_weights(tmp_path, graph):
     weight = network()
     averages = MovingAverages(0.5, "ForwardPass/frozen")
     start = averages.start()

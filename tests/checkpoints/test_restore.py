@@ -26,7 +26,7 @@ def saved(directory, step=1, **values):
         return CheckpointWriter(str(directory), keep=5).save(session, step)
 
 
-def test_what_fits_is_restored_and_the_rest_is_listed(tmp_path, graph):
+def test_matching_variables_are_restored_and_the_others_listed(tmp_path, graph):
     checkpoint = saved(tmp_path, ForwardPass__a=[1.0, 2.0], Optimizer__old=[3.0])
     mine = variables(ForwardPass__a=[0.0, 0.0], slot__new=[5.0])
     with tf.Session() as session:
@@ -52,7 +52,7 @@ def test_another_architecture_is_refused_with_all_its_differences(tmp_path, grap
 
 
 @pytest.mark.parametrize("partial", [True, False])
-def test_weights_that_are_not_finite_are_named_unless_they_are_what_is_looked_for(tmp_path, graph, partial):
+def test_non_finite_weights_are_refused_unless_they_are_being_examined(tmp_path, graph, partial):
     checkpoint = saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__moving_mean=[np.nan, 2.0], state__best=[np.inf])
     mine = variables(ForwardPass__a=[0.0], ForwardPass__moving_mean=[0.0, 0.0], state__best=[0.0])
     with tf.Session() as session:
@@ -60,11 +60,11 @@ def test_weights_that_are_not_finite_are_named_unless_they_are_what_is_looked_fo
         with pytest.raises(CheckpointError, match=r"not finite .* in 1 variables, the first is ForwardPass/moving_mean"):
             restore(session, checkpoint, mine, partial=partial)
         assert len(restore(session, checkpoint, mine, partial=partial, finite=False).restored) == 3
-        # what is no weight may be infinite, as the best score before there is one
+        # other variables may be infinite, e.g. the best score before the first evaluation
         assert len(restore(session, checkpoint, [mine[0], mine[2]], partial=True).restored) == 2
 
 
-def test_an_average_that_is_not_finite_is_called_by_its_own_name(tmp_path, graph):
+def test_a_non_finite_average_is_named(tmp_path, graph):
     checkpoint = saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__a__ExponentialMovingAverage=[np.nan])
     mine = variables(ForwardPass__a=[0.0])
     with tf.Session() as session:
@@ -74,7 +74,7 @@ def test_an_average_that_is_not_finite_is_called_by_its_own_name(tmp_path, graph
         assert restore(session, checkpoint, mine).restored == ["ForwardPass/a"]
 
 
-def test_partial_takes_what_fits(tmp_path, graph):
+def test_a_partial_restore_takes_what_matches(tmp_path, graph):
     checkpoint = saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__b=[1.0, 2.0])
     mine = variables(ForwardPass__a=[0.0], ForwardPass__b=[0.0])
     with tf.Session() as session:
@@ -115,7 +115,7 @@ def test_a_missing_or_damaged_checkpoint_is_named(tmp_path, graph):
             restore(session, checkpoint, mine)
 
 
-def test_a_damaged_manifest_is_said(tmp_path, capsys):
+def test_a_damaged_manifest_is_reported(tmp_path, capsys):
     with tf.Graph().as_default():
         checkpoint = saved(tmp_path, ForwardPass__a=[1.0])
     open_checkpoint(checkpoint)
@@ -126,7 +126,7 @@ def test_a_damaged_manifest_is_said(tmp_path, capsys):
     assert "model.ckpt-1.json is damaged or cannot be read. The checkpoint itself is valid" in capsys.readouterr().out
 
 
-def test_the_last_ones_are_kept_also_across_processes(tmp_path):
+def test_the_last_checkpoints_are_kept_across_processes(tmp_path):
     for first in (1, 4):
         with tf.Graph().as_default(), tf.Session() as session:
             variables(a=[1.0])
@@ -141,7 +141,7 @@ def test_the_last_ones_are_kept_also_across_processes(tmp_path):
     assert not [name for name in os.listdir(str(tmp_path)) if name.endswith(".meta")]
 
 
-def test_saving_where_nothing_can_be_written_says_so(graph):
+def test_saving_into_an_unwritable_directory_is_a_clear_error(graph):
     variables(a=[1.0])
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
@@ -149,7 +149,7 @@ def test_saving_where_nothing_can_be_written_says_so(graph):
             CheckpointWriter("/proc/nowhere", keep=1).save(session, 3)
 
 
-def test_saved_state_travels_in_the_checkpoint(tmp_path):
+def test_saved_state_is_part_of_the_checkpoint(tmp_path):
     with tf.Graph().as_default(), tf.Session() as session:
         state = SavedState(micro_batches=0, best_loss=1e9)
         session.run(tf.global_variables_initializer())

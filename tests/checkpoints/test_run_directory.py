@@ -130,7 +130,7 @@ def test_a_checkpoint_that_is_deleted_while_it_is_read_is_replaced_by_the_newest
     assert len(found) == 3
 
 
-def test_a_reader_skips_what_a_training_is_writing_or_deleting_without_a_word(tmp_path, capsys):
+def test_a_reader_silently_skips_what_a_training_is_writing_or_deleting(tmp_path, capsys):
     make_checkpoint(tmp_path, 5)
     for step, suffix in ((6, ".tmp"), (7, ".index.removed")):
         os.remove(make_checkpoint(tmp_path, step) + ".index")
@@ -167,7 +167,7 @@ def test_the_state_file_of_another_machine_still_names_the_right_checkpoint(tmp_
     assert RunDirectory(str(tmp_path)).require_checkpoint() == str(tmp_path / "model.ckpt-5")
 
 
-def test_the_best_checkpoint_is_looked_for_apart(tmp_path):
+def test_the_best_checkpoint_is_searched_separately(tmp_path):
     make_checkpoint(tmp_path, 9)
     with pytest.raises(CheckpointError, match="no best checkpoint"):
         RunDirectory(str(tmp_path)).require_checkpoint(best=True)
@@ -178,13 +178,13 @@ def test_the_best_checkpoint_is_looked_for_apart(tmp_path):
     assert RunDirectory(str(tmp_path)).require_checkpoint() == str(tmp_path / "model.ckpt-9")
 
 
-def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path):
+def test_a_file_instead_of_a_directory_is_refused(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(UsageError, match="is a file"):
         RunDirectory(str(tmp_path / "run")).prepare_training(False)
 
 
-def test_an_unwritable_place_is_a_storage_error():
+def test_an_unwritable_directory_is_a_storage_error():
     # also for root, whom permissions do not stop
     with pytest.raises(StorageError, match='logdir "/proc/nowhere" cannot be written'):
         RunDirectory("/proc/nowhere").prepare_training(False)
@@ -255,7 +255,7 @@ def test_one_directory_is_read_and_another_written(tmp_path, capsys):
     assert "model.ckpt-9 is damaged" in capsys.readouterr().out
 
 
-def test_without_a_place_of_its_own_the_run_saves_in_its_logdir(tmp_path):
+def test_with_load_checkpoint_dir_alone_the_run_saves_in_its_logdir(tmp_path):
     source = make_checkpoint(tmp_path / "old", 3)
     directory = of(tmp_path, logdir="run", load_checkpoint_dir="old")
     assert directory.prepare_training(False) == source and directory.checkpoints == str(tmp_path / "run")

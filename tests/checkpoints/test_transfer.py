@@ -50,11 +50,11 @@ def transferred(source, weights_only=True, characters=("a", "b", "c"), drop_laye
         return report, {variable.op.name: session.run(variable).max() for variable in tf.global_variables()}
 
 
-def check(values, anew, slots, step):
-    """Asserts that all of the network but ``anew`` is the source's."""
+def check(values, reinitialized, slots, step):
+    """Asserts that all of the network except ``reinitialized`` equals the source."""
     for name, _ in SHAPES:
-        assert values[name] == (0.0 if name in anew else 1.0), name
-        assert values[SLOTS + name + "/NovoGrad"] == (0.0 if name in anew or not slots else 2.0), name
+        assert values[name] == (0.0 if name in reinitialized else 1.0), name
+        assert values[SLOTS + name + "/NovoGrad"] == (0.0 if name in reinitialized or not slots else 2.0), name
     assert values["global_step"] == step
 
 
@@ -90,10 +90,10 @@ def test_another_vocabulary_reinitializes_the_output_layer_and_nothing_else(sour
     assert "only in the checkpoint" not in printed and "of another shape" not in printed
 
 
-@pytest.mark.parametrize("drop_layers, anew", [(1, [OUTPUT]), (2, [OUTPUT, ENCODER + "conv21/"])])
-def test_dropped_layers_are_reinitialized_with_slots_and_averages(source, graph, capsys, drop_layers, anew):
+@pytest.mark.parametrize("drop_layers, reinitialized", [(1, [OUTPUT]), (2, [OUTPUT, ENCODER + "conv21/"])])
+def test_dropped_layers_are_reinitialized_with_slots_and_averages(source, graph, capsys, drop_layers, reinitialized):
     network()
-    check(transferred(source, False, drop_layers=drop_layers)[1], names_of(*anew), slots=True, step=70)
+    check(transferred(source, False, drop_layers=drop_layers)[1], names_of(*reinitialized), slots=True, step=70)
     assert capsys.readouterr().out.count("reinitialized: ") == drop_layers
 
 
@@ -130,7 +130,7 @@ def test_a_checkpoint_in_which_nothing_matches_is_refused(source, graph):
         transferred(source)
 
 
-def test_averages_of_layers_that_begin_anew_begin_with_them(source, graph, tmp_path):
+def test_averages_of_reinitialized_layers_are_reset(source, graph, tmp_path):
     network(averages=True)
     values = {variable.op.name: np.full(variable.shape.as_list(), 5, variable.dtype.base_dtype.as_numpy_dtype)
               for variable in tf.global_variables()}
@@ -141,7 +141,7 @@ def test_averages_of_layers_that_begin_anew_begin_with_them(source, graph, tmp_p
         assert found[name + "/ExponentialMovingAverage"] == (0.0 if name.startswith(OUTPUT) else 5.0)
 
 
-def test_weights_are_taken_as_the_averages_that_were_evaluated(source, graph, tmp_path):
+def test_weights_are_restored_from_the_averages_that_were_evaluated(source, graph, tmp_path):
     network()
     values = {name: np.full(shape, 3.0, np.float32) for name, shape in SHAPES}
     values.update({name + "/ExponentialMovingAverage": np.full(shape, 4.0, np.float32) for name, shape in SHAPES[:3]})
@@ -158,7 +158,7 @@ def test_layers_are_counted_from_the_output(graph):
         (OUTPUT[:-1], 2), (ENCODER + "conv21", 2), (ENCODER + "conv11", 2)]
 
 
-def test_load_model_names_a_checkpoint_or_a_directory_and_touches_neither(source, tmp_path):
+def test_load_model_names_a_checkpoint_or_a_directory_and_changes_neither(source, tmp_path):
     write_checkpoint(str(tmp_path / "best_dev-60"), {"a": np.zeros(2, np.float32)}, {})
     write_checkpoint(str(tmp_path / "model.ckpt-71"), {"a": np.zeros(2, np.float32)}, {})
     with open(str(tmp_path / "model.ckpt-71.data-00000-of-00001"), "wb") as file:

@@ -25,7 +25,7 @@ def read(checkpoint):
     return {name: tf.train.load_variable(checkpoint, name) for name in ("weights", "global_step", "name")}
 
 
-def whole_step(directory):
+def valid_step(directory):
     """The step of the newest checkpoint, whose values have been read; -1 without one."""
     checkpoint = latest_checkpoint(str(directory))
     if checkpoint is None:
@@ -53,7 +53,7 @@ def killed_at(monkeypatch, number):
     return made
 
 
-def test_killed_at_any_operation_on_a_file_the_newest_checkpoint_is_whole_and_not_older_than_the_last(tmp_path, monkeypatch):
+def test_killed_at_any_file_operation_the_newest_checkpoint_is_valid_and_not_older_than_the_last(tmp_path, monkeypatch):
     steps_found, number, finished = [], 0, False
     while not finished:
         directory = tmp_path / str(number)
@@ -67,16 +67,16 @@ def test_killed_at_any_operation_on_a_file_the_newest_checkpoint_is_whole_and_no
                 finished = True
             except Killed:
                 assert len(made) == number
-        steps_found.append(whole_step(directory))
+        steps_found.append(valid_step(directory))
         assert not (directory / "damaged").exists()
-        # the next process goes on from there, over the same step
+        # the next process resumes from there and repeats the same step
         next_writer = CheckpointWriter(str(directory), keep=2)
         remove_leftovers(str(directory))
         next_writer.recover()
-        assert whole_step(directory) == steps_found[-1]
+        assert valid_step(directory) == steps_found[-1]
         for step in (6, 8):
             next_writer.write(step, values(step), {})
-        assert whole_step(directory) == 8
+        assert valid_step(directory) == 8
         names = sorted(os.listdir(str(directory)))
         assert names == ["checkpoint"] + sorted("model.ckpt-%d.%s" % (step, extension) for step in (6, 8) for extension in (
             "data-00000-of-00001", "index", "json"))
@@ -86,7 +86,7 @@ def test_killed_at_any_operation_on_a_file_the_newest_checkpoint_is_whole_and_no
     assert number > 15
 
 
-def test_without_a_sound_state_file_older_checkpoints_still_take_their_turn_in_being_deleted(tmp_path):
+def test_with_a_damaged_state_file_older_checkpoints_are_still_deleted_in_turn(tmp_path):
     writer = CheckpointWriter(str(tmp_path), keep=3)
     for step in (2, 4, 10):
         writer.write(step, values(step), {})
@@ -98,7 +98,7 @@ def test_without_a_sound_state_file_older_checkpoints_still_take_their_turn_in_b
         "model.ckpt-10.index", "model.ckpt-12.index", "model.ckpt-4.index"]
 
 
-def test_a_checkpoint_of_a_step_that_is_there_is_replaced_and_never_mixed(tmp_path, monkeypatch):
+def test_an_existing_checkpoint_of_the_same_step_is_replaced_and_never_mixed(tmp_path, monkeypatch):
     number, finished = 0, False
     while not finished:
         directory = tmp_path / str(number)
@@ -112,7 +112,7 @@ def test_a_checkpoint_of_a_step_that_is_there_is_replaced_and_never_mixed(tmp_pa
                 finished = True
             except Killed:
                 pass
-        assert whole_step(directory) in (2, 4)
+        assert valid_step(directory) in (2, 4)
         number += 1
     assert read(str(directory / "model.ckpt-4"))["name"] == b"other"
 
@@ -125,7 +125,7 @@ def file_limit():
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path, file_limit):
+def test_a_full_disk_leaves_existing_checkpoints_unchanged(tmp_path, file_limit):
     writer = CheckpointWriter(str(tmp_path), keep=1)
     writer.write(2, values(2), {})
     before = {name: (tmp_path / name).read_bytes() for name in os.listdir(str(tmp_path))}
@@ -167,7 +167,7 @@ def test_the_writer_follows_variables_that_change_shape(tmp_path):
     assert shapes == [{"a": [2]}, {"a": [2, 3]}, {"a": [2], "b": []}]
 
 
-def test_leftovers_have_names_of_their_own(tmp_path, monkeypatch):
+def test_leftovers_are_recognized_by_their_names(tmp_path, monkeypatch):
     killed_at(monkeypatch, 3)
     with pytest.raises(Killed):
         write_checkpoint(str(tmp_path / "model.ckpt-5"), values(5), {})

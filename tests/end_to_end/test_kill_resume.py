@@ -20,7 +20,7 @@ def test_killed_trainings_resume_from_their_last_checkpoint_with_the_same_losses
     result = json.loads(killed.stdout.splitlines()[-1])
     kills = result["kills"]
     assert result["problems"] == [] and len(kills) == 10
-    assert sum(kill["moment"].startswith("writing") for kill in kills) == 6 and kills[-1]["whole_command"]
+    assert sum(kill["moment"].startswith("writing") for kill in kills) == 6 and kills[-1]["complete_command"]
     # each resumed from what the previous one had left
     assert all(after["found"] >= before["found"] for before, after in zip(kills, kills[1:])) and kills[-1]["found"] > 0
     assert result["losses_compared"] > 0

@@ -84,13 +84,13 @@ def losses(text):
 def test_resumed_training_continues_with_the_next_batch(run_here, corpus):
     options = ["--mode=train", "--print_loss_steps=1", "--print_samples_steps=None",
                "--lr_policy_params/decay_steps=8", "--data_layer_params/dither=0.0"]
-    whole = run_here("--logdir=whole", "--max_steps=8", *options)
-    assert whole.status == 0, whole.err
+    uninterrupted = run_here("--logdir=uninterrupted", "--max_steps=8", *options)
+    assert uninterrupted.status == 0, uninterrupted.err
     first = run_here("--logdir=parts", "--max_steps=4", *options)
     second = run_here("--logdir=parts", "--max_steps=8", "--continue_learning", *options)
     assert first.status == 0 and second.status == 0, first.err + second.err
-    assert len(losses(whole.out)) == 8
-    assert losses(first.out) + losses(second.out) == pytest.approx(losses(whole.out), rel=2e-4)
+    assert len(losses(uninterrupted.out)) == 8
+    assert losses(first.out) + losses(second.out) == pytest.approx(losses(uninterrupted.out), rel=2e-4)
 
 
 def test_evaluation_does_not_depend_on_the_batch_size(run_here):
@@ -168,14 +168,14 @@ def test_training_starts_from_the_weights_of_another_model(run_here):
     assert re.search(r"^\*\*\* Restored (\d+) of \1 variables of the network from first/model\.ckpt-3$", second.out, re.MULTILINE)
 
 
-def test_num_epochs_counts_whole_passes(run_here, corpus):
+def test_num_epochs_counts_complete_passes(run_here, corpus):
     trained = run_here("--mode=train", "--max_steps=None", "--num_epochs=3", "--print_loss_steps=1")
     assert trained.status == 0, trained.err
     assert len(losses(trained.out)) == 12  # 16 utterances, batch 4
     assert "*** Epoch 0, global step 1:" in trained.out
 
 
-def test_mixed_precision_on_a_cpu_says_so(run_here):
+def test_mixed_precision_on_a_cpu_prints_a_note(run_here):
     trained = run_here("--mode=train", "--dtype=mixed", "--loss_scaling=Backoff", "--max_steps=2")
     assert trained.status == 0 and "a CPU computes in float32" in trained.out, trained.err
 

@@ -14,7 +14,7 @@ PARAMS = {"encoder": TDNNEncoder, "encoder_params": {"convnet_layers": [{"repeat
           "data_layer_params": {"num_audio_features": 64, "window_size": 0.02, "dataset_files": ["dev.csv"]}}
 GRAPH = types.SimpleNamespace(params=PARAMS, data_layer=types.SimpleNamespace(
     manifests=["corpus/dev.csv", "corpus/other.csv"], vocabulary=VOCABULARY))
-# a data layer of somebody's own
+# a custom data layer
 OTHER = types.SimpleNamespace(params=PARAMS, data_layer=types.SimpleNamespace(vocabulary=VOCABULARY))
 
 
@@ -22,7 +22,7 @@ def result(edits):
     return types.SimpleNamespace(word_error_rate=ErrorRate(edits, 8), character_error_rate=ErrorRate(1, 40), num_utterances=3)
 
 
-def test_the_last_word_on_a_checkpoint_counts(tmp_path):
+def test_the_last_evaluation_of_a_checkpoint_counts(tmp_path):
     first, second = str(tmp_path / "model.ckpt-5"), str(tmp_path / "model.ckpt-10")
     assert recorded_word_error_rate(first) is None
     for checkpoint, edits in ((first, 4), (second, 3), (second, 2)):
@@ -35,7 +35,7 @@ def test_the_last_word_on_a_checkpoint_counts(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["{\"step\": 5, \"we", "[]", "null", "{\"step\": 5}", "\x00"])
-def test_damaged_lines_are_passed_over(tmp_path, damage):
+def test_damaged_lines_are_skipped(tmp_path, damage):
     checkpoint = str(tmp_path / "model.ckpt-5")
     (tmp_path / "evaluations.jsonl").write_text(damage + "\n")
     record_evaluation(checkpoint, OTHER, result(4))
@@ -57,7 +57,7 @@ def changed(*path, to):
     return params
 
 
-def test_only_what_was_measured_of_this_model_counts(tmp_path):
+def test_only_evaluations_of_this_model_count(tmp_path):
     checkpoint = str(tmp_path / "model.ckpt-5")
     record_evaluation(checkpoint, GRAPH, result(4))
     other = changed("data_layer_params", "window_size", to=0.025)
@@ -77,5 +77,5 @@ def test_only_what_was_measured_of_this_model_counts(tmp_path):
     (("evaluate_ema",), True, True), (("evaluate_ema",), False, False),
     (("encoder_params", "convnet_layers", 0, "dropout_keep_prob"), 0.5, True),
     (("encoder_params", "initializer"), math.tan, True), (("data_layer_params", "dataset_files"), ["test.csv"], True)])
-def test_a_fingerprint_changes_with_what_changes_the_answers(path, to, same):
+def test_a_fingerprint_changes_with_what_changes_the_transcripts(path, to, same):
     assert (model_fingerprint(changed(*path, to=to), "ab ") == model_fingerprint(PARAMS, "ab ")) == same
