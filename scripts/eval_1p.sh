@@ -9,6 +9,7 @@ set -euo pipefail
 # shellcheck source=scripts/run_options.sh
 source "$(dirname "${BASH_SOURCE[0]}")/run_options.sh"
 
+case "${1:-}" in --help | -h) print_comment "$0"; exit 0 ;; esac
 [ $# -ge 4 ] || usage_error "expected PYTHON DEVICE DEVICE_ID FOLDER; start run_eval.sh instead"
 python="$1" device="$2" device_id="$3" folder="$(absolute "$4")"
 shift 4

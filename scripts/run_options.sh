@@ -28,6 +28,9 @@ common_options_help() {
 HELP
 }
 
+# Prints the comment at the beginning of script $1, as its --help.
+print_comment() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$1"; }
+
 absolute() { case "$1" in /*) printf '%s' "$1" ;; *) printf '%s' "$PWD/$1" ;; esac; }
 
 # bash expands ~ only at the beginning of a word, not in --config=~/my.py.

@@ -154,6 +154,13 @@ def test_help_and_wrong_options(run_script, tmp_path, name):
     assert not os.listdir(str(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["train_1p.sh", "train_8p.sh", "eval_1p.sh"])
+def test_help_of_the_inner_scripts_is_their_comment(run_script, name):
+    helped = run_script(name, "--help", python=None)
+    assert helped.status == 0 and "    bash scripts/%s PYTHON DEVICE " % name in helped.out and not helped.err
+    assert "#" not in helped.out and "set -" not in helped.out
+
+
 @pytest.mark.parametrize("name,words,message", [
     ("run_1p.sh", ["--device_id", "x"], "--device_id x: expected the number of a device"),
     ("run_1p.sh", ["--devices", "0,1"], "unknown option --devices"),

@@ -188,13 +188,13 @@ def test_finds_the_clone_when_sbatch_runs_a_copy_of_the_script(slurm, tmp_path):
     found = slurm(*words, script=str(copy), SLURM_SUBMIT_DIR=REPOSITORY)
     assert found.status == 0 and "open_seq2seq.launch" in found.out
     lost = slurm(*words, script=str(copy), SLURM_SUBMIT_DIR=str(tmp_path))
-    assert lost.status == 2 and "call sbatch in the clone" in lost.err
+    assert lost.status == 2 and "run sbatch in the clone" in lost.err
 
 
 def test_a_first_node_with_a_loopback_address_is_an_error(slurm, tmp_path):
     write(tmp_path / "bin" / "scontrol", "#!/bin/sh\nprintf 'localhost\\nelsewhere\\n'\n")
     done = slurm("--device", "cpu", "--config_file", CONFIG, "--dry_run")
-    assert done.status == 4 and "the first node, localhost, is 127." in done.err
+    assert done.status == 4 and "the first node, localhost, resolves its own name to 127." in done.err
 
 
 def require_horovod():

@@ -1,4 +1,4 @@
-"""The float status register of an Ascend 910: an overflow saturates instead of giving inf and sets this register until cleared."""
+"""The float status register of an Ascend 910: an overflow gives the largest number instead of inf and sets this register."""
 import numpy as np
 import tensorflow.compat.v1 as tf
 
