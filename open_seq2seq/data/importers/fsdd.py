@@ -17,10 +17,12 @@ import soundfile
 import soxr
 
 from open_seq2seq.cli import file_path, make_parser, whole_number
+from open_seq2seq.data.audio.containers import CONVERTIBLE_EXTENSIONS
 from open_seq2seq.data.audio.inspection import inspect_file, open_audio_file
 from open_seq2seq.data.audio.reading import samples_of
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
 from open_seq2seq.data.importers.corpus_folder import LONGEST_STRING, SHORTEST_STRING, is_complete, new_corpus, transcript_of
+from open_seq2seq.data.importers.folder import AUDIO_EXTENSIONS, SHOWN
 from open_seq2seq.data.importers.importer_command import progress_bar, run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, RejectedData
@@ -62,11 +64,21 @@ def find_recordings(folder):
         for match in matches:
             require_utf8_path(match.group(0))
         if matches:
+            _report_skipped([name for name in names if not FILE_NAME.match(name) and not name.startswith(".")])
             return [Recording(os.path.join(candidate, match.group(0)), int(match.group("digit")), match.group("speaker"),
                               int(match.group("index"))) for match in matches]
     names = sorted(os.listdir(folder))
     raise DataError("--recordings %s: none of the %d files in it has a name like %s%s" % (
         folder, len(names), FILE_PATTERN, " (the first is %s)" % printable(names[0]) if names else ""))
+
+
+def _report_skipped(names):
+    """Reports the audio files whose names are not of the expected pattern."""
+    extensions = AUDIO_EXTENSIONS + CONVERTIBLE_EXTENSIONS
+    skipped = [printable(name) for name in names if name.lower().endswith(extensions)]
+    if skipped:
+        print("skipped %d audio files whose names are not like %s: %s%s" % (
+            len(skipped), FILE_PATTERN, ", ".join(skipped[:SHOWN]), ", ..." if len(skipped) > SHOWN else ""), file=sys.stderr)
 
 
 def read_recording(path):

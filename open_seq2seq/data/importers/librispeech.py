@@ -13,7 +13,7 @@ from open_seq2seq.cli import file_path, make_parser
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.errors import DataError
-from open_seq2seq.text.text_file import read_text_file
+from open_seq2seq.text.text_file import printable, read_text_file
 
 MODULE = "open_seq2seq.data.importers.librispeech"
 TRANSCRIPTS = os.path.join("*", "*", "*.trans.txt")  # below a subset
@@ -41,9 +41,17 @@ def read_subset(folder):
       list of ManifestRow with transcripts in lower case.
 
     Raises:
-      DataError: a transcript file is not UTF-8, a line has no transcript, a transcript no audio, or audio no transcript.
+      DataError: a chapter has audio but no transcript file, a transcript file is not UTF-8, a line has no transcript, a
+        transcript no audio, or audio no transcript.
+      OSError: a chapter's folder cannot be read.
     """
     rows = []
+    for chapter in sorted(filter(os.path.isdir, glob.glob(os.path.join(glob.escape(folder), "*", "*")))):
+        names = os.listdir(chapter)
+        audio = [name for name in names if name.endswith(".flac")]
+        if audio and not any(name.endswith(".trans.txt") for name in names):
+            raise DataError("%s: %d FLAC files, but no .trans.txt file; is the corpus unpacked completely?"
+                            % (printable(chapter), len(audio)))
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), TRANSCRIPTS))):
         chapter = _read_chapter(path)
         expected = {row.audio_path for row in chapter}

@@ -110,6 +110,15 @@ def test_recordings_are_found_in_a_clone_of_the_data_set(tmp_path):
     assert len(fsdd.find_recordings(str(tmp_path))) == 10
 
 
+def test_audio_files_with_other_names_are_reported(tmp_path, capsys):
+    make_recordings(tmp_path, speakers=("ann",), indices=(10,))
+    for name in ("cat.wav", "7_ann_11.M4A", "README.md", ".hidden.wav"):
+        (tmp_path / name).write_bytes(b"x")
+    assert len(fsdd.find_recordings(str(tmp_path))) == 10
+    assert capsys.readouterr().err == ("skipped 2 audio files whose names are not like DIGIT_SPEAKER_INDEX.wav, for example "
+                                       "7_jackson_32.wav: 7_ann_11.M4A, cat.wav\n")
+
+
 @pytest.mark.parametrize("prepare,message", [
     (lambda folder: None, "the folder does not exist"),
     (lambda folder: folder.mkdir(), "none of the 0 files in it has a name like DIGIT_SPEAKER_INDEX.wav"),

@@ -53,6 +53,7 @@ def test_subsets_can_be_chosen(corpus, capsys):
 @pytest.mark.parametrize("damage,message", [
     (lambda folder: (folder / "84-121123-0001.flac").unlink(), "84-121123-0001.flac has no audio file"),
     (lambda folder: (folder / "84-121123-0009.flac").write_bytes(b"x"), "84-121123-0009.flac has no transcript in it"),
+    (lambda folder: (folder / "84-121123.trans.txt").unlink(), "121123: 2 FLAC files, but no .trans.txt file"),
     (lambda folder: (folder / "84-121123.trans.txt").write_bytes(b"84-121123-0000 CAF\xc9\n"),
      "84-121123.trans.txt:1: the transcript file is not UTF-8 text (byte 0xc9"),
     (lambda folder: (folder / "84-121123.trans.txt").write_text("84-121123-0000\n"),
