@@ -125,7 +125,7 @@ train_params = {
             "width_time_mask": 6,
         },
         "max_duration": 16.7,
-        # on an NPU, whose batches come in four static lengths: 6.7 % of the frames are padding, without it 10.8 %
+        # on an NPU, with batches of four static lengths, 6.7 % of the frames are padding, without packing 10.8 %
         "join_shorter_than": 7.0,
         "shuffle": True,
     },

@@ -1,6 +1,6 @@
 """A small dense-residual Jasper on spoken digit strings, for a CPU.
 
-For: a first run of everything, on the digits that scripts/quickstart.sh makes, or on the FSDD importer's (3,200 steps).
+For: a first run, on the digits that scripts/quickstart.sh generates or on those of the FSDD importer (3,200 steps).
 Cost: 0.44 GFLOP for each second of audio in a training step; 3,200 steps took 10 minutes on 2 cores (AMD Zen 4).
 Expected WER on dev: 2.4 % on the FSDD import; 0.8 % on test voices of the synthetic digits after 2,000 steps.
 

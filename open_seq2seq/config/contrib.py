@@ -1,8 +1,8 @@
-"""The names of ``tf.contrib`` that public configs use, with the numbers that contrib gives.
+"""The names of ``tf.contrib`` that public configs use; their results are those of contrib.
 
-TensorFlow 2 has no contrib, and on 1.15 importing it takes seconds and prints pages of warnings. So configs get
-these; on 1.15 any other name comes from the real contrib. Semantics after TensorFlow 1.15's
-contrib/layers/python/layers/{initializers,regularizers}.py; a test there compares the numbers.
+TensorFlow 2 has no contrib, and on 1.15 importing it takes seconds and prints pages of warnings. So configs receive these
+functions; on 1.15 any other name comes from the real contrib. The source is TensorFlow 1.15's
+contrib/layers/python/layers/{initializers,regularizers}.py; a test on 1.15 compares the numbers.
 """
 import contextlib
 import importlib
@@ -17,21 +17,21 @@ from open_seq2seq.errors import ConfigError
 
 
 def variance_scaling_initializer(factor=2.0, mode="FAN_IN", uniform=False, seed=None, dtype=tf.float32):
-    """Random weights whose variance is ``factor`` over the number of connections (He et al., arXiv:1502.01852).
+    """Random weights whose variance is ``factor`` divided by the number of connections (He et al., arXiv:1502.01852).
 
     Args:
       factor: 2.0 for layers followed by a ReLU, 1.0 for Xavier.
-      mode: "FAN_IN", "FAN_OUT" or "FAN_AVG", which connections count.
-      uniform: draw from a uniform distribution, else from a normal one truncated at two standard deviations.
-      seed: of the random operation.
+      mode: "FAN_IN", "FAN_OUT" or "FAN_AVG": the connections that are counted.
+      uniform: True for a uniform distribution, False for a normal one truncated at two standard deviations.
+      seed: int of the random operation, or None.
       dtype: floating-point type.
 
     Returns:
       A callable (shape, dtype, partition_info) -> tensor.
 
     Raises:
-      ValueError: another mode.
-      TypeError: a type that is not floating-point.
+      ValueError: the mode is unknown.
+      TypeError: the type is not floating-point.
     """
     if mode not in ("FAN_IN", "FAN_OUT", "FAN_AVG"):
         raise ValueError("Unknown mode %s [FAN_IN, FAN_OUT, FAN_AVG]" % mode)
@@ -42,7 +42,7 @@ def variance_scaling_initializer(factor=2.0, mode="FAN_IN", uniform=False, seed=
 
 
 class _VarianceScaling:
-    """What :func:`variance_scaling_initializer` returns. Like TensorFlow's initializers it shows its ``seed``."""
+    """The result of :func:`variance_scaling_initializer`. Like TensorFlow's initializers it has an attribute ``seed``."""
 
     def __init__(self, factor, mode, uniform, seed, dtype):
         self.factor, self.mode, self.uniform, self.seed, self.dtype = factor, mode, uniform, seed, dtype
@@ -59,12 +59,15 @@ class _VarianceScaling:
         if self.uniform:
             limit = math.sqrt(3.0 * self.factor / connections)
             return tf.random_uniform(shape, -limit, limit, dtype, seed=self.seed)
-        # 1.3 makes up for the variance that the truncation takes away
+        # the truncation reduces the variance, for which 1.3 compensates
         return tf.truncated_normal(shape, 0.0, math.sqrt(1.3 * self.factor / connections), dtype, seed=self.seed)
 
 
 def xavier_initializer(uniform=True, seed=None, dtype=tf.float32):
-    """Xavier (Glorot and Bengio, 2010): variance 2 / (fan in + fan out)."""
+    """Xavier initialization (Glorot and Bengio, 2010): variance 2 / (fan in + fan out).
+
+    For the arguments see :func:`variance_scaling_initializer`.
+    """
     return variance_scaling_initializer(factor=1.0, mode="FAN_AVG", uniform=uniform, seed=seed, dtype=dtype)
 
 
@@ -77,7 +80,11 @@ def _checked_scale(scale):
 
 
 def l2_regularizer(scale, scope=None):
-    """``scale`` times half the sum of squares of the weights; for a scale of 0.0, a function that returns None."""
+    """A function from weights to ``scale`` times half the sum of their squares; for a scale of 0.0, it returns None.
+
+    Raises:
+      ValueError: the scale is an integer or negative.
+    """
     if _checked_scale(scale) == 0.0:
         return lambda _: None
 
@@ -89,7 +96,11 @@ def l2_regularizer(scale, scope=None):
 
 
 def l1_regularizer(scale, scope=None):
-    """``scale`` times the sum of magnitudes of the weights; for a scale of 0.0, a function that returns None."""
+    """A function from weights to ``scale`` times the sum of their absolute values; for a scale of 0.0, it returns None.
+
+    Raises:
+      ValueError: the scale is an integer or negative.
+    """
     if _checked_scale(scale) == 0.0:
         return lambda _: None
 
@@ -113,7 +124,7 @@ STAND_INS = {
 
 
 class _ContribModule(types.ModuleType):
-    """``tf.contrib`` or a part of it: our stand-ins first, then the real one, where this TensorFlow has it.
+    """``tf.contrib`` or a part of it: the functions of this module, then the real ones if this TensorFlow has them.
 
     Args:
       name: e.g. ``tensorflow.contrib.layers``.
@@ -134,13 +145,13 @@ class _ContribModule(types.ModuleType):
             return self._real_attribute(self.__name__, name)
         except (ImportError, AttributeError):
             raise ConfigError(
-                "%s.%s is not in TensorFlow %s. Of tf.contrib there are: %s. Use a name from tensorflow.compat.v1 instead"
+                "%s.%s is not in TensorFlow %s. The names of tf.contrib there are: %s. Use one of tensorflow.compat.v1 instead"
                 % (self.__name__, name, tf.__version__,
                    ", ".join("%s.%s" % (part, known) for part in sorted(STAND_INS) for known in sorted(STAND_INS[part]))))
 
 
 class ConfigTensorFlow(types.ModuleType):
-    """What a config gets for ``import tensorflow as tf``: the names of TensorFlow 1, and a contrib that costs nothing."""
+    """What ``import tensorflow as tf`` imports in a config: the names of TensorFlow 1, and a contrib that loads fast."""
 
     def __init__(self, real):
         super().__init__("tensorflow")
@@ -149,7 +160,7 @@ class ConfigTensorFlow(types.ModuleType):
         self.__version__ = tf.__version__
         self.__spec__ = real.__spec__
         self._real = real
-        # tensorflow.compat.v1.compat is another package than tensorflow.compat, through which code imports compat.v1
+        # tensorflow.compat.v1.compat is not tensorflow.compat, from which code imports compat.v1
         self.compat = real.compat
         self._stand_ins, self._real_modules = {}, {}
         parts = {part: _ContribModule("tensorflow.contrib." + part, names, self._real_attribute)
@@ -163,7 +174,7 @@ class ConfigTensorFlow(types.ModuleType):
 
     @contextlib.contextmanager
     def installed(self):
-        """While active, import statements find the stand-ins; afterwards ``sys.modules`` has the real modules again."""
+        """While active, import statements find these modules; afterwards ``sys.modules`` has the real modules again."""
         stand_ins = {"tensorflow": self, "tensorflow.contrib": self.contrib}
         for part in STAND_INS:
             stand_ins["tensorflow.contrib." + part] = getattr(self.contrib, part)
@@ -179,13 +190,13 @@ class ConfigTensorFlow(types.ModuleType):
             self._stand_ins = {}
 
     def _real_attribute(self, module, name):
-        """An attribute of a real module, found behind the stand-ins' back: 1.15 imports contrib at the first access."""
+        """An attribute of a real module, which 1.15 imports at the first access; meanwhile ``sys.modules`` has the real ones."""
         for stand_in in self._stand_ins:
             sys.modules.pop(stand_in, None)
         sys.modules.update(self._real_modules)
         try:
             return getattr(importlib.import_module(module), name)
         finally:
-            # imported twice, contrib would register its operations twice: keep what is there for the next time
+            # imported twice, contrib would register its operations twice: keep the modules for the next access
             self._real_modules.update({known: sys.modules[known] for known in self._stand_ins if known in sys.modules})
             sys.modules.update(self._stand_ins)

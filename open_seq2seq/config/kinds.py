@@ -17,7 +17,7 @@ class NoLiteral(str):
     It can be a string, such as a regular expression; for any other kind the user meant to write a literal.
     """
 
-    REMEDY = "Quote the strings inside, and the whole for the shell: --key=\"['a.csv', 'b.csv']\""
+    REMEDY = "Quote the strings inside, and the argument for the shell: --key=\"['a.csv', 'b.csv']\""
 
 
 class Kind:

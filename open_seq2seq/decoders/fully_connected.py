@@ -8,14 +8,14 @@ from open_seq2seq.encoders.shapes import check_tensor, dimensions
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
 
 DecoderOutput = collections.namedtuple("DecoderOutput", "logits logit_lengths")
-DecoderOutput.__doc__ = """logits: float32 [B, T', V + 1], blank last; logit_lengths: int32 [B], true lengths in frames."""
+DecoderOutput.__doc__ = """logits: float32 [B, T', V + 1], blank last; logit_lengths: int32 [B], valid lengths in frames."""
 
 _GREEDY = "transcripts are decoded greedily, without a language model"
-_VOCABULARY = "the vocabulary file of the data layer decides"
+_VOCABULARY = "the vocabulary file of the data layer determines it"
 
 
 class _UnavailableWhenTrue(Bool):
-    """A flag whose False is what happens anyway; True is accepted and its reason reported."""
+    """A flag that can only be False; True is accepted for compatibility, with a note that gives the reason."""
 
     def __init__(self, reason):
         self.reason = reason
@@ -33,7 +33,7 @@ class FullyConnectedCTCDecoder:
     Args:
       params: checked dict of :attr:`PARAMETERS`.
       vocabulary_size: number of labels V without the blank.
-      mode: "train", "eval" or "infer"; the layer is the same in all of them.
+      mode: "train", "eval" or "infer"; the layer is the same in all modes.
       name: variable scope.
 
     Raises:
@@ -69,8 +69,8 @@ class FullyConnectedCTCDecoder:
           encoder_output: EncoderOutput(outputs float32 or float16 [B, T', C] with known C, output_lengths int32 or int64 [B]).
 
         Returns:
-          DecoderOutput(logits float32 [B, T', V + 1], logit_lengths [B]). Only the product is of the outputs' type: a softmax
-          in half precision loses the small probabilities.
+          DecoderOutput(logits float32 [B, T', V + 1], logit_lengths [B]). Only the product is computed in the outputs' type,
+          because a softmax in half precision loses small probabilities.
 
         Raises:
           IncompatibleShapeError, IncompatibleDtypeError: an input is not as described.
@@ -83,7 +83,7 @@ class FullyConnectedCTCDecoder:
                 tf.variable_scope("fully_connected"):
             kernel = tf.get_variable("kernel", [channels, self._num_outputs], regularizer=self._regularizer)
             bias = tf.get_variable("bias", [self._num_outputs], initializer=tf.zeros_initializer())
-            # one product of two matrices: a batched matmul would multiply utterance by utterance
+            # one product of two matrices, because a batched matmul would multiply each utterance separately
             products = tf.matmul(tf.reshape(outputs, [-1, channels]), tf.cast(kernel, outputs.dtype))
             logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
             logits = tf.reshape(logits, dimensions(outputs)[:2] + [self._num_outputs], name="logits")

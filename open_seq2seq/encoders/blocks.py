@@ -1,7 +1,7 @@
 """Convolution blocks of the encoders: convolution, normalization, residual sum, activation, dropout.
 
-Every function creates its variables in the current variable scope, under the names of the original OpenSeq2Seq. They are
-float32 and are read in the type of the activations, so in half precision they are the master copy of the weights.
+Every function creates its variables in the current variable scope, under the names of OpenSeq2Seq. They are float32 and are
+read in the type of the activations, so in half precision they are the master copy of the weights.
 """
 import collections
 
@@ -16,7 +16,7 @@ ConvolutionSettings.__doc__ = """One convolution: separable bool, width in frame
 
 EncoderSettings = collections.namedtuple(
     "EncoderSettings", "training momentum epsilon regularizer execution")
-EncoderSettings.__doc__ = """What all blocks of an encoder have in common.
+EncoderSettings.__doc__ = """Settings shared by all blocks of an encoder.
 
 training: bool; momentum, epsilon: of batch_norm; regularizer: of kernels and gammas, or None; execution: an Execution.
 """
@@ -32,7 +32,7 @@ def convolve(inputs, convolution, encoder, regularizer=None):
       regularizer: applied to the kernels, or None.
 
     Returns:
-      Of the inputs' type, [B, 1, T', channels]: rank 4, as batch norm wants it.
+      Tensor of the inputs' type, [B, 1, T', channels]: rank 4, which batch norm needs.
     """
     input_channels = inputs.shape.as_list()[-1]
     width, stride, dilation, padding = convolution.width, convolution.stride, convolution.dilation, convolution.padding
@@ -42,7 +42,7 @@ def convolve(inputs, convolution, encoder, regularizer=None):
     depthwise = _weights("depthwise_kernel", [width, input_channels, 1], inputs.dtype, regularizer)
     pointwise = _weights("pointwise_kernel", [1, input_channels, convolution.channels], inputs.dtype, regularizer)
     if width == 1 and stride == 1:
-        # a depthwise kernel of one tap is a scale of every channel
+        # a depthwise kernel of one tap scales every channel
         filtered = inputs * tf.reshape(depthwise, [input_channels])
     else:
         if not encoder.training and padding == "VALID":
@@ -53,7 +53,7 @@ def convolve(inputs, convolution, encoder, regularizer=None):
 
 
 def _weights(name, shape, dtype, regularizer):
-    """A float32 variable, read in ``dtype``; the regularizer sees it in float32."""
+    """A float32 variable, read in ``dtype``; the regularizer receives it in float32."""
     return tf.cast(tf.get_variable(name, shape, dtype=tf.float32, regularizer=regularizer), dtype)
 
 
@@ -62,16 +62,15 @@ def _convolve(inputs, kernel, stride, dilation, padding, encoder):
         return tf.expand_dims(conv1d(inputs, kernel, stride, dilation, padding, encoder.execution.fast_gradients), 1)
     if padding == "VALID":
         inputs = _at_least_one_window(inputs, kernel.shape.as_list()[0], dilation)
-    # Nobody asks for gradients here, and nothing may stand between the Conv2D and the FusedBatchNorm that follows, so
-    # that TensorFlow makes one op of the two.
+    # No gradients are needed here, and TensorFlow fuses the Conv2D and the FusedBatchNorm only if no op is between them.
     return tf.nn.conv2d(tf.expand_dims(inputs, 1), tf.expand_dims(kernel, 0), strides=[1, 1, stride, 1], padding=padding,
                         dilations=[1, 1, dilation, 1])
 
 
 def _at_least_one_window(inputs, width, dilation):
-    """``inputs`` with zeros behind them where they are shorter than a VALID kernel, with which TensorFlow would fail.
+    """``inputs``, padded with zeros at the end if they are shorter than a VALID kernel, for which TensorFlow fails.
 
-    Training refuses such utterances; evaluation scores them like all others, and their output lengths are 0.
+    Training rejects such utterances; evaluation scores them like all others, with output lengths of 0.
     """
     window = (width - 1) * dilation + 1
     if window == 1:
@@ -80,19 +79,19 @@ def _at_least_one_window(inputs, width, dilation):
 
 
 def residual_sum(residual_inputs, separable, channels, names, encoder, mask):
-    """The sum of all residual branches: each input through a 1x1 convolution and batch norm.
+    """The sum of all residual branches, each a 1x1 convolution followed by batch norm.
 
     Args:
       residual_inputs: list of float32 or float16 [B, T, Ci].
-      separable: whether the 1x1 convolutions are separable, as the block's others are.
+      separable: whether the 1x1 convolutions are separable, like the block's other convolutions.
       channels: output channels.
-      names: one (convolution's scope, batch norm's scope) an input.
-      encoder: an :class:`EncoderSettings`. Its regularizer covers gamma; the 1x1 kernels are not regularized, as in the
-        original.
-      mask: as in :func:`batch_norm`.
+      names: list of (scope of the convolution, scope of batch norm), one for each input.
+      encoder: an :class:`EncoderSettings`. Its regularizer applies to gamma; the 1x1 kernels are not regularized, as in
+        OpenSeq2Seq.
+      mask: see :func:`batch_norm`.
 
     Returns:
-      Of the inputs' type, [B, T, channels].
+      Tensor of the inputs' type, [B, T, channels].
     """
     branches = []
     pointwise = ConvolutionSettings(separable, 1, channels, 1, 1, "VALID")
@@ -115,14 +114,14 @@ def dropout(inputs, keep_probability, uniform, mask=None):
 
     Args:
       inputs: float32 or float16 [B, T, C].
-      keep_probability: of every value, above 0.
-      uniform: float32 [B, T, C], drawn between 0 and 1.
-      mask: of the same type, [B, T, 1]; if given, frames where it is 0 are set to zero in the same product.
+      keep_probability: float above 0, probability of keeping a value.
+      uniform: float32 [B, T, C], random numbers between 0 and 1.
+      mask: tensor of the same type, [B, T, 1]; if given, frames where it is 0 are set to zero in the same product.
 
     Returns:
-      Of the inputs' type, [B, T, C].
+      Tensor of the inputs' type, [B, T, C].
     """
     kept = tf.cast(uniform < keep_probability, inputs.dtype)
-    # scale and mask join the factor, outside of the gradient's way: one product forward and one backward
+    # scale and mask are part of the factor, which needs no gradient: one product forward and one backward
     scale = 1.0 / keep_probability
     return inputs * (kept * (scale if mask is None else mask * scale))

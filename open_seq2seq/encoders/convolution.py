@@ -15,26 +15,26 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.encoders.shapes import at_least, dimension, pad_frames
 
-# for ``tf.Graph.gradient_override_map``: the gradients of a Conv2D of height 1, a dilated one too, which TensorFlow 1.15 lacks
-# on a CPU
+# for ``tf.Graph.gradient_override_map``: the gradients of a Conv2D of height 1, with dilation too, which TensorFlow 1.15 does not
+# have on a CPU
 GRADIENT_NAME = "Conv1DGradientsAsForwardConvolutions"
 
 
 def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=True, name=None):
-    """Convolution over time without bias, padded as TensorFlow pads.
+    """Convolution over time without bias, with TensorFlow's padding.
 
     Args:
-      inputs: float32 or float16 [B, T, Cin]; B and T may be unknown while the graph is built, Cin may not.
-      kernel: of the same type, [W, Cin, Cout], fully known.
+      inputs: float32 or float16 [B, T, Cin]; B and T may be unknown while the graph is built, Cin must be known.
+      kernel: of the same type, [W, Cin, Cout], of static shape.
       stride: int, step between output frames in input frames.
       dilation: int, distance between the kernel's taps in input frames; 1 if ``stride`` is above 1.
-      padding: "SAME" (ceil(T / stride) output frames) or "VALID" (whole windows only).
-      fast_gradients: True computes gradients as forward convolutions, the faster way on a CPU; False leaves them to
-        TensorFlow. The outputs are the same, the gradients equal up to rounding.
+      padding: "SAME" (ceil(T / stride) output frames) or "VALID" (complete windows only).
+      fast_gradients: True computes gradients as forward convolutions, which is faster on a CPU; False uses TensorFlow's
+        gradients. The outputs are the same, the gradients equal up to rounding.
       name: name scope of the ops.
 
     Returns:
-      Of the type of the inputs, [B, T', Cout].
+      Tensor of the inputs' type, [B, T', Cout].
 
     Raises:
       ValueError: stride and dilation are both above 1, or padding is neither "SAME" nor "VALID".
@@ -45,7 +45,7 @@ def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=
         raise ValueError('padding is %r, expected "SAME" or "VALID"' % (padding,))
     with tf.name_scope(name, "conv1d", [inputs, kernel]):
         if not fast_gradients:
-            # tf.nn.convolution turns dilation into batch on 1.15, where Conv2D has no dilated gradient on a CPU
+            # on 1.15 tf.nn.convolution moves dilation into the batch dimension, because Conv2D has no dilated gradient on a CPU
             return tf.nn.convolution(inputs, kernel, padding, strides=[stride], dilation_rate=[dilation])
         if kernel.shape.as_list()[0] == 1 and stride == 1:
             return _convolve_one_tap(inputs, kernel)
@@ -61,7 +61,7 @@ def _convolve(inputs, kernel, stride, dilation, padding):
 
 
 def _convolve_one_tap(inputs, kernel):
-    """conv1d of width 1: one matrix product, and so are its gradients."""
+    """conv1d of width 1 as one matrix product, whose gradients are matrix products, too."""
     _, input_channels, output_channels = kernel.shape.as_list()
     batch_size, frames = inputs.shape.as_list()[0], dimension(inputs, 1)
     products = tf.matmul(tf.reshape(inputs, [-1, input_channels]), tf.reshape(kernel, [input_channels, output_channels]))
@@ -81,8 +81,8 @@ def _gradients(operation, outputs_gradient):
     if stride == 1:
         by_images = tf.expand_dims(_gradient_by_inputs(gradient, kernel, dilation, padding), 1)
     else:
-        # as a forward convolution it would multiply mostly zeros; only the first layer has a stride, and nobody
-        # asks for the gradient by the features
+        # a forward convolution would multiply mostly zeros; usually only the first layer has a stride, and the gradient by the
+        # features is not needed
         by_images = tf.nn.conv2d_backprop_input(tf.shape(images), filters, outputs_gradient, strides=[1, 1, stride, 1],
                                                 padding=padding)
     by_kernel = _gradient_by_kernel(inputs, gradient, kernel.shape.as_list()[0], stride, dilation, padding)
@@ -94,15 +94,15 @@ def _gradient_by_inputs(gradient, kernel, dilation, padding):
     if padding == "VALID":
         reach = (kernel.shape.as_list()[0] - 1) * dilation
         gradient = pad_frames(gradient, reach, reach)
-    # Reversing the activations in time before and after is the same as reversing the kernel, which is larger. SAME
-    # padding, one more frame at the end if it is odd, reversed is just the padding that the gradient wants.
+    # Reversing the activations in time before and after is equivalent to reversing the kernel, which is larger. SAME padding
+    # (with one more frame at the end if it is odd), reversed, is exactly the padding of the gradient.
     reverse = _convolve(tf.reverse(gradient, [1]), tf.transpose(kernel, [0, 2, 1]), 1, dilation, padding)
     return tf.reverse(reverse, [1])
 
 
 def _gradient_by_kernel(inputs, gradient, width, stride, dilation, padding):
     """d kernel [W, Cin, Cout] from inputs [B, T, Cin] and d outputs [B, T', Cout]."""
-    # no window at all (T' = 0) would be a kernel of no taps, with which TensorFlow 1.15 divides by zero and dies
+    # without a complete window (T' = 0) the kernel would have no taps, and TensorFlow 1.15 would crash in a division by zero
     gradient = pad_frames(gradient, 0, at_least(1 - dimension(gradient, 1), 0))
     covered = (dimension(gradient, 1) - 1) * stride + (width - 1) * dilation + 1
     images = tf.transpose(_pad_to_windows(inputs, covered, padding), [2, 1, 0])
@@ -114,8 +114,8 @@ def _gradient_by_kernel(inputs, gradient, width, stride, dilation, padding):
 
 
 def _pad_to_windows(inputs, covered, padding):
-    """Pads or cuts [B, T, C] to the ``covered`` frames that the convolution's windows see."""
+    """Pads or cuts [B, T, C] to the ``covered`` frames in the convolution's windows."""
     missing = at_least(covered - dimension(inputs, 1), 0)
     before = missing // 2 if padding == "SAME" else 0
-    # a stride may leave frames at the end that no window sees
+    # with a stride, frames at the end may be in no window
     return pad_frames(inputs, before, missing - before)[:, :covered]

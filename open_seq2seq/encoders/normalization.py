@@ -1,6 +1,6 @@
 """Normalizations of activations; each creates its variables in the current variable scope.
 
-Names, shapes and numbers are those of the original OpenSeq2Seq, so that its checkpoints load.
+Names, shapes and numbers are those of OpenSeq2Seq, so that its checkpoints load.
 """
 import tensorflow.compat.v1 as tf
 
@@ -11,23 +11,22 @@ INSTANCE_NORM_EPSILON = 1e-6
 
 
 def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None, sum_over_ranks=None, observer=None):
-    """Batch normalization (arXiv:1502.03167) of every channel. Statistics and variables are float32 whatever the inputs are.
+    """Batch normalization (arXiv:1502.03167) of every channel. Statistics and variables are float32 for inputs of either type.
 
     Args:
-      inputs: float32 or float16 [B, 1, T, C]. Rank 4 is what makes it one FusedBatchNormV3 op; on rank 3 it would be a dozen.
+      inputs: float32 or float16 [B, 1, T, C]. Rank 4 makes it one FusedBatchNormV3 op; rank 3 would need a dozen ops.
       training: True normalizes with the batch's statistics and adds two updates of the moving statistics to
-        ``tf.GraphKeys.UPDATE_OPS``, which leave a channel as it is whose batch statistics are not finite; False
-        normalizes with the moving statistics.
+        ``tf.GraphKeys.UPDATE_OPS``, which do not change channels with non-finite batch statistics; False normalizes with the
+        moving statistics.
       momentum: share of the old moving statistic that an update keeps.
       epsilon: added to the variance.
       regularizer: applied to gamma, or None.
-      mask: float32 [B, T, 1]; if given, only frames where it is 1 count in the batch's statistics. None counts all.
-      sum_over_ranks: in training, function from a list of float32 tensors to their sums over all processes, through which
-        gradients flow: statistics are then those of all processes' batches together. None: of this process's alone.
-      observer: as of ``Execution``.
+      mask: float32 [B, T, 1]; the batch's statistics include only frames where it is 1. None includes all frames.
+      sum_over_ranks: see ``Execution``; used in training only.
+      observer: see ``Execution``.
 
     Returns:
-      Of the inputs' type, [B, 1, T, C].
+      Tensor of the inputs' type, [B, 1, T, C].
     """
     channels = inputs.shape.as_list()[-1]
     gamma = tf.get_variable("gamma", [channels], initializer=tf.ones_initializer(), regularizer=regularizer)
@@ -45,7 +44,7 @@ def batch_norm(inputs, training, momentum, epsilon, regularizer=None, mask=None,
         outputs, mean, variance = tf.nn.fused_batch_norm(
             inputs, gamma, beta, epsilon=epsilon, is_training=training, **statistics)
     if training:
-        # a batch that overflows changes no weight; a moving average would keep its nan for good
+        # the weights are not updated after an overflow, but a moving average would keep its NaN forever
         finite = tf.is_finite(mean + variance)
         for moving, batch in ((moving_mean, mean), (moving_variance, variance)):
             change = tf.where(finite, (moving - batch) * (1.0 - momentum), tf.zeros([channels]))
@@ -65,11 +64,12 @@ def _masked_normalization(inputs, mask, gamma, beta, epsilon):
 
 
 def _synchronized_normalization(inputs, mask, gamma, beta, epsilon, moving_mean, sum_over_ranks):
-    """Normalization with the statistics of all ranks, whose batches may differ in the number of their frames.
+    """Normalization with the statistics of all ranks, whose batches may have different numbers of frames.
 
-    One sum over the ranks suffices: count, sum and sum of squares. Taken from zero, the difference of mean square and
-    squared mean would lose a mean far from zero to rounding, so they are taken from the moving mean, which all ranks have
-    in common. The error left in the variance is 1e-7 times the squared distance of the two means: nothing beside epsilon.
+    One sum over the ranks is enough: count, sum and sum of squares. The variance is the difference of mean square and squared
+    mean, which is inaccurate for a mean far from zero, so both are computed relative to the moving mean, which is the same on
+    all ranks. The remaining error of the variance is 1e-7 times the squared distance of the two means, negligible compared with
+    epsilon.
     """
     channels = inputs.shape.as_list()[-1]
     deviations = tf.cast(inputs, tf.float32) - moving_mean
@@ -87,7 +87,7 @@ def _synchronized_normalization(inputs, mask, gamma, beta, epsilon, moving_mean,
     count = tf.maximum(tf.stop_gradient(count), 1.0)
     share = 1.0 / count  # as above
     distance = sums * share
-    # tf.nn.relu, since rounding can leave a constant channel a variance below zero
+    # tf.nn.relu, because rounding can make the variance of a constant channel negative
     variance = tf.nn.relu(sums_of_squares * share - tf.square(distance))
     scale = gamma * tf.rsqrt(variance + epsilon)
     outputs = deviations * scale + (beta - distance * scale)
@@ -95,30 +95,30 @@ def _synchronized_normalization(inputs, mask, gamma, beta, epsilon, moving_mean,
 
 
 def _unbiased(variance, count):
-    """What the moving variance averages: the unbiased estimate, as FusedBatchNorm's is."""
+    """The unbiased estimate of the variance, which the moving variance averages, as in FusedBatchNorm."""
     return variance * (count / tf.maximum(count - 1.0, 1.0))
 
 
 def layer_norm(inputs):
-    """Layer normalization as the original has it: over all frames and channels of an utterance, padding included.
+    """Layer normalization as in OpenSeq2Seq: over all frames and channels of an utterance, padding included.
 
     Args:
       inputs: float32 or float16 [B, T, C].
 
     Returns:
-      Of the inputs' type, [B, T, C]; statistics are taken in float32.
+      Tensor of the inputs' type, [B, T, C]; statistics are computed in float32.
     """
     return _per_utterance_norm(inputs, [1, 2], LAYER_NORM_EPSILON)
 
 
 def instance_norm(inputs):
-    """Instance normalization as the original has it: every channel over all frames of an utterance, padding included.
+    """Instance normalization as in OpenSeq2Seq: every channel over all frames of an utterance, padding included.
 
     Args:
       inputs: float32 or float16 [B, T, C].
 
     Returns:
-      Of the inputs' type, [B, T, C]; statistics are taken in float32.
+      Tensor of the inputs' type, [B, T, C]; statistics are computed in float32.
     """
     return _per_utterance_norm(inputs, [1], INSTANCE_NORM_EPSILON)
 

@@ -1,7 +1,7 @@
-"""The random numbers of dropout: of every row of a batch by itself, from where the row stands in the stream of training.
+"""The random numbers of dropout, derived for every row of a batch from the row's position in the stream of training.
 
-So they depend neither on what was drawn before, and a resumed run goes on with the same ones, nor on how many processes share a
-global batch. TensorFlow's ordinary generators begin anew with every session.
+They do not depend on earlier draws, so a resumed run continues with the same numbers, nor on how many processes share a global
+batch. TensorFlow's ordinary generators restart with every session.
 """
 import zlib
 
@@ -12,8 +12,8 @@ class RandomDraws:
     """Uniform random numbers between 0 and 1.
 
     Args:
-      seed: int of the training; None draws from the graph's seed instead, whatever the positions.
-      positions: int64 [B], of the rows in the stream of all training utterances; None draws from the graph's seed.
+      seed: int, seed of the training; None uses the graph's seed and ignores the positions.
+      positions: int64 [B], positions of the rows in the stream of all training utterances; None uses the graph's seed.
     """
 
     def __init__(self, seed=None, positions=None):
@@ -24,27 +24,27 @@ class RandomDraws:
         """One number for every activation.
 
         Args:
-          activations: [B, T, C]. Where B is unknown while the graph is built, the first row's position stands for all of them.
-          name: of the layer; every layer has numbers of its own.
+          activations: [B, T, C]. If B is unknown while the graph is built, the first row's position is used for all rows.
+          name: of the layer; every layer has different numbers.
 
         Returns:
-          float32 [B, T, C]. Those of a frame do not depend on T.
+          float32 [B, T, C]. The numbers of a frame do not depend on T.
         """
         shape, batch_size = tf.shape(activations), activations.shape.as_list()[0]
         if not self._stateless:
             return tf.random_uniform(shape)
         if batch_size is None:
             return self._draw(shape, name, 0)
-        # as fast as a single draw of the whole batch
+        # as fast as a single draw for the whole batch
         return tf.stack([self._draw(shape[1:], name, row) for row in range(batch_size)])
 
     def of_batch(self, name):
-        """One number, float32 scalar, for the whole batch: the first row's."""
+        """One number for the whole batch, that of the first row; float32 scalar. ``name``: see :meth:`like`."""
         return self._draw([], name, 0) if self._stateless else tf.random_uniform([])
 
     def _draw(self, shape, name, row):
-        # The data draw from (seed, position). These seeds are beyond all of a config's, and the layer's name is part of them.
+        # The data pipeline uses (seed, position). These seeds are larger than any seed of a config, and contain the layer's name.
         seed = (1 << 62) | (self._seed % 2 ** 29 << 32) | zlib.crc32(name.encode())
-        # tf.random.stateless_uniform multiplies by a range of 1 and adds 0, two more passes over memory
+        # tf.random.stateless_uniform would multiply by a range of 1 and add 0, two more passes over memory
         return tf.raw_ops.StatelessRandomUniform(shape=shape, seed=tf.stack([tf.constant(seed, tf.int64), self._positions[row]]),
                                                  dtype=tf.float32)

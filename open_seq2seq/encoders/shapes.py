@@ -1,11 +1,11 @@
-"""Dimensions of tensors: the number where the graph knows it, else the tensor that the session will know.
+"""Static and dynamic shapes of tensors.
 
-With fully known inputs no dimension of a network may depend on a tensor: the Ascend adapter compiles a graph anew for every
-shape, and what it cannot infer it leaves to the host.
+:func:`dimension` returns an int where the graph knows a dimension, else a tensor. With fully known inputs no dimension of a
+network may depend on a tensor: the Ascend adapter compiles a graph again for every shape, and runs on the host what it cannot
+infer.
 
-Checks of a module's input tensors before its first op, in the manner of DeepMind sonnet.
-
-These are mistakes of a caller, not of a user, so they are no :class:`~open_seq2seq.errors.JasperError`.
+:func:`check_tensor` verifies the inputs of a module before its first op, as in DeepMind sonnet. Its errors are mistakes of the
+calling code, not of a user, so they are not a :class:`~open_seq2seq.errors.JasperError`.
 """
 import tensorflow.compat.v1 as tf
 
@@ -25,28 +25,36 @@ def dimension(tensor, axis):
 
 
 def dimensions(tensor):
-    """All dimensions, a list as :func:`dimension` has them; ``tf.reshape`` and its like take it."""
+    """List of all dimensions, see :func:`dimension`; functions such as ``tf.reshape`` accept it."""
     return [dimension(tensor, axis) for axis in range(tensor.shape.ndims)]
 
 
 def at_least(number, minimum):
-    """The larger of the two, int if both are; ``number`` may be an int32 scalar tensor."""
+    """The larger of ``number``, an int or int32 scalar tensor, and ``minimum``, an int; an int if both are."""
     return tf.maximum(number, minimum) if tf.is_tensor(number) else max(number, minimum)
 
 
 def pad_frames(inputs, before, after):
-    """``inputs`` [B, T, C] with frames of zeros before and after it; the numbers of these are ints or int32 scalar tensors."""
+    """Adds frames of zeros.
+
+    Args:
+      inputs: [B, T, C].
+      before, after: ints or int32 scalar tensors, numbers of frames.
+
+    Returns:
+      Tensor [B, before + T + after, C].
+    """
     if not tf.is_tensor(before) and not tf.is_tensor(after) and before == after == 0:
         return inputs
     return tf.pad(inputs, [[0, 0], [before, after], [0, 0]])
 
 
 class IncompatibleShapeError(ValueError):
-    """A tensor has another rank than the module works on, or a dimension it must know is unknown."""
+    """A tensor has an unsupported rank, or a dimension that must be known is unknown."""
 
 
 class IncompatibleDtypeError(TypeError):
-    """A tensor has another dtype than the module works on."""
+    """A tensor has an unsupported dtype."""
 
 
 def check_tensor(tensor, name, rank, dtypes, known_last_dimension=False):
@@ -54,7 +62,7 @@ def check_tensor(tensor, name, rank, dtypes, known_last_dimension=False):
 
     Args:
       tensor: the tensor to check.
-      name: how the message calls it, e.g. ``TDNNEncoder: features``.
+      name: its name in messages, e.g. ``TDNNEncoder: features``.
       rank: the expected number of dimensions.
       dtypes: tuple of the accepted dtypes.
       known_last_dimension: whether the last dimension has to be known while the graph is built.

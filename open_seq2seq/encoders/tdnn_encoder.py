@@ -14,7 +14,7 @@ MODES = ("train", "eval", "infer")
 
 
 class _DataFormat(Choice):
-    """The layout never changes a number, so "channels_first" is accepted, and said to be without effect."""
+    """The layout does not change results, so "channels_first" is accepted, with a note that it has no effect."""
 
     def check(self, value, path, report):
         value = super().check(value, path, report)
@@ -42,22 +42,22 @@ class TDNNEncoder:
     PARAMETERS = (
         Parameter("convnet_layers", ConvnetLayers(), doc="the blocks, first to last"),
         Parameter("dropout_keep_prob", Float(above=0.0, maximum=1.0),
-                  doc="probability of keeping a value in training, for layers that do not say their own"),
+                  doc="probability of keeping a value in training, for layers without their own"),
         Parameter("activation_fn", Either(Callable(), Choice(None)), doc="function of a tensor, e.g. tf.nn.relu, or None"),
         Parameter("data_format", _DataFormat("channels_last", "channels_first"), default="channels_last",
-                  doc="layout of the original's activations; accepted for compatibility"),
+                  doc="layout of OpenSeq2Seq's activations; accepted for compatibility"),
         Parameter("normalization", Choice("batch_norm", "layer_norm", "instance_norm", None), default="batch_norm",
-                  doc="what follows each convolution"),
+                  doc="normalization after each convolution"),
         Parameter("bn_momentum", Float(minimum=0.0, maximum=1.0), default=0.90,
                   doc="share of the old moving statistic that a step keeps"),
         Parameter("bn_epsilon", Float(above=0.0), default=1e-3, doc="added to the variance in batch norm"),
         Parameter("mask_batch_norm", Bool(), default=False,
-                  doc="True: batch statistics over real frames only; False: over padding too, as OpenSeq2Seq has it"),
+                  doc="True: batch statistics over valid frames only; False: over padding too, as in OpenSeq2Seq"),
         Parameter("use_conv_mask", Bool(), default=False, doc="set padded frames to zero before every convolution"),
         Parameter("drop_block_prob", Float(minimum=0.0, maximum=1.0), default=0.0,
-                  doc="probability of leaving out a residual block's convolutions in a training step"),
+                  doc="probability of skipping a residual block's convolutions in a training step"),
         Parameter("drop_block_index", Int(minimum=-1), default=-1,
-                  doc="index from 0 of a residual block left out in eval and infer if drop_block_prob > 0; -1: none"),
+                  doc="index from 0 of a residual block skipped in eval and infer if drop_block_prob > 0; -1: none"),
     ) + VARIABLE_PARAMETERS
 
     def __init__(self, params, mode, name="w2l_encoder", execution=ALONE):
@@ -73,7 +73,13 @@ class TDNNEncoder:
 
     @staticmethod
     def check_rules(params, path, report):
-        """Reports what checked params are wrong in together; ``path`` names them."""
+        """Reports invalid combinations of checked params.
+
+        Args:
+          params: checked dict of :attr:`PARAMETERS`.
+          path: names it in messages.
+          report: receives the problems.
+        """
         if params["normalization"] != "batch_norm" and any(layer["residual"] for layer in params["convnet_layers"]):
             report.problem(child_path(path, "normalization"), 'is %r, but residual layers need "batch_norm"; remove "residual" '
                            'from the layers or set "normalization" to "batch_norm"' % (params["normalization"],))
@@ -96,14 +102,14 @@ class TDNNEncoder:
 
     @staticmethod
     def depends_on_padding(params, pad_to):
-        """Whether the outputs of an utterance change with the number of padded frames behind it (in eval and infer).
+        """Whether the outputs of an utterance change with the number of padded frames after it (in eval and infer).
 
-        They do without masks, and where normalization takes statistics over padding. And TensorFlow's SAME padding of a
-        strided convolution starts at another frame for another remainder of T by the stride.
+        They change without masks, and if normalization computes statistics over padding. In addition, TensorFlow's SAME padding
+        of a strided convolution starts at a frame that depends on the remainder of T by the stride.
 
         Args:
           params: checked dict of :attr:`PARAMETERS`.
-          pad_to: what T is always a multiple of; 0 for nothing.
+          pad_to: int of which T is always a multiple; 0 for none.
 
         Returns:
           A bool.
@@ -124,9 +130,9 @@ class TDNNEncoder:
 
         Args:
           features: float32 [B, T, F], zero-padded, F known.
-          feature_lengths: int32 or int64 [B], true lengths in frames.
-          positions: int64 [B], where the rows stand in the stream of training, from which dropout is drawn; None: from the
-            graph's seed.
+          feature_lengths: int32 or int64 [B], valid lengths in frames.
+          positions: int64 [B], positions of the rows in the stream of training, which determine the random numbers of dropout;
+            None: the graph's seed determines them.
 
         Returns:
           EncoderOutput(outputs [B, T', C] of the execution's dtype, not masked; output_lengths [B]).
@@ -164,7 +170,7 @@ class TDNNEncoder:
         return EncoderOutput(stream.activations, stream.lengths)
 
     def _convolution(self, stream, name, layer, block_index, residual_inputs, norm_count):
-        """Sends ``stream`` through one convolution and what follows it."""
+        """Applies one convolution, its normalization, residual sum and activation to ``stream``."""
         residual = None
         if residual_inputs:
             residual = self._residual(stream, name, layer, residual_inputs)
@@ -200,14 +206,14 @@ class TDNNEncoder:
                 stream.batch_norm_mask)
 
     def _contrib_norm(self, outputs, norm_count):
-        """Layer or instance norm under the names that tf.contrib.layers gave their scopes: LayerNorm, LayerNorm_1, ..."""
+        """Layer or instance norm in the scopes that tf.contrib.layers uses: LayerNorm, LayerNorm_1, ..."""
         function, scope = {"layer_norm": (layer_norm, "LayerNorm"),
                            "instance_norm": (instance_norm, "InstanceNorm")}[self._params["normalization"]]
         with tf.variable_scope(scope if norm_count == 0 else "%s_%d" % (scope, norm_count)):
             return function(outputs)
 
     def _join(self, outputs, residual, block_index, draws):
-        """The block's convolutions plus its residual branches; drop block leaves out the former."""
+        """The block's convolutions plus its residual branches; drop block skips the convolutions."""
         probability = self._params["drop_block_prob"]
         if probability > 0.0 and self._training:
             kept = draws.of_batch("drop block %d" % (block_index + 1)) >= probability
@@ -218,7 +224,7 @@ class TDNNEncoder:
 
 
 class _Stream:
-    """The activations on their way through the layers, with their lengths and the masks that follow from these."""
+    """The activations between two layers, with their lengths and the masks that these determine."""
 
     def __init__(self, activations, lengths, mask_convolutions, mask_batch_norm, draws):
         self.activations, self.lengths, self.draws = activations, lengths, draws
@@ -231,25 +237,26 @@ class _Stream:
         if self._mask_convolutions or self._mask_batch_norm:
             mask = tf.expand_dims(tf.sequence_mask(self.lengths, frames, dtype=tf.float32), 2)
             self._mask = tf.cast(mask, self.activations.dtype)
-            # counts of frames, which float16 has up to 2048 only
+            # float32, because float16 can count frames only up to 2048
             self._batch_norm_mask = mask if self._mask_batch_norm else None
 
     @property
     def batch_norm_mask(self):
+        """float32 [B, T, 1], 1 in valid frames; None if batch norm includes padding."""
         return self._batch_norm_mask
 
     def set(self, activations):
-        """Takes a layer's outputs."""
+        """Replaces the activations by a layer's outputs."""
         self.activations, self._masked = activations, False
 
     def set_lengths(self, lengths, frames):
-        """Takes the true lengths and the padded length of a convolution's outputs; rebuilds the mask if they changed."""
+        """Sets the valid lengths and the padded length of a convolution's outputs; rebuilds the mask if they changed."""
         if lengths is not self.lengths:
             self.lengths = lengths
             self._build_mask(frames)
 
     def mask_activations(self):
-        """Sets padded frames to zero, where convolutions are masked."""
+        """Sets padded frames to zero if convolutions are masked."""
         if self._mask_convolutions and not self._masked:
             self.activations, self._masked = self.activations * self._mask, True
 

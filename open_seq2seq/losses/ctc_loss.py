@@ -9,20 +9,25 @@ from open_seq2seq.config.parameters import Bool, Parameter
 from open_seq2seq.encoders.shapes import check_tensor, dimension
 
 LossOutput = collections.namedtuple("LossOutput", "loss per_utterance counted")
-LossOutput.__doc__ = """loss: float32 [], mean of weight * per_utterance; per_utterance: float32 [B]; counted: bool [B]."""
+LossOutput.__doc__ = """The output of a loss.
 
-IMPOSSIBLE = -1e4  # a logit whose probability is 0 in float32, and in float16, where it can still be written
+loss: float32 scalar, mean of weight * per_utterance.
+per_utterance: float32 [B], without the weights.
+counted: bool [B], whether an utterance has a finite loss.
+"""
+
+IMPOSSIBLE = -1e4  # a logit whose probability is 0 in float32 and float16, and which float16 can represent
 
 
 def required_frames(labels, label_lengths):
-    """The fewest frames into which CTC can align the labels: one a label, and a blank between equal neighbours.
+    """The smallest number of frames to which CTC can align the labels: one per label, and a blank between equal neighbors.
 
     Args:
       labels: integer tensor [B, L], padded.
-      label_lengths: integer tensor [B].
+      label_lengths: integer tensor [B], valid lengths.
 
     Returns:
-      int32 [B].
+      int32 [B], numbers of frames.
     """
     within = tf.sequence_mask(label_lengths, dimension(labels, 1))
     repeats = tf.logical_and(tf.equal(labels[:, 1:], labels[:, :-1]), within[:, 1:])
@@ -30,18 +35,18 @@ def required_frames(labels, label_lengths):
 
 
 class CTCLoss:
-    """Minus the log probability of the labels, averaged over the batch.
+    """The negative log probability of the labels, averaged over the batch.
 
-    An utterance without a finite loss (fewer frames than :func:`required_frames`, or logits that are not finite) is not
-    counted: it adds 0 to the sum, which is still divided by the batch size, and its logits get a gradient of 0. An empty
-    transcript is legal: its loss is that of blanks only.
+    An utterance without a finite loss (fewer frames than :func:`required_frames`, or non-finite logits) is not counted: it adds
+    0 to the sum, which is still divided by the batch size, and the gradient of its logits is 0. An empty transcript is valid:
+    its loss is that of blanks only.
 
-    With inputs of fully static shape every operation has a static shape, too.
+    With inputs of static shape every operation has a static shape.
 
     Args:
       params: checked dict of :attr:`PARAMETERS`.
-      host_scope: function without arguments that returns a context manager, in which ``tf.nn.ctc_loss`` is built; for
-        devices that cannot run it. None: it is built like all else.
+      host_scope: for devices that cannot run ``tf.nn.ctc_loss``: function without arguments that returns a context manager, in
+        which that operation is built. None: it is built like all other operations.
     """
 
     PARAMETERS = (
@@ -58,14 +63,14 @@ class CTCLoss:
 
         Args:
           logits: float32 or float16 [B, T', V + 1], the blank last.
-          logit_lengths: int32 or int64 [B], true lengths in frames.
+          logit_lengths: int32 or int64 [B], valid lengths in frames.
           labels: int32 or int64 [B, L], padded.
           label_lengths: int32 or int64 [B].
-          weights: float32 [B], factors of the utterances' losses in the mean, which still divides by B; where 0, not even an
-            infinite loss counts. None: all are 1.
+          weights: float32 [B], factors of the utterances' losses in the mean, which is still divided by B; a factor of 0 removes
+            even an infinite loss. None: all are 1.
 
         Returns:
-          LossOutput; ``counted`` says which utterances have a finite loss, ``per_utterance`` is without the weights.
+          LossOutput.
 
         Raises:
           IncompatibleShapeError, IncompatibleDtypeError: an input is not as described.
@@ -95,13 +100,13 @@ class CTCLoss:
             return LossOutput(_weighted_mean(losses, weights), losses, counted)
 
     def _losses(self, logits, logit_lengths, labels, label_lengths, within, usable):
-        """float32 [B], the losses of the usable utterances; something finite, without gradient, for the others."""
+        """float32 [B], the losses of the usable utterances; a finite number without gradient for the others."""
         frames = tf.logical_and(within, usable[:, tf.newaxis])
-        # tf.where twice, here and on the result: a NaN that enters the op makes a NaN gradient even where the result is
-        # not used, for 0 * NaN is NaN.
+        # tf.where twice, here and on the result: a NaN input of the op makes its gradient NaN even if the result is not used,
+        # because 0 * NaN is NaN.
         safe_logits = tf.where(tf.tile(frames[:, :, tf.newaxis], [1, 1, logits.shape.as_list()[-1]]),
                                logits, tf.zeros_like(logits))
-        # The op refuses an empty label, and prints a line about one that does not fit. Such rows get the label [0].
+        # The op fails for empty labels and prints a line about labels that do not fit. Such rows get the label [0].
         empty = tf.equal(label_lengths, 0)
         regular = tf.logical_and(usable, tf.logical_not(empty))
         regular_lengths = tf.where(regular, label_lengths, tf.ones_like(label_lengths))
@@ -126,9 +131,9 @@ class CTCLoss:
     def _static_losses(self, logits, logit_lengths, labels, label_lengths, usable):
         """The same losses without an operation whose output's shape depends on values.
 
-        The labels are handed over with their padding, as the blank: the op ignores blanks at a label's end. But it counts
-        them when it leaves out what is longer than the logits. So rows are lengthened to have room for them, by frames that
-        can be nothing but blank: of probability 1, they change neither the loss nor the gradient.
+        The labels are passed with their padding, which is set to the blank: the op ignores blanks at the end of a label. But it
+        counts them when it skips labels that are longer than the logits. So rows are extended to the length of the labels by
+        frames in which the blank has probability 1; these change neither the loss nor the gradient.
         """
         batch_size, num_frames, outputs = logits.shape.as_list()
         num_labels = labels.shape.as_list()[1]

@@ -1,4 +1,4 @@
-"""Models: Batch -> ModelOutput; a model joins an encoder, a decoder and a loss."""
+"""Models: Batch -> ModelOutput; a model consists of an encoder, a decoder and a loss."""
 from open_seq2seq.models.speech2text import ModelOutput, Speech2Text
 
 __all__ = ["ModelOutput", "Speech2Text"]

@@ -1,4 +1,4 @@
-"""The top-level keys of an experiment: what ``base_params`` of a config module may say."""
+"""The top-level keys of an experiment, which ``base_params`` of a config module defines."""
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import (
@@ -20,10 +20,10 @@ from open_seq2seq.config.parameters import (
 from open_seq2seq.devices.npu_option_checks import OWN_DEFAULTS, NpuParams
 from open_seq2seq.optimizers.summaries import SUMMARIES
 
-MOST_UTTERANCES = 10 ** 6  # in a batch: far beyond any memory, and what TensorFlow can count
-_PROCESSES = "one process drives one device; the number of processes decides, see the launch scripts"
-_TENSORRT = "TensorRT belongs to NVIDIA's GPUs; the exporter freezes graphs for offline inference"
-_LANGUAGE_MODELLING = "belongs to OpenSeq2Seq's language models"
+MOST_UTTERANCES = 10 ** 6  # in a batch; far beyond any memory
+_PROCESSES = "one process drives one device; the launch scripts determine the number of processes"
+_TENSORRT = "TensorRT is for NVIDIA's GPUs; --mode=export freezes graphs for inference"
+_LANGUAGE_MODELLING = "it is for OpenSeq2Seq's language models"
 
 
 class Precision(Kind):
@@ -50,17 +50,17 @@ PARTS = (
     Parameter("encoder", Callable(), doc="encoder class, e.g. TDNNEncoder"),
     Parameter("encoder_params", Dict(), default={}, doc="parameters of the encoder"),
     Parameter("width_multiplier", Float(above=0.0, maximum=100.0), default=1.0,
-              doc="factor of the num_channels of every layer of the encoder, which are rounded to a multiple of 8"),
+              doc="factor of the num_channels of every encoder layer; the products are rounded to a multiple of 8"),
     Parameter("decoder", Callable(), doc="decoder class, e.g. FullyConnectedCTCDecoder"),
     Parameter("decoder_params", Dict(), default={}, doc="parameters of the decoder"),
     Parameter("loss", Callable(), default=None, doc="loss class, e.g. CTCLoss; train and eval need one"),
     Parameter("loss_params", Dict(), default={}, doc="parameters of the loss"),
-    Parameter("initializer", Callable(), default=None, doc="initializer of modules that do not name their own"),
+    Parameter("initializer", Callable(), default=None, doc="initializer of modules without their own"),
     Parameter("initializer_params", Dict(), default={}, doc="keyword arguments of the initializer"),
-    Parameter("regularizer", Callable(), default=None, doc="regularizer of modules that do not name their own"),
+    Parameter("regularizer", Callable(), default=None, doc="regularizer of modules without their own"),
     Parameter("regularizer_params", Dict(), default={}, doc="keyword arguments of the regularizer"),
     Parameter("dtype", Precision(), default=tf.float32,
-              doc='"mixed": float16 products and float32 variables on a GPU; a CPU stays with float32, an NPU has npu_params'),
+              doc='"mixed": float16 products and float32 variables on a GPU; a CPU uses float32, an NPU its npu_params'),
 )
 
 OPTIMIZATION = (
@@ -68,98 +68,99 @@ OPTIMIZATION = (
     Parameter("optimizer_params", Dict(), default={}, doc="parameters of the optimizer"),
     Parameter("lr_policy", Callable(), default=None, doc="learning-rate policy, one of open_seq2seq.optimizers.lr_policies"),
     Parameter("lr_policy_params", Dict(), default={}, doc="keyword arguments of the policy"),
-    Parameter("larc_params", Dict(), default=None, doc="layer-wise adaptive rates: larc_eta, larc_mode, min_update, epsilon"),
+    Parameter("larc_params", Dict(), default=None,
+              doc="layer-wise adaptive learning rates: larc_eta, larc_mode, min_update, epsilon; None: not used"),
     Parameter("max_grad_norm", Float(above=0.0), default=None, doc="largest norm of the gradient; None: no limit"),
     Parameter("max_param_change", Float(above=0.0), default=None,
               doc="largest norm of a layer's change in one update, as Kaldi limits a component's (0.75 there); None: no limit"),
     Parameter("max_total_param_change", Float(above=0.0), default=None,
               doc="largest norm of the change of all layers together in one update (Kaldi: 2.0); None: no limit"),
     Parameter("loss_scaling", Either(Float(minimum=1e-6), Choice("Backoff", "LogMax", fold_case=True)), default=None,
-              doc="constant factor of the loss, or how to find one; None: 1, but Backoff on an NPU that computes in float16"),
+              doc="constant factor of the loss, or the algorithm that adapts it; None: 1, but Backoff on an NPU with float16"),
     Parameter("loss_scaling_params", Dict(), default={}, doc="parameters of automatic loss scaling"),
     Parameter("iter_size", Int(minimum=1), default=1, doc="batches whose gradients are averaged before an update"),
     Parameter("freeze_variables_regex", RegularExpression(), default=None,
-              doc="trainable variables whose names match from the beginning are not trained"),
+              doc="variables whose names match this pattern from their beginning are not trained"),
     Parameter("ema_decay", Float(above=0.0, below=1.0), default=None,
-              doc="decay of an exponential moving average of the weights, e.g. 0.999 (docs/averaging.md); None: none is kept"),
+              doc="decay of an exponential moving average of the weights, e.g. 0.999 (docs/averaging.md); None: no average"),
     Parameter("evaluate_ema", Bool(), default=True,
-              doc="evaluations, inference and exports take the moving averages of weights where the model has them"),
+              doc="evaluations, inference and exports use the moving averages of the weights if the model has them"),
 )
 
 RUN = (
     Parameter("batch_size_per_gpu", Int(minimum=1, maximum=MOST_UTTERANCES), doc="utterances in a training batch of one device"),
     Parameter("eval_batch_size_per_gpu", Int(minimum=1, maximum=MOST_UTTERANCES), default=None,
               doc="utterances in an evaluation batch; None: batch_size_per_gpu"),
-    Parameter("num_epochs", Int(minimum=1), default=None, doc="how often to go through the training data"),
-    Parameter("max_steps", Int(minimum=1), default=None, doc="how many steps to train, instead of num_epochs"),
+    Parameter("num_epochs", Int(minimum=1), default=None, doc="passes through the training data"),
+    Parameter("max_steps", Int(minimum=1), default=None, doc="training steps, instead of num_epochs"),
     Parameter("max_hours", Float(above=0.0), default=None,
-              doc="hours after which a training ends before its last step, those before a resume included; None: no limit"),
+              doc="hours after which training ends before its last step, including those before a resume; None: no limit"),
     Parameter("random_seed", Int(minimum=0, maximum=2 ** 62), default=0,
               doc="seed of initial weights, shuffling, dropout and augmentation"),
     Parameter("deterministic", Bool(), default=False,
-              doc="on a CPU: a run that was interrupted and resumed has the same losses as one that was not, to the last bit"),
+              doc="on a CPU: a run that was interrupted and resumed has bitwise the same losses as an uninterrupted one"),
     Parameter("use_horovod", Bool(), default=False,
-              doc="accepted; the number of processes decides, which the launch scripts start (a run of one says so)"),
+              doc="accepted for compatibility; the launch scripts determine the number of processes"),
     Parameter("sync_batch_norm", Bool(), default=False,
-              doc="statistics of batch norm over all processes; False: every process takes its own batch's, as OpenSeq2Seq"),
+              doc="statistics of batch norm over all processes; False: of every process's own batch, as in OpenSeq2Seq"),
     Parameter("use_xla_jit", Bool(), default=False, doc="compile the graph with XLA"),
     Parameter("max_bad_steps", Int(minimum=1), default=50,
-              doc="steps in a row without a finite loss and gradient after which a training ends; overflows of a falling loss "
-                  "scale do not count"),
+              doc="consecutive steps with a non-finite loss or gradient after which training ends; overflows that reduce the "
+                  "loss scale do not count"),
     Parameter("bad_batches", Int(minimum=0), default=3,
-              doc="how many steps without a finite loss or gradient have their batch examined and kept for --mode=replay"),
+              doc="number of steps with a non-finite loss or gradient whose batch is examined and kept for --mode=replay"),
     Parameter("try_worst_batch", Bool(), default=True,
-              doc="compute the longest batch once before training, so that memory runs out at the start or not at all"),
+              doc="compute the longest batch once before training, so that a lack of memory shows at the start"),
     Parameter("npu_params", NpuParams(), default=OWN_DEFAULTS, doc="options of the Ascend NPU and its adapter"),
-    Parameter("bench_start", Int(minimum=0), default=10, doc="step from which time per step is averaged"),
+    Parameter("bench_start", Int(minimum=0), default=10, doc="first step of the average time per step"),
 )
 
 STOPPING = (
     Parameter("early_stop", Bool(), default=False,
-              doc="train_eval ends when evaluations have not improved for es_epochs epochs (docs/playbook.md)"),
-    Parameter("es_epochs", Int(minimum=1), default=25, doc="epochs without improvement after which a training ends"),
+              doc="train_eval stops when evaluations have not improved for es_epochs epochs (docs/playbook.md)"),
+    Parameter("es_epochs", Int(minimum=1), default=25, doc="epochs without improvement after which training stops"),
     Parameter("es_min_delta", Float(minimum=0.0), default=None,
-              doc="what stopping_metric has to fall below its best by to count as an improvement; None: 0.05 of a loss, anything "
-                  "of a WER"),
+              doc="smallest decrease of stopping_metric that is an improvement; None: 0.05 for a loss, any decrease for a WER"),
     Parameter("reduce_lr_on_plateau", Bool(), default=False,
-              doc="train_eval goes back to the best model with a lower learning rate after every plateau_epochs epochs without "
+              doc="train_eval returns to the best model with a lower learning rate after every plateau_epochs epochs without "
                   "improvement"),
     Parameter("plateau_epochs", Int(minimum=1), default=10,
-              doc="epochs without improvement after which the learning rate is lowered"),
+              doc="epochs without improvement after which the learning rate is reduced"),
     Parameter("plateau_reduction", Float(above=0.0, below=1.0), default=0.1,
-              doc="factor by which the learning rate is lowered, whatever its policy"),
-    Parameter("stopping_metric", Choice("loss", "wer"), default="loss", doc="figure of an evaluation that has to improve"),
+              doc="factor of the reduction; it applies to every policy"),
+    Parameter("stopping_metric", Choice("loss", "wer"), default="loss", doc="metric of evaluations that has to improve"),
 )
 
 FILES = (
     Parameter("logdir", FilePath(), default=None, doc="directory of the run: checkpoints, logs, summaries"),
     Parameter("load_model", FilePath(), default=None,
-              doc="checkpoint, or run directory, that a fresh training starts from as far as names and shapes match"),
+              doc="checkpoint or run directory that a new training is initialized from, where names and shapes match"),
     Parameter("drop_layers", Int(minimum=0), default=0,
-              doc="layers from the output end that keep their initial values when load_model or load_checkpoint_dir is read"),
+              doc="number of layers at the output end that load_model and load_checkpoint_dir do not initialize"),
     Parameter("checkpoint_dir", FilePath(), default=None,
-              doc="directory of the checkpoints, read and written; None: in logdir. One that holds some is gone on with"),
+              doc="directory that checkpoints are read from and written to; training resumes from those in it. None: in logdir"),
     Parameter("load_checkpoint_dir", FilePath(), default=None,
-              doc="directory that a training goes on from with everything, and does not write into; None: checkpoint_dir"),
-    Parameter("save_checkpoint_dir", FilePath(), default=None, doc="directory that checkpoints go to; None: checkpoint_dir"),
+              doc="directory of the checkpoint to resume from, which is not written to; None: checkpoint_dir"),
+    Parameter("save_checkpoint_dir", FilePath(), default=None,
+              doc="directory that checkpoints are written to; None: checkpoint_dir"),
     Parameter("restore_best_checkpoint", Bool(), default=False,
-              doc="eval and infer, and load_model and load_checkpoint_dir, take the best checkpoint, not the latest"),
+              doc="eval, infer, load_model and load_checkpoint_dir use the best checkpoint, not the latest"),
     Parameter("best_metric", Choice("loss", "wer"), default="loss",
-              doc="what of the evaluations decides which checkpoint is the best"),
-    Parameter("num_checkpoints", Int(minimum=1), default=5, doc="how many latest checkpoints to keep"),
+              doc="metric of evaluations that determines the best checkpoint"),
+    Parameter("num_checkpoints", Int(minimum=1), default=5, doc="number of latest checkpoints to keep"),
     Parameter("max_to_keep", Int(minimum=1), default=None, replaced_by="num_checkpoints"),
     Parameter("save_checkpoint_steps", Int(minimum=1), default=None,
-              doc="steps between checkpoints; None: only the last, and those of save_checkpoint_secs"),
+              doc="steps between checkpoints; None: only at the end, and as save_checkpoint_secs says"),
     Parameter("save_checkpoint_secs", Float(above=0.0), default=None, doc="seconds between checkpoints; None: by steps only"),
     Parameter("save_summaries_steps", Int(minimum=1), default=None, doc="steps between summaries; None: none"),
-    Parameter("summaries", List(Choice(*SUMMARIES)), default=[], doc="what to summarize beside the losses"),
+    Parameter("summaries", List(Choice(*SUMMARIES)), default=[], doc="summaries in addition to the losses"),
     Parameter("metrics_steps", Either(Int(minimum=1), Choice(None)), default=10,
               doc="steps between lines with loss, learning rate and speed in metrics.jsonl; None: none"),
     Parameter("diagnostics_utterances", Int(minimum=0), default=None,
-              doc="utterances of the training and of the dev data that are scored on the way (docs/diagnostics.md); 0: no "
+              doc="utterances of the training and of the dev data that are scored during training (docs/diagnostics.md); 0: no "
                   "diagnostics; None: 64, but 0 on an NPU without diagnostics_steps"),
     Parameter("diagnostics_steps", Int(minimum=1), default=None,
-              doc="steps between diagnostics; None: as few as take 2.5 % of the time"),
+              doc="steps between diagnostics; None: chosen so that they take 2.5 % of the time"),
     Parameter("print_loss_steps", Int(minimum=1), default=None, doc="steps between lines with the loss; None: none"),
     Parameter("print_samples_steps", Int(minimum=1), default=None, doc="steps between sample transcripts; None: none"),
     Parameter("print_bench_info_steps", Int(minimum=1), default=None, doc="steps between lines with the speed; None: none"),
@@ -167,8 +168,8 @@ FILES = (
 )
 
 IGNORED = (
-    Parameter("hooks", List(Any()), ignored="the training loop is a plain one, without tf.train.SessionRunHook"),
-    Parameter("finetune", Bool(), ignored="load_model always starts with a fresh optimizer at step 0"),
+    Parameter("hooks", List(Any()), ignored="the training loop does not use tf.train.SessionRunHook"),
+    Parameter("finetune", Bool(), ignored="load_model always starts with a new optimizer at step 0"),
     Parameter("num_gpus", Int(minimum=0), ignored=_PROCESSES),
     Parameter("gpu_ids", List(Int(minimum=0)), ignored=_PROCESSES),
     Parameter("use_trt", Bool(), ignored=_TENSORRT),

@@ -9,10 +9,10 @@ from open_seq2seq.errors import ConfigError
 from open_seq2seq.models.base_params import BASE_PARAMETERS
 
 ModelOutput = collections.namedtuple("ModelOutput", "logits logit_lengths best_path loss encoder_output")
-ModelOutput.__doc__ = """What a model returns.
+ModelOutput.__doc__ = """The output of a model.
 
 logits: float32 [B, T', V + 1], the blank last.
-logit_lengths: int32 [B], true lengths in frames.
+logit_lengths: int32 [B], valid lengths in frames.
 best_path: int32 [B, T'], the most probable output of every frame; decoding/greedy.py makes transcripts of it.
 loss: LossOutput, None in infer mode.
 encoder_output: EncoderOutput.
@@ -25,16 +25,16 @@ class Speech2Text:
     """A CTC model.
 
     Args:
-      params: checked dict of :attr:`PARAMETERS`; encoder_params, decoder_params and loss_params are checked, too.
+      params: checked dict of :attr:`PARAMETERS`, including checked encoder_params, decoder_params and loss_params.
       mode: "train", "eval" or "infer".
       vocabulary_size: number of labels V without the blank.
       execution: an :class:`~open_seq2seq.encoders.interface.Execution`.
 
-    An encoder of one's own is given ``positions`` (call), a loss of one's own ``host_scope`` (constructor) and ``weights`` (call)
-    if they have parameters of these names.
+    A custom encoder receives ``positions`` (in its call), a custom loss ``host_scope`` (in its constructor) and ``weights`` (in
+    its call) if they have parameters of these names.
 
     Raises:
-      ConfigError: train or eval without a loss, or a part that refuses its params.
+      ConfigError: train or eval without a loss, or params that a part does not accept.
     """
 
     PARAMETERS = BASE_PARAMETERS
@@ -54,24 +54,24 @@ class Speech2Text:
         """Builds the forward pass. A second call in the same graph shares the variables.
 
         Args:
-          batch: Batch (data/speech2text/dataset.py); infer reads only features and feature_lengths.
+          batch: Batch (data/speech2text/dataset.py); mode infer uses only features and feature_lengths.
 
         Returns:
           ModelOutput.
 
         Raises:
-          IncompatibleShapeError, IncompatibleDtypeError: a tensor is not as its module expects.
+          IncompatibleShapeError, IncompatibleDtypeError: a tensor has an unsupported shape or dtype.
         """
-        # reference variables, not resources: the Ascend adapter and the original's checkpoints are written for these
+        # reference variables, not resources, for the Ascend adapter and the checkpoints of OpenSeq2Seq
         with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE, use_resource=False):
-            # a batch put together by hand may be without positions
+            # a batch of the caller's own type may have no positions
             positions = getattr(batch, "positions", None)
             encoder_output = self._encoder(batch.features, batch.feature_lengths,
                                            **({} if positions is None else _accepted(self._encoder, positions=positions)))
             decoder_output = self._decoder(encoder_output)
             loss = None
             if self._loss is not None:
-                # a batch put together by hand may be without weights
+                # a batch of the caller's own type may have no weights
                 weights = getattr(batch, "weights", None)
                 loss = self._loss(decoder_output.logits, decoder_output.logit_lengths, batch.labels, batch.label_lengths,
                                   **({} if weights is None else _accepted(self._loss, weights=weights)))
@@ -80,7 +80,7 @@ class Speech2Text:
 
 
 def _with_defaults_of(params, part_params):
-    """A part without an initializer or regularizer of its own takes the model's."""
+    """The params of a part, with the model's initializer and regularizer where the part has none."""
     merged = dict(part_params)
     for key in ("initializer", "regularizer"):
         if merged[key] is None:
@@ -89,7 +89,7 @@ def _with_defaults_of(params, part_params):
 
 
 def _accepted(function, **arguments):
-    """Those of the keyword arguments that a function or class takes."""
+    """The keyword arguments that a function or class accepts."""
     parameters = inspect.signature(function).parameters
     if any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
         return arguments

@@ -1,4 +1,4 @@
-"""Optimizers, learning-rate policies and what happens to a gradient on its way to the weights."""
+"""Optimizers, learning-rate policies, and the processing of gradients between the loss and the optimizer."""
 from open_seq2seq.optimizers import lr_policies
 from open_seq2seq.optimizers.adamw import AdamW
 from open_seq2seq.optimizers.catalogue import OPTIMIZERS, optimizer_class, parameters_of

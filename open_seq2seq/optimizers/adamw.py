@@ -6,13 +6,19 @@ from open_seq2seq.optimizers.update_operations import subtract_scaled
 
 
 class AdamW(tf.train.AdamOptimizer):
-    """Adam that first shrinks every weight by ``learning_rate * weight_decay * weight``, as PyTorch's AdamW does.
+    """Adam that first subtracts ``learning_rate * weight_decay * weight`` from every weight, as PyTorch's AdamW does.
 
-    (``tf.contrib.opt.AdamWOptimizer`` leaves the learning rate out of that product.)
+    ``tf.contrib.opt.AdamWOptimizer`` omits the learning rate from that product.
+
+    Args:
+      learning_rate: float or float32 scalar.
+      weight_decay, beta1, beta2, epsilon: floats, see :attr:`PARAMETERS`.
+      use_locking: bool, lock the variables while they are updated.
+      name: prefix of the saved state's names.
     """
 
     PARAMETERS = (
-        Parameter("weight_decay", Float(minimum=0.0), default=0.01, doc="decoupled weight decay, times the learning rate"),
+        Parameter("weight_decay", Float(minimum=0.0), default=0.01, doc="weight decay, times the learning rate"),
         Parameter("beta1", Float(minimum=0.0, maximum=1.0), default=0.9, doc="decay of the first moment"),
         Parameter("beta2", Float(minimum=0.0, maximum=1.0), default=0.999, doc="decay of the second moment"),
         Parameter("epsilon", Float(minimum=0.0), default=1e-8, doc="added to the root of the second moment"),

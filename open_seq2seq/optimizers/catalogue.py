@@ -1,7 +1,7 @@
-"""The optimizers that a config can name, their parameters, and how one is made.
+"""The optimizers that a config can name, and their parameters.
 
-A config says ``"optimizer": "Momentum"`` (OpenSeq2Seq's names, plus AdamW and NovoGrad) or gives a class: any
-``tf.train.Optimizer``, constructed as ``optimizer(learning_rate=..., **optimizer_params)``.
+A config has ``"optimizer": "Momentum"`` (OpenSeq2Seq's names, plus AdamW and NovoGrad) or a class: any ``tf.train.Optimizer``,
+constructed as ``optimizer(learning_rate=..., **optimizer_params)``.
 """
 import tensorflow.compat.v1 as tf
 
@@ -28,11 +28,11 @@ def _with_common(default_name, *parameters):
         Parameter("name", Any(), default=default_name, doc="prefix of the saved state's names"))
 
 
-# TensorFlow's own classes, whose signatures tell neither kind nor range
+# TensorFlow's classes, whose signatures contain neither kinds nor ranges
 _TENSORFLOW_PARAMETERS = {
     tf.train.AdagradOptimizer: _with_common(
         "Adagrad",
-        Parameter("initial_accumulator_value", Float(above=0.0), default=0.1, doc="start of the sum of squared gradients")),
+        Parameter("initial_accumulator_value", Float(above=0.0), default=0.1, doc="initial sum of squared gradients")),
     tf.train.AdamOptimizer: _with_common(
         "Adam",
         Parameter("beta1", Float(minimum=0.0, maximum=1.0), default=0.9, doc="decay of the first moment"),
@@ -40,8 +40,8 @@ _TENSORFLOW_PARAMETERS = {
         Parameter("epsilon", Float(minimum=0.0), default=1e-8, doc="added to the root of the second moment")),
     tf.train.FtrlOptimizer: _with_common(
         "Ftrl",
-        Parameter("learning_rate_power", Float(maximum=0.0), default=-0.5, doc="how the learning rate falls"),
-        Parameter("initial_accumulator_value", Float(minimum=0.0), default=0.1, doc="start of the accumulators"),
+        Parameter("learning_rate_power", Float(maximum=0.0), default=-0.5, doc="exponent of the decrease of the learning rate"),
+        Parameter("initial_accumulator_value", Float(minimum=0.0), default=0.1, doc="initial value of the accumulators"),
         Parameter("l1_regularization_strength", Float(minimum=0.0), default=0.0, doc="L1 penalty"),
         Parameter("l2_regularization_strength", Float(minimum=0.0), default=0.0, doc="L2 penalty of the weights"),
         Parameter("l2_shrinkage_regularization_strength", Float(minimum=0.0), default=0.0, doc="L2 penalty of the step")),
@@ -54,13 +54,16 @@ _TENSORFLOW_PARAMETERS = {
         Parameter("decay", Float(minimum=0.0, maximum=1.0), default=0.9, doc="decay of the average of squared gradients"),
         Parameter("momentum", Float(minimum=0.0, maximum=1.0), default=0.0, doc="decay of the momentum"),
         Parameter("epsilon", Float(minimum=0.0), default=1e-10, doc="added under the root"),
-        Parameter("centered", Bool(), default=False, doc="normalise by the estimated variance")),
+        Parameter("centered", Bool(), default=False, doc="normalize by the estimated variance")),
     tf.train.GradientDescentOptimizer: _with_common("GradientDescent"),
 }
 
 
 def optimizer_class(optimizer):
-    """The class behind a config's ``optimizer``.
+    """The class of a config's ``optimizer``.
+
+    Args:
+      optimizer: a name in ``OPTIMIZERS`` or an optimizer class.
 
     Raises:
       ConfigError: an unknown name, or neither a name nor a class.
@@ -80,8 +83,8 @@ def parameters_of(optimizer):
       optimizer: a name in ``OPTIMIZERS`` or an optimizer class.
 
     Returns:
-      A tuple of Parameter; for a class that declares none, the arguments of its constructor as ``Any``; None if that
-      takes ``**kwargs`` or cannot be inspected, so that nothing is known about the keys it accepts.
+      A tuple of Parameter; for a class without declarations, the arguments of its constructor as ``Any``; None if that
+      takes ``**kwargs`` or cannot be inspected, so that the keys it accepts are not known.
 
     Raises:
       ConfigError: an unknown name, or neither a name nor a class.

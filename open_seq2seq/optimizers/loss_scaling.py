@@ -1,15 +1,15 @@
 """Loss scaling: the loss is multiplied before the backward pass and the gradients divided after it.
 
-In float16 small gradients vanish; a large factor keeps them, and the factor is lowered when something overflows. A step
-whose gradient is not finite is never applied, with or without scaling (``optimize.py``); here it only decides the next
-scale. The state lives in variables, so that a checkpoint carries it.
+In float16 small gradients underflow to 0; a large factor prevents this, and the factor is reduced after an overflow. A step
+with a non-finite gradient is never applied, with or without scaling (``optimize.py``); here it only determines the next
+scale. The state is stored in variables, so that checkpoints contain it.
 """
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Float, Int, Parameter
 from open_seq2seq.errors import ConfigError
 
-_SCALE_MIN = Parameter("scale_min", Float(above=0.0), default=1.0, doc="least loss scale")
+_SCALE_MIN = Parameter("scale_min", Float(above=0.0), default=1.0, doc="smallest loss scale")
 _SCALE_MAX = Parameter("scale_max", Float(above=0.0), default=2.0 ** 14, doc="largest loss scale")
 
 
@@ -19,12 +19,20 @@ def _state(name, value, dtype=tf.float32):
 
 
 class BackoffScaler:
-    """Divides the scale when a gradient is not finite, multiplies it after ``step_window`` good steps in a row."""
+    """Divides the scale after a non-finite gradient, multiplies it after ``step_window`` consecutive finite steps.
+
+    Args:
+      params: checked dict of :attr:`PARAMETERS`.
+
+    Attributes:
+      scale: float32 scalar, of the current step.
+      lowest: float, the lower bound of the scale.
+    """
 
     PARAMETERS = (
         _SCALE_MIN, _SCALE_MAX,
-        Parameter("step_factor", Float(above=1.0), default=2.0, doc="factor by which the scale falls and rises"),
-        Parameter("step_window", Int(minimum=1), default=2000, doc="good steps in a row before the scale rises"),
+        Parameter("step_factor", Float(above=1.0), default=2.0, doc="factor by which the scale is divided and multiplied"),
+        Parameter("step_window", Int(minimum=1), default=2000, doc="consecutive finite steps before the scale is multiplied"),
     )
     needs_largest_gradient = False
 
@@ -38,7 +46,7 @@ class BackoffScaler:
         """Operation that sets the scale of the next step.
 
         Args:
-          finite: bool scalar, whether this step's gradient is.
+          finite: bool scalar, whether this step's gradient is finite.
           largest_gradient: not used.
         """
         params = self._params
@@ -53,14 +61,21 @@ class BackoffScaler:
 class LogMaxScaler:
     """Keeps the largest gradient below ``2 ** log_max`` with a margin of ``overflow_std_dev`` standard deviations.
 
-    The logarithm of the largest gradient is treated as normal; its mean and variance are running averages. A gradient that
-    is not finite counts as ``2 ** log_max``. (OpenSeq2Seq counts it as ``2 ** 2 ** log_max``, a slip of the pen after
-    which its scale stays at the minimum for thousands of steps.)
+    The logarithm of the largest gradient is assumed to be normally distributed; its mean and variance are running averages. A
+    non-finite gradient counts as ``2 ** log_max``. (OpenSeq2Seq counts it as ``2 ** 2 ** log_max``, a mistake after which its
+    scale stays at the minimum for thousands of steps.)
+
+    Args:
+      params: checked dict of :attr:`PARAMETERS`.
+
+    Attributes:
+      scale: float32 scalar, of the current step.
+      lowest: float, the lower bound of the scale.
     """
 
     PARAMETERS = (
         _SCALE_MIN, _SCALE_MAX,
-        Parameter("log_max", Float(), default=16.0, doc="binary logarithm of the largest number that is safe"),
+        Parameter("log_max", Float(), default=16.0, doc="binary logarithm of the largest number that does not overflow"),
         Parameter("beta1", Float(minimum=0.0, maximum=1.0), default=0.99, doc="decay of the mean"),
         Parameter("beta2", Float(minimum=0.0, maximum=1.0), default=0.999, doc="decay of the moments of the variance"),
         Parameter("overflow_std_dev", Float(minimum=0.0), default=3.09,
@@ -68,7 +83,7 @@ class LogMaxScaler:
     )
     needs_largest_gradient = True
 
-    _SMALLEST = 2.0 ** -24  # least positive float16: what is below was lost anyway, and 0 has no logarithm
+    _SMALLEST = 2.0 ** -24  # smallest positive float16: smaller numbers underflow anyway, and 0 has no logarithm
 
     def __init__(self, params):
         self._params, self.lowest = params, params["scale_min"]
@@ -83,7 +98,7 @@ class LogMaxScaler:
         """Operation that sets the scale of the next step.
 
         Args:
-          finite: bool scalar, whether this step's gradient is.
+          finite: bool scalar, whether this step's gradient is finite.
           largest_gradient: float32 scalar, largest absolute value in the gradient without the loss scale.
         """
         params = self._params
@@ -94,7 +109,7 @@ class LogMaxScaler:
         square = beta2 * self._square + (1.0 - beta2) * tf.square(logarithm)
         steps = self._steps + 1.0
 
-        # averages that started at 0 are divided by the weight they have received, as in Adam
+        # averages with initial value 0 are divided by the sum of their weights, as in Adam
         fast_weight, slow_weight = 1.0 - tf.pow(beta1, steps), 1.0 - tf.pow(beta2, steps)
         variance = square / slow_weight - tf.square(slow_mean / slow_weight)
         cutoff = mean / fast_weight + params["overflow_std_dev"] * tf.sqrt(tf.maximum(variance, 0.0))
@@ -122,10 +137,13 @@ ALGORITHMS = {"Backoff": BackoffScaler, "LogMax": LogMaxScaler}
 
 
 def algorithm_named(name):
-    """The class of an automatic loss scaling, named without regard to case.
+    """The class of an automatic loss scaling.
+
+    Args:
+      name: str; upper and lower case are equal.
 
     Raises:
-      ConfigError: there is none of that name.
+      ConfigError: the name is unknown.
     """
     for known, algorithm in ALGORITHMS.items():
         if name.lower().strip() == known.lower():
@@ -134,9 +152,12 @@ def algorithm_named(name):
 
 
 def parameters_of(loss_scaling):
-    """Declared ``loss_scaling_params`` for a config's ``loss_scaling`` (a number takes none).
+    """Declared ``loss_scaling_params`` for a config's ``loss_scaling``; a number has none.
+
+    Args:
+      loss_scaling: a name, a number or None.
 
     Raises:
-      ConfigError: no algorithm has that name.
+      ConfigError: the name is unknown.
     """
     return algorithm_named(loss_scaling).PARAMETERS if isinstance(loss_scaling, str) else FixedScaler.PARAMETERS

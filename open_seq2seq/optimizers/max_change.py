@@ -1,9 +1,9 @@
-"""A limit to how far one update may move the weights: of each layer, and of all of them together.
+"""Limits of the change of the weights in one update: for each layer, and for all layers together.
 
-Kaldi's nnet3 trains with such limits ("max-change" of a component, ``--max-param-change`` of the network): a batch with an odd
-gradient then costs one step of bounded length instead of the model. A layer's change is scaled down to its limit first; if the
-norm of the whole is above the limit of the whole then, all of it is scaled down once more. What is limited is the change that
-the optimizer makes, with its momentum and weight decay, not the gradient.
+Kaldi's nnet3 trains with such limits ("max-change" of a component, ``--max-param-change`` of the network): a batch with an
+unusual gradient then causes one step of bounded length instead of damaging the model. The change of each layer is scaled down to
+its limit first; if the norm of the total change still exceeds the total limit, all changes are scaled down once more. The limits
+apply to the change that the optimizer makes, including momentum and weight decay, not to the gradient.
 """
 import tensorflow.compat.v1 as tf
 
@@ -14,7 +14,7 @@ COUNTER = "limited_changes"
 
 
 def limits_changes(params):
-    """Whether a config asks for a limit."""
+    """Whether a checked config sets a limit."""
     return params["max_param_change"] is not None or params["max_total_param_change"] is not None
 
 
@@ -22,12 +22,12 @@ class ChangeLimit:
     """The limits of a config for the variables that an optimizer changes.
 
     Args:
-      params: the checked config; used are max_param_change and max_total_param_change, Euclidean norms or None.
+      params: the checked config; the keys used are max_param_change and max_total_param_change, Euclidean norms or None.
       variables: list of the variables.
 
     Attributes:
-      counts: int64 [layers + 1]: how often each layer was limited in the whole training, in the order of ``by_layer``, and how
-        often all of them together; fetched in the run of an update it may be old or new.
+      counts: int64 [layers + 1]: how often the limit reduced the change of each layer in the whole training, in the order of
+        ``by_layer``, and how often the total change; fetched together with an update its value can be old or new.
     """
 
     def __init__(self, params, variables):
@@ -38,15 +38,15 @@ class ChangeLimit:
         self.counts = tf.identity(self._counter)
 
     def apply(self, update):
-        """Changes the variables as an optimizer does, within the limits.
+        """Applies an optimizer's update within the limits.
 
         Args:
-          update: function without arguments that builds an operation, which changes them.
+          update: function without arguments that builds the operation of the optimizer's update.
 
         Returns:
-          An operation. A change that is not finite is not made at all, and counts as limited.
+          An operation. If the change is not finite, the variables keep their values, and it counts as limited.
         """
-        # a sum, since an identity would be the variable's own memory, which is about to change
+        # a sum, because an identity would share the memory of the variable, which the update changes
         before = [tf.convert_to_tensor(variable) + 0.0 for variable in self._variables]
         with tf.control_dependencies(before):
             updated = update()
@@ -61,12 +61,12 @@ class ChangeLimit:
                 return tf.group(*[variable.assign(old + change * factor, read_value=False)
                                   for variable, old, change, factor in zip(self._variables, before, finite, factors)])
 
-        # few updates are beyond the limits, and the others need not be written twice
+        # few updates exceed the limits, and the others need not be written twice
         return tf.group(cond_with_updates(tf.reduce_any(limited), limit, lambda: tf.group(*changes)),
                         self._counter.assign_add(tf.cast(limited, tf.int64), use_locking=True))
 
     def _factors(self, squared_norms):
-        """(factor of each variable's change, bool [layers + 1]: whether it and all together are limited)."""
+        """(list of the factors of each variable's change, bool [layers + 1]: whether each layer and the total are limited)."""
         squared = tf.stack([tf.add_n([squared_norms[position] for position in positions]) for positions in self._layers])
         factors, limited = tf.ones_like(squared), tf.zeros_like(squared, tf.bool)
         if self._of_layer is not None:

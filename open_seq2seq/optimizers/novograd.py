@@ -1,15 +1,15 @@
-"""NovoGrad (Ginsburg et al., arXiv:1905.11286): momentum on gradients that are normalised tensor by tensor.
+"""NovoGrad (Ginsburg et al., arXiv:1905.11286): momentum on gradients that are normalized per tensor.
 
-    v = |g|^2                              the first time
-    v = beta2 * v + (1 - beta2) * |g|^2    afterwards; one number a tensor
+    v = |g|^2                              in the first step
+    v = beta2 * v + (1 - beta2) * |g|^2    afterwards; one number per tensor
     m = beta1 * m + (g / sqrt(v + epsilon) + weight_decay * w)      times (1 - beta1) with grad_averaging
     w = w - learning_rate * m
 
-This is algorithm 1 of the paper, in which v is kept from step to step. OpenSeq2Seq never stores v, so that its beta2 has no
-effect; with ``beta2=0`` the steps here are the same as there. Epsilon is under the root as OpenSeq2Seq has it; the paper and
-NVIDIA's DeepLearningExamples add it to the root. That makes no difference that float32 shows where ``|g|`` is well above
-``sqrt(epsilon)`` = 1e-4, but it does behind LARC: the gradient of a variable that is still zero comes out of it 1e-7 times as
-large, and only epsilon under the root keeps it from being blown up again.
+This is algorithm 1 of the paper, in which v is kept from step to step. OpenSeq2Seq never stores v, so its beta2 has no effect;
+``beta2=0`` gives the same steps as OpenSeq2Seq. Epsilon is added under the root, as in OpenSeq2Seq; the paper and NVIDIA's
+DeepLearningExamples add it to the root. For ``|g|`` well above ``sqrt(epsilon)`` = 1e-4 the difference is below the precision of
+float32, but with LARC it matters: LARC multiplies the gradient of a variable that is still zero by 1e-7, and only epsilon under
+the root prevents the normalization from undoing this.
 
 The momentum is saved under OpenSeq2Seq's name, ``VARIABLE/NovoGrad``; v as ``VARIABLE/NovoGrad_second_moment``.
 """
@@ -20,21 +20,28 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.parameters import Any, Bool, Float, Parameter
 from open_seq2seq.optimizers.update_operations import descend_with_momentum, subtract_scaled
 
-# What is already known about a gradient. multiplier: scalar by which the gradient is still to be multiplied (loss scale,
-# clipping, LARC); squared_norm: scalar, of the gradient before that. NovoGrad needs no pass over memory for either.
+# multiplier: scalar by which the optimizer multiplies the gradient (loss scale, clipping, LARC); squared_norm: scalar, squared
+# Euclidean norm of the gradient before that. With these, NovoGrad needs no additional pass over memory.
 GradientScale = collections.namedtuple("GradientScale", "multiplier squared_norm")
 
 
 class NovoGrad(tf.train.Optimizer):
-    """Layer-wise adaptive momentum; a ``tf.train.Optimizer`` for dense gradients of float32 variables."""
+    """Layer-wise adaptive momentum; a ``tf.train.Optimizer`` for dense gradients of float32 variables.
+
+    Args:
+      learning_rate: float or float32 scalar.
+      beta1, beta2, epsilon, weight_decay, grad_averaging: see :attr:`PARAMETERS`.
+      use_locking: bool, lock the variables while they are updated.
+      name: prefix of the saved state's names.
+    """
 
     PARAMETERS = (
         Parameter("beta1", Float(minimum=0.0, maximum=1.0), default=0.95, doc="decay of the momentum"),
         Parameter("beta2", Float(minimum=0.0, maximum=1.0), default=0.98,
-                  doc="decay of the average of squared gradient norms; 0 is what OpenSeq2Seq does whatever its config says"),
+                  doc="decay of the average of squared gradient norms; 0 is what OpenSeq2Seq computes for every value"),
         Parameter("epsilon", Float(minimum=0.0), default=1e-8, doc="added to the second moment, under the root"),
-        Parameter("weight_decay", Float(minimum=0.0), default=0.0, doc="weight decay, added to the normalised gradient"),
-        Parameter("grad_averaging", Bool(), default=False, doc="multiply the normalised gradient by 1 - beta1"),
+        Parameter("weight_decay", Float(minimum=0.0), default=0.0, doc="weight decay, added to the normalized gradient"),
+        Parameter("grad_averaging", Bool(), default=False, doc="multiply the normalized gradient by 1 - beta1"),
         Parameter("use_locking", Bool(), default=False, doc="lock the variables while they are updated"),
         Parameter("name", Any(), default="NovoGrad", doc="prefix of the saved state's names"),
     )
@@ -48,13 +55,16 @@ class NovoGrad(tf.train.Optimizer):
         self._scales = {}
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None, scales=None):
-        """As ``tf.train.Optimizer.apply_gradients``.
+        """See ``tf.train.Optimizer.apply_gradients``.
 
         Args:
-          grads_and_vars: pairs as ``compute_gradients`` returns them.
+          grads_and_vars: pairs, see ``compute_gradients``.
           global_step: variable to increment, or None.
           name: name of the returned operation.
-          scales: dict variable name -> GradientScale for gradients that are yet to be scaled, or None.
+          scales: dict variable name -> GradientScale for gradients that are not scaled yet, or None.
+
+        Returns:
+          An operation.
 
         Raises:
           NotImplementedError: a gradient is sparse.
@@ -88,7 +98,7 @@ class NovoGrad(tf.train.Optimizer):
 
         before = []
         if weight_decay and self._beta1:
-            # beta1 * (m + weight_decay / beta1 * w) + g: the decay goes into the momentum in place
+            # beta1 * (m + weight_decay / beta1 * w) + g: the decay is added to the momentum in place
             before.append(subtract_scaled(momentum, -weight_decay / self._beta1, variable, self._use_locking))
         elif weight_decay:
             step += weight_decay * variable

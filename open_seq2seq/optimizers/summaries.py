@@ -1,7 +1,7 @@
-"""What a config's ``summaries`` can show of the optimizer in TensorBoard.
+"""The summaries of the optimizer for TensorBoard that a config's ``summaries`` selects.
 
-The tags are OpenSeq2Seq's, so that its runs and ours lie over each other: all but the learning rate and the loss scale in the
-scope ``Loss_Optimization``, those of a variable ending in ``_0``.
+The tags are those of OpenSeq2Seq, so that its runs and ours appear in the same charts: all except the learning rate and the loss
+scale are in the scope ``Loss_Optimization``, and those of a variable end in ``_0``.
 """
 import tensorflow.compat.v1 as tf
 
@@ -10,19 +10,24 @@ SUMMARIES = ("learning_rate", "gradients", "gradient_norm", "global_gradient_nor
 
 
 def summarize_training(names, learning_rate, loss_scale):
-    """Scalars of the whole training; ``names`` is the config's ``summaries``."""
+    """Adds the summaries of the learning rate and the loss scale.
+
+    Args:
+      names: the config's ``summaries``.
+      learning_rate, loss_scale: float32 scalars.
+    """
     for name, value in (("learning_rate", learning_rate), ("loss_scale", loss_scale)):
         if name in names:
             tf.summary.scalar(name, value)
 
 
 def summarize_gradient(names, norm, max_norm):
-    """Scalars of the whole gradient.
+    """Adds the summaries of the norm of the whole gradient.
 
     Args:
       names: the config's ``summaries``.
       norm: float32 scalar, before clipping.
-      max_norm: what it is clipped to, or None.
+      max_norm: float, the norm to which it is clipped, or None.
     """
     if "global_gradient_norm" in names:
         tf.summary.scalar("global_gradient_norm", norm)
@@ -31,18 +36,18 @@ def summarize_gradient(names, norm, max_norm):
 
 
 def summarize_variables(names, scaled_gradients, learning_rate, larc_factors):
-    """Scalars and histograms of every variable.
+    """Adds the summaries of every variable.
 
     Args:
       names: the config's ``summaries``.
-      scaled_gradients: list of (gradient, factor that takes out the loss scale, norm without the loss scale, variable).
+      scaled_gradients: list of (gradient, factor that removes the loss scale, norm without the loss scale, variable).
       learning_rate: float32 scalar.
       larc_factors: a scalar for each variable, or None without LARC.
     """
     for gradient, factor, norm, variable in scaled_gradients:
         tag = _tag(variable)
         if "gradients" in names:
-            # a histogram refuses what is not finite, and such a gradient is skipped, not the end of the training
+            # the histogram op fails for non-finite values, and a step with such a gradient is skipped without an error
             shown = tf.where(tf.is_finite(gradient), gradient * factor, tf.zeros_like(gradient))
             tf.summary.histogram("gradients/" + tag, shown)
         if "gradient_norm" in names:

@@ -1,9 +1,8 @@
-"""``tf.cond`` that may update reference variables, on every TensorFlow.
+"""Updates of variables: under a condition, and of a whole variable in one pass over memory.
 
-Updates of a whole variable in one pass over memory, for reference and for resource variables alike.
-
-An update of 110 million parameters is bound by memory, not by arithmetic: ``momentum = beta1 * momentum + g`` written with
-ordinary operations reads and writes every intermediate, and took 2.4 times as long as these kernels do.
+All functions support reference and resource variables, on every version of TensorFlow. An update of 110 million parameters is
+bound by memory bandwidth, not by arithmetic: ``momentum = beta1 * momentum + g`` written with ordinary operations reads and
+writes every intermediate result, and took 2.4 times as long as these kernels.
 """
 import tensorflow.compat.v1 as tf
 
@@ -11,8 +10,8 @@ import tensorflow.compat.v1 as tf
 def cond_with_updates(predicate, when_true, when_false):
     """``tf.cond`` whose branches return operations that update variables.
 
-    TensorFlow 2 makes a function of each branch, and a function cannot hold a reference variable; the older control flow,
-    which 1.15 has and the Ascend adapter is written for, can.
+    TensorFlow 2 converts each branch to a function, and functions do not support reference variables. The older control flow,
+    which 1.15 has and the Ascend adapter needs, does.
 
     Args:
       predicate: bool scalar.
@@ -38,12 +37,22 @@ def cond_with_updates(predicate, when_true, when_false):
 
 
 def is_reference(variable):
-    """True for a reference variable (``use_resource=False``), whose updates are other operations than a resource's."""
+    """True for a reference variable (``use_resource=False``), which has different update operations than a resource variable."""
     return variable.dtype != variable.dtype.base_dtype
 
 
 def subtract_scaled(variable, factor, delta, use_locking=False):
-    """Returns the operation ``variable -= factor * delta``; factor is a scalar."""
+    """Builds ``variable -= factor * delta``.
+
+    Args:
+      variable: the variable.
+      factor: float32 scalar.
+      delta: tensor of the variable's shape.
+      use_locking: bool, lock the variable during the update.
+
+    Returns:
+      An operation.
+    """
     if is_reference(variable):
         return tf.raw_ops.ApplyGradientDescent(var=variable, alpha=factor, delta=delta, use_locking=use_locking).op
     return tf.raw_ops.ResourceApplyGradientDescent(
@@ -51,7 +60,17 @@ def subtract_scaled(variable, factor, delta, use_locking=False):
 
 
 def descend_with_momentum(variable, momentum, learning_rate, gradient, decay, use_locking=False):
-    """Returns the operation ``momentum = decay * momentum + gradient; variable -= learning_rate * momentum``."""
+    """Builds ``momentum = decay * momentum + gradient; variable -= learning_rate * momentum``.
+
+    Args:
+      variable, momentum: variables of the same shape.
+      learning_rate, decay: float32 scalars.
+      gradient: tensor of the variable's shape.
+      use_locking: bool, lock the variables during the update.
+
+    Returns:
+      An operation.
+    """
     arguments = {"lr": learning_rate, "grad": gradient, "momentum": decay, "use_locking": use_locking}
     if is_reference(variable):
         return tf.raw_ops.ApplyMomentum(var=variable, accum=momentum, **arguments).op
