@@ -13,7 +13,8 @@ import types
 
 import pytest
 
-from open_seq2seq.launch.rank_process import LAST_LINES
+from open_seq2seq.launch.rank_process import LAST_LINES, STOPPED_EARLY
+from open_seq2seq.signals import StoppedBySignal, TrainingSignals
 from tests.paths import REPOSITORY
 
 PATIENCE = 120
@@ -237,8 +238,13 @@ def test_a_rank_that_is_stopped_before_its_first_step_ends_the_others(start):
     assert done.status == 143 and "launch: stopped by SIGTERM; rank 0, 1, 3 was running" in done.err
 
 
+def test_a_training_that_is_stopped_before_its_first_step_prints_what_the_launcher_expects():
+    with pytest.raises(StoppedBySignal, match=STOPPED_EARLY):
+        TrainingSignals(resume="")._in_main_thread(signal.SIGTERM, None)
+
+
 def test_a_second_signal_kills_at_once(start):
-    launch = start("0:ignore", prelude="from open_seq2seq.distributed import process_watch as watch; "
+    launch = start("0:ignore", prelude="from open_seq2seq.launch import process_watch as watch; "
                                      "watch.LAUNCHER_STOP_SECONDS = 10 ** 6; ")
     launch.wait_until_ready(4)
     launch.process.send_signal(signal.SIGTERM)
