@@ -1,4 +1,4 @@
-"""The playbook's command lines as a person types them, on a corpus of a second: what they train, stop, test and export."""
+"""The playbook's command lines on a tiny corpus: training, stopping, test and export."""
 import json
 import os
 import re
@@ -21,14 +21,14 @@ PLAYBOOK = """--train_files train.csv --dev_files dev.csv --test_files test.csv 
     --max_to_keep 3 --export_dir exported --epochs 9 --train_batch_size 4 --dev_batch_size 2 --test_batch_size 3
     --reduce_lr_on_plateau true --plateau_epochs 1 --plateau_reduction 0.08 --early_stop true --es_epochs 2 --es_min_delta 1000
     --dropout_rate 0.3 --learning_rate 0.002 --width_multiplier 0.5""".split()
-# what of the config would get into the way; the playbook's command lines know nothing of it
+# keys of the config that would interfere; the playbook's command lines do not set them
 QUIET = ["--save_checkpoint_steps=None", "--print_loss_steps=None", "--print_samples_steps=None",
          "--metrics_steps=None"]
 
 
 @pytest.fixture
 def tested_corpus(corpus):
-    """test.csv beside the others."""
+    """test.csv next to the other manifests."""
     rows = (corpus / "train.csv").read_text().splitlines()
     (corpus / "test.csv").write_text("\n".join(rows[:7]) + "\n")
     return corpus
@@ -43,7 +43,7 @@ def weights(checkpoint):
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-def test_stops_tests_and_exports_and_goes_on_when_asked_to(tested_corpus, run_here):
+def test_training_stops_tests_exports_and_resumes_on_request(tested_corpus, run_here):
     corpus, words = tested_corpus, PLAYBOOK + QUIET
     trained = run_here(*words)
     assert trained.status == 0, trained.err
@@ -68,8 +68,8 @@ def test_stops_tests_and_exports_and_goes_on_when_asked_to(tested_corpus, run_he
     assert [entry["word_error_rate"] for entry in entries if entry["kind"] == "test"] == pytest.approx(
         tested[1:], abs=1e-4)
     refused = run_here(*evaluate)
-    assert refused.status == 2 and "was trained with width_multiplier 0.5, and this command has 1: the layers have 8, 8 " \
-                                   "channels there and 16, 16 here. Give --width_multiplier=0.5" in refused.err
+    assert refused.status == 2 and "was trained with width_multiplier 0.5, and this command has 1: its layers have 8, 8 " \
+                                   "channels, those of the config 16, 16. Give --width_multiplier=0.5" in refused.err
 
     again = run_here(*words)
     assert again.status == 0 and "Nothing to do: this training was stopped at step 12: no improvement by at least 1000 " \
@@ -80,7 +80,7 @@ def test_stops_tests_and_exports_and_goes_on_when_asked_to(tested_corpus, run_he
     assert "to 0.0064 of the policy's" in on.out and latest_checkpoint("checkpoints") == "checkpoints/model.ckpt-16"
 
 
-def test_a_plateau_goes_back_to_the_best_weights_and_on_with_the_steps(tested_corpus, run_here):
+def test_a_plateau_restores_the_best_weights_and_continues_the_steps(tested_corpus, run_here):
     # the second epoch is the plateau and the last one: what is saved then has the weights of the best model
     words = ["--train_files=train.csv", "--dev_files=dev.csv", "--reduce_lr_on_plateau=true", "--plateau_epochs=1", "--epochs=2",
              "--es_min_delta=1000", "--logdir=run", "--optimizer=Momentum",
@@ -108,7 +108,7 @@ def test_max_hours_ends_evaluates_and_saves(tested_corpus, run_here):
     assert "To continue, use a larger --max_hours" in again.out
     on = run_here("--continue_learning", "--dev_files=test.csv", "--logdir=run", *QUIET)
     assert on.status == 0 and latest_checkpoint("run") == "run/model.ckpt-6", on.err
-    assert "*** The evaluation data are others than before: the next evaluation is the best so far\n" in on.out
+    assert "*** Evaluation data changed; the best metric is reset\n" in on.out
     assert "other" not in again.out
 
 
@@ -122,13 +122,13 @@ def test_max_hours_ends_evaluates_and_saves(tested_corpus, run_here):
     (["--export_dir=exported", "--frames=17"], 2, "--frames is 17; expected a multiple of 16"),
     (["--export_dir=exported", "--data_layer_params/vocab_file=none.txt"], 3, "none.txt"),
 ])
-def test_what_would_fail_in_the_end_fails_before_the_first_step(tested_corpus, run_here, words, status, message):
+def test_mistakes_in_the_final_test_and_export_are_found_before_the_first_step(tested_corpus, run_here, words, status, message):
     refused = run_here(*words)
     assert refused.status == status and message in refused.err and "Traceback" not in refused.err
     assert "Train loss" not in refused.out and not (tested_corpus / "run" / "checkpoint").exists()
 
 
-def test_a_test_or_an_export_that_fails_does_not_lose_the_training(tested_corpus, run_here, monkeypatch):
+def test_a_failed_test_or_export_does_not_lose_the_training(tested_corpus, run_here, monkeypatch):
     made = FinalTest.run
 
     def in_the_way(self, *arguments):
@@ -165,7 +165,7 @@ def test_without_evaluations_the_last_model_is_tested_and_exported_not_the_sourc
     assert "*** Exporting own/model.ckpt-3\n" in trained.out and not os.path.exists("own/best_dev-2.index")
 
 
-def test_two_processes_decide_alike(tested_corpus, needs_horovod):
+def test_two_processes_make_the_same_decisions(tested_corpus, needs_horovod):
     command = [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", "2", "--",
                sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--device=cpu"]
     words = [word if word != "4" else "2" for word in PLAYBOOK] + QUIET
