@@ -1,17 +1,17 @@
 # shellcheck shell=bash disable=SC2034
-# Sourced by the other scripts: finds or makes the Python environment, from any working directory.
+# Sourced by the other scripts: finds or creates the Python environment, from any working directory.
 #
 #     source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 #     ensure_environment 1.15.0          # or 2.6.5, or current
 #     "$environment_python" run.py ...
 #
-# An environment is whole when its stamp says from which requirements it was made; the stamp is written last, and a mark
-# that work on it has begun is written first, so that one cut short is never mistaken for a whole one.
+# An environment is complete if its stamp names the requirements that it was created from. The stamp is written last, and a
+# file that marks the start of the work is written first, so that an interrupted installation is never taken for a complete one.
 
 repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 newer_pythons=(3.11 3.12 3.10 3.13 3.9)  # for current TensorFlow, in the order of preference
-environment_python=""                    # what ensure_environment finds or makes
-environment_tensorflow=""                # the TensorFlow that it holds: 1.15.0, 2.6.5 or current
+environment_python=""                    # what ensure_environment finds or creates
+environment_tensorflow=""                # its TensorFlow: 1.15.0, 2.6.5 or current
 
 say() { printf '%s\n' "$*"; }
 complain() { if [ -t 2 ]; then printf '\033[31m%s\033[0m\n' "$*" >&2; else printf '%s\n' "$*" >&2; fi; }
@@ -28,10 +28,10 @@ command_text() {
     printf '%s\n' "${text# }"
 }
 
-# Ends a script that was typed wrong.
+# Ends a script whose command line is wrong.
 usage_error() {
     complain "$(basename "$0"): $1"
-    complain "bash $0 --help tells how it is used"
+    complain "bash $0 --help shows the usage"
     exit 2
 }
 
@@ -43,8 +43,8 @@ option_value() {
     printf '%s' "$2"
 }
 
-# "3.7 PATH" of an interpreter that works and can make environments; nothing of any other. PATH is that of the installation:
-# a virtual environment may be the very one that is about to be replaced.
+# Prints "3.7 PATH" for an interpreter that works and can create environments, and nothing for any other. PATH is that of the
+# installation, because a virtual environment may be the one that is about to be replaced.
 describe_python() {
     "$1" -c 'if True:
         import ensurepip, os, sys, venv
@@ -53,7 +53,7 @@ describe_python() {
         print(version, installed if os.path.exists(installed) else sys.executable)' 2>/dev/null || true
 }
 
-# Where a CPython of version $1 may be: one candidate a line.
+# Paths where a CPython of version $1 may be, one on each line.
 python_candidates() {
     local version="$1" environment
     command -v "python$version" || true
@@ -92,7 +92,7 @@ find_newer_python() {
 }
 
 how_to_get_python37() {
-    say "CPython 3.7 was not found (looked at \$PYTHON, python3.7, pyenv, uv and conda). Any of these gets it:"
+    say "CPython 3.7 was not found (looked at \$PYTHON, python3.7, pyenv, uv and conda). Any of these installs it:"
     say "    pyenv install 3.7.17"
     say "    uv python install 3.7"
     say "    conda create --name python37 python=3.7"
@@ -105,8 +105,8 @@ choose_python() {
     if [ -n "${PYTHON:-}" ]; then
         read -r version chosen_python <<< "$(describe_python "$PYTHON")"
         if [ -z "$version" ]; then
-            complain "PYTHON=$PYTHON is no Python that can make an environment (it needs the modules venv and ensurepip);"
-            complain "expected the path of a Python 3.7 or newer, e.g. PYTHON=python3.7. It said:"
+            complain "PYTHON=$PYTHON cannot create a Python environment (the modules venv and ensurepip are needed);"
+            complain "expected the path of Python 3.7 or newer, e.g. PYTHON=python3.7. Its output:"
             "$PYTHON" -c 'import ensurepip, venv' 2>&1 | head -n 3 >&2
             return 2
         fi
@@ -116,7 +116,7 @@ choose_python() {
         version="newer"
         if [ "$wanted" != current ] && [ "$(uname -m)" = x86_64 ]; then how_to_get_python37; fi
     else
-        complain "no Python was found that can be used; expected CPython 3.7, or one from 3.9 up with the modules venv and ensurepip"
+        complain "no suitable Python was found; expected CPython 3.7, or 3.9 or newer, with the modules venv and ensurepip"
         complain "(Debian and Ubuntu: apt install python3-venv)"
         how_to_get_python37 >&2
         return 3
@@ -130,13 +130,13 @@ check_choice() {
     case "$wanted/$version" in
         1.15.0/3.7 | 2.6.5/3.7) ;;
         current/3.7 | */3.8 | */2.*)
-            complain "Python $version ($chosen_python) has no current TensorFlow; expected Python 3.9 or newer"
+            complain "there is no current TensorFlow for Python $version ($chosen_python); expected Python 3.9 or newer"
             return 2 ;;
         2.6.5/*)
             complain "TensorFlow 2.6.5 needs CPython 3.7 on x86-64"
             return 3 ;;
         1.15.0/*)
-            say "TensorFlow 1.15.0 needs CPython 3.7 on x86-64: going on with $("$chosen_python" --version 2>&1) and current TensorFlow."
+            say "TensorFlow 1.15.0 needs CPython 3.7 on x86-64: using $("$chosen_python" --version 2>&1) and current TensorFlow."
             chosen_tensorflow=current ;;
     esac
 }
@@ -160,8 +160,8 @@ stamp_of() {
     printf '%s python %s %s\n' "$1" "$2" "$(cd "$repository" && cat "${files[@]}" | sha256sum | cut -c1-16)"
 }
 
-# Whether folder $1 is a whole environment for TensorFlow $2, or the one to fall back on.
-environment_is_whole() {
+# Whether folder $1 is a complete environment for TensorFlow $2, or the fallback for it.
+environment_is_complete() {
     local folder="$1" wanted="$2" version stamp other
     [ -f "$folder/jasper-stamp" ] && [ ! -e "$folder/jasper-unfinished" ] || return 1
     version="$("$folder/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" || return 1
@@ -173,7 +173,7 @@ environment_is_whole() {
     if [ "$stamp" = "$(stamp_of "$wanted" "$version")" ]; then
         environment_tensorflow="$wanted"
     elif [ "$wanted" = 1.15.0 ] && [ "$stamp" = "$(stamp_of current "$version")" ]; then
-        # it fell back; where nobody chose so, a 3.7 that has been installed since is taken
+        # it is the fallback; unless $PYTHON chose it, a Python 3.7 that was installed since then is used
         if [ -z "${PYTHON:-}" ] && find_python 3.7 >/dev/null; then return 1; fi
         environment_tensorflow=current
     else
@@ -182,13 +182,13 @@ environment_is_whole() {
     environment_python="$folder/bin/python"
 }
 
-# Runs a command with its output in file $1; says every 10 seconds how long it has taken and what it does now.
+# Runs a command with its output in file $1; prints the elapsed time and the last line of the output every 10 seconds.
 run_with_progress() {
     local log="$1" started=$SECONDS next=10 job status=0
     shift
     "$@" > "$log" 2>&1 < /dev/null &
     job=$!
-    # a job in the background does not see Ctrl-C, so it is ended by hand
+    # a job in the background does not receive Ctrl-C, so it is killed here
     trap 'kill "$job" 2>/dev/null; exit 130' INT TERM
     while kill -0 "$job" 2>/dev/null; do
         sleep 0.2
@@ -201,20 +201,20 @@ run_with_progress() {
     trap - INT TERM
     if [ "$status" -ne 0 ]; then
         complain "failed after $((SECONDS - started)) s (status $status): $*"
-        complain "the end of $log:"
+        complain "the last lines of $log:"
         tail -n 15 "$log" >&2
     fi
     return "$status"
 }
 
-# Makes or completes folder $1 with interpreter $2 for TensorFlow $3.
+# Creates or completes folder $1 with interpreter $2 for TensorFlow $3.
 build_environment() {
     local folder="$1" python="$2" tensorflow="$3" version present file started=$SECONDS arguments=()
     read -r version _ <<< "$(describe_python "$python")"
     present="$("$folder/bin/python" -c 'import pip, sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)"
-    say "making $folder with $("$python" --version 2>&1) ($python) and TensorFlow $tensorflow"
+    say "creating $folder with $("$python" --version 2>&1) ($python) and TensorFlow $tensorflow"
     if [ -e "$folder" ] && { [ -e "$folder/jasper-unfinished" ] || [ "$present" != "$version" ]; }; then
-        # renamed first: a removal cut short must not leave half an environment under its name
+        # renamed first: an interrupted removal must not leave half an environment under its name
         { rm -rf "$folder-discarded" && mv "$folder" "$folder-discarded" && rm -rf "$folder-discarded"; } || return
     fi
     { mkdir -p "$folder" && touch "$folder/jasper-unfinished"; } || return
@@ -228,7 +228,7 @@ build_environment() {
     say "environment complete after $((SECONDS - started)) s"
 }
 
-# Sets environment_python (and environment_tensorflow) for TensorFlow $1, making the environment where needed.
+# Sets environment_python (and environment_tensorflow) for TensorFlow $1; creates the environment if needed.
 ensure_environment() {
     local wanted="$1" folder
     case "$wanted" in
@@ -236,14 +236,14 @@ ensure_environment() {
         *) usage_error "--tensorflow $wanted is unknown; expected 1.15.0, 2.6.5 or current" ;;
     esac
     folder="$(environment_folder "$wanted")"
-    if environment_is_whole "$folder" "$wanted"; then return 0; fi
-    # one at a time: two scripts started together would write into the same folder
+    if environment_is_complete "$folder" "$wanted"; then return 0; fi
+    # one at a time: two scripts that are started together would write into the same folder
     exec 9< "$repository"
     if command -v flock >/dev/null && ! flock --nonblock 9; then
-        say "waiting for another script that is making an environment"
+        say "waiting for another script that is creating an environment"
         flock 9
     fi
-    if ! environment_is_whole "$folder" "$wanted"; then
+    if ! environment_is_complete "$folder" "$wanted"; then
         choose_python "$wanted" || exit
         build_environment "$folder" "$chosen_python" "$chosen_tensorflow" 9<&- || exit
         environment_python="$folder/bin/python"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what some tests need beside Python packages. See --help.
+# Installs programs that some tests need in addition to Python packages. See --help.
 set -euo pipefail
 # shellcheck source=scripts/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -8,13 +8,13 @@ show_help() {
     cat <<'HELP'
 usage: bash scripts/install_test_tools.sh
 
-Installs Chromium, in which the tests look at the web page (python -m open_seq2seq.transcribe --serve), where it is missing. It
-takes the system's package manager, so it needs root and apt-get (Debian and its kin); elsewhere install a Chromium or
-Chrome yourself, or name one in $CHROMIUM. Without it those tests are skipped.
+Installs Chromium if it is missing; the tests of the web page (python -m open_seq2seq.transcribe --serve) run in it. This needs root
+and apt-get (Debian and its derivatives). Elsewhere install Chromium or Chrome yourself, or set $CHROMIUM to its path. Without it
+those tests are skipped.
 
   --help
 
-Exit status: 0 when a Chromium is there; 3 when it could not be installed.
+Exit status: 0 if Chromium is installed; 3 if it could not be installed.
 HELP
 }
 
@@ -34,9 +34,9 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-if has_chromium; then say "Chromium is there"; exit 0; fi
-if [ -n "${CHROMIUM:-}" ]; then complain "CHROMIUM=$CHROMIUM is no program; correct it or unset it"; exit 3; fi
-if ! command -v apt-get > /dev/null; then complain "Chromium is missing and there is no apt-get to install it with"; exit 3; fi
+if has_chromium; then say "Chromium is installed already"; exit 0; fi
+if [ -n "${CHROMIUM:-}" ]; then complain "CHROMIUM=$CHROMIUM is not a program; correct it or unset it"; exit 3; fi
+if ! command -v apt-get > /dev/null; then complain "Chromium is missing, and apt-get was not found"; exit 3; fi
 if [ "$(id -u)" != 0 ]; then complain "Chromium is missing; as root: apt-get install chromium"; exit 3; fi
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT

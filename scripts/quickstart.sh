@@ -13,13 +13,13 @@ show_help() {
 usage: bash scripts/quickstart.sh [options]
 
 Makes the Python environment and a corpus of synthetic spoken digits, trains a small Jasper ($config),
-evaluates it on voices it has not heard, and transcribes one utterance. A second run goes on where the first stopped.
+evaluates it on voices that are not in the training data, and transcribes one utterance. A second run resumes the first.
 
   --recordings DIR   train on the Free Spoken Digit Dataset in DIR (files DIGIT_SPEAKER_INDEX.wav) instead
-  --output DIR       where the model goes (default: runs/quickstart, or runs/quickstart_fsdd with --recordings)
-  --max_steps N      how long to train (default: $synthetic_steps steps, $recorded_steps with --recordings)
-  --minutes M        how long to train, in minutes: the speed is measured first, and sets the steps
-  --fresh            forget the model in the output folder and train a new one
+  --output DIR       folder of the model (default: runs/quickstart, or runs/quickstart_fsdd with --recordings)
+  --max_steps N      number of training steps (default: $synthetic_steps, $recorded_steps with --recordings)
+  --minutes M        training time in minutes: the speed is measured first and gives the number of steps
+  --fresh            delete the model in the output folder and train a new one
   --help
 HELP
 }
@@ -50,7 +50,7 @@ make_corpus() {
     fi
     "$environment_python" -m "open_seq2seq.data.importers.$importer" ${arguments[@]+"${arguments[@]}"} --output "$corpus" || {
         local status=$?
-        if [ -d "$corpus" ]; then complain "to have $corpus made anew, delete it first"; fi
+        if [ -d "$corpus" ]; then complain "to create $corpus again, delete it first"; fi
         return "$status"
     }
     test_set="$corpus/test.csv"
@@ -58,20 +58,20 @@ make_corpus() {
     [ -f "$test_set" ] || test_set="$corpus/dev.csv"
 }
 
-# Sets steps to what can be done in the minutes asked for.
+# Sets the number of steps that fit into the requested minutes.
 measure_speed() {
     local log="$output/benchmark.log" seconds
     run_with_progress "$log" run_model --mode=train --benchmark --bench_steps=25 --bench_start=10
     seconds="$(sed -n 's/^\*\*\* Avg time per step: \([0-9.]*\)s.*/\1/p' "$log" | tail -n 1)"
     if [ -z "$seconds" ]; then
-        complain "no time per step in $log"
+        complain "$log does not contain the time per step"
         return 1
     fi
     steps="$(awk -v minutes="$minutes" -v seconds="$seconds" 'BEGIN { n = int(60 * minutes / seconds); print n < 50 ? 50 : n }')"
-    say "$seconds s a step: $steps steps in $minutes minutes"
+    say "$seconds s per step: $steps steps in $minutes minutes"
 }
 
-# Decides how long to train and whether there is something to go on from; leaves the order in the output folder.
+# Decides how long to train and whether to resume; stores the decision in the output folder.
 prepare_output() {
     local order="$output/quickstart.txt" stored_corpus="" stored_steps=""
     if [ "$fresh" = yes ] && [ -f "$order" ]; then rm -rf "$output"; fi
@@ -79,11 +79,11 @@ prepare_output() {
         { read -r stored_steps && read -r stored_corpus; } < "$order" || true
         if [ "$stored_corpus" != "$corpus" ]; then
             complain "$output holds a model trained on ${stored_corpus:-another corpus}, not on $corpus;"
-            complain "choose another --output, or train anew with --fresh"
+            complain "choose another --output, or train a new model with --fresh"
             exit 3
         fi
     elif [ -e "$output" ] && [ -n "$(ls -A "$output")" ]; then
-        complain "$output is not empty and not a folder of this script; choose another --output"
+        complain "$output is not empty and was not created by this script; choose another --output"
         exit 3
     fi
     mkdir -p "$output"
@@ -95,19 +95,19 @@ prepare_output() {
 }
 
 train() {
-    local going_on=()
+    local resume=()
     if [ -f "$output/model/logs/model.ckpt-$steps.index" ]; then
-        say "$output/model has been trained for $steps steps already (--fresh trains a new one, --max_steps trains longer)"
+        say "$output/model is already trained for $steps steps (--fresh trains a new model, --max_steps trains longer)"
         return 0
     fi
     if [ -f "$output/model/logs/checkpoint" ]; then
-        say "going on with the model in $output/model"
-        going_on=(--continue_learning)
+        say "resuming the training in $output/model"
+        resume=(--continue_learning)
     elif [ -d "$output/model" ]; then
-        rm -rf "$output/model" # stopped before its first checkpoint: nothing to go on from
+        rm -rf "$output/model" # stopped before its first checkpoint: nothing to resume from
     fi
-    if ! run_model --mode=train_eval --enable_logs --max_steps="$steps" ${going_on[@]+"${going_on[@]}"}; then
-        complain "training stopped; the same command goes on from its last checkpoint"
+    if ! run_model --mode=train_eval --enable_logs --max_steps="$steps" ${resume[@]+"${resume[@]}"}; then
+        complain "training stopped; the same command resumes from its last checkpoint"
         return 1
     fi
 }
@@ -117,12 +117,12 @@ evaluate() {
     run_with_progress "$output/evaluation.log" run_model --mode=eval
     word_error_rate="$(sed -n 's/^\*\*\*     Validation WER: *\([0-9.]*\).*/\1/p' "$output/evaluation.log" | tail -n 1)"
     if [ -z "$word_error_rate" ]; then
-        complain "no WER in $output/evaluation.log"
+        complain "$output/evaluation.log does not contain a WER"
         return 1
     fi
 }
 
-# Transcribes the first utterance of the test set, through a manifest of its own.
+# Transcribes the first utterance of the test set, from a manifest that contains only this one.
 transcribe_one() {
     "$environment_python" - "$test_set" "$output/one_utterance.csv" <<'PYTHON'
 import csv, os, sys
@@ -148,13 +148,13 @@ summarize() {
     cat <<SUMMARY
   word error rate   $(awk -v wer="$word_error_rate" 'BEGIN { printf "%.2f %%", 100 * wer }') on $test_set
   one utterance     $audio
-      was said      $reference
-      was heard     $transcript
+      reference     $reference
+      transcript    $transcript
   model             $output/model/logs (model.ckpt-$steps), TensorFlow $environment_tensorflow
   training log      $output/model (stdout_*.log)
 
-What next (in $repository)
-  $python run.py --config_file=$config --mode=describe     what was trained, layer by layer
+Next steps (in $repository)
+  $python run.py --config_file=$config --mode=describe     the network, layer by layer
   bash scripts/quickstart.sh --recordings DIR     the same on real speech, the Free Spoken Digit Dataset
   $python -m open_seq2seq.data.importers.folder --help     a manifest from your own audio and text files
 SUMMARY
@@ -179,7 +179,7 @@ while [ $# -gt 0 ]; do
 done
 if [ -n "$steps" ]; then check_number --max_steps "$steps"; fi
 if [ -n "$minutes" ]; then check_number --minutes "$minutes"; fi
-if [ -n "$steps" ] && [ -n "$minutes" ]; then usage_error "--max_steps and --minutes are two ways to say the same; keep one"; fi
+if [ -n "$steps" ] && [ -n "$minutes" ]; then usage_error "--max_steps and --minutes exclude each other; keep one"; fi
 if [ -n "$recordings" ]; then recordings="$(absolute "$recordings")"; fi
 if [ -n "$output" ]; then output="$(absolute "$output")"; else output="$repository/runs/quickstart${recordings:+_fsdd}"; fi
 

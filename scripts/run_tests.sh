@@ -8,7 +8,7 @@ show_help() {
     cat <<'HELP'
 usage: bash scripts/run_tests.sh [--fast] [--tensorflow VERSION] [-- PYTEST_ARGUMENTS]
 
-Makes the environment where needed, checks the style (ruff, shellcheck) and the layers (import-linter), runs the tests. Exit
+Creates the environment if needed, checks the style (ruff, shellcheck) and the layers (import-linter), runs the tests. Exit
 status 0: everything passed.
 
   --fast                skips the tests marked slow
@@ -43,7 +43,7 @@ say "checking style"
 "$(dirname "$environment_python")/shellcheck" --external-sources scripts/*.sh findings/*.sh .ci/run || status=$?
 layers="$("$(dirname "$environment_python")/lint-imports" --no-cache)" || { status=$?; say "$layers"; }
 say "testing with TensorFlow $environment_tensorflow ($environment_python)"
-# the tests' status comes first: pytest's 5, no test found, is a failure too
+# the status of the tests has precedence; pytest's 5, no test found, is a failure too
 "$environment_python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile ${arguments[@]+"${arguments[@]}"} ||
     status=$?
 exit "$status"

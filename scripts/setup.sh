@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the Python environment that everything runs in. See --help.
+# Creates the Python environment of the project. See --help.
 set -euo pipefail
 # shellcheck source=scripts/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -8,32 +8,33 @@ show_help() {
     cat <<'HELP'
 usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx]
 
-Makes the Python environment; does nothing where it is whole already, repairs it where it is not.
+Creates the Python environment; does nothing if it is complete, repairs it if it is not.
 
-  --tensorflow 1.15.0   in .venv, with CPython 3.7: the reference, and the default. Where no 3.7 is found, .venv gets
-                        the newest suitable Python and current TensorFlow instead
+  --tensorflow 1.15.0   in .venv, with CPython 3.7: the reference and the default. If no Python 3.7 is found, .venv gets
+                        the newest suitable Python and current TensorFlow
   --tensorflow 2.6.5    in .venv-tf2.6.5, with CPython 3.7
   --tensorflow current  in .venv-current, with Python 3.9 or newer
-  --distributed         also builds Horovod into it (needs a C++ compiler; several minutes)
-  --onnx                also installs tf2onnx and onnxruntime, for models in ONNX
+  --distributed         also builds Horovod (needs a C++ compiler; takes several minutes)
+  --onnx                also installs tf2onnx and onnxruntime, for models in ONNX format
   --help
 
-PYTHON=PATH chooses the interpreter. Every other script calls this by itself.
+PYTHON=PATH selects the interpreter. The other scripts create the environment themselves.
 HELP
 }
 
 # Builds Horovod against the TensorFlow of the environment; its stamp holds what it was built from.
 build_horovod() {
     local folder="$1" stamp
-    stamp="$({ cat "$folder/jasper-stamp"; grep -v '^#' "$repository/requirements-distributed.txt"; } | sha256sum)"
+    # TensorFlow and Python decide what it is built for; other packages may change without building it again
+    stamp="$({ cut -d " " -f 1-3 "$folder/jasper-stamp"; grep -v '^#' "$repository/requirements-distributed.txt"; } | sha256sum)"
     if [ "$(cat "$folder/jasper-horovod-stamp" 2>/dev/null || true)" = "$stamp" ]; then
-        say "Horovod is built already"
+        say "Horovod is already built"
         return 0
     fi
     command -v g++ >/dev/null || { complain "g++ was not found; Horovod needs a C++ compiler (Debian: apt install g++ make)"; return 3; }
     say "building Horovod; this takes several minutes"
     run_with_progress "$folder/horovod.log" "$folder/bin/python" -m pip install --progress-bar off cmake==3.27.9 wheel || return
-    # pip would take one that is there, or that it keeps from another environment, whatever TensorFlow it was built for
+    # pip would keep an installed or cached Horovod that was built for another TensorFlow
     run_with_progress "$folder/horovod.log" "$folder/bin/python" -m pip uninstall --yes horovod || return
     run_with_progress "$folder/horovod.log" env PATH="$folder/bin:$PATH" HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 \
         HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_GLOO=1 "$folder/bin/python" -m pip install -v \
@@ -43,12 +44,12 @@ build_horovod() {
     say "Horovod is built"
 }
 
-# What models in ONNX need; pip does nothing where it is there.
+# Packages for models in ONNX format.
 install_onnx() {
     local folder="$1" stamp
     stamp="$(sha256sum < "$repository/requirements-onnx.txt") $(cat "$folder/jasper-stamp")"
     if [ "$(cat "$folder/jasper-onnx-stamp" 2>/dev/null || true)" = "$stamp" ]; then
-        say "tf2onnx and onnxruntime are there already"
+        say "tf2onnx and onnxruntime are already installed"
         return 0
     fi
     run_with_progress "$folder/onnx.log" "$folder/bin/python" -m pip install --progress-bar off \
