@@ -8,6 +8,7 @@ import re
 
 _LONGEST_SHOWN = 40  # characters of a value in a message
 _MOST_DIGITS = 9
+_MOST_CHARACTERS = 255  # of a text; names and addresses are shorter
 
 
 class JsonObject(dict):
@@ -92,6 +93,8 @@ class Fields:
             self.mistake(where, "is %s, expected a string" % kind_of(value))
         elif not value:
             self.mistake(where, "is empty")
+        elif len(value) > _MOST_CHARACTERS and not value.isdigit():
+            self.mistake(where, 'is "%s", expected at most %d characters' % (_shown(value), _MOST_CHARACTERS))
         elif not value.isprintable() or " " in value:
             # the scripts pass servers and addresses on as words
             self.mistake(where, "is %s, expected a text without blanks and control characters" % _shown(repr(value)))

@@ -21,6 +21,9 @@ DEVICES_OF_A_SERVER = 8
 
 VERSION = "1.0"
 
+MOST_MISTAKES = 100
+"""Mistakes that a message lists; the others are counted."""
+
 
 class RankDevice(collections.namedtuple("RankDevice", "rank server_id device_id device_ip place")):
     """One line of a rank table.
@@ -117,8 +120,11 @@ def check_rank_table(content, path):
         devices = []
     _check_unique(devices, fields)
     if fields.mistakes:
+        shown = fields.mistakes[:MOST_MISTAKES]
+        if len(fields.mistakes) > len(shown):
+            shown.append("... and %d more" % (len(fields.mistakes) - len(shown)))
         raise DeviceError("rank table %s is wrong:\n  %s\nFix it, or make one with scripts/make_rank_table.py"
-                          % (path, "\n  ".join(fields.mistakes)))
+                          % (path, "\n  ".join(shown)))
     return RankTable(path, version, tuple(sorted(devices, key=lambda device: device.rank)))
 
 

@@ -210,6 +210,15 @@ def test_a_value_that_is_not_a_short_number_in_digits(tmp_path, value, expected)
     assert expected in line and len(line) < 250
 
 
+def test_long_texts_and_many_mistakes_give_a_short_message(tmp_path):
+    content = table_of(devices=8)
+    content["server_list"][0].update(server_id="s" * 10 ** 5, device=[{"rank_id": None}] * 1000)
+    found = read_text(tmp_path / "table.json", json.dumps(content))
+    assert found[0].startswith('server_list[0].server_id is "s') and found[0].endswith("expected at most 255 characters")
+    assert len(found) == 101 and found[-1] == "... and 2901 more"
+    assert sum(map(len, found)) < 10 ** 4
+
+
 def test_a_missing_file_and_a_name_that_hccl_does_not_open(tmp_path):
     with pytest.raises(DeviceError, match="8p.json cannot be read: No such file or directory.*make_rank_table.py"):
         read_rank_table(str(tmp_path / "8p.json"))
