@@ -138,7 +138,7 @@ class DirectoryClaim:
                 with contextlib.suppress(OSError):
                     os.remove(draft)
         except OSError as error:
-            raise StorageError("cannot write %s: %s. Fix the permissions or choose another --%s"
+            raise StorageError("cannot write %s: %s. Free some space, fix the permissions or choose another --%s"
                                % (self._path, error.strerror or error, self._key))
         self._remove_old_drafts()
         if dead is not None:

@@ -274,7 +274,8 @@ class RunDirectory:
           best: see :meth:`find_checkpoint`.
 
         Raises:
-          CheckpointError: there is no checkpoint; and what ``read`` raises.
+          CheckpointError: there is no checkpoint, or the training deletes them faster than they can be read; and what ``read``
+            raises for a checkpoint that was not deleted.
         """
         for attempt in range(1, _READ_ATTEMPTS + 1):
             checkpoint = self.require_checkpoint(best)
@@ -282,10 +283,13 @@ class RunDirectory:
             try:
                 return read(checkpoint)
             except (JasperError, OSError) + READING_ERRORS:
-                changed = is_vanishing(checkpoint) or file_signature(checkpoint) != before
-                if not changed or attempt == _READ_ATTEMPTS:
+                if not is_vanishing(checkpoint) and file_signature(checkpoint) == before:
                     raise
-            log_line("Checkpoint %s was deleted by the training that owns the directory; reading the newest one" % checkpoint)
+            if attempt < _READ_ATTEMPTS:
+                log_line("Checkpoint %s was deleted by the training that owns the directory; reading the newest one" % checkpoint)
+        raise CheckpointError("the training in %s deletes its checkpoints faster than they can be read: %d of them, the last %s, "
+                              "were deleted during the attempt. Keep more with a larger num_checkpoints, or save less often"
+                              % (os.path.dirname(checkpoint), _READ_ATTEMPTS, os.path.basename(checkpoint)))
 
     def require_checkpoint(self, best=False):
         """Like :meth:`find_checkpoint`; raises CheckpointError if there is none."""

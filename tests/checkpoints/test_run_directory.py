@@ -130,6 +130,20 @@ def test_a_checkpoint_that_is_deleted_while_it_is_read_is_replaced_by_the_newest
     assert len(found) == 3
 
 
+def test_checkpoints_that_are_deleted_faster_than_they_are_read_are_a_clear_error(tmp_path):
+    make_checkpoint(tmp_path, 1)
+    attempts = []
+
+    def read(checkpoint):
+        attempts.append(checkpoint)
+        make_checkpoint(tmp_path, len(attempts) + 1)
+        remove_checkpoint(checkpoint)
+        raise FileNotFoundError(checkpoint)
+    with pytest.raises(CheckpointError, match="deletes its checkpoints faster than they can be read: 100 of them, the last "
+                                              "model.ckpt-100, .*num_checkpoints"):
+        RunDirectory(str(tmp_path)).read_checkpoint(read)
+
+
 def test_a_reader_silently_skips_what_a_training_is_writing_or_deleting(tmp_path, capsys):
     make_checkpoint(tmp_path, 5)
     for step, suffix in ((6, ".tmp"), (7, ".index.removed")):

@@ -17,13 +17,13 @@ PATIENCE = 400
 
 @pytest.fixture
 def endless(corpus):
-    """Starts a training without end that saves every second step; returns the process after its first checkpoint."""
+    """Starts a training without end that saves every 20 steps; returns the process after its first checkpoint."""
     processes = []
 
     def start(*words):
         process = subprocess.Popen(
             [sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--device=cpu", "--mode=train",
-             "--max_steps=1000000", "--save_checkpoint_steps=2", "--num_checkpoints=2", "--print_loss_steps=1"] + list(words),
+             "--max_steps=1000000", "--save_checkpoint_steps=20", "--num_checkpoints=2", "--print_loss_steps=20"] + list(words),
             cwd=str(corpus), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         processes.append(process)
         guard = threading.Timer(PATIENCE, process.kill)
@@ -34,6 +34,7 @@ def endless(corpus):
             if "Saved checkpoint" in line:
                 break
         guard.cancel()
+        assert lines and "Saved checkpoint" in lines[-1], "".join(lines)
         # what follows is not read, but must not block it either
         threading.Thread(target=process.stdout.read, daemon=True).start()
         return process, "".join(lines)
