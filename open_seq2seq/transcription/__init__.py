@@ -4,7 +4,7 @@ __all__ = ["Transcriber"]
 
 
 def __getattr__(name):
-    # writers and options need not wait for TensorFlow to load
+    # importing writers or options does not load TensorFlow
     if name in __all__:
         from open_seq2seq.transcription.transcriber import Transcriber
         return Transcriber

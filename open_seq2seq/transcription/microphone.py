@@ -1,6 +1,6 @@
 """The microphone as a stream of blocks, through PortAudio (the Python package sounddevice).
 
-``--microphone``: shows words as they are spoken, and writes the whole when it ends.
+``--microphone`` shows words while they are spoken, and writes the results when it is stopped.
 """
 import queue
 import sys
@@ -16,23 +16,23 @@ from open_seq2seq.transcription.transcript import make_transcript
 from open_seq2seq.transcription.writers import FORMATS
 
 BLOCK_SECONDS = 0.1
-LONGEST_BACKLOG = 60.0       # s of audio that wait for the model before a warning
+LONGEST_BACKLOG = 60.0       # seconds of audio in the queue before a warning
 
 
 def microphone_blocks(sample_rate, stop, device=None, warn=None):
-    """Yields what the microphone hears until ``stop`` is set.
+    """Yields the audio of the microphone until ``stop`` is set.
 
     Args:
-      sample_rate: samples per second wanted; the microphone's own rate is resampled to it.
+      sample_rate: samples per second to yield; the microphone's own rate is resampled to it.
       stop: ``threading.Event``.
-      device: name or number of the microphone, as sounddevice has them; None for the default one.
-      warn: function of a line of text, for what was lost.
+      device: name or number of the microphone in sounddevice; None for the default one.
+      warn: function of a line of text, called when samples are lost or the model is too slow.
 
     Yields:
       float32 [samples], one channel.
 
     Raises:
-      DeviceError: sounddevice or PortAudio is missing, or there is no such microphone.
+      DeviceError: sounddevice or PortAudio is missing, or the microphone does not exist.
     """
     sounddevice = require_sounddevice()
     blocks = queue.Queue()
@@ -47,7 +47,7 @@ def microphone_blocks(sample_rate, stop, device=None, warn=None):
         stream = sounddevice.InputStream(samplerate=rate, device=device, channels=1, dtype="float32",
                                          blocksize=int(rate * BLOCK_SECONDS), callback=heard)
     except (sounddevice.PortAudioError, ValueError) as error:
-        raise DeviceError("no microphone%s: %s. Plug one in, or name another: %s lists them" % (
+        raise DeviceError("no microphone%s: %s. Connect one, or choose another: %s lists them" % (
             "" if device is None else " %r" % device, error, "python -m sounddevice"))
     resampler, warned = Resampler(rate, sample_rate, "the microphone"), False
     with stream:
@@ -58,7 +58,7 @@ def microphone_blocks(sample_rate, stop, device=None, warn=None):
                 continue
             if blocks.qsize() * BLOCK_SECONDS > LONGEST_BACKLOG and not warned and warn is not None:
                 warned = True
-                warn("the model is slower than speech: %.0f s of audio are waiting" % (blocks.qsize() * BLOCK_SECONDS))
+                warn("the model is slower than real time: %.0f s of audio are waiting" % (blocks.qsize() * BLOCK_SECONDS))
             yield resampler(block)
     while not blocks.empty():
         yield resampler(blocks.get())
@@ -69,34 +69,34 @@ def require_sounddevice():
     """The module sounddevice.
 
     Raises:
-      DeviceError: it or its library is missing; says how to get it.
+      DeviceError: it or its library is missing; the message says how to install it.
     """
     try:
         import sounddevice
     except ImportError:
-        raise DeviceError("--microphone needs the package sounddevice; install it by: python -m pip install sounddevice")
-    except OSError as error:      # the package is there, the library that it wraps is not
-        raise DeviceError("--microphone needs the library PortAudio (%s); install it by: apt-get install libportaudio2" % error)
+        raise DeviceError("--microphone needs the package sounddevice; install it: python -m pip install sounddevice")
+    except OSError as error:      # the package is installed, but not the library that it wraps
+        raise DeviceError("--microphone needs the library PortAudio (%s); install it: apt-get install libportaudio2" % error)
     return sounddevice
 
 
 def listen(transcriber, formats, output, stop, device=None):
     """Transcribes the microphone until ``stop`` is set.
 
-    Text on standard output comes window by window, a line for each; other formats, and all into a folder, at the end.
+    Text on standard output is printed window by window, a line for each; other formats, and all results in a folder, at the end.
 
     Args:
       transcriber: a Transcriber.
       formats: list of names of ``writers.FORMATS``.
-      output: folder for the results, named by date and time; None for standard output, then there is one format.
+      output: folder for the results, named by date and time; None for standard output, in one format.
       stop: ``threading.Event``.
       device: name or number of the microphone.
 
     Returns:
-      Transcript of all that was heard.
+      Transcript of the whole recording.
 
     Raises:
-      DeviceError: there is no microphone.
+      DeviceError: see :func:`microphone_blocks`.
       StorageError: a result cannot be written.
     """
     name = time.strftime("microphone_%Y-%m-%d_%H-%M-%S")
@@ -113,7 +113,7 @@ def listen(transcriber, formats, output, stop, device=None):
         words += some
         line = transcriber.separator.join(word.text for word in some)
         if line:
-            # where the result goes to a folder, what was understood is shown beside it
+            # where the results go to a folder, the words are shown on stderr
             print(line, file=sys.stdout if output is None and formats == ["text"] else sys.stderr, flush=True)
     transcript = make_transcript(words, round(samples / float(transcriber.sample_rate), 3), transcriber.separator)
     if output is not None:

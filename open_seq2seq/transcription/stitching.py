@@ -1,13 +1,13 @@
-"""Joins the CTC paths of overlapping windows to one path, as if the recording had been read at once.
+"""Joins the CTC paths of overlapping windows into one path, as if the recording had been decoded at once.
 
-In the overlap both windows have read the same sound, each with less context towards its own end. The path changes from one to
-the other at a single frame, so that no frame is read twice and none is left out. Which frame: spikes of the two paths may lie
-some frames apart, and a change between the two places of one character would lose or double it. So among all frames of the
-overlap's middle, that one is taken where the joined text differs least from what either window read there, and among
-these the middle of the longest stretch on which both agree.
+In the overlap both windows have decoded the same audio, each with less context towards its own end. The joined path changes from
+one window to the other at a single frame, the seam, so that every frame is used exactly once. The spikes of one character may be
+some frames apart in the two paths, and a seam between them would lose or duplicate the character. Therefore the seam is the
+frame, within the middle of the overlap, where the joined text differs least from the text of either window; among equal frames
+it is the one in the middle of the longest run on which both paths agree.
 
-A space is no sound. A network writes one when it hears words on both sides, and where a pause is as long as the overlap neither
-window does. So a change within a pause ends a word, whatever the windows say.
+A space is not a sound. A network outputs one when there are words on both sides of it; where a pause is as long as the overlap,
+neither window does. Therefore a seam within a pause ends a word, whatever the paths contain.
 """
 import collections
 
@@ -17,24 +17,24 @@ from rapidfuzz.distance import Levenshtein
 from open_seq2seq.decoding.greedy import collapse
 from open_seq2seq.transcription.word_times import BestPath
 
-OUTER_PART = 0.25        # of the overlap, at each end: there one of the windows has hardly any context
-ENOUGH_AGREEMENT = 15    # frames on each side; more of it is not safer
-BETWEEN_WORDS = 0.3      # s; no pause within a word is as long
+OUTER_PART = 0.25        # of the overlap, at each end, where one of the windows has little context
+ENOUGH_AGREEMENT = 15    # frames on each side; more agreement is not safer
+BETWEEN_WORDS = 0.3      # s; pauses within a word are shorter
 
 Piece = collections.namedtuple("Piece", "path first_frame after_pause")
-Piece.__doc__ = """A settled BestPath, the number of its first frame in the recording, whether a word has ended before it."""
+Piece.__doc__ = """A final BestPath, the number of its first frame in the recording, whether a word has ended before it."""
 
 
 def find_seam(left, right, planned, blank):
-    """Where to change from one path to the other.
+    """The frame at which to change from one path to the other.
 
     Args:
-      left, right: int [frames], the labels that the earlier and the later window gave the same frames.
-      planned: the frame in the middle of the pause that was cut at.
+      left, right: int [frames], the labels of the same frames in the earlier and in the later window.
+      planned: the frame in the middle of the pause at which the recording was split.
       blank: index of the CTC blank.
 
     Returns:
-      A number of frames 0..frames: so many from ``left``, the rest from ``right``.
+      Number of frames, 0..frames, to use from ``left``; the rest are from ``right``.
     """
     frames = len(left)
     margin = int(frames * OUTER_PART)
@@ -55,7 +55,7 @@ def _text(labels, blank):
 
 
 def _agreement(left, right):
-    """int [frames + 1]: for a change before each frame, how far both paths agree on either side of it, up to enough."""
+    """int [frames + 1]: for a seam before each frame, the number of equal frames on both sides, at most ENOUGH_AGREEMENT."""
     differs = np.flatnonzero(left != right)
     borders = np.arange(len(left) + 1)
     before = np.concatenate([[-1], differs])[np.searchsorted(differs, borders)]
@@ -64,39 +64,39 @@ def _agreement(left, right):
 
 
 class Stitcher:
-    """Takes the paths of windows one after the other and gives out one path in pieces.
+    """Receives the paths of windows one after the other and returns one path in pieces.
 
     Args:
       blank: index of the CTC blank.
-      frame_seconds: s from frame to frame.
+      frame_seconds: duration of a frame in s.
     """
 
     def __init__(self, blank, frame_seconds):
         self._blank, self._between_words = blank, BETWEEN_WORDS / frame_seconds
-        self._path, self._first = None, 0      # what the last window read and is not given out yet
+        self._path, self._first = None, 0      # what is not final yet of the last window's path
         self._planned = None
 
     def add(self, path, first_frame, overlap_frame=None, cut_frame=None):
-        """Takes the path of a window.
+        """Adds the path of a window.
 
         Args:
           path: BestPath.
-          first_frame: number of its first frame in the recording. The window overlaps with the one before it if that had an
-            ``overlap_frame``; then this is the same.
-          overlap_frame: number of the frame where the next window begins; None when this one ends a stretch.
-          cut_frame: number of the frame where the change to the next window is planned.
+          first_frame: number of its first frame in the recording. If the previous window had an ``overlap_frame``, the windows
+            overlap, and this is the same frame.
+          overlap_frame: number of the frame where the next window begins; None if this window ends a section.
+          cut_frame: number of the frame where the seam to the next window is planned.
 
         Returns:
-          List of Piece, what is settled now; in the order of time, none overlapping.
+          List of Piece that are final now, in the order of time, without overlap.
         """
         settled, after_pause = [], False
         if self._path is not None:
             shared = min(self._first + len(self._path.labels) - first_frame, len(path.labels))
             seam = find_seam(self._path.labels[:shared], path.labels[:shared], self._planned - first_frame, self._blank)
             settled.append(Piece(_part(self._path, 0, seam), first_frame, False))
-            # a window with nothing but noise in it has nothing to tell the noise from
+            # a window that contains only noise has no level to compare the noise with
             quiet = ~(self._path.loud[:shared] & path.loud[:shared])
-            # where the overlap is short, so is what is seen of a pause
+            # in a short overlap only a short part of a pause is seen
             after_pause = _length_around(quiet, seam) >= min(self._between_words, shared / 4)
             path, first_frame = _part(path, seam, None), first_frame + seam
         if overlap_frame is None:
@@ -108,7 +108,7 @@ class Stitcher:
 
 
 def _length_around(flags, border):
-    """How many flags are set without a gap on both sides of ``border`` together."""
+    """Number of consecutive set flags on both sides of ``border``."""
     before, after = flags[:border][::-1], flags[border:]
     return sum(len(side) if side.all() else int(np.argmin(side)) for side in (before, after))
 

@@ -1,7 +1,4 @@
-"""Recordings of any length and format to text with word times, in bounded memory.
-
-The model that transcribes, on the device that is asked for.
-"""
+"""Transcribes recordings of any length to text with word times, in bounded memory, on the requested device."""
 import os
 
 import numpy as np
@@ -20,30 +17,30 @@ class Transcriber:
 
     Args:
       model: path of a frozen graph, an ONNX file or a run's folder, or a model that ``open_seq2seq.export.load_model`` returned.
-      device: "cpu", "gpu" or "npu", where the model runs; only used with a path, see ``model_loading``.
-      segmentation: a Segmentation, how long recordings are cut.
+      device: "cpu", "gpu" or "npu", where the model runs; only used with a path, see :func:`load_model_on`.
+      segmentation: a Segmentation, how long recordings are split.
 
     Raises:
-      CheckpointError: the model cannot be used, e.g. because what its description says does not fit together.
-      DeviceError, UsageError: the device is not there, or it does not run such a model.
+      CheckpointError: the model cannot be used, e.g. because its description is inconsistent.
+      DeviceError, UsageError: the device is missing, or it does not run such a model.
     """
 
     def __init__(self, model, device="cpu", segmentation=FOR_FILES):
         if isinstance(model, (str, os.PathLike)):
-            # not above: it imports TensorFlow, and what only reads the command line need not wait for it
+            # not at the top: it imports TensorFlow, which parsing the command line does not need
             from open_seq2seq.transcription.transcriber import load_model_on
             model = load_model_on(os.fspath(model), device)
         self.model = model
         self.description = description = model.description
         self._segmentation = segmentation
-        # a window that begins at a multiple of this has its frames where the whole recording has them
+        # the frames of a window that begins at a multiple of this coincide with frames of the whole recording
         self._grid = model.extractor.hop * description.subsampling
         self._frame_seconds = self._grid / float(self.sample_rate)
         self._capacity = self._largest_window()
 
     @property
     def sample_rate(self):
-        """Samples per second that the model takes; other audio is resampled to it."""
+        """Samples per second of the model; other audio is resampled to it."""
         return self.description.sample_rate
 
     def transcribe(self, path_or_array, sample_rate=None, name=None, progress=None):
@@ -53,14 +50,14 @@ class Transcriber:
           path_or_array: path of an audio file; or floats in -1..1 or int16, [samples] or [samples, channels].
           sample_rate: of the array; None: the model's.
           name: what messages call the recording, by default its path.
-          progress: function of the seconds transcribed so far, called now and then. An exception of it ends the work.
+          progress: function of the seconds transcribed so far, called after each window. An exception in it ends the work.
 
         Returns:
           Transcript.
 
         Raises:
-          DataError: the recording cannot be read, is empty or not finite; or the model's answer is not.
-          StorageError: as reading needs.
+          DataError: the recording cannot be read, is empty or not finite; or the model's logits are not finite.
+          StorageError: a temporary file cannot be written.
         """
         if isinstance(path_or_array, (str, os.PathLike)):
             path = os.fspath(path_or_array)
@@ -80,19 +77,19 @@ class Transcriber:
 
     @property
     def separator(self):
-        """What stands between two words of this model: a space, or nothing."""
+        """The text between two words of this model: a space, or nothing."""
         return self._new_builder().separator
 
     def stream(self, blocks, segmentation=None, name="the stream"):
-        """Transcribes a stream as it comes.
+        """Transcribes a stream while it arrives.
 
         Args:
           blocks: iterable of float32 [samples] at the model's rate.
           segmentation: a Segmentation, by default the transcriber's.
-          name: what messages call it.
+          name: its name in messages.
 
         Yields:
-          For each window a list of the Words that are settled with it; maybe an empty one.
+          For each window the list of Words that are final after it; it may be empty.
         """
         segmenter = Segmenter(segmentation or self._segmentation, self.sample_rate, self._grid, self._capacity)
         stitcher, builder = Stitcher(self.description.blank, self._frame_seconds), self._new_builder()
@@ -103,7 +100,7 @@ class Transcriber:
             yield self._words(window, stitcher, builder, name, segmenter.overlap)
 
     def close(self):
-        """Gives the memory of the model back."""
+        """Frees the memory of the model."""
         self.model.close()
 
     def _words(self, window, stitcher, builder, name, overlap):
@@ -122,17 +119,17 @@ class Transcriber:
         logits, logit_lengths = self.model.logits_of_audio([samples])
         logits = np.asarray(logits[0][:int(logit_lengths[0])], np.float32)
         if not np.isfinite(logits).all():
-            raise DataError("%s: the model's logits are not finite; it was exported from a damaged checkpoint, or in float16 and "
-                            "this overflowed: export it again without --fp16" % name)
+            raise DataError("%s: the model's logits are not finite; it was exported from a damaged checkpoint, or its float16 "
+                            "computation overflowed: export it again without --fp16" % name)
         loud = ~quiet_frames(levels_of(samples, self._grid))
-        # the last frame is only partly there
+        # the last frame may be incomplete
         return best_path(logits, np.pad(loud, (0, max(0, len(logits) - len(loud))), mode="constant")[:len(logits)])
 
     def _new_builder(self):
         return WordBuilder(self.description.vocabulary, self.description.blank, self._frame_seconds)
 
     def _largest_window(self):
-        """Samples whose features fill a model of static shape; None for one that takes any."""
+        """Samples whose features fill a model of static shape; None for a model of any length."""
         frames = self.description.frames
         if frames is None:
             return None
@@ -140,13 +137,13 @@ class Transcriber:
         while samples > 0 and self.model.extractor.num_frames(samples) > frames:
             samples -= 1
         if samples < self.sample_rate:
-            raise CheckpointError("the model takes %d feature frames, which is less than a second of audio; export it with "
-                                  "--frames dynamic, or more of them" % frames)
+            raise CheckpointError("the model has a static shape of %d feature frames, which is less than a second of audio; "
+                                  "export it with --frames=dynamic or more frames" % frames)
         return samples
 
 
 class _Seconds:
-    """Counts the seconds of the blocks that pass."""
+    """Counts the seconds of the blocks that are read."""
 
     def __init__(self, sample_rate):
         self._sample_rate, self._samples = sample_rate, 0
@@ -169,28 +166,28 @@ def load_model_on(path, device):
 
     Args:
       path: as ``open_seq2seq.export.load_model`` takes it; for a GPU or an NPU NAME.pb, or a folder with one.
-      device: one of :data:`DEVICES`. An NPU compiles a graph for each shape, which takes minutes: there the shape must be static.
+      device: one of :data:`DEVICES`. An NPU compiles a graph for each shape, which takes minutes; it needs a static shape.
 
     Returns:
       A ``LogitModel``.
 
     Raises:
-      CheckpointError: there is no model, or it cannot be used.
-      DeviceError: the device is not there, or the session does not use it.
-      UsageError: another kind of model than the device takes.
+      CheckpointError: the model does not exist or cannot be used.
+      DeviceError: the device is missing, or the session does not use it.
+      UsageError: the device does not run this kind of model.
     """
     if device == "cpu":
         return load_model(path)
-    # these import TensorFlow, which an .onnx on the CPU should not wait for any longer than it must
+    # not at the top: these import TensorFlow, which an .onnx on the CPU does not need
     from open_seq2seq.devices import select_device
     from open_seq2seq.export.description import read_description
     from open_seq2seq.export.runtime.exported_model import model_on_device
 
     found = model_in_folder(path) if os.path.isdir(path) else path
     if not found.endswith(".pb") or not os.path.isfile(found):
-        raise UsageError("--device %s runs an exported .pb, and %s is none; export it with run.py --mode=export, or take "
-                         "--device cpu" % (device, path))
+        raise UsageError("--device %s runs an exported .pb, and %s is not one; export the model with run.py --mode=export, "
+                         "or use --device cpu" % (device, path))
     if device == "npu" and read_description(found).frames is None:
-        raise UsageError("%s takes any number of frames, and an NPU would compile it anew for each; export it with "
-                         "--frames=2336, say, or take --device cpu" % found)
+        raise UsageError("%s has a dynamic number of frames, and an NPU would compile each one; export it with a static number, "
+                         "e.g. --frames=2336, or use --device cpu" % found)
     return model_on_device(found, select_device(device, training=False))

@@ -1,4 +1,4 @@
-"""What a transcription is: words with their times, grouped to segments of a subtitle's length."""
+"""A transcript: words with their times, grouped into segments of a subtitle's length."""
 import collections
 
 Word = collections.namedtuple("Word", "text start end confidence")
@@ -8,14 +8,14 @@ confidence: geometric mean of the probabilities of its characters, 0..1.
 """
 
 Segment = collections.namedtuple("Segment", "text start end words")
-Segment.__doc__ = """Words that belong together: a list of Word; start of the first and end of the last of them in s."""
+Segment.__doc__ = """Consecutive words: their text, start of the first and end of the last one in s, list of Word."""
 
 Transcript = collections.namedtuple("Transcript", "text words segments duration")
 Transcript.__doc__ = """A recording's text, its list of Word, its list of Segment, its duration in s."""
 
-SEGMENT_PAUSE = 0.8          # s between words that begin a new segment
-SEGMENT_SECONDS = 7.0        # what subtitle guides give as the longest time on a screen,
-SEGMENT_CHARACTERS = 84      # and as two full lines of 42
+SEGMENT_PAUSE = 0.8          # s between two words that separate segments
+SEGMENT_SECONDS = 7.0        # guides for subtitles: at most this time on the screen
+SEGMENT_CHARACTERS = 84      # and two lines of 42
 
 
 def make_transcript(words, duration, separator=" "):
@@ -24,20 +24,20 @@ def make_transcript(words, duration, separator=" "):
     Args:
       words: list of Word in the order of time.
       duration: of the recording in s.
-      separator: what stands between two words; "" for writing without spaces.
+      separator: text between two words; "" for languages written without spaces.
 
     Returns:
       Transcript.
     """
-    # the last frame of a recording may be only partly there
+    # the last frame of a recording may be incomplete
     words = [word._replace(end=max(word.start, min(word.end, duration))) for word in words]
     return Transcript(separator.join(word.text for word in words), words, make_segments(words, separator), duration)
 
 
 def make_segments(words, separator=" "):
-    """Groups words by the pauses between them and by what fits on a screen.
+    """Groups words by the pauses between them and by the length that fits on a screen.
 
-    Args: as :func:`make_transcript`.
+    Args: see :func:`make_transcript`.
 
     Returns:
       List of Segment.

@@ -1,9 +1,9 @@
 """From the best CTC path of a recording to words with times and confidences.
 
-A CTC output of a character is a spike of a frame or a few, somewhere within the sound of the character (Graves et al. 2006,
-figure 1), early in it as a rule. So a word begins with its first spike, and after its last one goes on as long as there is
-sound, up to the next word. (Against the known limits of 150 digits put together from single recordings: beginnings 0.05 s
-early in the median, ends 0.03 s late; 0.31 s early with the spikes alone.)
+The CTC output of a character is a spike of one or a few frames within the sound of the character (Graves et al. 2006, figure 1),
+usually early in it. Therefore a word begins with its first spike and ends, after its last spike, where the sound ends or the next
+word begins. (Compared with the known boundaries of 150 digits concatenated from single recordings: beginnings 0.05 s early in
+the median, ends 0.03 s late; with the spikes alone, ends were 0.31 s early.)
 """
 import collections
 
@@ -13,10 +13,10 @@ from open_seq2seq.transcription.transcript import Word
 
 SPACE = " "
 
-LONGEST_TAIL = 0.5       # s of sound after the last spike that still belong to the word
+LONGEST_TAIL = 0.5       # s of sound after the last spike that may belong to the word
 
 BestPath = collections.namedtuple("BestPath", "labels log_probabilities loud")
-BestPath.__doc__ = """Of consecutive frames: int [frames], the most probable output; float32 [frames], its log probability; bool
+BestPath.__doc__ = """For consecutive frames: int [frames], the most probable output; float32 [frames], its log probability; bool
 [frames], whether there is sound."""
 
 
@@ -37,13 +37,13 @@ def best_path(logits, loud):
 
 
 class WordBuilder:
-    """Reads a path piece by piece and gives out each word when it has ended.
+    """Reads a path piece by piece and returns each word once it has ended.
 
     Args:
-      vocabulary: list of str, the character of each label. Words end at " "; a vocabulary without it is of a language that
-        is written without spaces, and each character is a word.
+      vocabulary: list of str, the character of each label. Words end at " "; a vocabulary without it belongs to a language
+        written without spaces, where each character is a word.
       blank: index of the CTC blank.
-      frame_seconds: s from output frame to output frame.
+      frame_seconds: duration of an output frame in s.
     """
 
     def __init__(self, vocabulary, blank, frame_seconds):
@@ -51,11 +51,11 @@ class WordBuilder:
         self._has_spaces = SPACE in vocabulary
         self._last_label = blank
         self._longest_tail = int(round(LONGEST_TAIL / frame_seconds))
-        self._forget_word()
+        self._reset_word()
 
     @property
     def separator(self):
-        """What stands between two words."""
+        """The text between two words."""
         return SPACE if self._has_spaces else ""
 
     def add(self, path, first_frame, after_pause=False):
@@ -63,8 +63,8 @@ class WordBuilder:
 
         Args:
           path: BestPath.
-          first_frame: number of its first frame in the recording; one after the last frame read, or later after a stretch of
-            silence that was left out.
+          first_frame: number of its first frame in the recording: the one after the last frame read, or a later one if silence
+            was skipped.
           after_pause: whether a word has ended before it, with or without a space.
 
         Returns:
@@ -98,23 +98,23 @@ class WordBuilder:
         return words
 
     def end(self):
-        """The end of a connected stretch: the word that was open, as a list of one Word or none."""
+        """Ends a section of speech; returns its last word, a list of one Word or none."""
         words = []
         if self._characters:
             confidence = float(np.exp(np.mean(self._log_probabilities)))
             words = [Word("".join(self._characters), round(self._first_frame * self._frame_seconds, 3),
                           round(self._end_frame * self._frame_seconds, 3), min(confidence, 1.0))]
         self._last_label = self._blank
-        self._forget_word()
+        self._reset_word()
         return words
 
-    def _forget_word(self):
+    def _reset_word(self):
         self._characters, self._log_probabilities = [], []
         self._first_frame = self._last_spike = self._end_frame = None
-        self._in_sound, self._closed = False, False      # whether its sound goes on; whether its last character has come
+        self._in_sound, self._closed = False, False      # whether its sound continues; whether its last character was read
 
     def _follow_sound(self, loud, first_frame):
-        """Lets the word last while there is sound in the frames that follow its last spike."""
+        """Extends the word while there is sound in the frames after its last spike."""
         if not self._in_sound:
             return
         left = self._last_spike + self._longest_tail - first_frame

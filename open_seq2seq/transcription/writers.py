@@ -10,7 +10,7 @@ def text_of(transcript, name):
 
 
 def json_of(transcript, name):
-    """Everything: ``{"audio", "duration", "text", "words": [{"text", "start", "end", "confidence"}], "segments": [...]}``."""
+    """All of it: ``{"audio", "duration", "text", "words": [{"text", "start", "end", "confidence"}], "segments": [...]}``."""
     return json.dumps(json_record(transcript, name), ensure_ascii=False, indent=2) + "\n"
 
 
@@ -28,20 +28,20 @@ def json_record(transcript, name):
 
 
 def srt_of(transcript, name):
-    """SubRip subtitles, one a segment."""
+    """SubRip subtitles, one for each segment."""
     return "\n".join("%d\n%s --> %s\n%s\n" % (number, _clock(segment.start, ","), _clock(segment.end, ","), segment.text)
                      for number, segment in enumerate(transcript.segments, 1))
 
 
 def vtt_of(transcript, name):
-    """WebVTT subtitles (W3C), one a segment, with the time of each word in them."""
+    """WebVTT subtitles (W3C), one for each segment, with the time of each word."""
     return "\n".join(["WEBVTT\n"] + ["%s --> %s\n%s\n" % (_clock(segment.start, "."), _clock(segment.end, "."), _timed(segment))
                                      for segment in transcript.segments])
 
 
 def ctm_of(transcript, name):
     """Time-marked conversation scoring (NIST sctk): ``RECORDING CHANNEL START DURATION WORD CONFIDENCE``."""
-    # the fields are separated by blanks, and a line that begins with ;; is a comment
+    # fields are separated by spaces, and lines that begin with ;; are comments
     recording = re.sub(r"[\s;]+", "_", os.path.splitext(os.path.basename(name))[0]) or "_"
     return "".join("%s 1 %.3f %.3f %s %.4f\n" % (recording, word.start, word.end - word.start, word.text, word.confidence)
                    for word in transcript.words)
@@ -59,7 +59,7 @@ def _clock(seconds, point):
 
 
 def _timed(segment):
-    """A cue's text: the time before every word but the first, so that a player can mark the words as they are spoken."""
+    """A cue's text: with a time before every word except the first, so that a player can highlight the spoken word."""
     escaped = [word.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for word in segment.words]
     if segment.text != " ".join(word.text for word in segment.words):
         return "".join(escaped)

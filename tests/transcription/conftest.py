@@ -1,4 +1,4 @@
-"""Speech that can be read exactly: each word is a row of tones, and a model that hears tones, with the habits of a network."""
+"""Speech with a known text: each word is a sequence of tones, and a model that recognizes tones and behaves like a network."""
 import types
 
 import numpy as np
@@ -38,14 +38,14 @@ def spoken(words, gaps, level=0.3, noise=1e-3, seed=0):
 
 
 class ToneModel:
-    """Hears the tones of :func:`spoken`, with the habits of a network: spikes of one or two frames, some frames away from where
-    another window has them; a space somewhere in a pause; nonsense at the ends of a window, where context is missing.
+    """Recognizes the tones of :func:`spoken` and behaves like a network: spikes of one or two frames, some frames away from their
+    place in another window; a space somewhere in a pause; wrong output at the ends of a window, where context is missing.
 
     Args:
-      frames: as a graph of static shape has them, or None.
-      jitter: frames by which spikes move from window to window.
-      blind_frames: frames at both ends of a window, if it does not begin or end in silence, in which it makes things up.
-      threshold: amplitude from which on it hears a tone.
+      frames: number of frames of a static shape, or None.
+      jitter: number of frames by which spikes move from window to window.
+      blind_frames: number of frames at both ends of a window, unless they are silent, with random output.
+      threshold: least amplitude of a tone.
     """
 
     def __init__(self, frames=None, jitter=0, blind_frames=0, threshold=0.04):
@@ -83,7 +83,7 @@ class ToneModel:
 
 
 def _heard(waveform, threshold):
-    """The label of each output frame: of the tone that has most of its power, the blank where there is none."""
+    """The label of each output frame: of the strongest tone, or the blank."""
     frames = -(-(1 + len(waveform) // HOP) // SUBSAMPLING)
     padded = np.zeros(frames * FRAME)
     padded[:len(waveform)] = waveform[:len(padded)]
@@ -101,5 +101,5 @@ def _runs(labels):
 
 @pytest.fixture
 def tones():
-    """What tests need of this module: ``spoken``, ``ToneModel`` and the constants."""
+    """This module's names for tests: ``spoken``, ``ToneModel`` and the constants."""
     return types.SimpleNamespace(spoken=spoken, ToneModel=ToneModel, RATE=RATE, FRAME=FRAME, VOCABULARY=VOCABULARY, BLANK=BLANK)

@@ -15,7 +15,7 @@ UNSPLIT = Segmentation(1000.0, 10000.0, 1.0, False)
 
 
 def random_words(seed, count):
-    """Words of 2 to 6 different neighbouring characters, so that each tone is told from the one before it."""
+    """Words of 2 to 6 characters that differ from their neighbors, so that each tone is distinct from the previous one."""
     generator = np.random.RandomState(seed)
     words = []
     for _ in range(count):
@@ -177,7 +177,7 @@ def test_no_more_than_a_window_is_held(tones):
     assert peak < 40e6 < 4 * repeats * len(samples)
 
 
-def test_progress_is_told_and_may_end_the_work(tones):
+def test_progress_is_reported_and_may_end_the_work(tones):
     samples, _ = tones.spoken(["abc", "bad", "face"] * 40, [0.4] * 121)
     seen = []
     Transcriber(tones.ToneModel()).transcribe(samples, progress=seen.append)

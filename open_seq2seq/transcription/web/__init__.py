@@ -1,1 +1,1 @@
-"""A web page, for this machine only unless asked otherwise, that transcribes what is dropped on it or spoken into it."""
+"""A web page, by default for this machine only, that transcribes uploaded files and recordings of the microphone."""

@@ -49,7 +49,7 @@ class Chromium:
         os.close(read_commands)
         os.close(write_answers)
         self._buffer, self._number, self._session = b"", 0, None
-        self.events = []               # everything that the page told of
+        self.events = []               # all events of the page
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "DOM", "Network"):

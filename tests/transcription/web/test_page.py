@@ -224,7 +224,7 @@ def test_stopped_server_is_reported(page, wav):
     tab.client.server.__exit__()
     tab.choose_files("#file", wav(500))
     tab.wait_for("document.querySelector('#list .failed')")
-    assert "The server does not answer" in texts(tab, "#list .failed .state")[0]
+    assert "The server does not respond" in texts(tab, "#list .failed .state")[0]
 
 
 def test_microphone(page, wav):

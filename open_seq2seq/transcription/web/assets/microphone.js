@@ -1,8 +1,8 @@
-// Records the microphone as 16-bit WAV, sample by sample: MediaRecorder's codecs lose something, and libsndfile reads no WebM.
+// Records the microphone as 16-bit WAV: MediaRecorder's codecs are lossy, and libsndfile cannot read WebM.
 
 const REASONS = {
-  NotAllowedError: "The microphone was not allowed. Allow it beside the page's address and try again.",
-  NotFoundError: "No microphone was found. Plug one in, or choose a file.",
+  NotAllowedError: "The microphone was blocked. Allow it next to the page's address and try again.",
+  NotFoundError: "No microphone was found. Connect one, or choose a file.",
   NotReadableError: "The microphone is used by another program.",
 };
 
@@ -13,11 +13,11 @@ export function whyNoMicrophone() {
 }
 
 export class Microphone {
-  // onBlock(loudness 0..1, seconds recorded) is called for every few hundredths of a second
+  // onBlock(peak 0..1, seconds recorded) is called several times a second
   static async open(onBlock) {
     let stream;
     try {
-      // the browser's embellishments are made for telephone calls; the network was trained without them
+      // these filters are for telephone calls; the network was trained without them
       stream = await navigator.mediaDevices.getUserMedia(
         {audio: {echoCancellation: false, noiseSuppression: false, autoGainControl: false}});
     } catch (error) {

@@ -1,4 +1,4 @@
-// Runs in the audio thread: passes on what the microphone hears, mixed to one channel.
+// Runs in the audio thread: sends the microphone's samples, mixed to one channel.
 
 class MicrophoneProcessor extends AudioWorkletProcessor {
   process([channels]) {

@@ -1,4 +1,4 @@
-// The page: recordings arrive, are followed until they are transcribed, and one of them is shown.
+// The page: uploads recordings, polls them until they are transcribed, and shows one of them.
 
 import {Microphone, whyNoMicrophone} from "./microphone.js";
 import {RecordingList} from "./recording_list.js";
@@ -7,7 +7,7 @@ import * as server from "./server.js";
 import {clock, counted, size, span} from "./words.js";
 
 const POLL_MILLISECONDS = 300;
-const REMEMBERED = "recordings";               // of this tab, so that a reload does not lose them
+const REMEMBERED = "recordings";               // in this tab, so that a reload does not lose them
 
 const element = (id) => document.getElementById(id);
 const result = new Result(showError);
@@ -26,7 +26,7 @@ function showError(sentence) {
   element("errors").replaceChildren(line);
 }
 
-function most() {
+function limitsText() {
   return `${span(limits.max_seconds)} and ${size(limits.max_bytes)}`;
 }
 
@@ -72,7 +72,7 @@ async function follow(recording) {
   }
   if (recording.state === "done") {
     announce(`${recording.name} is transcribed: ${counted(recording.words.length, "word")}.`);
-    // what arrived last is what one wants to see
+    // the last one is shown when all are finished
     if (list.recordings.every((item) => item.state === "done" || item.state === "failed")) await show(recording);
   } else if (recording.state === "failed") {
     announce(`${recording.name} failed. ${recording.error}`);
@@ -97,7 +97,7 @@ function remove(recording) {
   list.remove(recording);
   remember();
   if (shown === recording) hide();
-  // the server may have forgotten it already
+  // the server may have removed it already
   if (recording.id) server.forget(recording.id).catch((error) => error.status === 404 || showError(error.message));
 }
 
@@ -108,7 +108,7 @@ function acceptFiles() {
     for (const chosen of file.files) send(chosen, chosen.name);
     file.value = "";
   });
-  // anywhere on the page: a file dropped beside the area would otherwise replace the page
+  // on the whole page: a file dropped outside the area would otherwise replace the page
   for (const kind of ["dragenter", "dragover"]) {
     window.addEventListener(kind, (event) => {
       event.preventDefault();
@@ -125,11 +125,11 @@ function acceptFiles() {
 
 function acceptRecordings() {
   const button = element("record");
-  const impossible = whyNoMicrophone();
+  const reason = whyNoMicrophone();
   let microphone = null, count = 0;
-  if (impossible) {
+  if (reason) {
     button.disabled = true;
-    button.title = impossible;
+    button.title = reason;
     return;
   }
 
@@ -137,7 +137,7 @@ function acceptRecordings() {
     element("level").value = peak;
     element("recorded_time").textContent = clock(seconds);
     if (limits && seconds >= Math.min(limits.max_seconds, limits.max_bytes / (2 * microphone?.context.sampleRate)) - 1) {
-      showError(`The recording was stopped: this server takes up to ${most()}.`);
+      showError(`The recording was stopped: this server takes up to ${limitsText()}.`);
       toggle();
     }
   }
@@ -162,7 +162,7 @@ function acceptRecordings() {
         look(false);
         const blob = await finished.stop();
         if (finished.samples) send(blob, `Microphone ${++count}.wav`);
-        else showError("The microphone gave no sound.");
+        else showError("The microphone recorded no audio.");
       }
     } catch (error) {
       showError(error.message);
@@ -175,13 +175,13 @@ function acceptRecordings() {
 }
 
 async function begin() {
-  // before anything new can be added to it
+  // read before new recordings are added to it
   const earlier = JSON.parse(sessionStorage.getItem(REMEMBERED) ?? "[]");
   acceptFiles();
   acceptRecordings();
   try {
     limits = await server.limits();
-    element("limits").textContent = `WAV, FLAC, OGG, MP3 or AIFF, up to ${most()}.`;
+    element("limits").textContent = `WAV, FLAC, OGG, MP3 or AIFF, up to ${limitsText()}.`;
   } catch (error) {
     showError(error.message);
     return;
@@ -190,7 +190,7 @@ async function begin() {
     try {
       follow(list.add(await server.describe(id)));
     } catch {
-      // it was forgotten to make room, or the server is another one
+      // it was removed for newer ones, or the server was restarted
     }
   }
   remember();

@@ -1,8 +1,8 @@
-// The list of recordings with what becomes of each.
+// The list of recordings with their states.
 
 import {clock, counted} from "./words.js";
 
-function stateInWords(recording) {
+function stateText(recording) {
   switch (recording.state) {
     case "uploading": return `uploading ${Math.floor(100 * recording.fraction)} %`;
     case "waiting": return recording.ahead ? `waiting, ${recording.ahead} ahead` : "waiting";
@@ -36,12 +36,12 @@ export class RecordingList {
     return this.update(recording, {});
   }
 
-  update(recording, news) {
-    Object.assign(recording, news);
+  update(recording, changes) {
+    Object.assign(recording, changes);
     const {line, name, state, removal, progress} = recording.parts;
     name.textContent = recording.name;
     name.disabled = !recording.spectrogram || recording.state === "failed";
-    state.textContent = stateInWords(recording);
+    state.textContent = stateText(recording);
     removal.setAttribute("aria-label", `Remove ${recording.name}`);
     line.className = recording.state;
     progress.hidden = recording.state === "done" || recording.state === "failed";

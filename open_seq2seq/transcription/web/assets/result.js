@@ -1,4 +1,4 @@
-// One recording: its sound, its spectrogram, its words.
+// One recording: audio, spectrogram, words.
 
 import * as server from "./server.js";
 import {Timeline} from "./timeline.js";
@@ -69,7 +69,7 @@ export class Result {
   async showPicture(recording) {
     try {
       const points = await server.points(recording.id);
-      if (this.recording !== recording) return;  // another one was clicked meanwhile
+      if (this.recording !== recording) return;  // another one was selected meanwhile
       this.timeline.setPoints(points, recording.spectrogram.seconds_per_column, recording.spectrogram.band_hz);
       element("result").setAttribute("aria-busy", "false");
     } catch (error) {
@@ -86,7 +86,7 @@ export class Result {
       button.title = `${clock(word.start, 2)} to ${clock(word.end, 2)}` +
         (word.confidence === null ? "" : `, ${Math.round(100 * word.confidence)} % certain`);
       button.classList.toggle("uncertain", word.confidence !== null && word.confidence < UNCERTAIN);
-      button.tabIndex = i ? -1 : 0;             // one stop for the Tab key, arrows go on from there
+      button.tabIndex = i ? -1 : 0;             // one stop for the Tab key; arrow keys move from there
       button.addEventListener("click", () => this.playWord(i));
       return button;
     });
@@ -125,7 +125,7 @@ export class Result {
   }
 
   play() {
-    // rejected when another click comes before the sound
+    // rejected when playback is interrupted by another click
     this.audio.play().catch((error) => {
       if (error.name !== "AbortError") this.onError(`The recording cannot be played (${error.message}).`);
     });

@@ -1,12 +1,12 @@
-// What the page asks of the server. Every failure becomes an Error whose message is a sentence for the reader.
+// The requests to the server. Every failure is an Error whose message is a sentence for the user.
 
-const UNREACHABLE = "The server does not answer. It may have been stopped; start it again and reload this page.";
+const UNREACHABLE = "The server does not respond. It may have been stopped; start it again and reload this page.";
 
-async function refusal(response) {
+async function httpError(response) {
   try {
     return new Error((await response.json()).error);
   } catch {
-    return new Error(`The server answered ${response.status}.`);
+    return new Error(`The server responded with status ${response.status}.`);
   }
 }
 
@@ -17,7 +17,7 @@ async function get(address, options) {
   } catch {
     throw Object.assign(new Error(UNREACHABLE), {unreachable: true});
   }
-  if (!response.ok) throw Object.assign(await refusal(response), {status: response.status});
+  if (!response.ok) throw Object.assign(await httpError(response), {status: response.status});
   return response;
 }
 
@@ -28,7 +28,7 @@ export const forget = (id) => get(`/recordings/${id}`, {method: "DELETE"});
 export const audioAddress = (id) => `/recordings/${id}/audio.wav`;
 export const transcriptAddress = (id, extension) => `/recordings/${id}/transcript.${extension}`;
 
-// XMLHttpRequest, because fetch does not tell how much of an upload is done
+// XMLHttpRequest, because fetch does not report the progress of an upload
 export function upload(blob, name, onProgress) {
   const request = new XMLHttpRequest();
   const finished = new Promise((resolve, reject) => {
@@ -37,10 +37,10 @@ export function upload(blob, name, onProgress) {
     request.responseType = "json";
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onerror = () => reject(new Error(UNREACHABLE));
-    request.onabort = () => reject(new Error("The upload was stopped."));
+    request.onabort = () => reject(new Error("The upload was cancelled."));
     request.onload = () => request.status === 202
       ? resolve(request.response)
-      : reject(new Error(request.response?.error ?? `The server answered ${request.status}.`));
+      : reject(new Error(request.response?.error ?? `The server responded with status ${request.status}.`));
     request.send(blob);
   });
   return {finished, stop: () => request.abort()};

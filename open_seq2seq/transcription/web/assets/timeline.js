@@ -7,7 +7,7 @@ const SHORTEST_VIEW = 0.5;                      // seconds
 const NAMED_HZ = [250, 500, 1000, 2000, 4000, 8000];
 const TIME_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200];
 
-// From dark to bright with steadily rising lightness, so that it reads the same without colours.
+// From dark to bright with steadily rising lightness, so that it is readable without colors.
 const COLOURS = [
   [8, 6, 18], [42, 16, 66], [95, 24, 96], [151, 39, 93], [204, 62, 72], [239, 108, 46], [250, 170, 50], [252, 240, 170]];
 
@@ -25,7 +25,7 @@ function colourTable() {
 
 const TABLE = colourTable();
 
-// As much of a word as there is room for; nothing rather than a letter or two.
+// As much of a word as fits; nothing instead of one or two letters.
 function shortened(context, word, room) {
   if (context.measureText(word).width <= room) return word;
   for (let length = word.length - 1; length > 1; length--) {
@@ -36,7 +36,7 @@ function shortened(context, word, room) {
 }
 
 export class Timeline {
-  // onSeek(seconds) is called when the reader points at a place; onView when another part is shown
+  // onSeek(seconds) is called when the user selects a position; onView when another part is shown
   constructor(element, canvas, onSeek, onView) {
     Object.assign(this, {element, canvas, onSeek, onView});
     this.open(0);
@@ -52,7 +52,7 @@ export class Timeline {
     element.addEventListener("keydown", (event) => this.keyDown(event));
   }
 
-  // another recording, of which nothing is known yet but its duration
+  // another recording, of which only the duration is known
   open(duration) {
     Object.assign(this, {duration, points: null, bandHz: [], words: [], position: 0, start: 0, seconds: duration});
     this.element.setAttribute("aria-valuemax", duration.toFixed(1));

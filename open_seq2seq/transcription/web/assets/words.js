@@ -1,4 +1,4 @@
-// Times and sizes in words.
+// Times, sizes and counts as text.
 
 export function clock(seconds, digits = 0) {
   const factor = 10 ** digits;
