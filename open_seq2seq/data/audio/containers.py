@@ -78,7 +78,7 @@ def container_of(start):
     Returns:
       One of the names above (``WAV``...), or None.
     """
-    if start[:4] == b"RIFF" and start[8:12] == b"WAVE":
+    if start[:4] in (b"RIFF", b"RIFX") and start[8:12] == b"WAVE":
         return WAV
     if start[:4] in (b"RF64", b"BW64") and start[8:12] == b"WAVE":
         return RF64
@@ -131,8 +131,6 @@ def _convertible(start):
         return "a QuickTime file"
     if start[:4] == b"RIFF" and start[8:12] == b"AVI ":
         return "an AVI video file"
-    if start[:4] == b"RIFX" and start[8:12] == b"WAVE":
-        return "a big-endian WAV (RIFX) file"
     if start[:4] == b"FORM" and start[8:12] in _FORM_TYPES:
         return _FORM_TYPES[start[8:12]]
     if start[:1] == b"G" and start[188:189] == b"G" and start[376:377] == b"G":

@@ -105,6 +105,8 @@ def _streams(source, start, end, checks):
             break
         frame = source.at(position, min(header.length, 256)) if header.side else b""
         promised, tag = _promised_frames(frame, header)
+        if stream is None and frame[header.side + 124:header.side + 128] in (b"LAME", b"Lavf", b"Lavc"):
+            tag = True      # perhaps with a damaged name
         if tag or not known or stream.promised is not None and stream.frames >= stream.promised:
             stream = _append(streams, header, position)
             if tag:
@@ -225,8 +227,6 @@ def _promised_frames(frame, header):
     if tag in (b"Xing", b"Info"):
         flags, count = struct.unpack(">II", frame[place + 4:place + 12].ljust(8, b"\0"))
         return (count if flags & 1 and _is_intact(frame, place, flags) else None), True
-    if frame[place + 120:place + 124] in (b"LAME", b"Lavf", b"Lavc", b"L3.9"):      # a damaged Info frame
-        return None, True
     if frame[36:40] == b"VBRI":
         return struct.unpack(">I", frame[50:54].ljust(4, b"\0"))[0], True
     return None, False

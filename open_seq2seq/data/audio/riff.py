@@ -153,14 +153,10 @@ def _joined_stream(source, body):
     return found - 8 if found >= 0 and source.at(found - 8, 4) == b"RIFF" else None
 
 
-def _walk_behind(source, checks, body, size, riff_end, order):
+def _walk_behind(source, checks, body, data_size, riff_end, order):
     """Goes through the chunks behind the samples; returns where another WAV begins, or None."""
-    position = body + size
+    position = _behind_chunk(source, body, data_size) if body + data_size < source.size else source.size
     while position < source.size:
-        if size % 2 and source.at(position, 1) == b"\0" or not _is_name(source.at(position, 4)):
-            if size % 2 and (position + 1 == source.size or _is_name(source.at(position + 1, 4))):
-                position += 1
-                continue
         head = source.at(position, 12)
         name, size = head[:4], struct.unpack(order + "I", head[4:8].ljust(4, b"\0"))[0]
         if name in (b"RIFF", b"RIFX", b"RF64") and head[8:] == b"WAVE":
@@ -169,11 +165,11 @@ def _walk_behind(source, checks, body, size, riff_end, order):
             raise RejectedData(WRONG_HEADER, "the file has a second data chunk; save it again, e.g. ffmpeg -i INPUT OUTPUT.wav")
         if not _is_name(name) or position + 8 + size > source.size and name not in _TRAILING_CHUNKS:
             break
-        position += 8 + size
+        position = _behind_chunk(source, position + 8, size)
     rest = source.size - position
-    # some programs fill the file up to a whole sector; then the size of the RIFF says the same as that of the samples
+    # some programs fill the file up to a whole sector; then the size of the RIFF agrees with that of the samples
     if rest > 0 and not (abs(riff_end - position) <= 1 and rest < 1 << 16 and not source.at(position, rest).strip(b"\0")):
-        checks.behind(rest, body + size if not size else size)
+        checks.behind(rest, data_size)
     return None
 
 
