@@ -1,4 +1,4 @@
-"""The microphone, with a sounddevice that plays a recording: the real one needs a sound card."""
+"""The microphone, with a replacement of sounddevice that plays a recording: the real one needs a sound card."""
 import sys
 import threading
 import types
@@ -45,7 +45,7 @@ def sounddevice(monkeypatch, tones):
     return module
 
 
-def test_words_are_printed_as_they_come(sounddevice, tones, capsys):
+def test_words_are_printed_window_by_window(sounddevice, tones, capsys):
     sounddevice.samples, times = tones.spoken(["abc", "bad", "face"], [1.0, 2.5, 2.5, 1.0])
     transcript = listen(Transcriber(tones.ToneModel()), ["text"], None, sounddevice.stop)
     captured = capsys.readouterr()
@@ -55,7 +55,7 @@ def test_words_are_printed_as_they_come(sounddevice, tones, capsys):
     assert [word.start for word in transcript.words] == [pytest.approx(start, abs=0.03) for start, _ in times]
 
 
-def test_other_formats_come_at_the_end(sounddevice, tones, capsys, tmp_path):
+def test_other_formats_are_written_at_the_end(sounddevice, tones, capsys, tmp_path):
     sounddevice.samples, _ = tones.spoken(["abc"], [0.5, 0.5])
     listen(Transcriber(tones.ToneModel()), ["vtt"], None, sounddevice.stop)
     assert capsys.readouterr().out.startswith("WEBVTT\n\n00:00:00.")
@@ -64,12 +64,12 @@ def test_other_formats_come_at_the_end(sounddevice, tones, capsys, tmp_path):
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".srt", ".txt"] and capsys.readouterr().out == ""
 
 
-def test_a_microphone_that_is_not_there(sounddevice, tones):
+def test_a_missing_microphone(sounddevice, tones):
     with pytest.raises(DeviceError, match="no microphone 'nix': No input device matching"):
         listen(Transcriber(tones.ToneModel()), ["text"], None, sounddevice.stop, "nix")
 
 
-def test_without_sounddevice_it_says_how_to_get_it(monkeypatch):
+def test_without_sounddevice_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(DeviceError, match="pip install sounddevice"):
         require_sounddevice()

@@ -1,4 +1,4 @@
-"""Two readings of the same frames become one, whatever lies between them."""
+"""Two paths of the same frames are joined into one."""
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,12 +31,12 @@ def joined(left, right, planned=None):
     return "".join(frames), seam
 
 
-def test_where_both_agree_everywhere_the_plan_is_kept():
+def test_equal_paths_are_joined_at_the_planned_frame():
     for planned in (20, 28, 40):
         assert find_seam(labels("." * 60), labels("." * 60), planned, BLANK) == planned
 
 
-def test_a_spike_that_moved_is_neither_lost_nor_doubled():
+def test_a_spike_that_moved_is_neither_lost_nor_duplicated():
     assert joined("..1.......2.....", "..1......2......", planned=9)[0] == "12"
     assert joined("..1.....2.......", "..1..........2..", planned=10)[0] == "12"
     assert joined("..1..........2..", "..1.....2.......", planned=10)[0] == "12"
@@ -47,11 +47,11 @@ def test_a_space_in_different_places_of_a_pause_is_kept_once():
     assert joined("..1.............0..2..", "..1.....0..........2..")[0] == "102"
 
 
-def test_nonsense_at_the_ends_of_the_windows_is_left_out():
+def test_wrong_output_at_the_ends_of_windows_is_not_used():
     assert joined("..1....2...3....4..77777", "888.2.12...3....4..5...6")[0] == "123456"
 
 
-def test_a_change_within_a_long_spike_does_not_repeat_it():
+def test_a_seam_within_a_long_spike_does_not_repeat_it():
     left, right = labels("....1111111....."), labels("....1111111.....")
     seam = find_seam(left, right, 7, BLANK)
     assert text_of(np.concatenate([left[:seam], right[seam:]])) == "....1111111....."
@@ -87,7 +87,7 @@ def test_pieces_follow_each_other_without_gap_or_overlap():
 
 
 @pytest.mark.parametrize("quiet_frames,after_pause", [(20, True), (10, False)])
-def test_a_change_within_a_pause_ends_a_word(quiet_frames, after_pause):
+def test_a_seam_within_a_pause_ends_a_word(quiet_frames, after_pause):
     loud = np.ones(100, bool)
     loud[50 - quiet_frames // 2:50 + quiet_frames // 2] = False
     silent = path_of("." * 100)._replace(loud=loud)

@@ -1,4 +1,4 @@
-"""Long recordings read like short ones: no word lost or doubled at a seam, times that are right, memory that is bounded."""
+"""Long recordings: no word lost or duplicated at a seam, correct times, bounded memory."""
 import itertools
 import tracemalloc
 
@@ -33,8 +33,8 @@ def gaps_of(seed, count, shortest, longest):
 @pytest.mark.slow
 @pytest.mark.parametrize("segmentation", [FOR_FILES, FOR_MICROPHONE, Segmentation(2.0, 3.0, 0.5, False)])
 @pytest.mark.parametrize("shortest,longest", [(0.12, 0.3), (0.12, 1.2), (1.0, 2.5)])
-@pytest.mark.parametrize("seed", range(3))
-def test_the_seams_do_not_show(tones, segmentation, shortest, longest, seed):
+def test_a_split_recording_has_the_text_of_the_whole(tones, segmentation, shortest, longest):
+    seed = int(100 * (segmentation.longest + longest))      # other words for each case
     words = random_words(seed, 150)
     samples, _ = tones.spoken(words, gaps_of(seed, 150, shortest, longest), seed=seed)
     model = tones.ToneModel(jitter=2, blind_frames=5)
@@ -46,7 +46,7 @@ def test_the_seams_do_not_show(tones, segmentation, shortest, longest, seed):
     assert split.duration == pytest.approx(len(samples) / tones.RATE, abs=1e-3)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_speech_without_any_pause_is_joined_within_words(tones, seed):
     word = "".join(random_words(seed, 200)).replace("aa", "a")
     word = "".join(a for a, b in zip(word, word[1:] + " ") if a != b)
@@ -56,7 +56,7 @@ def test_speech_without_any_pause_is_joined_within_words(tones, seed):
     assert len(model.window_seconds) > 2 and max(model.window_seconds) <= 16 + 2
 
 
-def test_long_silence_is_left_out_and_ends_a_word(tones):
+def test_long_silence_is_skipped_and_ends_a_word(tones):
     samples, times = tones.spoken(["abc", "bad", "cab"], [7.0, 40.0, 90.0, 20.0])
     model = tones.ToneModel()
     transcript = Transcriber(model).transcribe(samples)
@@ -66,14 +66,14 @@ def test_long_silence_is_left_out_and_ends_a_word(tones):
         assert word.start == pytest.approx(start, abs=0.03) and word.end == pytest.approx(end, abs=0.05)
 
 
-def test_a_window_of_nothing_but_noise_joins_no_words(tones):
+def test_a_window_of_noise_joins_no_words(tones):
     samples, _ = tones.spoken(["abc", "bad"], [0.5, 40.0, 0.5], level=0.02, noise=1e-3)
     model = tones.ToneModel(threshold=0.003)
     # too loud for silence that is left out
     assert Transcriber(model).transcribe(samples).text == "abc bad" and sum(model.window_seconds) > 40
 
 
-def test_quiet_speech_is_not_taken_for_silence(tones):
+def test_quiet_speech_is_not_skipped_as_silence(tones):
     quiet, _ = tones.spoken(["abc", "bad"], [1.0, 1.0, 4.0], level=0.01, noise=2e-5)
     loud, _ = tones.spoken(["fa", "had"], [4.0, 1.0, 4.0], level=0.3, noise=2e-5)
     transcript = Transcriber(tones.ToneModel(threshold=0.002)).transcribe(np.concatenate([loud, quiet, loud]))
@@ -81,7 +81,7 @@ def test_quiet_speech_is_not_taken_for_silence(tones):
 
 
 @pytest.mark.parametrize("segmentation", [FOR_FILES, FOR_MICROPHONE])
-def test_times_are_those_of_the_recording_in_every_window(tones, segmentation):
+def test_times_are_relative_to_the_recording_in_every_window(tones, segmentation):
     words = random_words(3, 120)
     samples, times = tones.spoken(words, gaps_of(3, 120, 0.15, 0.8))
     transcript = Transcriber(tones.ToneModel(), segmentation=segmentation).transcribe(samples)
@@ -138,13 +138,13 @@ def test_arrays_of_other_types_rates_and_channels(tones):
     (np.zeros([0], np.float32), "no samples"), (np.zeros([2, 2, 2]), r"shape \(2, 2, 2\)"), (np.zeros(4, np.int32), "int32"),
     (np.zeros([2, 16000]), "transpose"),
     (np.array([0, 0, np.nan, 0]), "NaN or infinite at 0.000 s")])
-def test_arrays_that_are_no_audio(tones, samples, message):
+def test_invalid_arrays(tones, samples, message):
     with pytest.raises(DataError, match=message):
         Transcriber(tones.ToneModel()).transcribe(samples)
 
 
 @pytest.mark.parametrize("rate", [0, -16000, float("nan")])
-def test_rates_that_are_none(tones, rate):
+def test_invalid_sample_rates(tones, rate):
     with pytest.raises(DataError, match="the sample rate is"):
         Transcriber(tones.ToneModel()).transcribe(np.zeros(100), sample_rate=rate)
 
@@ -164,7 +164,7 @@ def test_logits_that_are_not_finite_are_refused(tones):
 
 
 @pytest.mark.slow
-def test_no_more_than_a_window_is_held(tones):
+def test_at_most_a_window_is_in_memory(tones):
     """An hour of audio, made while it is read: the segmenter's buffer stays at a window's length."""
     samples, _ = tones.spoken(["abc", "bad", "face", "cab"], [0.5] * 5)
     repeats = int(3600 * tones.RATE / len(samples))

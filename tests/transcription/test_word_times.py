@@ -1,4 +1,4 @@
-"""Words, their times and confidences from CTC paths written out by hand; pieces cut anywhere give the same."""
+"""Words, their times and confidences from CTC paths written by hand; a path may be split anywhere."""
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,7 +26,7 @@ def read(path, vocabulary=None, splits=()):
     return words + builder.end()
 
 
-def test_repeats_are_one_character_unless_a_blank_parts_them():
+def test_repeats_are_one_character_unless_a_blank_separates_them():
     assert [word.text for word in read(path_of("aa.abb__c.c"))] == ["aabb".replace("bb", "b"), "cc"]
 
 
@@ -34,13 +34,13 @@ def test_words_last_from_the_first_spike_to_the_last():
     assert read(path_of("..a.bb.._.c..")) == [Word("ab", 0.04, 0.12, 1.0), Word("c", 0.2, 0.22, 1.0)]
 
 
-def test_a_word_goes_on_while_there_is_sound_and_until_the_next():
+def test_a_word_lasts_as_long_as_its_sound_or_until_the_next_word():
     loud = [0, 0, 1, 1, 1, 1, 0, 1, 1, 0, 1, 1, 1]
     assert [(word.start, word.end) for word in read(path_of("..a......_cb_", loud=loud))] == [(0.04, 0.12), (0.2, 0.26)]
     assert [(word.start, word.end) for word in read(path_of("a.._...b", loud=[1] * 8))] == [(0.0, 0.14), (0.14, 0.16)]
 
 
-def test_sound_after_half_a_second_belongs_to_nobody():
+def test_sound_more_than_half_a_second_after_a_spike_is_not_part_of_the_word():
     word, = read(path_of("a" + "." * 100, loud=[1] * 101))
     assert word.end == 0.52
 
@@ -50,7 +50,7 @@ def test_the_confidence_is_the_geometric_mean_of_each_characters_best_frame():
     assert word.confidence == pytest.approx(np.sqrt(0.9 * 0.4)) and other.confidence == pytest.approx(0.3)
 
 
-def test_a_pause_ends_a_word_and_parts_equal_characters():
+def test_a_pause_ends_a_word_and_separates_equal_characters():
     builder = WordBuilder(VOCABULARY, BLANK, 0.02)
     words = builder.add(path_of("ab"), 0) + builder.add(path_of("b.c"), 2, after_pause=True) + builder.end()
     assert [word.text for word in words] == ["ab", "bc"]
@@ -65,7 +65,7 @@ def test_without_a_space_in_the_vocabulary_every_character_is_a_word():
 @settings(max_examples=300, deadline=None)
 @given(st.text("aabc_..", max_size=40), st.lists(st.integers(0, 40), max_size=5),
        st.lists(st.booleans(), min_size=40, max_size=40))
-def test_where_a_path_is_cut_makes_no_difference(text, splits, loud):
+def test_a_path_may_be_split_anywhere(text, splits, loud):
     path = path_of(text, loud=loud[:len(text)])
     whole = read(path)
     assert read(path, splits=[min(split, len(text)) for split in splits]) == whole

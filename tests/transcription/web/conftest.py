@@ -1,4 +1,4 @@
-"""A server with a transcriber that answers at once, ways to ask it, and a browser."""
+"""A server with a transcriber of tones, a client, and a browser."""
 import contextlib
 import http.client
 import importlib.util
@@ -16,9 +16,9 @@ from open_seq2seq.transcription.transcript import Word, make_transcript
 from open_seq2seq.transcription.web.server import WebServer
 
 RATE = 16000
-# {frequency of a tone: what it says}
+# {frequency of a tone: its word}
 WORDS = {500: "one", 1000: "two", 2000: "three"}
-TIMEOUT = 60.0                         # seconds; generous, this ends tests that would hang
+TIMEOUT = 60.0                         # seconds; long, it only ends tests that would hang
 
 
 TESTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -32,7 +32,7 @@ def _load(name, *parts):
 
 
 def tones(*frequencies):
-    """float32 samples at 16 kHz: half a second of each tone, with a quarter of silence before, between and behind."""
+    """float32 samples at 16 kHz: half a second of each tone, a quarter of a second of silence before, between and after them."""
     silence = np.zeros(RATE // 4, np.float32)
     parts = [silence]
     for frequency in frequencies:
@@ -41,12 +41,12 @@ def tones(*frequencies):
 
 
 class ToneTranscriber:
-    """Hears tones: a stand-in with the interface of ``Transcriber``, whose answers are known.
+    """Recognizes tones: it has the interface of ``Transcriber`` and known results.
 
     Attributes:
       gate: transcription waits for this event.
       started: set when a transcription begins.
-      calls: names of the recordings, in the order in which they were begun.
+      calls: names of the recordings in the order in which they were started.
       error: exception to raise, or None.
     """
 
@@ -75,7 +75,7 @@ class ToneTranscriber:
 
 
 class Client:
-    """Asks a server.
+    """Sends requests to a server.
 
     Args:
       server: WebServer.
@@ -85,7 +85,7 @@ class Client:
         self.port = server.port
 
     def ask(self, method, path, body=None, headers=None):
-        """Returns the response with ``status``, ``headers``, ``body`` (bytes) and ``json`` (None when it is something else)."""
+        """Returns the response with ``status``, ``headers``, ``body`` (bytes) and ``json`` (None for other content)."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers or {})
@@ -100,12 +100,12 @@ class Client:
         return self.ask("POST", "/recordings?name=" + name, content, headers)
 
     def counts(self):
-        """(recordings that wait or are worked on, recordings that are finished)"""
+        """(number of unfinished recordings, number of finished recordings)"""
         health = self.ask("GET", "/health").json
         return health["busy"], health["finished"]
 
     def wait(self, identity, *states):
-        """Asks for a recording until it is in one of the states; returns its description."""
+        """Polls a recording until it is in one of the states; returns its description."""
         def description():
             answer = self.ask("GET", "/recordings/" + identity)
             assert answer.status == 200, answer.json
@@ -113,7 +113,7 @@ class Client:
         return self.wait_until(description)
 
     def wait_until(self, question):
-        """Asks until the answer is truthy, and returns it; a connection that is refused is asked again."""
+        """Polls until the answer is truthy, and returns it; a refused connection is tried again."""
         deadline = time.monotonic() + TIMEOUT
         while True:
             with contextlib.suppress(ConnectionError, http.client.BadStatusLine):

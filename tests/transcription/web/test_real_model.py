@@ -1,4 +1,4 @@
-"""The command with a trained network behind the page: it shows what the command line prints."""
+"""The page of a trained network shows the text that the command line prints."""
 import os
 import re
 import signal
@@ -40,7 +40,7 @@ def test_page_shows_what_the_command_line_prints(served, trained_digits, browser
         tab.wait_for("document.querySelectorAll('#list .done').length === %d" % (i + 1))
     for i, line in enumerate(printed):
         text = line.partition("\t")[2]
-        assert set(text.split()) & set(DIGIT_WORDS), "the network hears nothing"
+        assert set(text.split()) & set(DIGIT_WORDS), "the network recognizes no digit"
         tab.click("#list li:nth-child(%d) .name" % (len(recordings) - i))      # the newest comes first
         tab.wait_for("document.querySelector('#result_name').textContent === '%06d.wav'" % i)
         assert tab.evaluate("document.querySelector('#transcript').innerText.trim()") == text

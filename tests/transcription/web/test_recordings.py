@@ -1,4 +1,4 @@
-"""The queue: one after the other, not too many, and nothing of them left behind."""
+"""The queue: order, limits, and that no file of a removed recording remains."""
 import os
 import shutil
 
@@ -66,7 +66,7 @@ def test_description_of_a_finished_recording(recordings, wav):
 
 def test_no_more_than_may_wait(recordings, transcriber, wav):
     transcriber.gate.clear()
-    sent = [send(recordings, wav(500), "a") for _ in range(2)] + [recordings.new()]     # one whose upload goes on
+    sent = [send(recordings, wav(500), "a") for _ in range(2)] + [recordings.new()]     # one that is being uploaded
     with pytest.raises(HttpError, match="3 recordings are not finished") as refused:
         recordings.new()
     assert refused.value.code == 503 and refused.value.headers["Retry-After"]
@@ -84,10 +84,10 @@ def test_only_the_newest_are_kept(recordings, wav):
         recordings.find(sent[0].identity)
     assert refused.value.code == 404
     assert [recordings.find(recording.identity) for recording in sent[1:]] == sent[1:]
-    assert sorted(os.listdir(sent[2].folder)) == ["audio.wav", "spectrogram"]       # the upload itself is gone
+    assert sorted(os.listdir(sent[2].folder)) == ["audio.wav", "spectrogram"]       # the upload itself is removed
 
 
-def test_forgetting_the_one_in_work_lets_the_next_begin(recordings, transcriber, wav):
+def test_removing_the_one_being_transcribed_starts_the_next(recordings, transcriber, wav):
     transcriber.gate.clear()
     first, second = send(recordings, wav(500), "a"), send(recordings, wav(1000), "b")
     assert transcriber.started.wait(60)
@@ -98,7 +98,7 @@ def test_forgetting_the_one_in_work_lets_the_next_begin(recordings, transcriber,
     assert wait(recordings, second)["text"] == "two"
 
 
-def test_forgetting_one_that_waits(recordings, transcriber, wav):
+def test_removing_one_that_is_waiting(recordings, transcriber, wav):
     transcriber.gate.clear()
     first, second = send(recordings, wav(500), "a"), send(recordings, wav(1000), "b")
     recordings.forget(second.identity)
@@ -112,7 +112,7 @@ def test_identities_cannot_be_guessed(recordings):
     assert len(identities) == 3 and {len(identity) for identity in identities} == {22}      # 128 bits
 
 
-def test_closing_while_one_is_in_work(recordings, transcriber, wav, tmp_path):
+def test_closing_during_a_transcription(recordings, transcriber, wav, tmp_path):
     transcriber.gate.clear()
     send(recordings, wav(500), "a")
     assert transcriber.started.wait(60)
@@ -122,7 +122,7 @@ def test_closing_while_one_is_in_work(recordings, transcriber, wav, tmp_path):
         recordings.new()
 
 
-def test_recordings_that_waited_together_do_not_stay_together(recordings, transcriber, wav):
+def test_recordings_that_waited_together_are_limited_as_well(recordings, transcriber, wav):
     transcriber.gate.clear()
     three = [send(recordings, wav(500), name) for name in "abc"]
     transcriber.gate.set()

@@ -1,4 +1,4 @@
-"""serve(): a process that is started, asked, and stopped."""
+"""serve() in a process: start, requests, stop."""
 import os
 import re
 import signal
@@ -62,7 +62,7 @@ def address(process):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_it_cleanly_in_the_middle_of_a_transcription(start, wav, tmp_path, number):
-    # SIGINT is ignored by what a shell script starts in the background; a server has to hear it all the same
+    # a shell script starts background processes with SIGINT ignored; a server must handle it all the same
     process = start(ignoring=[signal.SIGINT])
     url = address(process)
     request = urllib.request.Request(url + "recordings", wav(500).read_bytes(), {"Content-Type": "audio/wav"})
@@ -96,16 +96,16 @@ def test_loopback_is_not_warned_about_and_not_reachable_otherwise(start):
     assert process.communicate(timeout=60)[1] == ""
 
 
-def test_taken_port_ends_it_with_a_sentence(start):
+def test_a_port_in_use_is_an_error(start):
     port = int(address(start()).rstrip("/").rpartition(":")[2])
-    # nor is a model loaded first, which may take a minute
+    # and no model is loaded before, which may take a minute
     for lazy in (False, True):
         output, errors = start(port=port, lazy=lazy).communicate(timeout=60)
         assert re.match("cannot listen on 127.0.0.1, port %d: Address already in use. Choose another port" % port, output)
         assert errors == ""
 
 
-def test_a_transcriber_may_be_loaded_when_the_port_is_known_to_be_free(start):
+def test_a_transcriber_may_be_loaded_once_the_port_is_bound(start):
     process = start(lazy=True)
     assert process.stdout.readline() == "loading\n"
     assert urllib.request.urlopen(address(process) + "health", timeout=60).status == 200
