@@ -32,7 +32,7 @@ def computed(regularizer, weights):
     (contrib.variance_scaling_initializer(), 0.8796 * (2.6 / 200) ** 0.5, 2 * (2.6 / 200) ** 0.5),
     (contrib.variance_scaling_initializer(1.0, "FAN_OUT", uniform=True), (1 / 300) ** 0.5, (3 / 300) ** 0.5),
 ])
-def test_initializers_have_the_spread_that_contrib_gives(initializer, standard_deviation, limit):
+def test_initializers_have_the_variance_of_contrib(initializer, standard_deviation, limit):
     weights = drawn(initializer, [5, 40, 60])
     assert weights.dtype == np.float32
     np.testing.assert_allclose(weights.std(), standard_deviation, rtol=0.03)
@@ -70,7 +70,7 @@ def test_wrong_arguments_of_an_initializer():
         contrib.xavier_initializer(dtype=tf.int32)
 
 
-def test_import_statements_find_the_stand_ins_while_installed_and_not_afterwards():
+def test_imports_find_the_replacements_only_while_installed():
     stand_in = contrib.ConfigTensorFlow(installed_tensorflow)
     with stand_in.installed():
         import tensorflow as seen
@@ -86,7 +86,7 @@ def test_import_statements_find_the_stand_ins_while_installed_and_not_afterwards
     assert stand_in.nn.relu is tf.nn.relu
 
 
-def test_a_name_that_no_tensorflow_has():
+def test_an_unknown_name_of_tensorflow():
     stand_in = contrib.ConfigTensorFlow(installed_tensorflow)
     with pytest.raises(AttributeError, match="no_such_name"):
         stand_in.no_such_name  # noqa: B018
@@ -97,7 +97,7 @@ def test_a_name_that_no_tensorflow_has():
 
 @pytest.mark.skipif(not ON_1_15, reason="only TensorFlow 1 has tf.contrib")
 @pytest.mark.slow
-def test_the_rest_of_contrib_is_the_real_one_and_imported_once():
+def test_other_names_of_contrib_are_the_original_ones_and_imported_once():
     script = """
 import tensorflow
 from open_seq2seq.config.contrib import ConfigTensorFlow

@@ -39,7 +39,7 @@ def test_a_plain_word_is_a_string(word):
 
 
 @given(st.text() | st.text("([{'\"ab,+ \0"))
-def test_nothing_is_evaluated_and_what_is_no_literal_stays_the_text(text):
+def test_nothing_is_evaluated_and_text_that_is_not_a_literal_is_kept(text):
     value = parse_value(text)
     if isinstance(value, NoLiteral):
         assert value == text and text[0] in "([{'\""
@@ -55,7 +55,7 @@ def test_values(text, value):
 
 @pytest.mark.parametrize("text", ["(ForwardPass/a|b).*", "(my run)", "[ab]+", "{x", "'x"])
 @pytest.mark.parametrize("old", [None, "runs"])
-def test_a_string_may_begin_like_a_literal(text, old):
+def test_a_string_can_begin_like_a_literal(text, old):
     params, _, _ = apply({"key": old}, "--key=" + text)
     report = Report()
     checked = check_parameters([Parameter("key", String(), default=None)], params, "params", report)
@@ -63,15 +63,15 @@ def test_a_string_may_begin_like_a_literal(text, old):
 
 
 @pytest.mark.parametrize("kind", [List(String()), Either(List(String()), String()), Dict(), Struct([])])
-def test_what_is_no_string_and_lacks_quotes_is_refused_with_the_remedy(kind):
+def test_a_list_without_quotes_is_refused_with_the_remedy(kind):
     params, path, report = apply({"files": "a.csv"}, "--files=[a.csv]")
     check_parameters([Parameter("files", kind)], params, path, report)
     (problem,) = report.problems
     assert problem.startswith("command line: --files is [a.csv], which is not a Python literal; expected a ")
-    assert problem.endswith(""". Quote the strings inside, and the whole for the shell: --key="['a.csv', 'b.csv']\"""")
+    assert problem.endswith(""". Quote the strings inside, and the argument for the shell: --key="['a.csv', 'b.csv']\"""")
 
 
-def test_a_key_alone_says_true_and_a_negative_number_is_a_value():
+def test_a_key_without_a_value_means_true_and_a_negative_number_is_a_value():
     overrides = parse_overrides(["--finetune", "--larc_params/epsilon", "-0.5", "--use_horovod"])
     assert [(override.keys, override.value) for override in overrides] == [
         (("finetune",), True), (("larc_params", "epsilon"), -0.5), (("use_horovod",), True)]
@@ -84,12 +84,12 @@ def test_a_key_alone_says_true_and_a_negative_number_is_a_value():
     (["--"], "belongs to no flag"),
     (["-b=3"], "belongs to no flag"),
 ])
-def test_words_that_are_no_overrides(words, message):
+def test_arguments_that_are_not_overrides(words, message):
     with pytest.raises(UsageError, match=message):
         parse_overrides(words)
 
 
-def test_the_last_word_wins_and_dicts_and_list_items_are_reached():
+def test_the_last_value_takes_precedence_in_dicts_and_lists():
     params = {"batch": 1, "encoder_params": {"convnet_layers": [{"n": 1}, {"n": 2}], "pair": (1, 2)}}
     params, path, report = apply(
         params, "--batch=2", "--batch=3", "--encoder_params/convnet_layers/1/n=7", "--encoder_params/pair/0=9",
@@ -105,12 +105,12 @@ def test_the_last_word_wins_and_dicts_and_list_items_are_reached():
         'c.py: base_params["encoder_params"]["convnet_layers"][0]["n"]')
 
 
-def test_what_is_a_string_in_the_config_stays_the_string_typed():
+def test_a_value_for_a_string_in_the_config_is_a_string():
     params, _, _ = apply({"logdir": "runs", "steps": 3, "load_model": "x"}, "--logdir=2020", "--steps=7", "--load_model=None")
     assert params == {"logdir": "2020", "steps": 7, "load_model": None}
 
 
-def test_a_key_alone_is_no_string():
+def test_a_key_without_a_value_is_not_a_string():
     params, _, _ = apply({"logdir": "runs", "name": "x"}, "--logdir", "--name='y z'")
     assert params == {"logdir": True, "name": "y z"}
     assert [typed(override) for override in parse_overrides(["--logdir", "--a/0/b", "3", "--c='d e'"])] == [
@@ -130,7 +130,7 @@ def test_sections():
         ("train_params", ("a", "b")), (None, ("a", "b")), (None, ("train_params",))]
 
 
-def test_a_typed_length_of_training_takes_the_place_of_the_config_s():
+def test_a_length_on_the_command_line_replaces_the_one_in_the_config():
     path, report = KeyPath(Sources("c.py")), Report()
     params = {"num_epochs": 50, "max_steps": 3}
     prefer_typed_length(params, parse_overrides(["--max_steps=3"]), path, report)
@@ -138,7 +138,7 @@ def test_a_typed_length_of_training_takes_the_place_of_the_config_s():
     assert report.notes == ['c.py: base_params["num_epochs"] has no effect: the command line says --max_steps=3']
 
 
-def test_a_typed_value_is_not_shared_between_the_modes_that_take_it():
+def test_an_override_is_copied_for_each_mode():
     (override,) = parse_overrides(["--files=['a']"])
     first, second = {}, {}
     for params in (first, second):

@@ -61,7 +61,7 @@ def test_all_mistakes_are_reported_at_once_with_their_key_paths():
     ]
 
 
-def test_a_bool_is_no_number_and_nan_is_in_no_range():
+def test_bool_and_nan_are_not_numbers():
     _, report = check({"rate": True})
     assert report.problems == ['base_params["rate"] is True (bool), expected a number above 0.0']
     _, report = check({"rate": float("nan")})
@@ -85,13 +85,13 @@ def test_choices_fold_case_only_where_declared_and_suggest():
         "base_params[\"window\"] is 'haning', expected one of 'hanning', 'hamming' (did you mean 'hanning'?)"]
 
 
-def test_ignored_keys_are_noted_not_dropped_in_silence():
+def test_ignored_keys_are_noted():
     _, report = check({"rate": 1, "use_trt": True})
     assert report.problems == []
     assert report.notes == ['base_params["use_trt"] has no effect: TensorRT is not used here']
 
 
-def test_an_older_spelling_fills_the_newer_and_both_together_are_refused():
+def test_an_older_name_sets_the_newer_one_and_both_together_are_refused():
     checked, report = check({"old_rate": 2})
     assert checked["rate"] == 2.0 and not report.problems
     _, report = check({"old_rate": 2, "rate": 1})

@@ -15,7 +15,7 @@ def test_dicts_merge_key_by_key_and_everything_else_is_replaced():
     assert not report.problems
 
 
-def test_a_path_names_the_dict_in_which_the_value_stands():
+def test_a_path_names_the_dict_in_which_the_value_was_written():
     _, path, _ = merged({"a": 1, "d": {"x": [1, 2], "y": 2}}, {"d": {"x": [{"k": 3}]}})
     d = path.child("d")
     assert str(d.child("x").child(0).child("k")) == 'c.py: train_params["d"]["x"][0]["k"]'
@@ -23,7 +23,7 @@ def test_a_path_names_the_dict_in_which_the_value_stands():
     assert str(d.child("missing")) == 'c.py: base_params["d"]["missing"]'
 
 
-def test_what_was_written_inside_a_replaced_value_is_forgotten():
+def test_sources_inside_a_replaced_value_are_dropped():
     sources = Sources("c.py")
     sources.record(("d", "x"), "train_params")
     sources.record(("d",), "eval_params")
@@ -31,14 +31,14 @@ def test_what_was_written_inside_a_replaced_value_is_forgotten():
     assert sources.source(("e",)) == "base_params"
 
 
-def test_a_dict_against_something_else_is_a_problem_not_a_crash():
+def test_a_dict_merged_with_another_type_is_a_problem():
     params, _, report = merged({"d": 3}, {"d": {"x": 1}})
     assert params == {"d": 3}
     assert report.problems == [
         'c.py: base_params["d"] is 3, but train_params has a dict there; make both a dict or neither']
 
 
-def test_a_merge_leaves_the_config_s_own_dicts_alone():
+def test_a_merge_does_not_change_the_dicts_of_the_config():
     base, update = {"d": {"x": [1]}}, {"e": {"y": [2]}}
     params, _, _ = merged(base, update)
     params["d"]["x"].append(9)

@@ -1,4 +1,4 @@
-"""The rules of convnet_layers and the number of frames a stack leaves."""
+"""The rules of convnet_layers and the number of frames that a stack outputs."""
 import pytest
 
 from open_seq2seq.config.parameters import Report
@@ -22,7 +22,7 @@ def test_defaults_are_filled_in():
                         "dilation": [1], "dropout_keep_prob": None, "residual": False, "residual_dense": False}]
 
 
-def test_misspelt_key_names_the_layer():
+def test_a_misspelled_key_names_the_layer():
     _, report = check(layer(), {"type": "conv1d", "kernel_size": [3], "num_chanels": 4})
     assert any('encoder_params["convnet_layers"][1]["num_chanels"] is unknown (did you mean "num_channels"?)' in problem
                for problem in report.problems)

@@ -97,7 +97,7 @@ def test_outputs_and_gradients_equal_the_definition(graph, width, stride, dilati
 
 
 @pytest.mark.skipif(not tf.__version__.startswith("1."), reason="current TensorFlow's Conv2D itself answers with a wrong shape")
-def test_no_whole_window_gives_no_frames_and_zero_gradients(graph):
+def test_without_a_complete_window_there_are_no_frames_and_zero_gradients(graph):
     inputs, kernel = tf.placeholder(tf.float32, [None, None, 2]), tf.ones([4, 2, 3])
     outputs = conv1d(inputs, kernel, 1, 1, "VALID")
     gradients = tf.gradients(outputs, [inputs, kernel])

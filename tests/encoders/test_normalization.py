@@ -10,7 +10,7 @@ CHANNELS, FRAMES = 6, 8
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float16], ids=["float32", "float16"])
 @pytest.mark.parametrize("kind", ["fused", "masked", "synchronized"])
-def test_statistics_that_are_not_finite_leave_the_moving_ones_of_their_channel(graph, kind, dtype):
+def test_non_finite_statistics_do_not_change_the_moving_ones_of_their_channel(graph, kind, dtype):
     images = tf.placeholder(tf.float32, [2, 1, FRAMES, CHANNELS])
     with tf.variable_scope("norm", use_resource=False):
         batch_norm(tf.cast(images, dtype), True, 0.9, 1e-3, mask=tf.ones([2, FRAMES, 1]) if kind == "masked" else None,

@@ -12,7 +12,7 @@ BLOCK = {"type": "conv1d", "kernel_size": [1], "num_channels": 8, "repeat": 2, "
 
 
 def draw(positions, seed=7, name="conv11", shape=SHAPE, known=True):
-    """What is drawn for rows at these positions, in a session of its own."""
+    """What is drawn for rows at these positions, in a separate session."""
     with tf.Graph().as_default(), tf.Session() as session:
         shape = (len(positions),) + tuple(shape[1:])
         activations = tf.zeros(shape) if known else tf.placeholder(tf.float32, [None, None, shape[2]])
@@ -20,7 +20,7 @@ def draw(positions, seed=7, name="conv11", shape=SHAPE, known=True):
         return session.run(drawn, {} if known else {activations: np.zeros(shape)})
 
 
-def test_a_row_s_numbers_depend_on_its_position_alone():
+def test_the_numbers_of_a_row_depend_only_on_its_position():
     whole = draw([40, 41, 42, 43])
     # as two processes share a batch, in the order of the rows and by turns
     np.testing.assert_array_equal(draw([40, 41]), whole[:2])
@@ -32,7 +32,7 @@ def test_a_frame_s_numbers_do_not_depend_on_the_padding():
     np.testing.assert_array_equal(draw([5], shape=(1, 900, 17))[:, :6], draw([5], shape=(1, 6, 17)))
 
 
-def test_seeds_layers_and_distant_positions_have_numbers_of_their_own():
+def test_seeds_layers_and_distant_positions_have_different_numbers():
     drawn = [draw([3], **changes) for changes in ({}, {"seed": 8}, {"name": "conv12"})] + [
         draw([position]) for position in (2, 4, 2 ** 32 + 3, 2 ** 60 + 3)]
     for number, first in enumerate(drawn):
@@ -83,7 +83,7 @@ def test_dropout_of_a_network_follows_positions_not_the_graph_s_seed_or_its_hist
     assert not np.array_equal(first == 0, second == 0)
 
 
-def test_a_block_is_kept_or_left_out_by_the_position_of_the_batch(features):
+def test_the_position_of_the_batch_decides_whether_a_block_is_skipped(features):
     results = [outputs_of([position, 0, 0, 0], features, keep=1.0, drop_block_prob=0.5) for position in range(16)]
     assert all(first.tobytes() == second.tobytes() for first, second in results)
     assert len({first.tobytes() for first, _ in results}) == 2

@@ -14,7 +14,7 @@ from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.encoders import Execution, TDNNEncoder
 from open_seq2seq.encoders.normalization import batch_norm
 
-CASES = ("masked", "whole")  # statistics over real frames only, each rank padded by itself; over padding, padded alike
+CASES = ("masked", "whole")  # statistics over valid frames, different padding per rank; over padding, equal padding
 LENGTHS = np.array([24, 23, 18, 9, 12, 11, 8, 5], np.int32)
 FEATURES, CHANNELS, FRAMES = 5, 6, 24
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

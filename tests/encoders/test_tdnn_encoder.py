@@ -1,4 +1,4 @@
-"""TDNNEncoder: shapes, masks, normalization, residuals, dropout, regularization, and what it refuses."""
+"""TDNNEncoder: shapes, masks, normalization, residuals, dropout, regularization, and invalid inputs."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -61,7 +61,7 @@ def test_mask_sets_padding_to_zero_before_the_convolution():
     [layer(type="sep_conv1d", kernel_size=[5], stride=[2]), layer(type="sep_conv1d", repeat=2, residual=True)],
 ])
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_masked_frames_do_not_touch_real_ones(layers, mode):
+def test_masked_frames_do_not_change_valid_ones(layers, mode):
     params = checked(layers, use_conv_mask=True, mask_batch_norm=True)
     features = random_features(2, 32, FEATURES)
     polluted = features.copy()
@@ -138,7 +138,7 @@ def test_masked_batch_norm_by_hand():
                     if "moving" in variable.op.name]
 
     outputs, _, (mean, variance) = encode(params, "train", features, [3, 1], after_one_update)
-    # real frames 1, 2, 3, 6: mean 3, biased variance 3.5, unbiased 14 / 3
+    # valid frames 1, 2, 3, 6: mean 3, biased variance 3.5, unbiased 14 / 3
     np.testing.assert_allclose(outputs[:, :, 0], (features[:, :, 0] - 3.0) / np.sqrt(3.5 + 1e-3), rtol=1e-5)
     np.testing.assert_allclose(mean, [0.1 * 3.0], rtol=1e-5)
     np.testing.assert_allclose(variance, [0.9 + 0.1 * 14.0 / 3.0], rtol=1e-5)
@@ -147,7 +147,7 @@ def test_masked_batch_norm_by_hand():
 def test_masked_batch_norm_equals_the_fused_one_without_padding():
     layers = [layer(repeat=2, residual=True)]
     features = random_features(3, 20, FEATURES)
-    # a seed of its own, for seeds taken from the graph depend on the number of ops before
+    # an explicit seed, because seeds derived from the graph depend on the number of earlier ops
     weights = {"initializer": tf.glorot_uniform_initializer, "initializer_params": {"seed": 5}}
     masked, _ = encode(checked(layers, mask_batch_norm=True, **weights), "train", features, [20] * 3)
     fused, _ = encode(checked(layers, **weights), "train", features, [20] * 3)
@@ -205,7 +205,7 @@ def test_drop_block_in_inference_leaves_the_residual():
         np.testing.assert_allclose(outputs, factor * features, rtol=1e-4)
 
 
-def test_drop_block_in_training_keeps_or_leaves_out_whole_blocks(graph):
+def test_drop_block_in_training_keeps_or_skips_complete_blocks(graph):
     tf.set_random_seed(3)
     params = checked([layer(residual=True)], drop_block_prob=0.4, activation_fn=None)
     output = TDNNEncoder(params, "train")(tf.constant(random_features(1, 6, FEATURES)), tf.constant([6])).outputs

@@ -1,4 +1,4 @@
-"""The rules that join several keys: all of them found before any data or graph, and all at once."""
+"""Rules for combinations of keys: all violations are reported together, before data or a graph are used."""
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -40,6 +40,8 @@ def problems(path, *words, mode="train"):
      'residual layers need "batch_norm"; remove "residual" from the layers or set "normalization" to "batch_norm"'),
     (["--lr_policy=piecewise_constant", "--lr_policy_params/boundaries=[1, 2]", "--lr_policy_params/decay_rates=[0.1]"],
      'CONFIG: base_params["lr_policy_params"] has 2 boundaries and 1 decay_rates, expected the same number of both'),
+    (["--lr_policy=piecewise_constant", "--lr_policy_params={'learning_rate':0.01,'boundaries':[4,2],'decay_rates':[0.1,0.01]}"],
+     "command line: --lr_policy_params/boundaries/1 is 2 and follows 4; expected ascending boundaries, each with its decay rate"),
     (["--larc_params/larc_eta=0.1", "--max_grad_norm=1.0"], "command line: --max_grad_norm and command line: "
      "--larc_params are both given; LARC limits the gradients already, keep one"),
 ])
@@ -56,7 +58,7 @@ def test_an_initializer_or_regularizer_that_does_not_take_its_params(write_confi
     assert "does not take: " in problem and "unifrm" in problem.split("does not take: ")[1]
 
 
-def test_params_of_an_initializer_that_is_not_there(write_config):
+def test_params_without_an_initializer(write_config):
     experiment = load_experiment(write_config(), "train", parse_overrides(["--encoder_params/initializer_params={'seed': 1}"]))
     assert experiment.notes == [
         'command line: --encoder_params/initializer_params has no effect without "initializer"']
@@ -72,15 +74,15 @@ def test_the_contradictions_of_all_parts_are_reported_together(write_config):
         "--train_params/data_layer_params/augmentation", "--encoder_params/initializer_params", "--encoder_params/normalization"]
 
 
-def test_a_part_with_a_wrong_value_is_not_asked_for_its_rules_in_any_mode(write_config):
-    # the second mode's identical mistakes are not listed again, and yet they are there
+def test_rules_are_not_checked_for_a_part_with_an_invalid_value(write_config):
+    # the identical mistakes of the second mode are not listed again, but still disable its rules
     found = problems(write_config(), "--eval_steps=1", "--data_layer_params/window_size=long",
                      "--encoder_params/convnet_layers/0/stride=x", mode="train_eval")
     assert [problem.split(" ")[2] for problem in found] == [
         "--data_layer_params/window_size", "--encoder_params/convnet_layers/0/stride"]
 
 
-def test_a_class_of_one_s_own_has_rules_too(write_config):
+def test_a_custom_class_can_have_rules(write_config):
     path = write_config("""
         from open_seq2seq.config.parameters import Int, Parameter
         class Own:
@@ -96,10 +98,27 @@ def test_a_class_of_one_s_own_has_rules_too(write_config):
     assert load_experiment(path, "train", parse_overrides(["--encoder_params/low=1"]))
 
 
-def test_the_check_of_an_initializer_leaves_no_trace_in_the_graph(write_config, graph):
+def test_the_check_of_an_initializer_does_not_change_the_graph(write_config, graph):
     load_experiment(write_config("""
         def constant(value):
             return tf.constant_initializer(tf.constant(value).shape.ndims)
         base_params["initializer"], base_params["initializer_params"] = constant, {"value": 1.0}
     """), "train")
     assert not tf.get_default_graph().get_operations()
+
+
+@pytest.mark.parametrize("words, note", [
+    (["--lr_policy_params/warmup_steps=10"],
+     "command line: --lr_policy_params/warmup_steps is 10, at or beyond the last step, which is 10: the warm-up never ends"),
+    (["--lr_policy_params/begin_decay_at=30"],
+     "command line: --lr_policy_params/begin_decay_at is 30, at or beyond the last step, which is 10: the learning rate never "
+     "decays"),
+    (["--lr_policy=piecewise_constant", "--num_epochs=3",
+      "--lr_policy_params={'learning_rate':0.1,'boundaries':[1,3,9],'decay_rates':[0.3,0.2,0.1]}"],
+     "command line: --lr_policy_params/boundaries has 3, 9 at or beyond the end of the training, which is epoch 3: the decay "
+     "rates of these boundaries are never used"),
+    (["--lr_policy_params/warmup_steps=9"], None),
+])
+def test_parts_of_the_schedule_that_no_step_reaches_are_noted(write_config, words, note):
+    notes = load_experiment(write_config(), "train", parse_overrides(words)).notes
+    assert [found for found in notes if "lr_policy_params" in found] == ([note] if note else [])

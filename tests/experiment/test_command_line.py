@@ -70,6 +70,9 @@ def test_a_benchmark_changes_the_config():
 
 @pytest.mark.parametrize("words, message", [
     ([], "--config_file is missing"),
+    (["--config=c.py"], r"^--config is unknown \(did you mean --config_file\?\): --config_file is missing"),
+    (["config_file=c.py"], r"^config_file is unknown \(did you mean --config_file\?\)"),
+    (["--confg_file", "c.py"], r"--confg_file is unknown \(did you mean --config_file\?\)"),
     (["--config_file"], "expected one argument"),
     (["--config_file=c.py", "--mode=trian"], "invalid choice: 'trian'.*train_eval"),
     (["--config_file=c.py", "--mode=interactive_infer"], "invalid choice"),

@@ -136,7 +136,7 @@ def test_the_table(small, capsys):
     assert "*** Total trainable parameters: 651\n" in printed and "*** Receptive field: 21 frames, 0.23 s\n" in printed
 
 
-def test_an_encoder_of_one_s_own_is_described_by_its_variables(tmp_path):
+def test_a_custom_encoder_is_described_by_its_variables(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(SMALL + """
 import tensorflow as tf

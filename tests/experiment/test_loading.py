@@ -39,7 +39,7 @@ def test_a_mode_s_params_are_base_params_updated_by_the_mode_s_own(write_config)
     assert both["train"]["batch_size_per_gpu"] == 32 and both["eval"]["batch_size_per_gpu"] == 4
 
 
-def test_what_an_experiment_says(write_config, capsys):
+def test_the_fields_of_an_experiment(write_config, capsys):
     path = write_config("print('a config may print')")
     experiment = load(path, "--batch_size_per_gpu=7")
     with open(path, "rb") as file:
@@ -127,7 +127,7 @@ def test_all_mistakes_at_once_each_with_the_dict_it_was_written_in(write_config)
         "printed below a loss"]
 
 
-def test_a_mistake_that_both_modes_take_over_is_listed_once(write_config):
+def test_a_mistake_that_both_modes_inherit_is_listed_once(write_config):
     path = write_config('base_params["batch_size_per_gpu"] = 0')
     assert refusal(path, "--eval_steps=1", mode="train_eval") == (
         'CONFIG: base_params["batch_size_per_gpu"] is 0 (int), expected an integer at least 1 and at most 1000000')
@@ -158,7 +158,7 @@ def test_a_mistake_that_both_modes_take_over_is_listed_once(write_config):
     ('base_params["encoder_params"] = 3; train_params["encoder_params"] = {}', "train",
      'base_params["encoder_params"] is 3, but train_params has a dict there'),
 ])
-def test_rules_that_join_keys(write_config, change, mode, message):
+def test_rules_for_combinations_of_keys(write_config, change, mode, message):
     assert "CONFIG: " + message in refusal(write_config(change), mode=mode)
 
 
@@ -166,12 +166,12 @@ def test_rules_that_join_keys(write_config, change, mode, message):
     ('base_params["summaries"] = ["learning_rate"]', "has no effect: nothing is written without save_summaries_steps"),
     ('base_params.update(summaries=["larc_summaries"], save_summaries_steps=5)', "which has no effect without larc_params"),
     ('base_params.update(summaries=["learning_rate"], save_summaries_steps=5)', None)])
-def test_summaries_that_are_asked_for_in_vain_are_noted(write_config, change, note):
+def test_summaries_without_effect_are_noted(write_config, change, note):
     notes = [found for found in load(write_config(change), mode="train").notes if "summaries" in found]
     assert len(notes) == (note is not None) and all(note in found for found in notes)
 
 
-def test_sources_that_are_named_in_vain_are_noted(write_config):
+def test_directories_without_effect_are_noted(write_config):
     named = 'base_params.update(load_checkpoint_dir="a", save_checkpoint_dir="b", checkpoint_dir="c", load_model="d")'
     notes = "\n".join(load(write_config(named), mode="train").notes)
     assert "checkpoint_dir\"] has no effect" in notes
@@ -196,7 +196,7 @@ def test_describe_needs_no_data_set(write_config):
     assert load(path, mode="describe").params["describe"]["data_layer_params"]["num_audio_features"] == 40
 
 
-def test_classes_of_one_s_own_are_not_checked_and_that_is_said(write_config):
+def test_custom_classes_are_not_checked_and_a_note_says_so(write_config):
     path = write_config("""
         class OwnEncoder:
             pass
@@ -242,13 +242,13 @@ def test_a_syntax_error_shows_the_line(write_config):
     assert refusal(write_config("x = 1\nbase_params = {'a': x y}\n", complete=False)).endswith("\n    base_params = {'a': x y}")
 
 
-def test_a_syntax_error_in_a_module_beside_the_config_names_that_file(write_config, tmp_path):
+def test_a_syntax_error_in_an_imported_module_names_that_file(write_config, tmp_path):
     (tmp_path / "broken_neighbour.py").write_text("a = 1\nb = )\n")
     assert "%s:2: syntax error" % (tmp_path / "broken_neighbour.py") in refusal(
         write_config("import broken_neighbour\n", complete=False))
 
 
-def test_a_missing_file_suggests_its_neighbour(tmp_path, write_config):
+def test_a_missing_file_suggests_a_similar_name(tmp_path, write_config):
     path = write_config(name="jasper_mini.py")
     with pytest.raises(ConfigError, match=r"jasper_mni.py cannot be read: No such file .*did you mean %s" % path):
         load(str(tmp_path / "jasper_mni.py"))
@@ -283,8 +283,26 @@ def test_a_config_s_lambda_works_after_loading(write_config, graph):
         assert session.run(activation(tf.constant([-1.0, 5.0, 30.0]))).tolist() == [0.0, 5.0, 20.0]
 
 
-def test_an_error_of_our_own_code_stays_what_it_is(write_config):
+def test_an_error_of_our_own_code_is_not_converted(write_config):
     # a ConfigError would hide the traceback of a bug
     path = write_config("from open_seq2seq.text.vocabulary import Vocabulary\nVocabulary('aa')")
     with pytest.raises(AssertionError, match="characters repeat"):
         load(path)
+
+
+@pytest.mark.parametrize("word, suggestion", [
+    ("--config=c.py", "--config_file"), ("--outputs=x", "--output"), ("--infer_output=x", "--infer_output_file"),
+    ("--train_file=a.csv", "--train_files"), ("--benchmarking", "--benchmark"), ("--continue", "--continue_learning")])
+def test_a_misspelled_flag_is_reported_with_a_suggestion(write_config, word, suggestion):
+    message = refusal(write_config(), word)
+    assert message == 'command line: %s is unknown (did you mean "%s"?)' % (word.partition("=")[0], suggestion)
+
+
+def test_a_key_similar_to_a_flag_is_a_key(write_config):
+    path = write_config("""
+        from open_seq2seq.config.parameters import Int, Parameter
+        class Own(Speech2Text):
+            PARAMETERS = Speech2Text.PARAMETERS + (Parameter("outputs", Int(), default=0),)
+        base_model = Own
+    """)
+    assert load(path, "--outputs=3").params["train"]["outputs"] == 3

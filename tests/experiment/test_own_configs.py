@@ -1,4 +1,4 @@
-"""The experiments in configs/speech2text: they load in every mode and are the networks that they say they are."""
+"""The experiments in configs/speech2text: they load in every mode and build the networks that they describe."""
 import glob
 import os
 
@@ -25,7 +25,7 @@ def test_they_load_in_every_mode(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_their_first_lines_say_what_they_are_for_their_cost_and_their_wer(name):
+def test_their_docstrings_describe_purpose_cost_and_wer(name):
     with open(os.path.join(CONFIGS, name)) as file:
         head = file.read(2000).split('"""')[1]
     for word in ("\nFor: ", "\nCost: ", "\nExpected WER", "\nData: "):
@@ -61,7 +61,7 @@ def test_the_5x3_recipe():
         (1, 29, 896, 0.6), (1, 1, 1024, 0.6)]
 
 
-def test_eight_devices_differ_from_one_in_nothing_else():
+def test_the_configs_for_one_and_eight_devices_differ_only_in_this():
     one = load("jasper5x3_LibriSpeech_nvgrad_masks_1p.py", "train")["train"]
     eight = load("jasper5x3_LibriSpeech_nvgrad_masks_8p.py", "train")["train"]
     assert eight["use_horovod"] and not one["use_horovod"]
@@ -69,7 +69,7 @@ def test_eight_devices_differ_from_one_in_nothing_else():
     assert {key for key in one if one[key] != eight[key]} == {"use_horovod", "logdir"}
 
 
-def test_the_data_s_place_comes_from_the_environment(monkeypatch):
+def test_the_environment_determines_the_directory_of_the_data(monkeypatch):
     monkeypatch.delenv("JASPER_DATA", raising=False)
     assert load("jasper_mini_digits.py", "train")["train"]["data_layer_params"]["dataset_files"] == ["corpus/digits/train.csv"]
     monkeypatch.setenv("JASPER_DATA", "/elsewhere")

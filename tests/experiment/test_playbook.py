@@ -1,4 +1,4 @@
-"""The playbook's command lines become the config that they ask for."""
+"""The flags of Coqui STT's playbook set the corresponding keys of the config."""
 import os
 
 import pytest
@@ -15,7 +15,7 @@ DIVIDED = '''
 base_params["num_checkpoints"] = 2
 base_params["encoder_params"]["convnet_layers"][1]["dropout_keep_prob"] = 0.5
 '''
-# the last command line of the playbook's page on training, with what this project asks for in addition
+# the last command line of the playbook's page on training, with the flags that this project needs in addition
 PLAYBOOK = """--train_files data/train.csv --dev_files data/dev.csv --test_files data/test.csv --checkpoint_dir data/checkpoints
     --export_dir data/exported-model --width_multiplier 4 --reduce_lr_on_plateau true --plateau_epochs 8 --plateau_reduction 0.08
     --early_stop true --es_epochs 10 --es_min_delta 0.06 --dropout_rate 0.3""".split()
@@ -46,7 +46,7 @@ def test_the_playbook_s_command_line(write_config, joined):
     assert params["eval"]["eval_batch_size_per_gpu"] == 4 and params["test"]["eval_batch_size_per_gpu"] == 2
     assert train["lr_policy_params"]["learning_rate"] == 0.001
     encoder = train["encoder_params"]
-    # the layer with a probability of its own, too
+    # also the layer with its own probability
     assert (encoder["dropout_keep_prob"], [layer["dropout_keep_prob"] for layer in encoder["convnet_layers"]]) == (
         0.7, [None, 0.7])
     assert [layer["num_channels"] for layer in encoder["convnet_layers"]] == [32, 32]
@@ -70,7 +70,7 @@ def test_the_mode_decides_what_test_files_are_for(write_config):
     for params in (files["train"]["test"], files["eval"]["eval"], files["infer"]["infer"]):
         assert params["data_layer_params"]["dataset_files"] == ["t.csv"] and params["eval_batch_size_per_gpu"] == 3
     assert files["train"]["train"]["eval_batch_size_per_gpu"] is None
-    # a config may say it, too; what the test does not say is as in evaluations
+    # a config can have test_params, too; keys that are not in them are those of eval_params
     with_section = write_config('eval_params["random_seed"] = 5\n'
                                 'test_params = {"data_layer_params": {"dataset_files": ["own.csv"]}}')
     test = load(with_section)[1].params["test"]
@@ -99,7 +99,7 @@ def test_dev_files_are_evaluated_once_an_epoch_unless_the_steps_are_typed(write_
         assert not [note for note in experiment.notes if "eval_steps" in note]
 
 
-def test_the_last_word_wins_and_contradictions_are_named(write_config):
+def test_the_last_value_takes_precedence_and_contradictions_are_named(write_config):
     path = write_config(DIVIDED)
     _, experiment = load(path, "--epochs=5", "--num_epochs=7")
     assert experiment.params["train"]["num_epochs"] == 7
@@ -112,7 +112,7 @@ def test_the_last_word_wins_and_contradictions_are_named(write_config):
     assert [layer["dropout_keep_prob"] for layer in params["encoder_params"]["convnet_layers"]] == [0.8, 0.7]
     assert "command line: --data_layer_params/dataset_files=['x.csv'] and --train_files=a.csv,b.csv set the same key; the " \
            "last one takes precedence" in experiment.notes
-    # the same said twice is no contradiction
+    # the same value twice is not a contradiction
     assert not any("same key" in note for note in load(path, "--epochs=5", "--num_epochs=5")[1].notes)
 
 
@@ -174,7 +174,7 @@ def test_no_flag_hides_a_key_of_the_config():
     assert not declared & set(INSTEAD)
     assert {flag.name for flag in FLAGS if flag.keys is None} - declared == {"export_dir"}
     assert not {flag.name for flag in FLAGS} & set(INSTEAD)
-    # nor is one taken for a misspelled flag
+    # a key of the config is not mistaken for a misspelled flag
     for name in sorted(declared - set(Arguments._fields) - {flag.name for flag in FLAGS}):
         assert [override.keys for override in parse_command_line(["--config_file=c.py", "--%s=1" % name])[1]] == [(name,)]
 

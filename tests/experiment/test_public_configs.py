@@ -1,4 +1,4 @@
-"""Configs in the form that NVIDIA OpenSeq2Seq and the Ascend ModelZoo published: same imports, same keys, other words."""
+"""Configs in the form that NVIDIA OpenSeq2Seq and the Ascend ModelZoo published: same imports and keys, different values."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -111,7 +111,7 @@ eval_params = data("dev.csv", shuffle=False)
 infer_params = data("test.csv", shuffle=False)
 """
 
-# the first Wav2Letter configs: another name of the encoder, layers that say little, gradient clipping, block dropout
+# the first Wav2Letter configs: another name of the encoder, layers with few keys, gradient clipping, block dropout
 W2L_OLD = W2L_PLUS.replace("TDNNEncoder", "Wave2LetterEncoder") + """
 base_params.update(use_horovod=False, num_epochs=500, dtype=tf.float32, optimizer="Adam", optimizer_params={},
                    max_grad_norm=15.0, regularizer_params={'scale': 0.0005}, random_seed=1)
@@ -135,7 +135,7 @@ def test_they_load_in_every_mode(write_config, name, mode):
     for params in experiment.params.values():
         assert params["data_layer_params"]["num_audio_features"] == 64
         assert params["encoder_params"]["convnet_layers"][-1]["stride"] == [1]
-    # what has no effect here is said, and nothing else is amiss
+    # keys without effect are noted, and there are no other notes
     assert all("has no effect" in note for note in experiment.notes)
     assert any('["num_gpus"]' in note for note in experiment.notes)
 
@@ -177,6 +177,6 @@ def test_an_optimizer_of_contrib(write_config):
     "from open_seq2seq.data.text2text.text2text import ParallelTextDataLayer",
     "from open_seq2seq.losses import BasicSequenceLoss",
 ])
-def test_other_kinds_of_models_are_refused_with_what_there_is(write_config, line):
+def test_other_kinds_of_models_are_refused_with_the_supported_ones(write_config, line):
     with pytest.raises(ConfigError, match="config.py:1: .*This project has convolutional CTC speech models: base_model"):
         load_experiment(write_config(line + "\n", complete=False), "train")

@@ -36,12 +36,12 @@ def test_four_files_under_the_original_s_names(saved):
         "resolved_config_2026-01-31_12-00-00.json"]
     with open(path) as file:
         assert read(directory, "config_2026-01-31_12-00-00.py") == file.read()
-    # what can be pasted into a shell
+    # the command line can be pasted into a shell
     assert read(directory, "cmd-args_2026-01-31_12-00-00.log").endswith("--batch_size_per_gpu=9 '--logdir=a b'\n")
     assert read(directory, "git-info_2026-01-31_12-00-00.log").startswith("commit hash: ")
 
 
-def test_the_resolved_config_says_what_ran(saved):
+def test_the_resolved_config_describes_the_run(saved):
     directory, path = saved
     resolved = json.loads(read(directory, "resolved_config_2026-01-31_12-00-00.json"))
     train = resolved["params"]["train"]
@@ -64,7 +64,7 @@ def test_the_environment_is_not_saved(write_config, tmp_path, monkeypatch):
         assert "hunter2" not in read(str(tmp_path / "run"), name)
 
 
-def test_values_that_json_has_no_word_for():
+def test_values_that_json_cannot_represent():
     assert saving.plain({"a": (np.float32(0.5), np.arange(2)), 3: tf.float16, "i": float("inf"), "n": float("nan"),
                          "f": np.linalg.norm, "c": dict, "b": True, "none": None}) == {
         "a": [0.5, [0, 1]], "3": "float16", "i": "inf", "n": "nan", "f": "numpy.linalg.norm", "c": "builtins.dict",
@@ -81,7 +81,7 @@ def test_code_outside_a_repository_has_no_commit(monkeypatch, tmp_path):
     assert saving.code_state() == (None, "")
 
 
-def test_a_directory_that_cannot_be_made(write_config, tmp_path):
+def test_a_directory_that_cannot_be_created(write_config, tmp_path):
     path = write_config()
     (tmp_path / "file").write_text("")
     arguments, overrides = parse_command_line(["--config_file=" + path])

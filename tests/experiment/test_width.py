@@ -32,17 +32,17 @@ def test_every_mode_has_the_multiplied_channels_once(write_config):
                         ("describe", ("describe",))):
         params = load(path, "--width_multiplier=0.5", mode=mode).params
         assert [channels(params[name]) for name in names] == [[8, 32]] * len(names)
-    # what is written beside the run is what was built
+    # the resolved config has the channels that were built
     resolved = plain(load(path, "--width_multiplier", "0.5").params["train"])
     assert channels(resolved) == [8, 32] and resolved["width_multiplier"] == 0.5
     assert channels(load(path).params["train"]) == [8, 64]
 
 
-def test_the_command_line_s_multiplier_takes_the_place_of_the_config_s(write_config):
+def test_the_multiplier_of_the_command_line_replaces_that_of_the_config(write_config):
     path = write_config('base_params["width_multiplier"] = 4; train_params["width_multiplier"] = 3')
     assert channels(load(path).params["train"]) == [24, 24] and channels(load(path, mode="eval").params["eval"]) == [32, 32]
     assert channels(load(path, "--width_multiplier=2").params["train"]) == [16, 16]
-    # channels typed are multiplied like any others
+    # channels from the command line are multiplied, too
     assert channels(load(path, "--width_multiplier=2", "--encoder_params/convnet_layers/1/num_channels=40").params["train"]) == [
         16, 80]
 

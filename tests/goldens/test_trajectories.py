@@ -15,7 +15,7 @@ from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.optimizers import optimize, total_loss
 
 DENSE, PLAIN, SEPARABLE = "case1_dense_residual_masks", "case3_w2l_nores_nomask", "case4_quartznet_sep"
-# OpenSeq2Seq never stores NovoGrad's second moment: whatever its config says, its numbers are those of beta2 = 0
+# OpenSeq2Seq never stores NovoGrad's second moment: for every config its numbers are those of beta2 = 0
 NOVOGRAD = {"optimizer_params": {"beta1": 0.95, "beta2": 0.0, "epsilon": 1e-8, "weight_decay": 0.001}}
 MOMENTUM = {"optimizer": "Momentum", "optimizer_params": {"momentum": 0.9}}
 L2 = {"regularizer": l2_regularizer, "regularizer_params": {"scale": 0.001}}

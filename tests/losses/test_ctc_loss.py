@@ -76,7 +76,7 @@ def test_gradient_equals_finite_differences():
 
 
 @pytest.mark.parametrize("mask_nan", [True, False])
-def test_utterances_that_do_not_count(mask_nan):
+def test_utterances_without_a_finite_loss_are_not_counted(mask_nan):
     """More labels than frames; too few frames because of a repeat; NaN; infinity; no frames; one good utterance."""
     logits = random_logits(6, 4, 3)
     logits[2, 1, 0] = np.nan
@@ -98,7 +98,7 @@ def test_utterances_that_do_not_count(mask_nan):
     np.testing.assert_allclose(gradient[5], run(logits[5:], [4], [labels[5]], [2])[3][0] / 6, rtol=1e-6)
 
 
-def test_underflow_of_the_probability_does_not_count():
+def test_an_underflow_of_the_probability_is_not_counted():
     """Logits so far apart that the labels' probability is 0 in float32: the op's loss is infinite."""
     logits = np.zeros([1, 2, 3], np.float32)
     logits[0, :, 0] = 500.0
@@ -132,7 +132,7 @@ def test_padding_does_not_matter():
     assert (clean[3][0, 4:] == 0.0).all() and (clean[3][1, 3:] == 0.0).all()
 
 
-def test_more_room_for_labels_than_frames():
+def test_more_labels_than_frames():
     """As in a length bucket: its labels' dimension is that of another utterance, with which the op would leave out this one."""
     logits, labels = random_logits(3, 4, 4), np.array([[0, 1, 2], [1, 1, 0], [2, 0, 0]])
     narrow = run(logits, [4, 4, 2], labels, [3, 2, 1])
@@ -142,8 +142,8 @@ def test_more_room_for_labels_than_frames():
     np.testing.assert_allclose(wide[1][1], ctc_by_enumeration(logits[1], [1, 1]), rtol=1e-5)
 
 
-def test_frames_that_can_only_be_blank_are_no_way_round():
-    """A label that is next to impossible in every true frame must not find a better place behind them."""
+def test_labels_are_not_aligned_to_the_added_blank_frames():
+    """A label that is nearly impossible in every valid frame must not be aligned to frames after them."""
     logits = np.zeros([1, 3, 3], np.float32)
     logits[0, :, 1] = -80.0
     _, per_utterance, counted, _ = run(logits, [3], [[1] + [0] * 9], [1])
@@ -164,7 +164,7 @@ def test_weights_scale_the_utterances_of_the_mean():
 
 
 @pytest.mark.parametrize("mask_nan", [True, False])
-def test_rows_that_only_fill_up_the_batch_do_not_matter(mask_nan):
+def test_padding_rows_of_a_batch_do_not_change_the_loss(mask_nan):
     """No frames, no labels, weight 0: neither the infinite loss of such a row nor a NaN in it reaches the mean."""
     logits = random_logits(3, 4, 3)
     logits[2] = np.nan

@@ -1,4 +1,4 @@
-"""A model in float16 with float32 variables: what is computed in which type, how close it comes, and that it trains."""
+"""A model in float16 with float32 variables: types of the operations, accuracy, and training."""
 import collections
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Speech2Text: the parts joined, defaults of the parts, shared variables, and the top-level keys."""
+"""Speech2Text: its parts and their defaults, shared variables, and the top-level keys."""
 import collections
 import contextlib
 
@@ -81,7 +81,7 @@ def test_a_missing_loss_is_refused(mode):
         Speech2Text(checked(loss=None), mode, 3)
 
 
-def test_evaluation_beside_training_shares_the_variables(graph):
+def test_evaluation_and_training_share_the_variables(graph):
     params = checked()
     Speech2Text(params, "train", 3)(inputs())
     names = [variable.op.name for variable in tf.global_variables()]
@@ -101,7 +101,7 @@ def test_weights_of_the_batch_reach_the_loss(graph):
     np.testing.assert_allclose(loss, 1.5 * per_utterance[1] / 2, rtol=1e-5)
 
 
-def test_the_loss_is_told_where_the_host_is(graph):
+def test_the_loss_receives_the_host_scope(graph):
     @contextlib.contextmanager
     def host_scope():
         with tf.name_scope("kept_on_the_host"):
@@ -113,7 +113,7 @@ def test_the_loss_is_told_where_the_host_is(graph):
 
 
 class PlainLoss:
-    """A loss of one's own that knows of no weights and no host."""
+    """A custom loss that accepts neither weights nor a host scope."""
 
     PARAMETERS = ()
 
@@ -125,7 +125,7 @@ class PlainLoss:
 
 
 class KeywordLoss(PlainLoss):
-    """One that takes whatever comes."""
+    """A custom loss that accepts any argument."""
 
     def __init__(self, params, **settings):
         super().__init__(params)
@@ -135,7 +135,7 @@ class KeywordLoss(PlainLoss):
         return sorted(self.settings) + sorted(others)
 
 
-def test_a_loss_of_ones_own_is_given_what_it_takes(graph):
+def test_a_custom_loss_receives_the_arguments_that_it_accepts(graph):
     batch = Batch(*inputs(), weights=tf.ones([2]))
     assert Speech2Text(checked(loss=PlainLoss), "train", 3)(batch).loss.shape.as_list() == []
     model = Speech2Text(checked(loss=KeywordLoss), "train", 3)

@@ -1,4 +1,4 @@
-"""Which optimizers there are and what is known about their parameters."""
+"""The named optimizers and their parameters."""
 import inspect
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""LARC's factor by hand, and its place in front of the optimizer."""
+"""LARC's factor by hand, and its application before the optimizer."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -27,7 +27,7 @@ def test_factor(graph, params, gradient_norm, expected):
         assert session.run(factor) == pytest.approx(expected, rel=1e-5)
 
 
-def test_each_variable_has_a_factor_of_its_own(make_linear):
+def test_each_variable_has_its_own_factor(make_linear):
     model = make_linear(larc_params={"larc_eta": 0.01, "larc_mode": "scale"}, loss_scaling=64.0, iter_size=2)
     inputs, targets = np.array([[1.0, 0.0, 0.0]], np.float32), np.array([0.0], np.float32)
     feed = {model.inputs: inputs, model.targets: targets}
@@ -81,7 +81,7 @@ def test_warm_up_of_a_variable_that_is_zero(make_linear, overrides):
 
 @pytest.mark.parametrize("optimizer", ["SGD", "NovoGrad"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_factor_that_is_not_finite_skips_the_step(make_linear, monkeypatch, optimizer, value):
+def test_a_non_finite_factor_skips_the_step(make_linear, monkeypatch, optimizer, value):
     monkeypatch.setattr(larc, "larc_factor", lambda params, rate, variable, norm: tf.constant(
         value if variable.op.name.endswith("bias") else 1.0))
     model = make_linear(optimizer=optimizer, larc_params={"larc_eta": 0.001})

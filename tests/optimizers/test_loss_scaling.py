@@ -1,4 +1,4 @@
-"""The rules by which the loss scale rises and falls, and that a checkpoint carries them."""
+"""The rules that change the loss scale, and their state in a checkpoint."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -8,7 +8,7 @@ from open_seq2seq.optimizers.loss_scaling import ALGORITHMS, parameters_of
 
 
 def _scales(name, params, gradients):
-    """The scale after each step; a gradient of None is one that is not finite."""
+    """The scale after each step; a gradient of None is non-finite."""
     report = Report()
     checked = check_parameters(parameters_of(name), params, "loss_scaling_params", report)
     assert not report.problems
@@ -29,7 +29,7 @@ def test_backoff_defaults(graph):
     assert _scales("Backoff", {}, [1.0, None, 1.0, None]) == [2.0 ** 14, 2.0 ** 14, 2.0 ** 13, 2.0 ** 13, 2.0 ** 12]
 
 
-def test_backoff_rises_after_a_window_of_good_steps_in_a_row(graph):
+def test_backoff_increases_the_scale_after_a_window_of_finite_steps(graph):
     params = {"scale_min": 1.0, "scale_max": 64.0, "step_factor": 4.0, "step_window": 3}
     gradients = [None, 1, 1, None, 1, 1, 1, 1, 1, 1, 1, 1, 1]
     assert _scales("Backoff", params, gradients) == [64, 16, 16, 16, 4, 4, 4, 16, 16, 16, 64, 64, 64, 64]
@@ -99,7 +99,7 @@ def test_log_max_in_training_sees_gradients_without_the_scale(make_linear):
 
 
 @pytest.mark.parametrize("algorithm", ["Backoff", "LogMax"])
-def test_checkpoint_carries_the_state(make_linear, tmp_path, algorithm):
+def test_the_checkpoint_contains_the_state(make_linear, tmp_path, algorithm):
     model = make_linear(loss_scaling=algorithm)
     feed = {model.inputs: np.ones((2, 3), np.float32), model.targets: np.zeros(2, np.float32)}
     for poison in (1.0, float("nan")):

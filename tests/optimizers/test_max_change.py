@@ -1,4 +1,4 @@
-"""The limit of an update's change, against a model of it in NumPy."""
+"""The limits of the change in an update, compared with an implementation in NumPy."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -77,7 +77,7 @@ def test_as_numpy_limits_it(graph, make_params, optimizer, optimizer_params, of_
     counts = np.zeros(len(LAYERS) + 1, int)
     values = {name: np.array(value, np.float32) for name, value in START.items()}
     for scale in (1.0, 0.01, 3.0, -1.0):
-        # weight decay depends on the weights, so the optimizer without a limit goes on from the limited ones
+        # weight decay depends on the weights, so the optimizer without a limit continues from the limited ones
         for variable, value in zip(free.variables, values.values()):
             variable.load(value, free.session)
         expected, reached = _limited(values, free.step(scale), of_layer, of_all)
@@ -88,7 +88,7 @@ def test_as_numpy_limits_it(graph, make_params, optimizer, optimizer_params, of_
         assert limited.counts == counts.tolist()
 
 
-def test_a_huge_change_leaves_the_digits_of_what_is_left_of_it(graph, make_params):
+def test_a_huge_change_is_reduced_without_loss_of_precision(graph, make_params):
     model = _Model(make_params(lr_policy_params={"learning_rate": 1e12}, max_total_param_change=0.5), _slopes())
     after = model.step()
     slopes = np.concatenate(_slopes()).astype(np.float64)
@@ -96,13 +96,13 @@ def test_a_huge_change_leaves_the_digits_of_what_is_left_of_it(graph, make_param
     np.testing.assert_allclose(np.concatenate(list(after.values())), start - 0.5 * slopes / np.linalg.norm(slopes), rtol=1e-5)
 
 
-def test_a_change_that_is_not_finite_is_not_made(graph, make_params):
+def test_a_non_finite_change_is_not_made(graph, make_params):
     model = _Model(make_params(lr_policy_params={"learning_rate": 3e38}, max_param_change=0.5), _slopes())
     assert {name: value.tolist() for name, value in model.step().items()} == START
     assert model.counts == [1, 1, 1, 1]
 
 
-def test_with_accumulation_it_is_the_whole_step_that_is_limited(graph, make_params):
+def test_with_accumulation_the_complete_step_is_limited(graph, make_params):
     model = _Model(make_params(iter_size=2, max_total_param_change=0.2), _slopes())
     model.step(5.0, model.train.accumulate)
     slopes = np.concatenate(_slopes())
@@ -113,7 +113,7 @@ def test_with_accumulation_it_is_the_whole_step_that_is_limited(graph, make_para
     assert model.counts == [0, 0, 0, 1]
 
 
-def test_a_skipped_step_counts_for_nothing(graph, make_params):
+def test_a_skipped_step_is_not_counted_as_limited(graph, make_params):
     model = _Model(make_params(max_param_change=0.01), _slopes())
     assert {name: value.tolist() for name, value in model.step(float("nan")).items()} == START
     assert model.counts == [0, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""NovoGrad's rule by hand, its saved state, and the ways it can be handed a gradient."""
+"""NovoGrad's rule by hand, its saved state, and scaled and unscaled gradients."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -60,7 +60,7 @@ def test_epsilon_is_under_the_root(graph):
         np.testing.assert_allclose(session.run(weights), [-3e-6 / np.sqrt(1.0025e-8), -4e-6 / np.sqrt(1.0025e-8)], rtol=1e-5)
 
 
-def test_scale_is_as_good_as_a_scaled_gradient(graph):
+def test_a_scale_equals_a_scaled_gradient(graph):
     gradient = np.array([3.0, -4.0], np.float32)
     plain = tf.get_variable("plain", initializer=np.ones(2, np.float32), use_resource=False)
     scaled = tf.get_variable("scaled", initializer=np.ones(2, np.float32), use_resource=False)

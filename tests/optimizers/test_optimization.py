@@ -1,4 +1,4 @@
-"""One optimizer for several losses, and one wrapped by a device's adapter."""
+"""One optimizer for several losses, and one that a device's adapter wraps."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -75,7 +75,7 @@ def test_a_skipped_step_leaves_the_moving_averages(graph, make_params, iter_size
 
 
 class _Adapter(tf.train.Optimizer):
-    """Scales by 4 and takes it out again; ``overflow`` stands for a status register."""
+    """Scales by 4 and divides by 4; ``overflow`` replaces a status register."""
 
     def __init__(self, inner, overflow):
         super().__init__(False, "Adapter")
@@ -114,9 +114,9 @@ def test_an_adapter_decides_what_is_skipped_and_we_count_it(graph, make_params, 
         assert step()
         assert session.run(weights) == pytest.approx(5.0 - 0.1 * 10.0)
         assert not step(overflow=True)
-        # also of a step that the adapter leaves out
+        # also of a step that the adapter skips
         assert norms == [10.0, 8.0]
-        # no status register tells of a nan that a file brought with it
+        # no status register reports a NaN that was in the data
         assert not step(poison=float("nan"))
         assert session.run([weights, optimization.global_step, train.skipped_steps]) == [4.0, 1, 2]
         assert step()
@@ -124,7 +124,7 @@ def test_an_adapter_decides_what_is_skipped_and_we_count_it(graph, make_params, 
         assert session.run(train.loss_scale) == 4.0
 
 
-def test_a_device_without_an_adapter_of_its_own_leaves_the_scaling_to_us(graph, make_params):
+def test_without_an_adapter_our_loss_scaling_is_used(graph, make_params):
     weights = tf.get_variable("w", initializer=5.0, use_resource=False)
     optimization = Optimization(make_params(loss_scaling=64.0), 10, 10, wrap=lambda inner: None)
     train = optimization.operations(tf.square(weights))
@@ -133,7 +133,7 @@ def test_a_device_without_an_adapter_of_its_own_leaves_the_scaling_to_us(graph, 
         assert session.run([train.loss_scale, weights]) == [64.0, pytest.approx(4.0)]
 
 
-def test_the_policys_learning_rate_is_multiplied_by_a_factor(graph, make_params):
+def test_the_learning_rate_is_multiplied_by_a_factor(graph, make_params):
     weights = tf.get_variable("w", initializer=5.0, use_resource=False)
     factor = tf.get_variable("factor", initializer=1.0, trainable=False, use_resource=False)
     policy = {"lr_policy": poly_decay, "lr_policy_params": {"learning_rate": 0.4, "min_lr": 0.0, "power": 1.0}}

@@ -1,4 +1,4 @@
-"""A training step: what reaches the weights, what does not, and what is counted."""
+"""A training step: changes of the weights, skipped steps, and counters."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -86,7 +86,7 @@ def test_four_accumulated_batches_equal_one_of_four_times_the_size(make_linear, 
     assert not np.allclose(results[0][:4], START, atol=1e-3)
 
 
-def test_non_finite_micro_batch_discards_the_whole_update_and_nothing_else(make_linear):
+def test_a_non_finite_micro_batch_discards_its_update_only(make_linear):
     model = make_linear(iter_size=2)
     inputs, targets = _batch(8)
     model.session.run(model.train.accumulate, _feed(model, inputs, targets, NAN))
@@ -232,3 +232,42 @@ def test_resource_variables(graph, make_params):
 def test_mistakes(make_linear, overrides, message):
     with pytest.raises(ConfigError, match=message):
         make_linear(**overrides)
+
+
+def test_momentum_clipping_and_accumulation_by_hand(graph, make_params):
+    """Learning rate 0.1, momentum 0.5, gradients clipped to a norm of 5, two batches per step."""
+    weights = tf.get_variable("w", initializer=np.array([1.0, 2.0], np.float32), use_resource=False)
+    slope = tf.placeholder(tf.float32, [2])
+    train = optimize(tf.reduce_sum(slope * weights), make_params(
+        optimizer="Momentum", optimizer_params={"momentum": 0.5}, max_grad_norm=5.0, iter_size=2), 10, 10)
+    with tf.Session() as session:
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+
+        def step(first, second):
+            session.run(train.accumulate, {slope: first})
+            norm = session.run([train.update, train.gradient_norm], {slope: second})[1]
+            return norm, session.run(weights).tolist()
+
+        # mean gradient (6, 8) of norm 10, clipped to (3, 4); momentum (3, 4)
+        norm, values = step([2.0, 6.0], [10.0, 10.0])
+        assert norm == pytest.approx(10.0) and values == pytest.approx([1.0 - 0.3, 2.0 - 0.4])
+        # mean gradient (0, 2), not clipped; momentum 0.5 * (3, 4) + (0, 2) = (1.5, 4)
+        norm, values = step([1.0, 3.0], [-1.0, 1.0])
+        assert norm == pytest.approx(2.0) and values == pytest.approx([0.7 - 0.15, 1.6 - 0.4])
+        assert session.run([train.global_step, train.skipped_steps]) == [2, 0]
+
+
+def test_gradient_norms_of_layers_by_hand(graph, make_params):
+    """Two layers of the encoder, the first with a kernel and the gamma of its batch norm."""
+    with tf.variable_scope("ForwardPass/w2l_encoder", use_resource=False):
+        kernel = tf.get_variable("conv11/kernel", initializer=np.array([1.0, 1.0], np.float32))
+        gamma = tf.get_variable("conv11/bn/gamma", initializer=np.float32(1.0))
+        other = tf.get_variable("conv21/kernel", initializer=np.float32(1.0))
+    loss = 2.0 * kernel[0] - 1.0 * kernel[1] + 2.0 * gamma + 12.0 * other
+    train = optimize(loss, make_params(loss_scaling=64.0), 10, 10)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        _, norms, norm, scale = session.run([train.update, train.layer_gradient_norms, train.gradient_norm, train.loss_scale])
+    assert train.layers == ["conv11", "conv21"]
+    # sqrt(4 + 1 + 4), 12, sqrt(9 + 144)
+    assert norms.tolist() == pytest.approx([3.0, 12.0]) and norm == pytest.approx(153 ** 0.5) and scale == 64.0

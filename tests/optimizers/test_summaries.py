@@ -1,4 +1,4 @@
-"""What TensorBoard gets to see of the optimizer."""
+"""The optimizer's summaries for TensorBoard."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf

@@ -1,4 +1,4 @@
-"""Rows of length 0, which only fill up a batch, harm neither the other rows nor the variables."""
+"""Padding rows of length 0 change neither the other rows of a batch nor the variables."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -54,7 +54,7 @@ def run(lengths, mode, masked=True):
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
-def test_the_other_rows_are_as_without_them(mode):
+def test_padding_rows_do_not_change_other_rows(mode):
     whole, alone = run([24, 17, 0, 0], mode), run([24, 17], mode)
     for row, length in enumerate((12, 9)):
         np.testing.assert_allclose(whole[0][row, :length], alone[0][row, :length], atol=1e-5)
