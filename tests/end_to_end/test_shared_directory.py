@@ -23,7 +23,8 @@ def endless(corpus):
     def start(*words):
         process = subprocess.Popen(
             [sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--device=cpu", "--mode=train",
-             "--max_steps=1000000", "--save_checkpoint_steps=20", "--num_checkpoints=2", "--print_loss_steps=20"] + list(words),
+             "--max_steps=1000000", "--save_checkpoint_steps=20", "--num_checkpoints=2", "--print_loss_steps=20",
+             "--print_samples_steps=None"] + list(words),
             cwd=str(corpus), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         processes.append(process)
         guard = threading.Timer(PATIENCE, process.kill)
