@@ -77,7 +77,7 @@ def child_path(path, key):
 
 
 class NamePath:
-    """The path of a dict that belongs to no config: it has a name, and its keys are shown without it."""
+    """The path of a dict outside a config: the dict has a name, and its keys are shown without it."""
 
     def __init__(self, name):
         self._name = name
