@@ -1,5 +1,6 @@
 """What every command line shares: how a command ends, its parser, the types of its flags."""
 import argparse
+import difflib
 import errno
 import os
 import sys
@@ -68,13 +69,34 @@ def _discard_stdout():
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that takes no shortened flags and raises :class:`UsageError` for a wrong command line."""
+    """An argument parser that takes no shortened flags and raises :class:`UsageError` for a wrong command line.
+
+    The message about a misspelled flag suggests the correct one.
+    """
 
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, **options)
+        self._given = []
+
+    def parse_known_args(self, args=None, namespace=None):
+        self._given = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message):
-        raise UsageError("%s. See %s --help" % (message, self.prog))
+        # a required flag that is misspelled is missing, which argparse notices first
+        suggestion = self._suggestion() if "unrecognized" in message or "required" in message else ""
+        raise UsageError("%s%s. See %s --help" % (suggestion, message, self.prog))
+
+    def _suggestion(self):
+        known = [flag for flag in self._option_string_actions if flag.startswith("--")]
+        for argument in self._given[:self._given.index("--")] if "--" in self._given else self._given:
+            flag = argument.partition("=")[0]
+            if not flag.startswith("--") or flag in known:
+                continue
+            close = difflib.get_close_matches(flag, known, 1) or [other for other in known if other.startswith(flag)]
+            if close:
+                return "%s is unknown (did you mean %s?): " % (flag, close[0])
+        return ""
 
 
 def make_parser(module, description):

@@ -1,8 +1,8 @@
 """How the commands in scripts/ end."""
 import pytest
 
-from open_seq2seq.cli import exit_status_of
-from open_seq2seq.errors import CheckpointError
+from open_seq2seq.cli import Parser, exit_status_of, file_path
+from open_seq2seq.errors import CheckpointError, UsageError
 
 
 def raising(error):
@@ -28,3 +28,27 @@ def test_ctrl_c(capsys):
 def test_a_bug_passes_through():
     with pytest.raises(ZeroDivisionError):
         exit_status_of(raising(ZeroDivisionError()), [])
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--modl", "x"], "--modl is unknown (did you mean --model?): the following arguments are required: --model. See tool"),
+    (["--model=x", "--outputs=y"], "--outputs is unknown (did you mean --output?): unrecognized arguments: --outputs=y. See"),
+    (["--model=x", "--out=y"], "--out is unknown (did you mean --output?): unrecognized arguments: --out=y. See tool"),
+    (["--model=x", "--zzz"], "unrecognized arguments: --zzz. See tool --help"),
+])
+def test_a_misspelled_flag_has_a_suggestion(arguments, message):
+    parser = Parser(prog="tool")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--output", type=file_path)
+    with pytest.raises(UsageError) as caught:
+        parser.parse_args(arguments)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_tilde_in_a_path_is_the_home_directory(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    parser = Parser(prog="tool")
+    parser.add_argument("--output", type=file_path)
+    assert parser.parse_args(["--output=~/a"]).output == "/home/somebody/a"
+    with pytest.raises(UsageError, match="--output: '~nobody-at-all' starts with ~nobody-at-all, but there is no such user"):
+        parser.parse_args(["--output=~nobody-at-all"])
