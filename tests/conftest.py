@@ -1,4 +1,4 @@
-"""Shared fixtures: the reference numbers, a fresh graph for each test that builds one, an environment without the user's settings."""
+"""Shared fixtures: the reference numbers, a fresh graph for each test; the environment without the user's settings."""
 import collections
 import contextlib
 import importlib.util
@@ -17,15 +17,16 @@ from tests.paths import REPOSITORY
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # what launchers, clusters, the Ascend toolkit and users set for the project's commands; tests set what they need themselves
-SETTINGS = ("JASPER_", "RANK_", "DEVICE_", "ASCEND_", "HCCL_", "HOROVOD_", "OMPI_", "PMI_", "SLURM", "XDL_", "POD_", "CM_", "AOE_",
-            "JOB_ID", "TF_CONFIG", "CUDA_VISIBLE_DEVICES", "BATCH_")
+SETTINGS = ("JASPER_", "RANK_", "DEVICE_", "ASCEND_", "HCCL_", "HOROVOD_", "OMPI_", "PMI_", "SLURM", "XDL_", "POD_", "CM_",
+            "AOE_", "JOB_ID", "TF_CONFIG", "CUDA_VISIBLE_DEVICES", "BATCH_")
 SETTINGS_OF_TESTS = ("JASPER_SHARED", "JASPER_WITHOUT_CHROMIUM")
 
 SHARED = os.environ.get("JASPER_SHARED", os.path.join(os.path.dirname(REPOSITORY), "shared"))
 
 
 def pytest_addoption(parser):
-    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the test files, and the tests of each file, in a random order")
+    parser.addoption("--shuffle", type=int, metavar="SEED",
+                     help="run the test files, and the tests of each file, in a random order")
 
 
 def pytest_configure():
@@ -119,7 +120,7 @@ def fake_adapter(npu_server, tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def needs_horovod():
     """For tests that start several processes: skipped where Horovod was not built, but never in CI."""
-    # in a process of its own: its library and onnxruntime's do not bear each other in every order
+    # in a separate process: its library and onnxruntime's crash each other in some orders of loading
     asked = subprocess.run([sys.executable, "-c", "import horovod.tensorflow"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if asked.returncode != 0:
         import tensorflow.compat.v1 as tf

@@ -23,7 +23,7 @@ def check_layers(tmp_path):
                 module.write("\n" + line + "\n")
         # the copy has to come before an installed package of the same name
         return subprocess.run([os.path.join(os.path.dirname(sys.executable), "lint-imports"), "--no-cache"], cwd=str(tmp_path),
-                              env=dict(os.environ, PYTHONPATH=str(tmp_path)), stdout=subprocess.PIPE, universal_newlines=True)
+                              env=dict(os.environ, PYTHONPATH=str(tmp_path)), stdout=subprocess.PIPE, text=True)
     return check
 
 
@@ -35,7 +35,8 @@ def test_imports_go_downwards(check_layers):
 @pytest.mark.parametrize("file, line, broken", [
     ("data/speech2text/manifest.py", "from open_seq2seq.training import loop",
      "open_seq2seq.data is not allowed to import open_seq2seq.training"),
-    ("export/mode.py", "import open_seq2seq.training.loop", "open_seq2seq.export is not allowed to import open_seq2seq.training"),
+    ("export/mode.py", "import open_seq2seq.training.loop",
+     "open_seq2seq.export is not allowed to import open_seq2seq.training"),
     ("errors.py", "def late():\n    import open_seq2seq.files", "open_seq2seq.errors is not allowed to import open_seq2seq.files"),
     ("unnamed/__init__.py", "", "open_seq2seq.unnamed")])
 def test_an_import_upwards_and_a_package_outside_the_layers_are_refused(check_layers, file, line, broken):

@@ -36,8 +36,8 @@ def installed(tmp_path_factory):
 
 def run(program, *words, cwd):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run([str(program)] + list(words), cwd=str(cwd), env=environment, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True)
+    return subprocess.run([str(program)] + list(words), cwd=str(cwd), env=environment, capture_output=True,
+                          text=True)
 
 
 def documented_modules():
@@ -60,7 +60,8 @@ def test_the_package_is_the_installed_one_with_its_data_files(installed, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command, usage", [("jasper-train", "usage: run.py"), ("jasper-transcribe", "usage: python -m open_seq2seq")])
+@pytest.mark.parametrize("command, usage", [
+    ("jasper-train", "usage: run.py"), ("jasper-transcribe", "usage: python -m open_seq2seq")])
 def test_commands_answer_from_any_directory(installed, tmp_path, command, usage):
     helped = run(installed / command, "--help", cwd=tmp_path)
     assert helped.returncode == 0 and helped.stdout.startswith(usage), helped.stderr
