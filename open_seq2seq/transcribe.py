@@ -7,10 +7,7 @@ import threading
 from open_seq2seq.cli import exit_status_of
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.transcription.options import parse_options
-from open_seq2seq.transcription.recordings import (
-    find_recordings,
-    require_different_results,
-)
+from open_seq2seq.transcription.recordings import find_recordings, require_different_results
 
 
 def main(arguments):
