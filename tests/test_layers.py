@@ -37,7 +37,8 @@ def test_imports_go_downwards(check_layers):
      "open_seq2seq.data is not allowed to import open_seq2seq.training"),
     ("export/mode.py", "import open_seq2seq.training.loop",
      "open_seq2seq.export is not allowed to import open_seq2seq.training"),
-    ("errors.py", "def late():\n    import open_seq2seq.files", "open_seq2seq.errors is not allowed to import open_seq2seq.files"),
+    ("errors.py", "def late():\n    import open_seq2seq.files",
+     "open_seq2seq.errors is not allowed to import open_seq2seq.files"),
     ("unnamed/__init__.py", "", "open_seq2seq.unnamed")])
 def test_an_import_upwards_and_a_package_outside_the_layers_are_refused(check_layers, file, line, broken):
     done = check_layers(file, line)

@@ -3,7 +3,9 @@
     python -m open_seq2seq.experiment.reference        writes docs/parameters.md
 """
 import os
+import sys
 
+from open_seq2seq.cli import exit_status_of, file_path, make_parser
 from open_seq2seq.config.parameters import REQUIRED, Either, List, Struct, shown
 from open_seq2seq.files import replaced_file
 
@@ -146,7 +148,15 @@ def reference_of_config(config_file=None):
     return as_text(sections(experiment.base_model, experiment.params["describe"]))
 
 
-if __name__ == "__main__":
-    with replaced_file(PAGE) as page:
+def main(words):
+    """Writes the page."""
+    parser = make_parser("open_seq2seq.experiment.reference", "Writes the reference of all parameters, as Markdown.")
+    parser.add_argument("--output", type=file_path, default=PAGE, help="the file to write")
+    output = parser.parse_args(words).output
+    with replaced_file(output) as page:
         page.write(as_markdown())
-    print("Wrote %s" % PAGE)
+    print("Wrote %s" % output)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status_of(main, sys.argv[1:]))

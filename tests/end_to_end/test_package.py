@@ -45,7 +45,7 @@ def documented_modules():
     names = set()
     for path in [os.path.join(REPOSITORY, "README.md")] + glob.glob(os.path.join(REPOSITORY, "docs", "*.md")):
         with open(path, encoding="utf-8") as page:
-            names |= set(re.findall(r"-m (open_seq2seq[a-z0-9_.]*[a-z0-9_])", page.read()))
+            names |= set(re.findall(r"-m (open_seq2seq(?:\.[a-z0-9_]+)+)(?![.\w]*[A-Z])", page.read()))
     return sorted(names)
 
 
