@@ -1,0 +1,593 @@
+"""Damages valid inputs of every reader of files, and counts what the readers say.
+
+    python benchmarks/mutated_inputs.py --count 5000 --seed 0
+
+Mutations: flipped bits, cuts, holes, deleted and inserted bytes, header fields of other values; in text also repeated parts, deep
+nesting, and numbers and texts in the place of each other. Each input goes through the public function that reads it. Results:
+
+    equal      accepted, the same as before
+    other      accepted, a valid other value (a different letter in a transcript)
+    note       accepted with a note
+    refused    an error of the project, with a sentence
+    traceback  any other exception: a bug
+    silent     accepted although it is wrong: audio whose length changed by more than max_missing_fraction; a value that the
+               reader's own rules exclude
+    slow       longer than 10 s
+
+Fields that a container states once and that nobody can verify (the sample rate of AIFF) are not damaged.
+The exit status is 1 when there is a traceback, a silent or a slow input. A reader's inputs depend on the seed only.
+"""
+import argparse
+import collections
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+import unicodedata
+
+import numpy as np
+import soundfile
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from open_seq2seq.data.speech2text.audio import MAX_MISSING_FRACTION, inspect_audio, read_audio  # noqa: E402
+from open_seq2seq.data.speech2text.manifest import read_manifest  # noqa: E402
+from open_seq2seq.errors import JasperError  # noqa: E402
+from open_seq2seq.text.vocabulary import Vocabulary  # noqa: E402
+from open_seq2seq.transcription.audio_stream import blocks_of_file  # noqa: E402
+
+RESULTS = ("equal", "other", "note", "refused", "traceback", "silent", "slow")
+BAD_RESULTS = ("traceback", "silent", "slow")
+SLOW_SECONDS = 10.0
+HEADER_BYTES = 128
+SAMPLE_RATE = 16000
+NAN_TEXTS = ("NaN", "Infinity", "-1", "1e308", "1" + "0" * 400, "null", "true", '"text"', "[]", "{}", "0", "2147483648", "0.5",
+             "\\u0000")
+
+Outcome = collections.namedtuple("Outcome", "result kind detail")
+
+
+class Silent(Exception):
+    """A wrong input was accepted without a word."""
+
+
+# mutations
+
+def mutated(data, random_numbers, is_text):
+    """(kind, bytes): ``data`` with one kind of damage."""
+    kinds = ["bit", "bits", "cut", "hole", "delete", "insert", "byte"]
+    kinds += ["repeat", "nest", "value", "value", "swap", "line"] if is_text else ["header"] * 4 + ["cut", "append"]
+    kind, changed = random_numbers.choice(kinds), bytearray(data)
+    place = random_numbers.randrange(len(data))
+    span = random_numbers.randrange(1, max(2, min(2000, len(data) // 4)))
+    if kind == "bit":
+        changed[place] ^= 1 << random_numbers.randrange(8)
+    elif kind == "bits":
+        for _ in range(random_numbers.randrange(2, 20)):
+            changed[random_numbers.randrange(len(data))] ^= 1 << random_numbers.randrange(8)
+    elif kind == "byte":
+        changed[place] = random_numbers.randrange(256)
+    elif kind == "cut":
+        del changed[place:]
+    elif kind == "hole":
+        changed[place:place + span] = bytes(len(changed[place:place + span]))
+    elif kind == "delete":
+        del changed[place:place + span]
+    elif kind in ("insert", "append"):
+        noise = bytes(random_numbers.randrange(256) for _ in range(span))
+        place = place if kind == "insert" else len(data)
+        changed[place:place] = noise
+    elif kind == "header":
+        place = random_numbers.randrange(min(len(data), HEADER_BYTES))
+        width = random_numbers.choice([1, 1, 2, 4])
+        field = bytes(data[place:place + width])
+        flipped = bytes([field[0] ^ 1 << random_numbers.randrange(8)]) + field[1:]
+        noise = bytes(random_numbers.randrange(256) for _ in range(width))
+        changed[place:place + width] = random_numbers.choice([flipped, noise, bytes(width), b"\xff" * width])
+    else:
+        changed = bytearray(_mutated_text(data.decode("utf-8"), kind, random_numbers).encode("utf-8"))
+    return kind, bytes(changed)
+
+
+def _mutated_text(text, kind, random_numbers):
+    lines = text.splitlines(True)
+    if kind == "repeat":
+        place = random_numbers.randrange(len(text))
+        part = text[place:place + random_numbers.randrange(1, 60)]
+        return text[:place] + part + text[place:]
+    if kind == "line":
+        number = random_numbers.randrange(len(lines))
+        added = random_numbers.choice([lines[number], "\n", "\0\n", "\ufeff\n", "\u2028\n", "\u200b\n", "ab\n", "# comment\n",
+                                       "x" * 200000 + "\n"])
+        return "".join(lines[:number] + [added] + lines[number:])
+    if kind == "swap":
+        first, second = random_numbers.randrange(len(lines)), random_numbers.randrange(len(lines))
+        lines[first], lines[second] = lines[second], lines[first]
+        return "".join(lines)
+    # a token in the place of another, or a deep nest
+    tokens = [(place, place + len(token)) for place, token in _tokens(text)]
+    begin, end = random_numbers.choice(tokens) if tokens else (0, len(text))
+    if kind == "nest":
+        depth = random_numbers.choice([50, 1000, 100000])
+        opening, closing = random_numbers.choice(["[]", "{}", "()"])
+        opening = '{"a":' if opening == "{" and random_numbers.random() < 0.5 else opening
+        return text[:begin] + opening * depth + closing * random_numbers.choice([depth, 0]) + text[end:]
+    return text[:begin] + random_numbers.choice(NAN_TEXTS) + text[end:]
+
+
+def _tokens(text):
+    """(place, token) of the words, numbers and quoted texts."""
+    place = 0
+    for token in text.replace('"', ' " ').split():
+        found = text.find(token, place)
+        if found >= 0 and token.strip('"{}[]:,'):
+            yield found, token.strip(",:")
+            place = found + len(token)
+
+
+# readers
+
+class Reader:
+    """One reader of files.
+
+    Attributes:
+      name: for the table.
+      inputs: list of bytes, valid inputs.
+      is_text: whether text mutations apply.
+    """
+
+    name, is_text, suffix = None, True, ""
+    inputs = ()
+
+    def read(self, data, folder):
+        """Reads an input.
+
+        Returns:
+          (a value that can be compared, list of notes)
+
+        Raises:
+          JasperError: the input is refused.
+          Silent: a wrong input was accepted.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def unverifiable(data):
+        """List of (start, end) of the fields of ``data`` whose damage nobody can notice; they are left as they are."""
+        return []
+
+    def judge(self, original, value):
+        """Raises Silent when ``value`` cannot be right for a mutation of the input that gave ``original``."""
+
+    def _write(self, data, folder, name):
+        path = os.path.join(folder, name)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+
+def _tone(num_samples, channels=1):
+    time_axis = np.arange(num_samples) / float(SAMPLE_RATE)
+    samples = 0.3 * np.sin(2 * np.pi * 300 * time_axis) * (1 + np.sin(2 * np.pi * 3 * time_axis)) / 2
+    samples += 0.01 * np.random.RandomState(num_samples).randn(num_samples)
+    return samples if channels == 1 else np.stack([samples, 0.5 * samples], 1)
+
+
+class AudioReader(Reader):
+    """Scan, training and transcription, which must agree."""
+
+    name, is_text = "audio", False
+    CONTAINERS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "NIST", "VOC")
+    # a block of these encodings is a large part of a short file
+    LONG = ("IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32", "G723_24", "G723_40", "NMS_ADPCM_16", "NMS_ADPCM_24", "NMS_ADPCM_32")
+
+    def __init__(self):
+        self.inputs = []
+        for container in self.CONTAINERS:
+            for subtype in sorted(soundfile.available_subtypes(container)):
+                for channels in (1, 2):
+                    samples = _tone(120037 if subtype in self.LONG else 12037, channels)
+                    buffer = io.BytesIO()
+                    try:
+                        soundfile.write(buffer, samples, SAMPLE_RATE, format=container, subtype=subtype)
+                    except (RuntimeError, ValueError, AssertionError):      # libsndfile announces more than it writes
+                        continue
+                    self.inputs.append(buffer.getvalue())
+        self.inputs = [data for data in self.inputs if self._is_read(data)]
+
+    def _is_read(self, data):
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                self.read(data, folder)
+            except JasperError:
+                return False
+        return True
+
+    def read(self, data, folder):
+        path, answers, notes = self._write(data, folder, "a.audio"), [], []
+
+        def scan():
+            info = inspect_audio(path, SAMPLE_RATE)
+            notes.extend(info.notes)
+            return info.num_samples
+
+        for function in (scan, lambda: len(read_audio(path, SAMPLE_RATE)),
+                         lambda: sum(map(len, blocks_of_file(path, SAMPLE_RATE, warn=notes.append)))):
+            try:
+                answers.append(function())
+            except JasperError as error:
+                answers.append(error)
+        scanned, read, streamed = answers
+        if isinstance(read, JasperError) and isinstance(streamed, JasperError):
+            raise read
+        if not scanned == read == streamed:
+            raise Silent("scan, training and transcription disagree: %s" % answers)
+        return read, notes
+
+    @staticmethod
+    def unverifiable(data):
+        """Sample rates and encodings that a container states once only; docs/audio.md lists them."""
+        found = []
+        for start, signature, offset, length in ((b"FORM", b"COMM", 16, 10), (b"caff", b"desc", 12, 8),
+                                                 (b".snd", b".snd", 12, 12), (b"NIST", b"sample_rate", 0, 25)):
+            if data.startswith(start):
+                place = data.index(signature) + offset
+                found.append((place, place + length))
+        if data.startswith(b"Creative"):
+            found.append((30, 36))
+        return found
+
+    def judge(self, original, value):
+        if abs(value - original) > MAX_MISSING_FRACTION * original:
+            raise Silent("%d samples became %d" % (original, value))
+
+
+class UploadReader(AudioReader):
+    """A form with a recording, as a browser sends it."""
+
+    name = "upload"
+    BOUNDARY = b"AaB03x"
+
+    def __init__(self):
+        buffer = io.BytesIO()
+        soundfile.write(buffer, _tone(12037), SAMPLE_RATE, format="WAV", subtype="PCM_16")
+        self._wav = buffer.getvalue()
+        self.inputs = [b"".join([
+            b"--" + self.BOUNDARY, b'\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n',
+            b"Content-Type: audio/wav\r\n\r\n", self._wav, b"\r\n--" + self.BOUNDARY + b"--\r\n"])]
+
+    def read(self, data, folder):
+        from werkzeug.wrappers import Request
+
+        from open_seq2seq.transcription.web.http_error import HttpError
+        from open_seq2seq.transcription.web.sound import check_sound, write_playback
+        from open_seq2seq.transcription.web.uploads import RequestBody, receive
+
+        path = os.path.join(folder, "upload")
+        if os.path.exists(path):
+            os.remove(path)
+        request = Request({"REQUEST_METHOD": "POST", "QUERY_STRING": "", "CONTENT_LENGTH": str(len(data)),
+                           "CONTENT_TYPE": "multipart/form-data; boundary=" + self.BOUNDARY.decode(),
+                           "wsgi.input": RequestBody(io.BufferedReader(io.BytesIO(data)), len(data))})
+        try:
+            receive(request, path, 1 << 20)
+        except HttpError as error:
+            raise JasperError(str(error))
+        notes = io.StringIO()
+        with contextlib.redirect_stderr(notes):
+            check_sound(path, 60.0)
+            written = write_playback(path, os.path.join(folder, "playback.wav"), SAMPLE_RATE, 60.0, "upload")
+        return written, notes.getvalue().splitlines()
+
+
+class ManifestReader(Reader):
+    name = "manifest"
+    inputs = ["wav_filename,wav_filesize,transcript\na.wav,1,five nine\nb/\u00e4.wav,2,\"four, six\"\nc.wav,3,\n".encode("utf-8"),
+              b"transcript,wav_filename,wav_filesize\r\none two,a b.wav,0\r\nthree,c.flac,10\r\n"]
+
+    def read(self, data, folder):
+        notes = []
+        rows = read_manifest(self._write(data, folder, "a.csv"), note=notes.append)
+        for row in rows:
+            if row.problem is None and (row.transcript != unicodedata.normalize("NFC", row.transcript.strip())
+                                        or row.wav_filename != row.wav_filename.strip() or not row.wav_filename):
+                raise Silent("row %d: %r" % (row.row, row))
+            if row.problem is None:
+                with contextlib.suppress(JasperError):
+                    inspect_audio(row.audio_path, SAMPLE_RATE)
+        return [row._replace(manifest="", audio_path="") for row in rows], notes
+
+
+class VocabularyReader(Reader):
+    name = "vocabulary"
+    inputs = ["\n".join([" "] + [chr(code) for code in range(97, 123)] + ["'"]).encode("utf-8") + b"\n",
+              "\u0430\n\u0431\n\u0451\n \n".encode("utf-8")]
+
+    def read(self, data, folder):
+        notes = io.StringIO()
+        with contextlib.redirect_stdout(notes), contextlib.redirect_stderr(notes):
+            characters = Vocabulary.from_file(self._write(data, folder, "vocabulary.txt")).characters
+        for character in characters:
+            if len(character) != 1 or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+                raise Silent("%s is a label" % ascii(character))
+        if len(set(characters)) < len(characters):
+            raise Silent("a label occurs twice")
+        return tuple(characters), notes.getvalue().splitlines()
+
+
+class RankTableReader(Reader):
+    name = "rank table"
+    DEVICES = [{"device_id": str(number), "device_ip": "192.1.%d.8" % (number + 2), "rank_id": str(number)}
+               for number in range(2)]
+    inputs = [json.dumps({"version": "1.0", "server_count": "1", "status": "completed", "server_list": [
+        {"server_id": "10.0.0.1", "device": DEVICES}]}, indent=1).encode()]
+
+    def read(self, data, folder):
+        from open_seq2seq.rank_tables.rank_table import read_rank_table
+
+        table = read_rank_table(self._write(data, folder, "table.json"))
+        ranks = sorted(device.rank for device in table.devices)
+        if ranks != list(range(len(ranks))):
+            raise Silent("ranks %s" % ranks)
+        _require_no_repeated_keys(data)
+        return table._replace(path=""), []
+
+
+def _require_no_repeated_keys(data):
+    def checked(pairs):
+        if len(dict(pairs)) < len(pairs):
+            raise Silent("a key occurs twice")
+        return dict(pairs)
+    with contextlib.suppress(ValueError):
+        json.loads(data.decode("utf-8"), object_pairs_hook=checked)
+
+
+class ConfigReader(Reader):
+    name = "config"
+    inputs = [b"""
+from open_seq2seq.data import Speech2TextDataLayer
+from open_seq2seq.decoders import FullyConnectedCTCDecoder
+from open_seq2seq.encoders import TDNNEncoder
+from open_seq2seq.losses import CTCLoss
+from open_seq2seq.models import Speech2Text
+from open_seq2seq.optimizers.lr_policies import poly_decay
+
+base_model = Speech2Text
+base_params = {
+    "batch_size_per_gpu": 4, "max_steps": 10, "logdir": "run", "print_loss_steps": 5, "optimizer": "Momentum",
+    "optimizer_params": {"momentum": 0.9}, "lr_policy": poly_decay, "lr_policy_params": {"learning_rate": 0.1},
+    "encoder": TDNNEncoder,
+    "encoder_params": {
+        "convnet_layers": [{"type": "conv1d", "repeat": 1, "kernel_size": [5], "stride": [2], "num_channels": 8}],
+        "dropout_keep_prob": 1.0, "activation_fn": None},
+    "decoder": FullyConnectedCTCDecoder, "loss": CTCLoss, "data_layer": Speech2TextDataLayer,
+    "data_layer_params": {"num_audio_features": 16, "input_type": "logfbank", "vocab_file": "vocab.txt",
+                          "dataset_files": ["a.csv"]},
+}
+"""]
+
+    def read(self, data, folder):
+        from open_seq2seq.experiment.loading import load_experiment
+
+        notes = io.StringIO()
+        with contextlib.redirect_stdout(notes), contextlib.redirect_stderr(notes):
+            experiment = load_experiment(self._write(data, folder, "config.py"), "train")
+        return repr(experiment.params), list(experiment.notes)
+
+
+class OverrideReader(ConfigReader):
+    name = "override"
+    inputs = [b"--encoder_params/convnet_layers=[{'type':'conv1d','repeat':1,'kernel_size':[5],'stride':[1],'num_channels':8}]",
+              b"--lr_policy_params={'learning_rate':0.01,'power':2.0}", b"--max_steps=100", b"--optimizer_params/momentum=0.95",
+              b"--data_layer_params/dataset_files=['a.csv','b.csv']"]
+
+    def read(self, data, folder):
+        from open_seq2seq.config.overrides import parse_overrides
+        from open_seq2seq.experiment.loading import load_experiment
+
+        path = self._write(ConfigReader.inputs[0], folder, "config.py")
+        notes = io.StringIO()
+        with contextlib.redirect_stdout(notes), contextlib.redirect_stderr(notes):
+            experiment = load_experiment(path, "train", parse_overrides([os.fsdecode(data)]))
+        return repr(experiment.params), list(experiment.notes)
+
+
+class CheckpointManifestReader(Reader):
+    name = "checkpoint JSON"
+    inputs = [json.dumps({"manifest_version": 1, "step": 100, "epoch": 2, "metric": 0.25, "vocabulary": ["a", "b"],
+                          "resolved_config": {"encoder_params": {"convnet_layers": [{"num_channels": 8}]}},
+                          "files": {"model.ckpt-100.index": {"bytes": 10, "crc32": "00000000"}}}, indent=1).encode()]
+
+    def read(self, data, folder):
+        from open_seq2seq.checkpoints.description import require_trained_width, require_vocabulary
+        from open_seq2seq.checkpoints.manifest import fault_of
+        from open_seq2seq.checkpoints.manifest import read_manifest as read_checkpoint_manifest
+
+        self._write(data, folder, "model.ckpt-100.json")
+        checkpoint = os.path.join(folder, "model.ckpt-100")
+        manifest = read_checkpoint_manifest(checkpoint)
+        if manifest is None:
+            raise JasperError("damaged")
+        fault = fault_of(checkpoint)
+        with contextlib.suppress(JasperError):
+            require_vocabulary(checkpoint, ["a", "b"])
+        with contextlib.suppress(JasperError):
+            require_trained_width({"encoder_params": {"convnet_layers": [{"num_channels": 8}]}}, checkpoint)
+        # the files that the manifest lists are not there, so that the checkpoint must count as damaged
+        if manifest["files"] and fault is None:
+            raise Silent("a checkpoint without its files is whole")
+        return json.dumps(manifest, sort_keys=True), []
+
+
+class ExportedModelReader(Reader):
+    name = "exported JSON"
+    VALUES = {
+        "format_version": 1, "inputs": [{"name": "input", "shape": [2, 1, 64, 8], "dtype": "float32"},
+                                        {"name": "input_reshape", "shape": [2, 32], "dtype": "float32"}],
+        "outputs": [{"name": "ForwardPass/fully_connected_ctc_decoder/logits", "shape": [2, 32, 6], "dtype": "float32"}],
+        "batch_size": 2, "frames": 64, "num_audio_features": 8,
+        "feature_params": {
+            "num_audio_features": 8, "input_type": "logfbank", "backend": "librosa", "feature_engine": "graph",
+            "window": "hanning", "window_size": 0.02, "window_stride": 0.01, "sample_freq": 16000, "num_fft": None,
+            "norm_per_feature": True, "dither": 1e-05, "gain": None, "features_mean": None, "features_std_dev": None, "pad_to": 16},
+        "with_features": False, "sample_rate": 16000, "vocabulary": [" ", "a", "b", "c", "'"], "blank": 5, "subsampling": 2,
+        "frame_changes": [{"kernel_size": [5], "stride": [2], "dilation": [1], "padding": "SAME"}], "mask_changes": 1,
+        "pad_to": 16, "depends_on_padding": False, "folded": True, "convolutions": "plain", "precision": "float32",
+        "checkpoint": "model.ckpt-7",
+        "step": 7, "config_sha256": "0" * 64, "wer": None, "project_version": "0.1.0", "sha256": {}}
+    GRAPH = b"stands for a graph: the description is read before it"
+
+    def __init__(self):
+        from open_seq2seq.export.description import ExportDescription, write_description
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = self._write(self.GRAPH, folder, "model.pb")
+            write_description(ExportDescription.of(self.VALUES, "the benchmark's model"), path)
+            with open(os.path.join(folder, "model.json"), "rb") as file:
+                self.inputs = [file.read()]
+
+    def read(self, data, folder):
+        from open_seq2seq.export.description import read_description
+
+        path = self._write(self.GRAPH, folder, "model.pb")
+        self._write(data, folder, "model.json")
+        return json.dumps(read_description(path).as_dict(), sort_keys=True), []
+
+    def judge(self, original, value):
+        if value != original:
+            raise Silent("another model is described")
+
+
+class MetricsReader(Reader):
+    name = "metrics.jsonl"
+    inputs = ["\n".join(json.dumps(entry) for entry in [
+        {"kind": "start", "step": 0, "time": 1.7e9},
+        {"kind": "train", "step": 10, "time": 1.7e9, "loss": 3.5, "learning_rate": 0.1},
+        {"kind": "train", "step": 20, "time": 1.7e9, "loss": 2.5, "learning_rate": 0.1},
+        {"kind": "eval", "step": 20, "time": 1.7e9, "data_set": "dev.csv", "wer": 0.5, "loss": 2.0}]).encode() + b"\n"]
+
+    def read(self, data, folder):
+        from open_seq2seq.training.metrics import read_metrics
+        from open_seq2seq.training.report.curves import panels
+        from open_seq2seq.training.report.summary import summary
+
+        notes = io.StringIO()
+        with contextlib.redirect_stdout(notes), contextlib.redirect_stderr(notes):
+            entries = read_metrics(self._write(data, folder, "metrics.jsonl"))
+            if not entries:      # the report says so
+                raise JasperError("no measurements")
+            panels(entries)
+            summary(entries)
+        return json.dumps(entries, sort_keys=True), notes.getvalue().splitlines()
+
+
+class BinReader(Reader):
+    name, is_text = "bins", False
+    FRAMES, FEATURES = 32, 8
+
+    def __init__(self):
+        random_numbers = np.random.RandomState(0)
+        self.inputs = [random_numbers.randn(self.FRAMES, self.FEATURES).astype("<f4").tobytes()]
+        self._mask = np.ones(self.FRAMES // 2, "<f4").tobytes()
+
+    def read(self, data, folder):
+        from open_seq2seq.export.ascend.bins import FEATURES_FOLDER, MASK_FOLDER, InputBins
+
+        for kind, content in ((FEATURES_FOLDER, data), (MASK_FOLDER, self._mask)):
+            os.makedirs(os.path.join(folder, kind), exist_ok=True)
+            self._write(content, folder, os.path.join(kind, "a.bin"))
+        bins = InputBins(folder, self.FEATURES, lambda frames: frames // 2, self.FRAMES)
+        features, mask = bins.read("a")
+        if features.shape != (1, self.FRAMES, self.FEATURES) or not np.isfinite(features).all() or len(mask) != self.FRAMES // 2:
+            raise Silent("features %s, mask %s" % (features.shape, mask.shape))
+        return features.tobytes(), []
+
+
+READERS = (AudioReader, UploadReader, ManifestReader, VocabularyReader, RankTableReader, ConfigReader, OverrideReader,
+           CheckpointManifestReader, ExportedModelReader, MetricsReader, BinReader)
+AUDIO_SHARE = 0.5
+
+
+def try_inputs(reader, count, seed):
+    """Mutates the reader's inputs.
+
+    Args:
+      reader: a Reader.
+      count: how many mutated inputs.
+      seed: int.
+
+    Yields:
+      Outcome.
+    """
+    random_numbers = random.Random("%s %d" % (reader.name, seed))
+    folder = tempfile.mkdtemp(prefix="mutated-inputs-")
+    try:
+        originals = [reader.read(data, folder)[0] for data in reader.inputs]
+        for _ in range(count):
+            number = random_numbers.randrange(len(originals))
+            valid = reader.inputs[number]
+            kind, data = mutated(valid, random_numbers, reader.is_text)
+            while len(data) == len(valid) and any(data[start:end] != valid[start:end]
+                                                  for start, end in reader.unverifiable(valid)):
+                kind, data = mutated(valid, random_numbers, reader.is_text)
+            yield _outcome(reader, originals[number], kind, data, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _outcome(reader, original, kind, data, folder):
+    began, detail = time.monotonic(), ""
+    try:
+        value, notes = reader.read(data, folder)
+        if value == original:
+            result = "note" if notes else "equal"
+        elif notes:
+            result = "note"
+        else:
+            reader.judge(original, value)
+            result = "other"
+    except JasperError:
+        result = "refused"
+    except Silent as error:
+        result, detail = "silent", str(error)
+    except Exception:
+        result, detail = "traceback", traceback.format_exc()
+    if time.monotonic() - began > SLOW_SECONDS:
+        result, detail = "slow", "%.1f s" % (time.monotonic() - began)
+    if result in BAD_RESULTS:
+        detail = "%s, %s, %d bytes that begin with %s: %s" % (reader.name, kind, len(data), ascii(data[:64]), detail)
+    return Outcome(result, kind, detail)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=5000, help="mutated inputs, half of them audio (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="decides the mutations (default: %(default)s)")
+    parser.add_argument("--reader", action="append", help="only this reader, as named in the table")
+    options = parser.parse_args()
+    chosen = [reader for reader in READERS if not options.reader or reader.name in options.reader]
+    print("%-16s %s" % ("", " ".join("%9s" % result for result in RESULTS)))
+    totals, details = collections.Counter(), []
+    for kind in chosen:
+        share = 1.0 / len(chosen)
+        if not options.reader:
+            share = AUDIO_SHARE if kind is AudioReader else (1 - AUDIO_SHARE) / (len(chosen) - 1)
+        outcomes = list(try_inputs(kind(), max(1, int(options.count * share)), options.seed))
+        counts = collections.Counter(outcome.result for outcome in outcomes)
+        details += [outcome.detail for outcome in outcomes if outcome.detail]
+        totals += counts
+        print("%-16s %s" % (kind.name, " ".join("%9d" % counts[result] for result in RESULTS)), flush=True)
+    print("%-16s %s" % ("all", " ".join("%9d" % totals[result] for result in RESULTS)))
+    for detail in details:
+        print("\n" + detail)
+    return 1 if any(totals[result] for result in BAD_RESULTS) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
