@@ -32,6 +32,9 @@ def exit_status_of(command, words, advice=""):
       int: 0; the ``exit_status`` of a :class:`JasperError`; 3 for a closed output, a full or read-only disk; 128 + number after a
       signal.
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        # a path that is not valid UTF-8 can be printed; stderr escapes it anyway
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return command(words) or 0
     except JasperError as error:

@@ -1,8 +1,13 @@
-"""How the commands in scripts/ end."""
+"""How commands end, and what their parsers accept."""
+import os
+import subprocess
+import sys
+
 import pytest
 
 from open_seq2seq.cli import Parser, exit_status_of, file_path
 from open_seq2seq.errors import CheckpointError, UsageError
+from tests.paths import REPOSITORY
 
 
 def raising(error):
@@ -52,3 +57,11 @@ def test_a_tilde_in_a_path_is_the_home_directory(monkeypatch):
     assert parser.parse_args(["--output=~/a"]).output == "/home/somebody/a"
     with pytest.raises(UsageError, match="--output: '~nobody-at-all' starts with ~nobody-at-all, but there is no such user"):
         parser.parse_args(["--output=~nobody-at-all"])
+
+
+def test_a_path_that_is_not_utf8_can_be_printed(tmp_path):
+    code = ("import os, sys; from open_seq2seq.cli import exit_status_of; "
+            "sys.exit(exit_status_of(lambda arguments: print(os.fsdecode(b'caf\\xe9.wav')), []))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=dict(os.environ, PYTHONIOENCODING="utf-8:strict"),
+                          stdout=subprocess.PIPE)
+    assert done.returncode == 0 and done.stdout == b"caf\\udce9.wav\n"

@@ -11,8 +11,6 @@ from open_seq2seq.progress import ProgressBar
 def run_importer(main, arguments=None):
     """Runs ``main(arguments)`` and returns the exit status for ``sys.exit``; a file that cannot be read or written is 3."""
     def command(arguments):
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(errors="backslashreplace")  # paths that are not valid UTF-8
         try:
             main(arguments)
         except BrokenPipeError:
