@@ -122,8 +122,9 @@ def _behind_chunk(source, body, size):
     """Where the chunk after one of ``size`` bytes begins: at an even offset, which some writers do not keep."""
     end = body + size
     if size % 2:
-        padding = source.at(end, 5)
-        if padding[:1] == b"\0" or not _is_name(padding[:4]) or _is_name(padding[1:5]):
+        following = source.at(end, 5)
+        known = _TRAILING_CHUNKS + (b"data", b"fmt ", b"RIFF")
+        if following[:1] == b"\0" or following[1:5] in known or following[:4] not in known and not _is_name(following[:4]):
             end += 1
     return end
 

@@ -106,6 +106,15 @@ def test_odd_chunks_with_and_without_their_pad_byte(write, listed, pad, data_fir
     assert answers(path) == ((12037,) * 3, [])
 
 
+@pytest.mark.parametrize("num_samples", [0x61 // 2 + 1, 0x4161, 12037])
+@pytest.mark.parametrize("pad", [b"", b"\0", b"x"])
+def test_the_size_of_the_data_may_look_like_a_letter(write, num_samples, pad):
+    """b"data" and b"b" of the size 98: b"atab" would be a name, too."""
+    listed = chunk(b"LIST", b"INFOISFT\x05\0\0\0abcde", pad=False) + pad
+    path = write(riff(format_chunk(), listed, chunk(b"data", pcm(tone(num_samples)))))
+    assert answers(path) == ((num_samples,) * 3, [])
+
+
 def test_odd_data_with_chunks_behind_it(write):
     for pad in (True, False):
         path = write(riff(format_chunk(8), chunk(b"data", bytes(range(100, 201)), pad=pad), chunk(b"LIST", b"INFO")))
