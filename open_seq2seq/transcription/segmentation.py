@@ -1,50 +1,50 @@
-"""Cuts a stream of samples into windows that a model takes at a time: at pauses, overlapping, long silence left out.
+"""Cuts a stream of samples into overlapping windows for a model: at pauses, without long silence.
 
-Pauses are found by energy, in frames of 10 ms against the noise floor of the last window's length of audio. Where speech goes
-on without a pause for longer than a window may be, the cut is at its quietest point, and the overlap lets the two
-transcripts be joined within a word (:mod:`stitching`).
+Pauses are found by energy, in frames of 10 ms, compared with the noise floor of the last window's length of audio. Where speech
+continues without a pause for longer than a window may be, the cut is at its quietest point, and the overlap lets
+:mod:`stitching` merge the two transcripts within a word.
 """
 import collections
 
 import numpy as np
 
 FRAME_SECONDS = 0.01
-DEAD_DECIBELS = -100.0            # the power of 16-bit rounding; what a frame of zeros counts as
-PAUSE_RANGE = 0.25                # a pause is quieter than the floor and this part of the way up to the loud frames
+DEAD_DECIBELS = -100.0            # the power of 16-bit rounding; the level of a frame of zeros
+PAUSE_RANGE = 0.25                # a pause is below the floor plus this fraction of the distance to the loud frames
 LEAST_PAUSE_RANGE = 3.0           # dB
 PAUSE_BELOW_LOUD = 6.0            # dB
-LOUD_FRAMES = 5                   # the loudest; less is a click
+LOUD_FRAMES = 5                   # the loudest frames; fewer are a click
 LEAST_PAUSE = 0.1                 # s; shorter ones are stops within a word (b, d, g, k, p, t)
 ENOUGH_PAUSE = 0.6                # s; between longer pauses the later one is taken
-LEAST_SPEECH = 0.1                # s of louder frames that make an eager cut worth while
+LEAST_SPEECH = 0.1                # s of louder frames before an eager cut
 QUIET_POINT = 0.1                 # s over which energy is averaged where there is no pause
-# what is left out must be certain: near the noise floor, far below what was loud so far, or below any recorded speech
+# silence that is skipped must be certain: near the noise floor, far below the loudest frame so far, or below any recorded speech
 SILENCE_ABOVE_FLOOR = 10.0        # dB
 SILENCE_BELOW_LOUD = 30.0         # dB
 SILENCE_LEVEL = -60.0             # dB below full scale
 LONG_SILENCE = 3.0                # s
-KEPT_SILENCE = 0.5                # s of it beside speech, up to twice as much where it comes in small blocks
+KEPT_SILENCE = 0.5                # s of it next to speech, up to twice as much where it arrives in small blocks
 
 Segmentation = collections.namedtuple("Segmentation", "shortest longest overlap eager")
-Segmentation.__doc__ = """shortest, longest: s between two cuts (the last part may be shorter); overlap: s that a window goes
+Segmentation.__doc__ = """shortest, longest: s between two cuts (the last part may be shorter); overlap: s of a window
 beyond each cut; eager: cut at the first good pause instead of the best one, for text as soon as possible."""
 
 FOR_FILES = Segmentation(4.0, 16.0, 1.0, False)
 FOR_MICROPHONE = Segmentation(1.5, 15.0, 0.75, True)
 
 Window = collections.namedtuple("Window", "start samples cut connected")
-Window.__doc__ = """start: its first sample's number in the recording. samples: float32. cut: number of the sample where the next
-window takes over, None when this one ends a stretch. connected: whether it overlaps with the window before it."""
+# skipped silence must be certain: near the noise floor, far below the loudest frame so far, or below any recorded speech
+next window counts, None when a silence or the end follows. connected: whether it overlaps with the window before it."""
 
 
 class Segmenter:
-    """Collects samples, and gives out a window when it is known where it ends.
+    """Collects samples, and returns a window as soon as its end is known.
 
     Args:
       segmentation: a Segmentation.
       sample_rate: samples per second.
-      grid: windows begin, and cuts lie, at multiples of this many samples.
-      capacity: samples that a window can have at most, or None for no limit; the segmentation is shortened to it.
+      grid: windows begin at multiples of this many samples, and cuts are at such multiples.
+      capacity: largest number of samples of a window, or None for no limit; the segmentation is shortened to it.
     """
 
     def __init__(self, segmentation, sample_rate, grid, capacity=None):
@@ -60,7 +60,7 @@ class Segmenter:
         self._shortest = max(min(int(segmentation.shortest * sample_rate), self._longest // 2), 2 * self.overlap + grid)
         self._samples = np.zeros([0], np.float32)
         self._origin = 0             # number of the first of them; on the grid
-        self._cut = None             # number of the sample where the last window was cut, None: a new stretch begins
+        self._cut = None             # number of the sample where the last window was cut, None: after silence
         self._loudest = -np.inf      # dB
 
     def add(self, block):
@@ -69,7 +69,7 @@ class Segmenter:
         return self._complete(ended=False)
 
     def end(self):
-        """Nothing comes after this; returns a list of the Windows that are left."""
+        """The recording has ended; returns a list of the remaining Windows."""
         return self._complete(ended=True)
 
     def _complete(self, ended):
@@ -84,7 +84,7 @@ class Segmenter:
             windows.append(window)
 
     def _next(self, levels, ended):
-        """The next Window, or None when it takes more samples to say; its part is taken away from the buffer."""
+        """The next Window, whose samples are removed from the buffer; None when more samples are needed to decide."""
         begin = 0 if self._cut is None else self._cut - self._origin
         rest = len(self._samples) - begin
         if rest <= 0:
@@ -92,11 +92,11 @@ class Segmenter:
         silence = self._long_silence(levels, begin)
         if silence is not None:
             first, end = silence
-            # half a second more may be more than a small window can have
+            # half a second more may exceed the capacity of a small window
             stop = max(min(first + int(KEPT_SILENCE * self._rate), begin + self._longest + self.overlap), begin + self.overlap)
-            return self._end_stretch(stop, max(end - int(KEPT_SILENCE * self._rate), stop))
+            return self._end_before_silence(stop, max(end - int(KEPT_SILENCE * self._rate), stop))
         if ended and rest <= self._longest:
-            window = self._end_stretch(len(self._samples), len(self._samples))
+            window = self._end_before_silence(len(self._samples), len(self._samples))
             self._samples = self._samples[:0]
             return window
         if ended or rest >= self._longest + self.overlap:
@@ -104,10 +104,10 @@ class Segmenter:
         cut = self._first_pause(levels, begin) if self._eager else None
         return None if cut is None else self._connect(cut)
 
-    def _end_stretch(self, stop, go_on):
+    def _end_before_silence(self, stop, resume):
         window = Window(self._origin, self._samples[:stop], None, self._cut is not None)
         self._cut = None
-        self._drop(go_on)
+        self._drop(resume)
         return window
 
     def _connect(self, cut):
@@ -118,7 +118,7 @@ class Segmenter:
 
     def _drop(self, samples):
         samples = self._on_grid(max(samples, 0))
-        # a copy, so that the samples before it can be forgotten
+        # a copy, so that the memory of the samples before it is freed
         self._samples = self._samples[samples:].copy()
         self._origin += samples
 
@@ -129,7 +129,7 @@ class Segmenter:
         return levels_of(self._samples, self._frame)
 
     def _without_leading_silence(self, levels, ended):
-        """Drops the silence that the buffer begins with; returns the levels of what is left."""
+        """Drops the silence at the start of the buffer; returns the levels of the remaining samples."""
         silent = self._silent(levels)
         if ended and len(silent) and silent.all():
             self._samples = self._samples[:0]
@@ -142,7 +142,7 @@ class Segmenter:
         return self._levels()
 
     def _silent(self, levels):
-        """bool [frames]: certainly nothing but noise."""
+        """bool [frames]: certainly only noise."""
         if not len(levels):
             return np.zeros([0], bool)
         self._loudest = max(self._loudest, float(levels.max()))
@@ -191,9 +191,9 @@ class Segmenter:
 
 
 def levels_of(samples, frame):
-    """float [frames], dB below full scale of each whole frame of ``frame`` samples; a constant offset does not count."""
+    """float [frames], dB below full scale of each whole frame of ``frame`` samples; a constant offset is ignored."""
     frames = samples[:len(samples) // frame * frame].reshape(-1, frame)
-    # float files may hold any numbers: in float32 the square of 1e20 is infinite
+    # arrays may hold any numbers: in float32 the square of 1e20 is infinite
     return 10 * np.log10(np.maximum(frames.var(axis=1, dtype=np.float64), 10 ** (DEAD_DECIBELS / 10)))
 
 
@@ -202,11 +202,11 @@ def quiet_frames(levels):
     if not len(levels):
         return np.zeros([0], bool)
     floor, loud = np.percentile(levels, 10), np.sort(levels)[-LOUD_FRAMES:][0]
-    # where all is equally loud, nothing is a pause
+    # where all frames are equally loud, none is a pause
     return levels < min(floor + max(LEAST_PAUSE_RANGE, PAUSE_RANGE * (loud - floor)), loud - PAUSE_BELOW_LOUD)
 
 
 def _runs(flags):
-    """List of (first, end) of the stretches of True in a bool array."""
+    """List of (first, end) of the runs of True in a bool array."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist()))
