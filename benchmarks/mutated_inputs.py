@@ -435,7 +435,8 @@ class ExportedModelReader(Reader):
         "feature_params": {
             "num_audio_features": 8, "input_type": "logfbank", "backend": "librosa", "feature_engine": "graph",
             "window": "hanning", "window_size": 0.02, "window_stride": 0.01, "sample_freq": 16000, "num_fft": None,
-            "norm_per_feature": True, "dither": 1e-05, "gain": None, "features_mean": None, "features_std_dev": None, "pad_to": 16},
+            "norm_per_feature": True, "dither": 1e-05, "gain": None, "features_mean": None, "features_std_dev": None,
+            "pad_to": 16},
         "with_features": False, "sample_rate": 16000, "vocabulary": [" ", "a", "b", "c", "'"], "blank": 5, "subsampling": 2,
         "frame_changes": [{"kernel_size": [5], "stride": [2], "dilation": [1], "padding": "SAME"}], "mask_changes": 1,
         "pad_to": 16, "depends_on_padding": False, "folded": True, "convolutions": "plain", "precision": "float32",

@@ -18,7 +18,7 @@ LEAST_PAUSE = 0.1                 # s; shorter ones are stops within a word (b, 
 ENOUGH_PAUSE = 0.6                # s; between longer pauses the later one is taken
 LEAST_SPEECH = 0.1                # s of louder frames before an eager cut
 QUIET_POINT = 0.1                 # s over which energy is averaged where there is no pause
-# silence that is skipped must be certain: near the noise floor, far below the loudest frame so far, or below any recorded speech
+# skipped silence must be certain: near the noise floor, far below the loudest frame so far, or below any recorded speech
 SILENCE_ABOVE_FLOOR = 10.0        # dB
 SILENCE_BELOW_LOUD = 30.0         # dB
 SILENCE_LEVEL = -60.0             # dB below full scale
@@ -33,7 +33,7 @@ FOR_FILES = Segmentation(4.0, 16.0, 1.0, False)
 FOR_MICROPHONE = Segmentation(1.5, 15.0, 0.75, True)
 
 Window = collections.namedtuple("Window", "start samples cut connected")
-# skipped silence must be certain: near the noise floor, far below the loudest frame so far, or below any recorded speech
+Window.__doc__ = """start: number of its first sample in the recording. samples: float32. cut: number of the sample from which the
 next window counts, None when a silence or the end follows. connected: whether it overlaps with the window before it."""
 
 

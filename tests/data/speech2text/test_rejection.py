@@ -34,7 +34,8 @@ def test_refusal_names_counts_examples_of_every_reason_and_the_list(tmp_path):
     with pytest.raises(DataError) as error:
         rejections.raise_if_too_many()
     assert str(error.value).splitlines() == [
-        "9 of 20 utterances (45.00 %) cannot be used, more than max_rejected_fraction allows (10 %): 8 missing file, 1 not audio.",
+        "9 of 20 utterances (45.00 %) cannot be used, more than max_rejected_fraction allows (10 %): 8 missing file, "
+        "1 not audio.",
         "  train.csv:2: 2.wav: missing file: not there",
         "  train.csv:10: 10.wav: not audio: the file begins with '<html>'",
         "  train.csv:3: 3.wav: missing file: not there",
