@@ -12,6 +12,7 @@ from open_seq2seq.files import expanded_path
 # not help; set the variable to 0 to see them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if os.path.exists("/dev/nvidiactl") else "3")
 
+INSTALLED_COMMANDS = ("jasper-train", "jasper-transcribe")  # as in pyproject.toml
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 RESUME_ADVICE = "If a checkpoint was saved, --continue_learning resumes from it"
 
@@ -71,14 +72,20 @@ def _discard_stdout():
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
 
 
+def command_name(default):
+    """The name by which a user called this command: that of the installed command, else ``default``, e.g. "run.py"."""
+    called = os.path.basename(sys.argv[0])
+    return called if called in INSTALLED_COMMANDS else default
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that takes no shortened flags and raises :class:`UsageError` for a wrong command line.
 
     The message about a misspelled flag suggests the correct one.
     """
 
-    def __init__(self, **options):
-        super().__init__(allow_abbrev=False, **options)
+    def __init__(self, prog, **options):
+        super().__init__(prog=command_name(prog), allow_abbrev=False, **options)
         self._given = []
 
     def parse_known_args(self, args=None, namespace=None):

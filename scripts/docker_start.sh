@@ -96,6 +96,9 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+driver="$(expand_home "$driver")"
+for number in ${data[@]+"${!data[@]}"}; do data[number]="$(expand_home "${data[number]}")"; done
+for number in ${results[@]+"${!results[@]}"}; do results[number]="$(expand_home "${results[number]}")"; done
 [ -n "$image" ] || usage_error "--image is missing; docker build -t jasper-ascend -f scripts/docker/Dockerfile builds one"
 if [ "$cpu" = yes ] && [ -n "$devices" ]; then usage_error "--cpu and --devices exclude each other"; fi
 if [ -n "$devices" ] && ! [[ "$devices" =~ ^[0-9]+(,[0-9]+)*$ ]]; then

@@ -182,6 +182,10 @@ environment_is_complete() {
     environment_python="$folder/bin/python"
 }
 
+# Prints path $1 with a leading ~ replaced by the home directory: bash expands ~ only at the beginning of a word, not in --model=~/m.
+# shellcheck disable=SC2088
+expand_home() { case "$1" in "~" | "~/"*) printf '%s' "$HOME${1:1}" ;; *) printf '%s' "$1" ;; esac; }
+
 # Runs a command with its output in file $1; prints the elapsed time and the last line of the output every 10 seconds.
 run_with_progress() {
     local log="$1" started=$SECONDS next=10 job status=0

@@ -43,7 +43,7 @@ while [ $# -gt 0 ]; do
             esac
             if [[ "$1" == *=* ]]; then value="${1#*=}"; else value="$(option_value "$@")"; shift; fi
             [ -n "$value" ] || usage_error "$name needs a value"
-            printf -v "${name#--}" '%s' "$value" ;;
+            printf -v "${name#--}" '%s' "$(expand_home "$value")" ;;
         *) usage_error "unknown argument $1 (options of the tool go after --)" ;;
     esac
     shift

@@ -40,6 +40,7 @@ while [ $# -gt 0 ]; do
         --model* | --output* | --soc_version* | --batch_size* | --batchSize* | --frames* | --precision_mode* | --python*)
             if [[ "$1" == *=* ]]; then value="${1#*=}"; else value="$(option_value "$@")"; shift; fi
             [ -n "$value" ] || usage_error "$name needs a value"
+            value="$(expand_home "$value")"
             case "$name" in
                 --model) model="$value" ;;
                 --python) python="$value" ;;

@@ -29,7 +29,11 @@ heading() { printf '\n[%4d s] %s\n' "$SECONDS" "$*"; }
 # A path as it is given on run.py's command line: a Python list with one string.
 as_list() { "$environment_python" -c 'import sys; print([sys.argv[1]])' "$1"; }
 
-absolute() { case "$1" in /*) printf '%s' "$1" ;; *) printf '%s' "$PWD/$1" ;; esac; }
+absolute() {
+    local path
+    path="$(expand_home "$1")"
+    case "$path" in /*) printf '%s' "$path" ;; *) printf '%s' "$PWD/$path" ;; esac
+}
 
 # A whole number above zero, or a usage error.
 check_number() { [[ "$2" =~ ^[1-9][0-9]{0,8}$ ]] || usage_error "$1 $2: expected a whole number above 0"; }

@@ -33,10 +33,6 @@ print_comment() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$1"; }
 
 absolute() { case "$1" in /*) printf '%s' "$1" ;; *) printf '%s' "$PWD/$1" ;; esac; }
 
-# bash expands ~ only at the beginning of a word, not in --config=~/my.py.
-# shellcheck disable=SC2088
-expand_home() { case "$1" in "~" | "~/"*) printf '%s' "$HOME${1:1}" ;; *) printf '%s' "$1" ;; esac; }
-
 # Prints the absolute path of command $1; fails if there is none.
 path_of_command() {
     local found

@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # what launchers, clusters, the Ascend toolkit and users set for the project's commands; tests set what they need themselves
 SETTINGS = ("JASPER_", "RANK_", "DEVICE_", "ASCEND_", "HCCL_", "HOROVOD_", "OMPI_", "PMI_", "SLURM", "XDL_", "POD_", "CM_",
-            "AOE_", "JOB_ID", "TF_CONFIG", "CUDA_VISIBLE_DEVICES", "BATCH_")
+            "AOE_", "JOB_ID", "COLUMNS", "LINES", "PYTHONWARNINGS", "TF_CONFIG", "CUDA_VISIBLE_DEVICES", "BATCH_")
 SETTINGS_OF_TESTS = ("JASPER_SHARED", "JASPER_WITHOUT_CHROMIUM")
 
 SHARED = os.environ.get("JASPER_SHARED", os.path.join(os.path.dirname(REPOSITORY), "shared"))

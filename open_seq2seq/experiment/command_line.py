@@ -4,7 +4,7 @@ import collections
 import difflib
 
 import open_seq2seq
-from open_seq2seq.cli import Parser, file_path
+from open_seq2seq.cli import Parser, command_name, file_path
 from open_seq2seq.config.overrides import Override
 from open_seq2seq.config.report import closest, shown
 from open_seq2seq.errors import UsageError
@@ -146,10 +146,10 @@ FLAG_NAMES = [flag[0] for flag in _FLAGS] + playbook_names()
 
 
 def _parser():
-    parser = Parser(prog="run.py", usage="run.py --config_file=FILE [--mode=MODE] [--flags] [--key=value ...]",
+    examples = _EXAMPLES.replace("python run.py", command_name("python run.py")).replace("%s", help_text())
+    parser = Parser(prog="run.py", usage="%(prog)s --config_file=FILE [--mode=MODE] [--flags] [--key=value ...]",
                      description="Trains, evaluates and runs Jasper speech recognition.",
-                     epilog=_EXAMPLES.replace("%s", help_text()), add_help=False,
-                     formatter_class=argparse.RawDescriptionHelpFormatter)
+                     epilog=examples, add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_flags(parser, Arguments._fields)
     return parser
 
@@ -193,8 +193,8 @@ def parse_command_line(words):
     refuse_foreign(others)
     _suggest(others)
     if arguments.config_file is None and arguments.mode != "report":
-        raise UsageError("%s--config_file is missing; expected e.g. --config_file=configs/speech2text/jasper_mini_digits.py. "
-                         "See run.py --help" % _misspelled_config_file(others))
+        raise _usage_error("%s--config_file is missing; expected e.g. --config_file=configs/speech2text/jasper_mini_digits.py"
+                           % _misspelled_config_file(others))
     if "dev_files" in names_of_files(others) and not any(flag.partition("=")[0] == "--mode" for flag in flags):
         arguments = arguments._replace(mode="train_eval")
     _check_export(arguments)
@@ -242,7 +242,11 @@ def _suggest(others):
         close = (same or difflib.get_close_matches(name, names, 1, cutoff=0.87)
                  or name not in of_playbook and difflib.get_close_matches(name.replace("-", "_"), of_playbook, 1, cutoff=0.93))
         if word.startswith("-") and close:
-            raise UsageError("%s is unknown (did you mean --%s?). See run.py --help" % (word.partition("=")[0], close[0]))
+            raise _usage_error("%s is unknown (did you mean --%s?)" % (word.partition("=")[0], close[0]))
+
+
+def _usage_error(message):
+    return UsageError("%s. See %s --help" % (message, command_name("run.py")))
 
 
 def _misspelled_config_file(others):
@@ -256,21 +260,21 @@ def _misspelled_config_file(others):
 
 def _check_replay(arguments):
     if arguments.batch is not None and arguments.mode != "replay":
-        raise UsageError("--batch belongs to --mode=replay, and this is --mode=%s (did you mean --batch_size_per_gpu?). See "
-                         "run.py --help" % arguments.mode)
+        raise _usage_error("--batch belongs to --mode=replay, and this is --mode=%s (did you mean --batch_size_per_gpu?)"
+                           % arguments.mode)
 
 
 def _check_export(arguments):
     if arguments.mode == "export":
         if arguments.export_dir is None:
-            raise UsageError("--export_dir is missing; --mode=export needs the folder to write the model to. See run.py --help")
+            raise _usage_error("--export_dir is missing; --mode=export needs the folder to write the model to")
         return
     if arguments.mode in ("train", "train_eval") and arguments.export_dir is not None and not arguments.benchmark:
         return
     defaults = _parser().parse_args([])
     for name in EXPORT_FLAGS:
         if getattr(arguments, name) != getattr(defaults, name):
-            raise UsageError("--%s belongs to --mode=export, and this is --mode=%s%s. See run.py --help" % (
+            raise _usage_error("--%s belongs to --mode=export, and this is --mode=%s%s" % (
                 name, arguments.mode, " (did you mean --batch_size_per_gpu?)" if name == "batch_size" else ""))
 
 
@@ -278,7 +282,7 @@ def _check_combine(arguments):
     defaults = _parser().parse_args([])
     for name in COMBINE_FLAGS:
         if arguments.mode != "combine" and getattr(arguments, name) != getattr(defaults, name):
-            raise UsageError("--%s belongs to --mode=combine, and this is --mode=%s. See run.py --help" % (name, arguments.mode))
+            raise _usage_error("--%s belongs to --mode=combine, and this is --mode=%s" % (name, arguments.mode))
 
 
 def _benchmark_overrides(arguments):

@@ -7,6 +7,7 @@ import sys
 
 from open_seq2seq.cli import exit_status_of, file_path, make_parser
 from open_seq2seq.config.parameters import REQUIRED, Either, List, Struct, shown
+from open_seq2seq.errors import UsageError
 from open_seq2seq.files import replaced_file
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs", "parameters.md")
@@ -153,6 +154,8 @@ def main(words):
     parser = make_parser("open_seq2seq.experiment.reference", "Writes the reference of all parameters, as Markdown.")
     parser.add_argument("--output", type=file_path, default=PAGE, help="the file to write")
     output = parser.parse_args(words).output
+    if output == PAGE and not os.path.isdir(os.path.dirname(PAGE)):
+        raise UsageError("an installed package has no docs folder; name the file with --output FILE")
     with replaced_file(output) as page:
         page.write(as_markdown())
     print("Wrote %s" % output)

@@ -61,12 +61,12 @@ def test_the_package_is_the_installed_one_with_its_data_files(installed, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command, usage", [
-    ("jasper-train", "usage: run.py"), ("jasper-transcribe", "usage: python -m open_seq2seq")])
+    ("jasper-train", "usage: jasper-train --config_file"), ("jasper-transcribe", "usage: jasper-transcribe")])
 def test_commands_answer_from_any_directory(installed, tmp_path, command, usage):
     helped = run(installed / command, "--help", cwd=tmp_path)
     assert helped.returncode == 0 and helped.stdout.startswith(usage), helped.stderr
     wrong = run(installed / command, "--no_such_flag", cwd=tmp_path)
-    assert wrong.returncode == 2 and "Traceback" not in wrong.stderr
+    assert wrong.returncode == 2 and "See %s --help" % command in wrong.stderr and "Traceback" not in wrong.stderr
 
 
 @pytest.mark.slow
@@ -76,6 +76,14 @@ def test_documented_modules_answer_from_any_directory(installed, tmp_path):
     for module in modules:
         done = run(installed / "python", "-m", module, "--help", cwd=tmp_path)
         assert done.returncode == 0 and "usage: python -m %s" % module in done.stdout, (module, done.stderr)
+
+
+@pytest.mark.slow
+def test_the_reference_page_of_an_installed_package_needs_a_file_to_write(installed, tmp_path):
+    refused = run(installed / "python", "-m", "open_seq2seq.experiment.reference", cwd=tmp_path)
+    assert refused.returncode == 2 and "--output FILE" in refused.stderr
+    assert run(installed / "python", "-m", "open_seq2seq.experiment.reference", "--output=page.md", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "page.md").read_text().startswith("# Parameters")
 
 
 @pytest.mark.slow

@@ -117,7 +117,7 @@ def _sizes(text):
 
 def main(words):
     """Prints ATC's arguments for the command line ``words``, one per line."""
-    parser = Parser(prog="pb2om.sh", add_help=False)
+    parser = Parser(prog="pb2om.sh")
     parser.add_argument("model")
     parser.add_argument("--output")
     parser.add_argument("--soc_version", default="Ascend310")
