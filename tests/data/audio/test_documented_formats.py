@@ -3,6 +3,7 @@ import io
 import os
 import re
 import struct
+import tempfile
 
 import pytest
 import soundfile
@@ -30,17 +31,26 @@ def table():
 
 
 TABLE = table()
+
+
+def can_be_written(container, subtype):
+    """Whether libsndfile writes the format; it announces some that it cannot write."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            soundfile.write(os.path.join(folder, "a"), tone(), RATE, format=container, subtype=subtype)
+    except (RuntimeError, ValueError, AssertionError):
+        return False
+    return True
+
+
 WRITTEN = [(container, subtype) for container in sorted(soundfile.available_formats())
-           for subtype in sorted(soundfile.available_subtypes(container))]
+           for subtype in sorted(soundfile.available_subtypes(container)) if can_be_written(container, subtype)]
 
 
 def written(container, subtype, tmp_path, samples):
-    """Path of a file that libsndfile wrote; skips what it announces and cannot write."""
+    """Path of a file that libsndfile wrote."""
     path = str(tmp_path / "a.audio")
-    try:
-        soundfile.write(path, samples, RATE, format=container, subtype=subtype)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        pytest.skip("libsndfile does not write it: %s" % error)
+    soundfile.write(path, samples, RATE, format=container, subtype=subtype)
     return path
 
 
