@@ -1,5 +1,79 @@
-"""Greedy (best path) decoding of CTC outputs (Graves et al. 2006, section 3.2), in NumPy."""
+"""Greedy (best path) decoding of CTC outputs (Graves et al. 2006, section 3.2), in NumPy.
+
+:func:`best_path` takes the most probable output of every frame; :func:`collapse` makes label sequences of complete paths,
+:class:`PathReader` of a path that arrives piece by piece. Both follow the rule in :func:`label_starts`.
+"""
+import collections
+
 import numpy as np
+
+Run = collections.namedtuple("Run", "label first end starts")
+Run.__doc__ = """Consecutive frames of a path with the same output.
+
+label: int, may be the blank. first, end: its frames in the piece, ``end`` excluded. starts: whether a label of the collapsed
+sequence starts here; False for a blank and for the continuation of a label from the previous piece."""
+
+
+def best_path(logits):
+    """The most probable output of every frame.
+
+    Args:
+      logits: float [..., T', V + 1].
+
+    Returns:
+      int [..., T'].
+    """
+    return np.argmax(logits, axis=-1)
+
+
+def label_starts(paths, blank, previous=None):
+    """The collapse rule of CTC: repeats are merged, then blanks are removed.
+
+    Args:
+      paths: int [..., T'], the output of every frame.
+      blank: index of the blank.
+      previous: output of the frame before the first; None: the first frame is the start of the path.
+
+    Returns:
+      bool [..., T'], whether a label of the collapsed sequence starts at the frame.
+    """
+    starts = paths != blank
+    starts[..., 1:] &= paths[..., 1:] != paths[..., :-1]
+    if previous is not None:
+        starts[..., :1] &= paths[..., :1] != previous
+    return starts
+
+
+class PathReader:
+    """Collapses a path that arrives piece by piece; the pieces may be split anywhere.
+
+    Args:
+      blank: index of the blank.
+    """
+
+    def __init__(self, blank):
+        self._blank, self._previous = blank, None
+
+    def read(self, labels):
+        """Reads the next frames.
+
+        Args:
+          labels: int [T'].
+
+        Returns:
+          List of the Runs of these frames, in order. The labels of those that start are the collapsed sequence.
+        """
+        if not len(labels):
+            return []
+        starts = label_starts(labels, self._blank, self._previous)
+        firsts = [0] + (np.flatnonzero(labels[1:] != labels[:-1]) + 1).tolist()
+        ends = firsts[1:] + [len(labels)]
+        self._previous = int(labels[-1])
+        return [Run(int(labels[first]), first, end, bool(starts[first])) for first, end in zip(firsts, ends)]
+
+    def restart(self):
+        """The next frame is the start of a new path: it does not repeat the last label."""
+        self._previous = None
 
 
 class GreedyDecoder:
@@ -28,13 +102,13 @@ class GreedyDecoder:
         logits = np.asarray(logits)
         if logits.ndim != 3 or logits.shape[2] != self._vocabulary.size + 1:
             raise ValueError("logits have shape %s, expected [B, T', %d]" % (logits.shape, self._vocabulary.size + 1))
-        return self.decode_best_path(logits.argmax(2), lengths)
+        return self.decode_best_path(best_path(logits), lengths)
 
-    def decode_best_path(self, best_path, lengths):
+    def decode_best_path(self, paths, lengths):
         """Transcripts of best paths, for a graph that computes the argmax on its device.
 
         Args:
-          best_path, lengths: see :func:`collapse`.
+          paths, lengths: see :func:`collapse`.
 
         Returns:
           A list of B str.
@@ -42,14 +116,14 @@ class GreedyDecoder:
         Raises:
           ValueError: the arrays' shapes do not match.
         """
-        return [self._vocabulary.decode(labels) for labels in collapse(best_path, lengths, self._vocabulary.size)]
+        return [self._vocabulary.decode(labels) for labels in collapse(paths, lengths, self._vocabulary.size)]
 
 
-def collapse(best_path, lengths, blank):
-    """Label sequences of best paths: repeats merged, then blanks removed.
+def collapse(paths, lengths, blank):
+    """Label sequences of best paths: repeats merged, then blanks removed (:func:`label_starts`).
 
     Args:
-      best_path: integer array [B, T'], the most probable output of every frame.
+      paths: integer array [B, T'], the most probable output of every frame.
       lengths: integer array [B], valid frames; the padding after them is not read.
       blank: index of the blank.
 
@@ -59,11 +133,9 @@ def collapse(best_path, lengths, blank):
     Raises:
       ValueError: the arrays' shapes do not match.
     """
-    best_path, lengths = np.asarray(best_path), np.asarray(lengths)
-    if best_path.ndim != 2 or lengths.shape != best_path.shape[:1]:
-        raise ValueError("best_path has shape %s and lengths %s, expected [B, T'] and [B]" % (best_path.shape, lengths.shape))
-    batch_size, frames = best_path.shape
-    kept = best_path != blank
-    kept[:, 1:] &= best_path[:, 1:] != best_path[:, :-1]
-    kept &= np.arange(frames) < lengths[:, np.newaxis]
-    return [best_path[row, kept[row]].tolist() for row in range(batch_size)]
+    paths, lengths = np.asarray(paths), np.asarray(lengths)
+    if paths.ndim != 2 or lengths.shape != paths.shape[:1]:
+        raise ValueError("paths have shape %s and lengths %s, expected [B, T'] and [B]" % (paths.shape, lengths.shape))
+    batch_size, frames = paths.shape
+    kept = label_starts(paths, blank) & (np.arange(frames) < lengths[:, np.newaxis])
+    return [paths[row, kept[row]].tolist() for row in range(batch_size)]

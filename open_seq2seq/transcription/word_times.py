@@ -9,6 +9,7 @@ import collections
 
 import numpy as np
 
+from open_seq2seq.decoding import greedy
 from open_seq2seq.transcription.transcript import Word
 
 SPACE = " "
@@ -21,7 +22,7 @@ BestPath.__doc__ = """For consecutive frames: int [frames], the most probable ou
 
 
 def best_path(logits, loud):
-    """The most probable output of every frame.
+    """The best path (:func:`greedy.best_path`) with its probabilities.
 
     Args:
       logits: float [frames, V + 1].
@@ -33,7 +34,7 @@ def best_path(logits, loud):
     highest = logits.max(axis=-1)
     # log softmax at the highest logit
     log_probabilities = -np.log(np.sum(np.exp(logits - highest[:, np.newaxis]), axis=-1))
-    return BestPath(np.argmax(logits, axis=-1), log_probabilities.astype(np.float32), loud)
+    return BestPath(greedy.best_path(logits), log_probabilities.astype(np.float32), loud)
 
 
 class WordBuilder:
@@ -49,7 +50,7 @@ class WordBuilder:
     def __init__(self, vocabulary, blank, frame_seconds):
         self._vocabulary, self._blank, self._frame_seconds = vocabulary, blank, frame_seconds
         self._has_spaces = SPACE in vocabulary
-        self._last_label = blank
+        self._reader = greedy.PathReader(blank)
         self._longest_tail = int(round(LONGEST_TAIL / frame_seconds))
         self._reset_word()
 
@@ -72,19 +73,16 @@ class WordBuilder:
         """
         words = []
         if after_pause:
-            self._last_label, self._closed = self._blank, True
-        changes = (np.flatnonzero(np.diff(path.labels)) + 1).tolist()
-        for start, end in zip([0] + changes, changes + [len(path.labels)]):
-            if start == end:
-                continue
-            label = int(path.labels[start])
+            self._reader.restart()
+            self._closed = True
+        for label, start, end, starts in self._reader.read(path.labels):
             if label == self._blank or self._vocabulary[label] == SPACE:
                 self._closed = self._closed or label != self._blank or not self._has_spaces
                 self._follow_sound(path.loud[start:end], first_frame + start)
             else:
-                if label != self._last_label:
+                if starts:
                     if self._closed:
-                        words += self.end()
+                        words += self._end_word()
                     self._characters.append(self._vocabulary[label])
                     self._log_probabilities.append(-np.inf)
                     self._first_frame = first_frame + start if self._first_frame is None else self._first_frame
@@ -93,18 +91,20 @@ class WordBuilder:
                 self._in_sound = True
                 self._closed = not self._has_spaces
             if self._closed and not self._in_sound:
-                words += self.end()
-            self._last_label = label
+                words += self._end_word()
         return words
 
     def end(self):
         """Ends a section of speech; returns its last word, a list of one Word or none."""
+        self._reader.restart()
+        return self._end_word()
+
+    def _end_word(self):
         words = []
         if self._characters:
             confidence = float(np.exp(np.mean(self._log_probabilities)))
             words = [Word("".join(self._characters), round(self._first_frame * self._frame_seconds, 3),
                           round(self._end_frame * self._frame_seconds, 3), min(confidence, 1.0))]
-        self._last_label = self._blank
         self._reset_word()
         return words
 

@@ -1,9 +1,11 @@
-"""Greedy decoding: repeats merge, blanks vanish, lengths are honoured."""
+"""Greedy decoding: repeats are merged, blanks are removed, frames beyond the length are ignored."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from open_seq2seq.decoding.greedy import GreedyDecoder, collapse
+from open_seq2seq.decoding.greedy import GreedyDecoder, PathReader, Run, best_path, collapse
 from open_seq2seq.text.vocabulary import Vocabulary
 
 
@@ -30,7 +32,7 @@ def test_equals_tensorflows_greedy_decoder(seed):
         sparse = tf.nn.ctc_greedy_decoder(tf.constant(logits.transpose(1, 0, 2)), tf.constant(lengths))[0][0]
         indices, values = session.run([sparse.indices, sparse.values])
     expected = [values[indices[:, 0] == row].tolist() for row in range(batch_size)]
-    assert collapse(logits.argmax(2), lengths, blank=outputs - 1) == expected
+    assert collapse(best_path(logits), lengths, blank=outputs - 1) == expected
 
 
 def test_empty_batch_and_no_frames():
@@ -45,11 +47,39 @@ def test_mismatched_shapes_are_refused():
         collapse(np.zeros([3], np.int32), np.zeros([3], np.int32), blank=2)
 
 
+def test_runs_of_a_path_in_two_pieces_by_hand():
+    reader = PathReader(blank=3)
+    assert reader.read(np.array([0, 0, 3, 0])) == [Run(0, 0, 2, True), Run(3, 2, 3, False), Run(0, 3, 4, True)]
+    assert reader.read(np.array([], int)) == []
+    assert reader.read(np.array([0, 0, 1])) == [Run(0, 0, 2, False), Run(1, 2, 3, True)]
+
+
+def test_after_a_restart_an_equal_label_is_a_new_one():
+    reader = PathReader(blank=3)
+    reader.read(np.array([3, 1]))
+    reader.restart()
+    assert reader.read(np.array([1, 1])) == [Run(1, 0, 2, True)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.integers(0, 3), max_size=40), st.lists(st.integers(0, 40), max_size=5))
+def test_a_path_read_in_pieces_equals_the_complete_path(path, splits):
+    reader, labels = PathReader(blank=3), np.array(path, int)
+    borders = [0] + sorted(min(split, len(path)) for split in splits) + [len(path)]
+    pieces = [(first, reader.read(labels[first:end])) for first, end in zip(borders, borders[1:])]
+    runs = [run for _, piece in pieces for run in piece]
+    assert [run.label for run in runs if run.starts] == collapse(labels[np.newaxis], [len(path)], blank=3)[0]
+    # the runs cover every frame once, in order
+    frames = [(first + frame, run.label) for first, piece in pieces for run in piece for frame in range(run.first, run.end)]
+    assert frames == list(enumerate(path))
+
+
 def test_transcripts_of_best_paths_and_of_logits():
     decoder = GreedyDecoder(Vocabulary(" ab"))
-    best_path = np.array([[1, 1, 3, 1, 0, 2], [2, 3, 3, 0, 0, 1]], np.int32)
-    logits = np.eye(4, dtype=np.float32)[best_path]
-    assert decoder.decode_best_path(best_path, [6, 3]) == ["aa b", "b"]
+    paths = np.array([[1, 1, 3, 1, 0, 2], [2, 3, 3, 0, 0, 1]], np.int32)
+    logits = np.eye(4, dtype=np.float32)[paths]
+    np.testing.assert_array_equal(best_path(logits), paths)
+    assert decoder.decode_best_path(paths, [6, 3]) == ["aa b", "b"]
     assert decoder.decode_logits(logits, [6, 3]) == ["aa b", "b"]
 
 

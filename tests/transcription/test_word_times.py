@@ -75,7 +75,7 @@ def test_a_path_may_be_split_anywhere(text, splits, loud):
         assert before.start < before.end <= after.start
 
 
-def test_best_path_is_the_softmax():
+def test_the_probabilities_of_a_best_path_are_the_softmax():
     logits = np.array([[0, 1, 700], [-800, -800, -800.5]])
     path = best_path(logits, np.array([True, False]))
     assert path.labels.tolist() == [2, 0]

@@ -75,12 +75,7 @@ def pre_process(description, references, folder, dtype="float32", frames=None, m
       UsageError: ``frames`` contradicts the model.
       DataError: too many rows are faulty, or all are skipped. Existing bins are kept.
     """
-    if frames is not None and description.frames not in (None, frames):
-        raise UsageError("--frames %d, but the model was exported for %d; omit the flag, or export with --frames=%d"
-                         % (frames, description.frames, frames))
-    if frames is not None and frames % description.pad_to:
-        raise UsageError("--frames is %d; expected a multiple of %d, to which the model's features are padded (pad_to)"
-                         % (frames, description.pad_to))
+    _require_valid_frames(frames, description)
     limit = frames or description.frames
     try:
         os.makedirs(folder, exist_ok=True)
@@ -118,6 +113,16 @@ def pre_process(description, references, folder, dtype="float32", frames=None, m
     log_line("wrote the bins of %d utterances, %s [1, %d, %d], to %s" % (
         count, dtype, frames, description.num_audio_features, folder))
     return count
+
+
+def _require_valid_frames(frames, description):
+    """Raises UsageError if a number of frames given by the user contradicts the model."""
+    if frames is not None and description.frames not in (None, frames):
+        raise UsageError("--frames %d, but the model was exported for %d; omit the flag, or export with --frames=%d"
+                         % (frames, description.frames, frames))
+    if frames is not None and frames % description.pad_to:
+        raise UsageError("--frames is %d; expected a multiple of %d, to which the model's features are padded (pad_to)"
+                         % (frames, description.pad_to))
 
 
 def infer(model, bins, results_folder, batch_size=1):
