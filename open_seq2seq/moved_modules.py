@@ -1,4 +1,7 @@
-"""Modules at their paths of earlier versions: they are imported or run from their new paths, with a note."""
+"""Modules and names of earlier versions: they are imported or run from where they are now, with a note.
+
+A name that was removed raises an ImportError that names what replaces it.
+"""
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -119,30 +122,141 @@ MOVED = {
     "training.width_check": "checkpoints.description",
     "transcription.live": "transcription.microphone",
     "transcription.model_loading": "transcription.transcriber",
+    "transcription.web.byte_range": "transcription.web.application",
     "transcription.web.downloads": "transcription.web.application",
     "transcription.web.multipart": "transcription.web.uploads",
     "transcription.web.refusal": "transcription.web.http_error",
 }
 
-# (path in earlier versions, name) -> name now, with the path of its module if that is another one than the module moved to
+# (path in earlier versions, name) -> name now, with the path of its module if that is another one than the module is now; or, for
+# a name that was removed, a sentence that names what replaces it
 RENAMED = {
+    ("config.parameters", "LARGEST_FLOAT32"): "config.kinds.LARGEST_FLOAT32",
+    ("data.importers.folder", "find_audio"):
+        "use open_seq2seq.data.importers.folder.read_folder, which also finds the transcripts",
+    ("data.importers.fsdd", "join"): "concatenate",
+    ("data.importers.importer_command", "INTERRUPTED"): "cli.INTERRUPTED",
+    ("data.importers.importer_command", "make_parser"): "cli.make_parser",
+    ("data.importers.importer_command", "whole_number"): "cli.whole_number",
+    ("data.importers.synthetic_digits", "NOISE_COLOURS"): "NOISE_COLORS",
+    ("data.speech2text.audio", "BLOCK"): "data.audio.reading.BLOCK",
+    ("data.speech2text.audio", "FLOAT_SUBTYPES"): "data.audio.inspection.FLOAT_SUBTYPES",
+    ("data.speech2text.audio", "INT16_SCALE"): "data.audio.reading.INT16_SCALE",
+    ("data.speech2text.audio", "UNKNOWN_FRAMES"): "the header is read by open_seq2seq.data.audio.inspection.inspect_file",
+    ("data.speech2text.audio", "open_sound"):
+        "use open_seq2seq.data.audio.inspection.inspect_file and open_part, or open_seq2seq.data.speech2text.audio.read_audio",
     ("data.speech2text.joining", "joined_rows"): "pack",
+    ("data.speech2text.wav_header", "LARGEST_TRUE_SIZE"): "WAV headers are read by open_seq2seq.data.audio.riff.inspect_riff",
+    ("data.speech2text.wav_header", "WavHeader"): "WAV headers are read by open_seq2seq.data.audio.riff.inspect_riff",
+    ("data.speech2text.wav_header", "read_wav_header"): "WAV headers are read by open_seq2seq.data.audio.riff.inspect_riff",
+    ("devices.graph_check", "MEND_FLOAT64"): "FIX_FLOAT64",
+    ("devices.graph_check", "MEND_HOST"): "FIX_HOST",
+    ("devices.graph_check", "MEND_REFERENCE"): "FIX_REFERENCE",
+    ("devices.graph_check", "MEND_SCOPE"): "FIX_SCOPE",
+    ("devices.graph_check", "MEND_SHAPE"): "FIX_SHAPE",
+    ("devices.graph_partition", "DRAGGED"): "CONNECTED",
+    ("devices.npu_loss_scaling", "chosen_loss_scaling"): "choose_loss_scaling",
+    ("devices.npu_loss_scaling", "wrapped_optimizer"): "wrap_optimizer",
     ("devices.npu_params", "completed"): "with_defaults",
     ("devices.npu_params", "require_places"): "require_existing_paths",
     ("devices.npu_values", "Ascending"): "AscendingList",
     ("devices.npu_values", "Place"): "PathOption",
     ("distributed.config_map", "filled_in"): "with_values",
     ("distributed.errors", "tells_of_lost_peer"): "is_caused_by_lost_peer",
+    ("distributed.hccl_group", "ALONE"): "NOT_FUSED",
+    ("distributed.hccl_group", "COLLECTED"): "FUSED",
+    ("distributed.opening", "NEEDED"): "REQUIRED",
+    ("distributed.opening", "SIZES_OF_OTHERS"): "SIZES_OF_OTHER_LAUNCHERS",
     ("distributed.roll_call", "answer_roll_call"): "wait_for_all_ranks",
     ("distributed.roll_call", "leave_roll_call"): "remove_note",
     ("evaluation.evaluation", "EvaluationGraph"): "evaluation.evaluation_graph.build_evaluation",
+    ("evaluation.evaluation", "frame_entropies"): "evaluation.evaluation_graph.frame_entropies",
     ("export.bins", "bin_names"): "export.runtime.scoring.utterance_names",
+    ("export.bins", "bins_of"): "names_in",
+    ("export.freeze", "DEFAULT_FRAMES"): "export.freeze.frozen_graph.DEFAULT_FRAMES",
+    ("export.freeze", "ExportOptions"): "export.freeze.frozen_graph.ExportOptions",
+    ("export.freeze", "LARGEST_GRAPH"): "export.freeze.frozen_graph.LARGEST_GRAPH",
+    ("export.freeze", "check_options"): "export.freeze.frozen_graph.check_options",
+    ("export.freeze", "description_of"): "export.freeze.frozen_graph.description_of",
+    ("export.freeze", "feature_params"): "export.freeze.frozen_graph.feature_params",
+    ("export.freeze", "freeze"): "export.freeze.frozen_graph.freeze",
+    ("export.freeze", "pad_to"): "export.freeze.frozen_graph.pad_to",
+    ("export.onnx_model", "INSTALL"): "export.INSTALL_ONNX",
     ("export.run_folder", "trained_model_of"): "trained_model_from_run",
+    ("export.scoring", "transcript_of"): "use open_seq2seq.decoding.greedy.GreedyDecoder",
+    ("log_lines", "report_only_troubles"): "report_only_problems",
+    ("modes", "TRAINING"):
+        'the modes that train are "train" and "train_eval"; all modes are in open_seq2seq.experiment.command_line.MODES',
+    ("training.averaging.mode", "chosen"): "chosen_sources",
     ("training.checkpoints.transfer", "whole_checkpoint"): "valid_checkpoint",
     ("training.course", "Course"): "StoppingPolicy",
+    ("training.diagnostics.schedule", "STEPS_TO_LEARN"): "STEPS_TO_MEASURE",
+    ("training.graph", "Tower"): "ShapeStep",
+    ("training.graph", "TowerBuilder"): "ShapeStepBuilder",
+    ("training.graph", "tower_name"): "shape_scope",
     ("training.improvement", "Improvement"): "MetricTracker",
+    ("training.signals", "say_on_stderr"): "print_on_stderr",
+    ("training.troubles.spoilt_batches", "SpoiltBatch"): "NonFiniteBatch",
+    ("training.troubles.spoilt_batches", "SpoiltBatches"): "NonFiniteBatches",
+    ("transcription.web.byte_range", "byte_range"): "werkzeug parses the Range header: werkzeug.http.parse_range_header",
+    ("transcription.web.downloads", "DOWNLOADS"): "the formats are in open_seq2seq.transcription.writers.FORMATS",
+    ("transcription.web.downloads", "content_disposition"):
+        "werkzeug makes the header: werkzeug.utils.send_file with download_name",
+    ("transcription.web.handler", "ROUTES"): "the routes are werkzeug's, in open_seq2seq.transcription.web.application.ROUTES",
+    ("transcription.web.multipart", "FilePart"):
+        "forms are parsed by werkzeug.formparser in open_seq2seq.transcription.web.uploads.receive",
+    ("transcription.web.multipart", "MAX_BOUNDARY"):
+        "forms are parsed by werkzeug.formparser in open_seq2seq.transcription.web.uploads.receive",
+    ("transcription.web.multipart", "MAX_PART_HEADER"):
+        "forms are parsed by werkzeug.formparser in open_seq2seq.transcription.web.uploads.receive",
+    ("transcription.web.multipart", "boundary_of"):
+        "forms are parsed by werkzeug.formparser in open_seq2seq.transcription.web.uploads.receive",
     ("transcription.web.refusal", "Refusal"): "HttpError",
+    ("transcription.web.uploads", "body_length"):
+        "use open_seq2seq.transcription.web.uploads.content_length; receive checks the length",
 }
+
+_WITH_RENAMED_NAMES = {old for old, _ in RENAMED}
+_PACKAGES = {old.rsplit(".", 1)[0] for old in MOVED if "." in old}
+
+
+def _absolute(path):
+    return "%s.%s" % (PACKAGE, path)
+
+
+def _relative(name):
+    return name[len(PACKAGE) + 1:]
+
+
+def _add_names(module):
+    """Gives a module, which may have moved, the ``__getattr__`` (PEP 562) that resolves its names of earlier versions."""
+    old = _relative(module.__name__)
+    here = _absolute(MOVED.get(old, old))
+
+    def look_up(name):
+        entry = RENAMED.get((old, name))
+        if entry is None:
+            if old not in MOVED or name.startswith("__"):
+                raise AttributeError("module %r has no attribute %r" % (module.__name__, name))
+            try:
+                return getattr(importlib.import_module(here), name)
+            except AttributeError:
+                raise AttributeError("%s is now %s, which has no %r" % (module.__name__, here, name))
+        if _is_sentence(entry):
+            # not an AttributeError: an import statement would replace its message by one of its own
+            raise ImportError("%s.%s was removed: %s" % (module.__name__, name, entry))
+        path, _, new_name = entry.rpartition(".")
+        place = _absolute(path) if path else here
+        found = getattr(importlib.import_module(place), new_name)
+        if old not in MOVED:  # of a module that has moved, the import has printed a note
+            _note("%s.%s" % (module.__name__, name), "%s.%s" % (place, new_name))
+        setattr(module, name, found)
+        return found
+    module.__getattr__ = look_up
+
+
+def _is_sentence(entry):
+    return " " in entry
 
 
 class _Loader(importlib.abc.InspectLoader):
@@ -152,23 +266,18 @@ class _Loader(importlib.abc.InspectLoader):
         return types.ModuleType(spec.name)
 
     def exec_module(self, module):
-        old = module.__name__[len(PACKAGE) + 1:]
-        new = "%s.%s" % (PACKAGE, MOVED[old])
+        old = _relative(module.__name__)
+        new = _absolute(MOVED[old])
         _note(module.__name__, new)
         target = importlib.import_module(new)
-
-        def look_up(name):
-            if name.startswith("__"):
-                raise AttributeError(name)
-            path, _, new_name = RENAMED.get((old, name), name).rpartition(".")
-            try:
-                return getattr(importlib.import_module("%s.%s" % (PACKAGE, path)) if path else target, new_name)
-            except AttributeError:
-                raise AttributeError("%s is now %s, which has no %r" % (module.__name__, new, name))
-        module.__doc__, module.__getattr__ = target.__doc__, look_up
+        module.__doc__ = target.__doc__
+        public = getattr(target, "__all__", [name for name in vars(target) if not name.startswith("_")])
+        module.__all__ = sorted({name for place, name in RENAMED if place == old and not _is_sentence(RENAMED[place, name])}
+                                | {name for name in public if (old, name) not in RENAMED})
+        _add_names(module)
 
     def get_code(self, fullname):
-        new = "%s.%s" % (PACKAGE, MOVED[fullname[len(PACKAGE) + 1:]])
+        new = _absolute(MOVED[_relative(fullname)])
         _note(fullname, new)
         return compile("import runpy; runpy.run_module(%r, run_name='__main__', alter_sys=True)" % new, "<moved>", "exec")
 
@@ -190,15 +299,31 @@ class _Package(importlib.abc.Loader):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
+    """Finds modules that have moved, and modules that exist and have renamed names; the latter take precedence."""
+
     def find_spec(self, fullname, path=None, target=None):
-        if not fullname.startswith(PACKAGE + "."):
+        old = _relative(fullname)
+        if fullname != _absolute(old) or not (old in MOVED or old in _PACKAGES or old in _WITH_RENAMED_NAMES):
             return None
-        old = fullname[len(PACKAGE) + 1:]
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None:
+            if old in _WITH_RENAMED_NAMES:
+                _add_names_after_execution(spec.loader)
+            return spec
         if old in MOVED:
             return importlib.machinery.ModuleSpec(fullname, _Loader())
-        if any(path.startswith(old + ".") for path in MOVED):
+        if old in _PACKAGES:
             return importlib.machinery.ModuleSpec(fullname, _Package(), is_package=True)
         return None
+
+
+def _add_names_after_execution(loader):
+    execute = loader.exec_module
+
+    def exec_module(module):
+        execute(module)
+        _add_names(module)
+    loader.exec_module = exec_module
 
 
 def _note(old, new):
@@ -206,6 +331,6 @@ def _note(old, new):
 
 
 def install():
-    """Makes the earlier paths importable; a module that exists takes precedence."""
+    """Makes the earlier paths and names importable; a module or name that exists takes precedence."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.append(_Finder())
+        sys.meta_path.insert(0, _Finder())

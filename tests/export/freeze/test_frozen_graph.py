@@ -5,7 +5,6 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.decoding.greedy import collapse
 from open_seq2seq.errors import CheckpointError, ConfigError, UsageError
-from open_seq2seq.export.freeze import frozen_graph
 from open_seq2seq.export.freeze.frozen_graph import ExportOptions, freeze
 from open_seq2seq.export.runtime.checkpoint_model import CheckpointModel
 from open_seq2seq.export.runtime.exported_model import ExportedModel
@@ -194,12 +193,3 @@ def test_a_weight_too_large_for_float16_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.export.networks.random_value", large)
     with pytest.raises(ConfigError, match="above float16's largest number"):
         freeze(trained_model(tmp_path), STATIC._replace(half_precision=True))
-
-
-def test_names_of_the_earlier_module_are_forwarded(capsys):
-    from open_seq2seq.export import freeze as package
-    for name in ("ExportOptions", "freeze", "check_options", "description_of"):
-        assert getattr(package, name) is getattr(frozen_graph, name)
-    assert "open_seq2seq.export.freeze.ExportOptions is now in open_seq2seq.export.freeze.frozen_graph" in capsys.readouterr().err
-    with pytest.raises(AttributeError, match="has no attribute 'thaw'"):
-        assert package.thaw
