@@ -37,7 +37,7 @@ def transcribe(inputs, trained_digits, *arguments, **options):
 WHOLE = ("reference.wav", "stream_size0.wav", "stream_size0_24bit.wav", "stream_placeholder_2e9.wav", "list_odd_unpadded.wav",
          "stream_unknown_length.flac")
 JOINED = ("chained.ogg", "chained.opus", "chained.mp3", "two_wavs_concatenated.wav")
-REFUSED = {"antiphase.wav": "channels cancel each other", "hole.mp3": "promises", "cut.mp3": "promises",
+REFUSED = {"antiphase.wav": "channels cancel each other", "hole.mp3": "declares", "cut.mp3": "declares",
            "cut.ogg": "has no last page", "memo.m4a": "It is an MP4 (M4A) file, which cannot be read here. Convert it to WAV",
            "radio.amr": "It is an AMR file, which cannot be read here. Convert it to WAV",
            "rate_of_1_hz.wav": "a sample rate of 1 Hz"}

@@ -45,7 +45,7 @@ def write_bad(folder):
     (folder / "cut.wav").write_bytes(good.getvalue()[:50000])
     os.mkfifo(str(folder / "pipe.wav"))
     return {"nan.wav": "NaN or infinite at 9.375 s", "none.flac": "empty audio", "empty.wav": "0 bytes",
-            "page.wav": "HTML or XML", "cut.wav": "promises 80000 bytes of samples, the file holds 49956",
+            "page.wav": "HTML or XML", "cut.wav": "declares 80000 bytes of samples, the file holds 49956",
             "pipe.wav": "is a pipe", "nix.wav": "does not exist", ".": "is a pipe or a device|[Dd]irectory"}
 
 

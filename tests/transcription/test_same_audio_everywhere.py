@@ -25,7 +25,7 @@ TEXTS = dict.fromkeys(("reference.wav", "stream_size0.wav", "stream_size0_24bit.
 TEXTS.update(dict.fromkeys(("chained.ogg", "chained.opus", "chained.mp3"), "abc fad"), **{"two_wavs_concatenated.wav": "abc abc"})
 # {file: part of the error}
 ERRORS = {"rate_of_1_hz.wav": "1 Hz", "antiphase.wav": "has 0 % of their power", "memo.m4a": "It is an MP4 (M4A) file",
-          "radio.amr": "It is an AMR file", "cut.ogg": "no last page", "cut.mp3": "promises 37 MPEG frames"}
+          "radio.amr": "It is an AMR file", "cut.ogg": "no last page", "cut.mp3": "declares 37 MPEG frames"}
 
 
 @pytest.fixture(scope="module")

@@ -29,28 +29,28 @@ def inspect_flac(source, checks, start=0):
       Structure.
 
     Raises:
-      RejectedData: the header is damaged, or says something else than the frames.
+      RejectedData: the header is damaged or contradicts the frames.
     """
     info, audio = _metadata(source, start)
     packed, = struct.unpack(">Q", info[10:18])
-    rate, channels, bits, promised = packed >> 44, (packed >> 41 & 7) + 1, (packed >> 36 & 31) + 1, packed & (1 << 36) - 1
+    rate, channels, bits, declared = packed >> 44, (packed >> 41 & 7) + 1, (packed >> 36 & 31) + 1, packed & (1 << 36) - 1
     first = parse_frame_header(source.at(audio, 16), bits)
     if first is None:
-        if audio >= source.size and not promised:
+        if audio >= source.size and not declared:
             raise RejectedData(EMPTY_AUDIO, "a FLAC file without samples")
         damaged("the FLAC file has no intact frame behind its header, which ends at byte %d of %d" % (audio, source.size))
     _compare(first, rate, channels, bits)
     end, present, exact = _last_frame(source, audio, first, bits)
     if not present:
         raise RejectedData(EMPTY_AUDIO, "a FLAC file without samples")
-    if promised and present > promised:
-        raise RejectedData(WRONG_HEADER, "the header promises %d samples, the file holds at least %d; save it again, "
-                                         "e.g. ffmpeg -i INPUT OUTPUT.flac" % (promised, present))
-    if promised:
-        checks.missing(promised, present, "samples")
-    if promised == present and exact:
+    if declared and present > declared:
+        raise RejectedData(WRONG_HEADER, "the header declares %d samples, the file holds at least %d; save it again, "
+                                         "e.g. ffmpeg -i INPUT OUTPUT.flac" % (declared, present))
+    if declared:
+        checks.missing(declared, present, "samples")
+    if declared == present and exact:
         return Structure((Part(start, source.size, present),), rate, channels, present)
-    # the true number of samples in the place of the promised one
+    # replace the declared number of samples with the correct one
     packed = packed >> 36 << 36 | present
     return Structure((Part(start, end, present, patches=((audio_info(start) + 10, struct.pack(">Q", packed)),)),),
                      rate, channels, present)

@@ -1,4 +1,4 @@
-"""AIFF, AU, CAF, NIST SPHERE and VOC: what the header promises against what the file holds.
+"""AIFF, AU, CAF, NIST SPHERE and VOC: what the header declares against what the file holds.
 
 Formats: Apple, Audio Interchange File Format 1.3 and AIFF-C; Sun's .au; Apple Core Audio Format 1.0; NIST SPHERE 2.6;
 Creative Voice File.
@@ -59,11 +59,11 @@ def inspect_aiff(source, checks):
         damaged("an AIFF file with 0 channels")
     stated = max(0, size - 8 - offset)
     if width:
-        promised = frames * channels * width
-        if size and abs(stated - promised) > max(1, checks.max_missing_fraction * promised):
+        declared = frames * channels * width
+        if size and abs(stated - declared) > max(1, checks.max_missing_fraction * declared):
             contradiction("%d samples of %d channels and %d bits are %d bytes, its SSND chunk states %d" % (
-                frames, channels, bits, promised, stated))
-        stated = promised
+                frames, channels, bits, declared, stated))
+        stated = declared
     elif kind in _AIFF_BLOCKS:
         block, in_block = _AIFF_BLOCKS[kind]
         blocks = -(-stated // (block * channels))
@@ -181,10 +181,10 @@ def inspect_nist(source, checks):
         contradiction("samples of %d bits in %d bytes" % (bits, width))
     present = max(0, source.size - data)
     if b"sample_count" in fields:
-        promised = number(b"sample_count") * channels * width
-        checks.missing(promised, min(promised, present), "bytes of samples")
-        checks.behind(present - promised, promised)
-        present = min(present, promised)
+        declared = number(b"sample_count") * channels * width
+        checks.missing(declared, min(declared, present), "bytes of samples")
+        checks.behind(present - declared, declared)
+        present = min(present, declared)
     samples = present // (channels * width)
     if not samples:
         raise RejectedData(EMPTY_AUDIO, "a NIST SPHERE file without samples")

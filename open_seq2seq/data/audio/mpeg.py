@@ -51,12 +51,12 @@ def inspect_mpeg(source, checks, start=0, end=None):
     if len(rates) > 1:
         raise RejectedData(NOT_AUDIO, "MP3 streams with the sample rates %s Hz follow each other in the file; split it"
                            % ", ".join(map(str, rates)))
-    promised = sum(max(stream.promised or 0, stream.frames) for stream in streams)
+    declared = sum(max(stream.declared or 0, stream.frames) for stream in streams)
     lost = sum(stream.lost for stream in streams)
     present = sum(stream.frames for stream in streams)
     if not present:
         raise RejectedData(EMPTY_AUDIO, "an MP3 file without frames")
-    checks.missing(max(promised, present + lost), present, "MPEG frames", "it is damaged, or was cut off while copying")
+    checks.missing(max(declared, present + lost), present, "MPEG frames", "it is damaged, or was cut off while copying")
     return Structure(tuple(stream.part() for stream in streams if stream.frames), streams[0].header.rate)
 
 
@@ -66,7 +66,7 @@ class _Stream:
     def __init__(self, header, start):
         self.header, self.start, self.end = header, start, start
         self.frames, self.lost, self.bytes = 0, 0.0, 0
-        self.promised, self.tag = None, b""
+        self.declared, self.tag = None, b""
 
     def lose(self, count):
         """``count`` bytes of the stream are not frames."""
@@ -74,10 +74,10 @@ class _Stream:
         self.lost += count / mean
 
     def part(self):
-        if self.promised == self.frames:
+        if self.declared == self.frames:
             return Part(self.start, self.end)
         # drop the Info frame with its wrong number, if any
-        start = self.start + (len(self.tag) if self.promised is not None else 0)
+        start = self.start + (len(self.tag) if self.declared is not None else 0)
         return Part(start, self.end, None, _info_frame(self.header, self.tag, self.frames))
 
 
@@ -104,14 +104,14 @@ def _streams(source, start, end, checks):
             stream.lose(header.length)
             break
         frame = source.at(position, min(header.length, 256)) if header.side else b""
-        promised, tag = _promised_frames(frame, header)
+        declared, tag = _declared_frames(frame, header)
         if stream is None and frame[header.side + 124:header.side + 128] in (b"LAME", b"Lavf", b"Lavc"):
             tag = True      # perhaps with a damaged name
-        if tag or not known or stream.promised is not None and stream.frames >= stream.promised:
+        if tag or not known or stream.declared is not None and stream.frames >= stream.declared:
             stream = _append(streams, header, position)
             if tag:
-                stream.promised, stream.tag = promised, source.at(position, header.length)
-                if promised is None:
+                stream.declared, stream.tag = declared, source.at(position, header.length)
+                if declared is None:
                     checks.note("the Info frame of the MP3 is damaged or states no length; all frames are decoded, with the "
                                 "silence that the encoder added")
         if junk:
@@ -135,7 +135,7 @@ def _append(streams, header, position):
 def _judge_tail(source, position, end, stream):
     """What follows the last frame: a piece of a tag, zeros behind a complete stream, or the remains of frames."""
     rest = source.at(position, min(end - position, SEARCH_BLOCK))
-    if stream.promised == stream.frames and not rest.strip(b"\0"):
+    if stream.declared == stream.frames and not rest.strip(b"\0"):
         return
     if not rest.startswith((b"ID3", b"TAG", b"APETAGEX", b"LYRICS")):
         stream.lose(end - position)
@@ -195,7 +195,7 @@ def _resynchronize(source, position, end, stream):
 
 def _begins_stream(source, position):
     header = parse_header(source.at(position, 4))
-    return bool(_promised_frames(source.at(position, 256), header)[1]) if header.side else False
+    return bool(_declared_frames(source.at(position, 256), header)[1]) if header.side else False
 
 
 def behind_id3(source, position):
@@ -220,7 +220,7 @@ def _without_tags(source, start, end):
     return start, end
 
 
-def _promised_frames(frame, header):
+def _declared_frames(frame, header):
     """(number of frames or None, whether it is an Info frame, which holds no audio)."""
     place = 4 + header.side
     tag = frame[place:place + 4]

@@ -46,7 +46,7 @@ def inspect_riff(source, checks):
       Structure.
 
     Raises:
-      RejectedData: a header is damaged, promises more than the file holds, or there are no samples.
+      RejectedData: a header is damaged, declares more than the file holds, or there are no samples.
     """
     waves, start = [], 0
     while start is not None:
@@ -232,7 +232,7 @@ def _structure(source, checks, waves):
 
 
 def _part(source, wave, checks):
-    """A Part whose header is written anew, with the sizes that the file really has."""
+    """A Part whose header is rewritten with the sizes that the file really has."""
     fmt = wave.format
     samples, size = None, wave.size
     if fmt.encoding in LINEAR_BITS:

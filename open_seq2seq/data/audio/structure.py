@@ -26,18 +26,18 @@ class Checks:
     def __init__(self, max_missing_fraction=MAX_MISSING_FRACTION):
         self.max_missing_fraction, self.notes, self.rate_is_rounded = max_missing_fraction, [], False
 
-    def missing(self, promised, present, unit, cause="was it cut off while copying?"):
-        """Compares what a header promises with what is there.
+    def missing(self, declared, present, unit, cause="was it cut off while copying?"):
+        """Compares what a header declares with what is there.
 
         Raises:
           RejectedData: more than ``max_missing_fraction`` is missing.
         """
-        if present >= promised:
+        if present >= declared:
             return
-        text = "the header promises %d %s, the file holds %d" % (promised, unit, present)
-        if promised - present > self.max_missing_fraction * promised:
+        text = "the header declares %d %s, the file holds %d" % (declared, unit, present)
+        if declared - present > self.max_missing_fraction * declared:
             raise RejectedData(WRONG_HEADER, "%s; %s" % (text, cause))
-        self.note("%s (%.2f %% missing)" % (text, 100.0 * (promised - present) / promised))
+        self.note("%s (%.2f %% missing)" % (text, 100.0 * (declared - present) / declared))
 
     def behind(self, count, total, what="the end that its header states"):
         """Judges ``count`` bytes behind the audio, which has ``total`` bytes.

@@ -56,10 +56,10 @@ def test_flac_of_unknown_length_is_read_to_the_end(write):
     np.testing.assert_allclose(read_audio(path, RATE), tone(60000), atol=2 ** -14)
 
 
-@pytest.mark.parametrize("promised", [11000, 100, 24000])
-def test_flac_with_another_number_of_samples_is_found(write, promised):
+@pytest.mark.parametrize("declared", [11000, 100, 24000])
+def test_flac_with_another_number_of_samples_is_found(write, declared):
     flac = bytearray(encoded("FLAC", "PCM_16"))
-    flac[22:26] = struct.pack(">I", promised)
+    flac[22:26] = struct.pack(">I", declared)
     found, _ = answers(write(bytes(flac)))
     assert found == ("wrong length in header",) * 3
 
@@ -129,7 +129,7 @@ def test_bytes_behind_the_samples(write):
     # a whole sector of zeros, and a cut off chunk of text
     assert answers(write(wav + bytes(4096))) == ((12037,) * 3, [])
     assert answers(write(wav + chunk(b"LIST", b"INFO", 1000))) == ((12037,) * 3, [])
-    # the header promises less than there is
+    # the header declares less than there is
     assert answers(write(riff(format_chunk(), chunk(b"data", pcm(FIRST), 9000), size=36 + 24074)))[0] == (
         "wrong length in header",) * 3
 
@@ -203,7 +203,7 @@ def test_a_small_missing_part_is_a_warning_and_its_limit_can_be_set(write, conta
     assert len(warnings) == 1 and "missing" in warnings[0]
     assert inspect_audio(path, RATE).notes[0] in warnings[0]
     for read in (inspect_audio, read_audio):
-        with pytest.raises(RejectedData, match="promises"):
+        with pytest.raises(RejectedData, match="declares"):
             read(path, RATE, max_missing_fraction=0.001)
     half = write(data[:len(data) * 6 // 10])
     assert 0.55 * 600000 < len(read_audio(half, RATE, max_missing_fraction=0.5)) < 0.62 * 600000

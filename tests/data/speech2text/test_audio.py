@@ -116,7 +116,7 @@ def test_page_named_wav_is_shown(write):
     (wav_bytes(b"ab")[:40], "not audio", 'without a "data" chunk'),
     (b"hello, this is text", "not audio", "the file begins with 'hello, this is text'"),
     (wav_bytes(b"\0" * 100, 1000), "wrong length in header",
-     "the header promises 1000 bytes of samples, the file holds 100; was it cut off"),
+     "the header declares 1000 bytes of samples, the file holds 100; was it cut off"),
 ])
 def test_unusable_files_are_explained(write, data, reason, detail):
     path = write(data)

@@ -25,7 +25,7 @@ def test_filters_are_counted_but_not_against_the_limit():
         rejections.raise_if_too_many()
 
 
-def test_refusal_names_counts_examples_of_every_reason_and_the_list(tmp_path):
+def test_the_error_names_counts_examples_of_every_reason_and_the_list(tmp_path):
     path = str(tmp_path / "rejected.csv")
     rejections = Rejections(20, 0.1, path)
     for number in range(2, 10):

@@ -148,7 +148,7 @@ def test_every_bad_row_is_listed_with_its_reason(corpus, tmp_path):
     assert found[3] == ("missing file", "%s does not exist" % (tmp_path / "1.wav"))
     assert found[4][0] == "not audio" and "begins with '<html>not found</html>'" in found[4][1]
     assert found[5] == ("empty audio", "a WAV file without samples")
-    assert found[6][0] == "wrong length in header" and "promises 10000 bytes of samples, the file holds 100" in found[6][1]
+    assert found[6][0] == "wrong length in header" and "declares 10000 bytes of samples, the file holds 100" in found[6][1]
     assert found[7][0] == "character outside the vocabulary"
     assert "'U' (LATIN CAPITAL LETTER U) in 'Upper' is not in the vocabulary; the lower-case character is" in found[7][1]
     assert found[8] == ("empty transcript", "there is nothing to learn from it")
