@@ -156,7 +156,7 @@ class DirectoryClaim:
                                  "and saves nothing more" % (self._key, self._directory, _described(owner)))
 
     def beat(self):
-        """Gives a sign of life: touches the owner's file; writes it again if somebody has deleted it."""
+        """Sends a heartbeat: touches the owner's file, and writes it again if it has been deleted."""
         try:
             owner = read_owner(self._path)
             if owner is None or owner.token == self._owner.token:
@@ -256,7 +256,7 @@ class DirectoryClaim:
         here = owner is not None and owner.boot is not None and owner.process_start is not None and (
             (owner.boot, owner.pid_namespace) == (self._owner.boot, self._owner.pid_namespace))
         if here and process_start(owner.process) == owner.process_start:
-            raise self._refusal(owner, None)
+            raise self._in_use_error(owner, None)
         locked, began = self._is_locked(file), time.monotonic()
         while here and locked and time.monotonic() - began < _TAKEOVER_SECONDS:
             # another process is taking over
@@ -267,7 +267,7 @@ class DirectoryClaim:
         if here:
             return True
         if locked:
-            raise self._refusal(owner, self._age(draft))
+            raise self._in_use_error(owner, self._age(draft))
         return self._is_silent(owner, draft)
 
     @staticmethod
@@ -294,7 +294,7 @@ class DirectoryClaim:
             before, reported = os.stat(self._path), False
             while self._age(draft) < self._silent_seconds:
                 if not reported:
-                    log_line('%s "%s": waiting up to %.0f s for a sign of life of the training that owns it (%s)' % (
+                    log_line('%s "%s": waiting up to %.0f s for a heartbeat of the training that owns it (%s)' % (
                         self._key, self._directory, self._silent_seconds, _described(owner)))
                     reported = True
                 time.sleep(min(_POLL_SECONDS, self._silent_seconds / 4))
@@ -305,7 +305,7 @@ class DirectoryClaim:
                 if not os.path.samestat(before, now):
                     return False
                 if now.st_mtime_ns != before.st_mtime_ns:
-                    raise self._refusal(owner, self._age(draft))
+                    raise self._in_use_error(owner, self._age(draft))
             return True
         except FileNotFoundError:
             return False
@@ -315,12 +315,12 @@ class DirectoryClaim:
         os.utime(draft)
         return os.stat(draft).st_mtime - os.stat(self._path).st_mtime
 
-    def _refusal(self, owner, age):
+    def _in_use_error(self, owner, age):
         return DirectoryInUse(
             '%s "%s" is in use by a training that is running (%s%s). Wait until it ends, stop it, or choose another --%s. '
             "--mode=eval, infer, export and report of this directory work while it trains. If you know that it has ended, delete "
             "%s" % (self._key, self._directory, _described(owner),
-                                 "" if age is None else "; last sign of life %.0f s ago" % max(age, 0.0), self._key, self._path))
+                                 "" if age is None else "; last heartbeat %.0f s ago" % max(age, 0.0), self._key, self._path))
 
     def _remove_old_drafts(self):
         """Removes what processes left that were killed while they claimed the directory."""

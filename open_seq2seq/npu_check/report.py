@@ -12,7 +12,7 @@ from open_seq2seq.graph_analysis.memory_limits import GIBIBYTE
 from open_seq2seq.npu_check.check import check_experiment
 from open_seq2seq.progress import print_table
 
-_COLOURS = {ERROR: "red", NOTE: "dim"}
+_COLORS = {ERROR: "red", NOTE: "dim"}
 
 
 def run_check(experiment, arguments):
@@ -89,7 +89,7 @@ def _finding_cells(finding, names):
         finding.operation, finding.type, ", %d of them" % finding.count if finding.count > 1 else "")
     where = names[0] if len(names) == 1 else "%s and %d more" % (names[0], len(names) - 1)
     text = "%s [%s]%s" % (finding.message, where, "" if finding.fix is None else "\n-> " + finding.fix)
-    return [(finding.level, _COLOURS.get(finding.level, "yellow")), finding.kind, finding.layer, first, text]
+    return [(finding.level, _COLORS.get(finding.level, "yellow")), finding.kind, finding.layer, first, text]
 
 
 def _totals(result):

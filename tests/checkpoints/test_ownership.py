@@ -69,10 +69,10 @@ def test_a_second_process_is_refused_with_the_firsts_host_process_and_start(star
     assert line == "owner\n"
     owner = read_owner(str(tmp_path / OWNER_FILE))
     assert owner.process == first.pid
-    _, refusal = start()
+    _, message = start()
     for part in ('logdir "%s" is in use' % tmp_path, "host %s, process %d, started %s" % (owner.host, first.pid, owner.started),
                  "stop it, or choose another --logdir", "delete %s" % (tmp_path / OWNER_FILE)):
-        assert part in refusal
+        assert part in message
     first.communicate("")
     assert os.listdir(str(tmp_path)) == []
 
@@ -95,8 +95,8 @@ def test_an_owner_in_another_container_of_this_machine_is_known_by_its_lock(star
     with open(path, "r+") as file:
         json.dump(owner._replace(pid_namespace="pid:[1]", process=1)._asdict(), file)
     os.utime(path, (0, 0))
-    _, refusal = start()
-    assert "is in use by a training that is running" in refusal and "last sign of life" in refusal
+    _, message = start()
+    assert "is in use by a training that is running" in message and "last heartbeat" in message
     first.kill()
     first.wait()
     os.utime(path, (0, 0))
@@ -125,7 +125,7 @@ def test_an_owner_on_another_machine_is_running_as_long_as_it_touches_its_file(t
     thread = threading.Thread(target=beat)
     thread.start()
     try:
-        with pytest.raises(DirectoryInUse, match="host elsewhere, process 41, .*last sign of life"):
+        with pytest.raises(DirectoryInUse, match="host elsewhere, process 41, .*last heartbeat"):
             DirectoryClaim(str(tmp_path), silent_seconds=30).claim()
     finally:
         stopped.set()

@@ -31,10 +31,10 @@ def test_a_fresh_directory_is_made(tmp_path):
 
 def test_a_directory_that_is_not_empty_is_refused_with_the_ways_out(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError) as refusal:
+    with pytest.raises(UsageError) as refused:
         RunDirectory(str(tmp_path)).prepare_training(continue_learning=False)
     for part in ("is not empty (notes.txt)", "--continue_learning", "--logdir", "--no_dir_check"):
-        assert part in str(refusal.value)
+        assert part in str(refused.value)
     assert RunDirectory(str(tmp_path)).prepare_training(False, no_dir_check=True) is None
 
 

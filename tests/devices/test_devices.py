@@ -15,11 +15,11 @@ def test_auto_without_accelerators_is_the_cpu(monkeypatch):
 
 def test_the_error_for_a_missing_npu_lists_the_missing_parts(monkeypatch):
     monkeypatch.setattr(npu, "DEVICE_FILES", "/nowhere/davinci[0-9]*")
-    with pytest.raises(DeviceError) as refusal:
+    with pytest.raises(DeviceError) as refused:
         select_device("npu")
-    assert "the TensorFlow adapter: the module npu_" in str(refusal.value)
-    assert "no /nowhere/davinci" in str(refusal.value)
-    assert refusal.value.exit_status == 4
+    assert "the TensorFlow adapter: the module npu_" in str(refused.value)
+    assert "no /nowhere/davinci" in str(refused.value)
+    assert refused.value.exit_status == 4
 
 
 def test_a_missing_gpu_is_an_error():

@@ -168,10 +168,10 @@ def test_patched_sessions_are_an_error_on_other_devices_as_well(fake_adapter):
 
 
 def check_refused(device, config, graph, monkeypatch=None):
-    with tf.Session(config=config) as session, pytest.raises(DeviceError) as refusal:
+    with tf.Session(config=config) as session, pytest.raises(DeviceError) as refused:
         device.check_session(session, graph)
-    assert refusal.value.exit_status == 4
-    text = str(refusal.value)
+    assert refused.value.exit_status == 4
+    text = str(refused.value)
     assert text.startswith("--device npu: the session does not use the NPU: a matrix product ran on the host")
     return [line.strip() for line in text.splitlines()[1:]]
 

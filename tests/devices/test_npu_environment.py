@@ -38,7 +38,7 @@ def rank(tmp_path):
     return environment
 
 
-def refusal(environ, devices, **options):
+def error_message(environ, devices, **options):
     with pytest.raises(DeviceError) as refused:
         check_environment(environ, options, devices)
     assert refused.value.exit_status == 4
@@ -76,7 +76,7 @@ def test_a_single_process_needs_no_variables(devices, rank):
 @pytest.mark.parametrize("size,shown", [(None, "not set, which means 1"), ("1", "1")])
 def test_a_table_of_several_ranks_without_rank_size_is_an_error(devices, rank, size, shown):
     table = os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "8p.json")
-    text = refusal(rank(RANK_ID="0", DEVICE_ID="0", ASCEND_DEVICE_ID="0", RANK_SIZE=size, RANK_TABLE_FILE=table), devices)
+    text = error_message(rank(RANK_ID="0", DEVICE_ID="0", ASCEND_DEVICE_ID="0", RANK_SIZE=size, RANK_TABLE_FILE=table), devices)
     assert "8p.json', a table of 8 ranks, but RANK_SIZE is %s; unset RANK_TABLE_FILE for one device" % shown in text
 
 
@@ -104,7 +104,7 @@ def test_a_table_of_one_rank_is_valid_for_a_single_process(devices, rank, tmp_pa
     ({"AOE_MODE": "7"}, "AOE_MODE is '7', expected one of 1, 2, 4, mdat"),
 ])
 def test_wrong_variables_of_one_process_are_named(devices, variables, message):
-    text = refusal(variables, devices)
+    text = error_message(variables, devices)
     assert text.startswith("this process (RANK_ID is not set): ")
     assert message in text and text.count("\n") == 1
 
@@ -120,30 +120,30 @@ def test_wrong_variables_of_one_process_are_named(devices, variables, message):
     ({"CM_WORKER_SIZE": "2", "RANK_TABLE_FILE": None, "RANK_SIZE": "1"}, "RANK_SIZE and CM_WORKER_SIZE are both set"),
 ])
 def test_wrong_variables_of_a_rank_are_named_with_the_rank(devices, rank, changes, message):
-    text = refusal(rank(**changes), devices)
+    text = error_message(rank(**changes), devices)
     assert text.startswith("rank %s: " % changes.get("RANK_ID", "1")) and message in text
 
 
 def test_a_rank_table_without_rank_id(devices, rank):
-    text = refusal(rank(RANK_ID=None), devices)
+    text = error_message(rank(RANK_ID=None), devices)
     assert text.startswith("this process (RANK_ID is not set): ") and "RANK_TABLE_FILE is set without RANK_ID" in text
 
 
 def test_all_mistakes_are_reported_together(devices, rank):
-    text = refusal(rank(JOB_ID=None, DEVICE_ID="seven", ASCEND_DEVICE_ID=None, AOE_MODE="7"), devices)
+    text = error_message(rank(JOB_ID=None, DEVICE_ID="seven", ASCEND_DEVICE_ID=None, AOE_MODE="7"), devices)
     assert text.count("\n") == 3
 
 
 def test_options_of_one_device_contradict_several_ranks(devices, rank):
-    assert "puts all ranks on device 0" in refusal(rank(), devices, session_device_id=0)
-    assert "HCCL has no operators on the host" in refusal(rank(), devices, use_off_line=False)
+    assert "puts all ranks on device 0" in error_message(rank(), devices, session_device_id=0)
+    assert "HCCL has no operators on the host" in error_message(rank(), devices, use_off_line=False)
     check_environment({}, {"session_device_id": 3, "use_off_line": False}, devices)
-    assert "is 4, but this machine has no such device" in refusal({}, devices, session_device_id=4)
+    assert "is 4, but this machine has no such device" in error_message({}, devices, session_device_id=4)
 
 
 def test_accelerated_training_needs_its_variables(devices):
     options = {"experimental_accelerate_train_mode": "fast|step|0.9"}
-    assert "needs TOTAL_STEP and STEP_NOW in the environment; STEP_NOW is not set" in refusal(
+    assert "needs TOTAL_STEP and STEP_NOW in the environment; STEP_NOW is not set" in error_message(
         {"TOTAL_STEP": "100"}, devices, **options)
     check_environment({"TOTAL_STEP": "100", "STEP_NOW": "0"}, options, devices)
 

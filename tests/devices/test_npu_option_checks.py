@@ -131,11 +131,11 @@ def test_which_modes_compute_in_float16(params, float16):
 
 
 def test_every_missing_path_is_named(tmp_path):
-    with pytest.raises(ConfigError) as refusal:
+    with pytest.raises(ConfigError) as refused:
         require_existing_paths({"dump_path": str(tmp_path / "dumps"), "op_debug_config": str(tmp_path / "debug.cfg"),
                         "debug_dir": str(tmp_path)})
-    assert str(refusal.value).count("\n") == 1
-    assert 'npu_params["dump_path"]' in str(refusal.value) and 'npu_params["op_debug_config"]' in str(refusal.value)
+    assert str(refused.value).count("\n") == 1
+    assert 'npu_params["dump_path"]' in str(refused.value) and 'npu_params["op_debug_config"]' in str(refused.value)
 
 
 def test_values_go_into_the_field_that_the_adapter_reads():

@@ -81,7 +81,7 @@ def test_a_device_without_the_operator_is_an_error(graph, monkeypatch):
 
 
 def test_a_session_on_the_host_is_detected_with_all_causes(graph, tmp_path):
-    with tf.Session() as session, pytest.raises(DeviceError) as refusal:
+    with tf.Session() as session, pytest.raises(DeviceError) as refused:
         check_offloading(session, graph, "npu_bridge", {"ASCEND_OPP_PATH": str(tmp_path)})
-    causes = str(refusal.value).splitlines()[1:]
+    causes = str(refused.value).splitlines()[1:]
     assert [cause.split(":")[0].strip() for cause in causes] == ["applies", "applies", "does not apply", "applies"]

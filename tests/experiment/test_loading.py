@@ -15,7 +15,7 @@ def load(path, *words, mode="train"):
     return load_experiment(path, mode, parse_overrides(list(words)))
 
 
-def refusal(path, *words, mode="train"):
+def error_message(path, *words, mode="train"):
     with pytest.raises(ConfigError) as caught:
         load(path, *words, mode=mode)
     assert caught.value.exit_status == 2
@@ -75,9 +75,9 @@ def test_the_name_of_a_mode_s_dict_on_the_command_line(write_config):
     path = write_config()
     assert load(path, "--train_params/print_loss_steps=1", mode="eval").notes == [
         "command line: --train_params/print_loss_steps=1 has no effect in --mode=eval"]
-    assert refusal(path, "--trian_params/print_loss_steps=1") == (
+    assert error_message(path, "--trian_params/print_loss_steps=1") == (
         'command line: --trian_params is unknown (did you mean "train_params"?)')
-    assert refusal(path, "--logdir") == "command line: --logdir is True (bool), expected a path"
+    assert error_message(path, "--logdir") == "command line: --logdir is True (bool), expected a path"
 
 
 def test_names_on_the_command_line(write_config):
@@ -89,7 +89,7 @@ def test_names_on_the_command_line(write_config):
     assert params["encoder_params"]["activation_fn"] is tf.nn.elu
     assert params["encoder_params"]["initializer"] is tf.glorot_normal_initializer
     assert load(path, "--dtype=float32", "--optimizer=SGD").params["train"]["dtype"] is tf.float32
-    assert refusal(path, "--optimizer=NovoGard", "--encoder_params/activation_fn=rleu") == (
+    assert error_message(path, "--optimizer=NovoGard", "--encoder_params/activation_fn=rleu") == (
         "command line: --optimizer is 'NovoGard', expected a string or a function or a class, or one of the names Adagrad, "
         "Adam, AdamW, Ftrl, Momentum, NovoGrad, RMSProp, SGD (did you mean 'NovoGrad'?)\n"
         "command line: --encoder_params/activation_fn is 'rleu', expected a function or a class or one of None, or one of the "
@@ -109,7 +109,7 @@ def test_all_mistakes_at_once_each_with_the_dict_it_was_written_in(write_config)
         train_params["data_layer_params"]["max_durtion"] = 16.7
         train_params["data_layer_params"]["augmentation"] = {"n_freq_mask": -1}
     """)
-    assert refusal(path, "--decoder_params/beam=3", "--train_params/finetun=1").split("\n") == [
+    assert error_message(path, "--decoder_params/beam=3", "--train_params/finetun=1").split("\n") == [
         'CONFIG: base_params["batch_size_per_gpu"] is \'many\' (str), expected an integer at least 1 and at most 1000000',
         'command line: --train_params/finetun is unknown (did you mean "finetune"?)',
         'CONFIG: train_params["data_layer_params"]["max_durtion"] is unknown (did you mean "max_duration"?)',
@@ -129,7 +129,7 @@ def test_all_mistakes_at_once_each_with_the_dict_it_was_written_in(write_config)
 
 def test_a_mistake_that_both_modes_inherit_is_listed_once(write_config):
     path = write_config('base_params["batch_size_per_gpu"] = 0')
-    assert refusal(path, "--eval_steps=1", mode="train_eval") == (
+    assert error_message(path, "--eval_steps=1", mode="train_eval") == (
         'CONFIG: base_params["batch_size_per_gpu"] is 0 (int), expected an integer at least 1 and at most 1000000')
 
 
@@ -159,7 +159,7 @@ def test_a_mistake_that_both_modes_inherit_is_listed_once(write_config):
      'base_params["encoder_params"] is 3, but train_params has a dict there'),
 ])
 def test_rules_for_combinations_of_keys(write_config, change, mode, message):
-    assert "CONFIG: " + message in refusal(write_config(change), mode=mode)
+    assert "CONFIG: " + message in error_message(write_config(change), mode=mode)
 
 
 @pytest.mark.parametrize("change,note", [
@@ -235,16 +235,17 @@ def test_keys_without_effect_are_noted(write_config):
     ("x = 1\0\n", "CONFIG:?: syntax error: source code"),
 ])
 def test_configs_that_cannot_be_run(write_config, text, message):
-    assert message in refusal(write_config(text, complete=False))
+    assert message in error_message(write_config(text, complete=False))
 
 
 def test_a_syntax_error_shows_the_line(write_config):
-    assert refusal(write_config("x = 1\nbase_params = {'a': x y}\n", complete=False)).endswith("\n    base_params = {'a': x y}")
+    message = error_message(write_config("x = 1\nbase_params = {'a': x y}\n", complete=False))
+    assert message.endswith("\n    base_params = {'a': x y}")
 
 
 def test_a_syntax_error_in_an_imported_module_names_that_file(write_config, tmp_path):
     (tmp_path / "broken_neighbour.py").write_text("a = 1\nb = )\n")
-    assert "%s:2: syntax error" % (tmp_path / "broken_neighbour.py") in refusal(
+    assert "%s:2: syntax error" % (tmp_path / "broken_neighbour.py") in error_message(
         write_config("import broken_neighbour\n", complete=False))
 
 
@@ -294,7 +295,7 @@ def test_an_error_of_our_own_code_is_not_converted(write_config):
     ("--config=c.py", "--config_file"), ("--outputs=x", "--output"), ("--infer_output=x", "--infer_output_file"),
     ("--train_file=a.csv", "--train_files"), ("--benchmarking", "--benchmark"), ("--continue", "--continue_learning")])
 def test_a_misspelled_flag_is_reported_with_a_suggestion(write_config, word, suggestion):
-    message = refusal(write_config(), word)
+    message = error_message(write_config(), word)
     assert message == 'command line: %s is unknown (did you mean "%s"?)' % (word.partition("=")[0], suggestion)
 
 

@@ -15,7 +15,7 @@ from open_seq2seq.data.speech2text.features import extract_features
 
 VARIANTS = ("logfbank64_librosa_jasper5x3", "logfbank64_librosa_nomelbasis_globalnorm", "logfbank64_librosa_hamming_gain",
             "logfbank64_psf", "spectrogram161_librosa", "spectrogram161_psf", "mfcc13_librosa", "mfcc13_psf")
-TOLERANCE = 1e-3  # absolute, after normalisation
+TOLERANCE = 1e-3  # absolute, after normalization
 
 
 def parameters_of(goldens, variant):

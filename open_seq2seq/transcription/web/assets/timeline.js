@@ -8,22 +8,22 @@ const NAMED_HZ = [250, 500, 1000, 2000, 4000, 8000];
 const TIME_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200];
 
 // From dark to bright with steadily rising lightness, so that it is readable without colors.
-const COLOURS = [
+const COLORS = [
   [8, 6, 18], [42, 16, 66], [95, 24, 96], [151, 39, 93], [204, 62, 72], [239, 108, 46], [250, 170, 50], [252, 240, 170]];
 
-function colourTable() {
+function colorTable() {
   const table = new Uint8ClampedArray(256 * 3);
   for (let value = 0; value < 256; value++) {
-    const place = (value / 255) * (COLOURS.length - 1);
-    const low = Math.min(Math.floor(place), COLOURS.length - 2);
+    const place = (value / 255) * (COLORS.length - 1);
+    const low = Math.min(Math.floor(place), COLORS.length - 2);
     for (let part = 0; part < 3; part++) {
-      table[3 * value + part] = COLOURS[low][part] + (place - low) * (COLOURS[low + 1][part] - COLOURS[low][part]);
+      table[3 * value + part] = COLORS[low][part] + (place - low) * (COLORS[low + 1][part] - COLORS[low][part]);
     }
   }
   return table;
 }
 
-const TABLE = colourTable();
+const TABLE = colorTable();
 
 // As much of a word as fits; nothing instead of one or two letters.
 function shortened(context, word, room) {
@@ -139,7 +139,7 @@ export class Timeline {
     const bands = this.bandHz.length, columns = this.points.length / bands;
     const key = [this.start, this.seconds, width].join();
     if (this.drawn?.key !== key || this.drawn.points !== this.points) {
-      // column c is centred on c * secondsPerColumn
+      // column c is centered on c * secondsPerColumn
       const first = this.start / this.secondsPerColumn + 0.5, shown = this.seconds / this.secondsPerColumn;
       const images = Math.max(1, Math.min(Math.ceil(shown), width));
       const image = new ImageData(images, bands);
@@ -166,7 +166,7 @@ export class Timeline {
     context.font = "11px system-ui, sans-serif";
     context.textBaseline = "middle";
     for (const hz of NAMED_HZ) {
-      const above = this.bandHz.findIndex((centre) => centre >= hz);
+      const above = this.bandHz.findIndex((center) => center >= hz);
       if (above < 1) continue;
       const band = above - (this.bandHz[above] - hz) / (this.bandHz[above] - this.bandHz[above - 1]);
       const y = height * (1 - (band + 0.5) / bands);
