@@ -43,9 +43,9 @@ def test_matching_variables_are_restored_and_the_others_listed(tmp_path, graph):
 def test_another_architecture_is_refused_with_all_its_differences(tmp_path, graph):
     checkpoint = saved(tmp_path, ForwardPass__a=[1.0, 2.0], ForwardPass__c=[1.0])
     mine = variables(ForwardPass__a=[0.0, 0.0, 0.0], ForwardPass__b=[0.0])
-    with tf.Session() as session, pytest.raises(CheckpointError) as refusal:
+    with tf.Session() as session, pytest.raises(CheckpointError) as refused:
         restore(session, checkpoint, mine)
-    message = str(refusal.value)
+    message = str(refused.value)
     assert "1 variables of the network are not in the checkpoint: ForwardPass/b" in message
     assert "ForwardPass/a is [3] here, [2] in the checkpoint" in message
     assert "1 of the checkpoint are not in the network: ForwardPass/c" in message
