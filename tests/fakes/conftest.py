@@ -1,4 +1,4 @@
-"""Sessions as a trainer opens them on the NPU, and ranks as a launcher starts them."""
+"""Configs of sessions on the NPU, and functions that start ranks."""
 import subprocess
 import sys
 
@@ -48,9 +48,9 @@ def operators_run():
 
 @pytest.fixture
 def run_ranks(npu_server, tmp_path, needs_horovod):
-    """Function (program, size, **variables) that runs ``program`` once a rank and returns [(status, stdout, stderr)] by rank.
+    """Function (program, size, **variables) that runs ``program`` in every rank and returns [(status, stdout, stderr)] by rank.
 
-    A variable that is a list has one value a rank.
+    A variable that is a list has one value per rank.
     """
     processes = []
 

@@ -19,10 +19,10 @@ PACKAGES = ("npu_bridge", "fake_ascend", "hccl")
 
 
 def write_operator_list(folder, status_operators=True, without=()):
-    """Writes npu_supported_ops.json as below an ASCEND_OPP_PATH and returns that path.
+    """Writes npu_supported_ops.json to its place below an ASCEND_OPP_PATH and returns that path.
 
     Args:
-      folder: where to write it; made if absent.
+      folder: where to write it; created if missing.
       status_operators: whether the list contains the operators for the status register (V2), as in a current CANN.
       without: operator types to leave out.
     """
@@ -65,7 +65,7 @@ class NpuServer:
         self.opp_path = write_operator_list(os.path.join(self.folder, "opp"))
 
     def environment(self, rank=None, size=1, **variables):
-        """The environment for a process: this one's without variables of HCCL and Horovod, with the fake adapter on PYTHONPATH.
+        """The environment for a process: the current one without variables of HCCL and Horovod, and with the fake adapter.
 
         Args:
           rank: number of the process among ``size``, for which a rank table is written; None for a single process, or for a

@@ -1,4 +1,4 @@
-"""Imported by every Python with this folder on its PYTHONPATH: the machine then seems to have davinci devices."""
+"""Python imports this if the folder is on PYTHONPATH; the process then finds simulated davinci devices."""
 import os
 
 if "FAKE_ASCEND_DEVICES" in os.environ:

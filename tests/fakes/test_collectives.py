@@ -84,9 +84,9 @@ def test_ranks_that_contradict_the_rank_table_or_have_no_peer(npu_bridge, fake_a
     for name, value in dict(fake_adapter.environment(1, 2), **variables).items():
         monkeypatch.setenv(name, value)
     before = sorted(os.environ.items())
-    with tf.Session() as session, pytest.raises(tf.errors.InternalError) as refusal:
+    with tf.Session() as session, pytest.raises(tf.errors.InternalError) as refused:
         session.run(npu_ops.initialize_system())
-    assert message in refusal.value.message
+    assert message in refused.value.message
     assert sorted(os.environ.items()) == before
 
 

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 
 
 class Training:
-    """loss = slope * weight, of which the gradient is the slope; one step a ``run``."""
+    """loss = slope * weight, whose gradient is the slope; each ``run`` is one step."""
 
     def __init__(self, wrap, config):
         self.slope = tf.placeholder(tf.float32, [], "slope")
@@ -56,7 +56,7 @@ def test_gradients_are_scaled_for_the_backward_pass_only(train):
 def test_a_gradient_too_large_for_half_precision_skips_the_step(train):
     from npu_bridge.estimator.npu.npu_loss_scale_manager import FixedLossScaleManager
     training = train(scaled(FixedLossScaleManager(1024.0)))
-    assert training.run(63.0) == (-63.0, 1)  # 64512 once scaled
+    assert training.run(63.0) == (-63.0, 1)  # 64512 after scaling
     assert training.run(64.0) == (-63.0, 1)  # 65536: saturates
     assert training.run(float("nan")) == (-63.0, 1)
     assert training.run(1.0) == (-64.0, 2)  # the register was cleared
@@ -76,12 +76,12 @@ def test_exponential_updates(train):
     for slope in (1, 1, 1, 1, 5000, 1, 5000, 5000, 5000, 5000):
         training.run(slope)
         scales.append(float(training.session.run(manager.get_loss_scale())))
-    # up by 4 after each two good steps in a row, down by half after two overflows since the last change
+    # multiplied by 4 after two consecutive valid steps, halved after two overflows since the last change
     assert scales == [64, 256, 256, 1024, 1024, 1024, 512, 512, 256, 256]
     assert training.run(0.0)[1] == 6
 
 
-def test_overflow_can_be_injected_at_chosen_steps_and_by_hand(train, monkeypatch):
+def test_overflow_can_be_injected_at_chosen_steps_and_directly(train, monkeypatch):
     from fake_ascend import status_register
     from npu_bridge.estimator.npu.npu_loss_scale_manager import FixedLossScaleManager
     monkeypatch.setenv("FAKE_ASCEND_OVERFLOW_AT", "1, 2")

@@ -16,7 +16,7 @@ def first_run(config):
 
 
 def dies(function):
-    """Runs ``function`` in a copy of this process; returns (signal that ended it or None, what it wrote to stderr)."""
+    """Runs ``function`` in a fork of this process; returns (signal that ended it or None, its stderr)."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -96,7 +96,7 @@ def test_device_ids_that_abort_the_process(npu_bridge, monkeypatch, variables, m
     from fake_ascend import process
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found, text = dies(process.initialise)
+    found, text = dies(process.initialize)
     assert found == signal.SIGABRT
     assert message in text
 

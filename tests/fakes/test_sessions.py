@@ -1,4 +1,4 @@
-"""Which operations are offloaded, which silently are not, and which are an error."""
+"""Which operations are offloaded, which run on the host without a message, and which are an error."""
 import json
 import os
 
@@ -142,7 +142,7 @@ def test_the_shapes_of_an_iterator_are_seen_where_they_are_not_declared(npu_brid
         assert [len(graph.shapes) for graph in sessions.graphs(session)] == [2]
 
 
-def test_variables_initialised_in_one_run_with_an_iterator_are_not_on_the_device(npu_bridge, make_npu_config):
+def test_variables_initialized_in_one_run_with_an_iterator_are_not_on_the_device(npu_bridge, make_npu_config):
     kernel = tf.get_variable("kernel", [2], initializer=tf.ones_initializer())
     iterator = tf.data.make_initializable_iterator(tf.data.Dataset.from_tensors(np.ones([2], np.float32)).repeat())
     output = tf.reduce_sum(iterator.get_next() * kernel)

@@ -1,4 +1,4 @@
-"""The adapter's partition and everything that is read off the graph; each fault is built on purpose and has to be named."""
+"""The adapter's partition and the checks of a graph: each test builds a graph with one fault, which must be reported."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -15,7 +15,7 @@ def images(frames=FRAMES):
 
 
 def layer(inputs, name, dtype=tf.float32):
-    """A convolution in a scope of the model, as the encoder makes them."""
+    """A convolution in a scope of the model, like those of the encoder."""
     with tf.variable_scope("ForwardPass/w2l_encoder", reuse=tf.AUTO_REUSE, use_resource=False), tf.variable_scope(name):
         kernel = tf.get_variable("kernel", [1, 3, inputs.shape.as_list()[-1], CHANNELS], dtype)
         return tf.nn.conv2d(inputs, kernel, strides=[1, 1, 1, 1], padding="SAME")
@@ -47,7 +47,7 @@ def test_only_what_the_fetches_need_is_checked(graph):
     output = layer(images(), "conv11")
     strange = tf.py_func(lambda value: value, [output], tf.float32)
     assert checked([output]).findings == []
-    # a control dependency is executed, too
+    # a control dependency is also executed
     with tf.control_dependencies([strange]):
         waiting = tf.identity(output)
     assert found(checked([waiting]), "on the host")[0].type == "PyFunc"
@@ -173,7 +173,7 @@ def test_only_the_cause_of_unknown_shapes_is_reported(graph):
 def test_an_operation_that_produces_unknown_shapes_is_the_cause(graph):
     output = layer(images(), "conv11")
     with tf.variable_scope("ForwardPass/w2l_encoder"):
-        # between two layers: counts to the one that it comes from
+        # between two layers: belongs to the layer that produces its input
         large = tf.boolean_mask(output, output[:, 0, 0, 0] > 0.0)
     report = checked([tf.reduce_sum(layer(large, "conv12"))])
     unknown = found(report, "unknown shape")
@@ -263,7 +263,7 @@ def test_conditions_and_loops_of_tensorflow_1_are_offloaded(graph):
 
 
 def test_the_report_agrees_with_the_operations_that_a_session_executes(graph):
-    """TensorFlow prunes and folds first; whatever it then hands to a device must be among what was looked at."""
+    """TensorFlow prunes and folds the graph first; every operation that it then executes must have been checked."""
     features = images()
     step = training_step(tf.nn.relu(layer(layer(features, "conv11"), "conv12")))
     known = {operation.name for operation in executed_operations([step])}

@@ -6,7 +6,7 @@ from open_seq2seq.graph_analysis.layer_names import LayerNames
 
 
 def convolution(inputs, *scopes):
-    """A convolution whose variable lies in the innermost of the scopes."""
+    """A convolution whose variable is in the innermost scope."""
     if scopes:
         with tf.variable_scope(scopes[0], reuse=tf.AUTO_REUSE, use_resource=False):
             return convolution(inputs, *scopes[1:])
@@ -16,7 +16,7 @@ def convolution(inputs, *scopes):
 
 @pytest.fixture
 def network(graph):
-    """Two shape_steps on the same variables: a block with a residual branch and dropout, a loss, an optimizer."""
+    """Two shape steps with the same variables: a block with a residual branch and dropout, a loss, an optimizer."""
     updates = []
     for frames in (8, 16):
         with tf.name_scope("bucket_%d" % frames):

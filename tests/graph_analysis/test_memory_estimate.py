@@ -9,7 +9,7 @@ from open_seq2seq.graph_analysis.npu_operators import built_in_operator_list
 
 
 def network(batch, frames, channels, num_layers):
-    """A stack of convolutions and activations under the names of the model; the loss."""
+    """The loss of a stack of convolutions and activations, with the model's names."""
     outputs = tf.placeholder(tf.float32, [batch, 1, frames, channels], "features")
     for number in range(num_layers):
         with tf.variable_scope("ForwardPass/w2l_encoder/conv%d" % number, use_resource=False):
@@ -34,7 +34,7 @@ def test_the_parts_agree_with_a_calculation_by_hand(graph):
     memory = memory_of([step], half_precision=False)
     assert memory.weights == 3 * kernel and memory.gradients == 3 * kernel
     assert memory.optimizer == 3 * kernel
-    # the input and the three activations; the convolutions' own outputs are not read again
+    # the input and the three activations; the outputs of the convolutions are not read again
     assert memory.activations == 4 * activation
     assert memory.total == memory.weights + memory.optimizer + memory.peak
     assert dict(memory.largest_layers) == {"input": activation, "conv0": activation, "conv1": activation, "conv2": activation}
@@ -51,7 +51,7 @@ def test_without_a_backward_pass_there_are_no_activations(graph):
     loss = network(batch=2, frames=100, channels=16, num_layers=8)
     memory = memory_of([loss], half_precision=False)
     assert memory.activations == 0 and memory.gradients == 0 and memory.optimizer == 0
-    # the input of an operation and its output, however deep the network
+    # the input and the output of one operation, for any depth of the network
     assert memory.peak == 2 * (2 * 100 * 16 * 4)
 
 
@@ -61,8 +61,8 @@ def test_tensors_that_share_memory_are_counted_once(graph):
     assert memory_of([tf.nn.relu(same)], half_precision=False).peak == 2 * 4 * 10 * 8 * 4
 
 
-def test_the_peak_is_near_what_tensorflow_needs(graph):
-    """The same network on a CPU, whose allocator says how much was in use at most. Products, as these need no scratch space."""
+def test_the_peak_is_near_the_peak_of_tensorflows_allocator(graph):
+    """Compares with the peak of TensorFlow's CPU allocator. The layers are matrix products, which need no scratch memory."""
     rows, columns = 20000, 16
     outputs = tf.placeholder(tf.float32, [rows, columns], "features")
     for number in range(8):
@@ -82,7 +82,7 @@ def test_the_peak_is_near_what_tensorflow_needs(graph):
         there += size
         most = max(most, there)
     activation = rows * columns * 4
-    # TensorFlow does not count what it is fed; relu works in place, and several gradients may be on their way at a time
+    # TensorFlow does not count fed tensors; relu works in place, and several gradients may exist at the same time
     assert most > 8 * activation
     assert abs(estimate.peak - activation - most) <= 3 * activation
 

@@ -39,7 +39,7 @@ def test_a_folder_built_in_changes_the_path_of_the_list(tmp_path):
     write_list(tmp_path / "built-in" / "framework" / "tensorflow" / "npu_supported_ops.json", {"MatMul": {}})
     assert load_operator_list({"ASCEND_OPP_PATH": str(tmp_path)}).supported == {"MatMul"}
     (tmp_path / "built-in" / "framework" / "tensorflow" / "npu_supported_ops.json").unlink()
-    # the old place is not a second chance: the adapter would offload nothing
+    # no fallback to the old path: the adapter would offload nothing
     assert operator_list_files({"ASCEND_OPP_PATH": str(tmp_path)}) == []
 
 

@@ -1,4 +1,4 @@
-"""The cost model against times worked out by hand, and its command."""
+"""The cost model, compared with times calculated by hand, and its command."""
 import json
 import os
 
@@ -41,7 +41,7 @@ def test_hierarchical_adds_the_ring_in_a_server_and_that_of_the_servers():
 def test_a_flat_ring_is_as_fast_as_its_slowest_link():
     cluster = Cluster(2, Link(20e9, 1e-5), Link(1e9, 5e-5), False)
     assert all_reduce_seconds(1e9, 4, cluster) == pytest.approx(1.5 + 6 * 5e-5, rel=1e-12)
-    # in one server the network plays no part
+    # within one server the network is not used
     assert all_reduce_seconds(1e9, 2, cluster) == pytest.approx(0.05 + 2 * 1e-5, rel=1e-12)
 
 
@@ -67,7 +67,7 @@ def test_one_device_does_not_communicate():
 @pytest.mark.parametrize("overlap,micro_batches,exposed", [
     (0.0, 1, 0.1), (0.05, 1, 0.07), (0.5, 1, 0.0), (0.05, 3, 0.09)])
 def test_communication_overlaps_only_with_the_last_backward_pass(overlap, micro_batches, exposed):
-    # the backward pass is two thirds of 0.9 s; of three accumulated batches only the last can hide anything
+    # the backward pass is two thirds of 0.9 s; of three accumulated batches only the last can overlap with communication
     training = Training(0.9, 32, 1e9, 1, overlap, micro_batches)
     prediction = predict(training, 2, Cluster(8, Link(10e9, 0.0), Link(10e9, 0.0), True))
     assert prediction.exposed_seconds == pytest.approx(exposed, abs=1e-12)

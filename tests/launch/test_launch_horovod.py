@@ -1,4 +1,4 @@
-"""The launcher with real Horovod: ranks find each other, have their share of the cores, and do not outlive each other."""
+"""The launcher with real Horovod: ranks connect, share the cores, and end when one of them fails."""
 import os
 import re
 import socket
@@ -22,7 +22,7 @@ total = hvd.allreduce(tf.constant([float(hvd.rank() + 1)]), op=hvd.Sum)
 with tf.Session() as session:
     print("rank %d of %d, %d of %d here, cores %s, sum %g" % (
         hvd.rank(), hvd.size(), hvd.local_rank(), hvd.local_size(), os.environ["JASPER_CORES"], session.run(total)[0]))
-    # a rank that is to die does so when all have met; the others go on until they notice
+    # the victim kills itself after all ranks have connected; the others continue until they detect it
     while len(sys.argv) > 1:
         session.run(total)
         if hvd.rank() == int(sys.argv[1]):
@@ -76,7 +76,7 @@ def test_a_killed_rank_ends_the_run(launch, tmp_path, victim):
 
 
 def test_two_machines_connect_through_the_first(launch, tmp_path):
-    # the loopback has many addresses: two launchers here are two machines
+    # two loopback addresses: the two launchers act as two machines
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

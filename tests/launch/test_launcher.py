@@ -189,7 +189,7 @@ def test_the_others_are_killed_and_not_asked_to_finish_their_step(start, tmp_pat
 
 
 def test_a_rank_that_lost_a_peer_is_not_the_cause(start, tmp_path):
-    # rank 0 is dead, and has text why, before rank 3 ends, whose error needs longer
+    # rank 0 ends and prints its error before rank 3, whose error takes longer
     gone = str(tmp_path / "gone")
     done = start("0:print=PeerLostError: rank 0 lost a peer", "0:leave=" + gone, "0:exit=4",
                  "3:print=RuntimeError: the cause", "3:when=" + gone, "3:await=" + gone, "3:exit=1").finish()
@@ -214,7 +214,7 @@ def test_a_signal_is_forwarded(start, tmp_path, number, status):
 
 
 def test_a_request_to_save_is_forwarded_and_ends_no_process(start):
-    # rank 1 has a handler, the others and rank 2's child know nothing of the signal
+    # rank 1 has a handler; the other ranks and rank 2's child have none
     launch = start("1:note=%d" % signal.SIGUSR1, "2:child")
     launch.wait_until_ready(4)
     launch.process.send_signal(signal.SIGUSR1)
@@ -252,11 +252,11 @@ def test_a_second_signal_kills_at_once(start):
     assert launch.finish().status in (143, 130)
 
 
-def test_nothing_outlives_a_launcher_that_is_killed(start):
+def test_all_processes_end_with_a_launcher_that_is_killed(start):
     launch = start("0:child", "1:ignore", "1:child", "2:catch")
     launch.wait_until_ready(4)
     launch.process.kill()
-    assert launch.finish().status == -signal.SIGKILL  # and everybody's end was seen
+    assert launch.finish().status == -signal.SIGKILL  # finish() waits until no rank and no child of a rank is left
 
 
 def test_the_logs_of_a_launcher_that_is_killed_end_in_fail(start, tmp_path):
@@ -265,7 +265,7 @@ def test_the_logs_of_a_launcher_that_is_killed_end_in_fail(start, tmp_path):
     os.close(writer)
     launch.wait_until_ready(4)
     launch.process.kill()
-    # held open by the launcher and its guard alone
+    # only the launcher and its guard have it open
     assert os.read(reader, 1) == b""
     os.close(reader)
     for log in logs_of(tmp_path):
@@ -312,7 +312,7 @@ def test_environment_of_several_npus(launch, tmp_path):
                     "ASCEND_DEVICE_ID": str(device), "DEVICE_INDEX": str(device), "HCCL_CONNECT_TIMEOUT": "600", "JOB_ID": "job",
                     "ASCEND_GLOBAL_LOG_LEVEL": "1", "ASCEND_SLOG_PRINT_TO_STDOUT": "0", "ASCEND_GLOBAL_EVENT_ENABLE": "0"}
         assert {name: found.get(name) for name in expected} == expected
-        # the adapter would take the pod's name for its rank; the other belongs to another launcher
+        # the adapter would use the pod's name as the rank; the other variable is from another launcher
         assert "POD_NAME" not in found and "HOROVOD_RANK" not in found
     assert "RANK_ID=0" in done.out and "RANK_ID=1" not in done.out
 

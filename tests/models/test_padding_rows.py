@@ -29,7 +29,7 @@ def model_of(mode, masked):
 
 
 def run(lengths, mode, masked=True):
-    """Per row: features of so many frames and two labels, or nothing for 0 frames, then with weight 0.
+    """Per row: features of that many frames and two labels, or nothing for 0 frames, then with weight 0.
 
     Returns (logits, losses, loss, gradients, moving averages after the step)."""
     rng, rows = np.random.RandomState(0), len(lengths)

@@ -56,7 +56,7 @@ def test_epsilon_is_under_the_root(graph):
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         session.run(step)
-        # 1e-8 beside a squared norm of 2.5e-11; added to the root it would give a step of length 1
+        # 1e-8 is large compared with a squared norm of 2.5e-11; added to the root it would give a step of length 1
         np.testing.assert_allclose(session.run(weights), [-3e-6 / np.sqrt(1.0025e-8), -4e-6 / np.sqrt(1.0025e-8)], rtol=1e-5)
 
 

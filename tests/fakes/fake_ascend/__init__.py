@@ -1,4 +1,4 @@
-"""The engine behind the fake ``npu_bridge``: what the real adapter does in C++, done in Python round a CPU session.
+"""Implementation of the fake ``npu_bridge``: does in Python, with CPU sessions, what the adapter does in C++.
 
-Not a module of the adapter. See ../README.md for what it imitates and what it does not.
+It is not a module of the adapter. ../README.md lists what is imitated.
 """

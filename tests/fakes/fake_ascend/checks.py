@@ -1,13 +1,13 @@
-"""What a divided run is refused for."""
+"""Checks of a partitioned run, each with the adapter's error."""
 import tensorflow.compat.v1 as tf
 
 from fake_ascend import collectives, standins
 from fake_ascend.operator_list import STATUS_OPERATORS
 from fake_ascend.standins import HOST_KERNELS, HOST_MARK
 
-# their shapes come from a checkpoint's file; the variables that take them know their own
+# output shapes depend on a checkpoint's file; the variables that are assigned have static shapes
 SHAPED_BY_FILE = ("RestoreV2", "Restore", "RestoreSlice")
-# a kernel's private memory, whose shape TensorFlow never knows: (operator type, number of the output)
+# scratch memory of a kernel, whose shape TensorFlow never infers: (operator type, number of the output)
 PRIVATE = (("FusedBatchNormV3", 5),)
 WITHOUT_SHAPE = (tf.string, tf.resource, tf.variant)
 VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
@@ -32,17 +32,17 @@ def check_kernels(partition):
 
 
 def _references(partition):
-    """(tensor, operation) for every operation that takes a tensor of the device by reference, to change it."""
+    """(tensor, operation) for every operation that takes a device tensor by reference in order to change it."""
     for operation in partition.operations:
         if not any(argument.is_ref for argument in operation.op_def.input_arg):
-            continue  # the runtime hands it the value
+            continue  # the runtime passes the value
         for tensor in operation.inputs:
             if tensor.dtype._is_ref_dtype and tensor.op.name in partition.offloaded:
                 yield tensor, operation
 
 
 def _taken_by_reference(partition):
-    """A variable of the device and who takes it through a Switch, which a status operator on the host would pull along."""
+    """A device variable and the operation that reads it through a Switch; a status operator on the host moves both there."""
     return next(((tensor, operation) for tensor, operation in _references(partition) if "Switch" in operation.type), None)
 
 
@@ -60,9 +60,9 @@ def check_references(partition):
 
 
 def unknown_shape(partition, fed):
-    """First tensor inside the offloaded part, or entering it, of unknown shape; None if there is none."""
+    """The first tensor of unknown shape inside or entering the offloaded part; None if all shapes are known."""
     fed_names = {tensor.name for tensor in fed}
-    excused = set()  # hang on a checkpoint's file, or on another that does
+    excused = set()  # depend on a checkpoint's file, directly or through another operation
     for operation in partition.operations:
         if operation.type in SHAPED_BY_FILE or any(tensor.op.name in excused for tensor in operation.inputs):
             excused.add(operation.name)
@@ -75,7 +75,7 @@ def unknown_shape(partition, fed):
                     if tensor.name in fed_names or tensor.op.name not in partition.offloaded]
         for tensor in entering + list(operation.outputs):
             if operation.type == "FusedBatchNormV3" and tensor is operation.outputs[5]:
-                continue  # scratch space of its gradient, whose shape TensorFlow never knows
+                continue  # scratch memory for its gradient, whose shape TensorFlow never infers
             if tensor.dtype.base_dtype not in WITHOUT_SHAPE and not tensor.shape.is_fully_defined() \
                     and (tensor.op.type, tensor.value_index) not in PRIVATE:
                 return tensor
@@ -95,7 +95,7 @@ def entering_tensors(partition, fed):
 
 
 def assigned_variables(partition):
-    """{name of a variable that the run gives its value: whether on the device}."""
+    """{name of a variable that the run assigns: whether it is on the device}."""
     assigned = {}
     for operation in partition.operations:
         if operation.type in ASSIGNMENTS:

@@ -19,12 +19,12 @@ def started():
 
 
 def start():
-    """What running the operator NPUInit does: reads the rank table and meets the other ranks.
+    """Implements the operator NPUInit: reads the rank table and connects to the other ranks.
 
     Raises:
       tf.errors.InternalError: the rank table or this rank's number is wrong, or the others did not come.
     """
-    process.initialise()
+    process.initialize()
     if _state["started"] or not process.hcom_enabled():
         return
     devices = _devices_of_rank_table()
@@ -44,7 +44,7 @@ def start():
 
 
 def stop():
-    """What running NPUShutdown does."""
+    """Implements the operator NPUShutdown."""
     if _state["started"]:
         import horovod.tensorflow as hvd
         hvd.shutdown()
@@ -62,7 +62,7 @@ def _restore():
 
 
 def _devices_of_rank_table():
-    """Server of each rank in order of rank."""
+    """The server of each rank, in the order of ranks."""
     path = os.environ["RANK_TABLE_FILE"]
     try:
         with open(path, encoding="utf-8") as file:
@@ -103,7 +103,7 @@ def _horovod_environment(rank, servers):
 
 
 def check_ready(operator_type):
-    """Raises what the device says when a collective runs before initialize_system or after shutdown_system."""
+    """Raises the device's error for a collective before initialize_system or after shutdown_system."""
     if not _state["started"]:
         raise tf.errors.InternalError(
             None, None, "%s: HCCL is not initialized: %s" % (
@@ -141,7 +141,7 @@ def allreduce(tensor, reduction, group):
 
 
 def broadcast(tensors, root_rank, group):
-    """HcomBroadcast: every tensor of the list as rank ``root_rank`` has it."""
+    """HcomBroadcast: the value of every tensor of the list on rank ``root_rank``."""
     if not isinstance(tensors, (list, tuple)):
         raise TypeError("Expected list for 'input' argument to 'HcomBroadcast' Op, not %s." % tensors)
     outputs = []

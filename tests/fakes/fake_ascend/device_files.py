@@ -1,4 +1,4 @@
-"""Makes this process see davinci devices: ``glob`` and ``os.path.exists`` answer for /dev/davinci* as on a server with NPUs."""
+"""Makes this process see davinci devices: ``glob`` and ``os.path.exists`` find /dev/davinci* as on a server with NPUs."""
 import fnmatch
 import glob
 import os
@@ -29,7 +29,7 @@ def install():
             return path in _device_files()
         return _originals["exists"](path)
 
-    # the library's glob asks glob.iglob by its global name, so that the new glob must not ask the old one
+    # glob.glob calls glob.iglob by its global name; the replaced glob must not call the original one
     glob.iglob = fake_iglob
     glob.glob = lambda pattern, *arguments, **options: list(fake_iglob(pattern, *arguments, **options))
     os.path.exists = fake_exists

@@ -1,4 +1,4 @@
-"""npu_supported_ops.json, looked up as the adapter looks it up."""
+"""Finds and reads npu_supported_ops.json in the same way as the adapter."""
 import json
 import os
 
@@ -16,7 +16,7 @@ def list_file():
 
 
 def read_operators():
-    """Returns {operator type: whether gray}; silently empty if there is no list."""
+    """Returns {operator type: whether gray}; empty, without a message, if there is no list."""
     path = list_file()
     try:
         with open(path, encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""The parameter map of NpuOptimizer, read and checked as the adapter reads and checks it.
+"""Reads and checks the parameter map of NpuOptimizer in the same way as the adapter.
 
-Errors of the mild kind are raised from ``Session.run``; those that are LOG(FATAL) in the adapter abort the process.
-A value in another field than the adapter reads counts as that field's empty value, without a message.
+Ordinary errors are raised from ``Session.run``; errors that are LOG(FATAL) in the adapter abort the process.
+If a value is in a different field from the one that the adapter reads, the default of that field is used, without a message.
 """
 import collections
 import os
@@ -19,11 +19,11 @@ IMPLEMENTATION_MODES = ["high_precision", "high_performance", "high_precision_fo
 PLACE = "util/npu_attrs.cc"
 
 Options = collections.namedtuple("Options", "offload mix_compile jit_compile iterator_offloaded")
-HOST = Options(False, False, "auto", False)  # of a session that is not meant for the NPU
+HOST = Options(False, False, "auto", False)  # of a session without the NPU
 
 
 class _Map:
-    """The parameter map, with the adapter's way of reading it."""
+    """The parameter map, read in the same way as by the adapter."""
 
     def __init__(self, parameter_map):
         self._map = parameter_map
@@ -52,7 +52,7 @@ def npu_optimizer(config):
 
 
 def read_options(entry):
-    """Checks every option of ``entry`` and returns those that change what the fake does."""
+    """Checks every option of ``entry`` and returns the ones that affect the fake."""
     given = _Map(entry.parameter_map)
     _check_modes(given)
     _check_dump(given)

@@ -8,13 +8,13 @@ from fake_ascend.standins import HOST_MARK
 
 ITERATORS = ("Iterator", "IteratorV2", "OneShotIterator")
 NEVER = ("_Arg", "_Retval", "StringJoin")
-# alone they are not worth a trip to the device
+# not offloaded if a cluster contains nothing else
 TRIVIAL = ("Const", "Identity", "NoOp", "Placeholder")
 
 Partition = collections.namedtuple("Partition", "operations offloaded host clusters")
-Partition.__doc__ = """How one run is divided.
+Partition.__doc__ = """The partition of one run.
 
-operations: list of tf.Operation that the run executes, producers first (but for loops).
+operations: list of tf.Operation that the run executes, producers first (except in loops).
 offloaded: set of names of those on the NPU.
 host: {name: why on the host}.
 clusters: {name of an offloaded operation: number of the GeOp that it became part of}.
@@ -41,7 +41,7 @@ def executed(fetches, targets, fed):
 
 
 def supported(operator_type, operators, options):
-    """Whether the adapter takes nodes of this type at all; ``operators`` as from ``read_operators``."""
+    """Whether the adapter can offload nodes of this type; ``operators``: see ``read_operators``."""
     if options.iterator_offloaded and operator_type in ("IteratorV2", "IteratorGetNext"):
         return True
     if operator_type.endswith(("Dataset", "DatasetV2")) or operator_type in NEVER:
@@ -50,7 +50,7 @@ def supported(operator_type, operators, options):
 
 
 def divide(fetches, targets, fed, operators, options):
-    """Divides a run between host and NPU."""
+    """Partitions a run between host and NPU."""
     operations = executed(fetches, targets, fed)
     types = {operation.name: standins.type_of(operation) for operation in operations}
     host = {}
@@ -71,7 +71,7 @@ def divide(fetches, targets, fed, operators, options):
 
 
 def _follow_strings(operations, host):
-    """What is connected to a host node by a string edge stays on the host, too."""
+    """Nodes that are connected to a host node by a string edge also stay on the host."""
     edges = [(operation.name, tensor.op.name) for operation in operations for tensor in operation.inputs
              if tensor.dtype.base_dtype == tf.string]
     changed = True
@@ -85,8 +85,8 @@ def _follow_strings(operations, host):
 
 
 def _clusters(operations, offloaded):
-    """Offloaded nodes with a host node between them cannot be one GeOp: numbers them by how often a path left the device."""
-    depth = {}  # of a host node: one more than the deepest offloaded node that it hangs on, 0 if on none
+    """Numbers the GeOps: by how often a path left the device, as nodes with a host node between them cannot be one GeOp."""
+    depth = {}  # of a host node: 1 + the depth of the deepest offloaded node that it depends on, otherwise 0
     for operation in operations:
         producers = [tensor.op.name for tensor in operation.inputs] + [other.name for other in operation.control_inputs]
         depths = [depth.get(name, 0) for name in producers]

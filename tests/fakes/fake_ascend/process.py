@@ -5,12 +5,12 @@ import os
 from fake_ascend.fatal import abort, log
 
 PLACE = "util/ge_plugin.cc"
-_initialised = []
+_initialized = []
 
 
-def initialise(session_device_id=None):
+def initialize(session_device_id=None):
     """Checks the environment once per process: aborts for invalid device ids and logs other unusual values."""
-    if _initialised:
+    if _initialized:
         return
     _check_device(session_device_id)
     if "JOB_ID" not in os.environ:
@@ -20,7 +20,7 @@ def initialise(session_device_id=None):
     except ValueError:
         log("W", PLACE, "Failed to convert TF_CONFIG info from string to json")
     hcom_enabled(log_why=True)
-    _initialised.append(True)
+    _initialized.append(True)
 
 
 def _check_device(session_device_id):
@@ -39,7 +39,7 @@ def _check_device(session_device_id):
 
 
 def rank_size():
-    """RANK_SIZE as the adapter's C++ code reads it: a text that is not a number is 1."""
+    """RANK_SIZE as the adapter's C++ code reads it: 1 if it is not a number."""
     text = os.environ.get("RANK_SIZE", "1")
     return int(text) if text.isdigit() else 1
 
@@ -58,5 +58,5 @@ def hcom_enabled(log_why=False):
 
 
 def forget():
-    """A fresh process, for tests that play several in one."""
-    del _initialised[:]
+    """Resets the state of the process, for tests that simulate several processes in one."""
+    del _initialized[:]

@@ -1,5 +1,6 @@
-"""How the ranks find each other when the launcher runs no Gloo rendezvous, as on a real server, where HCCL does it alone:
-rank 0 serves it in a thread and leaves its port in a file that only these ranks share.
+"""Connects the ranks when the launcher runs no Gloo rendezvous. On a real server HCCL does this alone.
+
+Rank 0 runs the rendezvous in a thread and writes its port to a file that only these ranks share.
 """
 import atexit
 import hashlib
@@ -15,7 +16,7 @@ _server = []
 
 
 def _meeting_file():
-    """Ranks of one run have the launcher, the rank table and the job in common."""
+    """The ranks of one run have the same launcher, rank table and job."""
     facts = [os.environ.get("RANK_TABLE_FILE", ""), os.environ.get("JOB_ID", ""), os.environ.get("RANK_SIZE", "")]
     folder = settings.rendezvous_folder()
     if folder is None:
@@ -63,7 +64,7 @@ def _find(rank, seconds):
         try:
             with open(path, encoding="utf-8") as file:
                 port, owner = map(int, file.read().split())
-            os.kill(owner, 0)  # a file that a killed rank 0 left behind is not an invitation
+            os.kill(owner, 0)  # ignores the file of a rank 0 that was killed
             return port
         except (OSError, ValueError):
             time.sleep(0.05)

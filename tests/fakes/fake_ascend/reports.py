@@ -1,4 +1,4 @@
-"""What the adapter leaves behind for a person to look at: GeOps in the partition graphs, check_result.tf.json."""
+"""The adapter's outputs for users: GeOps in the partition graphs, check_result.tf.json."""
 import json
 
 from fake_ascend import settings, standins
@@ -10,7 +10,7 @@ STRING = 7  # DataType.DT_STRING
 def show_geops(run_metadata, graph, operators, options):
     """Replaces the offloaded nodes in the partition graphs of ``run_metadata`` by GeOps.
 
-    The graphs are those that the runtime really executes, so that what TensorFlow's own optimizers did to them is seen:
+    The graphs are the ones that the runtime executes, and include the changes by TensorFlow's own optimizers:
     a fused node that is not in the operator list stays on the host.
     """
     if not graph.partition.offloaded:
@@ -68,7 +68,7 @@ def _geops(offloaded, place):
 
 
 def write_check_result(state):
-    """check_result.tf.json in the working directory: the nodes that no device takes. Nothing if there are none."""
+    """check_result.tf.json in the working directory: the nodes that are not offloaded; no file if there are none."""
     rows = {}
     for graph in state.graphs.values():
         for operation in graph.partition.operations:
@@ -80,12 +80,12 @@ def write_check_result(state):
         try:
             with open("check_result.tf.json", "w", encoding="utf-8") as file:
                 json.dump({"op": [rows[name] for name in sorted(rows)]}, file, indent=2)
-        except OSError:  # the adapter does not stop for it either
+        except OSError:  # the adapter also ignores this error
             pass
 
 
 def write_record(state):
-    """A line of JSON for tests that look at a process from outside, if FAKE_ASCEND_RECORD_FILE asks for it."""
+    """Writes a line of JSON for tests of another process, if FAKE_ASCEND_RECORD_FILE is set."""
     path = settings.record_file()
     if path is None:
         return

@@ -1,7 +1,7 @@
-"""The hook round every session: one whose config names ``NpuOptimizer`` behaves as with the adapter; others stay as they are.
+"""Wraps every session: one whose config names ``NpuOptimizer`` behaves as with the adapter; others are unchanged.
 
 The real adapter works in TensorFlow's graph passes; here ``BaseSession``'s ``run``, ``_do_run``, ``make_callable`` and
-``close`` are wrapped. ``tf.Session.__init__`` is left alone: only ``npu_bridge.npu_init`` replaces it, as the real one does.
+``close`` are wrapped. ``tf.Session.__init__`` is unchanged here: ``npu_bridge.npu_init`` replaces it, as in the adapter.
 """
 import atexit
 import collections
@@ -24,7 +24,7 @@ Graph.__doc__ = """One set of fetches, compiled.
 
 partition: a ``Partition``.
 entering: tensors that enter the offloaded part.
-unresolved: those of them whose shapes only a run tells.
+unresolved: the tensors among them whose shapes are known only in a run.
 number: of the graph, as in the log.
 shapes: list of the distinct tuples of shapes that it was compiled for.
 builds: list of one int, how often the graph engine had to build it.
@@ -32,13 +32,13 @@ builds: list of one int, how often the graph engine had to build it.
 
 
 class State:
-    """What the fake knows of one session.
+    """State of one session.
 
     Attributes:
-      options: an ``Options``, or None where the session is not meant for the NPU.
+      options: an ``Options``, or None for a session without the NPU.
       operators: the operator list; empty where nothing can be offloaded.
       graphs: {names of fetches and targets: Graph}.
-      on_host_only: names of variables whose value the device does not know.
+      on_host_only: names of variables whose value is not on the device.
       last: Graph of the last run.
     """
 
@@ -50,7 +50,7 @@ class State:
             return
         device = entry.parameter_map["session_device_id"].i if "session_device_id" in entry.parameter_map else None
         self.options = read_options(entry)
-        process.initialise(device)
+        process.initialize(device)
         if self.options.offload:
             self.operators = operator_list.read_operators()
             _open_states.add(self)
@@ -75,12 +75,12 @@ def graphs(session):
 
 
 def compiled_shapes(session):
-    """How many distinct input shapes the device was given graphs for, over all sets of fetches."""
+    """Number of distinct input shapes for which graphs were compiled, over all sets of fetches."""
     return sum(len(graph.shapes) for graph in graphs(session))
 
 
 def _compile(state, fetches, targets, fed):
-    """The ``Graph`` of a set of fetches, after the checks that need no values."""
+    """The ``Graph`` of a set of fetches, after the checks that do not depend on values."""
     key = (tuple(tensor.name for tensor in fetches), tuple(operation.name for operation in targets),
            tuple(sorted(tensor.name for tensor in fed)))
     if key in state.graphs:
@@ -106,8 +106,8 @@ def _compile(state, fetches, targets, fed):
     return graph
 
 
-def _check_initialised(state, partition):
-    """The device does not see what a run on the host assigned."""
+def _check_initialized(state, partition):
+    """Raises an error if the device reads a variable that was assigned on the host."""
     assigned = checks.assigned_variables(partition)
     for name in checks.read_variables(partition):
         if name in state.on_host_only and name not in assigned:
@@ -122,7 +122,7 @@ def _note_assigned(state, partition):
 
 
 def _note_shapes(state, graph, feed, values):
-    """Counts compilations, as ``jit_compile`` has them, and refuses too many shapes."""
+    """Counts compilations according to ``jit_compile``; too many shapes are an error."""
     known = {tensor.name: tuple(getattr(value, "shape", ())) for tensor, value in feed.items()}
     known.update((tensor.name, tuple(value.shape)) for tensor, value in zip(graph.unresolved, values))
     shape = tuple(known.get(tensor.name, str(tensor.shape)) for tensor in graph.entering)
@@ -132,7 +132,7 @@ def _note_shapes(state, graph, feed, values):
     if shape in graph.shapes:
         graph.shapes.remove(shape)
     graph.shapes.append(shape)
-    # with jit_compile "auto" and "false" the second build already leaves the changing dimensions open
+    # with jit_compile "auto" and "false" the second build already has dynamic dimensions
     if not changed or state.options.jit_compile == "true" or graph.builds[0] < 2:
         graph.builds[0] += 1
     fatal.log("I", "kernels/geop_npu.cc:1303",
@@ -164,7 +164,7 @@ def _do_run(session, handle, target_list, fetch_list, feed_dict, options, run_me
     for operation in partition.operations:
         if standins.type_of(operation).startswith("Hcom"):
             collectives.check_ready(standins.type_of(operation))
-    _check_initialised(state, partition)
+    _check_initialized(state, partition)
     _system_operations(partition)
     values = _originals["_do_run"](session, handle, target_list, list(fetch_list) + graph.unresolved, feed_dict, options,
                                    run_metadata)
@@ -206,7 +206,7 @@ def _close(session):
 
 
 def install():
-    """Wraps the sessions of this process; what npu_bridge's import does. :func:`uninstall` undoes it."""
+    """Wraps the sessions of this process; called by the import of npu_bridge. :func:`uninstall` undoes it."""
     if _originals:
         return
     base = session_module.BaseSession
@@ -217,7 +217,7 @@ def install():
 
 
 def finish_all():
-    """Ends what sessions left open at the end of the process."""
+    """Closes the remaining sessions at the end of the process."""
     for state in list(_open_states):
         _finish(state)
 

@@ -1,31 +1,31 @@
-"""What a test may change in the fake's behaviour: environment variables, read at every use so that a test can set them late."""
+"""Settings of the fake: environment variables, read at every use, so that a test can set them at any time."""
 import os
 
 
 def unknown_shapes_refused():
-    """Whether a run with an unknown shape in its offloaded part is refused; the real adapter compiles then."""
+    """Whether an unknown shape in the offloaded part of a run is an error; the real adapter compiles it."""
     return os.environ.get("FAKE_ASCEND_UNKNOWN_SHAPES", "refuse") != "allow"
 
 
 def most_shapes():
-    """How many distinct input shapes one set of fetches may be compiled for."""
+    """Maximum number of distinct input shapes of one set of fetches."""
     return int(os.environ.get("FAKE_ASCEND_MOST_SHAPES", "4"))
 
 
 def overflow_at():
-    """Numbers, from 0, of the readings of the status register that return an overflow for any gradients."""
+    """Indices, from 0, of the readings of the status register that return an overflow whatever the gradients are."""
     text = os.environ.get("FAKE_ASCEND_OVERFLOW_AT", "")
     return frozenset(int(number) for number in text.split(",") if number.strip())
 
 
 def largest_gradient():
-    """Magnitude that a scaled gradient saturates at, setting the status register; None: gradients stay as they are."""
+    """Magnitude at which a scaled gradient saturates and sets the status register; None: gradients are not changed."""
     text = os.environ.get("FAKE_ASCEND_LARGEST_GRADIENT", "65504")  # the largest float16
     return float(text) if text else None
 
 
 def devices():
-    """Number of davinci devices that this machine pretends to have."""
+    """Number of simulated davinci devices."""
     return int(os.environ.get("FAKE_ASCEND_DEVICES", "8"))
 
 

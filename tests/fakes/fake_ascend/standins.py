@@ -1,18 +1,18 @@
-"""Operators of the adapter that TensorFlow does not have: an ordinary operator with a mark that says whose place it takes."""
+"""Operators of the adapter that TensorFlow does not have: an ordinary operator, marked with the type that it replaces."""
 import tensorflow.compat.v1 as tf
 
 MARK = "_fake_ascend_type"
 HOST_MARK = "_without_npu_compile"  # set by npu_scope.without_npu_compile_scope, as in the adapter
 COLLECTION = "fake_ascend_standins"
 
-# these have kernels on the host; all others of the adapter's operators run on the device only
+# these have kernels on the host; all other operators of the adapter run only on the device
 HOST_KERNELS = frozenset(["NPUInit", "NPUShutdown"])
 
 
 def mark(operation, operator_type):
-    """Makes ``operation`` count as one of type ``operator_type``, and returns it."""
+    """Marks ``operation`` as one of type ``operator_type``, and returns it."""
     operation._set_attr(MARK, tf.AttrValue(s=tf.compat.as_bytes(operator_type)))
-    # its gradient stays that of the operator that it really is
+    # its gradient is still that of the actual operator
     operation._set_attr("_gradient_op_type", tf.AttrValue(s=tf.compat.as_bytes(operation.type)))
     operation.graph.add_to_collection(COLLECTION, operation.name)
     operation.__class__ = _StandIn
@@ -20,7 +20,7 @@ def mark(operation, operator_type):
 
 
 class _StandIn(tf.Operation):
-    """An operation whose type is the one that it would have with the real adapter, for who looks at the graph."""
+    """An operation whose ``type`` is the one that it has with the real adapter."""
 
     @property
     def type(self):
@@ -46,7 +46,7 @@ def attribute(operation, name):
 
 
 def type_of(operation):
-    """The operator type that the adapter would see."""
+    """The operator type that the operation has with the real adapter."""
     marked = attribute(operation, MARK)
     return operation.type if marked is None else tf.compat.as_str(marked)
 
@@ -56,5 +56,5 @@ def is_standin(operation):
 
 
 def type_of_node(node):
-    """As ``type_of``, for a NodeDef."""
+    """Like ``type_of``, for a NodeDef."""
     return tf.compat.as_str(node.attr[MARK].s) if MARK in node.attr else node.op

@@ -9,26 +9,26 @@ _register = {"overflow": False, "readings": 0}
 
 
 def reset():
-    """A register as after power-on, for tests."""
+    """Resets the register, for tests."""
     _register.update(overflow=False, readings=0)
 
 
 def set_overflow():
-    """Sets the register by hand, as an overflow anywhere on the device would."""
+    """Sets the register, like an overflow anywhere on the device."""
     _register["overflow"] = True
 
 
 def readings():
-    """How often the register was read: once a training step."""
+    """Number of readings of the register: one per training step."""
     return _register["readings"]
 
 
 def saturate(gradients):
-    """Limits scaled gradients to what half precision holds.
+    """Limits scaled gradients to the range of half precision.
 
     Returns:
-      The list of limited gradients (None stays None), and a list of bool [] tensors, true where a limit was met or a
-      value was NaN.
+      The list of limited gradients (None stays None), and a list of bool [] tensors, true where a value was NaN or was
+      limited.
     """
     limit = settings.largest_gradient()
     if limit is None:
@@ -39,7 +39,7 @@ def saturate(gradients):
             limited.append(None)
             continue
         values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
-        # is_nan apart, since grappler makes "not less or equal" into "greater", which is false for NaN
+        # is_nan is separate because grappler turns "not less or equal" into "greater", which is false for NaN
         inside = tf.reduce_all(tf.logical_and(tf.abs(values) <= limit, tf.logical_not(tf.is_nan(values))))
         overflows.append(tf.logical_not(inside))
         values = tf.clip_by_value(values, -limit, limit)
@@ -49,7 +49,7 @@ def saturate(gradients):
 
 
 def get_float_status(overflows):
-    """NpuGetFloatStatusV2, int32 [8], not zero after an overflow. ``overflows``: what to set the register by first."""
+    """NpuGetFloatStatusV2, int32 [8], not zero after an overflow. An overflow in ``overflows`` sets the register first."""
     def read(*found):
         if any(found) or _register["readings"] in settings.overflow_at():
             _register["overflow"] = True

@@ -1,1 +1,1 @@
-"""The part of CANN's ``hccl`` package that a trainer asks for its rank."""
+"""The part of CANN's ``hccl`` package that returns the rank of a process."""

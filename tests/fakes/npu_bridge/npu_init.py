@@ -1,5 +1,5 @@
-"""Everything at once. Importing this module pulls EVERY later session of the process to the NPU, as in the adapter."""
-import atexit  # noqa: F401  (the adapter's `import *` hands it on, too)
+"""All public names. As in the adapter, importing this module moves EVERY later session of the process to the NPU."""
+import atexit  # noqa: F401  (the adapter's `import *` also exports it)
 import os
 
 import tensorflow.compat.v1 as tf
@@ -39,7 +39,7 @@ def npu_tf_optimizer(opt):
 
 
 def init_resource(config=None):
-    """Starts HCCL in a session of its own: (session, operation to shut it down with)."""
+    """Starts HCCL in a separate session: (session, operation that shuts HCCL down)."""
     start, npu_shutdown = npu_ops.initialize_system(), npu_ops.shutdown_system()
     sess = tf.Session(config=npu_config_proto(config))
     sess.run(start)

@@ -1,4 +1,4 @@
-"""Who am I among the processes: usable once HCCL is initialised (npu_ops.initialize_system)."""
+"""The rank of this process; available after HCCL is initialized (npu_ops.initialize_system)."""
 import os
 
 from fake_ascend import collectives

@@ -20,5 +20,5 @@ class NPUBasics:
         self._job_info = JobInfo(util.get_ranksize())
 
     def size(self):
-        # None has no _rank_size: the adapter's own way to fail without JOB_ID
+        # AttributeError without JOB_ID, as in the adapter: None has no _rank_size
         return self._job_info._rank_size

@@ -7,7 +7,7 @@ from npu_bridge.hccl import hccl_ops
 
 
 class NPUBroadcastGlobalVariablesHook(tf.train.SessionRunHook):
-    """Broadcasts the TRAINABLE variables of one rank, despite its name: not moving averages, slots, the global step."""
+    """Broadcasts only the TRAINABLE variables of one rank, despite its name: no moving averages, slots or global step."""
 
     def __init__(self, root_rank=None, index=None):
         self._root_rank, self._broadcast = root_rank, None
@@ -27,4 +27,4 @@ def broadcast_global_variables(root_rank, index=None):
 
 
 class NPUCheckpointSaverHook(tf.train.CheckpointSaverHook):
-    """Saves checkpoints every so many steps or seconds."""
+    """Saves checkpoints at intervals of steps or seconds."""

@@ -1,4 +1,4 @@
-"""Optimizers round an optimizer: gradients averaged over the ranks, loss scaled, overflow found in the status register."""
+"""Wrappers of an optimizer: average gradients over the ranks, scale the loss, check the status register for overflow."""
 import os
 
 import tensorflow.compat.v1 as tf
@@ -20,7 +20,7 @@ def allreduce(tensor, average=True):
 
 
 def npu_allreduce(values, reduction="mean", fusion=1, fusion_id=-1, group="hccl_world_group"):
-    """The same for a tensor or a list of them, by the name of the reduction."""
+    """Reduces a tensor or a list of tensors over all ranks; the reduction is given by its name."""
     mean = reduction == "mean"
     size = NPUBasics("").size()
     listed = values if isinstance(values, (list, tuple)) else [values]
@@ -31,7 +31,7 @@ def npu_allreduce(values, reduction="mean", fusion=1, fusion_id=-1, group="hccl_
 
 
 class _Wrapping(tf.train.Optimizer):
-    """An optimizer that passes on to another what it does not do itself."""
+    """An optimizer that delegates to another one."""
 
     def __init__(self, optimizer, name):
         super().__init__(use_locking=False, name=name)
@@ -70,7 +70,7 @@ class NPUOptimizer(_Wrapping):
         gradients = self._opt.compute_gradients(
             loss, var_list=var_list, gate_gradients=gate_gradients, aggregation_method=aggregation_method,
             colocate_gradients_with_ops=colocate_gradients_with_ops, grad_loss=grad_loss)
-        # on the device the values saturate where they are computed, and the hardware notes it
+        # on the device the values saturate where they are computed, and the hardware sets the register
         limited, self._overflows = status_register.saturate([gradient for gradient, _ in gradients])
         gradients = [(gradient, variable) for gradient, (_, variable) in zip(limited, gradients)]
         if self._is_distributed:

@@ -10,7 +10,7 @@ def npu_resource_init(graph_run_mode=1, op_debug_level=0, enable_profiling=False
         raise ValueError('"graph_run_mode" value must be 0 or 1')
     if enable_profiling and profiling_options is None:
         raise ValueError("profiling_options must be set when use profiling")
-    process.initialise()
+    process.initialize()
 
 
 def npu_resource_shutdown():
@@ -18,7 +18,7 @@ def npu_resource_shutdown():
 
 
 def npu_close():
-    """What the adapter does at the end of the process."""
+    """Called by the adapter at the end of the process."""
     collectives.stop()
 
 

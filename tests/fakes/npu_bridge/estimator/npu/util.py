@@ -1,11 +1,11 @@
-"""What the adapter offers beside optimizers."""
+"""The adapter's utilities."""
 import os
 
 import tensorflow.compat.v1 as tf
 
 
 def get_ranksize():
-    """Number of ranks that the environment announces."""
+    """Number of ranks in the environment variables."""
     if "RANK_SIZE" in os.environ and "CM_WORKER_SIZE" in os.environ:
         raise ValueError("RANK_SIZE and CM_WORK_SIZE cannot be configured at the same time")
     return int(os.environ.get("RANK_SIZE") or os.environ.get("CM_WORKER_SIZE") or "1")
