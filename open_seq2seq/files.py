@@ -1,5 +1,6 @@
-"""Reading and writing files safely: atomic replacement, JSON of any content, paths with ``~``."""
+"""Reading and writing files safely: atomic replacement, JSON of any content and its checksum, paths with ``~``."""
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -35,12 +36,44 @@ def parsed_json(text):
     """What a JSON text contains.
 
     Raises:
-      ValueError: it is not JSON, is nested too deeply, or has a number of too many digits.
+      ValueError: it is not JSON, is nested too deeply, has a number of too many digits, or a key occurs twice in one object.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except RecursionError:
         raise ValueError("objects or lists are nested too deeply")
+
+
+def unique_keys(pairs):
+    """The ``object_pairs_hook`` of a JSON reader that refuses keys that occur twice, where Python's takes the last one.
+
+    Raises:
+      ValueError: a key occurs twice.
+    """
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError("it has the key %r twice" % next(key for key in keys if keys.count(key) > 1))
+    return values
+
+
+def checksum_of(values):
+    """SHA-256, hexadecimal, of what JSON stores of ``values``; the order of keys and the layout of the file do not matter.
+
+    Raises:
+      ValueError: JSON cannot store them, e.g. because they are nested too deeply.
+    """
+    try:
+        # first as a reader gets them: keys are sorted as texts there
+        stored = json.loads(json.dumps(values))
+        return hashlib.sha256(json.dumps(stored, sort_keys=True).encode("ascii")).hexdigest()
+    except RecursionError:
+        raise ValueError("objects or lists are nested too deeply")
+
+
+def encodable(text):
+    """``text`` with each lone surrogate as its escape: a path that is not valid UTF-8 has them, and no UTF-8 file can."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def require_writable(path):

@@ -54,7 +54,8 @@ class LoggedStream(io.TextIOBase):
         self.terminal = terminal
         self._path, self._advice = path, advice
         try:
-            self._file = open(path, "a", encoding="utf-8", buffering=1)
+            # a path that is not valid UTF-8 can be printed
+            self._file = open(path, "a", encoding="utf-8", errors="backslashreplace", buffering=1)
         except OSError as error:
             raise self._cannot_write(error)
 

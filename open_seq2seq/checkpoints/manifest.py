@@ -1,6 +1,7 @@
 """The manifest of a checkpoint, ``NAME-STEP.json`` next to its files: their sizes and checksums, and what the model is.
 
-TensorFlow's files contain neither a checksum of a whole file, nor the run they belong to, nor the evaluation of the model.
+It also has a checksum of its own content. TensorFlow's files contain neither a checksum of a whole file, nor the run they belong
+to, nor the evaluation of the model.
 """
 import collections
 import functools
@@ -10,9 +11,10 @@ import zlib
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.files import parsed_json
+from open_seq2seq.files import checksum_of, parsed_json
 
-VERSION = 1
+VERSION = 2
+CHECKSUM = "checksum"  # SHA-256 of the other entries; version 1 had none
 # what TensorFlow's reader raises, depending on the version
 READING_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 # fits into a processor's cache; larger blocks are not faster
@@ -60,11 +62,12 @@ def make_manifest(checkpoint, facts):
     for path in data_files(checkpoint):
         size, crc = checksum(path)
         files[os.path.basename(path)] = {"bytes": size, "crc32": crc}
-    return dict(facts, manifest_version=VERSION, files=files)
+    manifest = dict(facts, manifest_version=VERSION, files=files)
+    return dict(manifest, **{CHECKSUM: checksum_of(manifest)})
 
 
 def read_manifest(checkpoint):
-    """The manifest of a checkpoint as a dict; None if there is none (OpenSeq2Seq wrote none), or if it is damaged.
+    """The manifest of a checkpoint as a dict; None if there is none (OpenSeq2Seq wrote none), or if it is damaged or was changed.
 
     ``files`` is a dict from names to dicts of bytes (int) and crc32 (str); ``vocabulary`` and ``resolved_config``, if present and
     not None, are a list of str and a dict.
@@ -72,9 +75,20 @@ def read_manifest(checkpoint):
     try:
         with open(manifest_path(checkpoint), encoding="utf-8") as file:
             manifest = parsed_json(file.read())
+        return manifest if isinstance(manifest, dict) and _is_valid(manifest) and _is_unchanged(manifest) else None
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and _is_valid(manifest) else None
+
+
+def is_damaged_manifest(checkpoint):
+    """Whether a checkpoint has a manifest that cannot be used."""
+    return os.path.exists(manifest_path(checkpoint)) and read_manifest(checkpoint) is None
+
+
+def _is_unchanged(manifest):
+    if manifest.get("manifest_version", 1) == 1 and CHECKSUM not in manifest:
+        return True
+    return manifest.get(CHECKSUM) == checksum_of({name: value for name, value in manifest.items() if name != CHECKSUM})
 
 
 def _is_valid(manifest):

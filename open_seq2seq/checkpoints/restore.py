@@ -9,7 +9,7 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.checkpoints.manifest import READING_ERRORS, fault_of, manifest_path, read_manifest
+from open_seq2seq.checkpoints.manifest import READING_ERRORS, fault_of, is_damaged_manifest, manifest_path
 from open_seq2seq.checkpoints.moving_average import SUFFIX, is_average
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.log_lines import log_line
@@ -28,9 +28,9 @@ def open_checkpoint(checkpoint):
     """
     # without a manifest TensorFlow compares the checksum of each tensor when it is read
     fault = fault_of(checkpoint) if os.path.exists(manifest_path(checkpoint)) else None
-    if fault is None and os.path.exists(manifest_path(checkpoint)) and read_manifest(checkpoint) is None:
-        log_line("Note: %s is damaged or cannot be read. The checkpoint itself is valid and is used; how it was trained, "
-                 "e.g. its vocabulary, may not be known" % manifest_path(checkpoint))
+    if fault is None and is_damaged_manifest(checkpoint):
+        log_line("Note: %s is damaged, was changed or cannot be read. The checkpoint itself is valid and is used; how it was "
+                 "trained, e.g. its vocabulary, may not be known" % manifest_path(checkpoint))
     if fault is not None:
         raise CheckpointError("checkpoint %s is damaged: %s. Use an earlier one" % (checkpoint, fault.reason))
     try:

@@ -277,8 +277,22 @@ class RunDirectory:
           CheckpointError: there is no checkpoint, or the training deletes them faster than they can be read; and what ``read``
             raises for a checkpoint that was not deleted.
         """
+        return self._read_newest(read, lambda: self.require_checkpoint(best))
+
+    def read_source_checkpoint(self, read, checkpoint):
+        """Like :meth:`read_checkpoint`, for a checkpoint of ``source`` that was found earlier.
+
+        Args:
+          read: function of a checkpoint's path without extension.
+          checkpoint: what :meth:`prepare_training` returned; if the owner of ``source`` deletes it, the newest one there is read.
+        """
+        return self._read_newest(read, self._source_checkpoint, checkpoint)
+
+    @staticmethod
+    def _read_newest(read, find, checkpoint=None):
+        """What ``read`` returns for ``checkpoint``, or for what ``find()`` returns if that is None or is deleted meanwhile."""
         for attempt in range(1, _READ_ATTEMPTS + 1):
-            checkpoint = self.require_checkpoint(best)
+            checkpoint = checkpoint or find()
             before = file_signature(checkpoint)
             try:
                 return read(checkpoint)
@@ -287,6 +301,7 @@ class RunDirectory:
                     raise
             if attempt < _READ_ATTEMPTS:
                 log_line("Checkpoint %s was deleted by the training that owns the directory; reading the newest one" % checkpoint)
+                checkpoint = None
         raise CheckpointError("the training in %s deletes its checkpoints faster than they can be read: %d of them, the last %s, "
                               "were deleted during the attempt. Keep more with a larger num_checkpoints, or save less often"
                               % (os.path.dirname(checkpoint), _READ_ATTEMPTS, os.path.basename(checkpoint)))

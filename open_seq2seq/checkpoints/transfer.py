@@ -17,26 +17,34 @@ from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.log_lines import log_line
 
 
-def valid_checkpoint(source, best=False):
-    """The valid checkpoint that ``load_model`` names; nothing is written in its directory.
+def read_valid_checkpoint(source, read, best=False):
+    """What ``read`` returns for the valid checkpoint that ``load_model`` names; nothing is written in its directory.
+
+    If ``source`` is a directory whose owner deletes the checkpoint meanwhile, ``read`` is called again with the newest one.
 
     Args:
       source: path of a checkpoint without extension, or of a run's directory.
+      read: function of a checkpoint's path without extension.
       best: the best one of a directory instead of the newest.
 
     Raises:
-      CheckpointError: there is none, or it is damaged.
+      CheckpointError: there is none, or it is damaged; and what ``read`` raises.
     """
     if os.path.exists(source + ".index"):
         fault = fault_of(source)
         if fault is not None:
             raise CheckpointError("load_model: checkpoint %s is damaged: %s. Give another one, or its directory, to use the "
                                   "newest valid one" % (source, fault.reason))
-        return source
+        return read(source)
     if not os.path.isdir(source):
         raise CheckpointError("load_model: there is no checkpoint %s and no such directory; expected the path of %s.index "
                               "without its extension, or the logdir of a run" % (source, os.path.basename(source)))
-    return RunDirectory(source).require_checkpoint(best)
+    return RunDirectory(source).read_checkpoint(read, best)
+
+
+def valid_checkpoint(source, best=False):
+    """The checkpoint that :func:`read_valid_checkpoint` reads; its owner may delete it at any time."""
+    return read_valid_checkpoint(source, lambda checkpoint: checkpoint, best)
 
 
 def network_layers(variables):

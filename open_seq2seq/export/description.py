@@ -29,7 +29,7 @@ from open_seq2seq.config.parameters import (
 from open_seq2seq.data.speech2text import features
 from open_seq2seq.encoders.convnet_layers import convolved_frames
 from open_seq2seq.errors import CheckpointError
-from open_seq2seq.files import replaced_file
+from open_seq2seq.files import checksum_of, replaced_file, unique_keys
 
 FORMAT_VERSION = 1
 FEATURES_INPUT, MASK_INPUT = "input", "input_reshape"
@@ -196,7 +196,9 @@ def read_description(model_path):
     try:
         with open(path, encoding="utf-8") as file:
             values = json.load(file, parse_int=_short(int), parse_float=_short(float), parse_constant=_no_constant,
-                               object_pairs_hook=_unique_keys)
+                               object_pairs_hook=unique_keys)
+        checksum = values.pop(CHECKSUM, None) if isinstance(values, dict) else None
+        expected_checksum = checksum_of(values)
         actual = file_sha256(model_path)
     except OSError as error:
         raise CheckpointError("cannot read %s: %s" % (error.filename, error.strerror))
@@ -204,21 +206,15 @@ def read_description(model_path):
         raise CheckpointError("%s is nested too deeply to be read. Export the model again" % path)
     except ValueError as error:
         raise CheckpointError("%s is not JSON: %s. Export the model again" % (path, error))
-    checksum = values.pop(CHECKSUM, None) if isinstance(values, dict) else None
     description = ExportDescription.of(values, path)
-    if checksum not in (None, checksum_of(values)):
+    if checksum not in (None, expected_checksum):
         raise CheckpointError('%s was changed after the export: its "%s" is %r, expected %r. Export the model again, or copy its '
-                              "JSON again" % (path, CHECKSUM, checksum, checksum_of(values)))
+                              "JSON again" % (path, CHECKSUM, checksum, expected_checksum))
     expected = description.sha256.get(_extension(model_path))
     if expected != actual:
         raise CheckpointError("%s does not belong to %s: it names a file with sha256 %s, and this one has %s. Copy both files of "
                               "one export, or export again" % (path, model_path, expected, actual))
     return description
-
-
-def checksum_of(values):
-    """SHA-256, hexadecimal, of a description's fields as :meth:`ExportDescription.as_dict` returns them."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def file_sha256(path):
@@ -245,14 +241,6 @@ def _short(kind):
 
 def _no_constant(name):
     raise ValueError("it has the value %s, which is not a JSON number" % name)
-
-
-def _unique_keys(pairs):
-    values = collections.OrderedDict(pairs)
-    if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError("it has the key %r twice" % next(key for key in keys if keys.count(key) > 1))
-    return values
 
 
 # the rules

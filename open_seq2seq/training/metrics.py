@@ -13,6 +13,7 @@ import time
 import numpy as np
 
 from open_seq2seq.errors import DataError
+from open_seq2seq.files import encodable
 from open_seq2seq.log_lines import log_line
 
 FILE_NAME = "metrics.jsonl"
@@ -146,6 +147,8 @@ def _parsed(line):
         raise ValueError("not a JSON object")
     if not isinstance(entry, dict):
         raise ValueError("not a JSON object")
+    if "\\ud" in line.lower():
+        _require_encodable(entry)
     if not isinstance(entry.get("kind"), str):
         raise ValueError("kind is not a text")
     if not _is_count(entry.get("step")):
@@ -165,6 +168,14 @@ def _parsed(line):
 
 def _not_json(constant):
     raise ValueError("%s is not a number of JSON" % constant)
+
+
+def _require_encodable(entry):
+    """Raises ValueError where a text, or the name of a value, has half of a surrogate pair: no UTF-8 file can contain it."""
+    try:
+        json.dumps(entry, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError("a text contains \\u%04x, which is not a character" % ord(error.object[error.start]))
 
 
 def _check(values):
@@ -191,14 +202,15 @@ def _is_number(value, least, most):
 def _plain(value):
     """``value`` as JSON has it."""
     if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {encodable(str(key)): _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [_plain(inner) for inner in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    # the name of a file may not be valid UTF-8
+    return encodable(value) if isinstance(value, str) else value
 
 
 def _ends_within_a_line(path):

@@ -11,7 +11,7 @@ import open_seq2seq
 from open_seq2seq.checkpoints.description import require_vocabulary
 from open_seq2seq.checkpoints.files import BEST, ORDINARY, latest_checkpoint, remove_leftovers
 from open_seq2seq.checkpoints.restore import STATE_SCOPE, describe_restore, open_checkpoint, restore
-from open_seq2seq.checkpoints.transfer import transfer_into, valid_checkpoint
+from open_seq2seq.checkpoints.transfer import read_valid_checkpoint, transfer_into
 from open_seq2seq.checkpoints.writer import CheckpointWriter, values_of
 from open_seq2seq.errors import JasperError, UsageError
 from open_seq2seq.log_lines import log_line
@@ -54,7 +54,8 @@ class Saving:
         Args:
           session: the session in which the variables have their initial values.
           checkpoint: path of the checkpoint to resume from, of this run or in ``load_checkpoint_dir``; None for a fresh start,
-            with the weights of ``load_model`` if that is set.
+            with the weights of ``load_model`` if that is set. If the owner of ``load_checkpoint_dir`` or of the directory
+            ``load_model`` deletes the checkpoint meanwhile, the newest one there is restored.
 
         Raises:
           CheckpointError: the checkpoint is damaged, or is of another network or vocabulary.
@@ -65,11 +66,12 @@ class Saving:
                 log_line("Removed %s, left by a process that was killed while it saved" % name)
         if checkpoint is None:
             if self._params["load_model"]:
-                source = valid_checkpoint(self._params["load_model"], self._params["restore_best_checkpoint"])
-                transfer_into(session, source, self._params, self._characters, weights_only=True)
+                read_valid_checkpoint(self._params["load_model"], lambda path: self._transfer(session, path, weights_only=True),
+                                      self._params["restore_best_checkpoint"])
         elif self._run_directory.is_source(checkpoint):
             self._began_elsewhere = True
-            transfer_into(session, checkpoint, self._params, self._characters, weights_only=False)
+            checkpoint = self._run_directory.read_source_checkpoint(
+                lambda path: self._transfer(session, path, weights_only=False), checkpoint)
             # the best metric there may be of other data
             self.forget_best(session)
             self._require_steps_left(session, checkpoint)
@@ -79,6 +81,11 @@ class Saving:
             for writer in self._writers.values():
                 writer.recover()
             self._recover_best(session)
+
+    def _transfer(self, session, checkpoint, weights_only):
+        """Restores from another training's checkpoint, which its owner may delete meanwhile; returns its path."""
+        transfer_into(session, checkpoint, self._params, self._characters, weights_only)
+        return checkpoint
 
     @property
     def _characters(self):

@@ -11,7 +11,7 @@ from open_seq2seq.checkpoints.description import (
     resolved_config_of,
     vocabulary_of,
 )
-from open_seq2seq.checkpoints.manifest import checksum, fault_of, manifest_path, read_manifest
+from open_seq2seq.checkpoints.manifest import checksum, fault_of, is_damaged_manifest, manifest_path, read_manifest
 from open_seq2seq.checkpoints.writer import write_checkpoint
 from open_seq2seq.errors import CheckpointError
 
@@ -44,6 +44,76 @@ def test_the_manifest_has_sizes_and_checksums(checkpoint):
         assert facts == {"bytes": len(content), "crc32": "%08x" % zlib.crc32(content)}
     assert manifest["files"]["model.ckpt-5" + DATA]["bytes"] == 4004
     assert fault_of(checkpoint) is None
+
+
+MODEL = {"vocabulary": [" ", "a", "b"], "resolved_config": {"params": {"train": {
+    "data_layer_params": {"window_size": 0.02}, "encoder_params": {"bn_epsilon": 1e-3, "convnet_layers": [{"dilation": [1]}]}}}}}
+
+
+@pytest.fixture
+def described(tmp_path):
+    """A checkpoint whose manifest describes the model."""
+    path = str(tmp_path / "model.ckpt-5")
+    facts = dict(MODEL, step=5, rates={1: 0.5, 10: 1.0, 9: float("inf")})
+    write_checkpoint(path, {"a": np.arange(1000, dtype=np.float32)}, facts)
+    return path
+
+
+def text_of(checkpoint):
+    with open(manifest_path(checkpoint), encoding="utf-8") as file:
+        return file.read()
+
+
+def write_text(checkpoint, text):
+    with open(manifest_path(checkpoint), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@pytest.mark.parametrize("old, new", [
+    ('"window_size": 0.02', '"window_size": 0.04'), ('"a"', '"c"'), ('"bn_epsilon": 0.001', '"bn_epsilon": 0.01'),
+    ('"dilation"', '"dilatiom"'), ('"step": 5', '"step": 6'), ('"checksum"', '"checksun"'), ('"checksum": "', '"checksum": "0'),
+    ('"manifest_version": 2', '"manifest_version": 1'), ('"manifest_version"', '"nanifest_version"'),
+    ('"window_size": 0.02', '"window_size": 0.02, "window_size": 0.02'), ('"step": 5', '"step": 6, "step": 5'),
+    ('"vocabulary": [', '"vocabulary": [], "vocabulary": ['), ('"checksum"', '"checksum": null, "checksum"')])
+def test_a_changed_manifest_is_damaged(described, old, new):
+    text = text_of(described)
+    assert text.count(old) == 1 and vocabulary_of(described) == (" ", "a", "b")
+    write_text(described, text.replace(old, new))
+    assert read_manifest(described) is None and is_damaged_manifest(described) and fault_of(described) is None
+    assert vocabulary_of(described) is None and resolved_config_of(described) is None
+    # the run's own description is used, if there is one
+    path = os.path.join(os.path.dirname(described), "resolved_config_2026-01-01.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"vocabulary": ["x"]}, file)
+    assert vocabulary_of(described) == ("x",) and resolved_config_of(described) == ({"vocabulary": ["x"]}, path)
+
+
+def test_every_changed_byte_of_the_content_is_found(described):
+    text = text_of(described)
+    manifest = read_manifest(described)
+    for position in range(len(text)):
+        write_text(described, text[:position] + chr(ord(text[position]) ^ 1) + text[position + 1:])
+        # a blank between two entries may become another one
+        assert read_manifest(described) in (None, manifest), text[max(position - 20, 0):position + 20]
+
+
+def test_the_layout_of_a_manifest_does_not_matter_and_earlier_versions_had_no_checksum(described):
+    manifest = json.loads(text_of(described))
+    assert len(manifest["checksum"]) == 64 and manifest["manifest_version"] == 2
+    write_text(described, json.dumps(dict(reversed(list(manifest.items()))), indent=4))
+    assert read_manifest(described) == manifest
+    del manifest["checksum"]
+    write_text(described, json.dumps(dict(manifest, manifest_version=1)))
+    assert not is_damaged_manifest(described)
+    assert vocabulary_of(described) == (" ", "a", "b") and resolved_config_of(described)[0] == MODEL["resolved_config"]
+
+
+def test_a_resolved_config_with_a_key_twice_is_refused(checkpoint):
+    path = os.path.join(os.path.dirname(checkpoint), "resolved_config_2026-01-01.json")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('{"params": {"train": {"bn_epsilon": 1, "bn_epsilon": 2}}}')
+    with pytest.raises(CheckpointError, match="is not the resolved config of a run .it has the key 'bn_epsilon' twice"):
+        resolved_config_of(checkpoint)
 
 
 @pytest.mark.parametrize("content", [

@@ -123,7 +123,7 @@ def test_a_damaged_manifest_is_reported(tmp_path, capsys):
     with open(checkpoint + ".json", "r+") as file:
         file.truncate(20)
     assert open_checkpoint(checkpoint).get_tensor("ForwardPass/a") == [1.0]
-    assert "model.ckpt-1.json is damaged or cannot be read. The checkpoint itself is valid" in capsys.readouterr().out
+    assert "ckpt-1.json is damaged, was changed or cannot be read. The checkpoint itself is valid" in capsys.readouterr().out
 
 
 def test_the_last_checkpoints_are_kept_across_processes(tmp_path):

@@ -79,7 +79,14 @@ def _line(**values):
     (_line(time=1e300), "time is not a number of seconds"), (_line(time="noon"), "time is not a number of seconds"),
     (_line(time=-5), "time is not a number of seconds"), (_line(kind="layers", layers={}), "layers is not a list of objects"),
     (_line(kind="layers", layers=[{"layer": 4}]), "layers is not a list of objects"),
-    (_line(kind="layers", layers=[{"layer": "conv11", "mean_drift": "0.1"}]), "mean_drift is not a number")])
+    (_line(kind="layers", layers=[{"layer": "conv11", "mean_drift": "0.1"}]), "mean_drift is not a number"),
+    (_line(kind="evaluation", data_set="a\ud800"), r"a text contains \ud800, which is not a character"),
+    (_line(kind="evaluation", data_set="a\ud800").replace(r"\ud800", r"\uD800"), r"a text contains \ud800"),
+    (_line(kind="start", run="\udcff"), r"a text contains \udcff"),
+    (_line(kind="end", reason="\udfff\ud83d"), r"a text contains \udfff"),
+    (_line(kind="layers", layers=[{"layer": "conv\udc80"}]), r"a text contains \udc80"),
+    (_line(**{"a\ud800": 1}), "a text contains"),
+    (_line(others=[{"a": ["b\ud800"]}]), "a text contains"), (_line(others={"a": {"b\ud800": 1}}), "a text contains")])
 def test_a_damaged_line_is_skipped_with_a_note_and_the_report_is_drawn(path, damage, reason, capsys):
     metrics = Metrics(path)
     metrics.write("step", 1, loss=1.0)
@@ -92,6 +99,14 @@ def test_a_damaged_line_is_skipped_with_a_note_and_the_report_is_drawn(path, dam
         file.write(damage + "\n")
     assert len(summary(read_metrics(path))) > 1 and len(panels(read_metrics(path))) == 1
     assert "*** Note: 2 damaged lines were skipped, the first: line 2 of %s: %s" % (path, reason) in capsys.readouterr().out
+
+
+def test_names_that_are_not_utf8_are_written_with_escapes(path, capsys):
+    Metrics(path).write("start", 0, run="caf\udce9", data_sets=["\udcff.csv"], rates={"\udcff.csv": 0.5})
+    Metrics(path).write("evaluation", 1, data_set="caf\u00e9 \U0001f600.csv")
+    start, evaluation = read_metrics(path)
+    assert (start["run"], start["data_sets"], start["rates"]) == (r"caf\udce9", [r"\udcff.csv"], {r"\udcff.csv": 0.5})
+    assert evaluation["data_set"] == "caf\u00e9 \U0001f600.csv" and capsys.readouterr().out == ""
 
 
 def test_empty_lines_are_no_damage(path, capsys):

@@ -13,8 +13,9 @@ from open_seq2seq.checkpoints.files import latest_checkpoint
 from open_seq2seq.checkpoints.restore import SavedState
 from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.checkpoints.writer import CheckpointWriter
-from open_seq2seq.errors import StorageError
+from open_seq2seq.errors import StorageError, UsageError
 from open_seq2seq.text.vocabulary import Vocabulary
+from open_seq2seq.training import saving
 from open_seq2seq.training.metric_tracker import NO_BEST
 from open_seq2seq.training.saving import Saving
 
@@ -244,3 +245,42 @@ def test_an_error_on_the_way_does_not_lose_the_checkpoint_under_way(tmp_path):
         run.save(2)
         raise KeyboardInterrupt
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-2")
+
+
+@pytest.mark.parametrize("key", ["load_checkpoint_dir", "load_model"])
+def test_a_checkpoint_that_its_owner_deletes_during_the_restore_is_replaced_by_the_newest(tmp_path, monkeypatch, capsys, key):
+    source = str(tmp_path / "source")
+    with Run(source) as owner:
+        owner.save(2, 2.0)
+        owner.saving.wait()
+        found, transfer = [], saving.transfer_into
+
+        def slow_transfer(session, checkpoint, *arguments, **options):
+            found.append(checkpoint)
+            if len(found) < 3:
+                # keeps two: the owner goes on training meanwhile
+                for step in (4 * len(found), 4 * len(found) + 2):
+                    with owner.graph.as_default():
+                        owner.save(step, float(step))
+                owner.saving.wait()
+            return transfer(session, checkpoint, *arguments, **options)
+
+        monkeypatch.setattr(saving, "transfer_into", slow_transfer)
+        own = {"load_model": source} if key == "load_model" else {"source": source}
+        with Run(tmp_path / "own", **own) as run:
+            checkpoint = None if key == "load_model" else run.saving._run_directory.prepare_training(False)
+            run.saving.restore(run.session, checkpoint)
+            assert run.session.run(run.weight).tolist() == [10.0] * 4
+            assert run.session.run(run.step_variable) == (0 if key == "load_model" else 10)
+    assert found == [os.path.join(source, "model.ckpt-%d" % step) for step in (2, 6, 10)]
+    assert capsys.readouterr().out.count("was deleted by the training that owns the directory; reading the newest one") == 2
+
+
+def test_an_error_in_a_checkpoint_that_stays_is_not_retried(tmp_path):
+    with Run(tmp_path / "source") as run:
+        run.save(100, 1.0)
+        run.saving.wait()
+    with Run(tmp_path / "own", source=str(tmp_path / "source")) as run:
+        checkpoint = run.saving._run_directory.prepare_training(False)
+        with pytest.raises(UsageError, match="model.ckpt-100, which is at step 100, and the config ends at step 100"):
+            run.saving.restore(run.session, checkpoint)

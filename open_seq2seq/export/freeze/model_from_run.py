@@ -7,6 +7,7 @@ others needs its config.
 import os
 
 from open_seq2seq.checkpoints.description import resolved_config_of
+from open_seq2seq.checkpoints.manifest import is_damaged_manifest, manifest_path
 from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
@@ -60,7 +61,9 @@ def _trained_model(checkpoint, folder):
     try:
         found = resolved_config_of(checkpoint)
         if found is None:
-            raise CheckpointError("%s has no resolved_config_DATE.json, which describes the network of its checkpoints" % folder)
+            damaged = "%s is damaged or was changed, and " % manifest_path(checkpoint) if is_damaged_manifest(checkpoint) else ""
+            raise CheckpointError("%s%s has no resolved_config_DATE.json, which describes the network of its checkpoints" % (
+                damaged, folder))
         resolved, path = found
         sections = resolved["params"]
         name = next(name for name in ("eval", "infer", "train") if name in sections)

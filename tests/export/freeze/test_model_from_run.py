@@ -6,6 +6,8 @@ import shutil
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.files import remove_checkpoint
+from open_seq2seq.checkpoints.writer import write_checkpoint
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.experiment.command_line import parse_command_line
 from open_seq2seq.experiment.saving import plain
@@ -133,6 +135,30 @@ def test_missing_and_damaged_files_are_named(run, tmp_path):
         trained_model_from_run(folder)
     shutil.rmtree(os.path.join(folder, "logs"))
     with pytest.raises(CheckpointError, match="no checkpoint in logdir"):
+        trained_model_from_run(folder)
+
+
+def test_a_changed_manifest_does_not_describe_the_model(run, tmp_path, capsys):
+    """A run's checkpoint has its resolved config in its manifest; the run's folder has it too."""
+    folder = changed(run, tmp_path, lambda resolved: None)
+    checkpoint = os.path.join(folder, "logs", "model.ckpt-7")
+    reader = tf.train.load_checkpoint(checkpoint)
+    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    remove_checkpoint(checkpoint)
+    write_checkpoint(checkpoint, values, {"resolved_config": run[2], "vocabulary": list(VOCABULARY)})
+    with open(checkpoint + ".json", encoding="utf-8") as file:
+        text = file.read()
+    expected = params_of(run[2])["data_layer_params"]["window_size"]
+    old = '"window_size": %r' % expected
+    for new in ('"window_size": 0.04', old + ', "window_size": 0.04'):
+        assert text.count(old) == 1
+        with open(checkpoint + ".json", "w", encoding="utf-8") as file:
+            file.write(text.replace(old, new))
+        with CheckpointModel(folder) as model:
+            assert model.description.feature_params["window_size"] == expected
+        assert "model.ckpt-7.json is damaged, was changed or cannot be read" in capsys.readouterr().out
+    os.remove(os.path.join(folder, NAME))
+    with pytest.raises(CheckpointError, match="model.ckpt-7.json is damaged or was changed, and .* has no resolved_config_DATE"):
         trained_model_from_run(folder)
 
 

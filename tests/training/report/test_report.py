@@ -2,20 +2,26 @@
 import base64
 import html.parser
 import importlib.util
+import io
+import json
 import os
 import shutil
+import subprocess
 import sys
 from xml.etree import ElementTree
 
 import pytest
 
 from open_seq2seq.errors import DataError, UsageError
+from open_seq2seq.log_lines import logged_output
 from open_seq2seq.modes import run
 from open_seq2seq.training.metrics import Metrics, read_metrics
 from open_seq2seq.training.report.curves import MOST_POINTS, panels
 from open_seq2seq.training.report.mode import report_after_training, write_report
 from open_seq2seq.training.report.pictures import draw
 from open_seq2seq.training.report.summary import summary
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 
 class _Page(html.parser.HTMLParser):
@@ -216,10 +222,33 @@ def test_the_command(tmp_path, capsys, below):
     assert list(_Page(os.path.join(folder, "report", "index.html")).images) == ["Loss"]
 
 
+def test_a_folder_whose_name_is_not_utf8(tmp_path):
+    """Also the lines that earlier versions wrote there, with the name of the folder; and a log of the output in it."""
+    folder = os.path.join(str(tmp_path), os.fsdecode(b"caf\xe9"))
+    os.mkdir(folder)
+    with open(os.path.join(folder, "metrics.jsonl"), "w", encoding="ascii") as file:
+        for step in (1, 2):
+            file.write(json.dumps({"kind": "evaluation", "step": step, "data_set": "dev\udcff", "loss": 1.0}) + "\n")
+            file.write(json.dumps({"kind": "step", "step": step, "loss": 1.0}) + "\n")
+    # the command line takes UTF-8 only, but the current directory may have any name
+    done = subprocess.run([sys.executable, os.path.join(ROOT, "run.py"), "--mode=report", "--logdir=."], cwd=folder,
+                          capture_output=True, encoding="utf-8")
+    assert done.returncode == 0 and done.stderr == ""
+    assert "2 damaged lines were skipped, the first: line 1 of" in done.stdout and r"contains \udcff" in done.stdout
+    assert r"Training of caf\udce9" in _Page(os.path.join(folder, "report", "index.html")).text
+    log = str(tmp_path / "stdout.log")
+    with logged_output(log, None):
+        sys.stdout.terminal = io.StringIO()
+        report_after_training(folder)
+    with open(log, encoding="utf-8") as file:
+        assert r"Report: %s/caf\udce9/report/index.html" % tmp_path in file.read()
+
+
 @pytest.mark.parametrize("words, error, message", [
     ([], UsageError, "--mode=report needs the directory of a run"),
     (["--logdir=nowhere"], DataError, "no metrics.jsonl in nowhere nor in nowhere/logs"),
     (["--logdir=nowhere", "--max_steps=3"], UsageError, "--max_steps is a key of a config"),
+    (["--logdir=" + os.fsdecode(b"x\xff")], UsageError, r"logdir: 'x\\udcff' is not valid UTF-8"),
     (["--logdr=nowhere"], UsageError, "--logdr is a key of a config")])
 def test_wrong_commands(words, error, message):
     with pytest.raises(error, match=message):
