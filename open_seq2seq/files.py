@@ -3,10 +3,14 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 import uuid
 
 from open_seq2seq.errors import StorageError
+
+# Python decodes a byte of a file name that is not valid UTF-8 as a lone surrogate, U+DC80 to U+DCFF
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def expanded_path(path):
@@ -21,8 +25,18 @@ def expanded_path(path):
       str.
 
     Raises:
-      ValueError: the user does not exist, or the path contains a NUL character; the message completes "PATH ...".
+      ValueError: the user does not exist, the path contains a NUL character, or it is not valid UTF-8; the message completes
+        "PATH ...".
     """
+    expanded = expanded_home(path)
+    if _SURROGATE.search(expanded):
+        raise ValueError("is not valid UTF-8 (%s), and TensorFlow needs UTF-8 paths; rename the file or directory, e.g. with: "
+                         "convmv -f latin1 -t utf-8 --notest NAME" % printable(expanded))
+    return expanded
+
+
+def expanded_home(path):
+    """Like :func:`expanded_path`, but accepts a path that is not valid UTF-8, for files that TensorFlow does not open."""
     if "\0" in path:
         raise ValueError("contains a NUL character, and no file name can")
     expanded = os.path.expanduser(path)
@@ -30,6 +44,14 @@ def expanded_path(path):
         raise ValueError("starts with %s, but there is no such user; write ./%s for a file of that name"
                          % (path.split("/")[0], path))
     return expanded
+
+
+def printable(path):
+    """``path`` with every byte that is not valid UTF-8 as ``\\xNN`` and any other lone surrogate as ``\\uNNNN``."""
+    def escaped(match):
+        code = ord(match.group())
+        return "\\x%02x" % (code - 0xdc00) if 0xdc80 <= code <= 0xdcff else "\\u%04x" % code
+    return _SURROGATE.sub(escaped, path)
 
 
 def parsed_json(text):

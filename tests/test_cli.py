@@ -59,6 +59,18 @@ def test_a_tilde_in_a_path_is_the_home_directory(monkeypatch):
         parser.parse_args(["--output=~nobody-at-all"])
 
 
+@pytest.mark.parametrize("home, given", [("/home/x", b"/tmp/x\xff"), (os.fsdecode(b"/tmp/x\xff"), b"~")])
+def test_a_path_that_is_not_utf8_is_refused(monkeypatch, home, given):
+    monkeypatch.setenv("HOME", home)
+    parser = Parser(prog="tool")
+    parser.add_argument("--output", type=file_path)
+    given = os.fsdecode(given)
+    with pytest.raises(UsageError) as caught:
+        parser.parse_args(["--output=" + given])
+    assert str(caught.value).startswith("argument --output: %r is not valid UTF-8 (/tmp/x\\xff), and TensorFlow needs UTF-8 "
+                                        "paths; rename the file or directory" % given)
+
+
 def test_a_path_that_is_not_utf8_can_be_printed(tmp_path):
     code = ("import os, sys; from open_seq2seq.cli import exit_status_of; "
             "sys.exit(exit_status_of(lambda arguments: print(os.fsdecode(b'caf\\xe9.wav')), []))")

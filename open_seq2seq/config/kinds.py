@@ -96,7 +96,7 @@ class Int(_Number):
     def check(self, value, path, report):
         if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not self._in_range(value):
             return self._expected(value, path, report)
-        if self.maximum is None and abs(value) > LARGEST_INT32:
+        if abs(value) > max(LARGEST_INT32, self.maximum or 0):
             return self._too_large(value, path, report, "int32", LARGEST_INT32)
         return int(value)
 

@@ -7,7 +7,6 @@ import collections
 import hashlib
 import json
 import os
-import unicodedata
 
 import open_seq2seq
 from open_seq2seq.config.parameters import (
@@ -18,18 +17,18 @@ from open_seq2seq.config.parameters import (
     Float,
     Int,
     List,
-    NamePath,
     Parameter,
     Report,
     String,
     Struct,
     check_parameters,
-    child_path,
 )
 from open_seq2seq.data.speech2text import features
+from open_seq2seq.data.speech2text.features import LARGEST_FEATURES, LARGEST_PAD_TO, LARGEST_RATE
 from open_seq2seq.encoders.convnet_layers import convolved_frames
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.files import checksum_of, replaced_file, unique_keys
+from open_seq2seq.text.vocabulary import check_labels
 
 FORMAT_VERSION = 1
 FEATURES_INPUT, MASK_INPUT = "input", "input_reshape"
@@ -37,11 +36,6 @@ AUDIO_INPUT, AUDIO_LENGTHS_INPUT = "audio", "audio_lengths"
 LOGITS_OUTPUT = "ForwardPass/fully_connected_ctc_decoder/logits"
 FEATURE_PARAMETERS = tuple(parameter.name for parameter in features.PARAMETERS if parameter.ignored is None)
 
-# Limits far above any speech model and far below what exhausts memory: a damaged file is refused before anything is computed.
-LARGEST_RATE = 1000000        # Hz
-LARGEST_WINDOW = 1 << 14      # samples of a window, of its step and of the Fourier transform: 1 s at 16 kHz
-LARGEST_FEATURES = LARGEST_WINDOW // 2 + 1
-LARGEST_PAD_TO = 1 << 14      # frames: 2.7 minutes
 LONGEST_NUMBER = 400          # digits of a number in the JSON
 
 _SIZE = Either(Int(minimum=1), Choice(None))
@@ -301,9 +295,11 @@ def check_characters(characters, where, report):
     for character in characters:
         if len(character) != 1:
             report.problem(where, "has the entry %r, expected single characters" % character)
-        # the characters that a vocabulary file cannot contain, see text/vocabulary.py
-        elif unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\u200c\u200d":
-            report.problem(where, "has %r, a control or format character, which cannot be a label" % character)
+    problems, notes = check_labels([character for character in characters if len(character) == 1])
+    for _, problem in problems:
+        report.problem(where, "has an invalid character: %s" % problem)
+    for note in notes:
+        report.note(where, note)
 
 
 def check_feature_params(params, where, report):
@@ -322,17 +318,7 @@ def check_feature_params(params, where, report):
     found = Report()
     checked = check_parameters(features.PARAMETERS, params, where, found)
     if not found.problems:
-        for name, largest, unit in (("sample_freq", LARGEST_RATE, "Hz"), ("pad_to", LARGEST_PAD_TO, "frames"),
-                                    ("num_audio_features", LARGEST_FEATURES, "features"), ("num_fft", LARGEST_WINDOW, "samples")):
-            if checked[name] is not None and checked[name] > largest:
-                found.problem(child_path(where, name), "is %d, expected at most %d %s" % (checked[name], largest, unit))
-        for name in ("window_size", "window_stride"):
-            samples = checked[name] * checked["sample_freq"]
-            if samples > LARGEST_WINDOW:
-                found.problem(child_path(where, name), "is %g s, which is %d samples at %d Hz; expected at most %d samples" % (
-                    checked[name], samples, checked["sample_freq"], LARGEST_WINDOW))
-    if not found.problems:
-        features.check_rules(checked, NamePath(where), found)
+        features.check_rules(checked, where, found)
     report.take(found)
 
 

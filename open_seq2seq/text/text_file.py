@@ -1,8 +1,8 @@
 """Text files that a user wrote: manifests, vocabularies, transcripts. They must be UTF-8; errors name another encoding."""
 import codecs
-import os
 
 from open_seq2seq.errors import DataError
+from open_seq2seq.files import printable
 
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UTF_32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
@@ -56,11 +56,6 @@ def require_utf8_path(path):
     except UnicodeEncodeError:
         raise DataError("the file name %s is not valid UTF-8. Rename the file, e.g. with: convmv -f latin1 -t utf-8 --notest FILE"
                         % printable(path))
-
-
-def printable(path):
-    """``path`` with every byte that is not valid UTF-8 as ``\\xNN``, for messages."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def line_of(data, place):

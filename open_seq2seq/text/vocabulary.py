@@ -14,9 +14,23 @@ from open_seq2seq.text.text_file import read_text_file, require_utf8_path
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 _COUNT = re.compile(r"[ \t]+[0-9]+[ \t]*|[ \t]*")
-# control and format characters, lone surrogates, line and paragraph separators: none of them can be seen in a file
-_INVISIBLE_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _JOINERS = "\u200c\u200d"  # format characters that belong to the spelling of Persian and of Indic languages
+# why no character of a Unicode category can be a label
+_REFUSED_CATEGORIES = {
+    "Cc": "a control or format character, which cannot be a label",
+    "Cf": "a control or format character, which cannot be a label",
+    "Zl": "a control or format character, which cannot be a label",
+    "Zp": "a control or format character, which cannot be a label",
+    "Cs": "a lone surrogate, which is half of a character",
+    "Co": "a private-use character, which has no meaning in Unicode",
+}
+# of other categories, but without a visible form: Unicode's Default_Ignorable_Code_Point, and the empty Braille pattern
+_INVISIBLE = frozenset(map(chr, [0x34f, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x2800, 0x3164, 0xffa0]))
+_VARIATION_SELECTORS = frozenset(map(chr, [*range(0x180b, 0x180e), 0x180f, *range(0xfe00, 0xfe10), *range(0xe0100, 0xe01f0)]))
+_REPLACEMENTS = {
+    "\ufffd": "the sign of a wrong decoding: a program read the text in another encoding than it was written in",
+    "\ufffc": "a placeholder for an object of a document, such as a picture",
+}
 
 
 class Vocabulary:
@@ -115,6 +129,54 @@ def described(character):
     return "%r (%s)" % (character, unicodedata.name(character, "U+%04X" % ord(character)))
 
 
+def check_labels(characters):
+    """What is wrong with the characters of a vocabulary, each by itself and the spaces together.
+
+    Args:
+      characters: sequence of single characters.
+
+    Returns:
+      (problems, notes): a list of (index, str) of the characters that cannot be a label, in order, and a list of str about
+      unusual ones. The texts begin with the character's code point and name.
+    """
+    problems, notes = [], []
+    spaces = sorted({character for character in characters if unicodedata.category(character) == "Zs"})
+    for index, character in enumerate(characters):
+        problem = _problem_of(character)
+        if problem is None and character in spaces and character != " ":
+            if len(spaces) == 1:
+                notes.append("%s is the only space; a normal space in a transcript (U+0020) is not in the vocabulary"
+                             % _code_point(character))
+            else:
+                other = next(space for space in spaces if space != character)
+                problem = "a space, and so is %s; keep one of them" % _code_point(other)
+        if problem is not None:
+            problems.append((index, "%s is %s" % (_code_point(character), problem)))
+    return problems, notes
+
+
+def _problem_of(character):
+    """Why a character cannot be a label by itself; None if it can."""
+    category, code = unicodedata.category(character), ord(character)
+    if character in _JOINERS:
+        return None
+    if code & 0xfffe == 0xfffe or 0xfdd0 <= code <= 0xfdef:
+        return "a noncharacter, which Unicode excludes from texts"
+    if character in _VARIATION_SELECTORS:
+        return "a variation selector, which is invisible by itself"
+    if category == "Cn":
+        return "not assigned to a character in Unicode %s" % unicodedata.unidata_version
+    if character in _INVISIBLE:
+        return "an invisible character"
+    return _REPLACEMENTS.get(character) or _REFUSED_CATEGORIES.get(category)
+
+
+def _code_point(character):
+    """``U+00E9 (LATIN SMALL LETTER E WITH ACUTE)``, without the name where Unicode gives none."""
+    name = unicodedata.name(character, "")
+    return "U+%04X%s" % (ord(character), " (%s)" % name if name else "")
+
+
 def locate(path):
     """The file that ``path`` names: relative to the working directory, else to the root of this repository.
 
@@ -155,7 +217,11 @@ def _parse(path, lines):
     if not characters:
         raise DataError("vocabulary %s is empty; expected one character per line, e.g. as in "
                         "open_seq2seq/test_utils/toy_speech_data/vocab.txt" % path)
-    notes = []
+    problems, notes = check_labels(characters)
+    if problems:
+        index, problem = problems[0]
+        raise DataError("%s:%d: %s. Delete the line" % (path, line_of[characters[index]], problem))
+    notes = ["vocabulary %s: %s" % (path, note) for note in notes]
     if comments:
         notes.append("vocabulary %s: %d comment %s skipped (line %d: %r); write \\# for the character #" % (
             path, len(comments), "lines are" if len(comments) > 1 else "line is", comments[0], lines[comments[0] - 1][:60]))
@@ -179,7 +245,4 @@ def _character(path, number, line):
         raise DataError("%s:%d: the line is %s, expected a single character, which a count may follow after a blank. Labels of "
                         "several characters (words, sub-words) are not supported; a comment starts with #"
                         % (path, number, shown))
-    if unicodedata.category(character) in _INVISIBLE_CATEGORIES and character not in _JOINERS:
-        raise DataError("%s:%d: %s is a control or format character, which cannot be a label; delete it from the file"
-                        % (path, number, described(character)))
     return character

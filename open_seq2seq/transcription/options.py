@@ -4,7 +4,7 @@ import os
 
 from open_seq2seq.cli import Parser
 from open_seq2seq.errors import UsageError
-from open_seq2seq.files import expanded_path
+from open_seq2seq.files import expanded_home, expanded_path, printable
 from open_seq2seq.transcription.recordings import STANDARD_INPUT
 from open_seq2seq.transcription.writers import FORMATS
 
@@ -116,15 +116,16 @@ def _expand_paths(arguments):
     for name in ("model", "output", "watch"):
         path = getattr(arguments, name)
         if path is not None:
-            setattr(arguments, name, _expanded(path, "--%s " % name))
-    arguments.inputs = [_expanded(path) for path in arguments.inputs]
+            setattr(arguments, name, _expanded(expanded_path, path, "--%s " % name))
+    # TensorFlow does not open recordings, so their names need not be UTF-8
+    arguments.inputs = [_expanded(expanded_home, path) for path in arguments.inputs]
 
 
-def _expanded(path, option=""):
+def _expanded(expand, path, option=""):
     try:
-        return expanded_path(path)
+        return expand(path)
     except ValueError as error:
-        raise UsageError("%s%s %s" % (option, path, error))
+        raise UsageError("%s%s %s" % (option, printable(path), error))
 
 
 def _check_serve(arguments):

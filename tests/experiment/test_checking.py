@@ -1,4 +1,6 @@
 """Rules for combinations of keys: all violations are reported together, before data or a graph are used."""
+import os
+
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -47,6 +49,53 @@ def problems(path, *words, mode="train"):
 ])
 def test_keys_that_contradict_each_other(write_config, words, expected):
     assert problems(write_config(), *words) == [expected]
+
+
+@pytest.mark.parametrize("key, value, expected", [
+    ("pad_to", "1000000000", "is 1000000000 (int), expected an integer at most 16384"),
+    ("pad_to", "-1" + 30 * "0", "is -1" + 30 * "0" + ", expected an integer at most 16384 that int32 can hold (at most "
+     "2147483647)"),
+    ("sample_freq", "2000000000", "is 2000000000 (int), expected an integer at least 1 and at most 1000000"),
+    ("num_fft", "1000000", "is 1000000 (int), expected an integer at least 1 and at most 16384"),
+    ("num_audio_features", "10000", "is 10000 (int), expected an integer at least 1 and at most 8193"),
+    ("window_size", "1000", "is 1000 s, which is 16000000 samples at 16000 Hz; expected at most 16384 samples"),
+    ("window_size", "1e38", "is 1e+38 s, which is %d samples at 16000 Hz; expected at most 16384 samples" % int(16000 * 1e38)),
+    ("window_stride", "1.5", "is 1.5 s, which is 24000 samples at 16000 Hz; expected at most 16384 samples"),
+    ("dither", "1e30", "is 1e+30 (float), expected a number at least 0.0 and at most 1000000.0"),
+    ("gain", "1e30", "is 1e+30 (float), expected a number above 0.0 and at most 1000000.0"),
+    ("length_pool", "1000000000", "is 1000000000 (int), expected an integer at least 0 and at most 100000"),
+    ("augmentation/n_time_mask", "1000000000", "is 1000000000 (int), expected an integer at least 0 and at most 1000"),
+    ("augmentation/n_freq_mask", "1000000000", "is 1000000000 (int), expected an integer at least 0 and at most 1000"),
+    ("augmentation/width_time_mask", "2147483647", "is 2147483647 (int), expected an integer at least 0 and at most 1000000"),
+    ("augmentation/noise_level_max", "1e30", "is 1e+30 (float), expected a number at most 100.0"),
+    ("augmentation/speed_perturbation_ratio/0", "1000", "is 1000 (int), expected a number at least 0.01 and at most 10.0"),
+    ("augmentation/speed_perturbation_ratio/0", "1e-9", "is 1e-09 (float), expected a number at least 0.01 and at most 10.0"),
+])
+def test_sizes_that_would_exhaust_memory_or_overflow(write_config, key, value, expected):
+    path = write_config("""
+        base_params["data_layer_params"]["augmentation"] = {"speed_perturbation_ratio": [1.0]}
+    """)
+    assert problems(path, "--data_layer_params/%s=%s" % (key, value)) == [
+        "command line: --data_layer_params/%s %s" % (key, expected)]
+
+
+@pytest.mark.parametrize("key", ["logdir", "load_model", "checkpoint_dir", "load_checkpoint_dir", "save_checkpoint_dir",
+                                 "data_layer_params/vocab_file", "data_layer_params/dataset_files",
+                                 "data_layer_params/dataset_files/0"])
+def test_a_path_that_is_not_utf8_is_refused(write_config, key):
+    path = write_config("""
+        base_params["data_layer_params"]["dataset_files"] = ["a.csv"]
+    """)
+    assert problems(path, "--%s=%s" % (key, os.fsdecode(b"/tmp/x\xff"))) == [
+        "command line: --%s is '/tmp/x\\udcff', which is not valid UTF-8 (/tmp/x\\xff), and TensorFlow needs UTF-8 paths; rename "
+        "the file or directory, e.g. with: convmv -f latin1 -t utf-8 --notest NAME" % key]
+
+
+def test_a_path_with_a_surrogate_in_a_config_is_refused(write_config):
+    (problem,) = problems(write_config(r"""
+        base_params["logdir"] = "runs/\ud800"
+    """))
+    assert problem.startswith("CONFIG: base_params[\"logdir\"] is 'runs/\\ud800', which is not valid UTF-8 (runs/\\ud800), and ")
 
 
 @pytest.mark.parametrize("where", ["", "encoder_params/", "decoder_params/"])

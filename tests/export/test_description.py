@@ -74,7 +74,8 @@ def test_frames_of_mask_and_logits(tmp_path):
     ({"blank": 4}, '"blank" is 4, expected 5'),
     ({"vocabulary": list("abcdefg")}, 'expected 7, the number of characters'),
     ({"vocabulary": list("aabcd")}, "a character twice"),
-    ({"vocabulary": ["ab", "\0", "c", "d", "\ud800"]}, r"the entry 'ab', expected .*\n.*has '\\x00', a control .*\n.*ud800"),
+    ({"vocabulary": ["ab", "\0", "c", "d", "\ud800"]},
+     r"the entry 'ab', expected .*\n.*U\+0000 is a control .*\n.*U\+D800 is a lone surrogate"),
     ({"subsampling": 4}, '"subsampling" is 4, expected 2'),
     ({"frames": "2336"}, r"\[\"frames\"\] is '2336' \(str\), expected an integer"),
     ({"num_audio_features": 64}, 'as in feature_params\\["num_audio_features"'),
@@ -108,11 +109,11 @@ def test_a_json_that_contradicts_itself_or_the_model_is_refused(exported, tmp_pa
     ({"window_stride": 1.5}, r'"window_stride"\] is 1.5 s, which is 24000 samples'),
     ({"window_size": 1e-9}, "0 and 160 samples at 16000 Hz; expected at least one each"),
     ({"window_size": True}, r'"window_size"\] is True \(bool\), expected a number above 0'),
-    ({"sample_freq": 10 ** 7}, r'"sample_freq"\] is 10000000, expected at most 1000000 Hz'),
-    ({"num_fft": 1 << 30}, r'"num_fft"\] is 1073741824, expected at most 16384 samples'),
+    ({"sample_freq": 10 ** 7}, r'"sample_freq"\] is 10000000 \(int\), expected an integer at least 1 and at most 1000000'),
+    ({"num_fft": 1 << 30}, r'"num_fft"\] is 1073741824 \(int\), expected an integer at least 1 and at most 16384'),
     ({"num_fft": 64}, 'num_fft.* is 64, shorter than the window of 320 samples'),
-    ({"pad_to": 10 ** 9}, r'"pad_to"\] is 1000000000, expected at most 16384 frames'),
-    ({"num_audio_features": 10 ** 9}, r'"num_audio_features"\] is 1000000000, expected at most 8193 features'),
+    ({"pad_to": 10 ** 9}, r'"pad_to"\] is 1000000000 \(int\), expected an integer at most 16384'),
+    ({"num_audio_features": 10 ** 9}, r'"num_audio_features"\] is 1000000000 \(int\), expected .* at most 8193'),
     ({"backend": "kaldi"}, r'"backend"\] is .kaldi. .str., expected one of'),
     ({"features_mean": [1.0, 2.0]}, "has 2 values, expected one or num_audio_features = 8"),
     ({"window_sise": 0.02}, r'window_sise"\] is unknown'),
@@ -188,5 +189,5 @@ def test_an_export_that_could_not_be_read_is_refused_before_it_is_made(tmp_path)
     params = dict(trained.params, data_layer_params=dict(trained.params["data_layer_params"], window_stride=2.0))
     with pytest.raises(ConfigError, match="window_stride.* is 2 s, which is 32000 samples"):
         check_options(trained._replace(params=params), ExportOptions())
-    with pytest.raises(ConfigError, match=r"the vocabulary has '\\u200b', a control or format character"):
+    with pytest.raises(ConfigError, match=r"the vocabulary has an invalid character: U\+200B \(ZERO WIDTH SPACE\) is a control"):
         check_options(trained._replace(vocabulary=(" ", "a", "\u200b")), ExportOptions())

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from open_seq2seq.errors import DataError
-from open_seq2seq.text.vocabulary import Vocabulary
+from open_seq2seq.text.vocabulary import Vocabulary, check_labels
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz'"
 PUBLIC_PATH = "open_seq2seq/test_utils/toy_speech_data/vocab.txt"
@@ -82,10 +82,10 @@ def test_decomposed_characters_are_composed_with_a_note(write):
     (b"a\nb -1.5\n", r"vocab.txt:2: the line is 'b -1.5', expected a single character"),
     (b"a\n12\n", r"vocab.txt:2: the line is '12', expected a single character"),
     ("a\n\ufeffb\n".encode(), r"vocab.txt:2: the line is '\\ufeffb', expected a single character"),
-    ("a\n\ufeff\n".encode(), r"vocab.txt:2: '\\ufeff' \(ZERO WIDTH NO-BREAK SPACE\) is a control or format character"),
-    ("a\n\u2028\n".encode(), r"vocab.txt:2: '\\u2028' \(LINE SEPARATOR\) is a control or format character"),
-    ("a\n\u200b\n".encode(), r"vocab.txt:2: '\\u200b' \(ZERO WIDTH SPACE\) is a control or format character"),
-    (b"a\n\t\n", r"vocab.txt:2: '\\t' \(U\+0009\) is a control or format character"),
+    ("a\n\ufeff\n".encode(), r"vocab.txt:2: U\+FEFF \(ZERO WIDTH NO-BREAK SPACE\) is a control or format character"),
+    ("a\n\u2028\n".encode(), r"vocab.txt:2: U\+2028 \(LINE SEPARATOR\) is a control or format character"),
+    ("a\n\u200b\n".encode(), r"vocab.txt:2: U\+200B \(ZERO WIDTH SPACE\) is a control or format character"),
+    (b"a\n\t\n", r"vocab.txt:2: U\+0009 is a control or format character"),
     (b"a\n\0\n", r"vocab.txt:2: the vocabulary contains a NUL character"),
     ("a\nb\nc\nd\n".encode("utf-16"), r"vocab.txt:1: the vocabulary is UTF-16 text, .* iconv -f utf-16 -t utf-8"),
     (b"a\n#\nb\n", r"vocab.txt:2: the line is '#', which starts a comment, .* Write \\# for the character #"),
@@ -124,8 +124,55 @@ def test_labels_are_positions_in_the_file():
     assert Vocabulary(LETTERS).encode("a z'") == [1, 0, 26, 27]
 
 
+@pytest.mark.parametrize("character, problem", [
+    ("\ufffe", "U+FFFE is a noncharacter"), ("\uffff", "U+FFFF is a noncharacter"), ("\ufdd0", "U+FDD0 is a noncharacter"),
+    ("\U0010ffff", "U+10FFFF is a noncharacter"),
+    ("\u0378", "U+0378 is not assigned to a character in Unicode " + unicodedata.unidata_version),
+    ("\ue000", "U+E000 is a private-use character"), ("\U000f0000", "U+F0000 is a private-use character"),
+    ("\ufffd", "U+FFFD (REPLACEMENT CHARACTER) is the sign of a wrong decoding"),
+    ("\ufffc", "U+FFFC (OBJECT REPLACEMENT CHARACTER) is a placeholder"),
+    ("\u034f", "U+034F (COMBINING GRAPHEME JOINER) is an invisible"),
+    ("\u115f", "U+115F (HANGUL CHOSEONG FILLER) is an invisible"),
+    ("\u1160", "U+1160 (HANGUL JUNGSEONG FILLER) is an invisible"), ("\u3164", "U+3164 (HANGUL FILLER) is an invisible"),
+    ("\uffa0", "U+FFA0 (HALFWIDTH HANGUL FILLER) is an invisible"), ("\u2800", "U+2800 (BRAILLE PATTERN BLANK) is an invisible"),
+    ("\u17b4", "U+17B4 (KHMER VOWEL INHERENT AQ) is an invisible"),
+    ("\ufe00", "U+FE00 (VARIATION SELECTOR-1) is a variation selector"),
+    ("\ufe0f", "U+FE0F (VARIATION SELECTOR-16) is a variation selector"),
+    ("\u180b", "U+180B (MONGOLIAN FREE VARIATION SELECTOR ONE) is a variation selector"),
+    ("\U000e0100", "U+E0100 (VARIATION SELECTOR-17) is a variation selector"),
+    ("\u00a0", "U+00A0 (NO-BREAK SPACE) is a space, and so is U+0020 (SPACE); keep one of them"),
+    ("\u3000", "U+3000 (IDEOGRAPHIC SPACE) is a space, and so is U+0020 (SPACE); keep one of them"),
+])
+def test_what_cannot_be_a_label_is_named_by_its_code_point(write, character, problem):
+    path = write(("# letters\n \n%s\na\n" % character).encode())
+    with pytest.raises(DataError) as error:
+        Vocabulary.from_file(path)
+    assert str(error.value).startswith("%s:3: %s" % (path, problem))
+    ((index, found),), _ = check_labels([" ", character, "a"])
+    assert index == 1 and found.startswith(problem)
+
+
+def test_a_lone_surrogate_cannot_be_a_label():
+    assert check_labels("a\udcff")[0] == [(1, "U+DCFF is a lone surrogate, which is half of a character")]
+
+
+@pytest.mark.parametrize("space, name", [("\u3000", "U+3000 (IDEOGRAPHIC SPACE)"), ("\u00a0", "U+00A0 (NO-BREAK SPACE)")])
+def test_another_space_as_the_only_one_is_accepted_with_a_note(write, space, name):
+    path = write(("%s\na\n" % space).encode())
+    vocabulary = Vocabulary.from_file(path)
+    assert vocabulary.characters == (space, "a")
+    assert vocabulary.notes == ["vocabulary %s: %s is the only space; a normal space in a transcript (U+0020) is not in the "
+                                "vocabulary" % (path, name)]
+    assert [index for index, _ in check_labels([space, "a", "\u2003"])[0]] == [0, 2]
+
+
+def test_letters_marks_and_joiners_of_many_scripts_are_labels():
+    assert check_labels(" a'ßñжאبहि\u0301\u093f\u200c\u200d語あ한😀½€") == ([], [])
+
+
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
 @given(characters=st.lists(st.characters(blacklist_characters="#", blacklist_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]).filter(
+    lambda character: not check_labels(" " + character)[0]).filter(
     lambda character: len(unicodedata.normalize("NFC", character)) > 1 or unicodedata.normalize("NFC", character) == character),
     min_size=1, unique=True), data=st.data())
 def test_any_characters_are_read_and_encoded(tmp_path_factory, characters, data):

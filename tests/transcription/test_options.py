@@ -1,4 +1,6 @@
 """The command line: invalid and contradictory options are errors before anything is loaded."""
+import os
+
 import pytest
 
 from open_seq2seq.errors import UsageError
@@ -44,6 +46,15 @@ def test_invalid_command_lines(arguments, message, monkeypatch):
 def test_a_model_is_required():
     with pytest.raises(UsageError, match="--model"):
         parse_options(["a.wav"])
+
+
+@pytest.mark.parametrize("flag", ["model", "output", "watch"])
+def test_a_folder_that_is_not_utf8_is_refused_and_a_recording_accepted(flag):
+    path = os.fsdecode(b"x\xff")
+    with pytest.raises(UsageError) as caught:
+        parse_options(["--model=m", "--%s=%s" % (flag, path)])
+    assert str(caught.value).startswith("--%s x\\xff is not valid UTF-8 (x\\xff), and TensorFlow needs UTF-8 paths" % flag)
+    assert parse_options(["--model=m", path]).inputs == [path]
 
 
 def test_home_folders_are_expanded(monkeypatch, tmp_path):

@@ -11,6 +11,12 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.parameters import Either, Float, Int, List, NamePath, Parameter, child_path, require_rules
 from open_seq2seq.data.speech2text.random_streams import stream_seed
 
+# Limits far above any use and far below what exhausts memory or overflows float32
+SMALLEST_RATIO, LARGEST_RATIO = 0.01, 10.0  # of durations
+LARGEST_NOISE = 100.0                       # dB above the peak
+MOST_MASKS = 1000                           # bands or spans of one utterance
+WIDEST_MASK = 10 ** 6                       # features or frames: almost 3 hours
+
 _PEAK_EPSILON = 1e-5 / 32768  # added to the peak, as in feature extraction
 
 
@@ -27,17 +33,21 @@ class Augmentation:
 
     PARAMETERS = (
         Parameter("speed_perturbation_ratio",
-                  Either(List(Float(above=0.0), minimum_length=1), Float(minimum=0.0, maximum=0.99)), default=None,
+                  Either(List(Float(minimum=SMALLEST_RATIO, maximum=LARGEST_RATIO), minimum_length=1),
+                         Float(minimum=0.0, maximum=0.99)), default=None,
                   doc="r: the duration is multiplied by a random number between 1 - r and 1 + r; a list: by one of its numbers"),
         Parameter("time_stretch_ratio", Float(), replaced_by="speed_perturbation_ratio",
                   doc="older name of speed_perturbation_ratio"),
-        Parameter("noise_level_min", Float(), default=None,
+        Parameter("noise_level_min", Float(maximum=LARGEST_NOISE), default=None,
                   doc="lowest level of added white noise, in dB relative to the waveform's peak"),
-        Parameter("noise_level_max", Float(), default=None, doc="highest level of added white noise, in dB"),
-        Parameter("n_freq_mask", Int(minimum=0), default=0, doc="number of feature bands set to 0"),
-        Parameter("n_time_mask", Int(minimum=0), default=0, doc="number of frame spans set to 0"),
-        Parameter("width_freq_mask", Int(minimum=0), default=10, doc="maximum width of a band, in features"),
-        Parameter("width_time_mask", Int(minimum=0), default=50, doc="maximum length of a span, in frames"),
+        Parameter("noise_level_max", Float(maximum=LARGEST_NOISE), default=None,
+                  doc="highest level of added white noise, in dB"),
+        Parameter("n_freq_mask", Int(minimum=0, maximum=MOST_MASKS), default=0, doc="number of feature bands set to 0"),
+        Parameter("n_time_mask", Int(minimum=0, maximum=MOST_MASKS), default=0, doc="number of frame spans set to 0"),
+        Parameter("width_freq_mask", Int(minimum=0, maximum=WIDEST_MASK), default=10,
+                  doc="maximum width of a band, in features"),
+        Parameter("width_time_mask", Int(minimum=0, maximum=WIDEST_MASK), default=50,
+                  doc="maximum length of a span, in frames"),
     )
 
     def __init__(self, params, sample_freq):
@@ -162,7 +172,7 @@ def change_duration(waveform, sample_freq, ratio):
 def new_rate(sample_freq, ratio):
     """Hz to which to resample a waveform of ``sample_freq`` Hz so that it is ``ratio`` times as long at the old rate."""
     # the ratio is a float32 from the graph, where 0.9 * 16000 is slightly less than 14400
-    return int(sample_freq * float(ratio) + 1e-3)
+    return max(int(sample_freq * float(ratio) + 1e-3), 1)
 
 
 def changed_length(num_samples, sample_freq, new_freq):

@@ -38,10 +38,18 @@ class _Array(Kind):
         return self._expected(value, path, report)
 
 
+# Limits far above any speech model and far below what exhausts memory or overflows float32: a config or an exported model with
+# a larger value is refused before anything is computed.
+LARGEST_RATE = 1000000        # Hz
+LARGEST_WINDOW = 1 << 14      # samples of a window, of its step and of the Fourier transform: 1 s at 16 kHz
+LARGEST_FEATURES = LARGEST_WINDOW // 2 + 1
+LARGEST_PAD_TO = 1 << 14      # frames: 2.7 minutes
+LARGEST_AMPLITUDE = 1e6       # of dither and gain: spectra are squares, and float32 ends at 3.4e38
+
 _STATISTIC = Either(Float(), List(Float(), minimum_length=1), _Array())
 
 PARAMETERS = (
-    Parameter("num_audio_features", Int(minimum=1), doc="features per frame"),
+    Parameter("num_audio_features", Int(minimum=1, maximum=LARGEST_FEATURES), doc="features per frame"),
     Parameter("input_type", Choice("spectrogram", "mfcc", "logfbank"), default="spectrogram", doc="kind of features"),
     Parameter("backend", Choice("librosa", "psf"), default="psf",
               doc="library whose features are computed: librosa or python_speech_features (they differ in frames, filters and "
@@ -49,22 +57,23 @@ PARAMETERS = (
     Parameter("feature_engine", Choice("graph", "numpy"), default="graph",
               doc="how features are computed: in TensorFlow operations, or by the reference library"),
     Parameter("window", Choice("hanning", "hamming", "none"), default="hanning", doc="analysis window, backend librosa only"),
-    Parameter("window_size", Float(above=0.0), default=20e-3, doc="length of a frame in seconds"),
-    Parameter("window_stride", Float(above=0.0), default=10e-3, doc="distance between the starts of two frames in seconds"),
-    Parameter("sample_freq", Int(minimum=1), default=16000, doc="samples per second of the waveform"),
-    Parameter("num_fft", Int(minimum=1), default=None,
+    Parameter("window_size", Float(above=0.0), default=20e-3, doc="length of a frame in seconds, at most 16384 samples"),
+    Parameter("window_stride", Float(above=0.0), default=10e-3,
+              doc="distance between the starts of two frames in seconds, at most 16384 samples"),
+    Parameter("sample_freq", Int(minimum=1, maximum=LARGEST_RATE), default=16000, doc="samples per second of the waveform"),
+    Parameter("num_fft", Int(minimum=1, maximum=LARGEST_WINDOW), default=None,
               doc="length of the Fourier transform, backend librosa only; None: the next power of two from the window on"),
     Parameter("norm_per_feature", Bool(), default=False,
               doc="normalize each feature over time instead of all together; backend librosa only"),
-    Parameter("dither", Float(minimum=0.0), default=0.0,
+    Parameter("dither", Float(minimum=0.0, maximum=LARGEST_AMPLITUDE), default=0.0,
               doc="standard deviation of noise added to the waveform of peak 1, backend librosa only"),
-    Parameter("gain", Float(above=0.0), default=None,
+    Parameter("gain", Float(above=0.0, maximum=LARGEST_AMPLITUDE), default=None,
               doc="factor for 16-bit samples instead of normalization to peak 1, backend librosa only"),
     Parameter("features_mean", _STATISTIC, default=None,
               doc="mean for the normalization, one number or one per feature, backend librosa only; None: that of the utterance"),
     Parameter("features_std_dev", _STATISTIC, default=None,
               doc="standard deviation for the normalization, backend librosa only; None: that of the utterance"),
-    Parameter("pad_to", Int(), default=8,
+    Parameter("pad_to", Int(maximum=LARGEST_PAD_TO), default=8,
               doc="frames are padded to a multiple of this (0 or less: no padding); backend psf pads before it normalizes"),
     Parameter("precompute_mel_basis", Bool(), default=False, ignored="the mel filters are always computed once"),
 )
@@ -134,7 +143,7 @@ def _transform_length(params):
 
 
 def check_rules(params, path, report):
-    """Reports contradictions between params.
+    """Reports contradictions between params, and windows and strides of too many samples.
 
     Args:
       params: checked dict of ``PARAMETERS``.
@@ -147,6 +156,12 @@ def check_rules(params, path, report):
         if isinstance(params[name], list) and len(params[name]) != features:
             report.problem(child_path(path, name), "has %d values, expected one or num_audio_features = %d"
                            % (len(params[name]), features))
+    for name, samples in (("window_size", frame), ("window_stride", hop)):
+        if samples > LARGEST_WINDOW:
+            report.problem(child_path(path, name), "is %g s, which is %d samples at %d Hz; expected at most %d samples" % (
+                params[name], samples, params["sample_freq"], LARGEST_WINDOW))
+    if max(frame, hop) > LARGEST_WINDOW:
+        return
     if min(frame, hop) < 1:
         report.problem(path, "has window_size %g s and window_stride %g s, which are %d and %d samples at %d Hz; expected at "
                              "least one each" % (params["window_size"], params["window_stride"], frame, hop,

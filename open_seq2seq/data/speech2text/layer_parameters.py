@@ -19,6 +19,7 @@ class Unsupported(Kind):
 
 
 _LIMIT = Either(Float(), Int())
+_LARGEST_POOL = 10 ** 5  # batches; the utterances of all of them are sorted in memory
 _NO_CACHE = "features are computed when needed, which is faster than reading them from a file"
 
 PARAMETERS = (
@@ -29,7 +30,7 @@ PARAMETERS = (
     Parameter("augmentation", Struct(Augmentation.PARAMETERS), default=None,
               doc="random changes of training audio; evaluation and inference do not change it"),
     Parameter("shuffle", Bool(), default=True, doc="a new random order in every epoch of training; evaluation sorts by length"),
-    Parameter("length_pool", Int(minimum=0), default=0,
+    Parameter("length_pool", Int(minimum=0, maximum=_LARGEST_POOL), default=0,
               doc="number of training batches that are sorted by length together, to reduce padding; 0: none. No effect on "
                   "devices with length buckets"),
     Parameter("join_shorter_than", Either(Float(minimum=0.0), Int(minimum=0)), default=0,

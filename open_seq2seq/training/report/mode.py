@@ -48,10 +48,12 @@ def _directories(config_file, overrides):
         if others:
             raise UsageError("--%s is a key of a config; with --mode=report it needs --config_file=FILE" % "/".join(
                 map(str, others[0].keys)))
-    try:
-        directories = [expanded_path(str(named[key])) for key in DIRECTORIES if named.get(key)]
-    except ValueError as error:
-        raise UsageError("the directory of the run %s" % error)
+    directories = []
+    for key in [key for key in DIRECTORIES if named.get(key)]:
+        try:
+            directories.append(expanded_path(str(named[key])))
+        except ValueError as error:
+            raise UsageError("%s: %r %s" % (key, str(named[key]), error))
     if not directories:
         raise UsageError("--mode=report needs the directory of a run: --logdir=DIRECTORY, or --config_file=FILE that names it")
     return directories

@@ -140,3 +140,8 @@ def test_contradictory_levels_are_refused(given, message):
 def test_a_mask_wider_than_the_features_is_refused(graph):
     with pytest.raises(ConfigError, match="width_freq_mask is 8, expected less than num_audio_features = 8"):
         augmentation(n_freq_mask=1, width_freq_mask=8).features(tf.zeros([5, 8]), tf.constant([1, 2]))
+
+
+@pytest.mark.parametrize("sample_freq, ratio", [(1, 0.01), (50, 0.01), (99, 0.010000000707805157)])
+def test_the_lowest_rates_and_ratios_leave_a_sample(sample_freq, ratio):
+    assert len(change_duration(np.ones(200, np.float32), sample_freq, np.float32(ratio))) >= 1
