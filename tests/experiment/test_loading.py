@@ -113,7 +113,8 @@ def test_all_mistakes_at_once_each_with_the_dict_it_was_written_in(write_config)
         'CONFIG: base_params["batch_size_per_gpu"] is \'many\' (str), expected an integer at least 1 and at most 1000000',
         'command line: --train_params/finetun is unknown (did you mean "finetune"?)',
         'CONFIG: train_params["data_layer_params"]["max_durtion"] is unknown (did you mean "max_duration"?)',
-        'CONFIG: train_params["data_layer_params"]["augmentation"]["n_freq_mask"] is -1 (int), expected an integer at least 0',
+        'CONFIG: train_params["data_layer_params"]["augmentation"]["n_freq_mask"] is -1 (int), expected an integer at least 0 '
+        "and at most 1000",
         'CONFIG: base_params["encoder_params"]["convnet_layers"][1]["num_chanels"] is unknown (did you mean "num_channels"?)',
         'command line: --decoder_params/beam is unknown (did you mean "beta"?)',
         'CONFIG: base_params["optimizer_params"]["momentun"] is unknown (did you mean "momentum"?)',
