@@ -93,11 +93,6 @@ def checksum_of(values):
         raise ValueError("objects or lists are nested too deeply")
 
 
-def encodable(text):
-    """``text`` with each lone surrogate as its escape: a path that is not valid UTF-8 has them, and no UTF-8 file can."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def require_writable(path):
     """Proves that ``path`` can be written, before hours of work whose result goes there.
 

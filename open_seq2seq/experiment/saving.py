@@ -18,7 +18,7 @@ import open_seq2seq
 from open_seq2seq.config.overrides import typed
 from open_seq2seq.config.report import shown
 from open_seq2seq.errors import DataError, StorageError
-from open_seq2seq.files import encodable, replaced_file
+from open_seq2seq.files import printable, replaced_file
 
 CODE = os.path.dirname(os.path.dirname(os.path.abspath(open_seq2seq.__file__)))
 
@@ -112,7 +112,7 @@ def plain(value):
         return value
     if isinstance(value, str):
         # an argument that is not UTF-8 has surrogates, which cannot be written
-        return encodable(value)
+        return printable(value)
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from open_seq2seq.errors import DataError
-from open_seq2seq.files import encodable
+from open_seq2seq.files import printable
 from open_seq2seq.log_lines import log_line
 
 FILE_NAME = "metrics.jsonl"
@@ -202,7 +202,7 @@ def _is_number(value, least, most):
 def _plain(value):
     """``value`` as JSON has it."""
     if isinstance(value, dict):
-        return {encodable(str(key)): _plain(inner) for key, inner in value.items()}
+        return {printable(str(key)): _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [_plain(inner) for inner in value]
     if isinstance(value, np.generic):
@@ -210,7 +210,7 @@ def _plain(value):
     if isinstance(value, float) and not math.isfinite(value):
         return None
     # the name of a file may not be valid UTF-8
-    return encodable(value) if isinstance(value, str) else value
+    return printable(value) if isinstance(value, str) else value
 
 
 def _ends_within_a_line(path):

@@ -3,7 +3,7 @@ import os
 
 from open_seq2seq.errors import DataError, JasperError, StorageError, UsageError
 from open_seq2seq.experiment.loading import load_experiment
-from open_seq2seq.files import encodable, expanded_path, replaced_file
+from open_seq2seq.files import expanded_path, printable, replaced_file
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.metrics import FILE_NAME, read_metrics
 from open_seq2seq.training.report.curves import panels, steps_per_epoch
@@ -92,7 +92,7 @@ def _write_page(directory, entries):
     except OSError as error:
         raise StorageError("cannot create %s: %s. Free some space or fix the permissions" % (folder, error.strerror))
     with replaced_file(os.path.join(folder, PAGE)) as file:
-        file.write(page(encodable(_run_name(directory, entries)), summary(entries), pictures, last_layers(entries)))
+        file.write(page(printable(_run_name(directory, entries)), summary(entries), pictures, last_layers(entries)))
     return os.path.join(folder, PAGE)
 
 
