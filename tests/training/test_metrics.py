@@ -105,7 +105,7 @@ def test_names_that_are_not_utf8_are_written_with_escapes(path, capsys):
     Metrics(path).write("start", 0, run="caf\udce9", data_sets=["\udcff.csv"], rates={"\udcff.csv": 0.5})
     Metrics(path).write("evaluation", 1, data_set="caf\u00e9 \U0001f600.csv")
     start, evaluation = read_metrics(path)
-    assert (start["run"], start["data_sets"], start["rates"]) == (r"caf\udce9", [r"\udcff.csv"], {r"\udcff.csv": 0.5})
+    assert (start["run"], start["data_sets"], start["rates"]) == (r"caf\xe9", [r"\xff.csv"], {r"\xff.csv": 0.5})
     assert evaluation["data_set"] == "caf\u00e9 \U0001f600.csv" and capsys.readouterr().out == ""
 
 
