@@ -69,11 +69,12 @@ CONVERTIBLE_EXTENSIONS = (
     ".sd2", ".8svx", ".iff", ".svx", ".gsm", ".raw", ".pcm")
 
 
-def container_of(start):
+def container_of(start, is_certain=False):
     """The container that a file is, by its first bytes.
 
     Args:
       start: at least the first 16 bytes of the file.
+      is_certain: do not take the two bytes of an MP3 frame for a signature, as any data may have them.
 
     Returns:
       One of the names above (``WAV``...), or None.
@@ -92,7 +93,9 @@ def container_of(start):
                             (b"Creative Voice File\x1a", VOC)):
         if start.startswith(signature):
             return name
-    if start.startswith(b"ID3") or len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0 and start[1] & 0x06:
+    if start.startswith(b"ID3"):
+        return MP3
+    if not is_certain and len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0 and start[1] & 0x06:
         return MP3
     return None
 

@@ -6,10 +6,13 @@ and decodes nothing.
 import functools
 import struct
 
+from open_seq2seq.data.audio.containers import START_BYTES, container_of
 from open_seq2seq.data.audio.source import Part
 from open_seq2seq.data.audio.structure import Structure, contradiction, damaged
 from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, WRONG_HEADER, RejectedData
 
+JOINED = "another FLAC file begins at byte %d of the file, behind the first recording; split the file there"
+_TAGS = (b"APETAGEX", b"LYRICSBEGIN", b"TAG", b"ID3")      # of other programs, behind the samples
 TAIL = 1 << 14                     # bytes read from the end at first
 MAX_METADATA = 1 << 26
 _STREAMINFO, _INFO_BYTES = 0, 34
@@ -43,6 +46,12 @@ def inspect_flac(source, checks, start=0):
     end, present, exact = _last_frame(source, audio, first, bits)
     if not present:
         raise RejectedData(EMPTY_AUDIO, "a FLAC file without samples")
+    if not exact:
+        end, present = _with_rest(source, checks, audio, end, present, declared, first, bits)
+    if declared and present != declared:
+        joined = joined_file(source, start)
+        if joined >= 0:
+            raise RejectedData(WRONG_HEADER, JOINED % joined)
     if declared and present > declared:
         raise RejectedData(WRONG_HEADER, "the header declares %d samples, the file holds at least %d; save it again, "
                                          "e.g. ffmpeg -i INPUT OUTPUT.flac" % (declared, present))
@@ -59,6 +68,45 @@ def inspect_flac(source, checks, start=0):
 def audio_info(start):
     """Offset of the STREAMINFO block's content."""
     return start + 8
+
+
+def _with_rest(source, checks, audio, end, present, declared, first, bits):
+    """(end, samples) of the intact frames of a file that goes on behind those that :func:`_last_frame` found.
+
+    Another file's bytes hide the end of the frame before them: there the checksum is right, and a known signature follows.
+
+    Raises:
+      RejectedData: another recording begins there, or a file of unknown length was cut off.
+    """
+    channels = first.channels
+    largest = (first.samples * channels * ((first.bits or bits) + 1)) // 8 + 64 + 16 * channels
+    data = source.at(end, largest + 16)
+    header = parse_frame_header(data[:16], bits)
+    if header is not None and header.is_like(first):
+        for size in _checksum_ends(data[:largest]):
+            rest = data[size:size + 16]
+            if container_of(rest, is_certain=True) or rest.startswith(_TAGS) or declared == header.end(first.samples) and (
+                    container_of(rest) or not rest.strip(b"\0") or source.size - end > 2 * largest):
+                end, present = end + size, header.end(first.samples)
+                break
+    rest = source.at(end, START_BYTES)
+    if not declared and container_of(rest, is_certain=True) is None and not rest.startswith(_TAGS) and (
+            rest.strip(b"\0") or source.size - end > START_BYTES):
+        raise RejectedData(WRONG_HEADER, "the FLAC file of unknown length continues for %d bytes behind its last intact frame: "
+                                         "it was cut off or is damaged, and how much is missing is unknown" % (source.size - end))
+    if present == declared or not declared:
+        if not rest.startswith(_TAGS):
+            checks.behind(source.size - end, end - audio, "its last frame", source)
+    return end, present
+
+
+def _checksum_ends(data):
+    """Yields the lengths after which the checksum of the frame that ``data`` begins with is right."""
+    crc = 0
+    for place, byte in enumerate(data, 1):
+        crc = (crc << 8 & 0xFFFF) ^ _CRC16[crc >> 8 ^ byte]
+        if not crc:
+            yield place
 
 
 def joined_file(source, start):

@@ -6,6 +6,7 @@ Creative Voice File.
 import re
 import struct
 
+from open_seq2seq.data.audio.containers import container_of
 from open_seq2seq.data.audio.source import Part
 from open_seq2seq.data.audio.structure import Structure, contradiction, damaged
 from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_AUDIO, RejectedData
@@ -36,8 +37,9 @@ def inspect_aiff(source, checks):
             if sound is not None:
                 damaged("an AIFF file with two SSND chunks")
             sound = position + 8, size
-        elif position + 8 + size > source.size and sound is not None:
-            break
+        elif sound is not None and (position + 8 + size > source.size
+                                    or container_of(source.at(position, 32), is_certain=True) is not None):
+            break      # cut off, or another file begins here
         position += 8 + size + size % 2
     if common is None or len(common) < 18 or sound is None:
         raise RejectedData(NOT_AUDIO, "an AIFF file of %d bytes without its %s chunk; was it cut off while copying?"
@@ -72,9 +74,10 @@ def inspect_aiff(source, checks):
             contradiction("it states %d samples, its SSND chunk holds %d blocks of %d" % (frames, blocks, in_block))
     checks.missing(stated, min(stated, max(0, source.size - data)), "bytes of samples")
     end = max(position, 8 + form_size + form_size % 2 if abs(8 + form_size - position) <= 1 else 0)
-    checks.behind(source.size - end, stated)
+    checks.behind(source.size - end, stated, source=source)
     samples = min(stated, source.size - data) // (channels * width) if width else None
-    return Structure((Part(0, source.size, samples),), None, channels, samples, None, kind in _AIFF_FLOATS)
+    # libsndfile would read another file behind this one as chunks
+    return Structure((Part(0, min(end, source.size), samples),), None, channels, samples, None, kind in _AIFF_FLOATS)
 
 
 def inspect_au(source, checks):
@@ -90,7 +93,7 @@ def inspect_au(source, checks):
     if size in (0, 0xFFFFFFFF):
         size = present
     checks.missing(size, min(size, present), "bytes of samples")
-    checks.behind(present - size, size)
+    checks.behind(present - size, size, source=source)
     if not min(size, present):
         raise RejectedData(EMPTY_AUDIO, "an AU file without samples")
     width = _AU_WIDTHS.get(encoding)
@@ -132,7 +135,7 @@ def inspect_caf(source, checks):
     present = max(0, min(size, source.size - body))
     checks.missing(size, present, "bytes of samples")
     if source.at(position, 2) != b"\0":      # one byte of padding
-        checks.behind(source.size - position, size)
+        checks.behind(source.size - position, size, source=source)
     samples, linear = None, kind in (b"lpcm", b"ulaw", b"alaw")
     if table is not None and not linear:
         packets, samples, priming, remainder = table
@@ -183,7 +186,7 @@ def inspect_nist(source, checks):
     if b"sample_count" in fields:
         declared = number(b"sample_count") * channels * width
         checks.missing(declared, min(declared, present), "bytes of samples")
-        checks.behind(present - declared, declared)
+        checks.behind(present - declared, declared, source=source)
         present = min(present, declared)
     samples = present // (channels * width)
     if not samples:
@@ -225,5 +228,5 @@ def inspect_voc(source, checks):
     if sounds != 1:
         raise RejectedData(NOT_AUDIO, "a VOC file with %d blocks of sound; 1 can be read. Convert it to WAV first, e.g. "
                                       "ffmpeg -i INPUT OUTPUT.wav" % sounds)
-    checks.behind(source.size - position - 1, position)
+    checks.behind(source.size - position - 1, position, source=source)
     return Structure((Part(0, source.size, samples),), rate, channels, samples)

@@ -1,9 +1,11 @@
 """The samples of an audio file, block by block, at the file's own rate."""
 
+import contextlib
+
 import numpy as np
 
 from open_seq2seq.data.audio import containers
-from open_seq2seq.data.audio.flac import joined_file
+from open_seq2seq.data.audio.flac import JOINED, joined_file
 from open_seq2seq.data.audio.inspection import open_part
 from open_seq2seq.data.audio.source import ByteSource
 from open_seq2seq.data.audio.structure import Checks
@@ -19,10 +21,11 @@ INT16_SCALE = np.float32(1.0 / 32768.0)
 BLOCK = 1 << 16                    # samples of each channel; 4 s at 16 kHz
 LARGE_BLOCK = 1 << 20
 LOOK = 2048                        # samples of a first look
-_PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)
+_PLACES = (0.5, 0.0, 0.125, 0.25, 0.375, 0.625, 0.75, 0.875, 1.0)
 LOUD = 100.0                       # float files may go beyond 1, but hardly beyond this
 TOO_LOUD = 1e15                    # the power of such samples overflows in float32
 SILENCE = 2.5 / 32768              # the largest difference between samples of a silent recording: rounding of 16 bits and dither
+DOUBT = 5.0                        # times the share at which channels cancel: a part of a file does not decide
 CANCELLING = 0.01                  # power of the mean of the channels against the mean power of the channels
 
 
@@ -46,7 +49,7 @@ def blocks_of(file, inspection, max_missing_fraction, level=None, block_size=BLO
     if inspection.container == containers.FLAC:
         joined = joined_file(ByteSource(file), inspection.parts[0].start)
         if joined >= 0:
-            raise RejectedData(WRONG_HEADER, "another FLAC file begins at byte %d of the file; split it" % joined)
+            raise RejectedData(WRONG_HEADER, JOINED % joined)
     count = 0
     for block in _blocks(file, inspection, block_size):
         count += len(block)
@@ -63,7 +66,7 @@ def samples_of(file, inspection, max_missing_fraction, level=None):
 
 
 def first_look(file, inspection):
-    """Looks at a few blocks of a file, and at the rest only when they are silent or their channels cancel each other.
+    """Looks at a few blocks of a file, and at the rest only when they are silent or their channels may cancel each other.
 
     Args:
       file: the open file that was inspected.
@@ -75,22 +78,51 @@ def first_look(file, inspection):
     Raises:
       RejectedData: as :func:`blocks_of`, where it is found.
     """
-    level = Level(inspection)
-    if inspection.pcm16 is not None:
-        width = 2 * inspection.channels
-        for place in _PLACES if inspection.channels > 1 else _PLACES[:1]:
-            first = int(place * max(0, inspection.num_samples - LOOK))
-            file.seek(inspection.pcm16 + first * width)
-            level.mono(_pcm16(file, min(LOOK, inspection.num_samples), inspection.channels))
-            if not level.is_silent and not level.cancels:
+    # the blocks are judged together, as a quiet one says little; in doubt the whole file decides, as in blocks_of
+    if inspection.channels > 1:
+        looks = _looks(file, inspection, _PLACES)
+    else:
+        looks = _looks(file, inspection, _PLACES[:1]) if inspection.pcm16 is not None else _blocks(file, inspection, LOOK)
+    level, is_suspect = Level(inspection), False
+    try:
+        for block in looks:
+            one = Level(inspection)
+            one.mono(block)
+            level.mono(block)
+            is_suspect = is_suspect or one.cancels
+            if inspection.channels == 1 and not level.is_silent:
                 return False
-        level = Level(inspection)
-    for block in _blocks(file, inspection, LOOK):
+    except (RuntimeError, RejectedData):      # soundfile.LibsndfileError is one; seeking in a damaged file may fail
+        is_suspect = True
+    if not is_suspect and not level.is_silent and not level.may_cancel:
+        return False
+    level = Level(inspection)
+    for block in _blocks(file, inspection, BLOCK):
         level.mono(block)
-        if not level.is_silent and not level.cancels:
+        if inspection.channels == 1 and not level.is_silent:
             return False
     level.check()
     return level.is_silent
+
+
+def _looks(file, inspection, places):
+    """Yields :data:`LOOK` samples at each place, a fraction of each part; a short part completely."""
+    if inspection.pcm16 is not None:
+        parts = [(None, inspection.num_samples)]
+    else:
+        parts = [(part, part.samples) for part in inspection.parts]
+    for part, samples in parts:
+        last = max(0, samples - LOOK)
+        starts = sorted({int(place * last) for place in places})
+        with contextlib.ExitStack() as stack:
+            sound = None if part is None else stack.enter_context(open_part(file, part))
+            for start in starts:
+                if sound is None:
+                    file.seek(inspection.pcm16 + start * 2 * inspection.channels)
+                    yield _pcm16(file, min(LOOK, samples), inspection.channels)
+                else:
+                    sound.seek(start)
+                    yield sound.read(min(LOOK, samples), dtype="float32", always_2d=True)
 
 
 def _blocks(file, inspection, block_size):
@@ -193,8 +225,17 @@ class Level:
         """Whether the channels cancel each other so far."""
         if self._channels == 1 or not self._seen or self._channel_power / self._seen <= SILENCE ** 2:
             return False
+        return self._mean_power < self._threshold * self._channel_power
+
+    @property
+    def may_cancel(self):
+        """Whether the channels of the recording may cancel each other, if these blocks are only a part of it."""
+        return self._channels > 1 and self._mean_power < DOUBT * self._threshold * self._channel_power
+
+    @property
+    def _threshold(self):
         # independent channels have 1/channels of their power in their mean
-        return self._mean_power < min(CANCELLING, 0.1 / self._channels) * self._channel_power
+        return min(CANCELLING, 0.1 / self._channels)
 
     def check(self):
         """Raises RejectedData when the channels of the whole recording cancel each other."""

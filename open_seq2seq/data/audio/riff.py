@@ -6,6 +6,7 @@ Windows Driver Kit; EBU Tech 3306 (RF64, 2018); Sonic Foundry's Wave64.
 import collections
 import struct
 
+from open_seq2seq.data.audio.containers import container_of
 from open_seq2seq.data.audio.mpeg import inspect_mpeg
 from open_seq2seq.data.audio.source import Part
 from open_seq2seq.data.audio.structure import Structure, contradiction, damaged
@@ -20,6 +21,8 @@ KSDATAFORMAT_TAIL = b"\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
 # A size from LEAST_PLACEHOLDER on, of which less than half is there, is taken for one: 1.9e9 bytes are 16 h of speech.
 SURE_PLACEHOLDER, LEAST_PLACEHOLDER = 0x7FFFEC00, 1900000000
 UNKNOWN_SIZE_64 = 1 << 62
+OPEN_FACTS = (0, 0xFFFFFFFF)
+MAX_RIFF = 0xFFFFFF00
 UNKNOWN_SAMPLES = 1 << 62          # libsndfile leaves such a number in the fact chunk of W64
 
 # chunks that come behind the samples; one of them cut off loses no audio
@@ -30,9 +33,9 @@ _W64_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _W64_FIRST_CHUNK = 40              # behind the GUID and size of "riff", and the GUID "wave"
 
 Format = collections.namedtuple("Format", "encoding channels sample_rate block bits samples_per_block bytes")
-Wave = collections.namedtuple("Wave", "format data size fact next")
+Wave = collections.namedtuple("Wave", "format data size fact next is_stream")
 Wave.__doc__ = """One WAV within a file: its Format; the offset and the number of bytes of its samples; the fact chunk's number of
-samples or None; and where the next WAV of the file begins, or None."""
+samples or None; where the next WAV of the file begins, or None; whether the header leaves the number of bytes open."""
 
 
 def inspect_riff(source, checks):
@@ -76,15 +79,18 @@ def inspect_w64(source, checks):
             fact, = struct.unpack("<Q", source.at(body, 8))
         position = body + size + -size % 8
     present = source.size - body
-    if size == 0 or size >= UNKNOWN_SIZE_64:
+    is_stream = size == 0 or size >= UNKNOWN_SIZE_64
+    if is_stream:
         size = present
     checks.missing(size, min(size, present), "bytes of samples")
-    position = body + size + -size % 8
+    position = body + size
+    if container_of(source.at(position, 16), is_certain=True) is None:      # else the last chunk is not padded
+        position += -size % 8
     while position < source.size and source.at(position + 4, 12) == _W64_TAIL:
         length, = struct.unpack("<Q", source.at(position + 16, 8).ljust(8, b"\0"))
         position += max(length, 24) + -length % 8
-    checks.behind(source.size - position, size)
-    return _structure(source, checks, [Wave(fmt, body, min(size, present), fact, None)])
+    checks.behind(source.size - position, size, source=source)
+    return _structure(source, checks, [Wave(fmt, body, min(size, present), fact, None, is_stream)])
 
 
 def _read_wave(source, checks, start):
@@ -115,7 +121,7 @@ def _read_wave(source, checks, start):
     following = _walk_behind(source, checks, body, size, riff_end, order) if known else _joined_stream(source, body)
     if not known and following is not None:
         size = following - body
-    return Wave(fmt, body, size, fact, following)
+    return Wave(fmt, body, size, fact, following, not known)
 
 
 def _behind_chunk(source, body, size):
@@ -162,6 +168,8 @@ def _walk_behind(source, checks, body, data_size, riff_end, order):
         name, size = head[:4], struct.unpack(order + "I", head[4:8].ljust(4, b"\0"))[0]
         if name in (b"RIFF", b"RIFX", b"RF64") and head[8:] == b"WAVE":
             return position
+        if container_of(head + source.at(position + 12, 16), is_certain=True) is not None:
+            break
         if name == b"data":
             raise RejectedData(WRONG_HEADER, "the file has a second data chunk; save it again, e.g. ffmpeg -i INPUT OUTPUT.wav")
         if not _is_name(name) or position + 8 + size > source.size and name not in _TRAILING_CHUNKS:
@@ -170,7 +178,7 @@ def _walk_behind(source, checks, body, data_size, riff_end, order):
     rest = source.size - position
     # some programs fill the file up to a whole sector; then the size of the RIFF agrees with that of the samples
     if rest > 0 and not (abs(riff_end - position) <= 1 and rest < 1 << 16 and not source.at(position, rest).strip(b"\0")):
-        checks.behind(rest, data_size)
+        checks.behind(rest, data_size, source=source)
     return None
 
 
@@ -186,6 +194,10 @@ def _format(fmt, order, checks):
     samples_per_block = struct.unpack(order + "H", fmt[18:20])[0] if len(fmt) >= 20 else 0
     if encoding in LINEAR_BITS:
         width = (bits + 7) // 8
+        if encoding == PCM and width < 4 and block == 4 * channels:
+            # Cool Edit's "16.8 float" has the header of 24 bits in 4 bytes; the extensible format states 32 bits in 4 bytes
+            damaged("a WAV file with %d bits in 4 bytes per sample: Cool Edit stores floats under such a header, other programs "
+                    "integers. Save it as 24-bit PCM or as 32-bit float" % bits)
         if 8 * width not in LINEAR_BITS[encoding] or block != channels * width:
             contradiction("%d channels of %d bits in blocks of %d bytes (encoding %d)" % (channels, bits, block, encoding))
         if byte_rate and byte_rate != sample_rate * block:
@@ -244,16 +256,29 @@ def _part(source, wave, checks):
         # G.721's blocks are those of libsndfile, not those of the header
         block = 60 if fmt.encoding == G721 else fmt.block
         samples = -(-wave.size // block) * fmt.samples_per_block
-        if wave.fact is None:
-            checks.note("the fact chunk, which states the number of samples, is missing; the last block is used completely")
+        # a stream's writer does not know the number; others leave 0 when they do not fill it in
+        if wave.fact is None or wave.fact in OPEN_FACTS:
+            if not wave.is_stream:
+                checks.note("the fact chunk, which states the number of samples, is %s; the last block is used completely"
+                            % ("missing" if wave.fact is None else "not filled in"))
         elif wave.size and wave.fact < UNKNOWN_SAMPLES:
             samples = _with_fact(wave.fact, samples, fmt, checks)
-    big_endian = source.at(0, 4) == b"RIFX"
-    order, riff = (">", b"RIFX") if big_endian else ("<", b"RIFF")
-    stated = min(size, 0xFFFFFF00 - len(fmt.bytes))
-    prefix = riff + struct.pack(order + "I", 20 + len(fmt.bytes) + stated + stated % 2) + b"WAVE" + b"fmt " + struct.pack(
-        order + "I", len(fmt.bytes)) + fmt.bytes + b"data" + struct.pack(order + "I", stated)
-    return Part(wave.data, wave.data + size, samples, prefix)
+    return Part(wave.data, wave.data + size, samples, _header(fmt, size, source.at(0, 4) == b"RIFX"))
+
+
+def _header(fmt, size, is_big_endian):
+    """A header for ``size`` bytes of samples: RIFF, or RF64 for more than it can state."""
+    order, riff = (">", b"RIFX") if is_big_endian else ("<", b"RIFF")
+    chunk = b"fmt " + struct.pack(order + "I", len(fmt.bytes)) + fmt.bytes + b"\0" * (len(fmt.bytes) % 2)
+    length = 12 + len(chunk) + size + size % 2
+    if length <= MAX_RIFF:
+        return riff + struct.pack(order + "I", length) + b"WAVE" + chunk + b"data" + struct.pack(order + "I", size)
+    if is_big_endian or fmt.encoding not in LINEAR_BITS:
+        # libsndfile miscounts the blocks of ADPCM and GSM
+        raise RejectedData(NOT_AUDIO, "libsndfile cannot read more than 4 GiB of this WAV encoding (%d%s); split the file"
+                           % (fmt.encoding, ", big-endian" if is_big_endian else ""))
+    return (b"RF64\xff\xff\xff\xffWAVEds64" + struct.pack("<IQQQI", 28, length + 36, size, size // fmt.block, 0)
+            + chunk + b"data\xff\xff\xff\xff")
 
 
 def _with_fact(fact, samples, fmt, checks):

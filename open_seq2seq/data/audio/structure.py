@@ -1,6 +1,7 @@
 """What the bytes of an audio file say about it, before anything is decoded: parts, number of samples, what is missing."""
 import collections
 
+from open_seq2seq.data.audio.containers import START_BYTES, container_of
 from open_seq2seq.data.speech2text.rejection import DAMAGED_HEADER, WRONG_HEADER, RejectedData
 
 MAX_MISSING_FRACTION = 0.01        # the default of the config key max_missing_fraction
@@ -39,15 +40,26 @@ class Checks:
             raise RejectedData(WRONG_HEADER, "%s; %s" % (text, cause))
         self.note("%s (%.2f %% missing)" % (text, 100.0 * (declared - present) / declared))
 
-    def behind(self, count, total, what="the end that its header states"):
-        """Judges ``count`` bytes behind the audio, which has ``total`` bytes.
+    def behind(self, count, total, what="the end that its header states", source=None):
+        """Judges ``count`` bytes behind the audio, which has ``total`` bytes; ``source``: the file, to name what they are.
+
+        Raises:
+          RejectedData: they are more than ``max_missing_fraction`` of it.
+        """
+        other = None if source is None else container_of(source.at(source.size - count, START_BYTES), is_certain=True)
+        if other is not None and count > self.max_missing_fraction * total:
+            raise RejectedData(WRONG_HEADER, "the file continues for %d bytes behind %s: another recording (%s) begins there; "
+                                             "split the file at byte %d" % (count, what, other, source.size - count))
+        self.unreadable(count, total, "the file continues for %d bytes behind %s" % (count, what))
+
+    def unreadable(self, count, total, text):
+        """Judges ``count`` bytes that are not audio, in a file with ``total`` bytes of audio; ``text`` says where they are.
 
         Raises:
           RejectedData: they are more than ``max_missing_fraction`` of it.
         """
         if count <= 0:
             return
-        text = "the file continues for %d bytes behind %s" % (count, what)
         if count > self.max_missing_fraction * total:
             raise RejectedData(WRONG_HEADER, "%s, and these bytes cannot be read; save it again, e.g. ffmpeg -i INPUT OUTPUT.wav"
                                % text)

@@ -40,7 +40,7 @@ def find_manifests(data_dir, named=()):
         paths = [os.path.join(data_dir, PORTS_MANIFEST)]
     else:
         paths = sorted(glob.glob(os.path.join(glob.escape(data_dir), "*.csv")))
-    if not os.path.isdir(data_dir):
+    if not os.path.isdir(data_dir) and not (paths and all(os.path.isfile(path) for path in paths)):
         raise DataError("--data_dir %s is not a directory; expected one with a manifest CSV "
                         "(wav_filename,wav_filesize,transcript)" % data_dir)
     for path in paths:

@@ -26,6 +26,38 @@ def test_channels_that_cancel_each_other_are_refused(write, container, subtype):
         read_audio(path, RATE)
 
 
+@pytest.mark.parametrize("container, subtype", [("WAV", "PCM_16"), ("WAV", "PCM_24"), ("FLAC", "PCM_16"), ("AIFF", "PCM_16"),
+                                                ("OGG", "VORBIS"), ("WAV", "IMA_ADPCM")])
+@pytest.mark.parametrize("place", [0.0, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize("length", [1600, 4000])
+def test_quiet_hum_in_phase_does_not_hide_channels_that_cancel(write, container, subtype, place, length):
+    one = tone(80000)
+    mixed = np.stack([one, -one], 1)
+    start = int(place * (80000 - length))
+    mixed[start:start + length] = 0.01 * np.sin(0.05 * np.arange(length))[:, None]
+    assert answers(write(encoded(container, subtype, mixed)))[0] == ("channels cancel each other",) * 3
+
+
+def test_a_part_in_antiphase_does_not_decide(write):
+    one = tone(80000)
+    mixed = np.stack([one, one], 1)
+    mixed[30000:50000, 1] *= -1
+    for container, subtype in (("WAV", "PCM_16"), ("WAV", "PCM_24"), ("FLAC", "PCM_16")):
+        assert answers(write(encoded(container, subtype, mixed))) == ((80000,) * 3, [])
+
+
+def test_24_bits_in_4_bytes_are_read_where_the_header_is_unambiguous(write):
+    samples = chunk(b"data", pcm(tone(), 32))
+    assert answers(write(riff(format_chunk(24, block=4), samples)))[0] == ("damaged header",) * 3
+    with pytest.raises(RejectedData, match="24 bits in 4 bytes per sample: Cool Edit stores floats.*Save it as 24-bit PCM"):
+        inspect_audio(write(riff(format_chunk(24, block=4), samples)), RATE)
+    guid = b"\x01\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71"
+    extensible = chunk(b"fmt ", struct.pack("<HHIIHHHHI", 0xFFFE, 1, RATE, 4 * RATE, 4, 32, 22, 24, 4) + guid)
+    path = write(riff(extensible, samples))
+    assert answers(path) == ((12037,) * 3, [])
+    np.testing.assert_allclose(read_audio(path, RATE), tone(), atol=1e-6)
+
+
 @pytest.mark.parametrize("channels", [
     lambda one, other: [one, other],                      # independent
     lambda one, other: [one, 0 * one],                    # one is silent

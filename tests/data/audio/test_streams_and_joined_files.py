@@ -1,10 +1,12 @@
 """Files whose length is open, joined files, and fields that say more or less than the file holds: all readers agree."""
+import os
 import struct
 
 import numpy as np
 import pytest
 import soxr
 
+from open_seq2seq.data.audio.inspection import inspect_file, open_audio_file, open_part
 from open_seq2seq.data.audio.mpeg import parse_header
 from open_seq2seq.data.speech2text.audio import inspect_audio, read_audio
 from open_seq2seq.data.speech2text.rejection import RejectedData
@@ -214,3 +216,125 @@ def test_rates_are_converted_after_joining(write):
     both = np.concatenate([FIRST, SECOND])
     np.testing.assert_allclose(read_audio(path, RATE), soxr.resample(both, 8000, RATE, quality="VHQ"), atol=1e-3)
     assert answers(path)[0] == (2 * len(both),) * 3
+
+
+def test_flac_of_unknown_length_that_was_cut_is_refused(write):
+    flac = bytearray(encoded("FLAC", "PCM_16", tone(300000)))
+    flac[21] &= 0xF0
+    flac[22:26] = bytes(4)
+    for end in (len(flac) * 2 // 3, len(flac) - 1, len(flac) - 100):
+        path = write(bytes(flac[:end]))
+        assert answers(path)[0] == ("wrong length in header",) * 3
+        with pytest.raises(RejectedData, match="cut off or is damaged, and how much is missing is unknown"):
+            inspect_audio(path, RATE)
+    # tags of other programs and zeros are not a part of the recording
+    for behind in (b"TAG" + bytes(125), b"APETAGEX" + b"\xd0\x07\0\0" + bytes(range(1, 53)), bytes(64)):
+        found, _ = answers(write(bytes(flac) + behind))
+        assert found == (300000,) * 3
+
+
+OTHERS = {"WAV": ("WAV", "PCM_16"), "FLAC": ("FLAC", "PCM_16"), "Ogg": ("OGG", "VORBIS"), "AIFF": ("AIFF", "PCM_16"),
+          "W64": ("W64", "PCM_16"), "AU": ("AU", "PCM_16"), "CAF": ("CAF", "PCM_16")}
+
+
+@pytest.mark.parametrize("first", [("AIFF", "PCM_16"), ("AIFF", "ULAW"), ("FLAC", "PCM_16"), ("WAV", "PCM_16"), ("W64", "PCM_16"),
+                                   ("AU", "PCM_16"), ("CAF", "PCM_16"), ("NIST", "PCM_16"), ("VOC", "PCM_16")])
+@pytest.mark.parametrize("second", sorted(OTHERS))
+def test_another_recording_behind_the_first_one_is_named(write, first, second):
+    if first[0] == second == "WAV":
+        second = "FLAC"      # joined WAV files are read
+    data = encoded(*first)
+    path = write(data + encoded(*OTHERS[second], samples=SECOND))
+    assert answers(path)[0] == ("wrong length in header",) * 3
+    message = r"another FLAC file begins at byte %d " if first[0] == second == "FLAC" else (
+        r"another recording \(" + second + r"\) begins there; split the file at byte %d$")
+    with pytest.raises(RejectedData, match=message % len(data)):
+        inspect_audio(path, RATE)
+
+
+def test_mp3_behind_flac_does_not_look_like_a_cut(write):
+    flac = encoded("FLAC", "PCM_16")
+    with pytest.raises(RejectedData, match="continues for [0-9]+ bytes behind its last frame"):
+        inspect_audio(write(flac + encoded("MP3", "MPEG_LAYER_III", SECOND)), RATE)
+    with pytest.raises(RejectedData, match="declares 12037 samples.*cut off"):
+        inspect_audio(write(flac[:-100]), RATE)
+
+
+@pytest.mark.parametrize("subtype, rate", [("GSM610", 16000), ("IMA_ADPCM", 16000), ("MS_ADPCM", 16000), ("G721_32", 8000),
+                                           ("NMS_ADPCM_16", 8000)])
+@pytest.mark.parametrize("data_size", [0, 0xFFFFFFFF])
+@pytest.mark.parametrize("fact", [0, 0xFFFFFFFF])
+def test_streamed_blocks_are_read_to_the_end(write, subtype, rate, data_size, fact):
+    wav = bytearray(encoded("WAV", subtype, tone(32037), rate))
+    for name, value in ((b"RIFF", data_size), (b"fact", fact), (b"data", data_size)):
+        place = wav.index(name) + (8 if name == b"fact" else 4)
+        wav[place:place + 4] = struct.pack("<I", value)
+    found, warnings = answers(write(bytes(wav)), rate)
+    assert len(set(found)) == 1 and 32037 <= found[0] < 32037 + 1100 and warnings == []
+
+
+def test_a_fact_chunk_that_is_not_filled_in_gives_a_warning(write):
+    wav = bytearray(encoded("WAV", "IMA_ADPCM", tone(32037)))
+    place = wav.index(b"fact") + 8
+    wav[place:place + 4] = bytes(4)
+    found, warnings = answers(write(bytes(wav)))
+    assert len(set(found)) == 1 and found[0] >= 32037 and "is not filled in" in warnings[0]
+
+
+def sparse(path, container, bits, encoding, size):
+    """A file of more than 4 GiB: ones at its beginning, twos at its end, a hole between."""
+    block = bits // 8
+    head = encoded(container, "PCM_16", np.zeros(1))
+    fmt = struct.pack("<HHIIHH", encoding, 1, RATE, RATE * block, block, bits)
+    if container == "RF64":
+        head = (b"RF64\xff\xff\xff\xffWAVEds64" + struct.pack("<IQQQI", 28, size + 72, size, size // block, 0)
+                + chunk(b"fmt ", fmt) + b"data\xff\xff\xff\xff")
+    else:
+        tail = head[44:56]
+        head = (head[:16] + struct.pack("<Q", 104 + size) + b"wave" + tail + b"fmt " + tail + struct.pack("<Q", 40) + fmt
+                + b"data" + tail + struct.pack("<Q", 24 + size))
+    with open(path, "wb") as file:
+        file.write(head + b"\x11" * 3000)
+        file.truncate(len(head) + size)
+        file.seek(-3000, 2)
+        file.write(b"\x22" * 3000)
+
+
+@pytest.mark.parametrize("container", ["RF64", "W64"])
+@pytest.mark.parametrize("bits, encoding, last", [(24, 1, 0x222222 / float(1 << 23)), (32, 1, 0x22222222 / float(1 << 31)),
+                                                  (32, 3, None), (8, 7, None)])
+def test_files_above_4_gib_are_read_to_the_end(tmp_path, container, bits, encoding, last):
+    path = str(tmp_path / "large")
+    size = 4400000000 // 24 * 24
+    sparse(path, container, bits, encoding, size)
+    try:
+        info = inspect_audio(path, RATE) if encoding == 1 else None      # floats are read completely
+        assert info is None or info.num_samples == size * 8 // bits and info.notes == ()
+        with open_audio_file(path) as file:
+            inspection = inspect_file(file)
+            assert inspection.num_samples == size * 8 // bits and inspection.notes == ()
+            part, = inspection.parts
+            with open_part(file, part) as sound:
+                sound.seek(inspection.num_samples - 10)
+                block = sound.read(20, dtype="float64")
+        assert len(block) == 10 and (block != 0).all() and (last is None or np.allclose(block, last))
+    finally:
+        os.remove(path)      # not to be kept by pytest
+
+
+def test_more_than_4_gib_of_adpcm_is_refused_with_its_reason(tmp_path):
+    path = str(tmp_path / "large.w64")
+    data = bytearray(encoded("W64", "IMA_ADPCM", tone(32037)))
+    size = 4400000000 // 1024 * 1024
+    place = data.index(b"data") + 16
+    data[place:place + 8] = struct.pack("<Q", 24 + size)
+    fact = data.index(b"fact") + 24
+    data[fact:fact + 8] = struct.pack("<Q", size // 1024 * 2041)
+    with open(path, "wb") as file:
+        file.write(data)
+        file.truncate(place + 8 + size)
+    try:
+        with pytest.raises(RejectedData, match="cannot read more than 4 GiB of this WAV encoding"):
+            inspect_audio(path, RATE)
+    finally:
+        os.remove(path)

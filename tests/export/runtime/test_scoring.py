@@ -25,5 +25,9 @@ def test_manifests_are_found(tmp_path):
         (tmp_path / name).write_text("")
     assert [os.path.basename(path) for path in find_manifests(str(tmp_path))] == ["a.csv", "b.csv"]
     assert find_manifests(str(tmp_path), ["b.csv"]) == [str(tmp_path / "b.csv")]
+    # a path needs no --data_dir
+    assert find_manifests(str(tmp_path / "nowhere"), [str(tmp_path / "b.csv")]) == [str(tmp_path / "b.csv")]
+    with pytest.raises(DataError, match="is not a directory"):
+        find_manifests(str(tmp_path / "nowhere"), [str(tmp_path / "b.csv"), "c.csv"])
     (tmp_path / "librivox-dev-clean.csv").write_text("")
     assert find_manifests(str(tmp_path)) == [str(tmp_path / "librivox-dev-clean.csv")]
