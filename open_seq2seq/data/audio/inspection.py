@@ -38,6 +38,7 @@ COMMON_RATES = frozenset((
     22255, 24000, 25000, 30000, 32000, 37800, 40000, 44056, 44100, 47250, 48000, 50000, 50400, 64000, 88200, 96000, 176400,
     192000, 352800, 384000))
 MAX_CHANNELS = 1024                # libsndfile's limit
+MAX_SAMPLES_PER_BYTE = 8192        # a FLAC frame of 65,535 equal samples has more than 8 bytes; other encodings need more
 FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 
 _INSPECTORS = {
@@ -133,6 +134,8 @@ def inspect_file(file, max_missing_fraction=MAX_MISSING_FRACTION):
         damaged("a file with %d channels; at most %d are possible" % (channels, MAX_CHANNELS))
     if not samples:
         raise RejectedData(EMPTY_AUDIO, "no samples")
+    if samples > MAX_SAMPLES_PER_BYTE * source.size:
+        damaged("a file of %d bytes cannot hold the %d samples that its header states" % (source.size, samples))
     _check_rate(rate, checks)
     return Inspection(container, rate, channels, samples, parts, structure.pcm16, floats, tuple(checks.notes))
 

@@ -7,9 +7,9 @@ frames, and cuts the file there; so it is given an Info frame with the true numb
 import collections
 import struct
 
-from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part
+from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part, behind_padding
 from open_seq2seq.data.audio.structure import Structure
-from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_AUDIO, RejectedData
+from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_AUDIO, WRONG_HEADER, RejectedData
 
 _MPEG1, _LAYER_3 = 3, 1            # the header's codes
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
@@ -22,11 +22,13 @@ _KBITS = {
     (False, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 MAX_JUNK = 1 << 16                 # bytes in front of the first frame
+MAX_LYRICS = 1 << 20               # bytes of a Lyrics3 tag, whose size has 6 digits
+_APE, _APE_HEADER = b"APETAGEX", 1 << 29
 DECODER_DELAY = 529                # samples that a decoder of layer III drops at the start (gapless playback)
 
 Header = collections.namedtuple("Header", "length samples kind rate channels side")
-Header.__doc__ = """length: bytes of the frame. samples: of each channel. kind: (version, layer, rate), equal in all frames of a
-stream. side: bytes of side information, behind which an Info frame has its tag."""
+Header.__doc__ = """length: bytes of the frame. samples: of each channel. kind: (version, layer, rate, is mono), equal in all
+frames of a stream. side: bytes of side information, behind which an Info frame has its tag."""
 _headers = {}
 
 
@@ -51,27 +53,44 @@ def inspect_mpeg(source, checks, start=0, end=None):
     if len(rates) > 1:
         raise RejectedData(NOT_AUDIO, "MP3 streams with the sample rates %s Hz follow each other in the file; split it"
                            % ", ".join(map(str, rates)))
-    declared = sum(max(stream.declared or 0, stream.frames) for stream in streams)
-    lost = sum(stream.lost for stream in streams)
     present = sum(stream.frames for stream in streams)
     if not present:
         raise RejectedData(EMPTY_AUDIO, "an MP3 file without frames")
-    checks.missing(max(declared, present + lost), present, "MPEG frames", "it is damaged, or was cut off while copying")
+    # per stream: the frames of one file do not make up for those that another one lost
+    declared = sum(stream.expected() for stream in streams)
+    checks.missing(declared, present, "MPEG frames", "it is damaged, or was cut off while copying")
+    other = sum(stream.other for stream in streams if stream.expected() == stream.frames)
+    checks.unreadable(other, sum(stream.bytes for stream in streams),
+                      "%d bytes between or behind the MPEG frames are not frames" % other)
     return Structure(tuple(stream.part() for stream in streams if stream.frames), streams[0].header.rate)
 
 
 class _Stream:
-    """Frames of one encoding run, which ends where another Info frame begins."""
+    """The frames of one file; several may follow each other.
+
+    Attributes:
+      frames, bytes: what was found.
+      other: bytes that are neither frames nor tags.
+      declared: frames that its Info frame states, or None.
+      tag: the Info frame.
+    """
 
     def __init__(self, header, start):
         self.header, self.start, self.end = header, start, start
-        self.frames, self.lost, self.bytes = 0, 0.0, 0
+        self.frames, self.bytes, self.other = 0, 0, 0
         self.declared, self.tag = None, b""
 
-    def lose(self, count):
-        """``count`` bytes of the stream are not frames."""
+    @property
+    def is_complete(self):
+        """Whether it has as many frames as it declares."""
+        return self.declared is not None and self.frames >= self.declared
+
+    def expected(self):
+        """How many frames the stream had before it was damaged."""
+        if self.is_complete:
+            return self.frames
         mean = self.bytes / float(self.frames) if self.frames else self.header.length
-        self.lost += count / mean
+        return max(self.declared or 0, self.frames + int(round(self.other / mean)))
 
     def part(self):
         if self.declared == self.frames:
@@ -82,41 +101,56 @@ class _Stream:
 
 
 def _streams(source, start, end, checks):
-    position, end = _without_tags(source, start, end)
-    streams, stream, junk = [], None, 0
+    end = _without_last_tags(source, start, end)
+    streams, stream, position = [], None, start
+    # since the last frame: bytes that are not frames, zeros, and whether there was a tag
+    other, zeros, is_separate = 0, 0, False
+    following = start                  # where frames begin behind bytes that are not frames
     while position < end:
         header = parse_header(source.at(position, 4))
         known = stream is not None and header is not None and header.kind == stream.header.kind
         if header is None or not (known or _is_followed(source, position, header, end)):
-            found = _resynchronize(source, position + 1, end, stream)
-            if stream is None and found is not None and found - start > MAX_JUNK:
-                found = None
-            if found is None:
-                if stream is not None:
-                    _judge_tail(source, position, end, stream)
+            behind = _behind_tag(source, position, end, stream)
+            if behind > position:
+                if source.at(position, 1) == b"\0":
+                    zeros += behind - position
+                else:
+                    is_separate = True
+                position = behind
+                continue
+            if following <= position:
+                following = _resynchronize(source, position + 1, end, stream)
+                following = end if following is None else following
+            if stream is None and (following == end or following - position > MAX_JUNK):
                 break
-            if behind_id3(source, position) != found:
-                junk += found - position
+            found = _tag_before(source, position + 1, following, end, stream)
+            other += found - position
             position = found
             continue
         if position + header.length > end:
             stream = stream or _append(streams, header, position)
-            stream.lose(header.length)
+            other += end - position
             break
         frame = source.at(position, min(header.length, 256)) if header.side else b""
         declared, tag = _declared_frames(frame, header)
         if stream is None and frame[header.side + 124:header.side + 128] in (b"LAME", b"Lavf", b"Lavc"):
             tag = True      # perhaps with a damaged name
-        if tag or not known or stream.declared is not None and stream.frames >= stream.declared:
+        if not tag and not is_separate:
+            other += zeros      # what is left of a frame, rather than padding
+        if stream is not None:
+            stream.other += other
+            other = 0
+        if tag or not known or is_separate or stream.is_complete:
+            if stream is not None and not tag and not is_separate:
+                _check_surplus(stream, position)
             stream = _append(streams, header, position)
             if tag:
                 stream.declared, stream.tag = declared, source.at(position, header.length)
                 if declared is None:
                     checks.note("the Info frame of the MP3 is damaged or states no length; all frames are decoded, with the "
                                 "silence that the encoder added")
-        if junk:
-            stream.lose(junk)
-            junk = 0
+        stream.other += other
+        other, zeros, is_separate = 0, 0, False
         if not tag:
             stream.frames += 1
             stream.bytes += header.length
@@ -124,21 +158,21 @@ def _streams(source, start, end, checks):
         stream.end = position
     if not streams:
         raise RejectedData(NOT_AUDIO, "the file has no MPEG audio frames; expected an MP3")
+    streams[-1].other += other
     return streams
+
+
+def _check_surplus(stream, position):
+    """Raises RejectedData when frames behind a damaged stream belong to a file whose Info frame is lost."""
+    if stream.declared is not None and stream.other:
+        raise RejectedData(WRONG_HEADER, "the MP3 is damaged, and from byte %d on it has more frames than its Info frame "
+                                         "declares: the Info frame of a second file is lost, and with it the number of its frames"
+                           % position)
 
 
 def _append(streams, header, position):
     streams.append(_Stream(header, position))
     return streams[-1]
-
-
-def _judge_tail(source, position, end, stream):
-    """What follows the last frame: a piece of a tag, zeros behind a complete stream, or the remains of frames."""
-    rest = source.at(position, min(end - position, SEARCH_BLOCK))
-    if stream.declared == stream.frames and not rest.strip(b"\0"):
-        return
-    if not rest.startswith((b"ID3", b"TAG", b"APETAGEX", b"LYRICS")):
-        stream.lose(end - position)
 
 
 def parse_header(data):
@@ -168,7 +202,7 @@ def _parse(second, third, mode):
     side = 0
     if layer == _LAYER_3:
         side = (17 if mono else 32) if version == _MPEG1 else 9 if mono else 17
-    return Header(length, samples, (version, layer, rate), rate, 1 if mono else 2, side)
+    return Header(length, samples, (version, layer, rate, mono), rate, 1 if mono else 2, side)
 
 
 def _is_followed(source, position, header, end):
@@ -207,17 +241,79 @@ def behind_id3(source, position):
     return position + 10 + size + (10 if head[5] & 0x10 else 0)
 
 
-def _without_tags(source, start, end):
-    behind = behind_id3(source, start)
-    while behind is not None:
-        start, behind = behind, behind_id3(source, behind)
+def _without_last_tags(source, start, end):
+    """``end`` without an ID3v1 and an APE tag in front of it."""
     if end - start > 128 and source.at(end - 128, 3) == b"TAG":
         end -= 128
-    if end - start > 32 and source.at(end - 32, 8) == b"APETAGEX":
+    if end - start > 32 and source.at(end - 32, 8) == _APE:
         size, = struct.unpack("<I", source.at(end - 20, 4))
         if size < end - start:
             end -= size
-    return start, end
+    return end
+
+
+def _behind_tag(source, position, end, stream):
+    """The end of the tag or of the padding at ``position``; ``position`` when there is neither.
+
+    Formats: id3.org (ID3v1, its extension "TAG+", ID3v2, Lyrics3), APE tags 1 and 2. A tag may be cut at ``end``.
+    """
+    head = source.at(position, 32)
+    behind = position
+    if head.startswith(b"ID3"):
+        behind = behind_id3(source, position) or (end if end - position < 10 else position)
+        frame = _frame_within(source, position + 10, min(behind, end), stream)
+        behind = behind if frame is None else frame      # the size is wrong
+    elif head.startswith(b"TAG+"):
+        behind = position + 227
+    elif head.startswith(b"TAG"):
+        behind = position + 128
+    elif head.startswith(_APE) and len(head) == 32:
+        size, _, flags = struct.unpack("<III", head[12:24])
+        behind = position + 32 + (size if flags & _APE_HEADER else 0)
+    elif head.startswith(b"LYRICSBEGIN"):
+        ends = [place + 9 for place in (source.find(mark, position, min(end, position + MAX_LYRICS))
+                                        for mark in (b"LYRICS200", b"LYRICSEND")) if place >= 0]
+        behind = min(ends) if ends else end if end - position < MAX_LYRICS else position
+    elif head.startswith(b"\0") and (stream is None or stream.is_complete):
+        behind = behind_padding(source, position, end)
+    else:
+        # items of an APE tag of version 1, which has a footer only
+        footer = source.find(_APE, position, min(end, position + MAX_JUNK)) if stream is not None and b"\0" in head[8:] else -1
+        if footer >= 0:
+            size, = struct.unpack("<I", source.at(footer + 12, 4).ljust(4, b"\0"))
+            behind = footer + 32 if footer + 32 - size == position else position
+    if behind > position and stream is not None and not head.startswith(b"\0") and _frame_within(
+            source, position + 1, min(behind, end), stream) is not None:
+        return position
+    return min(behind, end)
+
+
+def _tag_before(source, position, limit, end, stream):
+    """Where a tag begins within ``position`` to ``limit``; ``limit`` when there is none close by."""
+    for mark in (b"ID3", b"TAG", _APE, b"LYRICSBEGIN"):
+        place = source.find(mark, position, min(limit, position + MAX_JUNK))
+        if place >= 0:
+            behind = _behind_tag(source, place, end, stream)
+            if place < behind and (behind == end or parse_header(source.at(behind, 4)) is not None
+                                   or source.at(behind, 3) in (b"ID3", b"TAG", b"APE", b"LYR")):
+                limit = place
+    return limit
+
+
+def _frame_within(source, start, end, stream):
+    """Where frames begin within a tag whose size is wrong: an Info frame, or frames of the same kind as ``stream``; or None."""
+    if stream is not None:
+        found = _resynchronize(source, start, end, stream)
+        return found if found is not None and found + 4 < end else None
+    for name in (b"Xing", b"Info"):
+        place = source.find(name, start, end)
+        while place >= 0:
+            for side in (9, 17, 32):
+                header = parse_header(source.at(place - side - 4, 4)) if place - side - 4 >= start else None
+                if header is not None and header.side == side and _is_followed(source, place - side - 4, header, source.size):
+                    return place - side - 4
+            place = source.find(name, place + 1, end)
+    return None
 
 
 def _declared_frames(frame, header):
@@ -253,7 +349,7 @@ def _info_frame(header, tag, frames):
     """An Info frame that states ``frames``; b"" for layers I and II, which have none and whose length libsndfile knows."""
     if not header.side:
         return b""
-    version, layer, rate = header.kind
+    version, layer, rate, _ = header.kind
     # 64 kbit/s at least, so that there is room for the tag; no checksum
     second = 0xE0 | version << 3 | layer << 1 | 1
     third = (5 if version == _MPEG1 else 8) << 4 | _RATES[version].index(rate) << 2

@@ -6,7 +6,7 @@ are found without decoding. Chained files (one stream after another) are split i
 import struct
 import zlib
 
-from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part
+from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part, behind_padding
 from open_seq2seq.data.audio.structure import Structure, damaged
 from open_seq2seq.data.speech2text.rejection import NOT_AUDIO, WRONG_HEADER, RejectedData
 
@@ -34,12 +34,12 @@ def inspect_ogg(source, checks):
     while position < source.size:
         page = _page_at(source, position)
         if page is None:
-            found = _next_page(source, position + 1)
             if not links:
                 damaged("the first page of the Ogg file is damaged")
-            links[-1].damage(source.size if found is None else found)
-            if found is None:
-                break
+            begin = behind_padding(source, position, source.size) if links[-1].ended else position
+            found = _next_page(source, begin)
+            found = source.size if found is None else found
+            links[-1].skip(found - begin)
             position = found
             continue
         kind, granule, serial, sequence, length = page
@@ -47,11 +47,15 @@ def inspect_ogg(source, checks):
             links.append(_Link(position))
         if not links:
             raise RejectedData(NOT_AUDIO, "the Ogg file does not begin with the first page of a stream; is its start missing?")
-        links[-1].add(kind, granule, serial, sequence, source.at(position, min(length, 400)))
+        if links[-1].repeats(serial, sequence):
+            links[-1].skip(length)
+        else:
+            links[-1].add(position, kind, granule, serial, sequence, source.at(position, min(length, 400)))
+            links[-1].end = position + length
         position += length
-        links[-1].end = position
-    for link in links:
-        link.judge(checks)
+    other = sum(link.judge(checks) for link in links)
+    checks.unreadable(other, source.size - other,
+                      "%d bytes between or behind the pages of the Ogg file are not new pages" % other)
     return Structure(tuple(Part(link.start, link.end) for link in links))
 
 
@@ -63,7 +67,7 @@ def _page_at(source, position):
     kind, granule, serial, sequence, checksum, segments = struct.unpack("<BqIIIB", head[5:])
     length = 27 + segments + sum(source.at(position + 27, segments))
     page = source.at(position, length)
-    if len(page) < length or _checksum(page[:22] + b"\0\0\0\0" + page[26:]) != checksum:
+    if len(page) < length or page_checksum(page[:22] + b"\0\0\0\0" + page[26:]) != checksum:
         return None
     return kind, granule, serial, sequence, length
 
@@ -78,7 +82,7 @@ def _next_page(source, position):
         position += 1
 
 
-def _checksum(data):
+def page_checksum(data):
     """Ogg's CRC-32: the polynomial of zlib's, but the bits of each byte in the other order, from 0 and not inverted."""
     reflected = zlib.crc32(data.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(reflected.to_bytes(4, "little").translate(_REVERSED), "big")
@@ -89,20 +93,40 @@ class _Link:
 
     def __init__(self, start):
         self.start = self.end = start
-        self.serial = None             # of the audio; other streams (video, skeleton) do not count
+        self.serial = None             # of the audio; other streams (video, skeleton) are not checked
         self.has_data, self.ended = False, False
+        self._serials = set()
         self._sequence = -1
-        self._last, self._first = 0, None
-        self._lost, self._holes, self._is_damaged = 0, 0, False
+        self._last, self._lost, self._holes, self._is_damaged = 0, 0, 0, False
+        self._within, self._behind = 0, 0      # bytes that are not pages, before and behind the last page of the audio
 
-    def add(self, kind, granule, serial, sequence, beginning):
-        """Takes an intact page."""
+    def skip(self, count):
+        """Takes ``count`` bytes that are not a new page."""
+        if self.ended:
+            self._behind += count
+        else:
+            self._within += count
+
+    def repeats(self, serial, sequence):
+        """Whether a page is the latest page of the audio once more."""
+        return serial == self.serial and sequence == self._sequence
+
+    def add(self, position, kind, granule, serial, sequence, beginning):
+        """Takes an intact page.
+
+        Raises:
+          RejectedData: the page belongs to a stream whose first page is missing; how long that stream is, is unknown.
+        """
         if kind & _FIRST:
+            self._serials.add(serial)
             body = beginning[27 + beginning[26]:]
             if self.serial is None and body.startswith(_AUDIO) and not body.startswith(b"fishead"):
                 self.serial = serial
         else:
             self.has_data = True
+        if serial not in self._serials or serial == self.serial and self.ended:
+            raise RejectedData(WRONG_HEADER, "the Ogg page at byte %d belongs to no stream: the first page of its stream is "
+                                             "damaged or missing, and the stream cannot be decoded" % position)
         if serial != self.serial:
             return
         if sequence != (self._sequence + 1) % (1 << 32):
@@ -117,13 +141,11 @@ class _Link:
             self._last = granule
         self.ended = bool(kind & _LAST)
 
-    def damage(self, end):
-        """Bytes up to ``end`` are not an intact page."""
-        self._is_damaged = True
-        self._holes += 1
-
     def judge(self, checks):
         """Applies the rules for incomplete files.
+
+        Returns:
+          The number of bytes that are neither pages nor what is left of missing pages.
 
         Raises:
           RejectedData: too much is missing, or nobody knows how much.
@@ -133,6 +155,8 @@ class _Link:
         if not self.ended:
             raise RejectedData(WRONG_HEADER, "the Ogg file has no last page; how much of it is missing is unknown. "
                                              "Was it cut off while copying? To use what is there: ffmpeg -i INPUT OUTPUT.wav")
-        if self._holes:
-            checks.missing(self._last, self._last - max(self._lost, 1), "samples in intact Ogg pages",
-                           "%d places are damaged or missing" % self._holes)
+        if not self._holes:
+            return self._behind + self._within
+        checks.missing(self._last, self._last - max(self._lost, 1), "samples in intact Ogg pages",
+                       "%d places are damaged or missing" % self._holes)
+        return self._behind

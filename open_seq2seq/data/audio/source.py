@@ -5,6 +5,7 @@ import os
 
 HEADER_BLOCK = 4096
 SEARCH_BLOCK = 1 << 20
+MAX_PADDING = 1 << 16              # zeros that fill the last block of a disk, at most
 
 Part = collections.namedtuple("Part", "start end samples prefix patches")
 Part.__new__.__defaults__ = (None, b"", ())
@@ -49,6 +50,13 @@ class ByteSource:
                 return -1
             start += len(piece) - len(pattern) + 1
         return -1
+
+
+def behind_padding(source, position, end):
+    """The end of the zeros at ``position`` when they are padding: at most :data:`MAX_PADDING`; otherwise ``position``."""
+    zeros = source.at(position, min(end - position, MAX_PADDING + 1))
+    count = len(zeros) - len(zeros.lstrip(b"\0"))
+    return position + count if count <= MAX_PADDING else position
 
 
 class PartFile(io.RawIOBase):
