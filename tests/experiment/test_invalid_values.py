@@ -29,7 +29,7 @@ def message(path, *words, mode="train"):
      'CONFIG: base_params["encoder_params"]["convnet_layers"][2][0] is a list that contains itself'),
     ("deep = []\nfor _ in range(100000): deep = [deep]\nbase_params['summaries'] = deep",
      'CONFIG: base_params["summaries"][0][0]'),
-    ("base_params['summaries'] = " + "[" * 5000 + "]" * 5000, "CONFIG:?: syntax error: an expression is nested too deeply"),
+    ("base_params['summaries'] = " + "[" * 5000 + "]" * 5000, ": syntax error: "),  # which one depends on Python
     ("x = " + "-" * 5000 + "1", "CONFIG:?: syntax error: an expression is nested too deeply"),
     ("x = base_params\ny = x" + ".a" * 5000, "CONFIG:?: syntax error: an expression is nested too deeply"),
     ("double = []\nfor _ in range(45): double = [double, double]\nbase_params['summaries'] = double",
@@ -110,4 +110,4 @@ def test_messages_about_long_values_are_short(write_config):
 def test_the_resolved_config_can_hold_any_value():
     value = {"big": 10 ** 5000, "nan": float("nan"), "infinite": float("-inf"), (1, 2): {3}, "argument": "run\udcff"}
     assert json.loads(json.dumps(plain(value), ensure_ascii=False).encode("utf-8").decode("utf-8")) == {
-        "big": "an integer of 16610 bits", "nan": "nan", "infinite": "-inf", "(1, 2)": "{3}", "argument": "run\\udcff"}
+        "big": "an integer of 16610 bits", "nan": "nan", "infinite": "-inf", "(1, 2)": "{3}", "argument": "run\\xff"}

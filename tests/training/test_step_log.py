@@ -146,7 +146,8 @@ def test_the_metrics_of_a_step(make, tmp_path):
 
 
 def test_an_evaluation_is_written_and_excluded_from_the_speeds(make, tmp_path):
-    summaries = tf.summary.FileWriter(str(tmp_path))
+    with tf.Graph().as_default():
+        summaries = tf.summary.FileWriter(str(tmp_path))
     log, clock = make(summaries=summaries)
     make_step(log, clock, 1)
     clock.now += 60.0

