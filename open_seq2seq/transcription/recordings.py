@@ -2,15 +2,17 @@
 import collections
 import os
 
-from open_seq2seq.data.audio.containers import CONVERTIBLE_EXTENSIONS, unsupported_container
+from open_seq2seq.data.audio.containers import (
+    AUDIO_EXTENSIONS,
+    CONVERTIBLE_EXTENSIONS,
+    audio_by_content,
+    unsupported_container,
+)
 from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.files import replaced_file
 from open_seq2seq.transcription.writers import FORMATS
 
 STANDARD_INPUT = "-"
-# of the containers that are read (docs/audio.md); other files of a folder are not recordings
-EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64",
-              ".voc", ".sph", ".nist")
 
 Recording = collections.namedtuple("Recording", "path name result")
 Recording.__doc__ = """path: of the audio, or "-". name: for messages and results, printable. result: path of its results below
@@ -45,7 +47,7 @@ def find_recordings(inputs):
             skipped += skipped_here
             if not found:
                 errors.append(DataError("%s contains no audio files; expected names ending in %s"
-                                        % (printable(given), " ".join(EXTENSIONS))))
+                                        % (printable(given), " ".join(AUDIO_EXTENSIONS))))
         elif os.path.exists(given):
             recordings.append(Recording(given, printable(given), os.path.basename(given)))
         else:
@@ -64,7 +66,7 @@ def require_different_results(recordings):
 
 
 def audio_files(folder):
-    """The audio files in a folder and below it, by their extension.
+    """The audio files in a folder and below it, by their extension; other files whose content is audio are skipped.
 
     Hidden files are excluded. Links to folders are followed; each folder is read once.
 
@@ -76,11 +78,15 @@ def audio_files(folder):
     """
     found, skipped = [], []
     for path in _files_below(folder, skipped):
-        if path.lower().endswith(EXTENSIONS):
+        if path.lower().endswith(AUDIO_EXTENSIONS):
             found.append(Recording(path, printable(path), os.path.relpath(path, folder)))
         elif path.lower().endswith(CONVERTIBLE_EXTENSIONS):
             skipped.append(Skipped(path, unsupported_container(path) or "Its extension is not one of an audio file that can be "
                                                                         "read here; name the file itself to transcribe it."))
+        else:
+            reason = audio_by_content(path)
+            if reason is not None:
+                skipped.append(Skipped(path, reason))
     return sorted(found, key=_parts), sorted(skipped)
 
 
@@ -120,7 +126,8 @@ def skipped_lines(skipped):
         extension = os.path.splitext(item.path)[1].lower()
         groups.setdefault((extension, item.reason), []).append(item.path)
     for (extension, reason), paths in groups.items():
-        more = "" if len(paths) == 1 else " and %d more %s files" % (len(paths) - 1, extension)
+        more = "" if len(paths) == 1 else " and %d more %s" % (
+            len(paths) - 1, "%s files" % printable(extension) if extension else "files without an extension")
         yield "skipped %s%s: %s" % (printable(paths[0]), more, reason)
 
 

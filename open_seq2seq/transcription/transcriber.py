@@ -5,7 +5,7 @@ import numpy as np
 
 from open_seq2seq.errors import CheckpointError, DataError, UsageError
 from open_seq2seq.export import load_model, model_in_folder
-from open_seq2seq.transcription.audio_stream import blocks_of_array, blocks_of_file
+from open_seq2seq.transcription.audio_stream import blocks_of_array, blocks_of_file, warn_on_stderr
 from open_seq2seq.transcription.segmentation import FOR_FILES, Segmenter, levels_of, quiet_frames
 from open_seq2seq.transcription.stitching import Stitcher
 from open_seq2seq.transcription.transcript import make_transcript
@@ -43,7 +43,7 @@ class Transcriber:
         """Samples per second of the model; other audio is resampled to it."""
         return self.description.sample_rate
 
-    def transcribe(self, path_or_array, sample_rate=None, name=None, progress=None):
+    def transcribe(self, path_or_array, sample_rate=None, name=None, progress=None, warn=warn_on_stderr):
         """Transcribes a recording.
 
         Args:
@@ -51,6 +51,7 @@ class Transcriber:
           sample_rate: of the array; None: the model's.
           name: what messages call the recording, by default its path.
           progress: function of the seconds transcribed so far, called after each window. An exception in it ends the work.
+          warn: function of a sentence about a file that is used although something is wrong with it.
 
         Returns:
           Transcript.
@@ -62,7 +63,7 @@ class Transcriber:
         if isinstance(path_or_array, (str, os.PathLike)):
             path = os.fspath(path_or_array)
             name = name or path
-            blocks = blocks_of_file(path, self.sample_rate, name)
+            blocks = blocks_of_file(path, self.sample_rate, name, warn=warn)
         else:
             name = name or "the array"
             rate = self.sample_rate if sample_rate is None else sample_rate

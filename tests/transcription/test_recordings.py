@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS, CONVERTIBLE_EXTENSIONS
 from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.transcription.recordings import (
     Recording,
@@ -14,7 +15,9 @@ from open_seq2seq.transcription.recordings import (
     write_results,
 )
 from open_seq2seq.transcription.transcript import Word, make_transcript
+from tests.fixtures.audio_files import encoded
 
+MP4 = b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom" + bytes(400)
 TRANSCRIPT = make_transcript([Word("one", 0.1, 0.2, 1.0)], 1.0)
 
 
@@ -104,10 +107,9 @@ def test_links_to_folders_are_followed_and_each_folder_is_read_once(folder, tmp_
 
 
 def test_formats_that_must_be_converted_are_named(tmp_path):
-    mp4 = b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom" + bytes(400)
     for name in ("a.m4a", "b.M4A", os.fsdecode(b"c\xef.m4a")):
         with open(os.path.join(str(tmp_path), name), "wb") as file:
-            file.write(mp4)
+            file.write(MP4)
     (tmp_path / "radio.amr").write_bytes(b"#!AMR\n" + b"\x3c" * 300)
     (tmp_path / "samples.raw").write_bytes(bytes(1000))
     (tmp_path / "notes.txt").write_text("")
@@ -119,6 +121,32 @@ def test_formats_that_must_be_converted_are_named(tmp_path):
                                % (tmp_path / "a.m4a"))
     assert lines[1].startswith("skipped %s: It is an AMR file" % (tmp_path / "radio.amr"))
     assert lines[2].startswith("skipped %s: Its extension is not one of an audio file" % (tmp_path / "samples.raw"))
+
+
+def test_every_extension_of_a_format_that_is_read_is_a_recording(tmp_path):
+    for extension in AUDIO_EXTENSIONS + (".MP2", ".Wave"):
+        (tmp_path / ("x" + extension)).write_bytes(b"")
+    recordings, skipped = audio_files(str(tmp_path))
+    assert skipped == [] and len(recordings) == len(AUDIO_EXTENSIONS) + 2
+    assert {".wav", ".wave", ".bwf", ".mp1", ".mp2", ".mp3", ".mpga", ".oga", ".aif", ".aifc", ".snd"} <= set(AUDIO_EXTENSIONS)
+    assert not set(AUDIO_EXTENSIONS) & set(CONVERTIBLE_EXTENSIONS)
+
+
+def test_audio_under_another_name_is_reported_as_skipped(tmp_path):
+    wav, mp3 = encoded("WAV", "PCM_16"), encoded("MP3", "MPEG_LAYER_III")
+    for name, content in (("one", wav), ("two", wav), ("x.take2", wav), ("y.mp3.bak", mp3), ("memo.x", MP4), ("memo.3ga", MP4),
+                          ("notes", b"text"), ("tables.bin", b"\x01\x04" + bytes(600)), ("noise.bin", b"\xff\xfb" + bytes(600)),
+                          ("results.txt", wav), ("empty", b"")):
+        (tmp_path / name).write_bytes(content)
+    recordings, errors, skipped = find_recordings([str(tmp_path)])
+    assert recordings == [] and "contains no audio files; expected names ending in .wav .wave" in str(errors[0])
+    lines = [line.replace(str(tmp_path) + "/", "") for line in skipped_lines(skipped)]
+    assert [line.split(":")[0] for line in lines] == [
+        "skipped memo.3ga", "skipped memo.x", "skipped one and 1 more files without an extension", "skipped x.take2",
+        "skipped y.mp3.bak"]
+    assert all("Convert it to WAV first" in line for line in lines[:2])
+    assert "Its content is audio (WAV), but its extension is not one of an audio file; rename it" in lines[2]
+    assert "Its content is audio (MP3)" in lines[4]
 
 
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):

@@ -65,6 +65,20 @@ def test_a_bad_file_is_reported_once_and_the_others_are_transcribed(watched):
     assert [watch.poll(), watch.poll()] == [0, 1] and (output / "a.wav.txt").read_text() == "bad\n"
 
 
+def test_every_audio_extension_is_watched_and_audio_under_another_name_is_reported_once(watched):
+    folder, output, make, put, lines = watched
+    watch = make()
+    put("a.wav", "abc")
+    content = (folder / "a.wav").read_bytes()
+    for name in ("b.mp2", "c.wave", "plain", "d.wav.part"):
+        (folder / name).write_bytes(content)
+    assert [watch.poll() for _ in range(4)] == [0, 3, 0, 0]
+    assert files(output) == ["a.wav.txt", "b.mp2.txt", "c.wave.txt"]
+    assert [line for line in lines if "skipped" in line] == [
+        "skipped %s: Its content is audio (WAV), but its extension is not one of an audio file; rename it, or name the file "
+        "itself to transcribe it." % (folder / "plain")]
+
+
 def test_a_second_watch_transcribes_only_what_the_first_has_not(watched):
     folder, output, make, put, _ = watched
     first, second = make(), make()

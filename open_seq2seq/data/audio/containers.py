@@ -2,10 +2,12 @@
 
 The signatures are those of each format's specification; docs/audio.md lists what is read.
 """
+import functools
 import os
 import stat
 
 START_BYTES = 512
+_SEVERAL_FRAMES = 1 << 14          # three frames of MPEG audio or AAC
 
 WAV, RF64, W64, AIFF, AU, CAF, FLAC, OGG, MP3, NIST, VOC = (
     "WAV", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "Ogg", "MP3", "NIST SPHERE", "VOC")
@@ -31,6 +33,11 @@ _CONVERTIBLE = (
     (0, b"FRM8", "a DSDIFF file"),
     (0, b"FLV\x01", "a Flash video file"),
     (0, b"ajkg", "a Shorten file"),
+    (0, b"\x02dss", "a DSS dictation file"),
+    (0, b"\x03dss", "a DSS dictation file"),
+    (0, b"\x03ds2", "a DS2 dictation file"),
+    (0, b"\x06ds2", "a DS2 dictation file"),
+    (0, b"OFR ", "an OptimFROG file"),
     (0, b"ADIF", "an AAC file"),
     (0, b"\x00\x00\x01\xba", "an MPEG program stream (video)"),
     (0, b"\x00\x00\x01\xb3", "an MPEG video file"),
@@ -61,12 +68,22 @@ _NOT_AUDIO = (
 )
 _QUICKTIME_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
+# extensions of the containers that are read; a folder's files of these names are recordings
+AUDIO_EXTENSIONS = (
+    ".wav", ".wave", ".bwf", ".flac", ".mp3", ".mpga", ".mp2", ".mp1", ".mpa", ".m2a", ".ogg", ".oga", ".opus", ".aif", ".aiff",
+    ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".bw64", ".voc", ".sph", ".nist", ".wv1", ".wv2")
 # extensions of recordings that must be converted first; a folder's files of these names are reported as skipped
 CONVERTIBLE_EXTENSIONS = (
     ".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".aac", ".amr", ".awb", ".wma", ".asf", ".wmv", ".webm", ".mkv",
     ".mka", ".ra", ".rm", ".ram", ".ape", ".wv", ".tta", ".mpc", ".dsf", ".dff", ".avi", ".flv", ".shn", ".ts", ".mpg", ".mpeg",
     ".silk", ".slk", ".ac3", ".dts", ".spx", ".avr", ".htk", ".paf", ".pvf", ".sf", ".ircam", ".mat", ".xi", ".wve", ".sds",
-    ".sd2", ".8svx", ".iff", ".svx", ".gsm", ".raw", ".pcm")
+    ".sd2", ".8svx", ".iff", ".svx", ".gsm", ".raw", ".pcm", ".3ga", ".3gpp", ".3gp2", ".m4r", ".f4a", ".f4v", ".qt", ".mts",
+    ".m2ts", ".vob", ".ogv", ".ogx", ".weba", ".ofr", ".eac3", ".ec3", ".ac4", ".dss", ".ds2", ".vox", ".mp+", ".mpp")
+# the content of files with these extensions is not looked at: transcripts, results, tables, pictures, incomplete downloads
+_OTHER_EXTENSIONS = frozenset((
+    ".txt", ".json", ".jsonl", ".srt", ".vtt", ".ctm", ".csv", ".tsv", ".md", ".log", ".xml", ".html", ".yaml", ".yml", ".py",
+    ".sh", ".npy", ".npz", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".lab", ".textgrid", ".eaf", ".trs", ".stm", ".wrd", ".phn",
+    ".part", ".partial", ".crdownload", ".tmp"))
 
 
 def container_of(start, is_certain=False):
@@ -124,6 +141,70 @@ def unsupported_sentence(start):
 def is_convertible(start):
     """Whether ``start`` is the beginning of a recording that must be converted before it can be read."""
     return _convertible(start) is not None
+
+
+def audio_by_content(path):
+    """What a file of a folder is whose extension is not one of an audio file, when its content is one.
+
+    Args:
+      path: the file.
+
+    Returns:
+      A sentence for the report of skipped files; None: it is not recognized as audio, or cannot be read.
+    """
+    if os.path.splitext(path)[1].lower() in _OTHER_EXTENSIONS:
+        return None
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return _audio_by_content(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1 << 16)      # --watch asks every second
+def _audio_by_content(path, size, modified):
+    try:
+        with open(path, "rb", opener=open_without_waiting) as file:
+            start = file.read(_SEVERAL_FRAMES)
+    except OSError:
+        return None
+    container = container_of(start, is_certain=True) or (MP3 if _is_mpeg_stream(start) else None)
+    if container is not None and not is_convertible(start):
+        return ("Its content is audio (%s), but its extension is not one of an audio file; rename it, or name the file itself to "
+                "transcribe it." % container)
+    # a short signature may be found in any file
+    name = _convertible(start)
+    short = {known for _, signature, known in _CONVERTIBLE if len(signature) < 4}
+    if name is None or name in short or start[0] == 0xFF and not _is_adts_stream(start):
+        return None
+    return unsupported_sentence(start)
+
+
+def _is_mpeg_stream(start):
+    """Whether three frames of MPEG audio follow each other."""
+    # not at the top: it imports this module
+    from open_seq2seq.data.audio.mpeg import parse_header
+
+    position = 0
+    for _ in range(3):
+        header = parse_header(start[position:position + 4])
+        if header is None:
+            return False
+        position += header.length
+    return True
+
+
+def _is_adts_stream(start):
+    """Whether three frames of AAC follow each other."""
+    position = 0
+    for _ in range(3):
+        head = start[position:position + 6]
+        if len(head) < 6 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
+            return False
+        position += max(7, (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5)
+    return True
 
 
 def _convertible(start):

@@ -9,16 +9,13 @@ import os
 import sys
 
 from open_seq2seq.cli import file_path, make_parser
-from open_seq2seq.data.audio.containers import CONVERTIBLE_EXTENSIONS
+from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS, CONVERTIBLE_EXTENSIONS, audio_by_content
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.errors import DataError
 from open_seq2seq.text.text_file import printable, read_text_file, require_utf8_path
 
 MODULE = "open_seq2seq.data.importers.folder"
-# of several files with the same name, the first of these formats is used
-AUDIO_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64",
-                    ".rf64", ".voc", ".sph", ".nist")
 TEXT_EXTENSION = ".txt"
 SHOWN = 5  # names listed in a message
 
@@ -75,6 +72,7 @@ def _find_audio(corpus, note):
             "; found %s" % ", ".join("%d %s files" % (count, kind) for kind, count in found.most_common(SHOWN)) if found else ""))
     chosen = []
     for paths in audio.values():
+        # of several files with the same name, the first of the formats is used
         paths.sort(key=lambda path: AUDIO_EXTENSIONS.index(os.path.splitext(path)[1].lower()))
         chosen.append(paths[0])
         others.extend(paths[1:])
@@ -107,19 +105,26 @@ def _files_below(corpus, note):
 def _report_skipped(audio, others, note):
     """Reports the files that are not used and that a user could expect to be: other audio formats, text without audio."""
     used = {os.path.splitext(path)[0] for path in audio}
-    skipped = collections.defaultdict(list)
-    for path in others:
+    skipped, unread = collections.defaultdict(list), set()
+    for path in sorted(others, key=lambda path: path.lower().endswith(TEXT_EXTENSION)):      # texts last
         stem, extension = os.path.splitext(path)
         extension = extension.lower()
         if stem in used and (extension in AUDIO_EXTENSIONS or extension in CONVERTIBLE_EXTENSIONS):
             skipped[extension, "another audio file of the same name is used"].append(path)
         elif extension in CONVERTIBLE_EXTENSIONS:
+            unread.add(stem)
             skipped[extension, "the format cannot be read here; convert them to WAV first, e.g. ffmpeg -i INPUT "
                                "OUTPUT.wav"].append(path)
-        elif extension == TEXT_EXTENSION and stem not in used:
-            skipped[extension, "there is no audio file of the same name"].append(path)
+        elif extension == TEXT_EXTENSION:
+            if stem not in used and stem not in unread:
+                skipped[extension, "there is no audio file of the same name"].append(path)
+        elif audio_by_content(path) is not None:
+            unread.add(stem)
+            skipped[extension, "the content is audio, but the extension is not one of an audio file; rename or convert "
+                               "them"].append(path)
     for (extension, reason), paths in sorted(skipped.items()):
-        note("skipped %d %s files: %s (%s)" % (len(paths), extension, _listed(paths), reason))
+        kind = "%s files" % printable(extension) if extension else "files without an extension"
+        note("skipped %d %s: %s (%s)" % (len(paths), kind, _listed(paths), reason))
 
 
 def _listed(paths):

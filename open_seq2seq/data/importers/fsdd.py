@@ -17,12 +17,12 @@ import soundfile
 import soxr
 
 from open_seq2seq.cli import file_path, make_parser, whole_number
-from open_seq2seq.data.audio.containers import CONVERTIBLE_EXTENSIONS
+from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS, CONVERTIBLE_EXTENSIONS
 from open_seq2seq.data.audio.inspection import inspect_file, open_audio_file
 from open_seq2seq.data.audio.reading import samples_of
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
 from open_seq2seq.data.importers.corpus_folder import LONGEST_STRING, SHORTEST_STRING, is_complete, new_corpus, transcript_of
-from open_seq2seq.data.importers.folder import AUDIO_EXTENSIONS, SHOWN
+from open_seq2seq.data.importers.folder import SHOWN
 from open_seq2seq.data.importers.importer_command import progress_bar, run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, RejectedData

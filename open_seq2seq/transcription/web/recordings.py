@@ -12,6 +12,7 @@ import threading
 import traceback
 
 from open_seq2seq.errors import JasperError
+from open_seq2seq.transcription.audio_stream import warn_on_stderr
 from open_seq2seq.transcription.web.http_error import HttpError
 from open_seq2seq.transcription.web.sound import write_playback
 from open_seq2seq.transcription.web.spectrogram import spectrogram
@@ -33,6 +34,7 @@ class Recording:
       state: UPLOADING, WAITING, WORKING, DONE or FAILED.
       fraction: transcribed share, 0..1.
       error: a sentence if it failed, else None.
+      warnings: list of sentences about what is wrong with it although it is used.
       transcript: Transcript once it is done, else None.
       spectrogram: Spectrogram without its points, None until it is computed.
       duration: of the recording in s, None until it is known.
@@ -42,6 +44,7 @@ class Recording:
         self.identity = secrets.token_urlsafe(16)
         self.folder = os.path.join(root, self.identity)
         self.name, self.state, self.fraction, self.error = "", UPLOADING, 0.0, None
+        self.warnings = []
         self.transcript = self.spectrogram = self.duration = None
         self.forgotten = False
         os.mkdir(self.folder, 0o700)
@@ -137,7 +140,8 @@ class Recordings:
         """A recording as the page shows it: a dict of JSON types."""
         with self._changed:
             description = {"id": recording.identity, "name": recording.name, "state": recording.state,
-                           "fraction": round(recording.fraction, 4), "error": recording.error, "duration": recording.duration}
+                           "fraction": round(recording.fraction, 4), "error": recording.error,
+                           "warnings": list(recording.warnings), "duration": recording.duration}
             # it may have been removed since it was found
             if recording.state == WAITING and not recording.forgotten:
                 # the one being transcribed counts, too
@@ -217,15 +221,23 @@ class Recordings:
             check_removed()
             recording.fraction = min(seconds / recording.duration, 1.0)
 
+        def warn(text):
+            warn_on_stderr(text)
+            prefix = recording.name + ": "      # the page shows the name already
+            with self._changed:
+                recording.warnings.append(text[len(prefix):] if text.startswith(prefix) else text)
+
         playback, upload = recording.path("audio.wav"), recording.path("upload")
-        samples = write_playback(upload, playback, self._sample_rate, self.limits.max_seconds, recording.name, check_removed)
+        samples = write_playback(upload, playback, self._sample_rate, self.limits.max_seconds, recording.name, check_removed,
+                                 warn)
         drawn = spectrogram(playback, check_removed)
         with open(recording.path("spectrogram"), "wb") as file:
             file.write(drawn.points.tobytes())
         with self._changed:
             recording.duration = samples / float(self._sample_rate)
             recording.spectrogram = drawn._replace(points=None)
-        transcript = self._transcriber.transcribe(upload, name=recording.name, progress=progress)
+        transcript = self._transcriber.transcribe(upload, name=recording.name, progress=progress,
+                                                  warn=lambda text: None)      # the same as before
         check_removed()
         os.remove(upload)
         with self._changed:

@@ -5,7 +5,7 @@ import soundfile
 from open_seq2seq.data.audio.containers import unsupported_container
 from open_seq2seq.data.speech2text.rejection import NOT_AUDIO, RejectedData
 from open_seq2seq.errors import DataError
-from open_seq2seq.transcription.audio_stream import blocks_of_file, inspect_recording
+from open_seq2seq.transcription.audio_stream import blocks_of_file, inspect_recording, warn_on_stderr
 
 
 def readable_duration(seconds):
@@ -41,7 +41,7 @@ def _too_long(seconds, max_seconds):
                      % (readable_duration(seconds), readable_duration(max_seconds)))
 
 
-def write_playback(source, target, sample_rate, max_seconds, name, go_on=lambda: None):
+def write_playback(source, target, sample_rate, max_seconds, name, go_on=lambda: None, warn=warn_on_stderr):
     """Writes a recording as mono 16-bit WAV.
 
     Args:
@@ -51,6 +51,7 @@ def write_playback(source, target, sample_rate, max_seconds, name, go_on=lambda:
       max_seconds: a longer recording is refused, whatever its header states.
       name: what messages call the recording.
       go_on: called before each block; may raise to stop.
+      warn: function of a sentence about a recording that is used although something is wrong with it.
 
     Returns:
       Number of samples written.
@@ -60,7 +61,7 @@ def write_playback(source, target, sample_rate, max_seconds, name, go_on=lambda:
     """
     written = 0
     with soundfile.SoundFile(target, "w", sample_rate, 1, format="WAV", subtype="PCM_16") as wav:
-        for block in blocks_of_file(source, sample_rate, name):
+        for block in blocks_of_file(source, sample_rate, name, warn=warn):
             go_on()
             written += len(block)
             if written > max_seconds * sample_rate:

@@ -8,7 +8,7 @@ import tempfile
 import pytest
 import soundfile
 
-from open_seq2seq.data.audio.containers import CONVERTIBLE_EXTENSIONS, unsupported_container
+from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS, CONVERTIBLE_EXTENSIONS, unsupported_container
 from open_seq2seq.data.speech2text.audio import inspect_audio, read_audio
 from open_seq2seq.data.speech2text.rejection import RejectedData
 from tests.fixtures.audio_files import RATE, answers, chunk, encoded, format_chunk, riff, tone
@@ -52,6 +52,15 @@ def written(container, subtype, tmp_path, samples):
     path = str(tmp_path / "a.audio")
     soundfile.write(path, samples, RATE, format=container, subtype=subtype)
     return path
+
+
+def test_the_extensions_of_recordings_are_documented_and_offered_by_the_web_page():
+    with open(os.path.join(REPOSITORY, "docs", "audio.md"), encoding="utf-8") as file:
+        sentence = re.search(r"the files with these extensions: ([^,]*?)\. Of other files", file.read(), re.DOTALL).group(1)
+    assert tuple(re.findall("`([^`]+)`", sentence)) == AUDIO_EXTENSIONS
+    page = os.path.join(REPOSITORY, "open_seq2seq", "transcription", "web", "assets", "page.html")
+    with open(page, encoding="utf-8") as file:
+        assert tuple(re.search('accept="audio/\\*,([^"]*)"', file.read()).group(1).split(",")) == AUDIO_EXTENSIONS
 
 
 def test_the_table_names_every_format_of_libsndfile():

@@ -70,7 +70,7 @@ def test_a_folder_without_audio_is_refused(tmp_path, capsys):
     assert "the folder does not exist" in capsys.readouterr().err
     (tmp_path / "audio").mkdir()
     assert run(tmp_path) == 3
-    assert "expected names ending in .wav .flac" in capsys.readouterr().err
+    assert "expected names ending in .wav .wave" in capsys.readouterr().err
     (tmp_path / "audio" / "memo.M4A").write_bytes(b"x")
     assert run(tmp_path) == 3
     assert "; found 1 .m4a files" in capsys.readouterr().err
@@ -102,7 +102,27 @@ def test_skipped_formats_are_counted_and_named(corpus, capsys):
         "skipped 2 .m4a files: %s/x.m4a, %s/y.M4A (the format cannot be read here; convert them to WAV first, e.g. ffmpeg -i "
         "INPUT OUTPUT.wav)" % (folder, folder),
         "skipped 1 .mp3 files: %s/a.mp3 (another audio file of the same name is used)" % folder,
-        "skipped 2 .txt files: %s/lonely.txt, %s/x.txt (there is no audio file of the same name)" % (folder, folder)]
+        "skipped 1 .txt files: %s/lonely.txt (there is no audio file of the same name)" % folder]
+
+
+def test_every_audio_extension_is_used_and_audio_under_another_name_is_reported(corpus, capsys):
+    folder = corpus / "audio"
+    content = (folder / "b.wav").read_bytes()
+    for name in ("m.mp2", "n.wave", "o.bwf", "p.mpga", "q.oga", "take1", "take2", "r.orig"):
+        path = folder / name
+        path.write_bytes(content)
+        path.with_suffix(".txt").write_text("x")
+    (folder / "s.3ga").write_bytes(b"x")
+    (folder / "s.txt").write_text("x")
+    assert run(corpus) == 0
+    assert [name for name, _ in rows(corpus)] == ["../audio/%s" % name for name in (
+        "a.flac", "b.wav", "m.mp2", "more/c.WAV", "n.wave", "o.bwf", "p.mpga", "q.oga")]
+    reason = "(the content is audio, but the extension is not one of an audio file; rename or convert them)"
+    assert capsys.readouterr().err.splitlines() == [
+        "skipped 2 files without an extension: %s/take1, %s/take2 %s" % (folder, folder, reason),
+        "skipped 1 .3ga files: %s/s.3ga (the format cannot be read here; convert them to WAV first, e.g. ffmpeg -i INPUT "
+        "OUTPUT.wav)" % folder,
+        "skipped 1 .orig files: %s/r.orig %s" % (folder, reason)]
 
 
 def test_a_file_name_that_is_not_utf8_is_refused(corpus, capsys):

@@ -56,7 +56,7 @@ class ToneTranscriber:
         self.gate, self.started, self.calls, self.error = threading.Event(), threading.Event(), [], None
         self.gate.set()
 
-    def transcribe(self, path, sample_rate=None, name=None, progress=None):
+    def transcribe(self, path, sample_rate=None, name=None, progress=None, warn=None):
         self.calls.append(name)
         self.started.set()
         samples, rate = soundfile.read(path)

@@ -202,6 +202,24 @@ def test_no_words(page, tmp_path):
     tab.wait_for("!document.querySelector('#no_words').hidden")
     assert tab.evaluate("document.querySelector('#downloads').hidden") is True
     assert texts(tab, "#list .state") == ["0:01, 0 words"]
+    assert texts(tab, "#warnings li") == ["Warning: the recording is silent"]
+
+
+def test_warnings_are_those_of_the_shown_recording(page, wav):
+    tab = page()
+    samples = wav(500)
+    short = samples.with_name("short.wav")
+    short.write_bytes(samples.read_bytes()[:-30])
+    tab.choose_files("#file", short)
+    tab.wait_for(DONE)
+    tab.wait_for("!document.querySelector('#warnings').hidden")
+    warning, = texts(tab, "#warnings li")
+    assert warning.startswith("Warning: the header declares 32000 bytes of samples, the file holds 31970 (0.09 % missing)")
+    tab.choose_files("#file", samples)
+    tab.wait_for("document.querySelectorAll('#list li').length === 2")
+    tab.wait_for(DONE)
+    tab.wait_for("document.querySelector('#warnings').hidden")
+    assert texts(tab, "#warnings li") == []
 
 
 def test_stopped_server_is_reported(page, wav):

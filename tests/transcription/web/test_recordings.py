@@ -64,6 +64,16 @@ def test_description_of_a_finished_recording(recordings, wav):
     assert description["spectrogram"]["seconds_per_column"] == pytest.approx(0.01)
 
 
+def test_warnings_are_described_and_printed_once(recordings, wav, capsys):
+    path = wav(500)
+    path.write_bytes(path.read_bytes()[:-30])
+    description = wait(recordings, send(recordings, path, "mine.wav"))
+    warning = "the header declares 32000 bytes of samples, the file holds 31970 (0.09 % missing)"
+    assert description["state"] == "done" and description["warnings"] == [warning]
+    assert capsys.readouterr().err == "warning: mine.wav: %s\n" % warning
+    assert wait(recordings, send(recordings, wav(500), "whole.wav"))["warnings"] == []
+
+
 def test_no_more_than_may_wait(recordings, transcriber, wav):
     transcriber.gate.clear()
     sent = [send(recordings, wav(500), "a") for _ in range(2)] + [recordings.new()]     # one that is being uploaded

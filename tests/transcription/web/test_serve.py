@@ -17,7 +17,7 @@ from open_seq2seq.transcription.web.server import serve
 
 class Transcriber:
     sample_rate = 16000
-    def transcribe(self, path, name=None, progress=None):
+    def transcribe(self, path, name=None, progress=None, warn=None):
         print("begun", flush=True)
         while True:
             progress(0.1)

@@ -59,6 +59,7 @@ export class Result {
       this.audio.src = server.audioAddress(recording.id);
       this.moved(0);
     }
+    this.showWarnings(recording.warnings);
     const done = recording.state === "done";
     for (const id of ["downloads", "word_hint"]) element(id).hidden = !done || !recording.words.length;
     element("no_words").hidden = !done || recording.words.length > 0;
@@ -75,6 +76,15 @@ export class Result {
     } catch (error) {
       if (this.recording === recording) this.onError(error.message);
     }
+  }
+
+  showWarnings(warnings) {
+    element("warnings").hidden = !warnings.length;
+    element("warnings").replaceChildren(...warnings.map((warning) => {
+      const item = document.createElement("li");
+      item.textContent = `Warning: ${warning}`;
+      return item;
+    }));
   }
 
   showWords(recording) {
