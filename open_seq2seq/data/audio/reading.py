@@ -79,10 +79,11 @@ def first_look(file, inspection):
       RejectedData: as :func:`blocks_of`, where it is found.
     """
     # the blocks are judged together, as a quiet one says little; in doubt the whole file decides, as in blocks_of
-    if inspection.channels > 1:
-        looks = _looks(file, inspection, _PLACES)
+    is_mono = inspection.channels == 1 and len(inspection.parts) == 1      # parts may differ in channels
+    if is_mono and inspection.pcm16 is None:
+        looks = _blocks(file, inspection, LOOK)
     else:
-        looks = _looks(file, inspection, _PLACES[:1]) if inspection.pcm16 is not None else _blocks(file, inspection, LOOK)
+        looks = _looks(file, inspection)
     level, is_suspect = Level(inspection), False
     try:
         for block in looks:
@@ -90,7 +91,7 @@ def first_look(file, inspection):
             one.mono(block)
             level.mono(block)
             is_suspect = is_suspect or one.cancels
-            if inspection.channels == 1 and not level.is_silent:
+            if is_mono and not level.is_silent:
                 return False
     except (RuntimeError, RejectedData):      # soundfile.LibsndfileError is one; seeking in a damaged file may fail
         is_suspect = True
@@ -99,24 +100,24 @@ def first_look(file, inspection):
     level = Level(inspection)
     for block in _blocks(file, inspection, BLOCK):
         level.mono(block)
-        if inspection.channels == 1 and not level.is_silent:
+        if is_mono and not level.is_silent:
             return False
     level.check()
     return level.is_silent
 
 
-def _looks(file, inspection, places):
-    """Yields :data:`LOOK` samples at each place, a fraction of each part; a short part completely."""
+def _looks(file, inspection):
+    """Yields :data:`LOOK` samples at a few places of each part, at one place where it has one channel."""
     if inspection.pcm16 is not None:
         parts = [(None, inspection.num_samples)]
     else:
         parts = [(part, part.samples) for part in inspection.parts]
     for part, samples in parts:
         last = max(0, samples - LOOK)
-        starts = sorted({int(place * last) for place in places})
         with contextlib.ExitStack() as stack:
             sound = None if part is None else stack.enter_context(open_part(file, part))
-            for start in starts:
+            channels = inspection.channels if sound is None else sound.channels
+            for start in sorted({int(place * last) for place in (_PLACES if channels > 1 else _PLACES[:1])}):
                 if sound is None:
                     file.seek(inspection.pcm16 + start * 2 * inspection.channels)
                     yield _pcm16(file, min(LOOK, samples), inspection.channels)
@@ -181,7 +182,7 @@ class Level:
         self._rate, self._seen, self._is_integer = inspection.sample_rate, 0, inspection.pcm16 is not None
         self._low, self._high = np.inf, -np.inf
         self._channel_power = self._mean_power = 0.0
-        self._channels = 1
+        self._channels, self._has_parts = 1, len(inspection.parts) > 1
         self.peak = 0.0
 
     def mono(self, block):
@@ -199,6 +200,9 @@ class Level:
         self._seen += len(block)
         if block.shape[1] == 1:
             mono = block[:, 0]
+            if self._has_parts:      # another part may have several channels
+                power = float(np.square(mono, dtype=np.float64).sum())
+                self._channel_power, self._mean_power = self._channel_power + power, self._mean_power + power
         else:
             mono = block.mean(axis=1)
             self._channels = max(self._channels, block.shape[1])

@@ -13,7 +13,6 @@ import time
 
 import soxr
 
-from open_seq2seq.data.audio.containers import CONVERTIBLE_EXTENSIONS, unsupported_container  # noqa: F401 (for folders)
 from open_seq2seq.data.audio.inspection import inspect_file, open_audio_file
 from open_seq2seq.data.audio.reading import Level, first_look, samples_of
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION

@@ -38,6 +38,17 @@ def test_quiet_hum_in_phase_does_not_hide_channels_that_cancel(write, container,
     assert answers(write(encoded(container, subtype, mixed)))[0] == ("channels cancel each other",) * 3
 
 
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_all_parts_of_a_joined_file_are_judged_together(write, subtype):
+    one = tone(80000)
+    mono, cancelling = encoded("WAV", subtype, one), encoded("WAV", subtype, np.stack([one, -one], 1))
+    quiet = encoded("WAV", subtype, 0.01 * one)
+    for loud in (mono + cancelling, cancelling + mono):
+        assert answers(write(loud)) == ((160000,) * 3, [])
+    for silent in (quiet + cancelling, cancelling + quiet, cancelling + cancelling):
+        assert answers(write(silent))[0] == ("channels cancel each other",) * 3
+
+
 def test_a_part_in_antiphase_does_not_decide(write):
     one = tone(80000)
     mixed = np.stack([one, one], 1)
