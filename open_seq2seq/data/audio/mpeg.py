@@ -7,6 +7,7 @@ frames, and cuts the file there; so it is given an Info frame with the true numb
 import collections
 import struct
 
+from open_seq2seq.data.audio.containers import MP3, START_BYTES, container_of
 from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part, behind_padding
 from open_seq2seq.data.audio.structure import Structure
 from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_AUDIO, WRONG_HEADER, RejectedData
@@ -23,7 +24,7 @@ _KBITS = {
 }
 MAX_JUNK = 1 << 16                 # bytes in front of the first frame
 MAX_LYRICS = 1 << 20               # bytes of a Lyrics3 tag, whose size has 6 digits
-_APE, _APE_HEADER = b"APETAGEX", 1 << 29
+_APE, _APE_HEADER, _APE_HAS_HEADER = b"APETAGEX", 1 << 29, 1 << 31
 DECODER_DELAY = 529                # samples that a decoder of layer III drops at the start (gapless playback)
 
 Header = collections.namedtuple("Header", "length samples kind rate channels side")
@@ -60,7 +61,11 @@ def inspect_mpeg(source, checks, start=0, end=None):
     declared = sum(stream.expected() for stream in streams)
     checks.missing(declared, present, "MPEG frames", "it is damaged, or was cut off while copying")
     other = sum(stream.other for stream in streams if stream.expected() == stream.frames)
-    checks.unreadable(other, sum(stream.bytes for stream in streams),
+    total, last = sum(stream.bytes for stream in streams), streams[-1].end
+    if end == source.size and container_of(source.at(last, START_BYTES), is_certain=True) not in (None, MP3):
+        checks.behind(source.size - last, total, "its last MPEG frame", source)
+        other = max(0, other - (source.size - last))
+    checks.unreadable(other, total,
                       "%d bytes between or behind the MPEG frames are not frames" % other)
     return Structure(tuple(stream.part() for stream in streams if stream.frames), streams[0].header.rate)
 
@@ -116,6 +121,8 @@ def _streams(source, start, end, checks):
                     zeros += behind - position
                 else:
                     is_separate = True
+                if behind > end and stream is not None:
+                    _report_cut_tag(source, position, checks)
                 position = behind
                 continue
             if following <= position:
@@ -160,6 +167,18 @@ def _streams(source, start, end, checks):
         raise RejectedData(NOT_AUDIO, "the file has no MPEG audio frames; expected an MP3")
     streams[-1].other += other
     return streams
+
+
+def _report_cut_tag(source, position, checks):
+    """A tag at the beginning of a file that is cut means that the file is lost; other tags hold nothing that is used.
+
+    Raises:
+      RejectedData: the file ends within an ID3v2 tag.
+    """
+    if source.at(position, 3) == b"ID3":
+        raise RejectedData(WRONG_HEADER, "the file ends within the ID3v2 tag at byte %d, which a second MP3 file begins with. "
+                                         "Was it cut off while copying?" % position)
+    checks.note("the file ends within the tag at byte %d; was it cut off while copying?" % position)
 
 
 def _check_surplus(stream, position):
@@ -246,7 +265,8 @@ def _without_last_tags(source, start, end):
     if end - start > 128 and source.at(end - 128, 3) == b"TAG":
         end -= 128
     if end - start > 32 and source.at(end - 32, 8) == _APE:
-        size, = struct.unpack("<I", source.at(end - 20, 4))
+        size, _, flags = struct.unpack("<III", source.at(end - 20, 12))
+        size += 32 if flags & _APE_HAS_HEADER else 0
         if size < end - start:
             end -= size
     return end
@@ -255,25 +275,25 @@ def _without_last_tags(source, start, end):
 def _behind_tag(source, position, end, stream):
     """The end of the tag or of the padding at ``position``; ``position`` when there is neither.
 
-    Formats: id3.org (ID3v1, its extension "TAG+", ID3v2, Lyrics3), APE tags 1 and 2. A tag may be cut at ``end``.
+    Formats: id3.org (ID3v1, its extension "TAG+", ID3v2, Lyrics3), APE tags 1 and 2. Beyond ``end`` when the tag is cut.
     """
     head = source.at(position, 32)
     behind = position
     if head.startswith(b"ID3"):
-        behind = behind_id3(source, position) or (end if end - position < 10 else position)
+        behind = behind_id3(source, position) or (end + 1 if end - position < 10 else position)
         frame = _frame_within(source, position + 10, min(behind, end), stream)
         behind = behind if frame is None else frame      # the size is wrong
     elif head.startswith(b"TAG+"):
         behind = position + 227
     elif head.startswith(b"TAG"):
         behind = position + 128
-    elif head.startswith(_APE) and len(head) == 32:
-        size, _, flags = struct.unpack("<III", head[12:24])
+    elif head.startswith(_APE):
+        size, _, flags = struct.unpack("<III", head[12:24].ljust(12, b"\0"))
         behind = position + 32 + (size if flags & _APE_HEADER else 0)
     elif head.startswith(b"LYRICSBEGIN"):
         ends = [place + 9 for place in (source.find(mark, position, min(end, position + MAX_LYRICS))
                                         for mark in (b"LYRICS200", b"LYRICSEND")) if place >= 0]
-        behind = min(ends) if ends else end if end - position < MAX_LYRICS else position
+        behind = min(ends) if ends else end + 1 if end - position < MAX_LYRICS else position
     elif head.startswith(b"\0") and (stream is None or stream.is_complete):
         behind = behind_padding(source, position, end)
     else:
@@ -285,7 +305,7 @@ def _behind_tag(source, position, end, stream):
     if behind > position and stream is not None and not head.startswith(b"\0") and _frame_within(
             source, position + 1, min(behind, end), stream) is not None:
         return position
-    return min(behind, end)
+    return behind
 
 
 def _tag_before(source, position, limit, end, stream):
@@ -294,7 +314,7 @@ def _tag_before(source, position, limit, end, stream):
         place = source.find(mark, position, min(limit, position + MAX_JUNK))
         if place >= 0:
             behind = _behind_tag(source, place, end, stream)
-            if place < behind and (behind == end or parse_header(source.at(behind, 4)) is not None
+            if place < behind and (behind >= end or parse_header(source.at(behind, 4)) is not None
                                    or source.at(behind, 3) in (b"ID3", b"TAG", b"APE", b"LYR")):
                 limit = place
     return limit

@@ -6,6 +6,7 @@ are found without decoding. Chained files (one stream after another) are split i
 import struct
 import zlib
 
+from open_seq2seq.data.audio.containers import START_BYTES, container_of
 from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part, behind_padding
 from open_seq2seq.data.audio.structure import Structure, damaged
 from open_seq2seq.data.speech2text.rejection import NOT_AUDIO, WRONG_HEADER, RejectedData
@@ -54,6 +55,10 @@ def inspect_ogg(source, checks):
             links[-1].end = position + length
         position += length
     other = sum(link.judge(checks) for link in links)
+    if container_of(source.at(links[-1].end, START_BYTES), is_certain=True) is not None:
+        behind = source.size - links[-1].end
+        checks.behind(behind, source.size - other, "its last Ogg page", source)
+        other = max(0, other - behind)
     checks.unreadable(other, source.size - other,
                       "%d bytes between or behind the pages of the Ogg file are not new pages" % other)
     return Structure(tuple(Part(link.start, link.end) for link in links))

@@ -96,7 +96,8 @@ FOLLOWING = {"WAV": encoded("WAV", "PCM_16", SECOND), "MP3": encoded(*MP3, sampl
 def test_other_data_behind_a_file_is_refused(write, container, subtype, following):
     path = write(encoded(container, subtype, FIRST) + FOLLOWING[following])
     assert answers(path)[0] == REFUSED
-    with pytest.raises(RejectedData, match="cannot be read"):
+    with pytest.raises(RejectedData, match={"WAV": r"another recording \(WAV\)", "Ogg": r"another recording \(Ogg\)"}.get(
+            following, "cannot be read|another recording")):
         inspect_audio(path, RATE)
 
 
@@ -191,6 +192,18 @@ def test_a_tag_with_a_wrong_size_hides_no_frames(write, size):
         found, warnings = answers(write(data))
         assert found in ((whole,) * 3, REFUSED)
     assert not any("missing" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("name", ["ID3v1", "ID3v2", "APE 2", "Lyrics3v1"])
+def test_a_file_that_ends_within_a_tag_was_cut(write, name):
+    """The tag of a second file means that there was one; the others are a warning."""
+    first = encoded(*MP3, samples=FIRST)
+    for count in (12, 25):
+        found, warnings = answers(write(first + TAGS[name][:count]))
+        if name == "ID3v2":
+            assert found == REFUSED
+        else:
+            assert found == (60000,) * 3 and len(warnings) == 1 and "cut off" in warnings[0]
 
 
 @pytest.mark.parametrize("following", ["WAV", "noise"])
