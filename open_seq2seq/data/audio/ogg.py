@@ -55,6 +55,9 @@ def inspect_ogg(source, checks):
             links[-1].end = position + length
         position += length
     other = sum(link.judge(checks) for link in links)
+    if source.at(links[-1].end, 4) == b"OggS":
+        raise RejectedData(WRONG_HEADER, "the Ogg page at byte %d, behind the last page of its stream, is damaged or cut off: "
+                                         "another stream begins there" % links[-1].end)
     if container_of(source.at(links[-1].end, START_BYTES), is_certain=True) is not None:
         behind = source.size - links[-1].end
         checks.behind(behind, source.size - other, "its last Ogg page", source)

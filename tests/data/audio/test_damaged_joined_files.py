@@ -62,6 +62,15 @@ def test_one_flipped_bit_in_the_first_page_of_the_second_stream_is_found(write, 
     assert answers(write(flipped(first + encoded("OGG", subtype, SECOND), len(first) + place, 2)))[0] == REFUSED
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("kept", [4, 30])
+def test_a_second_stream_that_is_cut_within_its_first_page_is_refused(write, subtype, kept):
+    """Also when its remains are less than 1 % of the file."""
+    first, second = long_file("OGG", subtype, tone(30 * RATE)), encoded("OGG", subtype, SECOND)
+    assert kept < 0.01 * len(first)
+    assert answers(write(first + second[:kept]))[0] == REFUSED
+
+
 def test_two_long_vorbis_streams_without_the_second_first_page_are_refused(write):
     """libsndfile reports 2^63-1 samples for them."""
     first, second = (long_file("OGG", "VORBIS", tone(480000, seed=seed)) for seed in (0, 1))
