@@ -27,11 +27,13 @@ def check_layers(tmp_path):
     return check
 
 
+@pytest.mark.slow
 def test_imports_go_downwards(check_layers):
     done = check_layers()
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file, line, broken", [
     ("data/speech2text/manifest.py", "from open_seq2seq.training import loop",
      "open_seq2seq.data is not allowed to import open_seq2seq.training"),

@@ -100,6 +100,7 @@ def test_every_moved_module_and_renamed_name_exists():
             assert getattr(importlib.import_module("%s.%s" % (PACKAGE, old)), name) is getattr(there, new_name), (old, name)
 
 
+@pytest.mark.slow
 def test_no_module_is_at_a_path_that_is_listed_as_moved():
     code = "import importlib.util, open_seq2seq.moved_modules as m; " \
            "print([o for o in m.MOVED if type(importlib.util.find_spec(m.PACKAGE + '.' + o).loader).__name__ != '_Loader'])"

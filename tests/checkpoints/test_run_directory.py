@@ -130,6 +130,7 @@ def test_a_checkpoint_that_is_deleted_while_it_is_read_is_replaced_by_the_newest
     assert len(found) == 3
 
 
+@pytest.mark.slow
 def test_checkpoints_that_are_deleted_faster_than_they_are_read_are_a_clear_error(tmp_path):
     make_checkpoint(tmp_path, 1)
     attempts = []

@@ -53,6 +53,7 @@ def killed_at(monkeypatch, number):
     return made
 
 
+@pytest.mark.slow
 def test_killed_at_any_file_operation_the_newest_checkpoint_is_valid_and_not_older_than_the_last(tmp_path, monkeypatch):
     steps_found, number, finished = [], 0, False
     while not finished:
@@ -98,6 +99,7 @@ def test_with_a_damaged_state_file_older_checkpoints_are_still_deleted_in_turn(t
         "model.ckpt-10.index", "model.ckpt-12.index", "model.ckpt-4.index"]
 
 
+@pytest.mark.slow
 def test_an_existing_checkpoint_of_the_same_step_is_replaced_and_never_mixed(tmp_path, monkeypatch):
     number, finished = 0, False
     while not finished:

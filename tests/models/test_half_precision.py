@@ -71,6 +71,7 @@ def distance(actual, expected):
     return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", [{}, MASKS], ids=["fused", "masked"])
 def test_logits_gradients_and_statistics_are_close_to_those_in_float32(encoder):
     """Some thirty roundings of relative size 2^-11 at most lie behind the logits (nine products, as many normalizations, sums

@@ -57,6 +57,7 @@ def test_a_seam_within_a_long_spike_does_not_repeat_it():
     assert text_of(np.concatenate([left[:seam], right[seam:]])) == "....1111111....."
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(4, 12)), min_size=6, max_size=12), st.randoms(use_true_random=False))
 def test_spikes_that_move_by_a_frame_never_change_the_text(spikes, random):

@@ -58,6 +58,7 @@ def test_any_framing_equals_the_reference_library(graph, given):
     np.testing.assert_allclose(compute(params, waveform), expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [2, 100, 159, 160, 161, 257, 320, 321, 1000])
 @pytest.mark.parametrize("backend", ["librosa", "psf"])
 def test_short_waveforms_equal_the_reference_library(graph, backend, samples):
@@ -160,6 +161,7 @@ def test_the_parameter_selects_the_engine():
     assert isinstance(make_feature_function(checked(feature_engine="numpy")), NumpyFeatures)
 
 
+@pytest.mark.slow
 def test_the_graph_engine_does_not_import_librosa():
     code = ("import sys, open_seq2seq.data.speech2text.feature_graph, open_seq2seq.data.speech2text.augmentation;"
             "sys.exit(bool({'librosa', 'python_speech_features', 'numba'} & set(sys.modules)))")

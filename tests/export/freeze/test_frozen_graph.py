@@ -30,6 +30,7 @@ NETWORKS = {
 
 
 # not folded, the graph is that of evaluation: what differs is the mask, and how lengths follow from it
+@pytest.mark.slow
 @pytest.mark.parametrize("name, folded", [(name, True) for name in sorted(NETWORKS)] + [
     (name, False) for name in ("dense", "separable", "two strides", "late stride", "valid")])
 def test_logits_do_not_depend_on_the_padding(tmp_path, name, folded):
@@ -49,6 +50,7 @@ def test_logits_do_not_depend_on_the_padding(tmp_path, name, folded):
         assert largest_difference((expected[0][1:2, :alone[0].shape[1]], expected[1][1:2]), alone) < 2e-6
 
 
+@pytest.mark.slow
 def test_fast_convolutions_are_as_exact(tmp_path, monkeypatch):
     monkeypatch.setattr("open_seq2seq.export.freeze.fast_inference_graph.FEWEST_CHANNELS", 1)
     monkeypatch.setattr("open_seq2seq.export.freeze.fast_inference_graph.FEWEST_TAPS", 2)
@@ -118,6 +120,7 @@ def test_half_precision(tmp_path):
     assert 1e-6 < largest_difference(expected, logits) < 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options, data", [
     (ExportOptions(None, None, with_features=True), {}), (ExportOptions(None, None, with_features=True), {"backend": "psf"}),
     (ExportOptions(3, 208, with_features=True), {"backend": "psf"}),

@@ -222,6 +222,7 @@ def test_the_command(tmp_path, capsys, below):
     assert list(_Page(os.path.join(folder, "report", "index.html")).images) == ["Loss"]
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_is_not_utf8(tmp_path):
     """Also the lines that earlier versions wrote there, with the name of the folder; and a log of the output in it."""
     folder = os.path.join(str(tmp_path), os.fsdecode(b"caf\xe9"))
