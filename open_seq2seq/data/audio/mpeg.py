@@ -7,9 +7,9 @@ frames, and cuts the file there; so it is given an Info frame with the true numb
 import collections
 import struct
 
-from open_seq2seq.data.audio.containers import MP3, START_BYTES, container_of
+from open_seq2seq.data.audio.containers import MP3, START_BYTES
 from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part, behind_padding
-from open_seq2seq.data.audio.structure import Structure
+from open_seq2seq.data.audio.structure import Structure, beginning_of
 from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_AUDIO, WRONG_HEADER, RejectedData
 
 _MPEG1, _LAYER_3 = 3, 1            # the header's codes
@@ -62,7 +62,7 @@ def inspect_mpeg(source, checks, start=0, end=None):
     checks.missing(declared, present, "MPEG frames", "it is damaged, or was cut off while copying")
     other = sum(stream.other for stream in streams if stream.expected() == stream.frames)
     total, last = sum(stream.bytes for stream in streams), streams[-1].end
-    if end == source.size and container_of(source.at(last, START_BYTES), is_certain=True) not in (None, MP3):
+    if end == source.size and beginning_of(source.at(last, START_BYTES)) not in (None, MP3):
         checks.behind(source.size - last, total, "its last MPEG frame", source)
         other = max(0, other - (source.size - last))
     checks.unreadable(other, total,
@@ -112,7 +112,10 @@ def _streams(source, start, end, checks):
     other, zeros, is_separate = 0, 0, False
     following = start                  # where frames begin behind bytes that are not frames
     while position < end:
-        header = parse_header(source.at(position, 4))
+        rest = source.at(position, 4)
+        if len(rest) < 4 and (rest[:1] == b"\xff" or b"ID3".startswith(rest)) and stream is not None and stream.is_complete:
+            _refuse_cut_file(position)
+        header = parse_header(rest)
         known = stream is not None and header is not None and header.kind == stream.header.kind
         if header is None or not (known or _is_followed(source, position, header, end)):
             behind = _behind_tag(source, position, end, stream)
@@ -135,6 +138,8 @@ def _streams(source, start, end, checks):
             position = found
             continue
         if position + header.length > end:
+            if end == source.size and stream is not None and stream.is_complete:
+                _refuse_cut_file(position)
             stream = stream or _append(streams, header, position)
             other += end - position
             break
@@ -179,6 +184,11 @@ def _report_cut_tag(source, position, checks):
         raise RejectedData(WRONG_HEADER, "the file ends within the ID3v2 tag at byte %d, which a second MP3 file begins with. "
                                          "Was it cut off while copying?" % position)
     checks.note("the file ends within the tag at byte %d; was it cut off while copying?" % position)
+
+
+def _refuse_cut_file(position):
+    raise RejectedData(WRONG_HEADER, "another recording (MP3) begins at byte %d, behind all frames that the Info frame "
+                                     "declares, and is cut off; how much is missing is unknown" % position)
 
 
 def _check_surplus(stream, position):

@@ -9,7 +9,7 @@ import struct
 from open_seq2seq.data.audio.containers import container_of
 from open_seq2seq.data.audio.mpeg import inspect_mpeg
 from open_seq2seq.data.audio.source import Part
-from open_seq2seq.data.audio.structure import Structure, contradiction, damaged
+from open_seq2seq.data.audio.structure import Structure, beginning_of, contradiction, damaged
 from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_AUDIO, WRONG_HEADER, RejectedData
 
 PCM, MS_ADPCM, IEEE_FLOAT, ALAW, MULAW, IMA_ADPCM, GSM610, NMS_ADPCM, G721, MPEG_LAYER_III, EXTENSIBLE = (
@@ -84,7 +84,7 @@ def inspect_w64(source, checks):
         size = present
     checks.missing(size, min(size, present), "bytes of samples")
     position = body + size
-    if container_of(source.at(position, 16), is_certain=True) is None:      # else the last chunk is not padded
+    if beginning_of(source.at(position, 16)) is None:      # else the last chunk is not padded
         position += -size % 8
     while position < source.size and source.at(position + 4, 12) == _W64_TAIL:
         length, = struct.unpack("<Q", source.at(position + 16, 8).ljust(8, b"\0"))
@@ -168,7 +168,8 @@ def _walk_behind(source, checks, body, data_size, riff_end, order):
         name, size = head[:4], struct.unpack(order + "I", head[4:8].ljust(4, b"\0"))[0]
         if name in (b"RIFF", b"RIFX", b"RF64") and head[8:] == b"WAVE":
             return position
-        if container_of(head + source.at(position + 12, 16), is_certain=True) is not None:
+        # "ID3 " is a chunk, an ID3v2 tag has a version there
+        if name not in _TRAILING_CHUNKS and container_of(head + source.at(position + 12, 16), is_certain=True) is not None:
             break
         if name == b"data":
             raise RejectedData(WRONG_HEADER, "the file has a second data chunk; save it again, e.g. ffmpeg -i INPUT OUTPUT.wav")

@@ -245,3 +245,39 @@ def test_long_digital_silence_is_not_too_many_samples(write):
     for container, subtype in (("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS"), MP3, ("CAF", "ALAC_16")):
         data = long_file(container, subtype, np.zeros(4800000, np.float32))
         assert answers(write(data))[0] == (4800000,) * 3, container
+
+
+HEADERS = (
+    ("WAV", "PCM_16", 44), ("RF64", "PCM_16", 104), ("W64", "PCM_16", 104), ("FLAC", "PCM_16", 42), ("OGG", "VORBIS", 40),
+    ("AIFF", "PCM_16", 54), ("AU", "PCM_16", 24), ("CAF", "PCM_16", 60), MP3 + (144,))
+
+
+# an ID3 tag at the end of a FLAC file is not another recording
+@pytest.mark.parametrize("first, container, subtype, header", [
+    (first,) + other for first in ("WAV", "W64", "AIFF", "AU", "FLAC") for other in HEADERS
+    if (first, other[0]) != ("FLAC", "MP3")])
+def test_another_recording_that_is_cut_within_its_header_is_refused(write, first, container, subtype, header):
+    """However few of its bytes are there: how much is missing is unknown."""
+    whole, other = encoded(first, "PCM_16", FIRST), encoded(container, subtype, SECOND)
+    least = 3 if container == "MP3" else 1
+    other = b"ID3\3\0\0\0\0\2\0" + bytes(256) + other if container == "MP3" else other
+    for kept in (least, 3, 4, 7, 8, 11, 12, 15, 16, header):
+        assert isinstance(answers(write(whole + other[:kept]))[0][0], str), kept
+
+
+@pytest.mark.parametrize("tag", [b"", b"TAG" + b"a" * 125])
+def test_a_second_mp3_that_is_cut_within_its_info_frame_is_refused(write, tag):
+    first, second = encoded(*MP3, FIRST), encoded(*MP3, SECOND)
+    assert parse_header(second[:4]).length > 100
+    for kept in (1, 2, 3, 4, 19, 100, parse_header(second[:4]).length - 1):
+        assert answers(write(first + tag + second[:kept]))[0] == REFUSED, kept
+        with pytest.raises(RejectedData, match="another recording .MP3. begins at byte %d" % len(first + tag)):
+            inspect_audio(write(first + tag + second[:kept]), RATE)
+
+
+def test_small_losses_of_one_file_add_up(write):
+    """0.95 % of the bytes are missing, and of the rest libsndfile does not decode the last block, which is incomplete."""
+    w64 = encoded("W64", "MS_ADPCM", tone(120037, 2))
+    size = int.from_bytes(w64[w64.index(b"data") + 16:][:8], "little")
+    assert answers(write(w64))[0][0] >= 120037
+    assert answers(write(w64[:len(w64) - int(0.0095 * size)]))[0] == REFUSED

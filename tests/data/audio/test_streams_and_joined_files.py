@@ -247,7 +247,7 @@ def test_another_recording_behind_the_first_one_is_named(write, first, second):
     path = write(data + encoded(*OTHERS[second], samples=SECOND))
     assert answers(path)[0] == ("wrong length in header",) * 3
     message = r"another FLAC file begins at byte %d " if first[0] == second == "FLAC" else (
-        r"another recording \(" + second + r"\) begins there; split the file at byte %d$")
+        r"another recording \(" + second + r"\) begins there; split the file at byte %d\. If ")
     with pytest.raises(RejectedData, match=message % len(data)):
         inspect_audio(path, RATE)
 
