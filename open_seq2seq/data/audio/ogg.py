@@ -6,9 +6,9 @@ are found without decoding. Chained files (one stream after another) are split i
 import struct
 import zlib
 
-from open_seq2seq.data.audio.containers import START_BYTES, container_of
+from open_seq2seq.data.audio.containers import START_BYTES
 from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part, behind_padding
-from open_seq2seq.data.audio.structure import Structure, damaged
+from open_seq2seq.data.audio.structure import Structure, beginning_of, damaged
 from open_seq2seq.data.speech2text.rejection import NOT_AUDIO, WRONG_HEADER, RejectedData
 
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
@@ -55,10 +55,11 @@ def inspect_ogg(source, checks):
             links[-1].end = position + length
         position += length
     other = sum(link.judge(checks) for link in links)
-    if source.at(links[-1].end, 4) == b"OggS":
+    rest = source.at(links[-1].end, START_BYTES)
+    if rest and b"OggS".startswith(rest[:4]):
         raise RejectedData(WRONG_HEADER, "the Ogg page at byte %d, behind the last page of its stream, is damaged or cut off: "
                                          "another stream begins there" % links[-1].end)
-    if container_of(source.at(links[-1].end, START_BYTES), is_certain=True) is not None:
+    if beginning_of(rest) is not None:
         behind = source.size - links[-1].end
         checks.behind(behind, source.size - other, "its last Ogg page", source)
         other = max(0, other - behind)
