@@ -198,6 +198,7 @@ RENAMED = {
     ("training.signals", "say_on_stderr"): "print_on_stderr",
     ("training.troubles.spoilt_batches", "SpoiltBatch"): "NonFiniteBatch",
     ("training.troubles.spoilt_batches", "SpoiltBatches"): "NonFiniteBatches",
+    ("transcription.recordings", "EXTENSIONS"): "data.audio.containers.AUDIO_EXTENSIONS",
     ("transcription.web.byte_range", "byte_range"): "werkzeug parses the Range header: werkzeug.http.parse_range_header",
     ("transcription.web.downloads", "DOWNLOADS"): "the formats are in open_seq2seq.transcription.writers.FORMATS",
     ("transcription.web.downloads", "content_disposition"):
