@@ -152,6 +152,7 @@ def test_the_process_number_of_a_killed_owner_may_belong_to_another_process(tmp_
     claim.release()
 
 
+@pytest.mark.slow
 def test_of_many_that_find_a_dead_owner_exactly_one_takes_over(tmp_path):
     me = this_process()
 

@@ -83,6 +83,7 @@ def test_dropout_of_a_network_follows_positions_not_the_graph_s_seed_or_its_hist
     assert not np.array_equal(first == 0, second == 0)
 
 
+@pytest.mark.slow
 def test_the_position_of_the_batch_decides_whether_a_block_is_skipped(features):
     results = [outputs_of([position, 0, 0, 0], features, keep=1.0, drop_block_prob=0.5) for position in range(16)]
     assert all(first.tobytes() == second.tobytes() for first, second in results)

@@ -163,6 +163,7 @@ def test_all_ranks_succeed(start, tmp_path):
                                  ["turing train success"], ["turing train success"]]
 
 
+@pytest.mark.slow
 def test_one_rank_fails_and_the_others_are_stopped(start, tmp_path):
     done = start("2:lines=50", "2:print=the reason", "2:exit=3", "1:child").finish()
     assert done.status == 3 and done.out == "turing train fail\n"
@@ -174,6 +175,7 @@ def test_one_rank_fails_and_the_others_are_stopped(start, tmp_path):
         assert log[-1] == "turing train fail" and "rank 2 of 4 (device 6) failed" in log[-2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
 def test_a_rank_killed_by_a_signal(start, number):
     done = start("1:kill=%d" % number).finish()
@@ -181,6 +183,7 @@ def test_a_rank_killed_by_a_signal(start, number):
     assert "rank 1 of 4 (device 5) was killed by signal %d (%s)" % (number, number.name) in done.err
 
 
+@pytest.mark.slow
 def test_the_others_are_killed_and_not_asked_to_finish_their_step(start, tmp_path):
     ready = str(tmp_path / "ready")
     done = start("0:note=%d" % signal.SIGTERM, "0:child", "0:leave=" + ready, "3:when=" + ready, "3:exit=1").finish()
@@ -188,6 +191,7 @@ def test_the_others_are_killed_and_not_asked_to_finish_their_step(start, tmp_pat
     assert "rank 0 is ready" in done.text and "got SIGTERM" not in done.text
 
 
+@pytest.mark.slow
 def test_a_rank_that_lost_a_peer_is_not_the_cause(start, tmp_path):
     # rank 0 ends and prints its error before rank 3, whose error takes longer
     gone = str(tmp_path / "gone")

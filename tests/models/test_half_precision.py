@@ -139,6 +139,7 @@ def test_products_are_half_and_statistics_single_precision(graph, encoder, fast_
     assert output.loss.loss.dtype == output.loss.per_utterance.dtype == output.logits.dtype == tf.float32
 
 
+@pytest.mark.slow
 def test_loss_scaling_keeps_gradients_that_would_vanish(graph):
     """A loss so small that what reaches the logits is below 2^-25, which float16 rounds to zero."""
     output = Speech2Text(checked(), "train", VOCABULARY_SIZE, Execution(dtype=tf.float16))(batch())

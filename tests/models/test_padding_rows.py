@@ -68,6 +68,7 @@ def test_padding_rows_do_not_change_other_rows(mode):
         np.testing.assert_allclose(with_them, without, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("lengths", [[0, 0], [20, 0]])

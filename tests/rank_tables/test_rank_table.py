@@ -234,6 +234,7 @@ KEYS = [(), ("version",), ("status",), ("server_count",), ("server_list",), ("se
         ("server_list", 0, "device", 0, "device_id"), ("server_list", 0, "device", 0, "device_ip")]
 
 
+@pytest.mark.slow
 @given(st.sampled_from(KEYS), JSON)
 def test_any_json_value_gives_a_table_or_a_device_error(keys, value):
     content = table_of()

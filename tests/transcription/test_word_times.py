@@ -62,6 +62,7 @@ def test_without_a_space_in_the_vocabulary_every_character_is_a_word():
     assert make_transcript(words, 1.0, "").text == "你好好吗"
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.text("aabc_..", max_size=40), st.lists(st.integers(0, 40), max_size=5),
        st.lists(st.booleans(), min_size=40, max_size=40))

@@ -83,6 +83,7 @@ def test_pages_behind_the_last_page_of_their_own_stream_are_refused(write):
     assert answers(write(ogg + ogg[places[2]:]))[0] == REFUSED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds, is_read", [(8, False), (300, True)])
 def test_a_repeated_page_is_judged_by_its_bytes(write, seconds, is_read):
     ogg = long_file("OGG", "VORBIS", tone(seconds * RATE))
@@ -241,6 +242,7 @@ def test_more_samples_than_the_bytes_can_hold_are_refused(write, position):
         inspect_audio(path, RATE)
 
 
+@pytest.mark.slow
 def test_long_digital_silence_is_not_too_many_samples(write):
     for container, subtype in (("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS"), MP3, ("CAF", "ALAC_16")):
         data = long_file(container, subtype, np.zeros(4800000, np.float32))

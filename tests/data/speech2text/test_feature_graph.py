@@ -133,6 +133,7 @@ def test_dither_has_its_level_and_follows_the_seed(graph, engine):
     np.testing.assert_allclose(compute(checked(**given), silence), np.full((201, 161), -300), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_runs_in_a_dataset(graph):
     params = checked()
     waveforms = [speech_like(count, seed) for seed, count in enumerate((8000, 5000))]

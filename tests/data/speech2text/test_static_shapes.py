@@ -90,6 +90,7 @@ def test_buckets_are_derived_from_the_data(manifest, capsys):
     assert layer_of(manifest).buckets is None
 
 
+@pytest.mark.slow
 def test_an_epoch_of_training_has_every_utterance_once(manifest):
     options = {"seed": 3, "static_shapes": StaticShapes(max_buckets=3)}
     workers = [layer_of(manifest, batch_size=1, num_workers=2, worker_id=worker, **options) for worker in range(2)]

@@ -72,6 +72,7 @@ def count(graph_def, operation):
     return sum(node.op == operation for node in graph_def.node)
 
 
+@pytest.mark.slow
 def test_operations_of_the_folded_graph(tmp_path):
     trained = trained_model(tmp_path)
     graph_def, _ = freeze(trained, STATIC)
@@ -93,6 +94,7 @@ def test_operations_of_the_folded_graph(tmp_path):
         assert logits.shape.as_list() == [4, 80, len(VOCABULARY) + 1]
 
 
+@pytest.mark.slow
 def test_transcripts_are_those_of_the_evaluation_graph(tmp_path):
     trained = trained_model(tmp_path)
     features, lengths = batch(lengths=(48, 48, 40, 31, 20, 11, 5), seed=3)
@@ -107,6 +109,7 @@ def test_transcripts_are_those_of_the_evaluation_graph(tmp_path):
     assert collapse(logits.argmax(2), logit_lengths, len(VOCABULARY)) == expected
 
 
+@pytest.mark.slow
 def test_half_precision(tmp_path):
     trained = trained_model(tmp_path)
     features, lengths = batch()
@@ -150,6 +153,7 @@ def test_folding_is_refused_for_layer_norm(tmp_path):
         assert largest_difference(expected, model.logits(features, lengths)) < 2e-6
 
 
+@pytest.mark.slow
 def test_a_network_without_masks_keeps_its_mask_input(tmp_path):
     trained = trained_model(tmp_path, use_conv_mask=False)
     for folded in (True, False):
@@ -175,12 +179,14 @@ def test_a_checkpoint_with_another_vocabulary_is_refused(tmp_path):
             freeze(trained, DYNAMIC._replace(folded=folded))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_another_architecture_is_refused(tmp_path):
     other = trained_model(tmp_path, layers=DENSE[:-1])
     with pytest.raises(CheckpointError, match="another architecture"):
         freeze(trained_model(tmp_path, step=8)._replace(checkpoint=other.checkpoint), DYNAMIC)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folded", [True, False])
 def test_weights_that_are_not_finite_are_refused(tmp_path, monkeypatch, folded):
     monkeypatch.setattr("tests.export.networks.random_value", lambda generator, name, shape: np.full(shape, np.nan, np.float32))

@@ -44,6 +44,7 @@ def changed(run, tmp_path, change):
     return str(copy)
 
 
+@pytest.mark.slow
 def test_the_network_is_the_same(run):
     folder, trained, _ = run
     features, lengths = batch()
@@ -138,6 +139,7 @@ def test_missing_and_damaged_files_are_named(run, tmp_path):
         trained_model_from_run(folder)
 
 
+@pytest.mark.slow
 def test_a_changed_manifest_does_not_describe_the_model(run, tmp_path, capsys):
     """A run's checkpoint has its resolved config in its manifest; the run's folder has it too."""
     folder = changed(run, tmp_path, lambda resolved: None)

@@ -160,6 +160,7 @@ def test_logits_too_large_for_the_loss(laboratory):
     assert "probability of the labels is 0" in describe_first(examination.first)
 
 
+@pytest.mark.slow
 def test_labels_that_do_not_fit_are_distinguished_from_a_diverged_network():
     laboratory = Laboratory(loss_params={"mask_nan": False})
     batch = laboratory.batch._replace(feature_lengths=np.int32([24, 2, 24]), weights=np.float32([1, 1, 1]))
