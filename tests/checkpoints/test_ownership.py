@@ -103,6 +103,7 @@ def test_an_owner_in_another_container_of_this_machine_is_known_by_its_lock(star
     assert start()[1].endswith("\nowner\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"not JSON", b"[" * 100000, b'{"host": 1}', b"\xff", b"{}", b'{"process": 1e999}'],
                          ids=["empty", "text", "nested", "wrong type", "not UTF-8", "no keys", "infinite"])
 def test_a_file_without_a_valid_owner_is_replaced_when_nobody_touches_it(tmp_path, capsys, content):

@@ -56,6 +56,7 @@ def draw(frames, width, batch=3, input_channels=5, channels=4):
             generator.randn(width, input_channels, channels).astype(np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5])
 def test_outputs_and_gradients_equal_tensorflows_own(graph, width, padding):

@@ -32,6 +32,7 @@ def test_their_docstrings_describe_purpose_cost_and_wer(name):
         assert word in head
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, parameters", [
     ("jasper5x3_LibriSpeech_nvgrad_masks_1p.py", 109709085),
     ("jasper5x3_LibriSpeech_nvgrad_masks_8p.py", 109709085),

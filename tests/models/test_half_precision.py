@@ -90,12 +90,14 @@ def test_logits_gradients_and_statistics_are_close_to_those_in_float32(encoder):
             np.testing.assert_allclose(actual, value, atol=4 * ROUNDING * np.abs(value).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", [{}, MASKS], ids=["fused", "masked"])
 def test_evaluation_in_half_precision_with_relu(encoder):
     expected, _, _ = run(tf.float32, "eval", encoder)
     assert 0 < distance(run(tf.float16, "eval", encoder)[0], expected) < 3 * ROUNDING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", ["layer_norm", "instance_norm", None])
 def test_other_normalizations_and_dropout_run_in_half_precision(graph, normalization):
     layers = [{"type": "conv1d", "kernel_size": [3], "num_channels": 6, "repeat": 2, "dropout_keep_prob": 0.999999}]

@@ -53,6 +53,7 @@ def run(lengths, mode, masked=True):
     return values + [averages]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_padding_rows_do_not_change_other_rows(mode):
     whole, alone = run([24, 17, 0, 0], mode), run([24, 17], mode)

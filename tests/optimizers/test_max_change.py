@@ -66,6 +66,7 @@ def _slopes():
     return [draw.normal(size=len(value)).astype(np.float32) * 3.0 for value in START.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer, optimizer_params, of_layer, of_all", [
     ("SGD", {}, 0.3, None), ("SGD", {}, None, 0.2), ("SGD", {}, 100.0, 100.0), ("Momentum", {"momentum": 0.9}, 0.02, 100.0),
     ("Adam", {}, 0.15, 0.2), ("NovoGrad", {"weight_decay": 0.01}, 0.15, 0.2)])

@@ -62,6 +62,7 @@ def test_one_flipped_bit_in_the_first_page_of_the_second_stream_is_found(write, 
     assert answers(write(flipped(first + encoded("OGG", subtype, SECOND), len(first) + place, 2)))[0] == REFUSED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
 @pytest.mark.parametrize("kept", [1, 3, 4, 30])
 def test_a_second_stream_that_is_cut_within_its_first_page_is_refused(write, subtype, kept):
@@ -121,6 +122,7 @@ def test_few_bytes_and_padding_behind_a_file(write, container, subtype):
     assert answers(write(whole + bytes(1 << 17)))[0] == REFUSED
 
 
+@pytest.mark.slow
 def test_a_file_behind_a_chain_with_a_small_hole_is_still_refused(write):
     """What is tolerated in one stream does not hide what follows."""
     long, rest = long_file("OGG", "VORBIS", tone(300 * RATE)), encoded("WAV", "PCM_16", SECOND)

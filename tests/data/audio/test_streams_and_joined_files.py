@@ -152,6 +152,7 @@ def test_the_fact_chunk_ends_the_last_block(write, subtype, block):
     assert len(set(found)) == 1 and 32037 <= found[0] < 32037 + block and "fact chunk" in warnings[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode, level", [("VARIABLE", 0.3), ("CONSTANT", 0.5)])
 @pytest.mark.parametrize("rate, channels", [(16000, 1), (16000, 2), (44100, 1), (44100, 2), (8000, 1)])
 def test_mp3_without_an_info_frame_is_decoded_completely(write, mode, level, rate, channels):

@@ -46,6 +46,7 @@ def test_manifests_name_sixteen_kilohertz_pcm_files(corpus):
             assert 0.15 * len(words) < information.duration < 1.2 * len(words) + 1.0
 
 
+@pytest.mark.slow
 def test_only_equal_seeds_give_equal_bytes(corpus, tmp_path):
     synthetic_digits.make_corpus(str(tmp_path / "again"), SIZES, seed=1)
     assert digests(tmp_path / "again") == digests(corpus)

@@ -210,6 +210,7 @@ def test_inference_checks_the_audio_only(corpus):
     assert batch.labels.shape == (2, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [3, 32])
 @pytest.mark.parametrize("same_length_batches", [False, True])
 def test_evaluation_reads_everything_once_and_the_same_at_any_batch_size(corpus, batch_size, same_length_batches):

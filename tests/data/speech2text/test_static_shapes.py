@@ -120,6 +120,7 @@ def test_training_resumes_from_any_batch(manifest):
         assert_same_batches(whole[first:], training_stream(layer_of(manifest, **options), first, 14))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio, most", [([0.9, 1.0, 1.1], 1.1), (0.2, 1.2)])
 def test_speed_perturbation_fits_the_buckets(manifest, ratio, most):
     layer = layer_of(manifest, static_shapes=StaticShapes(max_buckets=3), augmentation={"speed_perturbation_ratio": ratio})
@@ -161,6 +162,7 @@ def test_buckets_of_an_evaluation_do_not_depend_on_the_batch_size(manifest):
     assert shapes[0] == shapes[1] == shapes[2] and len(shapes[0]) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["not audio", "longer"])
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_a_file_that_becomes_unusable_gives_a_padding_row(manifest, tmp_path, noise, mode, content, capsys):
@@ -215,6 +217,7 @@ def test_the_bucket_must_be_given_with_static_shapes_only(manifest, static, buck
             method()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [None, [0.9, 1.0, 1.1]])
 def test_all_workers_can_pad_to_the_longest_utterance_of_all(manifest, ratio):
     options = {"seed": 1, "same_frames_on_all_workers": True, "augmentation": {"speed_perturbation_ratio": ratio}}

@@ -76,6 +76,7 @@ def frames_after(layers, frames):
     return frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, masked", [(name, True) for name in sorted(NETWORKS)] + [("dense residual", False)])
 def test_the_same_logits(name, masked):
     layers, fast_layers = NETWORKS[name]

@@ -14,6 +14,7 @@ def order_of(images, dilation):
     return PhaseRows(batch_size, frames, dilation, HALO)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("static", [True, False])
 @pytest.mark.parametrize("dilation", [1, 2, 3])
 def test_position_of_every_frame(graph, dilation, static):

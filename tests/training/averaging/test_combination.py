@@ -34,6 +34,7 @@ def test_a_combination_with_a_lower_loss_and_a_higher_wer_than_a_checkpoint_is_n
     assert "Note: no combination is better than this checkpoint on these utterances; it is written unchanged" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [(11, 51), (54, 50), (41, 43, 1), (0, 1, 2)])
 def test_the_result_is_never_worse_than_a_candidate(network, objective, capsys, seeds):
     networks = [("model.ckpt-%d" % seed, network.values(seed)) for seed in seeds]

@@ -31,6 +31,7 @@ def test_the_gradient_is_the_slope_of_the_loss_in_every_kind_of_variable(network
         assert abs(expected) > 1e-3, kind
 
 
+@pytest.mark.slow
 def test_an_utterance_without_finite_loss_counts_only_in_the_word_error_rate(network, objective):
     score = objective.score(network.values(2))
     without = network.data._replace(batches=network.data.batches[:1] + [
@@ -51,6 +52,7 @@ def test_the_weights_of_another_network(network, objective):
         objective.score(values)
 
 
+@pytest.mark.slow
 def test_the_weights_found_are_the_best_of_the_whole_simplex(network, objective):
     networks = [network.values(1), network.values(2), network.values(3)]
     found = optimized_weights(networks, objective.loss_and_gradient, np.full([3], 1.0 / 3.0))

@@ -73,6 +73,7 @@ def nan_in_one(values):
     return values
 
 
+@pytest.mark.slow
 def test_a_healthy_network_is_finite_and_its_numbers_are_those_of_the_model(laboratory):
     examination = laboratory.examine()
     assert examination.first is None

@@ -115,6 +115,7 @@ def test_the_page_contains_its_figures(page_path):
     assert os.listdir(os.path.dirname(page_path)) == ["index.html"]
 
 
+@pytest.mark.slow
 def test_the_same_numbers_give_the_same_figure(measured):
     for panel in panels(read_metrics(os.path.join(measured, "metrics.jsonl")))[::8]:
         assert draw(panel, 12) == draw(panel, 12)
