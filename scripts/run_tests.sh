@@ -11,7 +11,7 @@ usage: bash scripts/run_tests.sh [--fast] [--tensorflow VERSION] [-- PYTEST_ARGU
 Creates the environment if needed, checks the style (ruff, shellcheck) and the layers (import-linter), runs the tests. Exit
 status 0: everything passed.
 
-  --fast                skips the tests marked slow
+  --fast                skips the tests marked slow: under 2 minutes on 2 cores
   --tensorflow VERSION  1.15.0 (the default), 2.6.5 or current
   --help
 
