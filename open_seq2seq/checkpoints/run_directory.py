@@ -39,14 +39,15 @@ class RunDirectory:
       enable_logs: checkpoints in ``logs/`` and a copy of the output.
       load_checkpoint_dir: where checkpoints are read; None: in ``logdir``.
       save_checkpoint_dir: where checkpoints are written; None: in ``logdir``.
+      best_source: a training starts from the best checkpoint of ``load_checkpoint_dir`` instead of the newest.
 
     Attributes:
       path: the ``logdir``. checkpoints: directory that checkpoints are written to. source: directory of another training whose
         checkpoint this one starts from, or None. best_models: where OpenSeq2Seq keeps its best models.
     """
 
-    def __init__(self, logdir, enable_logs=False, load_checkpoint_dir=None, save_checkpoint_dir=None):
-        self.path, self.enable_logs = logdir, enable_logs
+    def __init__(self, logdir, enable_logs=False, load_checkpoint_dir=None, save_checkpoint_dir=None, best_source=False):
+        self.path, self.enable_logs, self._best_source = logdir, enable_logs, best_source
         self._confirm, self._made = None, []
         self._own, self._load = save_checkpoint_dir, load_checkpoint_dir
         self.checkpoints = save_checkpoint_dir or (os.path.join(logdir, "logs") if enable_logs else logdir)
@@ -60,7 +61,7 @@ class RunDirectory:
     def of(cls, params, enable_logs=False):
         """The directories that a checked config names; ``logdir`` is where the checkpoints go if it names none."""
         load, save = (params[key] or params["checkpoint_dir"] for key in ("load_checkpoint_dir", "save_checkpoint_dir"))
-        return cls(params["logdir"] or save, enable_logs, load, save)
+        return cls(params["logdir"] or save, enable_logs, load, save, bool(params.get("restore_best_checkpoint")))
 
     def dated(self, prefix, extension="log"):
         """Path of a file of this run, e.g. ``logdir/stdout_2026-01-31_12-00-00.log``."""
@@ -178,7 +179,8 @@ class RunDirectory:
                              % (self.path, _some_names(self.path)))
         return None
 
-    def _source_checkpoint(self, best=False):
+    def _source_checkpoint(self, best=None):
+        best = self._best_source if best is None else best
         if not os.path.isdir(self.source):
             raise CheckpointError('load_checkpoint_dir "%s" %s; expected a directory with checkpoints of an earlier training' % (
                 self.source, "is a file" if os.path.exists(self.source) else "does not exist"))

@@ -223,8 +223,9 @@ def test_a_damaged_newest_checkpoint_is_moved_aside_by_its_owner_and_skipped_by_
 
 def of(tmp_path, **keys):
     params = dict.fromkeys(["logdir", "checkpoint_dir", "load_checkpoint_dir", "save_checkpoint_dir"])
+    best = keys.pop("restore_best_checkpoint", False)
     params.update({key: str(tmp_path / value) for key, value in keys.items()})
-    return RunDirectory.of(params)
+    return RunDirectory.of(dict(params, restore_best_checkpoint=best))
 
 
 def test_a_checkpoint_dir_is_read_written_and_resumed_from(tmp_path):
@@ -268,6 +269,15 @@ def test_one_directory_is_read_and_another_written(tmp_path, capsys):
     # the source is read, not touched
     assert sorted(os.listdir(str(tmp_path / "old" / "logs"))) == before
     assert "model.ckpt-9 is damaged" in capsys.readouterr().out
+
+
+def test_restore_best_checkpoint_starts_from_the_best_of_the_source(tmp_path):
+    newest, best = make_checkpoint(tmp_path / "old", 9), make_checkpoint(tmp_path / "old", 4, "best_dev")
+    keys = {"logdir": "run", "load_checkpoint_dir": "old"}
+    assert of(tmp_path, **keys).prepare_training(False) == newest
+    directory = of(tmp_path, restore_best_checkpoint=True, **keys)
+    assert directory.prepare_training(False, no_dir_check=True) == best and directory.is_source(best)
+    assert directory.read_source_checkpoint(lambda checkpoint: checkpoint, None) == best
 
 
 def test_with_load_checkpoint_dir_alone_the_run_saves_in_its_logdir(tmp_path):
