@@ -1,4 +1,5 @@
 """Reading and writing files safely: atomic replacement, JSON of any content and its checksum, paths with ``~``."""
+import collections
 import contextlib
 import hashlib
 import json
@@ -7,7 +8,7 @@ import re
 import tempfile
 import uuid
 
-from open_seq2seq.errors import StorageError
+from open_seq2seq.errors import DataError, StorageError
 
 # Python decodes a byte of a file name that is not valid UTF-8 as a lone surrogate, U+DC80 to U+DCFF
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -52,6 +53,36 @@ def printable(path):
         code = ord(match.group())
         return "\\x%02x" % (code - 0xdc00) if 0xdc80 <= code <= 0xdcff else "\\u%04x" % code
     return _SURROGATE.sub(escaped, path)
+
+
+def files_below(folder, on_repeated_link):
+    """Paths of all files in a folder and below it, hidden ones excluded. Links to folders are followed, each folder once.
+
+    Args:
+      folder: the folder.
+      on_repeated_link: function (path of a link, path as which its folder was already read).
+
+    Raises:
+      DataError: a folder cannot be read.
+    """
+    def fail(error):
+        raise DataError("cannot read the folder %s: %s" % (printable(error.filename), error.strerror))
+
+    visited, pending = {}, collections.deque([folder])      # links last: a folder is read at its own place
+    while pending:
+        start = pending.popleft()
+        if os.path.realpath(start) in visited:
+            on_repeated_link(start, visited[os.path.realpath(start)])
+            continue
+        for directory, subdirectories, names in os.walk(start, onerror=fail):
+            visited[os.path.realpath(directory)] = directory
+            below = [os.path.join(directory, name) for name in sorted(subdirectories) if not name.startswith(".")]
+            pending.extend(path for path in below if os.path.islink(path))
+            subdirectories[:] = [os.path.basename(path) for path in below
+                                 if not os.path.islink(path) and os.path.realpath(path) not in visited]
+            for name in names:
+                if not name.startswith("."):
+                    yield os.path.join(directory, name)
 
 
 def parsed_json(text):

@@ -9,7 +9,7 @@ from open_seq2seq.data.audio.containers import (
     unsupported_container,
 )
 from open_seq2seq.errors import DataError, StorageError, UsageError
-from open_seq2seq.files import replaced_file
+from open_seq2seq.files import files_below, replaced_file
 from open_seq2seq.transcription.writers import FORMATS
 
 STANDARD_INPUT = "-"
@@ -77,7 +77,8 @@ def audio_files(folder):
       DataError: the folder, or one in it, cannot be read.
     """
     found, skipped = [], []
-    for path in _files_below(folder, skipped):
+    for path in files_below(folder, lambda link, read_as: skipped.append(
+            Skipped(link, "It is a link to a folder that was already read as %s." % printable(read_as)))):
         if path.lower().endswith(AUDIO_EXTENSIONS):
             found.append(Recording(path, printable(path), os.path.relpath(path, folder)))
         elif path.lower().endswith(CONVERTIBLE_EXTENSIONS):
@@ -94,29 +95,6 @@ def _parts(recording):
     """Sorts the files of a folder before those of the folders in it."""
     folder, name = os.path.split(recording.path)
     return folder.split(os.sep), name
-
-
-def _files_below(folder, skipped):
-    """Yields the paths of all files; adds links to folders that were read before to ``skipped``."""
-    def fail(error):
-        raise DataError("cannot read the folder %s: %s" % (printable(error.filename), error.strerror))
-
-    visited, pending = {}, collections.deque([folder])      # links last: a folder is read at its own place
-    while pending:
-        start = pending.popleft()
-        if os.path.realpath(start) in visited:
-            skipped.append(Skipped(start, "It is a link to a folder that was already read as %s."
-                                   % printable(visited[os.path.realpath(start)])))
-            continue
-        for directory, subdirectories, names in os.walk(start, onerror=fail):
-            visited[os.path.realpath(directory)] = directory
-            below = [os.path.join(directory, name) for name in sorted(subdirectories) if not name.startswith(".")]
-            pending.extend(path for path in below if os.path.islink(path))
-            subdirectories[:] = [os.path.basename(path) for path in below
-                                 if not os.path.islink(path) and os.path.realpath(path) not in visited]
-            for name in names:
-                if not name.startswith("."):
-                    yield os.path.join(directory, name)
 
 
 def skipped_lines(skipped):

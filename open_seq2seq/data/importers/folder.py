@@ -13,6 +13,7 @@ from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS, CONVERTIBLE_EXT
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.errors import DataError
+from open_seq2seq.files import files_below
 from open_seq2seq.text.text_file import printable, read_text_file, require_utf8_path
 
 MODULE = "open_seq2seq.data.importers.folder"
@@ -58,7 +59,8 @@ def _find_audio(corpus, note):
     if not os.path.isdir(corpus):
         raise DataError("--corpus %s: the folder does not exist" % corpus)
     audio, others = {}, []
-    for path in sorted(_files_below(corpus, note)):
+    for path in sorted(files_below(corpus, lambda link, read_as: note(
+            "skipped the link %s: its folder was already read as %s" % (printable(link), printable(read_as))))):
         stem, extension = os.path.splitext(path)
         if extension.lower() in AUDIO_EXTENSIONS:
             require_utf8_path(os.path.relpath(path, corpus))
@@ -77,29 +79,6 @@ def _find_audio(corpus, note):
         chosen.append(paths[0])
         others.extend(paths[1:])
     return sorted(chosen), others
-
-
-def _files_below(corpus, note):
-    """Paths of all files in a folder and below it, hidden ones excluded. Links to folders are followed, each folder once."""
-    def fail(error):
-        raise DataError("cannot read the folder %s: %s" % (printable(error.filename), error.strerror))
-
-    visited, pending = {}, collections.deque([corpus])
-    while pending:
-        start = pending.popleft()
-        if os.path.realpath(start) in visited:
-            note("skipped the link %s: its folder was already read as %s"
-                 % (printable(start), printable(visited[os.path.realpath(start)])))
-            continue
-        for folder, subfolders, names in os.walk(start, onerror=fail):
-            visited[os.path.realpath(folder)] = folder
-            paths = [os.path.join(folder, name) for name in sorted(subfolders) if not name.startswith(".")]
-            pending.extend(path for path in paths if os.path.islink(path))
-            subfolders[:] = [os.path.basename(path) for path in paths
-                             if not os.path.islink(path) and os.path.realpath(path) not in visited]
-            for name in names:
-                if not name.startswith("."):
-                    yield os.path.join(folder, name)
 
 
 def _report_skipped(audio, others, note):
