@@ -51,13 +51,17 @@ def as_json(result):
         "compiled_shapes": dict(result.shapes), "compilations": result.compilations, "padding_share": result.padding_share,
         "unknown_shapes": sum(row.unknown_shapes for row in result.graphs), "seconds": round(result.seconds, 3),
         "device_memory": int(result.memory_bytes),
-        # "mend" is the name of "fix" in earlier versions
-        "findings": [dict(finding._asdict(), mend=finding.fix, graphs=names) for finding, names in result.findings],
+        "findings": [_finding_entry(finding, names) for finding, names in result.findings],
         "graphs": [{
             "name": row.name, "offloaded": row.offloaded, "host": row.host, "parts": row.parts,
             "unknown_shapes": row.unknown_shapes,
             "inputs": [{"dtype": dtype, "shape": shape} for dtype, shape in row.signature],
             "memory": None if row.memory is None else row.memory._asdict()} for row in result.graphs]}
+
+
+def _finding_entry(finding, names):
+    """A finding as a dict for JSON; scripts written for earlier versions read its fix under the key "mend"."""
+    return dict(finding._asdict(), mend=finding.fix, graphs=names)
 
 
 def print_result(result, name):

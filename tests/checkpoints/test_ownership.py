@@ -145,12 +145,16 @@ def test_an_owner_on_another_machine_that_is_silent_for_long_is_replaced_at_once
     claim.release()
 
 
-def test_the_process_number_of_a_killed_owner_may_belong_to_another_process(tmp_path):
+def test_the_process_number_of_a_killed_owner_may_belong_to_another_process(tmp_path, capsys):
     me = this_process()
-    write_owner(tmp_path, host=me.host, process=os.getpid(), boot=me.boot, process_start=me.process_start - 1)
+    path = write_owner(tmp_path, host=me.host, process=os.getpid(), boot=me.boot, process_start=me.process_start - 1)
     claim = DirectoryClaim(str(tmp_path))
     claim.claim()
+    assert "process %d" % os.getpid() in capsys.readouterr().out
+    with open(path) as file:
+        assert json.load(file)["process_start"] == me.process_start
     claim.release()
+    assert not os.path.exists(path)
 
 
 @pytest.mark.slow
