@@ -17,14 +17,6 @@ REFUSED = ("wrong length in header",) * 3
 MP3 = "MP3", "MPEG_LAYER_III"
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(data):
-        (tmp_path / "a.audio").write_bytes(data)
-        return str(tmp_path / "a.audio")
-    return write
-
-
 def pages(ogg):
     """Offsets of the pages, and the end."""
     return [place for place in range(len(ogg)) if ogg.startswith(b"OggS\0", place)] + [len(ogg)]

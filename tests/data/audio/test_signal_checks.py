@@ -9,14 +9,6 @@ from open_seq2seq.data.speech2text.rejection import RejectedData
 from tests.fixtures.audio_files import RATE, answers, chunk, encoded, format_chunk, pcm, riff, tone
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(data):
-        (tmp_path / "a.audio").write_bytes(data)
-        return str(tmp_path / "a.audio")
-    return write
-
-
 @pytest.mark.parametrize("container, subtype", [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", "PCM_16"), ("OGG", "VORBIS")])
 def test_channels_that_cancel_each_other_are_refused(write, container, subtype):
     one = tone(80000)
