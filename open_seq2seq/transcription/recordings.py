@@ -15,7 +15,7 @@ from open_seq2seq.transcription.writers import FORMATS
 STANDARD_INPUT = "-"
 
 Recording = collections.namedtuple("Recording", "path name result")
-Recording.__doc__ = """path: of the audio, or "-". name: for messages and results, printable. result: path of its results below
+Recording.__doc__ = """path: of the audio, or "-". name: for messages and results, display_name. result: path of its results below
 the output folder, to which .txt and so on is added; the extension of the audio stays in it, because a.wav and a.flac may be in
 one folder."""
 
@@ -47,11 +47,11 @@ def find_recordings(inputs):
             skipped += skipped_here
             if not found:
                 errors.append(DataError("%s contains no audio files; expected names ending in %s"
-                                        % (printable(given), " ".join(AUDIO_EXTENSIONS))))
+                                        % (display_name(given), " ".join(AUDIO_EXTENSIONS))))
         elif os.path.exists(given):
-            recordings.append(Recording(given, printable(given), os.path.basename(given)))
+            recordings.append(Recording(given, display_name(given), os.path.basename(given)))
         else:
-            errors.append(DataError("%s does not exist" % printable(given)))
+            errors.append(DataError("%s does not exist" % display_name(given)))
     return recordings, errors, skipped
 
 
@@ -62,7 +62,7 @@ def require_different_results(recordings):
         other = seen.setdefault(recording.result, recording)
         if other is not recording:
             raise UsageError("the results of %s and %s would both be written to %s in the output folder; transcribe them "
-                             "separately into two folders" % (other.name, recording.name, printable(recording.result)))
+                             "separately into two folders" % (other.name, recording.name, display_name(recording.result)))
 
 
 def audio_files(folder):
@@ -78,9 +78,9 @@ def audio_files(folder):
     """
     found, skipped = [], []
     for path in files_below(folder, lambda link, read_as: skipped.append(
-            Skipped(link, "It is a link to a folder that was already read as %s." % printable(read_as)))):
+            Skipped(link, "It is a link to a folder that was already read as %s." % display_name(read_as)))):
         if path.lower().endswith(AUDIO_EXTENSIONS):
-            found.append(Recording(path, printable(path), os.path.relpath(path, folder)))
+            found.append(Recording(path, display_name(path), os.path.relpath(path, folder)))
         elif path.lower().endswith(CONVERTIBLE_EXTENSIONS):
             skipped.append(Skipped(path, unsupported_container(path) or "Its extension is not one of an audio file that can be "
                                                                         "read here; name the file itself to transcribe it."))
@@ -105,11 +105,11 @@ def skipped_lines(skipped):
         groups.setdefault((extension, item.reason), []).append(item.path)
     for (extension, reason), paths in groups.items():
         more = "" if len(paths) == 1 else " and %d more %s" % (
-            len(paths) - 1, "%s files" % printable(extension) if extension else "files without an extension")
-        yield "skipped %s%s: %s" % (printable(paths[0]), more, reason)
+            len(paths) - 1, "%s files" % display_name(extension) if extension else "files without an extension")
+        yield "skipped %s%s: %s" % (display_name(paths[0]), more, reason)
 
 
-def printable(path):
+def display_name(path):
     """A path as one line of text: bytes that are not UTF-8 become U+FFFD, control characters become escape sequences."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

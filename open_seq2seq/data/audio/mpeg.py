@@ -25,7 +25,6 @@ _KBITS = {
 MAX_JUNK = 1 << 16                 # bytes in front of the first frame
 MAX_LYRICS = 1 << 20               # bytes of a Lyrics3 tag, whose size has 6 digits
 _APE, _APE_HEADER, _APE_HAS_HEADER = b"APETAGEX", 1 << 29, 1 << 31
-DECODER_DELAY = 529                # samples that a decoder of layer III drops at the start (gapless playback)
 
 Header = collections.namedtuple("Header", "length samples kind rate channels side")
 Header.__doc__ = """length: bytes of the frame. samples: of each channel. kind: (version, layer, rate, is mono), equal in all
