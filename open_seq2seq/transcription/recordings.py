@@ -15,9 +15,9 @@ from open_seq2seq.transcription.writers import FORMATS
 STANDARD_INPUT = "-"
 
 Recording = collections.namedtuple("Recording", "path name result")
-Recording.__doc__ = """path: of the audio, or "-". name: for messages and results, one line of printable text. result:
-path of its results below the output folder, to which .txt and so on is added; the extension of the audio stays in it, because a.wav and a.flac may be in
-one folder."""
+Recording.__doc__ = """path: of the audio, or "-". name: for messages and results, one line of printable text. result: path of
+its results below the output folder, to which .txt and so on is added; the extension of the audio stays in it, because a.wav and
+a.flac may be in one folder."""
 
 Skipped = collections.namedtuple("Skipped", "path reason")
 Skipped.__doc__ = """Something in a folder that is not transcribed although a user could expect it: its path, the reason as a

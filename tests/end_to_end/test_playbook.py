@@ -27,7 +27,7 @@ QUIET = ["--save_checkpoint_steps=None", "--print_loss_steps=None", "--print_sam
 
 
 @pytest.fixture
-def corpus_with_test(corpus):
+def with_test_set(corpus):
     """test.csv next to the other manifests."""
     rows = (corpus / "train.csv").read_text().splitlines()
     (corpus / "test.csv").write_text("\n".join(rows[:7]) + "\n")
@@ -43,8 +43,8 @@ def weights(checkpoint):
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-def test_training_stops_tests_exports_and_resumes_on_request(corpus_with_test, run_here):
-    corpus, words = corpus_with_test, PLAYBOOK + QUIET
+def test_training_stops_tests_exports_and_resumes_on_request(with_test_set, run_here):
+    corpus, words = with_test_set, PLAYBOOK + QUIET
     trained = run_here(*words)
     assert trained.status == 0, trained.err
     assert len(figures(trained.out, "Validation WER")) == 3  # once an epoch of four steps
@@ -80,7 +80,7 @@ def test_training_stops_tests_exports_and_resumes_on_request(corpus_with_test, r
     assert "to 0.0064 of the policy's" in on.out and latest_checkpoint("checkpoints") == "checkpoints/model.ckpt-16"
 
 
-def test_a_plateau_restores_the_best_weights_and_continues_the_steps(corpus_with_test, run_here):
+def test_a_plateau_restores_the_best_weights_and_continues_the_steps(with_test_set, run_here):
     # the second epoch is the plateau and the last one: what is saved then has the weights of the best model
     words = ["--train_files=train.csv", "--dev_files=dev.csv", "--reduce_lr_on_plateau=true", "--plateau_epochs=1", "--epochs=2",
              "--es_min_delta=1000", "--logdir=run", "--optimizer=Momentum",
@@ -96,7 +96,7 @@ def test_a_plateau_restores_the_best_weights_and_continues_the_steps(corpus_with
     assert last["training_state/learning_rate_factor"] == np.float32(0.1)
 
 
-def test_max_hours_ends_evaluates_and_saves(corpus_with_test, run_here):
+def test_max_hours_ends_evaluates_and_saves(with_test_set, run_here):
     words = ["--dev_files=dev.csv", "--max_hours=1e-9", "--logdir=run"] + QUIET
     trained = run_here(*words)
     assert trained.status == 0, trained.err
@@ -122,17 +122,17 @@ def test_max_hours_ends_evaluates_and_saves(corpus_with_test, run_here):
     (["--export_dir=exported", "--frames=17"], 2, "--frames is 17; expected a multiple of 16"),
     (["--export_dir=exported", "--data_layer_params/vocab_file=none.txt"], 3, "none.txt"),
 ])
-def test_mistakes_in_the_final_test_and_export_are_found_before_the_first_step(corpus_with_test, run_here, words, status, message):
+def test_mistakes_in_the_final_test_and_export_are_found_before_the_first_step(with_test_set, run_here, words, status, message):
     refused = run_here(*words)
     assert refused.status == status and message in refused.err and "Traceback" not in refused.err
-    assert "Train loss" not in refused.out and not (corpus_with_test / "run" / "checkpoint").exists()
+    assert "Train loss" not in refused.out and not (with_test_set / "run" / "checkpoint").exists()
 
 
-def test_a_failed_test_or_export_does_not_lose_the_training(corpus_with_test, run_here, monkeypatch):
+def test_a_failed_test_or_export_does_not_lose_the_training(with_test_set, run_here, monkeypatch):
     made = FinalTest.run
 
     def in_the_way(self, *arguments):
-        (corpus_with_test / "exported").write_text("somebody's")
+        (with_test_set / "exported").write_text("somebody's")
         return made(self, *arguments)
 
     monkeypatch.setattr(FinalTest, "run", in_the_way)
@@ -140,7 +140,7 @@ def test_a_failed_test_or_export_does_not_lose_the_training(corpus_with_test, ru
     assert trained.status == 3 and "Test WER" in trained.out
     assert "the training is finished and saved, but its export failed:" in trained.err and "Traceback" not in trained.err
     assert "When this is fixed, --mode=export --export_dir=exported exports it" in trained.err
-    (corpus_with_test / "exported").unlink()
+    (with_test_set / "exported").unlink()
     assert run_here("--mode=export", "--export_dir=exported").status == 0
 
     def without_files(self, *arguments):
@@ -155,7 +155,7 @@ def test_a_failed_test_or_export_does_not_lose_the_training(corpus_with_test, ru
     assert latest_checkpoint("run") == "run/model.ckpt-2"
 
 
-def test_without_evaluations_the_last_model_is_tested_and_exported_not_the_source_s_best(corpus_with_test, run_here):
+def test_without_evaluations_the_last_model_is_tested_and_exported_not_the_source_s_best(with_test_set, run_here):
     assert run_here("--dev_files=dev.csv", "--save_checkpoint_dir=source", "--max_steps=2", *QUIET).status == 0
     assert latest_checkpoint("source", best=True) == "source/best_dev-2"
     trained = run_here("--load_checkpoint_dir=source", "--save_checkpoint_dir=own", "--logdir=other", "--max_steps=3",
@@ -165,14 +165,14 @@ def test_without_evaluations_the_last_model_is_tested_and_exported_not_the_sourc
     assert "*** Exporting own/model.ckpt-3\n" in trained.out and not os.path.exists("own/best_dev-2.index")
 
 
-def test_two_processes_make_the_same_decisions(corpus_with_test, needs_horovod):
+def test_two_processes_make_the_same_decisions(with_test_set, needs_horovod):
     command = [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--processes", "2", "--",
                sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--device=cpu"]
     words = [word if word != "4" else "2" for word in PLAYBOOK] + QUIET
-    trained = subprocess.run(command + words, cwd=str(corpus_with_test), capture_output=True, text=True, timeout=300,
+    trained = subprocess.run(command + words, cwd=str(with_test_set), capture_output=True, text=True, timeout=300,
                              env=dict(os.environ, PYTHONPATH=REPOSITORY))
     assert trained.returncode == 0, trained.stderr
     assert "the weights are reset to checkpoints/best_dev-" in trained.stdout
     assert "*** Stopped at step 12 of 36: no improvement" in trained.stdout
     assert re.search(r"^\*\*\*     6 utterances, ", trained.stdout, re.MULTILINE)  # each once, by one of the two
-    assert len(figures(trained.stdout, "Test WER")) == 1 and (corpus_with_test / "exported" / "jasper_infer_float32.pb").exists()
+    assert len(figures(trained.stdout, "Test WER")) == 1 and (with_test_set / "exported" / "jasper_infer_float32.pb").exists()
