@@ -24,7 +24,6 @@ class Silent(Exception):
     """A wrong input was accepted without a word."""
 
 
-
 class Reader:
     """One reader of files.
 

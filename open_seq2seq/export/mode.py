@@ -7,9 +7,9 @@ from open_seq2seq.checkpoints.description import require_trained_width, require_
 from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.errors import ConfigError, UsageError
 from open_seq2seq.evaluation.record import model_fingerprint, recorded_word_error_rate
-from open_seq2seq.export import QUANTIZED
 from open_seq2seq.export.description import WordErrorRate
 from open_seq2seq.export.export_folder import export_model
+from open_seq2seq.export.formats import QUANTIZED
 from open_seq2seq.export.freeze.frozen_graph import ExportOptions
 from open_seq2seq.export.freeze.trained_model import TrainedModel
 from open_seq2seq.log_lines import log_line

@@ -8,8 +8,8 @@ import shutil
 import tempfile
 
 from open_seq2seq.errors import CheckpointError, UsageError
-from open_seq2seq.export import INSTALL_ONNX, QUANTIZED
 from open_seq2seq.export.description import WordErrorRate, read_description, write_description
+from open_seq2seq.export.formats import INSTALL_ONNX, QUANTIZED
 from open_seq2seq.export.runtime.onnx_model import OnnxModel
 from open_seq2seq.export.runtime.scoring import References, log_score, transcribe_references
 from open_seq2seq.files import replaced_file

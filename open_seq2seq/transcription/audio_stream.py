@@ -10,7 +10,7 @@ import soxr
 from open_seq2seq.data.audio.inspection import MAX_CHANNELS, inspect_file, open_audio_file
 from open_seq2seq.data.audio.reading import INT16_SCALE, Level, blocks_of
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
-from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_FINITE, UNREADABLE, RejectedData
+from open_seq2seq.data.rejection import EMPTY_AUDIO, NOT_FINITE, UNREADABLE, RejectedData
 from open_seq2seq.errors import DataError, StorageError
 
 BLOCK_FRAMES = 1 << 16       # 4 s at 16 kHz

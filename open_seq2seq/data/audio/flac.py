@@ -9,7 +9,7 @@ import struct
 from open_seq2seq.data.audio.containers import START_BYTES, container_of
 from open_seq2seq.data.audio.source import Part
 from open_seq2seq.data.audio.structure import Structure, contradiction, damaged
-from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, WRONG_HEADER, RejectedData
+from open_seq2seq.data.rejection import EMPTY_AUDIO, WRONG_HEADER, RejectedData
 
 JOINED = "another FLAC file begins at byte %d of the file, behind the first recording; split the file there"
 _TAGS = (b"APETAGEX", b"LYRICSBEGIN", b"TAG", b"ID3")      # of other programs, behind the samples

@@ -9,7 +9,7 @@ import struct
 from open_seq2seq.data.audio.containers import container_of
 from open_seq2seq.data.audio.source import Part
 from open_seq2seq.data.audio.structure import Structure, contradiction, damaged
-from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_AUDIO, RejectedData
+from open_seq2seq.data.rejection import EMPTY_AUDIO, NOT_AUDIO, RejectedData
 
 _AIFF_WIDTHS = {b"ulaw": 1, b"ULAW": 1, b"alaw": 1, b"ALAW": 1, b"fl32": 4, b"FL32": 4, b"fl64": 8, b"FL64": 8, b"in24": 3,
                 b"in32": 4, b"42ni": 3, b"23ni": 4, b"raw ": 1}

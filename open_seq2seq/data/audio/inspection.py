@@ -22,7 +22,7 @@ from open_seq2seq.data.audio.ogg import inspect_ogg
 from open_seq2seq.data.audio.riff import inspect_riff, inspect_w64
 from open_seq2seq.data.audio.source import ByteSource, PartFile
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION, Checks, contradiction, damaged
-from open_seq2seq.data.speech2text.rejection import (
+from open_seq2seq.data.rejection import (
     EMPTY_AUDIO,
     MISSING_FILE,
     NOT_AUDIO,
@@ -68,7 +68,6 @@ class Inspection(collections.namedtuple(
     def duration(self):
         """Seconds."""
         return self.num_samples / float(self.sample_rate)
-
 
 
 @contextlib.contextmanager

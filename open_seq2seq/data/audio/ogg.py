@@ -9,7 +9,7 @@ import zlib
 from open_seq2seq.data.audio.containers import START_BYTES
 from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part, behind_padding
 from open_seq2seq.data.audio.structure import Structure, beginning_of, damaged
-from open_seq2seq.data.speech2text.rejection import NOT_AUDIO, WRONG_HEADER, RejectedData
+from open_seq2seq.data.rejection import NOT_AUDIO, WRONG_HEADER, RejectedData
 
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
 _NO_POSITION = -1

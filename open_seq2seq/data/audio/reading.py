@@ -9,7 +9,7 @@ from open_seq2seq.data.audio.flac import JOINED, joined_file
 from open_seq2seq.data.audio.inspection import open_part
 from open_seq2seq.data.audio.source import ByteSource
 from open_seq2seq.data.audio.structure import Checks
-from open_seq2seq.data.speech2text.rejection import (
+from open_seq2seq.data.rejection import (
     CANCELLING_CHANNELS,
     NOT_FINITE,
     UNREADABLE,

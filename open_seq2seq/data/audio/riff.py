@@ -10,7 +10,7 @@ from open_seq2seq.data.audio.containers import container_of
 from open_seq2seq.data.audio.mpeg import inspect_mpeg
 from open_seq2seq.data.audio.source import Part
 from open_seq2seq.data.audio.structure import Structure, beginning_of, contradiction, damaged
-from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, NOT_AUDIO, WRONG_HEADER, RejectedData
+from open_seq2seq.data.rejection import EMPTY_AUDIO, NOT_AUDIO, WRONG_HEADER, RejectedData
 
 PCM, MS_ADPCM, IEEE_FLOAT, ALAW, MULAW, IMA_ADPCM, GSM610, NMS_ADPCM, G721, MPEG_LAYER_III, EXTENSIBLE = (
     0x01, 0x02, 0x03, 0x06, 0x07, 0x11, 0x31, 0x38, 0x40, 0x55, 0xFFFE)

@@ -17,7 +17,7 @@ from open_seq2seq.data.audio.containers import (
     WAV,
     container_of,
 )
-from open_seq2seq.data.speech2text.rejection import DAMAGED_HEADER, WRONG_HEADER, RejectedData
+from open_seq2seq.data.rejection import DAMAGED_HEADER, WRONG_HEADER, RejectedData
 
 MAX_MISSING_FRACTION = 0.01        # the default of the config key max_missing_fraction
 

@@ -25,7 +25,7 @@ from open_seq2seq.data.importers.corpus_folder import LONGEST_STRING, SHORTEST_S
 from open_seq2seq.data.importers.folder import SHOWN
 from open_seq2seq.data.importers.importer_command import progress_bar, run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
-from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, RejectedData
+from open_seq2seq.data.rejection import EMPTY_AUDIO, RejectedData
 from open_seq2seq.errors import DataError
 from open_seq2seq.text.text_file import printable, require_utf8_path
 

@@ -16,7 +16,7 @@ import soxr
 from open_seq2seq.data.audio.inspection import inspect_file, open_audio_file
 from open_seq2seq.data.audio.reading import Level, first_look, samples_of
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
-from open_seq2seq.data.speech2text.rejection import EMPTY_AUDIO, RejectedData
+from open_seq2seq.data.rejection import EMPTY_AUDIO, RejectedData
 
 AudioInfo = collections.namedtuple("AudioInfo", "path duration num_samples is_silent notes")
 AudioInfo.__doc__ = """What a scan finds. path: the one that exists. duration: s. num_samples: at the model's rate. is_silent: no

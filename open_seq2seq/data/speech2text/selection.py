@@ -1,10 +1,10 @@
 """Which rows of the manifests are used, and why the others are skipped."""
 import os
 
-from open_seq2seq.data.speech2text import rejection
+from open_seq2seq.data import rejection
+from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import MAX_MISSING_FRACTION, scan_audio
 from open_seq2seq.data.speech2text.manifest import Utterance
-from open_seq2seq.data.speech2text.rejection import RejectedData
 from open_seq2seq.errors import DataError
 from open_seq2seq.log_lines import log_line
 

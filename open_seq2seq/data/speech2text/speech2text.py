@@ -2,6 +2,7 @@
 import numpy as np
 
 from open_seq2seq.config.parameters import child_path
+from open_seq2seq.data.rejection import WRONG_HEADER, RejectedData
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.batch_order import TrainingOrder, evaluation_batches
@@ -11,7 +12,6 @@ from open_seq2seq.data.speech2text.feature_graph import make_feature_function
 from open_seq2seq.data.speech2text.features import check_rules as check_feature_rules
 from open_seq2seq.data.speech2text.layer_parameters import PARAMETERS
 from open_seq2seq.data.speech2text.packing import pack, single_rows
-from open_seq2seq.data.speech2text.rejection import WRONG_HEADER, RejectedData
 from open_seq2seq.data.speech2text.row_layout import RowLayout
 from open_seq2seq.data.speech2text.selection import frames_to_align
 from open_seq2seq.data.speech2text.utterance_set import UtteranceSet

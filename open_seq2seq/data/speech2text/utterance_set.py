@@ -4,8 +4,8 @@ import threading
 
 import numpy as np
 
+from open_seq2seq.data.rejection import Rejections
 from open_seq2seq.data.speech2text.manifest import read_manifest
-from open_seq2seq.data.speech2text.rejection import Rejections
 from open_seq2seq.data.speech2text.selection import select_utterances
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.text.vocabulary import Vocabulary

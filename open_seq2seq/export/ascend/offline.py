@@ -10,8 +10,8 @@ import time
 
 import numpy as np
 
+from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import read_audio
-from open_seq2seq.data.speech2text.rejection import RejectedData
 from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.export.ascend.bins import (

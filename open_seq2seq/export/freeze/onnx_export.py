@@ -5,8 +5,8 @@ import os
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import CheckpointError, UsageError
-from open_seq2seq.export import INSTALL_ONNX
 from open_seq2seq.export.description import read_description, write_description
+from open_seq2seq.export.formats import INSTALL_ONNX
 from open_seq2seq.files import replaced_file
 
 OPSET = 13  # the newest that onnxruntime 1.6 and the ATC of CANN (2022) read; the graphs need no newer one

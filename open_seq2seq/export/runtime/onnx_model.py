@@ -1,8 +1,8 @@
 """An exported ONNX model, run by onnxruntime on the CPU."""
 from open_seq2seq.devices.cpu import usable_cores
 from open_seq2seq.errors import CheckpointError, UsageError
-from open_seq2seq.export import INSTALL_ONNX
 from open_seq2seq.export.description import read_description
+from open_seq2seq.export.formats import INSTALL_ONNX
 from open_seq2seq.export.runtime.logit_model import LogitModel
 
 

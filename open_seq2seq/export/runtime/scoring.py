@@ -5,9 +5,9 @@ import os
 import re
 import sys
 
+from open_seq2seq.data.rejection import RejectedData, Rejections
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.data.speech2text.manifest import read_manifest
-from open_seq2seq.data.speech2text.rejection import RejectedData, Rejections
 from open_seq2seq.data.speech2text.selection import select_utterances
 from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.errors import DataError

@@ -3,7 +3,7 @@ import numpy as np
 import soundfile
 
 from open_seq2seq.data.audio.containers import unsupported_container
-from open_seq2seq.data.speech2text.rejection import NOT_AUDIO, RejectedData
+from open_seq2seq.data.rejection import NOT_AUDIO, RejectedData
 from open_seq2seq.errors import DataError
 from open_seq2seq.transcription.audio_stream import blocks_of_file, inspect_recording, warn_on_stderr
 

@@ -8,8 +8,8 @@ import soundfile
 
 from open_seq2seq.data.audio.mpeg import parse_header
 from open_seq2seq.data.audio.ogg import page_checksum
+from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import inspect_audio, read_audio
-from open_seq2seq.data.speech2text.rejection import RejectedData
 from tests.fixtures.audio_files import RATE, answers, encoded, tone, without_info_frame
 
 FIRST, SECOND = tone(60000, seed=0), tone(50001, seed=1)

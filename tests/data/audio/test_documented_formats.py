@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS, CONVERTIBLE_EXTENSIONS, unsupported_container
+from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import inspect_audio, read_audio
-from open_seq2seq.data.speech2text.rejection import RejectedData
 from tests.fixtures.audio_files import RATE, answers, chunk, encoded, format_chunk, riff, tone
 from tests.paths import REPOSITORY
 

@@ -4,8 +4,8 @@ import struct
 import numpy as np
 import pytest
 
+from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import inspect_audio, read_audio
-from open_seq2seq.data.speech2text.rejection import RejectedData
 from tests.fixtures.audio_files import RATE, answers, chunk, encoded, format_chunk, pcm, riff, tone
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import inspect_audio, read_audio, resampled_length, scan_audio
-from open_seq2seq.data.speech2text.rejection import RejectedData
 
 RATE = 16000
 TIME = np.arange(RATE // 2) / float(RATE)

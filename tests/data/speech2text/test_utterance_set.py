@@ -5,7 +5,7 @@ import soundfile
 
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.data import Speech2TextDataLayer
-from open_seq2seq.data.speech2text.rejection import MISSING_FILE, RejectedData
+from open_seq2seq.data.rejection import MISSING_FILE, RejectedData
 from open_seq2seq.data.speech2text.utterance_set import UtteranceSet
 from open_seq2seq.errors import DataError
 

@@ -2,9 +2,9 @@ import csv
 
 import pytest
 
-from open_seq2seq.data.speech2text import rejection
+from open_seq2seq.data import rejection
+from open_seq2seq.data.rejection import Rejections
 from open_seq2seq.data.speech2text.manifest import ManifestRow
-from open_seq2seq.data.speech2text.rejection import Rejections
 from open_seq2seq.errors import DataError, StorageError
 
 
