@@ -368,7 +368,7 @@ class CheckpointManifestReader(Reader):
             require_trained_width({"encoder_params": {"convnet_layers": [{"num_channels": 8}]}}, checkpoint)
         # the files that the manifest lists are not there, so that the checkpoint must count as damaged
         if manifest["files"] and fault is None:
-            raise Silent("a checkpoint without its files is whole")
+            raise Silent("a checkpoint without its files is valid")
         return json.dumps(manifest, sort_keys=True), []
 
 

@@ -113,7 +113,7 @@ def run_here(corpus, monkeypatch, capsys):
 
 @pytest.fixture
 def run_command(corpus):
-    """Runs ``python run.py`` as a person would, in the corpus folder."""
+    """Runs ``python run.py`` as a user does, in the corpus folder."""
     def call(*words, **options):
         process = subprocess.run([sys.executable, os.path.join(REPOSITORY, "run.py")] + list(words), cwd=str(corpus),
                                  capture_output=True, text=True, timeout=240, **options)

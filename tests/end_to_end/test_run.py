@@ -1,4 +1,4 @@
-"""run.py as a person runs it: train, resume, evaluate, infer."""
+"""run.py as a user runs it: train, resume, evaluate, infer."""
 import csv
 import json
 import os

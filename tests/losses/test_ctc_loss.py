@@ -200,7 +200,7 @@ def test_the_op_and_its_labels_are_built_in_the_host_scope(graph, static):
     assert "CTCLoss" in inside and ("Where" in inside) != static
     assert not inside & {"IsFinite", "LogSoftmax", "Mean", "Placeholder"}
     op, = [op for op in graph.get_operations() if op.type == "CTCLoss"]
-    # behind the logits, whatever makes the labels lies in the scope, too
+    # the operations that make the labels are in the scope as well
     assert {tensor.op.device.split(":")[-1] for tensor in op.inputs[1:3]} == {"7"}
 
 

@@ -157,7 +157,7 @@ def test_the_best_value_is_remembered_on_resume_also_of_a_best_one_newer_than_th
     with Run(tmp_path) as run:
         run.saving.restore(run.session, str(tmp_path / "model.ckpt-2"))
         assert run.state.get(run.session)["best_loss"] == np.float32(1.1)
-        # the evaluation of step 4, made again, is no better than itself
+        # the evaluation of step 4, run again, is not better than itself
         run.evaluated(4, 1.1, 0.5)
         run.evaluated(6, 1.2, 0.4)
         run.save(6)
@@ -258,7 +258,7 @@ def test_a_checkpoint_that_its_owner_deletes_during_the_restore_is_replaced_by_t
         def slow_transfer(session, checkpoint, *arguments, **options):
             found.append(checkpoint)
             if len(found) < 3:
-                # keeps two: the owner goes on training meanwhile
+                # keeps two: the owner continues to train meanwhile
                 for step in (4 * len(found), 4 * len(found) + 2):
                     with owner.graph.as_default():
                         owner.save(step, float(step))

@@ -66,7 +66,7 @@ def coqui(losses, min_delta, es_epochs, plateau_epochs):
     ([5.0, 4.0, 3.0, 2.0], None, []),
     ([5.0, 5.0, 5.0, 5.0, 5.0], 4, [3]),                      # three epochs without improvement
     ([5.0, 5.1, 5.1, 4.0, 4.1, 4.1, 4.1], 7, [3, 6]),         # an improvement restarts the count
-    ([5.0, 4.98, 4.96, 4.94, 4.92], 4, [3]),                  # creeping down by less than es_min_delta is no improvement
+    ([5.0, 4.98, 4.96, 4.94, 4.92], 4, [3]),                  # creeping down by less than es_min_delta is not an improvement
     ([5.0, 4.97, 4.9, 4.88, 4.8, 4.79], None, []),            # but below the lowest by as much is, in every second epoch
     ([2.0, 1.9375, 1.875, 1.8125], None, [])])                # and so is exactly as much
 def test_stops_and_reduces_where_coqui_stt_does(losses, stop, reductions):

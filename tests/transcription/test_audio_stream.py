@@ -33,7 +33,7 @@ def test_the_blocks_are_the_file(tmp_path, rate, channels, subtype, count):
 
 
 def write_bad(folder):
-    """Files that are no recordings: {name: what is said of it}."""
+    """Files that are not recordings: {name: the message}."""
     good = io.BytesIO()
     soundfile.write(good, samples(40000)[:, 0], RATE, format="WAV", subtype="PCM_16")
     with_nan = samples(200000)[:, 0].astype(np.float32)

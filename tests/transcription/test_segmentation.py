@@ -1,4 +1,4 @@
-"""Where recordings are cut: at pauses, on the grid, within limits; and what is left out."""
+"""Where recordings are cut: at pauses, on the grid, within limits; and what is skipped."""
 import numpy as np
 import pytest
 

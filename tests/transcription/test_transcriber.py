@@ -69,7 +69,7 @@ def test_long_silence_is_skipped_and_ends_a_word(tones):
 def test_a_window_of_noise_joins_no_words(tones):
     samples, _ = tones.spoken(["abc", "bad"], [0.5, 40.0, 0.5], level=0.02, noise=1e-3)
     model = tones.ToneModel(threshold=0.003)
-    # too loud for silence that is left out
+    # too loud for silence that is skipped
     assert Transcriber(model).transcribe(samples).text == "abc bad" and sum(model.window_seconds) > 40
 
 

@@ -71,7 +71,7 @@ def audio_info(start):
 
 
 def _with_rest(source, checks, audio, end, present, declared, first, bits):
-    """(end, samples) of the intact frames of a file that goes on behind those that :func:`_last_frame` found.
+    """(end, samples) of the intact frames of a file that continues behind those that :func:`_last_frame` found.
 
     Another file's bytes hide the end of the frame before them: there the checksum is right, and a known signature follows.
 
