@@ -162,7 +162,7 @@ def browser():
     """A factory of headless browsers: ``browser("--flag")``. Skipped where there is no Chromium; in CI only with a reason."""
     chromium = _load("headless_chromium", "transcription", "web", "chromium.py")
     if chromium.find_chromium() is None:
-        message = "no Chromium was found; `bash scripts/install_test_tools.sh` installs it (as root, on Debian and its derivatives)"
+        message = "no Chromium was found; `bash scripts/install_test_tools.sh` installs it (as root, on Debian)"
         reason = os.environ.get("JASPER_WITHOUT_CHROMIUM")
         if os.environ.get("CI") and not reason:
             pytest.fail(message)
