@@ -29,8 +29,9 @@ import traceback
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
-from mutated_readers import READERS, AudioReader, Silent  # noqa: E402
-from mutations import mutated  # noqa: E402
+from mutated_audio import AudioReader  # noqa: E402
+from mutated_readers import READERS  # noqa: E402
+from mutations import Silent, mutated  # noqa: E402
 
 from open_seq2seq.errors import JasperError  # noqa: E402
 

@@ -1,4 +1,5 @@
-"""Damages bytes and texts at random, for benchmarks/mutated_inputs.py."""
+"""Damages bytes and texts at random, and what is asked of a reader of files; for benchmarks/mutated_inputs.py."""
+import os
 
 HEADER_BYTES = 128
 NAN_TEXTS = ("NaN", "Infinity", "-1", "1e308", "1" + "0" * 400, "null", "true", '"text"', "[]", "{}", "0", "2147483648", "0.5",
@@ -75,3 +76,53 @@ def _tokens(text):
         if found >= 0 and token.strip('"{}[]:,'):
             yield found, token.strip(",:")
             place = found + len(token)
+
+
+class Silent(Exception):
+    """A wrong input was accepted without a word."""
+
+
+class Reader:
+    """One reader of files.
+
+    Attributes:
+      name: for the table.
+      inputs: list of bytes, valid inputs.
+      is_text: whether text mutations apply.
+    """
+
+    name, is_text, suffix = None, True, ""
+    inputs = ()
+
+    def read(self, data, folder):
+        """Reads an input.
+
+        Returns:
+          (a value that can be compared, list of notes)
+
+        Raises:
+          JasperError: the input is refused.
+          Silent: a wrong input was accepted.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def unverifiable(data):
+        """List of (start, end) of the fields of ``data`` whose damage nobody can notice; they are left as they are."""
+        return []
+
+    def announced(self, original, valid, kind, data, folder):
+        """What can be expected of ``data``, a mutation of ``valid``, which gave ``original``."""
+        return original
+
+    def judge(self, original, value):
+        """Raises Silent when ``value`` cannot be right for a mutation of the input that gave ``original``."""
+
+    def judge_noted(self, original, value, notes):
+        """As ``judge``, for an input that is accepted with ``notes``."""
+
+    def _write(self, data, folder, name):
+        path = os.path.join(folder, name)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
