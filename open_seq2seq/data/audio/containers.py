@@ -6,6 +6,8 @@ import functools
 import os
 import stat
 
+from open_seq2seq.data.audio.mpeg_frames import parse_header
+
 START_BYTES = 512
 _SEVERAL_FRAMES = 1 << 14          # three frames of MPEG audio or AAC
 
@@ -184,9 +186,6 @@ def _audio_by_content(path, size, modified):
 
 def _is_mpeg_stream(start):
     """Whether three frames of MPEG audio follow each other."""
-    # not at the top: it imports this module
-    from open_seq2seq.data.audio.mpeg import parse_header
-
     position = 0
     for _ in range(3):
         header = parse_header(start[position:position + 4])

@@ -1,35 +1,19 @@
 """MPEG audio (MP3, also layers I and II): the frames of a file, one by one.
 
-Format: ISO/IEC 11172-3 and 13818-3. The Xing/Info frame with LAME's extension (gabriel.mp3-tech.org/mp3infotag.html) and
-Fraunhofer's VBRI frame state the number of frames. libsndfile estimates the length of a file without them from its first
-frames, and cuts the file there; so it is given an Info frame with the true number.
+An Info frame states the number of frames (mpeg_frames.py). libsndfile estimates the length of a file without one from its first
+frames, and cuts the file there; so it is given an Info frame with the right number.
 """
-import collections
 import struct
 
 from open_seq2seq.data.audio.containers import MP3, START_BYTES
+from open_seq2seq.data.audio.mpeg_frames import declared_frames, info_frame, parse_header
 from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part, behind_padding
 from open_seq2seq.data.audio.structure import Structure, beginning_of
 from open_seq2seq.data.rejection import EMPTY_AUDIO, NOT_AUDIO, WRONG_HEADER, RejectedData
 
-_MPEG1, _LAYER_3 = 3, 1            # the header's codes
-_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-_KBITS = {
-    (True, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (True, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (False, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
 MAX_JUNK = 1 << 16                 # bytes in front of the first frame
 MAX_LYRICS = 1 << 20               # bytes of a Lyrics3 tag, whose size has 6 digits
 _APE, _APE_HEADER, _APE_HAS_HEADER = b"APETAGEX", 1 << 29, 1 << 31
-
-Header = collections.namedtuple("Header", "length samples kind rate channels side")
-Header.__doc__ = """length: bytes of the frame. samples: of each channel. kind: (version, layer, rate, is mono), equal in all
-frames of a stream. side: bytes of side information, behind which an Info frame has its tag."""
-_headers = {}
 
 
 def inspect_mpeg(source, checks, start=0, end=None):
@@ -48,7 +32,9 @@ def inspect_mpeg(source, checks, start=0, end=None):
     """
     source.block = SEARCH_BLOCK
     end = source.size if end is None else end
-    streams = _streams(source, start, end, checks)
+    walk = _Walk(source, start, end, checks)
+    walk.run()
+    streams = walk.streams
     rates = sorted({stream.header.rate for stream in streams})
     if len(rates) > 1:
         raise RejectedData(NOT_AUDIO, "MP3 streams with the sample rates %s Hz follow each other in the file; split it"
@@ -101,76 +87,111 @@ class _Stream:
             return Part(self.start, self.end)
         # drop the Info frame with its wrong number, if any
         start = self.start + (len(self.tag) if self.declared is not None else 0)
-        return Part(start, self.end, None, _info_frame(self.header, self.tag, self.frames))
+        return Part(start, self.end, None, info_frame(self.header, self.tag, self.frames))
 
 
-def _streams(source, start, end, checks):
-    end = _without_last_tags(source, start, end)
-    streams, stream, position = [], None, start
-    # since the last frame: bytes that are not frames, zeros, and whether there was a tag
-    other, zeros, is_separate = 0, 0, False
-    following = start                  # where frames begin behind bytes that are not frames
-    while position < end:
-        rest = source.at(position, 4)
-        if len(rest) < 4 and (rest[:1] == b"\xff" or b"ID3".startswith(rest)) and stream is not None and stream.is_complete:
-            _refuse_cut_file(position)
-        header = parse_header(rest)
-        known = stream is not None and header is not None and header.kind == stream.header.kind
-        if header is None or not (known or _is_followed(source, position, header, end)):
-            behind = _behind_tag(source, position, end, stream)
-            if behind > position:
-                if source.at(position, 1) == b"\0":
-                    zeros += behind - position
-                else:
-                    is_separate = True
-                if behind > end and stream is not None:
-                    _report_cut_tag(source, position, checks)
-                position = behind
-                continue
-            if following <= position:
-                following = _resynchronize(source, position + 1, end, stream)
-                following = end if following is None else following
-            if stream is None and (following == end or following - position > MAX_JUNK):
-                break
-            found = _tag_before(source, position + 1, following, end, stream)
-            other += found - position
-            position = found
-            continue
-        if position + header.length > end:
-            if end == source.size and stream is not None and stream.is_complete:
-                _refuse_cut_file(position)
-            stream = stream or _append(streams, header, position)
-            other += end - position
-            break
+class _Walk:
+    """Walks from frame to frame and collects the streams.
+
+    Args:
+      source: ByteSource.
+      start, end: of the bytes to walk through.
+      checks: Checks.
+
+    Attributes:
+      streams: list of _Stream.
+    """
+
+    def __init__(self, source, start, end, checks):
+        self._source, self._checks = source, checks
+        self._position, self._end = start, _without_last_tags(source, start, end)
+        self.streams, self._stream = [], None
+        # since the last frame: bytes that are not frames, zeros, and whether there was a tag
+        self._other, self._zeros, self._is_separate = 0, 0, False
+        self._following = start        # where frames begin behind bytes that are not frames
+
+    def run(self):
+        """Walks to the end.
+
+        Raises:
+          RejectedData: there are no frames, or the file is cut off within one.
+        """
+        source, is_open = self._source, True
+        while is_open and self._position < self._end:
+            rest, stream = source.at(self._position, 4), self._stream
+            if len(rest) < 4 and (rest[:1] == b"\xff" or b"ID3".startswith(rest)) and stream is not None and stream.is_complete:
+                _refuse_cut_file(self._position)
+            header = parse_header(rest)
+            is_known = stream is not None and header is not None and header.kind == stream.header.kind
+            if header is None or not (is_known or _is_followed(source, self._position, header, self._end)):
+                is_open = self._skip_other_bytes()
+            elif self._position + header.length > self._end:
+                self._end_within(header)
+                is_open = False
+            else:
+                self._take(header, is_known)
+        if not self.streams:
+            raise RejectedData(NOT_AUDIO, "the file has no MPEG audio frames; expected an MP3")
+        self.streams[-1].other += self._other
+
+    def _skip_other_bytes(self):
+        """Goes past a tag, padding or junk; False if no frames follow at the beginning of a file."""
+        source, position, end, stream = self._source, self._position, self._end, self._stream
+        behind = _behind_tag(source, position, end, stream)
+        if behind > position:
+            if source.at(position, 1) == b"\0":
+                self._zeros += behind - position
+            else:
+                self._is_separate = True
+            if behind > end and stream is not None:
+                _report_cut_tag(source, position, self._checks)
+            self._position = behind
+            return True
+        if self._following <= position:
+            following = _resynchronize(source, position + 1, end, stream)
+            self._following = end if following is None else following
+        if stream is None and (self._following == end or self._following - position > MAX_JUNK):
+            return False
+        self._position = _tag_before(source, position + 1, self._following, end, stream)
+        self._other += self._position - position
+        return True
+
+    def _end_within(self, header):
+        """The bytes end within a frame."""
+        if self._end == self._source.size and self._stream is not None and self._stream.is_complete:
+            _refuse_cut_file(self._position)
+        if self._stream is None:
+            self._stream = _append(self.streams, header, self._position)
+        self._other += self._end - self._position
+
+    def _take(self, header, is_known):
+        """Counts a frame; an Info frame, another kind of frames, or a tag in front of it begins a new stream."""
+        source, position = self._source, self._position
         frame = source.at(position, min(header.length, 256)) if header.side else b""
-        declared, tag = _declared_frames(frame, header)
-        if stream is None and frame[header.side + 124:header.side + 128] in (b"LAME", b"Lavf", b"Lavc"):
-            tag = True      # perhaps with a damaged name
-        if not tag and not is_separate:
-            other += zeros      # what is left of a frame, rather than padding
-        if stream is not None:
-            stream.other += other
-            other = 0
-        if tag or not known or is_separate or stream.is_complete:
-            if stream is not None and not tag and not is_separate:
-                _check_surplus(stream, position)
-            stream = _append(streams, header, position)
-            if tag:
-                stream.declared, stream.tag = declared, source.at(position, header.length)
+        declared, is_info = declared_frames(frame, header)
+        if self._stream is None and frame[header.side + 124:header.side + 128] in (b"LAME", b"Lavf", b"Lavc"):
+            is_info = True      # perhaps with a damaged name
+        if not is_info and not self._is_separate:
+            self._other += self._zeros      # what is left of a frame, rather than padding
+        if self._stream is not None:
+            self._stream.other += self._other
+            self._other = 0
+        if is_info or not is_known or self._is_separate or self._stream.is_complete:
+            if self._stream is not None and not is_info and not self._is_separate:
+                _check_surplus(self._stream, position)
+            self._stream = _append(self.streams, header, position)
+            if is_info:
+                self._stream.declared, self._stream.tag = declared, source.at(position, header.length)
                 if declared is None:
-                    checks.note("the Info frame of the MP3 is damaged or states no length; all frames are decoded, with the "
-                                "silence that the encoder added")
-        stream.other += other
-        other, zeros, is_separate = 0, 0, False
-        if not tag:
-            stream.frames += 1
-            stream.bytes += header.length
-        position += header.length
-        stream.end = position
-    if not streams:
-        raise RejectedData(NOT_AUDIO, "the file has no MPEG audio frames; expected an MP3")
-    streams[-1].other += other
-    return streams
+                    self._checks.note("the Info frame of the MP3 is damaged or states no length; all frames are decoded, with "
+                                      "the silence that the encoder added")
+        self._stream.other += self._other
+        self._other, self._zeros, self._is_separate = 0, 0, False
+        if not is_info:
+            self._stream.frames += 1
+            self._stream.bytes += header.length
+        self._position += header.length
+        self._stream.end = self._position
 
 
 def _report_cut_tag(source, position, checks):
@@ -203,36 +224,6 @@ def _append(streams, header, position):
     return streams[-1]
 
 
-def parse_header(data):
-    """The Header of a frame that begins with the 4 bytes ``data``, or None."""
-    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
-        return None
-    # private, copyright, original and emphasis bits make no difference
-    key = data[1], data[2], data[3] & 0xC0
-    if key not in _headers:
-        _headers[key] = _parse(*key)
-    return _headers[key]
-
-
-def _parse(second, third, mode):
-    version, layer, bitrate, rate_code = second >> 3 & 3, second >> 1 & 3, third >> 4, third >> 2 & 3
-    if version == 1 or layer == 0 or bitrate in (0, 15) or rate_code == 3:
-        return None
-    rate = _RATES[version][rate_code]
-    kbits = _KBITS[version == _MPEG1, layer][bitrate - 1]
-    padding = third >> 1 & 1
-    mono = mode == 0xC0
-    if layer == 3:
-        length, samples = (12000 * kbits // rate + padding) * 4, 384
-    else:
-        samples = 576 if layer == _LAYER_3 and version != _MPEG1 else 1152
-        length = samples // 8 * 1000 * kbits // rate + padding
-    side = 0
-    if layer == _LAYER_3:
-        side = (17 if mono else 32) if version == _MPEG1 else 9 if mono else 17
-    return Header(length, samples, (version, layer, rate, mono), rate, 1 if mono else 2, side)
-
-
 def _is_followed(source, position, header, end):
     """Whether a frame of the same kind, or the end, follows a frame."""
     after = position + header.length
@@ -257,7 +248,7 @@ def _resynchronize(source, position, end, stream):
 
 def _begins_stream(source, position):
     header = parse_header(source.at(position, 4))
-    return bool(_declared_frames(source.at(position, 256), header)[1]) if header.side else False
+    return bool(declared_frames(source.at(position, 256), header)[1]) if header.side else False
 
 
 def behind_id3(source, position):
@@ -345,43 +336,3 @@ def _frame_within(source, start, end, stream):
     return None
 
 
-def _declared_frames(frame, header):
-    """(number of frames or None, whether it is an Info frame, which holds no audio)."""
-    place = 4 + header.side
-    tag = frame[place:place + 4]
-    if tag in (b"Xing", b"Info"):
-        flags, count = struct.unpack(">II", frame[place + 4:place + 12].ljust(8, b"\0"))
-        return (count if flags & 1 and _is_intact(frame, place, flags) else None), True
-    if frame[36:40] == b"VBRI":
-        return struct.unpack(">I", frame[50:54].ljust(4, b"\0"))[0], True
-    return None, False
-
-
-def _is_intact(frame, place, flags):
-    """Whether an Info frame's table of positions ascends, and LAME's checksum of it is right; True where there are none."""
-    table = place + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1)
-    if flags & 4 and any(first > second for first, second in zip(frame[table:table + 99], frame[table + 1:table + 100])):
-        return False      # positions in the file, which ascend
-    lame = table + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
-    stored = frame[lame + 34:lame + 36]
-    if len(stored) < 2 or not frame[lame:lame + 4].isalnum() or stored == b"\0\0":
-        return True
-    crc = 0
-    for byte in frame[:lame + 34]:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
-    return crc == struct.unpack(">H", stored)[0]
-
-
-def _info_frame(header, tag, frames):
-    """An Info frame that states ``frames``; b"" for layers I and II, which have none and whose length libsndfile knows."""
-    if not header.side:
-        return b""
-    version, layer, rate, _ = header.kind
-    # 64 kbit/s at least, so that there is room for the tag; no checksum
-    second = 0xE0 | version << 3 | layer << 1 | 1
-    third = (5 if version == _MPEG1 else 8) << 4 | _RATES[version].index(rate) << 2
-    fourth = 0xC0 if header.channels == 1 else 0x00
-    frame = bytes([0xFF, second, third, fourth]) + bytes(header.side) + b"Xing" + struct.pack(">II", 1, frames)
-    return frame.ljust(_parse(second, third, fourth).length, b"\0")

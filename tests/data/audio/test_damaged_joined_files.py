@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from open_seq2seq.data.audio.mpeg import parse_header
+from open_seq2seq.data.audio.mpeg_frames import parse_header
 from open_seq2seq.data.audio.ogg import page_checksum
 from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import inspect_audio, read_audio

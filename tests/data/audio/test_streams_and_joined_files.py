@@ -7,7 +7,7 @@ import pytest
 import soxr
 
 from open_seq2seq.data.audio.inspection import inspect_file, open_audio_file, open_part
-from open_seq2seq.data.audio.mpeg import parse_header
+from open_seq2seq.data.audio.mpeg_frames import parse_header
 from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import inspect_audio, read_audio
 from tests.fixtures.audio_files import (

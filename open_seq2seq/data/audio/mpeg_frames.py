@@ -1,0 +1,95 @@
+"""Frames of MPEG audio: their headers, and the Info frame that states how many there are.
+
+Format: ISO/IEC 11172-3 and 13818-3; the Xing/Info frame with LAME's extension (gabriel.mp3-tech.org/mp3infotag.html), and
+Fraunhofer's VBRI frame.
+"""
+import collections
+import struct
+
+_MPEG1, _LAYER_3 = 3, 1            # the header's codes
+_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+_KBITS = {
+    (True, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+
+Header = collections.namedtuple("Header", "length samples kind rate channels side")
+Header.__doc__ = """length: bytes of the frame. samples: of each channel. kind: (version, layer, rate, is mono), equal in all
+frames of a stream. side: bytes of side information, behind which an Info frame has its tag."""
+_headers = {}
+
+
+def parse_header(data):
+    """The Header of a frame that begins with the 4 bytes ``data``, or None."""
+    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
+        return None
+    # private, copyright, original and emphasis bits make no difference
+    key = data[1], data[2], data[3] & 0xC0
+    if key not in _headers:
+        _headers[key] = _parse(*key)
+    return _headers[key]
+
+
+def _parse(second, third, mode):
+    version, layer, bitrate, rate_code = second >> 3 & 3, second >> 1 & 3, third >> 4, third >> 2 & 3
+    if version == 1 or layer == 0 or bitrate in (0, 15) or rate_code == 3:
+        return None
+    rate = _RATES[version][rate_code]
+    kbits = _KBITS[version == _MPEG1, layer][bitrate - 1]
+    padding = third >> 1 & 1
+    mono = mode == 0xC0
+    if layer == 3:
+        length, samples = (12000 * kbits // rate + padding) * 4, 384
+    else:
+        samples = 576 if layer == _LAYER_3 and version != _MPEG1 else 1152
+        length = samples // 8 * 1000 * kbits // rate + padding
+    side = 0
+    if layer == _LAYER_3:
+        side = (17 if mono else 32) if version == _MPEG1 else 9 if mono else 17
+    return Header(length, samples, (version, layer, rate, mono), rate, 1 if mono else 2, side)
+
+
+def declared_frames(frame, header):
+    """(number of frames or None, whether it is an Info frame, which holds no audio)."""
+    place = 4 + header.side
+    tag = frame[place:place + 4]
+    if tag in (b"Xing", b"Info"):
+        flags, count = struct.unpack(">II", frame[place + 4:place + 12].ljust(8, b"\0"))
+        return (count if flags & 1 and _is_intact(frame, place, flags) else None), True
+    if frame[36:40] == b"VBRI":
+        return struct.unpack(">I", frame[50:54].ljust(4, b"\0"))[0], True
+    return None, False
+
+
+def _is_intact(frame, place, flags):
+    """Whether an Info frame's table of positions ascends, and LAME's checksum of it is right; True where there are none."""
+    table = place + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1)
+    if flags & 4 and any(first > second for first, second in zip(frame[table:table + 99], frame[table + 1:table + 100])):
+        return False      # positions in the file, which ascend
+    lame = table + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
+    stored = frame[lame + 34:lame + 36]
+    if len(stored) < 2 or not frame[lame:lame + 4].isalnum() or stored == b"\0\0":
+        return True
+    crc = 0
+    for byte in frame[:lame + 34]:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc == struct.unpack(">H", stored)[0]
+
+
+def info_frame(header, tag, frames):
+    """An Info frame that states ``frames``; b"" for layers I and II, which have none and whose length libsndfile knows."""
+    if not header.side:
+        return b""
+    version, layer, rate, _ = header.kind
+    # 64 kbit/s at least, so that there is room for the tag; no checksum
+    second = 0xE0 | version << 3 | layer << 1 | 1
+    third = (5 if version == _MPEG1 else 8) << 4 | _RATES[version].index(rate) << 2
+    fourth = 0xC0 if header.channels == 1 else 0x00
+    frame = bytes([0xFF, second, third, fourth]) + bytes(header.side) + b"Xing" + struct.pack(">II", 1, frames)
+    return frame.ljust(_parse(second, third, fourth).length, b"\0")
