@@ -4,6 +4,7 @@ Format: ISO/IEC 11172-3 and 13818-3; the Xing/Info frame with LAME's extension (
 Fraunhofer's VBRI frame.
 """
 import collections
+import functools
 import struct
 
 _MPEG1, _LAYER_3 = 3, 1            # the header's codes
@@ -20,7 +21,6 @@ _KBITS = {
 Header = collections.namedtuple("Header", "length samples kind rate channels side")
 Header.__doc__ = """length: bytes of the frame. samples: of each channel. kind: (version, layer, rate, is mono), equal in all
 frames of a stream. side: bytes of side information, behind which an Info frame has its tag."""
-_headers = {}
 
 
 def parse_header(data):
@@ -28,12 +28,10 @@ def parse_header(data):
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
         return None
     # private, copyright, original and emphasis bits make no difference
-    key = data[1], data[2], data[3] & 0xC0
-    if key not in _headers:
-        _headers[key] = _parse(*key)
-    return _headers[key]
+    return _parse(data[1], data[2], data[3] & 0xC0)
 
 
+@functools.lru_cache(maxsize=None)
 def _parse(second, third, mode):
     version, layer, bitrate, rate_code = second >> 3 & 3, second >> 1 & 3, third >> 4, third >> 2 & 3
     if version == 1 or layer == 0 or bitrate in (0, 15) or rate_code == 3:
