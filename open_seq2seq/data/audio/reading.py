@@ -87,12 +87,14 @@ def first_look(file, inspection):
     level, is_suspect = Level(inspection), False
     try:
         for block in looks:
-            one = Level(inspection)
-            one.mono(block)
             level.mono(block)
-            is_suspect = is_suspect or one.cancels
-            if is_mono and not level.is_silent:
-                return False
+            if is_mono:
+                if not level.is_silent:
+                    return False
+            else:
+                one = Level(inspection)
+                one.mono(block)
+                is_suspect = is_suspect or one.cancels
     except (RuntimeError, RejectedData):      # soundfile.LibsndfileError is one; seeking in a damaged file may fail
         is_suspect = True
     if not is_suspect and not level.is_silent and not level.may_cancel:
