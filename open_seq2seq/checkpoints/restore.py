@@ -1,7 +1,6 @@
 """Restores checkpoints by the variables' names and reports what matched; the training loop's numbers in checkpoints.
 
-Variables keep OpenSeq2Seq's names, so its checkpoints load here. Its mixed-precision runs saved float16 variables and their
-float32 originals under ``.../FP32-master-copy/NAME``; the originals are used if they exist.
+Variables keep OpenSeq2Seq's names, so its checkpoints load here, those of mixed precision included (source_names.py).
 """
 import collections
 import os
@@ -11,11 +10,11 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.manifest import READING_ERRORS, fault_of, is_damaged_manifest, manifest_path
 from open_seq2seq.checkpoints.moving_average import SUFFIX, is_average
+from open_seq2seq.checkpoints.source_names import MODEL_SCOPE, SourceNames, describe_lost_slots
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.log_lines import log_line
 
-MODEL_SCOPE, STATE_SCOPE = "ForwardPass/", "training_state/"
-_MASTER_COPY = "FP32-master-copy/"
+STATE_SCOPE = "training_state/"
 
 RestoreReport = collections.namedtuple("RestoreReport", "checkpoint restored missing surplus averaged reshaped")
 
@@ -71,8 +70,8 @@ def restore(session, checkpoint, variables, partial=False, averaged=False, finit
     """
     reader = open_checkpoint(checkpoint)
     shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    sources = {variable.op.name: _source_name(variable.op.name, variable.dtype.base_dtype, types, averaged)
-               for variable in variables}
+    names = SourceNames(types)
+    sources = {variable.op.name: names.find(variable.op.name, variable.dtype.base_dtype, averaged) for variable in variables}
     fits, converts, missing, mismatched = [], [], [], []
     for variable in variables:
         name = variable.op.name
@@ -104,18 +103,6 @@ def restore(session, checkpoint, variables, partial=False, averaged=False, finit
                          sorted(name for name, source in sources.items() if source == name + SUFFIX), mismatched)
 
 
-def _source_name(name, dtype, types, averaged=False):
-    """A variable's name in the checkpoint: its own, its average's, or its float32 master copy's if it was saved in float16."""
-    if averaged and name + SUFFIX in types:
-        return name + SUFFIX
-    if name in types and types[name] == dtype:
-        return name
-    for candidate in types:
-        if candidate.endswith(_MASTER_COPY + name) and types[candidate] == tf.float32:
-            return candidate
-    return name if name in types else None
-
-
 def _refuse_other_architecture(checkpoint, missing, mismatched, shapes, sources):
     # averages that a checkpoint lacks start at the weights
     lost = [name for name in missing if name.startswith(MODEL_SCOPE) and not is_average(name)]
@@ -141,7 +128,7 @@ def describe_restore(report):
                          ("only in it (not used)", report.surplus)):
         if names:
             text += "; %d %s: %s" % (len(names), title, ", ".join(names[:6]) + (", ..." if len(names) > 6 else ""))
-    return text
+    return ". ".join([text] + describe_lost_slots(report.missing, report.surplus))
 
 
 class SavedState:

@@ -13,6 +13,7 @@ from open_seq2seq.checkpoints.manifest import fault_of
 from open_seq2seq.checkpoints.moving_average import SUFFIX, is_average
 from open_seq2seq.checkpoints.restore import MODEL_SCOPE, open_checkpoint, restore
 from open_seq2seq.checkpoints.run_directory import RunDirectory
+from open_seq2seq.checkpoints.source_names import describe_lost_slots
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.log_lines import log_line
 
@@ -164,6 +165,8 @@ def _described(report, layers, restored, reinitialized):
                          ("initialized, not in the checkpoint: ", report.missing), ("only in the checkpoint: ", surplus)):
         if names:
             yield title + "; ".join(names), 4
+    for sentence in describe_lost_slots(report.missing, report.surplus):
+        yield sentence, 4
 
 
 def _short(layer):
