@@ -13,12 +13,19 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from open_seq2seq.cli import Parser, exit_status_of, file_path  # noqa: E402
 from open_seq2seq.errors import DeviceError, UsageError  # noqa: E402
 from open_seq2seq.files import replaced_file  # noqa: E402
-from open_seq2seq.rank_tables.rank_table import DEVICES_OF_A_SERVER, VERSION, check_rank_table, read_rank_table  # noqa: E402
+from open_seq2seq.rank_tables.rank_table import (  # noqa: E402
+    DEVICES_OF_A_SERVER,
+    LEGAL_DEVICES,
+    VERSION,
+    check_rank_table,
+    read_rank_table,
+)
 
 HCCN_CONF = "/etc/hccn.conf"
 
 DESCRIPTION = """Writes a rank table (version 1.0), which assigns a rank to each device of each server. The addresses are those
-of the devices' own network cards, which `hccn_tool -i N -ip -s` sets and the driver keeps in %s.""" % HCCN_CONF
+of the devices' own network cards, which `hccn_tool -i N -ip -s` sets and the driver keeps in %s. %s;
+all servers of a run have the same number of devices.""" % (HCCN_CONF, LEGAL_DEVICES)
 
 EXAMPLES = """source of the addresses (default: %s, else hccn_tool):
   make_rank_table.py                                    all devices of this server
@@ -192,22 +199,6 @@ def given_devices(addresses, devices):
     return list(zip(devices or range(len(addresses)), addresses))
 
 
-def check_devices(servers):
-    """Raises DeviceError for a selection of devices that HCCL cannot connect on a 910 server."""
-    for server_id, devices in servers:
-        numbers = [device for device, _ in devices]
-        if len(numbers) not in (1, 2, 4, 8):
-            raise DeviceError("server %s has %d devices in the table (%s); HCCL connects 1, 2, 4 or 8 of a server. Select them "
-                              "with --devices" % (server_id, len(numbers), ",".join(map(str, numbers))))
-        if len(numbers) < DEVICES_OF_A_SERVER and len({number // 4 for number in numbers}) > 1:
-            raise DeviceError("server %s has the devices %s in the table; fewer than 8 have to be all of 0 to 3 or all of 4 to "
-                              "7, the two groups whose devices are linked with each other. Select them with --devices"
-                              % (server_id, ",".join(map(str, numbers))))
-        if len(numbers) != len(servers[0][1]):
-            raise DeviceError("server %s has %d devices and server %s has %d; expected the same number on each server"
-                              % (servers[0][0], len(servers[0][1]), server_id, len(numbers)))
-
-
 def content_of(servers):
     """The rank table to write: ranks in the order of ``servers`` and of their devices."""
     entries, rank = [], 0
@@ -232,7 +223,6 @@ def run(argv):
     size = sum(len(devices) for _, devices in servers)
     output = arguments.output or "%dp.json" % size
     table = check_rank_table(content, output)
-    check_devices(servers)
     text = json.dumps(content, indent=2) + "\n"
     if output == "-":
         sys.stdout.write(text)

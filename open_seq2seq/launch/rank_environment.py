@@ -5,7 +5,7 @@ from open_seq2seq.cores import VARIABLE as CORES
 from open_seq2seq.cores import shares_of_cores
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.rank_tables.fields import integer_of
-from open_seq2seq.rank_tables.rank_table import DEVICES_OF_A_SERVER, VERSION
+from open_seq2seq.rank_tables.rank_table import DEVICES_OF_A_SERVER, LEGAL_DEVICES, VERSION, can_be_connected
 
 DEFAULT_JOB_ID = "10087"
 DEFAULT_CONNECT_TIMEOUT = 600
@@ -168,11 +168,13 @@ def _server_index(table, server):
 
 
 def check_device_ids(device_ids):
-    """Raises DeviceError if a device is not one of an Ascend 910 server."""
+    """Raises DeviceError if a device is not one of an Ascend 910 server, or HCCL cannot connect the devices."""
     wrong = [device_id for device_id in device_ids if not 0 <= device_id < DEVICES_OF_A_SERVER]
     if wrong:
         raise DeviceError("device %s is out of range; an Ascend 910 server has the devices 0 to %d. Correct --devices"
                           % (_listed(wrong), DEVICES_OF_A_SERVER - 1))
+    if not can_be_connected(device_ids):
+        raise DeviceError("the devices %s cannot train together; %s. Correct --devices" % (_listed(device_ids), LEGAL_DEVICES))
 
 
 def _listed(numbers):

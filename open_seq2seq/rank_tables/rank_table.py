@@ -19,6 +19,11 @@ from open_seq2seq.rank_tables.fields import Fields, integer_of, kind_of, parse_j
 DEVICES_OF_A_SERVER = 8
 """An Ascend 910 server has devices 0 to 7."""
 
+DEVICES_OF_A_RING = 4
+"""The devices 0 to 3 are linked with each other, and the devices 4 to 7."""
+
+LEGAL_DEVICES = "HCCL connects one device of a server, two or four of 0 to 3, two or four of 4 to 7, or all eight"
+
 VERSION = "1.0"
 
 MOST_MISTAKES = 100
@@ -59,6 +64,20 @@ class RankTable(collections.namedtuple("RankTable", "path version devices")):
     def devices_of_server(self, server_id):
         """The tuple of :class:`RankDevice` of one server, in the order of their ranks."""
         return tuple(device for device in self.devices if device.server_id == server_id)
+
+
+def can_be_connected(device_ids):
+    """Whether HCCL can connect these devices of one server.
+
+    The rule is that of HCCL's documentation for the Ascend 910 (``create_group``): 1, 2, 4 or 8 devices; 2 or 4 devices have to
+    belong to the same ring. :data:`LEGAL_DEVICES` says it for messages.
+
+    Args:
+      device_ids: list of different int from 0 to 7.
+    """
+    count = len(device_ids)
+    rings = {device_id // DEVICES_OF_A_RING for device_id in device_ids}
+    return count in (1, 2, 4, DEVICES_OF_A_SERVER) and (len(rings) == 1 or count == DEVICES_OF_A_SERVER)
 
 
 def read_rank_table(path):
@@ -119,6 +138,8 @@ def check_rank_table(content, path):
                        % (", ".join(key[:40] for key in sorted(content)[:8]) or "nothing"))
         devices = []
     _check_unique(devices, fields)
+    if not fields.mistakes:
+        _check_servers(devices, fields)
     if fields.mistakes:
         shown = fields.mistakes[:MOST_MISTAKES]
         if len(fields.mistakes) > len(shown):
@@ -244,6 +265,23 @@ def _check_unique(devices, fields):
     if missing and not explained:
         fields.mistake("", "has %d devices, expected the ranks 0 to %d: %s %s missing" % (
             len(devices), len(devices) - 1, ", ".join(map(str, missing)), "is" if len(missing) == 1 else "are"))
+
+
+def _check_servers(devices, fields):
+    """Notes servers whose devices HCCL cannot connect; only of a table without other mistakes, which may cause them."""
+    servers = collections.OrderedDict()
+    for device in sorted(devices):
+        servers.setdefault(device.server_id, []).append(device.device_id)
+    for server_id, device_ids in servers.items():
+        if not can_be_connected(device_ids):
+            fields.mistake("server %s" % server_id, "has the device%s %s; %s. Select them with --devices of "
+                           "scripts/make_rank_table.py" % ("s"[:len(device_ids) > 1], ",".join(map(str, sorted(device_ids))),
+                                                           LEGAL_DEVICES))
+    first = next(iter(servers))
+    for server_id, device_ids in servers.items():
+        if len(device_ids) != len(servers[first]):
+            fields.mistake("server %s" % server_id, "has %d device%s, but server %s has %d; expected the same number on each "
+                           "server" % (len(device_ids), "s"[:len(device_ids) > 1], first, len(servers[first])))
 
 
 def check_against_environment(table, environ):

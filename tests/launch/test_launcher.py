@@ -375,6 +375,10 @@ def test_one_process_on_a_cpu_has_all_cores_and_no_variables_of_others(launch, t
     (["--device", "npu", "--processes", "2", "--", "true"], 4, "2 NPUs need a rank table"),
     (["--device", "npu", "--rank_table", "table.json", "--devices", "0,1", "--", "true"], 4,
      "has the devices 4,5 on server 10.0.0.1, but the devices 0,1 were requested"),
+    (["--device", "npu", "--rank_table", "table.json", "--devices", "3,4", "--", "true"], 4,
+     "the devices 3,4 cannot train together; HCCL connects one device of a server"),
+    (["--device", "npu", "--devices", "0,1,2", "--", "true"], 4, "the devices 0,1,2 cannot train together"),
+    (["--device", "npu", "--processes", "6", "--", "true"], 4, "the devices 0,1,2,3,4,5 cannot train together"),
     (["--device", "npu", "--rank_table", "nowhere.json", "--", "true"], 4, "nowhere.json cannot be read"),
     (["--device", "npu", "--rank_table", "table.json", "--connect_timeout", "5", "--", "true"], 2, "from 120 to 7200"),
 ])
@@ -397,6 +401,14 @@ def test_an_error_before_the_start_is_written_to_the_logs_of_the_devices(launch,
         log = (tmp_path / ("train_%d.log" % device)).read_text()
         assert log.startswith("turing train success\nDeviceError: ") and "is not valid JSON" in log
         assert log.endswith("\nturing train fail\n")
+
+
+@pytest.mark.parametrize("devices", [(4, 5, 6), (3, 4)])
+def test_a_table_with_devices_that_cannot_be_connected(launch, tmp_path, devices):
+    rank_table(tmp_path / "table.json", devices)
+    refused = launch("--device", "npu", "--rank_table", "table.json", "--", "touch", "started")
+    assert refused.status == 4 and "two or four of 4 to 7, or all eight" in refused.err, refused.err
+    assert os.listdir(str(tmp_path)) == ["table.json"]
 
 
 def test_a_number_of_ranks_that_contradicts_the_table(launch, tmp_path):

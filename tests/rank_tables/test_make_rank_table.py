@@ -82,7 +82,7 @@ def test_part_of_another_table_and_check(make, tmp_path):
     assert make("--from_table", table, "--devices", "6,7").status == 0
     assert [(rank, device) for rank, _, device, _ in ranks_of(tmp_path / "2p.json")] == [(0, 6), (1, 7)]
     checked = make("--check", "2p.json")
-    assert checked.status == 0 and checked.out == "0 10.0.0.1 6 192.168.102.102\n1 10.0.0.1 7 192.168.103.102\n"
+    assert checked.status == 0 and checked.out == "0 127.0.0.1 6 192.168.102.100\n1 127.0.0.1 7 192.168.103.100\n"
     content = json.loads((tmp_path / "2p.json").read_text())
     content["status"] = "initializing"
     (tmp_path / "2p.json").write_text(json.dumps(content))
@@ -90,11 +90,27 @@ def test_part_of_another_table_and_check(make, tmp_path):
     assert refused.status == 4 and 'status is "initializing"' in refused.err and not refused.out
 
 
+@pytest.mark.parametrize("devices", [(0, 1, 2), (3, 4), (2, 3, 4, 5), (0, 1, 2, 3, 4, 5)])
+def test_devices_that_cannot_be_connected_are_refused_however_the_table_is_read(make, tmp_path, devices):
+    content = {"version": "1.0", "status": "completed", "server_count": "1", "server_list": [
+        {"server_id": "10.0.0.1", "device": [{"device_id": str(device), "device_ip": "192.168.1.%d" % device,
+                                              "rank_id": str(rank)} for rank, device in enumerate(devices)]}]}
+    (tmp_path / "table.json").write_text(json.dumps(content))
+    (tmp_path / "hccn.conf").write_text(HCCN_CONF)
+    numbers = ",".join(map(str, devices))
+    for words in (["--check", "table.json"], ["--merge", "table.json", "--output", "out.json"],
+                  ["--from_table", os.path.join(REPOSITORY, "scripts", "8p.json"), "--devices", numbers, "--output", "out.json"],
+                  ["--hccn_conf", "hccn.conf", "--devices", numbers, "--output", "out.json"]):
+        refused = make(*words)
+        assert refused.status == 4 and not refused.out and "has the devices %s; HCCL connects" % numbers in refused.err, words
+    assert not (tmp_path / "out.json").exists()
+
+
 @pytest.mark.parametrize("words,status,part", [
     (["--addresses", "192.168.1.1,192.168.1.1"], 4, "have the same device_ip 192.168.1.1"),
     (["--addresses", "192.168.1.1,192.168.1"], 4, '"192.168.1" is not an IP address'),
-    (["--addresses", "192.168.1.1,192.168.1.2,192.168.1.3"], 4, "HCCL connects 1, 2, 4 or 8 of a server"),
-    (["--addresses", "192.168.1.1,192.168.1.2", "--devices", "3,4"], 4, "all of 0 to 3 or all of 4 to 7"),
+    (["--addresses", "192.168.1.1,192.168.1.2,192.168.1.3"], 4, "the devices 0,1,2; HCCL connects one device of a server"),
+    (["--addresses", "192.168.1.1,192.168.1.2", "--devices", "3,4"], 4, "the devices 3,4; HCCL connects one device of a server"),
     (["--addresses", "192.168.1.1,192.168.1.2", "--devices", "0"], 2, "2 addresses for the 1 devices"),
     (["--addresses", "192.168.1.1,192.168.1.2", "--devices", "8,9"], 4, '"8" is out of range'),
     (["--addresses", "192.168.1.1,192.168.1.2", "--devices", "1,1"], 4, "have the same device_id 1"),

@@ -1,4 +1,5 @@
 """Rank tables: both forms are read, and all mistakes are reported with their places."""
+import itertools
 import json
 import os
 
@@ -43,7 +44,7 @@ def mistakes_of(content):
 
 def test_the_table_of_the_repository_has_eight_ranks():
     table = read_rank_table(os.path.join(REPOSITORY, "scripts", "8p.json"))
-    assert table.version == "1.0" and table.size == 8 and table.servers == ("10.0.0.1",)
+    assert table.version == "1.0" and table.size == 8 and len(table.servers) == 1
     assert [(device.rank, device.device_id) for device in table.devices] == [(number, number) for number in range(8)]
     assert len({device.device_ip for device in table.devices}) == 8
 
@@ -69,6 +70,63 @@ def test_the_older_form_without_ranks_is_numbered_as_hccl_does():
     table = check_rank_table(group_table(numbered=False), "table.json")
     assert [(device.rank, device.server_id, device.device_id) for device in table.devices] == [
         (0, "10.0.0.2", 4), (1, "10.0.0.2", 5), (2, "10.0.0.9", 4), (3, "10.0.0.9", 5)]
+
+
+def table_of_devices(form, *servers):
+    """A table of version 1.0 or, for "pods" and "ranks", of the older form without and with rank numbers.
+
+    Args:
+      form: "1.0", "pods" or "ranks".
+      servers: for each server the numbers of its devices.
+    """
+    devices = [("10.0.0.%d" % server, str(device), "192.168.%d.%d" % (server, device))
+               for server, numbers in enumerate(servers) for device in numbers]
+    if form == "1.0":
+        return {"version": "1.0", "status": "completed", "server_count": str(len(servers)), "server_list": [
+            {"server_id": "10.0.0.%d" % server, "device": [
+                {"device_id": device, "device_ip": address, "rank_id": str(rank)}
+                for rank, (server_id, device, address) in enumerate(devices) if server_id == "10.0.0.%d" % server]}
+            for server in range(len(servers))]}
+    if form == "ranks":
+        instances = [{"rank_id": str(rank), "server_id": server_id, "devices": [{"device_id": device, "device_ip": address}]}
+                     for rank, (server_id, device, address) in enumerate(devices)]
+    else:
+        instances = [{"pod_name": "pod%d" % server, "server_id": "10.0.0.%d" % server, "devices": [
+            {"device_id": device, "device_ip": address} for server_id, device, address in devices
+            if server_id == "10.0.0.%d" % server]} for server in range(len(servers))]
+    group = {"group_name": "job", "device_num": str(len(devices)), "instance_count": str(len(instances)),
+             "instance_list": instances}
+    return dict({"deploy_mode": "lab"} if form == "ranks" else {}, status="completed", group_count="1", group_list=[group])
+
+
+RINGS = ((0, 1, 2, 3), (4, 5, 6, 7))
+LEGAL = [devices for ring in RINGS for count in (1, 2, 4) for devices in itertools.combinations(ring, count)] + [tuple(range(8))]
+ILLEGAL = [devices for count in range(1, 9) for devices in itertools.combinations(range(8), count) if devices not in LEGAL]
+
+
+@pytest.mark.parametrize("devices", ILLEGAL, ids=lambda devices: "".join(map(str, devices)))
+def test_devices_that_hccl_cannot_connect(devices):
+    for form in ("1.0", "pods", "ranks"):
+        line, = mistakes_of(table_of_devices(form, devices))
+        assert line.startswith("server 10.0.0.0 has the devices %s; " % ",".join(map(str, devices)))
+        assert all(part in line for part in ("one device", "two or four of 0 to 3", "two or four of 4 to 7", "all eight",
+                                             "--devices"))
+
+
+def test_all_devices_that_hccl_can_connect():
+    assert len(LEGAL) == 23 and len(LEGAL) + len(ILLEGAL) == 255
+    for form, devices in itertools.product(("1.0", "pods", "ranks"), LEGAL):
+        table = check_rank_table(table_of_devices(form, devices), "table.json")
+        assert [device.device_id for device in table.devices] == list(devices)
+        # the servers of a run may use other devices
+        assert check_rank_table(table_of_devices(form, (0, 1, 2, 3), (4, 5, 6, 7)), "table.json").size == 8
+
+
+@pytest.mark.parametrize("form", ["1.0", "pods", "ranks"])
+def test_servers_with_different_numbers_of_devices(form):
+    cross_ring, too_many = mistakes_of(table_of_devices(form, (0, 1), (4, 5, 6, 7), (2, 3), (1, 6)))
+    assert cross_ring.startswith("server 10.0.0.3 has the devices 1,6; ")
+    assert too_many == "server 10.0.0.1 has 4 devices, but server 10.0.0.0 has 2; expected the same number on each server"
 
 
 DEVICE = "server_list[0].device[1]"
