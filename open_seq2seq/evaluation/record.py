@@ -88,6 +88,7 @@ def _record_next_to(checkpoint):
     return os.path.join(os.path.dirname(directory) if os.path.basename(directory) == BEST_MODELS else directory, FILE_NAME)
 
 
+_LATER_FEATURE_KEYS = ("dynamic_range", "min_std_dev")
 # initial values, regularization and dropout do not change the transcripts of a trained network
 _TRAINING_ONLY = frozenset(["initializer", "initializer_params", "regularizer", "regularizer_params", "dropout_keep_prob",
                             "bn_momentum", "data_format"])
@@ -103,10 +104,13 @@ def model_fingerprint(params, characters):
     Returns:
       16 hexadecimal digits.
     """
-    features = {parameter.name for parameter in FeatureGraph.PARAMETERS if parameter.ignored is None}
+    given = params["data_layer_params"]
+    # a key that earlier versions did not have counts only where it changes the features, so their records stay valid
+    features = {parameter.name for parameter in FeatureGraph.PARAMETERS if parameter.ignored is None and not (
+        parameter.name in _LATER_FEATURE_KEYS and given.get(parameter.name) == parameter.default)}
     encoder = params["encoder"]
     values = {
-        "features": {name: value for name, value in params["data_layer_params"].items() if name in features},
+        "features": {name: value for name, value in given.items() if name in features},
         "encoder": [getattr(encoder, "__name__", str(encoder)), _relevant(params["encoder_params"])],
         "characters": list(characters)}
     # if a checkpoint has moving averages, its weights are another network

@@ -1,18 +1,20 @@
 """MPEG audio (MP3, also layers I and II): the frames of a file, one by one.
 
 An Info frame states the number of frames (mpeg_frames.py). libsndfile estimates the length of a file without one from its first
-frames, and cuts the file there; so it is given an Info frame with the right number.
+frames, and cuts the file there; so it is given an Info frame with the right number. Layers I and II have no Info frames: zeros
+behind the file keep libsndfile's estimate above the right number, which counts.
 """
 import struct
 
 from open_seq2seq.data.audio.containers import MP3, START_BYTES
-from open_seq2seq.data.audio.mpeg_frames import declared_frames, info_frame, parse_header
+from open_seq2seq.data.audio.mpeg_frames import declared_frames, info_frame, is_free_format, parse_header
 from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part, behind_padding
 from open_seq2seq.data.audio.structure import Structure, beginning_of
 from open_seq2seq.data.rejection import EMPTY_AUDIO, NOT_AUDIO, WRONG_HEADER, RejectedData
 
 MAX_JUNK = 1 << 16                 # bytes in front of the first frame
 MAX_LYRICS = 1 << 20               # bytes of a Lyrics3 tag, whose size has 6 digits
+LARGEST_TO_SMALLEST = 20           # bit rates of a layer: what a file whose first frames are the largest ones is longer than estimated
 _APE, _APE_HEADER, _APE_HAS_HEADER = b"APETAGEX", 1 << 29, 1 << 31
 
 
@@ -83,6 +85,9 @@ class _Stream:
         return max(self.declared or 0, self.frames + int(round(self.other / mean)))
 
     def part(self):
+        if not self.header.side:
+            size = self.end - self.start
+            return Part(self.start, self.end, self.frames * self.header.samples, padding=LARGEST_TO_SMALLEST * size + 4096)
         if self.declared == self.frames:
             return Part(self.start, self.end)
         # drop the Info frame with its wrong number, if any
@@ -131,8 +136,19 @@ class _Walk:
             else:
                 self._take(header, is_known)
         if not self.streams:
+            self._refuse_free_format()
             raise RejectedData(NOT_AUDIO, "the file has no MPEG audio frames; expected an MP3")
         self.streams[-1].other += self._other
+
+    def _refuse_free_format(self):
+        """Raises RejectedData when the file begins with frames of free bit rate."""
+        source, start = self._source, self._position
+        first = source.at(start, 4)
+        if is_free_format(first):
+            following = source.find(first[:2], start + 4, min(self._end, start + MAX_JUNK))
+            if following >= 0 and is_free_format(source.at(following, 4)):
+                raise RejectedData(NOT_AUDIO, "an MPEG audio file of free bit rate (free format), which is not read; convert "
+                                              "it: mpg123 -w OUTPUT.wav INPUT")
 
     def _skip_other_bytes(self):
         """Goes past a tag, padding or junk; False if no frames follow at the beginning of a file."""

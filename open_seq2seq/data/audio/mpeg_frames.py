@@ -31,6 +31,12 @@ def parse_header(data):
     return _parse(data[1], data[2], data[3] & 0xC0)
 
 
+def is_free_format(data):
+    """Whether the 4 bytes ``data`` begin a frame of free bit rate, whose length only the place of the next frame tells."""
+    return (len(data) == 4 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0 and data[2] >> 4 == 0
+            and parse_header(bytes((data[0], data[1], data[2] | 0x10, data[3]))) is not None)
+
+
 @functools.lru_cache(maxsize=None)
 def _parse(second, third, mode):
     version, layer, bitrate, rate_code = second >> 3 & 3, second >> 1 & 3, third >> 4, third >> 2 & 3
@@ -72,18 +78,22 @@ def _is_intact(frame, place, flags):
     stored = frame[lame + 34:lame + 36]
     if len(stored) < 2 or not frame[lame:lame + 4].isalnum() or stored == b"\0\0":
         return True
+    # libavformat sums up 190 bytes, with 0 in place of the checksum; that is the same only for stereo of MPEG-1
+    libavformat = (frame[:lame + 34] + b"\0\0" + frame[lame + 36:]).ljust(190, b"\0")[:190]
+    return struct.unpack(">H", stored)[0] in (_crc16(frame[:lame + 34]), _crc16(libavformat))
+
+
+def _crc16(data):
     crc = 0
-    for byte in frame[:lame + 34]:
+    for byte in data:
         crc ^= byte
         for _ in range(8):
             crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
-    return crc == struct.unpack(">H", stored)[0]
+    return crc
 
 
 def info_frame(header, tag, frames):
-    """An Info frame that states ``frames``; b"" for layers I and II, which have none and whose length libsndfile knows."""
-    if not header.side:
-        return b""
+    """An Info frame of layer III that states ``frames``."""
     version, layer, rate, _ = header.kind
     # 64 kbit/s at least, so that there is room for the tag; no checksum
     second = 0xE0 | version << 3 | layer << 1 | 1

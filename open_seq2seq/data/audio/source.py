@@ -7,8 +7,8 @@ HEADER_BLOCK = 4096
 SEARCH_BLOCK = 1 << 20
 MAX_PADDING = 1 << 16              # zeros that fill the last block of a disk, at most
 
-Part = collections.namedtuple("Part", "start end samples prefix patches")
-Part.__new__.__defaults__ = (None, b"", ())
+Part = collections.namedtuple("Part", "start end samples prefix patches padding")
+Part.__new__.__defaults__ = (None, b"", (), 0)
 Part.__doc__ = """A range of a file that libsndfile decodes as one file.
 
 start, end: in bytes. samples: of each channel; libsndfile must find at least as many, and more are not used; None: all that it
@@ -52,6 +52,21 @@ class ByteSource:
         return -1
 
 
+class MemorySource(ByteSource):
+    """The same access to bytes in memory.
+
+    Args:
+      data: bytes.
+    """
+
+    def __init__(self, data):      # without ByteSource's file
+        self._data, self.size = data, len(data)
+
+    def at(self, offset, count):
+        """``count`` bytes at ``offset``; fewer at the end."""
+        return self._data[offset:offset + count]
+
+
 def behind_padding(source, position, end):
     """The end of the zeros at ``position`` when they are padding: at most :data:`MAX_PADDING`; otherwise ``position``."""
     zeros = source.at(position, min(end - position, MAX_PADDING + 1))
@@ -69,7 +84,7 @@ class PartFile(io.RawIOBase):
     def __init__(self, file, part):
         super().__init__()
         self._file, self._part, self._position = file, part, 0
-        self._size = len(part.prefix) + part.end - part.start
+        self._size = len(part.prefix) + part.end - part.start + part.padding
 
     def readable(self):
         return True
@@ -89,11 +104,13 @@ class PartFile(io.RawIOBase):
         count = max(0, min(len(buffer), self._size - position))
         if position < len(part.prefix):
             piece = part.prefix[position:position + count]
+        elif position >= self._size - part.padding:
+            piece = bytes(count)
         else:
             offset = part.start + position - len(part.prefix)
             try:
                 self._file.seek(offset)
-                piece = bytearray(self._file.read(count))
+                piece = bytearray(self._file.read(min(count, part.end - offset)))
             except (OSError, ValueError):
                 return 0
             for place, replacement in part.patches:

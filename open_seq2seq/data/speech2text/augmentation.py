@@ -1,7 +1,7 @@
-"""Augmentation of training utterances: speed, noise, and SpecAugment's masks (arXiv:1904.08779).
+"""Augmentation of training utterances: effects on the waveform, speed, noise, and SpecAugment's masks (arXiv:1904.08779).
 
-All random numbers are drawn in the graph from the utterance's seed, so they depend only on its position in the stream of
-utterances. The ranges are those of OpenSeq2Seq; the numbers are not, because it draws from NumPy's global generator.
+All random numbers come from the utterance's seed, so they depend only on its position in the stream of utterances. The ranges of
+speed, noise_level and fixed masks are those of OpenSeq2Seq; the numbers are not, because it draws from NumPy's global generator.
 """
 import functools
 
@@ -9,12 +9,15 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Either, Float, Int, List, NamePath, Parameter, child_path, require_rules
+from open_seq2seq.data.speech2text import waveform_effects
 from open_seq2seq.data.speech2text.random_streams import stream_seed
+from open_seq2seq.data.speech2text.waveform_effects import WaveformEffects
 
 # Limits far above any use and far below what exhausts memory or overflows float32
 SMALLEST_RATIO, LARGEST_RATIO = 0.01, 10.0  # of durations
 LARGEST_NOISE = 100.0                       # dB above the peak
 MOST_MASKS = 1000                           # bands or spans of one utterance
+MOST_ADAPTIVE_MASKS = 20                    # as in LibriFullAdapt of arXiv:1912.05533
 WIDEST_MASK = 10 ** 6                       # features or frames: almost 3 hours
 
 _PEAK_EPSILON = 1e-5 / 32768  # added to the peak, as in feature extraction
@@ -26,9 +29,11 @@ class Augmentation:
     Args:
       params: checked dict of ``PARAMETERS``.
       sample_freq: of the waveforms, Hz.
+      seed, voices: see :class:`WaveformEffects`.
 
     Raises:
-      ConfigError: only one noise level is given, or they are in the wrong order.
+      ConfigError: parameters that contradict each other.
+      DataError: a folder of noise or of impulse responses cannot be used.
     """
 
     PARAMETERS = (
@@ -48,12 +53,17 @@ class Augmentation:
                   doc="maximum width of a band, in features"),
         Parameter("width_time_mask", Int(minimum=0, maximum=WIDEST_MASK), default=50,
                   doc="maximum length of a span, in frames"),
-    )
+        Parameter("adaptive_time_masks", Float(minimum=0.0, maximum=1.0), default=0.0,
+                  doc="spans set to 0 per frame of the utterance, at most 20 (adaptive SpecAugment, arXiv:1912.05533: 0.04)"),
+        Parameter("adaptive_time_width", Float(minimum=0.0, maximum=1.0), default=0.04,
+                  doc="maximum length of such a span, as a part of the utterance"),
+    ) + waveform_effects.PARAMETERS
 
-    def __init__(self, params, sample_freq):
+    def __init__(self, params, sample_freq, seed=0, voices=None):
         self._params = params
         self._sample_freq = sample_freq
         require_rules(self.check_rules, params, NamePath("augmentation"))
+        self._effects = WaveformEffects(params, sample_freq, seed, voices)
 
     @staticmethod
     def check_rules(params, path, report, num_features=None):
@@ -65,6 +75,7 @@ class Augmentation:
           report: receives the problems.
           num_features: features per frame; None: unknown, the width of bands is not checked.
         """
+        waveform_effects.check_rules(params, path, report)
         low, high = params["noise_level_min"], params["noise_level_max"]
         if (low is None) != (high is None):
             report.problem(path, "has noise_level_%s but no noise_level_%s; give both, in dB, or neither"
@@ -76,19 +87,21 @@ class Augmentation:
                            % (params["width_freq_mask"], num_features))
 
     def waveform(self, waveform, seed):
-        """Changes the speed and adds noise, as configured.
+        """Applies the effects, changes the speed and adds noise, as configured.
 
-        The level of the noise is relative to the peak of the input waveform.
+        The level of the noise is relative to the peak of the waveform before the change of speed.
 
         Args:
           waveform: float32 [samples].
           seed: int [2] tensor.
 
         Returns:
-          float32 [samples'], where samples' is int(samples * ratio).
+          float32 [samples'], at most ``most_samples(samples)``.
         """
         params = self._params
         with tf.name_scope("augmentation"):
+            if self._effects.any:
+                waveform = self._effects(waveform, stream_seed(seed, "effects"))
             peak = tf.maximum(tf.reduce_max(waveform), -tf.reduce_min(waveform)) + _PEAK_EPSILON
             if params["speed_perturbation_ratio"]:
                 waveform = self._at_other_speed(waveform, seed)
@@ -100,8 +113,8 @@ class Augmentation:
         return waveform
 
     def most_samples(self, num_samples):
-        """The most samples that a waveform of ``num_samples`` can have after the change of speed.
-        """
+        """The most samples that a waveform of ``num_samples`` can have after :meth:`waveform`."""
+        num_samples = self._effects.most_samples(num_samples)
         ratio = self._params["speed_perturbation_ratio"]
         if not ratio:
             return num_samples
@@ -137,14 +150,26 @@ class Augmentation:
           ConfigError: a band can be wider than the number of features.
         """
         params, num_features = self._params, features.shape.as_list()[1]
-        if not params["n_freq_mask"] + params["n_time_mask"]:
+        adaptive = params["adaptive_time_masks"] > 0
+        if not params["n_freq_mask"] + params["n_time_mask"] + adaptive:
             return features
         require_rules(functools.partial(self.check_rules, num_features=num_features), params, NamePath("augmentation"))
         with tf.name_scope("masks"):
             drawn = tf.random.stateless_uniform([params["n_freq_mask"] + params["n_time_mask"], 2], stream_seed(seed, "masks"))
             bands = _intervals(drawn[:params["n_freq_mask"]], params["width_freq_mask"], num_features)
             spans = _intervals(drawn[params["n_freq_mask"]:], params["width_time_mask"], tf.shape(features)[0])
+            if adaptive:
+                spans = tf.concat([spans, self._adaptive_spans(tf.shape(features)[0], seed)], 0)
             return masked(features, bands, spans)
+
+
+    def _adaptive_spans(self, frames, seed):
+        """int32 [MOST_ADAPTIVE_MASKS, 2]; those beyond the utterance's number have width 0."""
+        drawn = tf.random.stateless_uniform([MOST_ADAPTIVE_MASKS, 2], stream_seed(seed, "adaptive_masks"))
+        length = tf.cast(frames, tf.float32)
+        spans = _intervals(drawn, tf.cast(length * self._params["adaptive_time_width"], tf.int32), frames)
+        is_used = tf.range(MOST_ADAPTIVE_MASKS) < tf.cast(length * self._params["adaptive_time_masks"], tf.int32)
+        return spans * tf.cast(is_used, tf.int32)[:, tf.newaxis]
 
 
 def change_duration(waveform, sample_freq, ratio):
@@ -186,7 +211,7 @@ def _intervals(drawn, max_width, size):
     Widths 0 to ``max_width`` are equally likely, and so are starts 0 to size - width - 1, as in OpenSeq2Seq; an interval at least
     as wide as ``size`` is dropped (width 0).
     """
-    widths = tf.cast(drawn[:, 0] * (max_width + 1), tf.int32)
+    widths = tf.cast(drawn[:, 0] * tf.cast(max_width + 1, tf.float32), tf.int32)
     num_starts = size - widths
     starts = tf.cast(drawn[:, 1] * tf.cast(num_starts, tf.float32), tf.int32)
     return tf.stack([starts, tf.where(num_starts > 0, widths, tf.zeros_like(widths))], 1)

@@ -7,9 +7,8 @@ differs from that of a transform that counts from the start of the frame, but on
 filters (or the cosine transform) follows.
 
 Precision: the rounding error of float32 products is about 140 dB below the frame's energy. After pre-emphasis that is sufficient
-  for
-the sums over bins in librosa's mel filters. A single bin of a spectrogram, or of psf's first filters, which have one bin each,
-can be further than that below the frame's peak. These are computed in float64 up to the power.
+for the sums over bins in librosa's mel filters. A single bin of a spectrogram, or of psf's first filters, which have one bin
+each, can be further than that below the frame's peak. These are computed in float64 up to the power.
 """
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -105,7 +104,7 @@ class FeatureGraph:
             samples = tf.cast(self._scaled(waveform, seed), self._precision)
             left, right = self._frame_halves(self._padded(self._emphasized(samples)))
             power = tf.square(tf.matmul(left + right, self._cosines)) + tf.square(tf.matmul(left - right, self._sines))
-            computed = self._normalized(self._project(tf.cast(power, tf.float32)))
+            computed = self._normalized(self._limited_range(self._project(tf.cast(power, tf.float32))))
         computed.set_shape([None, self._params["num_audio_features"]])
         return computed
 
@@ -226,6 +225,10 @@ class FeatureGraph:
         cepstral = mel.cosine_transform(2 * num_features, num_features) * mel.cepstral_lifter(num_features, 2 * num_features)
         return tf.matmul(logarithms, cepstral.astype(np.float32))
 
+    def _limited_range(self, computed):
+        limit = reference.range_limit(self._params)
+        return computed if limit is None else tf.maximum(computed, tf.reduce_max(computed) - np.float32(limit))
+
     def _normalized(self, computed):
         params = self._params
         mean, deviation = (None, None) if self._psf else (params["features_mean"], params["features_std_dev"])
@@ -239,7 +242,10 @@ class FeatureGraph:
             # a constant feature (silence, a single frame) becomes 0; OpenSeq2Seq divides by 0 and returns NaN
             variance = tf.reduce_mean(tf.square(centered), axis, keepdims=True)
             varies = tf.cast(variance > tf.square(reference.CONSTANT * shift), tf.float32)
-            scale = tf.div_no_nan(varies, tf.sqrt(variance))
+            deviation = tf.sqrt(variance)
+            if params["min_std_dev"]:
+                deviation = tf.maximum(deviation, np.float32(params["min_std_dev"]))
+            scale = tf.div_no_nan(varies, deviation)
         else:
             deviation = np.asarray(deviation, np.float32)
             scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0).astype(np.float32)

@@ -25,6 +25,7 @@ from open_seq2seq.config.parameters import (
     child_path,
     require_rules,
 )
+from open_seq2seq.data.speech2text.mel import empty_htk_filters, empty_slaney_filters
 
 
 class _Array(Kind):
@@ -45,6 +46,7 @@ LARGEST_WINDOW = 1 << 14      # samples of a window, of its step and of the Four
 LARGEST_FEATURES = LARGEST_WINDOW // 2 + 1
 LARGEST_PAD_TO = 1 << 14      # frames: 2.7 minutes
 LARGEST_AMPLITUDE = 1e6       # of dither and gain: spectra are squares, and float32 ends at 3.4e38
+LARGEST_RANGE = 1000.0        # dB; float32 has 1,530
 
 _STATISTIC = Either(Float(), List(Float(), minimum_length=1), _Array())
 
@@ -73,6 +75,11 @@ PARAMETERS = (
               doc="mean for the normalization, one number or one per feature, backend librosa only; None: that of the utterance"),
     Parameter("features_std_dev", _STATISTIC, default=None,
               doc="standard deviation for the normalization, backend librosa only; None: that of the utterance"),
+    Parameter("dynamic_range", Float(above=0.0, maximum=LARGEST_RANGE), default=None,
+              doc="dB: energies further below the loudest of the utterance are raised to that level, so that normalization does "
+                  "not amplify what is not audible; not for mfcc; None: no limit, as in OpenSeq2Seq"),
+    Parameter("min_std_dev", Float(minimum=0.0, maximum=LARGEST_AMPLITUDE), default=0.0,
+              doc="the standard deviation of a feature that normalization divides by is at least this; 0: as in OpenSeq2Seq"),
     Parameter("pad_to", Int(maximum=LARGEST_PAD_TO), default=8,
               doc="frames are padded to a multiple of this (0 or less: no padding); backend psf pads before it normalizes"),
     Parameter("precompute_mel_basis", Bool(), default=False, ignored="the mel filters are always computed once"),
@@ -83,6 +90,7 @@ INT16_SCALE = 32768.0              # waveforms here are samples / 32768, in Open
 PEAK_EPSILON = 1e-5                # added to the peak of the 16-bit samples, to avoid division by 0 in silence
 PSF_NUM_FFT = 512                  # OpenSeq2Seq's constant for mfcc and logfbank
 MEL_FLOOR, POWER_FLOOR = 1e-20, 1e-30
+NEPERS_PER_DB = math.log(10) / 10  # of energies
 CONSTANT = 1e-6                    # a relative deviation below this is rounding: logarithms differ by 1e-7 between the
                                    # vectorized body of an array and its tail
 WINDOWS = {"hanning": np.hanning, "hamming": np.hamming, "none": np.ones}
@@ -167,6 +175,9 @@ def check_rules(params, path, report):
                              "least one each" % (params["window_size"], params["window_stride"], frame, hop,
                                                  params["sample_freq"]))
         return
+    if params["dynamic_range"] is not None and params["input_type"] == "mfcc":
+        report.problem(child_path(path, "dynamic_range"), "is %g, but mfcc are not energies of bands; expected None, or "
+                                                          "input_type logfbank or spectrogram" % params["dynamic_range"])
     num_fft = _transform_length(params)
     if num_fft < frame and params["backend"] == "librosa":
         report.problem(child_path(path, "num_fft"), "is %d, shorter than the window of %d samples; increase it to at least "
@@ -175,6 +186,26 @@ def check_rules(params, path, report):
     if params["input_type"] != "logfbank" and features > num_fft // 2 + 1:
         report.problem(child_path(path, "num_audio_features"), "is %d, but a %s of %d-sample transforms has at most %d"
                        % (features, params["input_type"], num_fft, num_fft // 2 + 1))
+    if params["input_type"] == "logfbank":
+        _note_constant_features(params, num_fft, path, report)
+
+
+def _note_constant_features(params, num_fft, path, report):
+    """Notes mel filters that are so narrow that no bin of the Fourier transform lies in them."""
+    features, empty_filters = params["num_audio_features"], (
+        empty_htk_filters if params["backend"] == "psf" else empty_slaney_filters)
+
+    def empty(count):
+        return empty_filters(params["sample_freq"], num_fft, count)
+
+    indices = empty(features)
+    if not len(indices):
+        return
+    largest = next((count for count in range(features - 1, 0, -1) if not len(empty(count))), None)
+    report.note(child_path(path, "num_audio_features"), "is %d, but with backend %s, %d Hz and a Fourier transform of %d samples "
+                "%d of the mel bands, the first of which is band %d, contain no frequency and are constant features%s" % (
+                    features, params["backend"], params["sample_freq"], num_fft, len(indices), indices[0],
+                    "" if largest is None else "; up to %d features have no such band" % largest))
 
 
 def extract_features(waveform, params, rng=None):
@@ -198,14 +229,28 @@ def extract_features(waveform, params, rng=None):
         gain = 1.0 / (float(np.max(np.abs(samples))) + PEAK_EPSILON)
     samples = samples * np.float32(gain)
     if params["backend"] == "psf":
-        return _normalize(_psf_features(samples, params, geometry), None, None, None)
+        return _normalize(_limited_range(_psf_features(samples, params, geometry), params), None, None, None,
+                          params["min_std_dev"])
     if rng is not None and params["dither"]:
         samples = samples + np.float32(params["dither"]) * rng.standard_normal(samples.shape).astype(np.float32)
     axis = 0 if params["norm_per_feature"] else None
-    return _normalize(_librosa_features(samples, params, geometry), axis, params["features_mean"], params["features_std_dev"])
+    return _normalize(_limited_range(_librosa_features(samples, params, geometry), params), axis, params["features_mean"],
+                      params["features_std_dev"], params["min_std_dev"])
 
 
-def _normalize(features, axis, mean, deviation):
+def range_limit(params):
+    """``dynamic_range`` in the unit of the features: dB for spectrograms, else logarithms of energies; None: no limit."""
+    if params["dynamic_range"] is None:
+        return None
+    return params["dynamic_range"] * (1.0 if params["input_type"] == "spectrogram" else NEPERS_PER_DB)
+
+
+def _limited_range(features, params):
+    limit = range_limit(params)
+    return features if limit is None else np.maximum(features, features.max() - limit)
+
+
+def _normalize(features, axis, mean, deviation, least_deviation):
     """A constant feature (silence, a single frame) becomes 0; OpenSeq2Seq divides by a deviation of 0 and returns NaN."""
     features = features.astype(np.float64)
     # without the shift, the deviation of a constant would be the rounding error of its mean
@@ -213,7 +258,7 @@ def _normalize(features, axis, mean, deviation):
     centered = features - (shift + np.mean(features - shift, axis=axis) if mean is None else np.asarray(mean))
     if deviation is None:
         deviation = np.std(features - shift, axis=axis)
-        deviation = np.where(deviation > CONSTANT * np.abs(shift), deviation, 0)
+        deviation = np.where(deviation > CONSTANT * np.abs(shift), np.maximum(deviation, least_deviation), 0)
     deviation = np.asarray(deviation)
     return (centered * np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)).astype(np.float32)
 

@@ -42,14 +42,32 @@ def htk_mel_filters(sample_freq, num_fft, num_filters):
     Returns:
       float64 [num_fft // 2 + 1, num_filters]
     """
-    mels = np.linspace(0, 2595 * np.log10(1 + sample_freq / 2 / 700), num_filters + 2)
-    corners = np.floor((num_fft + 1) * 700 * (10 ** (mels / 2595) - 1) / sample_freq)
-    left, middle, right = corners[:-2], corners[1:-1], corners[2:]
+    left, middle, right = _htk_corners(sample_freq, num_fft, num_filters)
     bins = np.arange(num_fft // 2 + 1)[:, np.newaxis]
     # two corners may be the same bin; the width 1 set for that case is never used, because there is no bin between them
     rising = (bins - left) / np.maximum(middle - left, 1)
     falling = (right - bins) / np.maximum(right - middle, 1)
     return np.where((bins >= left) & (bins < middle), rising, np.where((bins >= middle) & (bins < right), falling, 0.0))
+
+
+def _htk_corners(sample_freq, num_fft, num_filters):
+    """(left, middle, right) of each filter, in bins."""
+    mels = np.linspace(0, 2595 * np.log10(1 + sample_freq / 2 / 700), num_filters + 2)
+    corners = np.floor((num_fft + 1) * 700 * (10 ** (mels / 2595) - 1) / sample_freq)
+    return corners[:-2], corners[1:-1], corners[2:]
+
+
+def empty_htk_filters(sample_freq, num_fft, num_filters):
+    """Indices of the :func:`htk_mel_filters` that are zero everywhere: their logarithm is a constant feature."""
+    left, middle, right = _htk_corners(sample_freq, num_fft, num_filters)
+    return np.flatnonzero((middle - left <= 1) & (right == middle))
+
+
+def empty_slaney_filters(sample_freq, num_fft, num_filters):
+    """Indices of the :func:`slaney_mel_filters` that are zero everywhere, because no bin lies between their edges."""
+    edges = _slaney_mel_to_hz(np.linspace(0, _hz_to_slaney_mel(int(sample_freq / 2)), num_filters + 2))
+    positions = edges / (sample_freq / 2) * (num_fft // 2)
+    return np.flatnonzero(np.ceil(positions[2:]) - np.floor(positions[:-2]) < 2)
 
 
 def cosine_transform(num_inputs, num_outputs):

@@ -1,7 +1,7 @@
 """One seed per utterance, from which every use gets an independent stream of random numbers."""
 import tensorflow.compat.v1 as tf
 
-STREAMS = ("dither", "speed", "noise_level", "noise", "masks")
+STREAMS = ("dither", "speed", "noise_level", "noise", "masks", "effects", "adaptive_masks")
 
 
 def stream_seed(seed, stream):

@@ -2,6 +2,7 @@
 import numpy as np
 
 from open_seq2seq.config.parameters import child_path
+from open_seq2seq.data.effects.preparations import prepared
 from open_seq2seq.data.rejection import WRONG_HEADER, RejectedData
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.data.speech2text.augmentation import Augmentation
@@ -38,6 +39,7 @@ class Speech2TextDataLayer:
         as speed perturbation could make it). Statistics that include the padding are then the same as in one process. Static
         shapes are the same on all workers anyway.
       utterance_set: UtteranceSet to use. None: read from the manifests and the vocabulary that ``params`` name.
+      preparation: a :class:`~open_seq2seq.data.effects.preparations.Preparation` that changes every waveform; None: none.
 
     Attributes:
       vocabulary: Vocabulary.
@@ -56,18 +58,19 @@ class Speech2TextDataLayer:
     PARAMETERS = PARAMETERS
 
     def __init__(self, params, mode, batch_size, seed=0, num_workers=1, worker_id=0, rejected_file=None, output_frames=None,
-                 static_shapes=None, same_frames_on_all_workers=False, utterance_set=None):
+                 static_shapes=None, same_frames_on_all_workers=False, utterance_set=None, preparation=None):
         if mode not in MODES:
             raise ValueError("mode is %r, expected one of %s" % (mode, ", ".join(MODES)))
         self._params, self.mode, self.batch_size, self._seed = params, mode, batch_size, seed
         self.num_workers, self.worker_id = num_workers, worker_id
-        self._features, self._augmentation = make_feature_function(params), None
-        if mode == "train" and params["augmentation"] is not None:
-            self._augmentation = Augmentation(params["augmentation"], params["sample_freq"])
+        self._features, self._augmentation, self._preparation = make_feature_function(params), None, preparation
         if utterance_set is None:
             utterance_set = UtteranceSet.from_manifests(params, mode, self._features.num_frames, output_frames, rejected_file,
                                                         is_first_worker=worker_id == 0)
         self._set = utterance_set
+        if mode == "train" and params["augmentation"] is not None:
+            voices = len(utterance_set.utterances), lambda index: self._read(utterance_set.utterances[index])
+            self._augmentation = Augmentation(params["augmentation"], params["sample_freq"], seed, voices)
         self.vocabulary, self.utterances = utterance_set.vocabulary, utterance_set.utterances
         self.manifests, self.rejections = utterance_set.manifests, utterance_set.rejections
         self.run_time_rejections = utterance_set.run_time_rejections
@@ -91,6 +94,18 @@ class Speech2TextDataLayer:
         """
         return type(self)(self._params, "eval", self.batch_size, self._seed, self.num_workers, self.worker_id,
                           static_shapes=self._static_shapes, utterance_set=self._set.subset(count, seed))
+
+    def prepared(self, preparation):
+        """A data layer of mode "eval" on the same utterances whose audio is prepared in another way.
+
+        Args:
+          preparation: a :class:`~open_seq2seq.data.effects.preparations.Preparation`.
+
+        Returns:
+          A data layer, without static shapes. Files that become unusable never end its evaluation.
+        """
+        return type(self)(self._params, "eval", self.batch_size, self._seed, self.num_workers, self.worker_id,
+                          utterance_set=self._set.subset(len(self.utterances), self._seed), preparation=preparation)
 
     def _make_layout(self, output_frames):
         rows, training = single_rows(self.utterances), self.mode == "train"
@@ -277,6 +292,8 @@ class Speech2TextDataLayer:
         """The most frames that a waveform of ``num_samples`` can have, whatever speed is drawn for it."""
         if self._augmentation is not None:
             num_samples = self._augmentation.most_samples(num_samples)
+        if self._preparation is not None:
+            num_samples = self._preparation.longest(num_samples, self._params["sample_freq"])
         return self._features.num_frames(num_samples)
 
     def _pipeline(self):
@@ -289,6 +306,9 @@ class Speech2TextDataLayer:
         features = self._features(self._augmentation.waveform(waveform, seed), seed)
         return self._augmentation.features(features, seed)
 
+    def _read(self, utterance):
+        return read_audio(utterance.audio_path, self._params["sample_freq"], self._params["max_missing_fraction"])
+
     def _load(self, index):
         """(float32 [samples], int32 [labels]) of the row that begins with an utterance. Thread-safe.
 
@@ -300,7 +320,7 @@ class Speech2TextDataLayer:
         labels, num_samples = (), row.num_samples
         for utterance in [self.utterances[place] for place in row.indices]:
             try:
-                waveform = read_audio(utterance.audio_path, self._params["sample_freq"], self._params["max_missing_fraction"])
+                waveform = self._read(utterance)
                 longer = len(waveform) - utterance.num_samples
                 if frame_limit is not None and self._most_frames_of(num_samples + longer) > frame_limit:
                     raise RejectedData(WRONG_HEADER, "%d samples at the start of the run, %d now"
@@ -308,6 +328,8 @@ class Speech2TextDataLayer:
             except RejectedData as rejected:
                 self._set.reject_at_run_time(utterance, rejected, must_go_on=self.mode == "train")
                 continue
+            if self._preparation is not None:
+                waveform = prepared(self._preparation, waveform, self._params["sample_freq"], utterance.index)
             labels += (separator if waveforms else ()) + utterance.labels
             waveforms.append(waveform)
             num_samples += longer

@@ -1,0 +1,95 @@
+"""Additive noise: white, pink, hum, and mixing of two waveforms at a signal-to-noise ratio."""
+import functools
+
+import numpy as np
+
+BANK_SAMPLES = 1 << 20      # of the stored noise: 65 s at 16 kHz
+ACTIVE_FRAME = 0.02         # s
+ACTIVE_BELOW_PEAK_DB = 30   # frames more than this below the loudest frame are pauses
+COLORS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
+
+
+@functools.lru_cache(maxsize=None)
+def noise_bank(color):
+    """Stored Gaussian noise of unit power whose spectrum falls as 1 / frequency ** COLORS[color]: float32 [BANK_SAMPLES].
+
+    Drawing random numbers for each utterance takes longer than its features; a random place in a long recording is as good.
+    """
+    random = np.random.RandomState(sorted(COLORS).index(color))
+    return colored_noise(BANK_SAMPLES, COLORS[color], random)
+
+
+def colored_noise(length, exponent, random):
+    """Noise of unit power whose spectrum falls as 1 / frequency ** exponent: float32 [length]."""
+    white = random.standard_normal(length)
+    if exponent:
+        spectrum = np.fft.rfft(white)
+        # bin 0 as bin 1: an offset is not audible
+        white = np.fft.irfft(spectrum * np.maximum(np.arange(len(spectrum)), 1) ** (-exponent / 2), length)
+    return (white / np.sqrt(np.mean(np.square(white)))).astype(np.float32)
+
+
+def excerpt(source, length, random):
+    """A piece of ``source`` that begins at a random sample, repeated where it is too short: float32 [length]."""
+    start = random.randint(len(source))
+    if start + length <= len(source):
+        return source[start:start + length]
+    return np.resize(np.roll(source, -start) if len(source) <= length else np.concatenate([source[start:], source]), length)
+
+
+def power(waveform):
+    """Mean square: float."""
+    return float(np.dot(waveform, waveform)) / max(len(waveform), 1)
+
+
+def active_power(waveform, sample_rate):
+    """Mean square of the frames that are not pauses: float, 0.0 for digital silence."""
+    frame = max(int(ACTIVE_FRAME * sample_rate), 1)
+    count = len(waveform) // frame
+    if count < 2:
+        return power(waveform)
+    frames = waveform[:count * frame].reshape(count, frame)
+    powers = np.einsum("ij,ij->i", frames, frames) / frame
+    return float(powers[powers >= powers.max() * 10 ** (-ACTIVE_BELOW_PEAK_DB / 10)].mean())
+
+
+def mixed(waveform, other, snr_db, sample_rate):
+    """Adds ``other`` at a signal-to-noise ratio. The signal's power is that of its active frames.
+
+    Args:
+      waveform: float32 [samples].
+      other: float32 [samples], of any level.
+      snr_db: dB.
+      sample_rate: Hz.
+
+    Returns:
+      float32 [samples]; ``waveform`` itself if one of the two is digital silence.
+    """
+    signal, noise = active_power(waveform, sample_rate), power(other)
+    if signal == 0 or noise == 0:
+        return waveform
+    return waveform + other * np.float32(np.sqrt(signal / noise * 10 ** (-snr_db / 10)))
+
+
+def with_noise(waveform, color, snr_db, sample_rate, random):
+    """Adds noise of a color (a key of ``COLORS``) at a signal-to-noise ratio in dB."""
+    return mixed(waveform, excerpt(noise_bank(color), len(waveform), random), snr_db, sample_rate)
+
+
+def with_noise_floor(waveform, deviation, random):
+    """Adds white noise of an absolute standard deviation (full scale 1)."""
+    return waveform + np.float32(deviation) * excerpt(noise_bank("white"), len(waveform), random)
+
+
+@functools.lru_cache(maxsize=16)
+def _second_of_hum(frequency, sample_rate):
+    """A second of a tone of a whole number of Hz and four harmonics: float32 [sample_rate]."""
+    time = np.arange(sample_rate) / float(sample_rate)
+    return sum(np.sin(2 * np.pi * frequency * order * time) / order for order in range(1, 6)).astype(np.float32)
+
+
+def with_hum(waveform, frequency, snr_db, sample_rate, random):
+    """Adds a mains hum of ``frequency`` Hz (int) with four weaker harmonics at a signal-to-noise ratio in dB."""
+    start = random.randint(sample_rate)
+    hum = np.resize(np.roll(_second_of_hum(frequency, sample_rate), -start), len(waveform))
+    return mixed(waveform, hum, snr_db, sample_rate)
