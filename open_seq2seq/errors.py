@@ -40,9 +40,14 @@ class StorageError(JasperError):
 
 
 class DeviceError(JasperError):
-    """A device or a group of devices is missing or has failed (exit status 4)."""
+    """A device or a group of devices is missing or has failed (exit status 4).
+
+    Attributes:
+      out_of_memory: what the device reported, a phrase, if its memory does not suffice; else None. A smaller batch may fit.
+    """
 
     exit_status = 4
+    out_of_memory = None
 
 
 class PeerLostError(DeviceError):

@@ -1,6 +1,11 @@
-"""The interface of a device: session config, data types, optimizer, checks."""
+"""The interface of a device: session config, data types, optimizer, checks, errors."""
 import contextlib
 
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.errors import DeviceError
+
+_MOST_NAMED = 3  # fetches in a message
 
 class Device:
     """One kind of compute device.
@@ -21,6 +26,7 @@ class Device:
     stateless_dropout = True
     threads = 0
     skip_reason = "the gradient is not finite"
+    _names_of_fetches = {}
 
     def session_config(self, use_xla_jit=False):
         """Returns the ``tf.ConfigProto`` for sessions on this device."""
@@ -55,7 +61,7 @@ class Device:
         return contextlib.nullcontext()
 
     def check_steps(self, graph, runs):
-        """Checks before the first step that the device, and not the host, will compute the steps.
+        """Checks before the first step that the device, and not the host, will compute the steps, and keeps their names.
 
         Args:
           graph: the ``tf.Graph``.
@@ -64,6 +70,54 @@ class Device:
         Raises:
           DeviceError: a part of a step would silently be computed on the host.
         """
+        self.name_runs(runs)
+
+    def name_runs(self, runs):
+        """Keeps what runs of a session are called in messages; arguments as in :meth:`check_steps`."""
+        names = dict(self._names_of_fetches)
+        for name, fetches in runs:
+            for fetch in tf.nest.flatten(fetches):
+                # what several runs fetch tells nothing
+                names[fetch.name] = name if names.get(fetch.name, name) == name else None
+        self._names_of_fetches = names
+
+    def name_of_run(self, fetches):
+        """A phrase on what a session runs, for messages.
+
+        Args:
+          fetches: as for ``Session.run``.
+        """
+        fetched = [getattr(fetch, "name", str(fetch)) for fetch in tf.nest.flatten(fetches)]
+        found = {self._names_of_fetches.get(name) for name in fetched} - {None}
+        if len(found) == 1:
+            return found.pop()
+        return "the run of " + ", ".join(fetched[:_MOST_NAMED]) + (", ..." if len(fetched) > _MOST_NAMED else "")
+
+    def before_step(self, step, last_step, loss):
+        """Tells the device, before a training step, how far the training is.
+
+        Args:
+          step: updates made so far.
+          last_step: the training's last step.
+          loss: float, the last finite loss; None before the first one.
+        """
+
+    def failure(self, error, fetches):
+        """The error to raise instead of one of TensorFlow's that the device caused.
+
+        Args:
+          error: a ``tf.errors.OpError`` from ``Session.run``.
+          fetches: what was run.
+
+        Returns:
+          A DeviceError, whose ``out_of_memory`` is set if the memory does not suffice; None for other errors.
+        """
+        if not isinstance(error, tf.errors.ResourceExhaustedError):
+            return None
+        reported = (error.message or "").split("\n")[0]
+        failure = DeviceError("out of memory in %s: %s. Lower the batch size" % (self.name_of_run(fetches), reported))
+        failure.out_of_memory = reported
+        return failure
 
     def check_session(self, session, graph, with_loss=True):
         """Checks that a session uses the device; after its variables were initialized and before the first step.

@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.devices import npu_environment, npu_option_checks, npu_session_check
 from open_seq2seq.devices.device import Device
 from open_seq2seq.devices.npu_adapter import load_adapter, missing_adapter, require_unpatched_sessions
+from open_seq2seq.devices.npu_engine_errors import engine_failure
 from open_seq2seq.devices.npu_loss_scaling import choose_loss_scaling, describe_loss_scaling, wrap_optimizer
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
@@ -115,6 +116,7 @@ class Npu(Device):
         return self._adapter.module("estimator.npu.npu_scope").without_npu_compile_scope()
 
     def check_steps(self, graph, runs):
+        super().check_steps(graph, runs)
         if self.offloads:
             npu_session_check.check_steps(graph, runs, self._operators, self._options.get("mix_compile_mode", False))
 
@@ -125,6 +127,9 @@ class Npu(Device):
         npu_session_check.check_offloading(session, graph, self._adapter.name, self._environ)
         if with_loss and not self._params["ctc_on_host"]:
             npu_session_check.check_ctc(session, graph)
+
+    def failure(self, error, fetches):
+        return engine_failure(error, self.name_of_run(fetches), self._distributed) or super().failure(error, fetches)
 
     def describe(self):
         source, number = npu_environment.chosen_device(self._environ, self._options)

@@ -191,8 +191,9 @@ def codes_in(text):
 def code_of(text):
     """The :class:`ErrorCode` that explains an error of the engine.
 
-    Memory comes before everything else, because the other codes of the text are consequences; then the first code. A code that is
-    not in :data:`CODES` is described by its module.
+    Memory comes before everything else, because the other codes of the text are consequences; then the first code that a user can
+    do something about, or of the runtime; then the first inner error. A code that is not in :data:`CODES` is described by its
+    module.
 
     Args:
       text: the message.
@@ -202,13 +203,14 @@ def code_of(text):
     """
     known = [CODE_BY_NAME.get(name) or _unknown(name) for name in codes_in(text)]
     known = [code for code in known if code is not None]
+    inner = [code for code in known if _INNER.fullmatch(code.code)]
     for code in known:
         if code.kind == MEMORY:
             return code
-        if _INNER.fullmatch(code.code) and _is_about_memory(text):
-            return code._replace(title="memory allocation failure", meaning="the available memory is insufficient",
+    if inner and _is_about_memory(text):
+        return inner[0]._replace(title="memory allocation failure", meaning="the available memory is insufficient",
                                  advice=_SMALLER, kind=MEMORY)
-    return known[0] if known else None
+    return next((code for code in known if code not in inner), inner[0] if inner else None)
 
 
 def _unknown(name):

@@ -10,7 +10,7 @@ import weakref
 import tensorflow.compat.v1 as tf
 from tensorflow.python.client import session as session_module
 
-from fake_ascend import checks, collectives, fatal, operator_list, process, reports, settings, standins
+from fake_ascend import checks, collectives, engine, fatal, operator_list, process, reports, settings, standins
 from fake_ascend.options import HOST, npu_optimizer, read_options
 from fake_ascend.partition import divide
 
@@ -40,12 +40,14 @@ class State:
       graphs: {names of fetches and targets: Graph}.
       on_host_only: names of variables whose value is not on the device.
       last: Graph of the last run.
+      engine: an ``Engine``.
     """
 
     def __init__(self, config):
         entry = npu_optimizer(config)
         self.options, self.operators = None, {}
         self.graphs, self.on_host_only, self.last = {}, set(), None
+        self.engine = engine.Engine(config)
         if entry is None:
             return
         device = entry.parameter_map["session_device_id"].i if "session_device_id" in entry.parameter_map else None
@@ -165,6 +167,8 @@ def _do_run(session, handle, target_list, fetch_list, feed_dict, options, run_me
         if standins.type_of(operation).startswith("Hcom"):
             collectives.check_ready(standins.type_of(operation))
     _check_initialized(state, partition)
+    if partition.offloaded:
+        state.engine.before_run(graph, [fetch.name for fetch in list(fetch_list) + list(target_list)])
     _system_operations(partition)
     values = _originals["_do_run"](session, handle, target_list, list(fetch_list) + graph.unresolved, feed_dict, options,
                                    run_metadata)
