@@ -1,4 +1,4 @@
-"""What a run prints: OpenSeq2Seq's ``*** ...`` lines, and their copy in a log file.
+"""What a run prints: ``*** ...`` lines as OpenSeq2Seq or the ModelZoo port print them, and their copy in a log file.
 
 Users' scripts parse these lines, so their form does not change.
 """
@@ -7,7 +7,22 @@ import sys
 
 from open_seq2seq.errors import StorageError
 
+LOG_FORMATS = ("openseq2seq", "modelzoo")
+"""Values of ``--log_format``: whose lines for steps and evaluations a run prints. The first is the default."""
+
 _reporting = True  # False on a rank whose lines another rank prints
+_log_format = LOG_FORMATS[0]
+
+
+def set_log_format(name):
+    """Selects one of :data:`LOG_FORMATS` for the lines that this process prints from now on."""
+    global _log_format
+    _log_format = name
+
+
+def has_modelzoo_format():
+    """Whether steps and evaluations are reported in the lines of the ModelZoo port, which its performance scripts parse."""
+    return _log_format == "modelzoo"
 
 
 def report_only_problems():

@@ -9,7 +9,7 @@ from open_seq2seq.cli import RESUME_ADVICE, exit_status_of
 from open_seq2seq.errors import JasperError, UsageError
 from open_seq2seq.experiment.command_line import parse_command_line
 from open_seq2seq.experiment.loading import load_experiment
-from open_seq2seq.log_lines import log_line, logged_output, report_only_problems
+from open_seq2seq.log_lines import log_line, logged_output, report_only_problems, set_log_format
 from open_seq2seq.signals import TrainingSignals, raise_if_stopped_by_signal, resume_command
 
 # The functions import what they need themselves: a mistake in the command line is reported without waiting for TensorFlow.
@@ -35,6 +35,7 @@ def run(command_line):
       JasperError: a mistake that a user can fix.
     """
     arguments, overrides = parse_command_line(command_line)
+    set_log_format(arguments.log_format)
     if arguments.mode in ("train", "train_eval"):
         return exit_status_of(lambda _: _train(arguments, overrides, command_line), command_line, RESUME_ADVICE)
     if arguments.mode == "report":
@@ -108,6 +109,12 @@ def _run_through_data(experiment, arguments, evaluate_or_infer):
         _print_time(began)
 
 
+def _robustness(experiment, arguments):
+    """``--mode=robustness``."""
+    from open_seq2seq.evaluation.robustness import measure_robustness
+    _run_through_data(experiment, arguments, measure_robustness)
+
+
 def _describe(experiment, arguments):
     from open_seq2seq.experiment.description import print_description
     print_description(experiment, as_json=arguments.json)
@@ -134,7 +141,7 @@ def _replay(experiment, arguments):
 
 
 _OTHER_MODES = {"eval": _evaluate, "infer": _infer, "describe": _describe, "npu_check": _npu_check, "export": _export,
-                "combine": _combine, "replay": _replay}
+                "combine": _combine, "replay": _replay, "robustness": _robustness}
 
 
 def _params(experiment):

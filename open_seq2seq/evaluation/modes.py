@@ -20,7 +20,7 @@ from open_seq2seq.progress import ProgressBar
 
 
 def evaluate(base_model, params, run_directory, arguments, device, group):
-    """Evaluates the newest (or best) checkpoint of the run directory and prints WER, CER and loss.
+    """Evaluates the newest (or best) checkpoint of the run directory and prints the speed, the loss, the WER and the CER.
 
     Args:
       base_model: the model class.
@@ -33,14 +33,16 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
     Returns:
       EvaluationResult.
     """
-    with _restored(base_model, params, "eval", run_directory, arguments, device, group) as restored:
-        session, evaluation, checkpoint = restored
+    with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, checkpoint):
         log_line("Running evaluation:")
         result = run_evaluation(session, evaluation, verbose=True)
+    # as in training, an object is a feature frame, and the speed is that of all ranks
+    frames = result.audio_seconds / params["data_layer_params"]["window_stride"]
+    log_line("Avg time per step: %.3fs" % (result.seconds / max(1, evaluation.data_layer.batches_per_epoch)))
+    log_line("Avg objects per second: %.3f" % (frames / result.seconds))
     log_evaluation(result)
     if group.is_first:
         record_evaluation(checkpoint, evaluation, result)
-    log_line("Avg time per step: %.3fs" % (result.seconds / max(1, evaluation.data_layer.batches_per_epoch)))
     log_line("Finished evaluation")
     return result
 
@@ -64,7 +66,7 @@ def infer(base_model, params, run_directory, arguments, device, group):
     require_writable(arguments.infer_output_file)
     to_pickle = params["decoder_params"]["infer_logits_to_pickle"]
     transcripts, logits = {}, {}
-    with _restored(base_model, params, "infer", run_directory, arguments, device, group) as (session, evaluation, _):
+    with restored(base_model, params, "infer", run_directory, arguments, device, group) as (session, evaluation, _):
         layer = evaluation.data_layer
         if to_pickle:
             _require_distinct_names(layer.utterances)
@@ -118,7 +120,7 @@ def _write_transcripts(path, rows):
 
 
 @contextlib.contextmanager
-def _restored(base_model, params, mode, run_directory, arguments, device, group):
+def restored(base_model, params, mode, run_directory, arguments, device, group):
     """Context of a session with the checkpoint's variables, the ``Evaluation``, and the checkpoint (None on other ranks)."""
     with data_being_read(group, lambda: open_session(device)):
         layer = build_data_layer(params, mode, device, group, run_directory.rejected_file if group.is_first else None)

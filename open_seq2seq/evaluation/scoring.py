@@ -6,7 +6,7 @@ import numpy as np
 
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.error_rates import ErrorRate, transcript_errors
-from open_seq2seq.log_lines import log_line
+from open_seq2seq.log_lines import has_modelzoo_format, log_line
 from open_seq2seq.progress import ProgressBar
 
 RATES = ("word_error_rate", "character_error_rate", "sentence_error_rate")
@@ -127,10 +127,18 @@ class _Scores:
 
 
 def log_evaluation(result, name="Validation"):
-    """Prints an evaluation's figures in OpenSeq2Seq's form, with notes on utterances that are not in all of them."""
-    log_line("%s loss: %.4f " % (name, result.loss), offset=4)
-    log_line("%s WER:  %.4f" % (name, result.word_error_rate.rate), offset=4)
-    log_line("%s CER:  %.4f" % (name, result.character_error_rate.rate), offset=4)
+    """Prints an evaluation's figures in OpenSeq2Seq's form, with notes on utterances that are not in all of them.
+
+    In the ModelZoo port's format only the line of the WER has the word "Validation": its scripts take every line with this word
+    for a word error rate.
+    """
+    wer = "%s WER:  %.4f" % (name, result.word_error_rate.rate)
+    if has_modelzoo_format():
+        lines = [wer, "CER:  %.4f, loss: %.4f" % (result.character_error_rate.rate, result.loss)]
+    else:
+        lines = ["%s loss: %.4f " % (name, result.loss), wer, "%s CER:  %.4f" % (name, result.character_error_rate.rate)]
+    for line in lines:
+        log_line(line, offset=4)
     log_line("%d utterances, %d words, %.1f s of audio in %.1f s; %.1f %% of the sentences without an error" % (
         result.num_utterances, result.word_error_rate.length, result.audio_seconds, result.seconds,
         100 * (1 - result.sentence_error_rate.rate)), offset=4)

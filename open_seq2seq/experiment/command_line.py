@@ -9,8 +9,9 @@ from open_seq2seq.config.overrides import Override
 from open_seq2seq.config.report import closest, shown
 from open_seq2seq.errors import UsageError
 from open_seq2seq.experiment.playbook import help_text, names_of_files, overrides_of, playbook_names, refuse_foreign
+from open_seq2seq.log_lines import LOG_FORMATS
 
-MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report")
+MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report", "robustness")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 
@@ -97,7 +98,9 @@ _FLAGS = (
     ("no_dir_check", _boolean, False, "write into a logdir that is not empty"),
     ("enable_logs", _boolean, False, "copy the output, the config and the state of the code into logdir; checkpoints are in "
                                      "logdir/logs"),
-    ("infer_output_file", file_path, "infer-out.csv", "file that --mode=infer writes its transcripts to"),
+    ("infer_output_file", file_path, "infer-out.txt", "file that --mode=infer writes its transcripts to, as CSV"),
+    ("log_format", LOG_FORMATS, LOG_FORMATS[0], "whose lines a run prints for steps and evaluations; modelzoo: those that the "
+                                                "scripts of the ModelZoo port parse"),
     ("benchmark", _boolean, False, "train bench_steps steps, print the time per step, save nothing"),
     ("bench_steps", _whole(1), 20, "steps of a benchmark"),
     ("bench_start", _whole(0), 10, "first step that a benchmark measures"),

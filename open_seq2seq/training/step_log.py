@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.evaluation.error_rates import word_error_rate
-from open_seq2seq.log_lines import log_line
+from open_seq2seq.log_lines import has_modelzoo_format, log_line
 from open_seq2seq.progress import Throughput, clock_text, resident_bytes
 from open_seq2seq.training.metrics import data_set_name, evaluation_numbers
 
@@ -48,9 +48,10 @@ class StepLog:
         self._params, self._graph, self._static_shapes, self._group = params, graph, device.static_shapes, group
         self._first_step, self._summaries, self._metrics = first_step, summaries, metrics
         frame_seconds = params["data_layer_params"]["window_stride"]
-        # since the last lines, since the last metrics, and of the whole run
-        self._recent, self._measured, self._whole = (Throughput(frame_seconds) for _ in range(3))
+        # since the last lines, since the last metrics, of the whole run, and of the run with its first steps
+        self._recent, self._measured, self._whole, self._since_start = (Throughput(frame_seconds) for _ in range(4))
         self._reported_uncounted, self._speeds = set(), []
+        self._loss_sum, self._num_losses = 0.0, 0
 
     def wants(self, step):
         """(samples, summary): what ``ShapeStep.update_fetches`` is to fetch at a step."""
@@ -64,8 +65,8 @@ class StepLog:
 
     def restart(self):
         """Begins to measure the speed."""
-        self._recent.restart()
-        self._measured.restart()
+        for throughput in (self._recent, self._measured, self._since_start):
+            throughput.restart()
 
     def batch(self, values):
         """Counts a batch, and names utterances without a finite CTC loss.
@@ -74,7 +75,7 @@ class StepLog:
           values: what was fetched with the batch, see ``ShapeStep.accumulate_fetches``.
         """
         valid = values["weights"] > 0
-        for throughput in (self._recent, self._measured, self._whole):
+        for throughput in (self._recent, self._measured, self._whole, self._since_start):
             # the batches of the other ranks are about as large as this one
             throughput.add(int(valid.sum()) * self._group.size, int(values["frames"][valid].sum()) * self._group.size,
                            values.get("data_wait"))
@@ -116,7 +117,9 @@ class StepLog:
           loss: float, of all ranks and all batches of the step.
           values: what was fetched with the step's last batch, see ``ShapeStep.update_fetches``.
         """
-        if is_due(self._params["print_loss_steps"], step):
+        if has_modelzoo_format():
+            self._print_modelzoo_step(step, loss)
+        elif is_due(self._params["print_loss_steps"], step):
             self._print_loss(step, loss)
         if "best_path" in values and is_due(self._params["print_samples_steps"], step):
             target, prediction = self._graph.sample(values)
@@ -145,6 +148,18 @@ class StepLog:
             self._recent.utterances_per_second, self._recent.audio_seconds_per_second,
             datetime.timedelta(seconds=round(seconds * (self._graph.last_step - step)))), offset=4)
 
+    def _print_modelzoo_step(self, step, loss):
+        """Prints the ModelZoo port's line, which has every step and is in the log of every rank.
+
+        As there, steps count from 0, the mean loss and FPS (utterances per second of one rank) are averages since the start of
+        the process, and FPS includes the time in which the graph is compiled. Evaluations are excluded.
+        """
+        self._loss_sum, self._num_losses = self._loss_sum + loss, self._num_losses + 1
+        utterances = self._params["batch_size_per_gpu"] * self._graph.iter_size
+        fps = utterances / self._seconds_per_step(self._since_start)
+        log_line("global_step: %6i, loss: %6.3f, mean_loss: %6.3f,  FPS: %7.1f" % (
+            step - 1, loss, self._loss_sum / self._num_losses, fps), from_every_rank=True)
+
     def _write_metrics(self, step, loss, values):
         """Writes the metrics of a step; the speeds are averages since the metrics before."""
         speed, others = self._measured, {}
@@ -172,8 +187,8 @@ class StepLog:
     def exclude(self, seconds):
         """Excludes the seconds that something other than a training step has just taken from the speeds."""
         self._recent.restart()
-        self._measured.exclude(seconds)
-        self._whole.exclude(seconds)
+        for throughput in (self._measured, self._whole, self._since_start):
+            throughput.exclude(seconds)
 
     def finish(self, step):
         """Prints the speed of the whole run, after step ``step``."""

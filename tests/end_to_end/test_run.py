@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -46,7 +47,10 @@ def test_train_eval_then_eval_then_infer_then_resume(run_command, corpus):
     assert evaluated.status == 0, evaluated.err
     # the same weights and the same data: the same number as at the end of training
     assert wer(evaluated.out) == wer(trained.out)[-1:]
-    assert "*** Finished evaluation" in evaluated.out and "Processed 1/2 batches" in evaluated.out
+    # in the order of OpenSeq2Seq
+    assert re.search(r"^\*\*\* Processed 1/2 batches\n(?s:.*)^\*\*\* Avg time per step: \d+\.\d{3}s\n"
+                     r"\*\*\* Avg objects per second: \d+\.\d{3}\n(?s:.*)^\*\*\*     Validation WER: (?s:.*)"
+                     r"^\*\*\* Finished evaluation$", evaluated.out, re.MULTILINE), evaluated.out
 
     inferred = run_command("--config_file=config.py", "--mode=infer", "--infer_output_file=out.csv", "--device=cpu")
     assert inferred.status == 0, inferred.err
@@ -159,6 +163,36 @@ def test_a_benchmark_measures_and_leaves_nothing(run_here, corpus):
     assert re.search(r"^\*\*\* Avg time per step: \d+\.\d{3}s$", measured.out, re.MULTILINE)
     assert re.search(r"^\*\*\* Avg objects per second: \d+\.\d{3}$", measured.out, re.MULTILINE)
     assert names(corpus) == before
+
+
+# what the performance scripts of the ModelZoo port read from a log, see its test/train_performance_1p.sh and train_full_1p.sh
+MODELZOO_FIGURES = r"""
+fps=$(grep 'global_step:' log | awk -F 'FPS:' '{ last = $2 } END { print last + 0 }')
+loss=$(grep 'global_step:' log | awk -F 'loss:' '{ print $2 }' | tr -d ',' | awk '{ last = $1 } END { print last }')
+accuracy=$(grep -a -H Validation log | awk '{ print $4 }')
+milliseconds=$(awk "BEGIN { printf \"%.2f\", 4 * 1000 / $fps }")
+printf '%s\n' "$fps" "$loss" "$accuracy" "$milliseconds"
+"""
+
+
+def test_the_scripts_of_the_modelzoo_port_find_their_figures_in_a_log(run_here, corpus):
+    trained = run_here("--mode=train", "--log_format=modelzoo", "--enable_logs", "--try_worst_batch=True")
+    assert trained.status == 0, trained.err
+    evaluated = run_here("--mode=eval", "--log_format=modelzoo", "--enable_logs")
+    assert evaluated.status == 0, evaluated.err
+    (corpus / "log").write_text(trained.out + trained.err + evaluated.out + evaluated.err)
+    printed = subprocess.run(["bash", "-euo", "pipefail", "-c", MODELZOO_FIGURES], cwd=str(corpus), capture_output=True,
+                             text=True)
+    assert printed.returncode == 0, printed.stderr
+    fps, loss, accuracy, milliseconds = printed.stdout.split()
+    steps = re.findall(r"^\*\*\* global_step: +(\d+), loss: +(\S+), mean_loss: +(\S+),  FPS: +(\S+)$", trained.out, re.MULTILINE)
+    assert [int(step) for step, _, _, _ in steps] == [0, 1, 2, 3, 4, 5]
+    assert (loss, float(fps)) == (steps[-1][1], float(steps[-1][3])) and float(fps) > 0 and float(milliseconds) > 0
+    assert float(steps[-1][2]) == pytest.approx(sum(float(step[1]) for step in steps) / 6, abs=2e-3)
+    recorded = json.loads((corpus / "run" / "logs" / "evaluations.jsonl").read_text())
+    assert float(accuracy) == pytest.approx(recorded["wer"], abs=1e-4)
+    # the format is that of one run
+    assert "global_step:" not in run_here("--mode=train", "--max_steps=1", "--logdir=other").out
 
 
 def test_training_starts_from_the_weights_of_another_model(run_here):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq import log_lines
 from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.errors import DataError
@@ -144,6 +145,14 @@ def test_progress_lines_and_the_printed_figures_keep_their_form(capsys):
                          "***     Validation WER:  0.3333", "***     Validation CER:  0.2000"]
     assert lines[5].startswith("***     3 utterances, 6 words, 4.5 s of audio in ")
     assert lines[5].endswith("33.3 % of the sentences without an error")
+
+
+def test_in_the_format_of_the_modelzoo_port_only_the_wer_is_named_validation(capsys, monkeypatch):
+    monkeypatch.setattr(log_lines, "_log_format", "modelzoo")
+    log_evaluation(evaluate(ALL))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["***     Validation WER:  0.3333", "***     CER:  0.2000, loss: 3.0000"]
+    assert [line for line in lines if "Validation" in line] == lines[:1]
 
 
 def test_frame_entropies_by_hand():

@@ -22,7 +22,7 @@ def test_defaults():
     arguments, overrides = parse_command_line(["--config_file=c.py"])
     assert overrides == []
     assert arguments.config_file == "c.py" and arguments.mode == "train" and arguments.device == "auto"
-    assert arguments.infer_output_file == "infer-out.csv"
+    assert arguments.infer_output_file == "infer-out.txt"
     assert (arguments.bench_steps, arguments.bench_start, arguments.debug_port) == (20, 10, None)
     assert not any((arguments.continue_learning, arguments.no_dir_check, arguments.enable_logs, arguments.benchmark,
                     arguments.use_xla_jit, arguments.json))
@@ -102,7 +102,7 @@ def test_help_and_version_need_no_tensorflow():
     assert printed("--version") == "open_seq2seq %s\n" % open_seq2seq.__version__
     for word in ("--help", "-h"):
         text = " ".join(printed(word).split())
-        assert "--infer_output_file FILE file that --mode=infer writes its transcripts to (default: infer-out.csv)" in text
+        assert "--infer_output_file FILE file that --mode=infer writes its transcripts to, as CSV (default: infer-out.txt)" in text
         assert "--encoder_params/convnet_layers/3/num_channels=256" in text
 
 

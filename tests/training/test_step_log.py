@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq import log_lines
 from open_seq2seq.evaluation.error_rates import ErrorRate
 from open_seq2seq.evaluation.scoring import EvaluationResult
 from open_seq2seq.progress import Throughput
@@ -14,7 +15,8 @@ from open_seq2seq.training.metrics import Metrics, read_metrics
 from open_seq2seq.training.step_log import StepLog, is_due
 
 PARAMS = {"data_layer_params": {"window_stride": 0.01}, "max_steps": None, "print_loss_steps": 2, "print_samples_steps": None,
-          "save_summaries_steps": None, "metrics_steps": 2, "print_bench_info_steps": None, "bench_start": 2}
+          "save_summaries_steps": None, "metrics_steps": 2, "print_bench_info_steps": None, "bench_start": 2,
+          "batch_size_per_gpu": 32}
 
 
 class Clock:
@@ -97,6 +99,19 @@ def test_times_are_those_of_an_update_of_iter_size_batches(make, tmp_path, capsy
     steps = [entry for entry in read_metrics(str(tmp_path / "metrics.jsonl")) if entry["kind"] == "step"]
     assert [entry["seconds_per_step"] for entry in steps] == [2.0] * 4
     assert [entry["utterances_per_second"] for entry in steps] == [4.0] * 4
+
+
+def test_the_lines_of_the_modelzoo_port_come_from_every_rank_and_exclude_evaluations(make, capsys, monkeypatch):
+    monkeypatch.setattr(log_lines, "_log_format", "modelzoo")
+    monkeypatch.setattr(log_lines, "_reporting", False)
+    log, clock = make(iter_size=2, first_step=10, print_loss_steps=1)
+    for step, seconds, loss in ((11, 15.0, 300.0), (12, 0.5, 2.0)):
+        make_step(log, clock, step, seconds, iter_size=2, loss=loss)
+        clock.now += 1000.0
+        log.exclude(1000.0)
+    # two updates of 64 utterances in 31 seconds
+    assert capsys.readouterr().out == ("*** global_step:     10, loss: 300.000, mean_loss: 300.000,  FPS:     2.1\n"
+                                       "*** global_step:     11, loss:  2.000, mean_loss: 151.000,  FPS:     4.1\n")
 
 
 def test_max_steps_prints_no_epochs_and_a_tiny_negative_loss_is_zero(make, capsys):
