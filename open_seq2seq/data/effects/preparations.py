@@ -31,10 +31,14 @@ def _digital_silence(waveform, rate, random):
     return level.rounded_to_16_bits(pauses.with_pauses_of_noise(waveform, rate, 0.0, random))
 
 
+def _silence_then(change):
+    """``change`` after the pauses have become digital silence, as an editor leaves them; then 16-bit samples."""
+    return lambda waveform, rate, random: level.rounded_to_16_bits(
+        change(_digital_silence(waveform, rate, random), rate, random))
+
+
 def _silence_and_noise(deviation):
-    def change(waveform, rate, random):
-        return level.rounded_to_16_bits(noise.with_noise_floor(_digital_silence(waveform, rate, random), deviation, random))
-    return change
+    return _silence_then(lambda waveform, rate, random: noise.with_noise_floor(waveform, deviation, random))
 
 
 def _four_times_louder(waveform, rate, random):
@@ -53,12 +57,8 @@ def _reverberant(time, distance):
     return change
 
 
-def _through_8_khz(waveform, rate, random):
-    return level.rounded_to_16_bits(channel.through_rate(waveform, rate, 8000))
-
-
 def _codec(name):
-    return lambda waveform, rate, random: channel.through_file(waveform, rate, name)
+    return _silence_then(lambda waveform, rate, random: channel.through_file(waveform, rate, name))
 
 
 def _stretched(ratio):
@@ -69,23 +69,26 @@ def _stretched(ratio):
 PREPARATIONS = (
     _prepared("unchanged", "as in the manifest", lambda waveform, rate, random: waveform),
     _prepared("digital_silence", "pauses are digital silence", _digital_silence),
-    _prepared("noise_1e-4", "pauses are silent, then white noise of 1e-4 (full scale 1)", _silence_and_noise(1e-4)),
-    _prepared("noise_1e-3", "pauses are silent, then white noise of 1e-3", _silence_and_noise(1e-3)),
-    _prepared("noise_3e-3", "pauses are silent, then white noise of 3e-3", _silence_and_noise(3e-3)),
-    _prepared("ends_cut", "silence at both ends cut off",
-              lambda waveform, rate, random: pauses.without_outer_pauses(_digital_silence(waveform, rate, random), rate)),
+    _prepared("noise_1e-4", "silent pauses, then white noise of 1e-4 (full scale 1)", _silence_and_noise(1e-4)),
+    _prepared("noise_1e-3", "silent pauses, then white noise of 1e-3", _silence_and_noise(1e-3)),
+    _prepared("noise_3e-3", "silent pauses, then white noise of 3e-3", _silence_and_noise(3e-3)),
+    _prepared("ends_cut", "silent pauses, those at both ends cut off",
+              _silence_then(lambda waveform, rate, random: pauses.without_outer_pauses(waveform, rate))),
     _prepared("short_pauses", "pauses cut to 50 ms",
               lambda waveform, rate, random: pauses.with_shorter_pauses(waveform, rate, 0.05)),
-    _prepared("quiet", "0.3 of the level", lambda waveform, rate, random: level.rounded_to_16_bits(QUIETER * waveform)),
+    _prepared("quiet", "silent pauses, 0.3 of the level", _silence_then(lambda waveform, rate, random: QUIETER * waveform)),
     _prepared("very_quiet", "0.01 of the level", lambda waveform, rate, random: level.rounded_to_16_bits(0.01 * waveform)),
-    _prepared("clipped", "four times louder than full scale, clipped", _four_times_louder, limit=HARD_LIMIT),
-    _prepared("8_khz", "resampled to 8 kHz and back", _through_8_khz),
-    _prepared("telephone", "300 to 3400 Hz, mu-law at 8 kHz", lambda waveform, rate, random: channel.telephone(waveform, rate)),
-    _prepared("mulaw", "mu-law at 8 kHz", _codec("mulaw"), codec="mulaw"),
-    _prepared("gsm", "GSM 06.10 at 8 kHz", _codec("gsm"), codec="gsm"),
-    _prepared("mp3", "MP3 and back", _codec("mp3"), codec="mp3"),
-    _prepared("vorbis", "Ogg Vorbis and back", _codec("vorbis"), codec="vorbis"),
-    _prepared("opus", "Opus and back", _codec("opus"), codec="opus"),
+    _prepared("clipped", "silent pauses, four times louder than full scale, clipped", _silence_then(_four_times_louder),
+              limit=HARD_LIMIT),
+    _prepared("8_khz", "silent pauses, resampled to 8 kHz and back",
+              _silence_then(lambda waveform, rate, random: channel.through_rate(waveform, rate, 8000))),
+    _prepared("telephone", "silent pauses, 300 to 3400 Hz, mu-law at 8 kHz",
+              _silence_then(lambda waveform, rate, random: channel.telephone(waveform, rate))),
+    _prepared("mulaw", "silent pauses, mu-law at 8 kHz", _codec("mulaw"), codec="mulaw"),
+    _prepared("gsm", "silent pauses, GSM 06.10 at 8 kHz", _codec("gsm"), codec="gsm"),
+    _prepared("mp3", "silent pauses, MP3 and back", _codec("mp3"), codec="mp3"),
+    _prepared("vorbis", "silent pauses, Ogg Vorbis and back", _codec("vorbis"), codec="vorbis"),
+    _prepared("opus", "silent pauses, Opus and back", _codec("opus"), codec="opus"),
     _prepared("snr_20_db", "white noise 20 dB below the speech",
               lambda waveform, rate, random: noise.with_noise(waveform, "white", 20, rate, random)),
     _prepared("snr_10_db", "white noise 10 dB below the speech",
