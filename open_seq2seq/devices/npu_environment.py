@@ -7,6 +7,7 @@ import json
 import os
 import re
 
+from open_seq2seq.devices.npu_option_checks import ACCELERATION
 from open_seq2seq.devices.npu_options import OPTION_BY_NAME
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.graph_analysis.npu_operators import DEFAULT_OPP_PATH, FILE_NAME, operator_list_files
@@ -15,8 +16,9 @@ from open_seq2seq.rank_tables.rank_table import read_rank_table
 DRIVER_FOLDER = "/usr/local/Ascend/driver"
 SET_ENVIRONMENT = "`source /usr/local/Ascend/ascend-toolkit/set_env.sh`"
 
+LARGEST_STEP = 2 ** 31 - 1
+
 _CLUSTER_MANAGER = ("CM_CHIEF_IP", "CM_CHIEF_PORT", "CM_CHIEF_DEVICE", "CM_WORKER_IP", "CM_WORKER_SIZE")
-_ACCELERATION = {"step": ("TOTAL_STEP", "STEP_NOW"), "loss": ("TARGET_LOSS", "LOSS_NOW")}
 
 
 def device_numbers(device_files):
@@ -170,14 +172,34 @@ def _other_problems(environ, options):
         accepted = OPTION_BY_NAME["aoe_mode"].kind.values
         if environ["AOE_MODE"] not in accepted:
             problems.append("AOE_MODE is %r, expected one of %s, or an empty value" % (environ["AOE_MODE"], ", ".join(accepted)))
-    mode = options.get("experimental_accelerate_train_mode")
-    if mode is not None:
-        needed = _ACCELERATION[mode.split("|")[1]]
-        absent = [name for name in needed if not environ.get(name)]
-        if absent:
-            problems.append('npu_params["experimental_accelerate_train_mode"] is %r, which needs %s in the environment; %s not '
-                            "set" % (mode, " and ".join(needed), " and ".join(absent) + (" is" if len(absent) == 1 else " are")))
+    mode = options.get(ACCELERATION, "")
+    if "|loss" in mode and not _is_loss(environ.get("TARGET_LOSS", "")):
+        problems.append('npu_params["%s"] is %r, which needs TARGET_LOSS in the environment, the loss that the training is to '
+                        "reach; TARGET_LOSS is %s, expected a number above 0" % (
+                            ACCELERATION, mode, repr(environ["TARGET_LOSS"]) if "TARGET_LOSS" in environ else "not set"))
     return problems
+
+
+def _is_loss(text):
+    return re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) is not None and float(text) > 0.0
+
+
+def publish_progress(environ, options, step=0, last_step=LARGEST_STEP, loss=None):
+    """Sets the environment variables with which the adapter ends the lower precision of an accelerated training.
+
+    The adapter reads them at every run of a session, also before the training has begun.
+
+    Args:
+      environ: the environment, which is changed.
+      options: the adapter's options of the run.
+      step, last_step, loss: see ``Device.before_step``.
+    """
+    mode = options.get(ACCELERATION, "")
+    if "|step" in mode:
+        environ.update(STEP_NOW=str(step), TOTAL_STEP=str(last_step))
+    elif "|loss" in mode:
+        # 0: not known yet
+        environ["LOSS_NOW"] = "0" if loss is None else "%.9g" % loss
 
 
 def _tf_config_problems(text):

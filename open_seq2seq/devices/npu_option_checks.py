@@ -18,6 +18,9 @@ OWN_PARAMETERS = (
 OWN_DEFAULTS = {parameter.name: parameter.default for parameter in OWN_PARAMETERS}
 
 DEFAULT_PRECISION_MODE = "allow_mix_precision"
+ACCELERATION = "experimental_accelerate_train_mode"
+# the precisions that a training may have after it was accelerated, as the adapter checks them; the first is the default here
+_AFTER_ACCELERATION = {"precision_mode": ("allow_fp32_to_fp16", "must_keep_origin_dtype"), "precision_mode_v2": ("origin",)}
 _MIXED = {"precision_mode": (DEFAULT_PRECISION_MODE, "allow_mix_precision_fp16", "allow_mix_precision_bf16"),
           "precision_mode_v2": ("mixed_float16", "mixed_bfloat16")}
 _WITHOUT_FLOAT16 = {"precision_mode": ("force_fp32", "must_keep_origin_dtype", "allow_mix_precision_bf16", "allow_fp32_to_bf16"),
@@ -59,13 +62,7 @@ class NpuParams(Struct):
         _check_dump(checked, path, report)
         _check_shapes(checked, path, report)
         _check_trainer(checked, path, report)
-        for name in checked:
-            if name in OPTION_BY_NAME and OPTION_BY_NAME[name].deprecated is not None:
-                report.note(child_path(path, name), "is deprecated by the adapter; replaced by %s"
-                            % OPTION_BY_NAME[name].deprecated)
-            other, required = _ONLY_WITH.get(name, (None, None))
-            if other is not None and (checked.get(other) != required if required is not None else other not in checked):
-                report.note(child_path(path, name), "has no effect without %s" % other)
+        _check_without_effect(checked, path, report)
         return checked
 
 
@@ -78,6 +75,11 @@ def _check_pairs(params, path, report):
     if params.get("enable_compress_weight") is True and "compress_weight_conf" in params:
         report.problem(child_path(path, "compress_weight_conf"), "and enable_compress_weight are both given; the file "
                        "selects weights, the other option compresses all of them. Keep one of them")
+    if ACCELERATION in params:
+        for key, supported in _AFTER_ACCELERATION.items():
+            if key in params and params[key] not in supported:
+                report.problem(child_path(path, ACCELERATION), "cannot be used with %s %r, which is the precision of the rest of "
+                               "the training; the adapter accepts only %s" % (key, params[key], " or ".join(supported)))
     if "optypelist_for_implmode" in params and "op_select_implmode" not in params:
         report.problem(child_path(path, "optypelist_for_implmode"), "needs op_select_implmode")
     if "in_out_pair" in params and params.get("mix_compile_mode") is not True:
@@ -122,16 +124,41 @@ def _check_trainer(params, path, report):
                        "expected 1" % loops)
 
 
+def _check_without_effect(params, path, report):
+    for name in params:
+        if name in OPTION_BY_NAME and OPTION_BY_NAME[name].deprecated is not None:
+            report.note(child_path(path, name), "is deprecated by the adapter; replaced by %s" % OPTION_BY_NAME[name].deprecated)
+        other, required = _ONLY_WITH.get(name, (None, None))
+        if other is not None and (params.get(other) != required if required is not None else other not in params):
+            report.note(child_path(path, name), "has no effect without %s" % other)
+    if "auto_tune_mode" in params:
+        report.note(child_path(path, "auto_tune_mode"), "has no effect: the adapter gives the graph engine an empty text. Tune "
+                    "with aoe_mode")
+
+
 def _is_mixed(params):
     if "precision_mode_v2" in params:
         return params["precision_mode_v2"] in _MIXED["precision_mode_v2"]
     return params.get("precision_mode", DEFAULT_PRECISION_MODE) in _MIXED["precision_mode"]
 
 
+def precision_of(params):
+    """(key, value) of the precision option in force for checked ``npu_params``: the given one, or this project's default."""
+    if "precision_mode_v2" in params:
+        return "precision_mode_v2", params["precision_mode_v2"]
+    default = _AFTER_ACCELERATION["precision_mode"][0] if ACCELERATION in params else DEFAULT_PRECISION_MODE
+    return "precision_mode", params.get("precision_mode", default)
+
+
 def computes_in_float16(params):
-    """Whether the device computes in float16 with these checked ``npu_params``; float16 needs loss scaling."""
-    key = "precision_mode_v2" if "precision_mode_v2" in params else "precision_mode"
-    return params.get(key, DEFAULT_PRECISION_MODE) not in _WITHOUT_FLOAT16[key]
+    """Whether the device computes in float16, in any part of the run, with these checked ``npu_params``.
+
+    float16 needs loss scaling.
+    """
+    if params.get(ACCELERATION, "").startswith("fast|"):
+        return True
+    key, precision = precision_of(params)
+    return precision not in _WITHOUT_FLOAT16[key]
 
 
 def with_defaults(params, training):
@@ -148,12 +175,18 @@ def with_defaults(params, training):
       ConfigError: the options contradict a training.
     """
     options = {"use_off_line": True, "graph_run_mode": 1 if training else 0}
-    if "precision_mode_v2" not in params:
-        options["precision_mode"] = DEFAULT_PRECISION_MODE
+    key, precision = precision_of(params)
+    options[key] = precision
     if params.get("ctc_on_host"):
         # otherwise only one connected part of the graph would be offloaded, the forward pass or the backward pass
         options["mix_compile_mode"] = True
-    options.update((name, value) for name, value in params.items() if name not in OWN_DEFAULTS)
+    # without a training there is nothing to accelerate, and no step that the adapter could read
+    options.update((name, value) for name, value in params.items()
+                   if name not in OWN_DEFAULTS and (training or name != ACCELERATION))
+    if training and options.get("variable_placement") == "Host":
+        raise ConfigError('npu_params["variable_placement"] is "Host", but this run trains: an operation of the device cannot '
+                          "update a variable of the host, which it takes by reference. Remove it; the variables of a training "
+                          "have to be on the device")
     if training and options["graph_run_mode"] == 0:
         raise ConfigError('npu_params["graph_run_mode"] is 0 (inference), but this run trains; remove it, the mode of the run '
                           "sets it")

@@ -4,6 +4,7 @@ Most options are texts. The command line parses ``1`` and ``true`` as a number a
 convert them back to text. Whether a file exists is checked separately, by ``check_path``, on the machine with the device: the
 same config also runs on machines without one.
 """
+import ast
 import json
 import os
 import re
@@ -87,9 +88,59 @@ class DumpSteps(Text):
             return self._expected(text, path, report)
         for part in parts:
             first, _, last = part.partition("-")
-            if last and int(first) > int(last):
-                report.problem(path, "is %r, where %s begins after its end; expected %s" % (text, part, self.description))
+            if last and int(first) >= int(last):
+                report.problem(path, "is %r, where %s does not begin before its end; expected %s" % (
+                    text, part, self.description))
         return text
+
+
+class AccelerationMode(Text):
+    """In which part of a training the device computes with a lower precision: ``PRECISION|BY|RATIO``; RATIO may be missing."""
+
+    PRECISIONS = ("fast", "fast1")
+    RATIOS = {"step": (0.2, 0.9), "loss": (1.01, 1.5)}
+
+    description = "fast|step|R with R from 0.2 to 0.9 (default 0.9) or fast|loss|R with R from 1.01 to 1.5 (default 1.05); " \
+                  "fast is float16, fast1 is bfloat16"
+
+    def checked_text(self, text, path, report):
+        parts = text.split("|")
+        if len(parts) not in (2, 3) or parts[0] not in self.PRECISIONS or parts[1] not in self.RATIOS:
+            return self._expected(text, path, report)
+        smallest, largest = self.RATIOS[parts[1]]
+        if len(parts) == 3 and not (re.fullmatch(r"\d(\.\d{1,6})?", parts[2], re.ASCII)
+                                    and smallest <= float(parts[2]) <= largest):
+            return self._expected(text, path, report)
+        return text
+
+
+class InOutPairs(Text):
+    """Pairs of lists of tensor names, as a text or as lists."""
+
+    description = "pairs of input and output names like [[['in1', 'in2'], ['out']]], as lists or a text"
+
+    def check(self, value, path, report):
+        if isinstance(value, (list, tuple)):
+            if not self._are_pairs(value):
+                return self._expected(value, path, report)
+            return "[%s]" % ",".join("[%s]" % ",".join("[%s]" % ",".join("'%s'" % name for name in names) for names in pair)
+                                     for pair in value)
+        return super().check(value, path, report)
+
+    def checked_text(self, text, path, report):
+        try:
+            pairs = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            pairs = None
+        return text if self._are_pairs(pairs) else self._expected(text, path, report)
+
+    @staticmethod
+    def _are_pairs(value):
+        return isinstance(value, (list, tuple)) and len(value) > 0 and all(
+            isinstance(pair, (list, tuple)) and len(pair) == 2 and all(
+                isinstance(names, (list, tuple)) and len(names) > 0 and all(
+                    isinstance(name, str) and re.fullmatch(r"[^\s'\"\[\],]+", name) for name in names) for names in pair)
+            for pair in value)
 
 
 class JsonText(Text):

@@ -10,11 +10,13 @@ import collections
 
 from open_seq2seq.config.parameters import Bool, Choice, Int
 from open_seq2seq.devices.npu_option_kinds import (
+    AccelerationMode,
     Digits,
     DumpSteps,
     ExistingFile,
     ExistingFolder,
     Folder,
+    InOutPairs,
     JsonText,
     MemorySize,
     Pattern,
@@ -70,16 +72,15 @@ _EXECUTION = (
            deprecated="nothing: the graph engine decides"),
     Option("external_weight", "b", Bool(), False, "True: weights in separate files"),
     Option("const_input", "s", _TEXT, None, "inputs that are constants"),
-    Option("in_out_pair", "s", _TEXT, None, "input and output tensors of the offloaded part, [[['in'],['out']]]"),
+    Option("in_out_pair", "s", InOutPairs(), None, "input and output tensors of the offloaded part, [[['in'],['out']]]"),
     Option("in_out_pair_flag", "b", Bool(), True, "True: the part of in_out_pair is offloaded; False: everything else"),
     Option("job", "s", _TEXT, "localhost", "name of the job; ps and default disable the adapter"),
     Option("task_index", "i", _COUNT, 0, "number of the task in its job"),
     Option("session_device_id", "i", _COUNT, None, "logical device of the session; overrides ASCEND_DEVICE_ID, DEVICE_ID"),
     Option("device_type", "s", _TEXT, "default_device_type", "kind of device"),
     Option("soc_config", "s", _TEXT, None, "version of the chip to compile for"),
-    Option("experimental_accelerate_train_mode", "s", Pattern(
-        r"\w+\|(step|loss)\|\d+(\.\d+)?", "fast|step|0.9 or fast|loss|1.02"), None,
-        "lower precision in a part of the training, by TOTAL_STEP, STEP_NOW or TARGET_LOSS, LOSS_NOW in the environment"),
+    Option("experimental_accelerate_train_mode", "s", AccelerationMode(), None,
+           "lower precision at the beginning of a training, up to a share of its steps, or down to a multiple of TARGET_LOSS"),
 )
 
 _SHAPES = (
@@ -134,7 +135,7 @@ _COMPILATION = (
     Option("op_compiler_cache_dir", "s", Folder(), None, "directory for compiled operators"),
     Option("graph_compiler_cache_dir", "s", Folder(), None, "directory for compiled graphs"),
     Option("graph_slice", "s", Word("auto", "manual"), None, "slicing of the graph"),
-    Option("auto_tune_mode", "s", _TEXT, None, "tuning of operators, e.g. RL,GA"),
+    Option("auto_tune_mode", "s", _TEXT, None, "tuning of operators, e.g. RL,GA; no effect with this adapter"),
     Option("aoe_mode", "s", Digits("1", "2", "4", "mdat"), None, "tuning: 1 graph, 2 operators, 4 gradient segmentation"),
     Option("aoe_config_file", "s", ExistingFile(), None, "file with the tuning settings; with aoe_mode"),
     Option("distribute_config", "s", _TEXT, None, "distributed tuning; with aoe_mode"),

@@ -10,6 +10,7 @@ from open_seq2seq.devices.npu_environment import (
     device_numbers,
     missing_device,
     missing_variables,
+    publish_progress,
 )
 from open_seq2seq.errors import DeviceError
 
@@ -141,11 +142,24 @@ def test_options_of_one_device_contradict_several_ranks(devices, rank):
     assert "is 4, but this machine has no such device" in error_message({}, devices, session_device_id=4)
 
 
-def test_accelerated_training_needs_its_variables(devices):
-    options = {"experimental_accelerate_train_mode": "fast|step|0.9"}
-    assert "needs TOTAL_STEP and STEP_NOW in the environment; STEP_NOW is not set" in error_message(
-        {"TOTAL_STEP": "100"}, devices, **options)
-    check_environment({"TOTAL_STEP": "100", "STEP_NOW": "0"}, options, devices)
+@pytest.mark.parametrize("target, shown", [(None, "not set"), ("", "''"), ("low", "'low'"), ("0", "'0'"), ("nan", "'nan'")])
+def test_a_training_that_is_accelerated_by_its_loss_needs_the_target(devices, target, shown):
+    options = {"experimental_accelerate_train_mode": "fast|loss|1.02"}
+    text = error_message({} if target is None else {"TARGET_LOSS": target}, devices, **options)
+    assert "needs TARGET_LOSS in the environment" in text and "TARGET_LOSS is %s, expected a number above 0" % shown in text
+    check_environment({"TARGET_LOSS": "3.5"}, options, devices)
+    check_environment({}, {"experimental_accelerate_train_mode": "fast|step"}, devices)
+
+
+def test_the_adapter_is_told_how_far_an_accelerated_training_is():
+    for mode, first, then in (
+            ("fast|step|0.5", {"STEP_NOW": "0", "TOTAL_STEP": "2147483647"}, {"STEP_NOW": "7", "TOTAL_STEP": "10"}),
+            ("fast1|loss", {"LOSS_NOW": "0"}, {"LOSS_NOW": "12.5"}), (None, {}, {})):
+        environ, options = {}, {} if mode is None else {"experimental_accelerate_train_mode": mode}
+        publish_progress(environ, options)
+        assert environ == first
+        publish_progress(environ, options, 7, 10, 12.5)
+        assert environ == then
 
 
 def test_the_device_is_chosen_as_the_adapter_does():

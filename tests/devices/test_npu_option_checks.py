@@ -55,6 +55,10 @@ def test_options_that_are_not_a_dict():
     (dict(optypelist_for_implmode="Pooling"), "needs op_select_implmode"),
     (dict(in_out_pair="[[['a'],['b']]]"), "needs mix_compile_mode True"),
     (dict(enable_dump=True), "needs dump_path"),
+    (dict(experimental_accelerate_train_mode="fast|step|0.9", precision_mode="allow_mix_precision"),
+     "cannot be used with precision_mode 'allow_mix_precision', which is the precision of the rest of the training; the adapter "
+     "accepts only allow_fp32_to_fp16 or must_keep_origin_dtype"),
+    (dict(experimental_accelerate_train_mode="fast1|loss", precision_mode_v2="mixed_float16"), "adapter accepts only origin"),
     (dict(dynamic_input=True), "dynamic_input cannot be used: the graphs of this trainer have static shapes"),
     (dict(dynamic_inputs_shape_range="getnext:[1~10]"), "cannot be used"),
     (dict(iterations_per_loop=10), "the host chooses and feeds the bucket of each step"),
@@ -91,8 +95,9 @@ def test_valid_combinations(params):
 
 
 def test_deprecated_options_and_options_without_effect_give_notes():
-    notes = check(op_debug_level=1, dump_mode="all", profiling_options="{}", work_path="/tmp")[1].notes
+    notes = check(op_debug_level=1, dump_mode="all", profiling_options="{}", work_path="/tmp", auto_tune_mode="RL,GA")[1].notes
     assert sorted(notes) == [
+        "auto_tune_mode has no effect: the adapter gives the graph engine an empty text. Tune with aoe_mode",
         "dump_mode has no effect without enable_dump or enable_dump_debug",
         "op_debug_level is deprecated by the adapter; replaced by op_debug_config",
         "profiling_options has no effect without profiling_mode",
@@ -120,7 +125,33 @@ def test_training_in_inference_mode_is_an_error():
     assert with_defaults(checked_npu_params({"graph_run_mode": 1}), training=False)["graph_run_mode"] == 1
 
 
+def test_variables_of_a_training_are_on_the_device():
+    params = checked_npu_params({"variable_placement": "Host"})
+    with pytest.raises(ConfigError, match='variable_placement"] is "Host".*by reference. Remove it'):
+        with_defaults(params, training=True)
+    assert with_defaults(params, training=False)["variable_placement"] == "Host"
+    assert with_defaults(checked_npu_params({"variable_placement": "Device"}), True)["variable_placement"] == "Device"
+
+
+def test_an_accelerated_training_has_a_precision_that_the_adapter_can_change():
+    params = checked_npu_params({"experimental_accelerate_train_mode": "fast|step"})
+    assert with_defaults(params, training=True) == {
+        "use_off_line": True, "graph_run_mode": 1, "precision_mode": "allow_fp32_to_fp16",
+        "experimental_accelerate_train_mode": "fast|step"}
+    # an evaluation has no steps
+    assert with_defaults(params, training=False) == {
+        "use_off_line": True, "graph_run_mode": 0, "precision_mode": "allow_fp32_to_fp16"}
+
+
+def accelerated(mode, **params):
+    return dict(params, experimental_accelerate_train_mode=mode)
+
+
 @pytest.mark.parametrize("params,float16", [
+    (accelerated("fast|step"), True), (accelerated("fast|loss|1.2", precision_mode="must_keep_origin_dtype"), True),
+    (accelerated("fast|step", precision_mode_v2="origin"), True), (accelerated("fast1|step"), True),
+    (accelerated("fast1|step", precision_mode="must_keep_origin_dtype"), False),
+    (accelerated("fast1|step|0.5", precision_mode_v2="origin"), False),
     ({}, True), ({"precision_mode": "force_fp16"}, True), ({"precision_mode": "force_fp32"}, False),
     ({"precision_mode": "must_keep_origin_dtype"}, False), ({"precision_mode": "allow_mix_precision_bf16"}, False),
     ({"precision_mode_v2": "mixed_float16"}, True), ({"precision_mode_v2": "mixed_bfloat16"}, False),

@@ -95,12 +95,23 @@ def test_every_option_is_documented():
     ("aoe_mode", "7", "expected one of '1', '2', '4', 'mdat'"),
     ("local_rank_id", 8, "at most 7"),
     ("local_device_list", "1;2", "a text like 1,2,3"),
-    ("experimental_accelerate_train_mode", "fast|epoch|1", "a text like fast|step|0.9"),
+    ("graph_run_mode", -1, "expected one of 0, 1"), ("deterministic", 3, "expected one of 0, 1"),
+    ("enable_small_channel", 5, "expected one of 0, 1"), ("ac_parallel_enable", "2", "expected one of '0', '1'"),
+    ("hccl_timeout", -1, "at least 0"),
+    *[("experimental_accelerate_train_mode", mode, "expected fast|step|R with R from 0.2 to 0.9") for mode in (
+        "fast|epoch|1", "step", "fast", "fast|step|", "fast|step|0.9|1", "slow|step|0.5", "FAST|step", "fast|step|0.19",
+        "fast|step|0.91", "fast|step|1", "fast|step|half", "fast|step|nan", "fast|step|5e-1", "fast|step| 0.5", "fast|loss|1.0",
+        "fast|loss|0.9", "fast|loss|1.51", "fast2|loss|1.1")],
+    *[("in_out_pair", pairs, "expected pairs of input and output names") for pairs in (
+        "a,b", "[]", "[[['a']]]", "[['a'],['b']]", "[[['a'],['b']]", [], ["a"], [[["a"], []]], [[["a"], ["b c"]]], [[["a"], [1]]],
+        [[["a"], ["b"], ["c"]]])],
+    ("dump_step", "5-", "steps and ranges of steps"), ("dump_step", "5-5", "5-5 does not begin before its end"),
+    ("profiling_options", "on", "a JSON object"),
     ("graph_memory_max_size", "26 GB", "a number of bytes, or a product"),
     ("profiling_options", "output=/tmp", "a JSON object"),
     ("profiling_options", "[1]", "a JSON object"), ("profiling_options", 100000 * "[", "a JSON object"),
     ("dump_step", "0|a", "steps and ranges of steps"),
-    ("dump_step", "0|9-3", "9-3 begins after its end"),
+    ("dump_step", "0|9-3", "9-3 does not begin before its end"),
     ("dump_step", "|".join(map(str, range(101))), "at most 100"),
     ("dump_path", "", "expected the path of a directory"),
     ("soc_config", 1.5, "expected a text"),
@@ -118,6 +129,9 @@ def test_wrong_values(name, value, wrong):
     ("graph_memory_max_size", "26 * 1024 * 1024 * 1024", "26 * 1024 * 1024 * 1024"),
     ("profiling_options", {"training_trace": "on", "output": "/tmp"}, '{"output": "/tmp", "training_trace": "on"}'),
     ("dump_step", "0|5|10-20", "0|5|10-20"), ("dump_step", "|".join(map(str, range(100))), "|".join(map(str, range(100)))),
+    *[("experimental_accelerate_train_mode", mode, mode) for mode in (
+        "fast|step", "fast|step|0.2", "fast1|step|0.9", "fast|loss", "fast|loss|1.01", "fast1|loss|1.5")],
+    ("in_out_pair", [[["a"], ("b", "c:1")]], "[[['a'],['b','c:1']]]"), ("in_out_pair", "[[['a'], ['b']]]", "[[['a'], ['b']]]"),
     ("dynamic_node_type", 1, 1), ("hcom_parallel", False, False), ("stream_sync_timeout", -1, -1),
 ])
 def test_values_are_converted_to_the_type_that_the_adapter_reads(name, value, used):
