@@ -10,6 +10,7 @@ from open_seq2seq.data.effects.level import rounded_to_16_bits
 
 TELEPHONE_BAND = (300.0, 3400.0)    # Hz, ITU-T G.712
 TELEPHONE_RATE = 8000               # Hz
+LOWEST_EQUALIZED = 60.0             # Hz
 MU = 255.0                          # ITU-T G.711
 GSM_BLOCK = 0.005                   # s, a sub-frame of GSM 06.10
 PACKET = 0.02                       # s
@@ -59,6 +60,23 @@ def band_limited(waveform, sample_rate, low, high, slope_db=24.0):
     frequencies = np.maximum(np.fft.rfftfreq(size, 1.0 / sample_rate), 1.0)
     octaves = np.maximum(np.log2(max(low, 1e-3) / frequencies), 0) + np.maximum(np.log2(frequencies / high), 0)
     response = (10 ** (-slope_db * octaves / 20)).astype(np.float32)
+    return scipy.fft.irfft(scipy.fft.rfft(waveform, size) * response, size)[:len(waveform)]
+
+
+def equalized(waveform, sample_rate, gains_db):
+    """Changes the spectrum as a microphone does, by a smooth curve.
+
+    Args:
+      waveform: float32 [samples].
+      sample_rate: Hz.
+      gains_db: [points], dB at frequencies that are equally spaced on a logarithmic axis from 60 Hz to half of the sample rate.
+    """
+    if not len(waveform):
+        return waveform
+    size = scipy.fft.next_fast_len(len(waveform), real=True)
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(size, 1.0 / sample_rate), LOWEST_EQUALIZED))
+    points = np.linspace(np.log2(LOWEST_EQUALIZED), np.log2(sample_rate / 2), len(gains_db))
+    response = (10 ** (np.interp(octaves, points, gains_db) / 20)).astype(np.float32)
     return scipy.fft.irfft(scipy.fft.rfft(waveform, size) * response, size)[:len(waveform)]
 
 

@@ -1,7 +1,7 @@
 """The augmentation's effects on waveforms: their parameters, and one call per utterance that applies those that are drawn.
 
 Every effect is a dict with a probability and ranges. The order is that of the physical chain: the speaker (tempo, pitch, pauses),
-the room (other voices, reverberation, noise), the recorder (level, clipping, offset), the transmission (band, codec, packets),
+the room (other voices, reverberation, noise), the recorder (microphone, level, clipping, offset), the transmission (band, codec, packets),
 and the editor (silence in front and behind).
 """
 import numpy as np
@@ -19,6 +19,7 @@ NOISE_KINDS = ("white", "pink", "brown", "hum", "babble", "files")
 BANDS = ("8khz", "telephone", "random")
 CODECS = ("mulaw_fast", "gsm_like") + tuple(sorted(channel.FILE_CODECS))
 PAUSES = ("silence", "noise", "cut")
+EQUALIZER_POINTS = 8
 MAINS_HZ = (50, 60)
 
 
@@ -58,6 +59,9 @@ PARAMETERS = (
             _kinds("kinds", NOISE_KINDS, ("white", "pink", "brown", "hum", "babble"), "babble: voices of the training set"),
             _range("snr_db", [5.0, 40.0], "signal-to-noise ratio, dB", -LARGEST_DB, LARGEST_DB),
             Parameter("folder", FilePath(), default=None, doc="of the audio files for kind files")),
+    _effect("microphone", "a smooth change of the spectrum",
+            Parameter("deviation_db", Float(minimum=0.0, maximum=40.0), default=6.0,
+                      doc="dB, standard deviation of the gains at 8 frequencies")),
     _effect("level", "another level, then rounding to 16 bits", _range("gain_db", [-40.0, 0.0], "dB", -LARGEST_DB, LARGEST_DB)),
     _effect("clipping", "clipping", _range("excess_db", [1.0, 15.0], "dB of the peak above the limit", 0.0, LARGEST_DB)),
     _effect("noise_floor", "white noise of an absolute level over everything",
@@ -224,6 +228,9 @@ class WaveformEffects:
         return noise.mixed(waveform, noise.excerpt(source, len(waveform), random), snr_db, self._rate)
 
     # the recorder
+
+    def _microphone(self, waveform, params, random):
+        return channel.equalized(waveform, self._rate, params["deviation_db"] * random.standard_normal(EQUALIZER_POINTS))
 
     def _level(self, waveform, params, random):
         return level.rounded_to_16_bits(level.with_gain(waveform, random.uniform(*params["gain_db"])))
