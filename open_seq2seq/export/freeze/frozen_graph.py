@@ -66,7 +66,30 @@ def freeze(trained, options):
             graph_def = _constants_for_variables(trained, inputs, changes[:mask_changes])
     # the inputs are kept even where no operation uses them, e.g. the mask of a network without masks
     graph_def = tf.graph_util.extract_sub_graph(graph_def, [LOGITS_OUTPUT] + [tensor.name for tensor in inputs.tensors])
+    remove_default_attributes(graph_def)
     return graph_def, description_of(trained, options, inputs.tensors)
+
+
+def remove_default_attributes(graph_def):
+    """Removes attributes that have their default value, in the graph and in its functions, so that older TensorFlow can load it.
+
+    A version of TensorFlow adds attributes to operations (2.x: ``grad_a`` of MatMul, ``debug_name`` of VarHandleOp, ...), with a
+    default that means what the operation did before. An older version refuses a graph that mentions them. Graphs of TensorFlow
+    1.15, the oldest supported version, keep their attributes: ATC reads them.
+
+    Args:
+      graph_def: a ``tf.GraphDef`` that this TensorFlow made; it is changed.
+    """
+    if tf.__version__.startswith("1."):
+        return
+    from tensorflow.python.framework import op_def_registry
+    for nodes in [graph_def.node] + [function.node_def for function in graph_def.library.function]:
+        for node in nodes:
+            registered = op_def_registry.get(node.op)  # None for a call of a function
+            for attribute in registered.attr if registered is not None else ():
+                if (attribute.name in node.attr and attribute.HasField("default_value")
+                        and node.attr[attribute.name] == attribute.default_value):
+                    del node.attr[attribute.name]
 
 
 def check_options(trained, options):

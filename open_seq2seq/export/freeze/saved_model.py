@@ -35,8 +35,9 @@ def write_saved_model(graph_def, description, directory):
                 tf.saved_model.signature_constants.PREDICT_METHOD_NAME)
             builder = tf.saved_model.Builder(os.path.join(temporary, VERSION))
             with tf.Session(graph=graph) as session:
+                # the import has added the default attributes again, see frozen_graph.remove_default_attributes
                 builder.add_meta_graph_and_variables(session, [tf.saved_model.tag_constants.SERVING], signature_def_map={
-                    tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature})
+                    tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature}, strip_default_attrs=True)
             builder.save()
         if os.path.isdir(directory):
             shutil.rmtree(directory)

@@ -1,4 +1,6 @@
 """A frozen graph that runs on the CPU or on another device."""
+import re
+
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices.cpu import Cpu
@@ -6,6 +8,8 @@ from open_seq2seq.errors import CheckpointError, JasperError
 from open_seq2seq.export.description import read_description
 from open_seq2seq.export.runtime.graph_file import give_back_weights, read_graph
 from open_seq2seq.export.runtime.logit_model import LogitModel
+
+_CANNOT_RUN = (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnimplementedError)
 
 
 class ExportedModel(LogitModel):
@@ -16,7 +20,7 @@ class ExportedModel(LogitModel):
       session_config: ``tf.ConfigProto`` of another device, on which the weights stay constants; None: the CPU's.
 
     Raises:
-      CheckpointError: a file is missing or damaged, or the two do not belong to one export.
+      CheckpointError: a file is missing or damaged, the two do not belong to one export, or this TensorFlow cannot run the graph.
     """
 
     def __init__(self, path, session_config=None):
@@ -25,13 +29,15 @@ class ExportedModel(LogitModel):
         weights = {}
         graph_def = read_graph(path, weights if session_config is None else None)
         graph = imported(graph_def, path)
+        has_functions, self._graph_version = bool(graph_def.library.function), graph_def.versions.producer
         del graph_def
         self._tensors = {tensor.name: _tensor(graph, tensor, path) for tensor in description.inputs + description.outputs}
         self._session = tf.Session(graph=graph, config=session_config or Cpu().session_config())
         give_back_weights(self._session, weights)
         if session_config is None:
             try:
-                self.require_described_frames()
+                # TensorFlow checks the operations in functions, e.g. the bodies of loops, when they run for the first time
+                self.require_described_frames(even_if_static=has_functions)
             except JasperError:
                 self.close()
                 raise
@@ -50,8 +56,13 @@ class ExportedModel(LogitModel):
 
     def _run(self, *values):
         names = [tensor.name for tensor in self.description.inputs]
-        return self._session.run(self._tensors[self.description.outputs[0].name],
-                                 {self._tensors[name]: value for name, value in zip(names, values)})
+        try:
+            return self._session.run(self._tensors[self.description.outputs[0].name],
+                                     {self._tensors[name]: value for name, value in zip(names, values)})
+        except _CANNOT_RUN as error:
+            if _unknown_to_tensorflow(str(error)) is None:
+                raise
+            raise _unsupported_graph(self._name, self._graph_version, error)
 
     def close(self):
         super().close()
@@ -94,9 +105,31 @@ def imported(graph_def, path):
         try:
             tf.import_graph_def(graph_def, name="")
         except (ValueError, tf.errors.OpError) as error:
-            raise CheckpointError("%s is not a frozen graph that TensorFlow %s can run: %s" % (
-                path, tf.__version__, str(error).split("\n")[0]))
+            raise _unsupported_graph(path, graph_def.versions.producer, error)
     return graph
+
+
+def _unsupported_graph(path, version, error):
+    """The CheckpointError for a graph of ``version`` (its ``versions.producer``) that this TensorFlow refuses with ``error``."""
+    message = str(error)
+    unknown = _unknown_to_tensorflow(message)
+    cause = message.split("\n")[0] if unknown is None else "it does not know %s" % unknown
+    if version <= tf.version.GRAPH_DEF_VERSION:
+        return CheckpointError("%s is not a frozen graph that TensorFlow %s can run: %s. Export the model again" % (
+            path, tf.__version__, cause))
+    return CheckpointError(
+        "%s was exported by a newer TensorFlow (graph version %d, that of TensorFlow %s is %d), and TensorFlow %s cannot run it: "
+        "%s. Export the checkpoint again, with TensorFlow %s or with this version of the project, or run the model with the newer "
+        "TensorFlow" % (path, version, tf.__version__, tf.version.GRAPH_DEF_VERSION, tf.__version__, cause, tf.__version__))
+
+
+def _unknown_to_tensorflow(message):
+    """What an error message says is unknown to this TensorFlow: an attribute or an operation; None: the error is another."""
+    attribute = re.search(r"NodeDef mentions attr '?(\w+)'? not in Op<name=(\w+)", message)
+    if attribute:
+        return "the attribute %s of the operation %s" % attribute.groups()
+    operation = re.search(r"Op type not registered '(\w+)'", message)
+    return "the operation %s" % operation.group(1) if operation else None
 
 
 def _tensor(graph, described, path):

@@ -101,29 +101,36 @@ class LogitModel:
         lengths = np.array([self.description.mask_frames(length) for length in feature_lengths])
         return (np.arange(self.description.mask_frames(frames)) < lengths[:, np.newaxis]).astype(np.float32)
 
-    def require_described_frames(self):
+    def require_described_frames(self, even_if_static=False):
         """Runs a model of dynamic length on a few frames of zeros: the logits must have as many frames as described.
 
         A static model's shapes are compared with the graph's instead.
+
+        Args:
+          even_if_static: run a static model too.
 
         Raises:
           CheckpointError: the graph fails or gives another number of frames, because the description is another model's.
         """
         description = self.description
-        if description.frames is not None:
+        frames = description.frames
+        if frames is not None and not even_if_static:
             return
-        frames = TRIAL_FRAMES
-        while description.logit_frames(frames) < 2 and frames < MOST_TRIAL_FRAMES:
-            frames *= 2
+        if frames is None:
+            frames = TRIAL_FRAMES
+            while description.logit_frames(frames) < 2 and frames < MOST_TRIAL_FRAMES:
+                frames *= 2
         try:
             if description.with_features:
-                samples = frames * self.extractor.hop
+                samples = description.inputs[0].shape[1] or frames * self.extractor.hop
                 frames = self._frames(self.extractor.num_frames(samples))
                 audio = np.zeros([self._rows(1), samples], np.float32)
                 logits = self._run_audio(audio, np.array([samples] + [0] * (len(audio) - 1), np.int32))
             else:
                 features = np.zeros([self._rows(1), frames, description.num_audio_features], np.float32)
                 logits = self._run_features(features, np.full([len(features)], frames, np.int32))
+        except CheckpointError:
+            raise
         except Exception as error:  # TensorFlow's and onnxruntime's errors have no common base
             raise CheckpointError("%s cannot compute logits of %d frames with the shapes in its JSON (%s); copy both files of "
                                   "one export, or export again" % (self._name, frames, str(error).split("\n")[0]))

@@ -103,6 +103,48 @@ def test_a_graph_that_contradicts_its_json_is_refused(folder, tmp_path):
         ExportedModel(path)
 
 
+def test_a_graph_of_a_newer_tensorflow_is_refused_with_what_is_unknown(folder, tmp_path):
+    from tensorflow.python.framework.function import Defun
+
+    def add_function(graph_def):
+        """The graph's last operation becomes a function's, into which TensorFlow does not look before it runs."""
+        with tf.Graph().as_default() as graph:
+            @Defun(tf.float32, func_name="last")
+            def last(logits):
+                return tf.tanh(logits)
+
+            last(tf.placeholder(tf.float32, [2, 32, 6]))
+            graph_def.library.CopyFrom(graph.as_graph_def().library)
+        output = next(node for node in graph_def.node if node.name.endswith("decoder/logits"))
+        name, output.name = output.name, "before"
+        graph_def.node.add(name=name, op="last", input=["before"])
+        return graph_def.library.function[0].node_def[0]
+
+    def first_convolution(graph_def):
+        return next(node for node in graph_def.node if node.op == "Conv2D")
+
+    def unknown_attribute(node):
+        node.attr["sparsity"].f = 0.5
+
+    def unknown_operation(node):
+        node.op = "Sparsify"
+
+    cases = [(first_convolution, unknown_operation, "the operation Sparsify"), (add_function, unknown_operation,
+                                                                               "the operation Sparsify")]
+    if tf.__version__.startswith("1."):
+        # TensorFlow 2 ignores unknown attributes of a graph that is newer than itself
+        cases += [(first_convolution, unknown_attribute, "the attribute sparsity of the operation Conv2D"),
+                  (add_function, unknown_attribute, "the attribute sparsity of the operation Tanh")]
+    for find, change, unknown in cases:
+        def newer(graph_def):
+            graph_def.versions.producer = 9999
+            change(find(graph_def))
+
+        with pytest.raises(CheckpointError, match=r"newer TensorFlow \(graph version 9999, that of TensorFlow %s is \d+\).* "
+                           "does not know %s. Export the checkpoint again, with TensorFlow" % (tf.__version__, unknown)):
+            ExportedModel(copy(folder, tmp_path, newer))
+
+
 def test_a_file_that_is_not_a_graph_is_refused(folder, tmp_path):
     path = copy(folder, tmp_path, lambda graph_def: None)
     (tmp_path / "model.pb").write_bytes(b"%PDF-1.7 no graph")
