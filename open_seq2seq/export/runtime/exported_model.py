@@ -119,8 +119,8 @@ def _unsupported_graph(path, version, error):
             path, tf.__version__, cause))
     return CheckpointError(
         "%s was exported by a newer TensorFlow (graph version %d, that of TensorFlow %s is %d), and TensorFlow %s cannot run it: "
-        "%s. Export the checkpoint again, with TensorFlow %s or with this version of the project, or run the model with the newer "
-        "TensorFlow" % (path, version, tf.__version__, tf.version.GRAPH_DEF_VERSION, tf.__version__, cause, tf.__version__))
+        "%s. Export the checkpoint again, with TensorFlow %s or with this version of the project, or run the model with the "
+        "newer TensorFlow" % (path, version, tf.__version__, tf.version.GRAPH_DEF_VERSION, tf.__version__, cause, tf.__version__))
 
 
 def _unknown_to_tensorflow(message):

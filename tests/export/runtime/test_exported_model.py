@@ -136,7 +136,7 @@ def test_a_graph_of_a_newer_tensorflow_is_refused_with_what_is_unknown(folder, t
         cases += [(first_convolution, unknown_attribute, "the attribute sparsity of the operation Conv2D"),
                   (add_function, unknown_attribute, "the attribute sparsity of the operation Tanh")]
     for find, change, unknown in cases:
-        def newer(graph_def):
+        def newer(graph_def, find=find, change=change):
             graph_def.versions.producer = 9999
             change(find(graph_def))
 
