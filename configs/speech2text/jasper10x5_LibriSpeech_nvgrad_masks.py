@@ -40,7 +40,7 @@ base_params = {
     "batch_size_per_gpu": 32,
     "iter_size": 1,
 
-    "logdir": "runs/jasper10x5",
+    "logdir": "jasper_log_folder",
     "num_checkpoints": 2,
     "save_checkpoint_steps": 1100,
     "save_summaries_steps": 100,

@@ -12,4 +12,4 @@ from jasper5x3_LibriSpeech_nvgrad_masks_1p import eval_params as eval_params
 from jasper5x3_LibriSpeech_nvgrad_masks_1p import infer_params as infer_params
 from jasper5x3_LibriSpeech_nvgrad_masks_1p import train_params as train_params
 
-base_params = dict(one_device, use_horovod=True, num_gpus=8, logdir="runs/jasper5x3_8p")
+base_params = dict(one_device, use_horovod=True, num_gpus=8)
