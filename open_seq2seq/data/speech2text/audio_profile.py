@@ -68,8 +68,8 @@ def measure_waveform(waveform, sample_rate):
     """Measures one waveform.
 
     Returns:
-      (band limit in Hz, noise floor in dB against the peak, peak in dB of full scale, part of the frames that are digital silence);
-      None for digital silence only, or less than a frame.
+      (band limit in Hz, noise floor in dB against the peak, peak in dB of full scale, part of the frames that are digital
+      silence); None for digital silence only, or less than a frame.
     """
     frame = int(FRAME * sample_rate)
     count, peak = len(waveform) // frame, float(np.abs(waveform).max()) if len(waveform) else 0.0
@@ -112,7 +112,7 @@ def differences(training, evaluation):
         found.append("%.0f %% digital silence (training: %.0f %%); set dynamic_range, or train with augmentation pauses" % (
             100 * evaluation.digital_silence, 100 * training.digital_silence))
     if abs(evaluation.noise_floor_db - training.noise_floor_db) > 15:
-        found.append("a noise floor %.0f dB below the peak (training: %.0f dB); train with augmentation noise, noise_floor" % (
+        found.append("a noise floor %.0f dB below the peak (training: %.0f dB); train with augmentation noise" % (
             -evaluation.noise_floor_db, -training.noise_floor_db))
     if evaluation.level_db < -40 and evaluation.level_db < training.level_db - 10:
         found.append("peaks of %.0f dB of full scale (training: %.0f dB), so that rounding to 16 bits is heard; record louder, or "

@@ -1,8 +1,8 @@
 """The augmentation's effects on waveforms: their parameters, and one call per utterance that applies those that are drawn.
 
 Every effect is a dict with a probability and ranges. The order is that of the physical chain: the speaker (tempo, pitch, pauses),
-the room (other voices, reverberation, noise), the recorder (microphone, level, clipping, offset), the transmission (band, codec, packets),
-and the editor (silence in front and behind).
+the room (other voices, reverberation, noise), the recorder (microphone, level, clipping, offset), the transmission (band, codec,
+packets), and the editor (silence in front and behind).
 """
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -42,6 +42,8 @@ def _effect(name, doc, *parameters):
 
 
 PARAMETERS = (
+    Parameter("effects_probability", Float(minimum=0.0, maximum=1.0), default=1.0,
+              doc="of applying the effects below to an utterance; the others keep the waveform of the file"),
     _effect("tempo", "another tempo at the same pitch (WSOLA)",
             _range("ratio", [0.85, 1.15], "new duration by old duration", SHORTEST_TEMPO, LONGEST_TEMPO)),
     _effect("pitch", "another pitch at the same tempo, formants included", _range("semitones", [-2.0, 2.0], "up", -24.0, 24.0)),
@@ -75,7 +77,7 @@ PARAMETERS = (
     _effect("shift", "silence in front and behind",
             _range("seconds", [0.0, 0.5], "on each side, s", 0.0, LONGEST_SHIFT)),
 )
-NAMES = tuple(parameter.name for parameter in PARAMETERS)
+NAMES = tuple(parameter.name for parameter in PARAMETERS[1:])
 
 
 def check_rules(params, path, report):
@@ -121,7 +123,8 @@ class WaveformEffects:
 
     def __init__(self, params, sample_rate, seed=0, voices=None):
         self._params, self._rate, self._seed = {name: params[name] for name in NAMES}, sample_rate, seed
-        self.any = any(value is not None and value["probability"] > 0 for value in self._params.values())
+        self._probability = params["effects_probability"]
+        self.any = self._probability > 0 and any(value is not None and value["probability"] > 0 for value in self._params.values())
         self._voices = None if voices is None else CorpusVoices(voices[0], voices[1], sample_rate, seed)
         has_files = params["noise"] is not None and "files" in params["noise"]["kinds"]
         self._noises = self._folder("noise", wrong_with_noise) if has_files else None
@@ -171,7 +174,9 @@ class WaveformEffects:
         if not len(waveform):
             return waveform
         seed = tuple(np.asarray(seed, np.int64).astype(np.uint32))
-        drawn = np.random.RandomState(seed).random_sample(len(NAMES))
+        drawn = np.random.RandomState(seed).random_sample(len(NAMES) + 1)
+        if drawn[-1] >= self._probability:
+            return waveform
         for number, name in enumerate(NAMES):
             params = self._params[name]
             if params is not None and drawn[number] < params["probability"]:
