@@ -115,8 +115,8 @@ def differences(training, evaluation):
         found.append("a noise floor %.0f dB below the peak (training: %.0f dB); train with augmentation noise" % (
             -evaluation.noise_floor_db, -training.noise_floor_db))
     if evaluation.level_db < -40 and evaluation.level_db < training.level_db - 10:
-        found.append("peaks of %.0f dB of full scale (training: %.0f dB), so that rounding to 16 bits is heard; record louder, or "
-                     "train with augmentation level" % (evaluation.level_db, training.level_db))
+        found.append("peaks of %.0f dB of full scale (training: %.0f dB), so that rounding to 16 bits is heard; record louder, "
+                     "or train with augmentation level" % (evaluation.level_db, training.level_db))
     if evaluation.longest > 1.5 * training.longest:
         found.append("utterances of up to %.1f s (training: up to %.1f s); cut them at pauses" % (
             evaluation.longest, training.longest))

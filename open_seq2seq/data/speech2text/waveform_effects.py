@@ -124,7 +124,8 @@ class WaveformEffects:
     def __init__(self, params, sample_rate, seed=0, voices=None):
         self._params, self._rate, self._seed = {name: params[name] for name in NAMES}, sample_rate, seed
         self._probability = params["effects_probability"]
-        self.any = self._probability > 0 and any(value is not None and value["probability"] > 0 for value in self._params.values())
+        self.any = self._probability > 0 and any(effect is not None and effect["probability"] > 0
+                                                 for effect in self._params.values())
         self._voices = None if voices is None else CorpusVoices(voices[0], voices[1], sample_rate, seed)
         has_files = params["noise"] is not None and "files" in params["noise"]["kinds"]
         self._noises = self._folder("noise", wrong_with_noise) if has_files else None
