@@ -190,12 +190,18 @@ class ConfigTensorFlow(types.ModuleType):
             self._stand_ins = {}
 
     def _real_attribute(self, module, name):
-        """An attribute of a real module, which 1.15 imports at the first access; meanwhile ``sys.modules`` has the real ones."""
+        """An attribute of a real module, which 1.15 imports at the first access."""
+        with self.real_modules():
+            return getattr(importlib.import_module(module), name)
+
+    @contextlib.contextmanager
+    def real_modules(self):
+        """While active, import statements find the real modules, also within :meth:`installed`."""
         for stand_in in self._stand_ins:
             sys.modules.pop(stand_in, None)
         sys.modules.update(self._real_modules)
         try:
-            return getattr(importlib.import_module(module), name)
+            yield
         finally:
             # imported twice, contrib would register its operations twice: keep the modules for the next access
             self._real_modules.update({known: sys.modules[known] for known in self._stand_ins if known in sys.modules})

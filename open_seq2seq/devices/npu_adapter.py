@@ -1,6 +1,6 @@
 """Finds and imports the Ascend adapter: ``npu_bridge`` for TensorFlow 1.15, ``npu_device`` for TensorFlow 2.6.
 
-``npu_init`` is never imported: it adds NpuOptimizer to every session of the process, including sessions for the host.
+``npu_init`` is never imported here: it adds NpuOptimizer to every session of the process, including sessions for the host.
 """
 import importlib
 import importlib.util
@@ -90,11 +90,16 @@ def load_adapter():
 def require_unpatched_sessions():
     """Checks, for any device, that the sessions of the process have not been patched.
 
+    While a config runs, ``config/adapter_imports.py`` undoes that; a function of the config may import ``npu_init`` later.
+
     Raises:
-      DeviceError: ``npu_init`` has been imported, e.g. by a config.
+      DeviceError: ``npu_init`` has been imported.
     """
-    for package in (_NPU_BRIDGE, _NPU_DEVICE + ".compat.v1"):
-        if package + ".npu_init" in sys.modules:
-            raise DeviceError("%s.npu_init has been imported, by the config or a module that it imports. It changes every "
-                              "tf.Session of the process, including sessions for the host. Remove the import; --device npu "
-                              "configures the session" % package)
+    for kind in (tf.Session, tf.InteractiveSession):
+        file = getattr(getattr(kind.__init__, "__code__", None), "co_filename", "")
+        package = next((name for name in (_NPU_BRIDGE, _NPU_DEVICE) if name in file.replace("\\", "/").split("/")), None)
+        if package is not None:
+            raise DeviceError("%s was imported in a form that changes every tf.Session of the process, including sessions for "
+                              "the host (%s): by `from %s.npu_init import *`, in a function that the config calls or in a module "
+                              "that it imports late. Remove the import; --device npu configures the session" % (
+                                  package, file, package))

@@ -59,12 +59,12 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
     source = _read(config_file)
     sha256 = hashlib.sha256(source).hexdigest()
     print("Config %s, sha256 %s" % (config_file, sha256), file=sys.stderr)
-    config = _execute(config_file, source)
+    report = Report()
+    config = _execute(config_file, source, report)
     base_model = config.get("base_model")
     if not callable(base_model):
         raise ConfigError("%s: base_model is %s; expected the model's class: base_model = Speech2Text"
                           % (config_file, "missing" if base_model is None else shown(base_model)))
-    report = Report()
     for section in SECTIONS:
         if not isinstance(config.get(section, {}), dict) or (section == "base_params" and section not in config):
             raise ConfigError("%s: %s is %s; expected a dict" % (
@@ -181,12 +181,12 @@ def _read(config_file):
             " (did you mean %s?)" % os.path.join(os.path.dirname(config_file), close[0]) if close else ""))
 
 
-def _execute(config_file, source):
+def _execute(config_file, source, report):
     """The names that the config defines. Its output goes to stderr, because stdout may be reserved for one JSON object."""
     try:
         code = _compiled(config_file, source)
         with contextlib.redirect_stdout(sys.stderr), _importing_from(os.path.dirname(os.path.abspath(config_file))):
-            return _run(code, config_file)
+            return _run(code, config_file, report)
     except SyntaxError as error:
         raise ConfigError("%s:%s: syntax error: %s%s" % (
             error.filename or config_file, error.lineno or "?", error.msg,
@@ -204,19 +204,26 @@ def _compiled(config_file, source):
         raise SyntaxError("an expression is nested too deeply for Python", (config_file, None, None, None))
 
 
-def _run(code, config_file):
+def _run(code, config_file, report):
     with warnings.catch_warnings():
         # TensorFlow 1.15 on a current NumPy prints a page of these
         warnings.simplefilter("ignore", FutureWarning)
         tensorflow = importlib.import_module("tensorflow")
+    from open_seq2seq.config.adapter_imports import AdapterImports
     from open_seq2seq.config.contrib import ConfigTensorFlow
     stand_in = ConfigTensorFlow(tensorflow)
+    adapter_imports = AdapterImports(stand_in.real_modules)
     module = types.ModuleType("experiment_config")
     module.__file__ = config_file
     # configs of the oldest kind use tf without importing it
     module.tf = stand_in
-    with stand_in.installed():
-        exec(code, module.__dict__)
+    with stand_in.installed(), adapter_imports.installed():
+        try:
+            exec(code, module.__dict__)
+        except NameError as error:
+            adapter_imports.explain(error)
+            raise
+    report.notes.extend(adapter_imports.notes)
     return {name: value for name, value in vars(module).items() if not name.startswith("__")}
 
 

@@ -7,6 +7,19 @@ from open_seq2seq.devices import npu_adapter
 from open_seq2seq.devices.npu_adapter import adapter_name, load_adapter, missing_adapter
 from open_seq2seq.errors import DeviceError
 
+PATCH = """
+import tensorflow.compat.v1 as tf
+
+_original = tf.Session.__init__
+
+
+def _initialize(self, *arguments, **options):
+    _original(self, *arguments, **options)
+
+
+tf.Session.__init__ = _initialize
+"""
+
 
 @pytest.fixture
 def tensorflow_2_6_with_npu_device(tmp_path, monkeypatch):
@@ -15,7 +28,7 @@ def tensorflow_2_6_with_npu_device(tmp_path, monkeypatch):
         "__init__.py": "__version__ = '2.6.5-test'\nfrom npu_device import compat\n",
         "compat/__init__.py": "calls = []\n\n\ndef enable_v1():\n    calls.append('enable_v1')\n",
         "compat/v1/__init__.py": "", "compat/v1/estimator/__init__.py": "", "compat/v1/estimator/npu/__init__.py": "",
-        "compat/v1/estimator/npu/npu_optimizer.py": "class NPUOptimizer:\n    pass\n", "compat/v1/npu_init.py": "",
+        "compat/v1/estimator/npu/npu_optimizer.py": "class NPUOptimizer:\n    pass\n", "compat/v1/npu_init.py": PATCH,
     }
     for name, text in files.items():
         path = tmp_path / "npu_device" / name
@@ -23,7 +36,9 @@ def tensorflow_2_6_with_npu_device(tmp_path, monkeypatch):
         path.write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(npu_adapter.tf, "__version__", "2.6.5")
+    before = npu_adapter.tf.Session.__init__
     yield
+    npu_adapter.tf.Session.__init__ = before
     for name in [name for name in sys.modules if name.split(".")[0] == "npu_device"]:
         del sys.modules[name]
 
@@ -43,7 +58,7 @@ def test_tensorflow_2_6_uses_npu_device_in_its_version_1_mode(tensorflow_2_6_wit
 
 def test_its_patching_of_sessions_is_an_error_as_well(tensorflow_2_6_with_npu_device):
     import npu_device.compat.v1.npu_init  # noqa: F401
-    with pytest.raises(DeviceError, match="npu_device.compat.v1.npu_init has been imported"):
+    with pytest.raises(DeviceError, match="npu_device was imported in a form that changes every tf.Session.*Remove the import"):
         load_adapter()
 
 
