@@ -88,7 +88,7 @@ def _record_next_to(checkpoint):
     return os.path.join(os.path.dirname(directory) if os.path.basename(directory) == BEST_MODELS else directory, FILE_NAME)
 
 
-_LATER_FEATURE_KEYS = ("dynamic_range", "min_std_dev")
+_LATER_FEATURE_KEYS = ("dynamic_range", "statistics_range", "min_std_dev")
 # initial values, regularization and dropout do not change the transcripts of a trained network
 _TRAINING_ONLY = frozenset(["initializer", "initializer_params", "regularizer", "regularizer_params", "dropout_keep_prob",
                             "bn_momentum", "data_format"])

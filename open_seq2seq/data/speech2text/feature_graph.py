@@ -104,7 +104,7 @@ class FeatureGraph:
             samples = tf.cast(self._scaled(waveform, seed), self._precision)
             left, right = self._frame_halves(self._padded(self._emphasized(samples)))
             power = tf.square(tf.matmul(left + right, self._cosines)) + tf.square(tf.matmul(left - right, self._sines))
-            computed = self._normalized(self._limited_range(self._project(tf.cast(power, tf.float32))))
+            computed = self._normalized(self._project(tf.cast(power, tf.float32)))
         computed.set_shape([None, self._params["num_audio_features"]])
         return computed
 
@@ -225,22 +225,22 @@ class FeatureGraph:
         cepstral = mel.cosine_transform(2 * num_features, num_features) * mel.cepstral_lifter(num_features, 2 * num_features)
         return tf.matmul(logarithms, cepstral.astype(np.float32))
 
-    def _limited_range(self, computed):
-        limit = reference.range_limit(self._params)
-        return computed if limit is None else tf.maximum(computed, tf.reduce_max(computed) - np.float32(limit))
-
     def _normalized(self, computed):
         params = self._params
         mean, deviation = (None, None) if self._psf else (params["features_mean"], params["features_std_dev"])
         axis = [0] if params["norm_per_feature"] and not self._psf else [0, 1]
+        limit = reference.in_feature_units(params, "dynamic_range")
+        if limit is not None:
+            computed = tf.maximum(computed, tf.reduce_max(computed) - np.float32(limit))
+        average = self._average_over_counted_frames(computed, axis)
         # without the shift, the deviation of a constant would be the rounding error of its mean
         shift = computed[:1] if axis == [0] else computed[:1, :1]
         computed = computed - shift
-        own_mean = tf.reduce_mean(computed, axis, keepdims=True)
+        own_mean = average(computed)
         centered = computed - own_mean
         if deviation is None:
             # a constant feature (silence, a single frame) becomes 0; OpenSeq2Seq divides by 0 and returns NaN
-            variance = tf.reduce_mean(tf.square(centered), axis, keepdims=True)
+            variance = average(tf.square(centered))
             varies = tf.cast(variance > tf.square(reference.CONSTANT * shift), tf.float32)
             deviation = tf.sqrt(variance)
             if params["min_std_dev"]:
@@ -252,6 +252,19 @@ class FeatureGraph:
         if mean is not None:
             centered = computed + (shift - np.asarray(mean, np.float32))
         return centered * scale
+
+
+    def _average_over_counted_frames(self, computed, axis):
+        """A function of values like ``computed``: their mean over the frames that count for the statistics."""
+        within = reference.in_feature_units(self._params, "statistics_range")
+        if within is None:
+            return lambda values: tf.reduce_mean(values, axis, keepdims=True)
+        loudest = tf.reduce_max(computed, 1, keepdims=True)
+        counted = tf.cast(loudest >= tf.reduce_max(computed) - np.float32(within), tf.float32)
+        share = counted / tf.reduce_sum(counted)
+        if axis == [0, 1]:
+            share = share / tf.cast(tf.shape(computed)[1], tf.float32)
+        return lambda values: tf.reduce_sum(values * share, axis, keepdims=True)
 
 
 def _reflected(indices, count):

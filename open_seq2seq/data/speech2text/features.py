@@ -78,6 +78,9 @@ PARAMETERS = (
     Parameter("dynamic_range", Float(above=0.0, maximum=LARGEST_RANGE), default=None,
               doc="dB: energies further below the loudest of the utterance are raised to that level, so that normalization does "
                   "not amplify what is not audible; not for mfcc; None: no limit, as in OpenSeq2Seq"),
+    Parameter("statistics_range", Float(above=0.0, maximum=LARGEST_RANGE), default=None,
+              doc="dB: only frames whose loudest band is at most this far below the utterance's loudest count for the mean and "
+                  "the standard deviation, so that pauses do not; not for mfcc; None: all frames, as in OpenSeq2Seq"),
     Parameter("min_std_dev", Float(minimum=0.0, maximum=LARGEST_AMPLITUDE), default=0.0,
               doc="the standard deviation of a feature that normalization divides by is at least this; 0: as in OpenSeq2Seq"),
     Parameter("pad_to", Int(maximum=LARGEST_PAD_TO), default=8,
@@ -175,9 +178,10 @@ def check_rules(params, path, report):
                              "least one each" % (params["window_size"], params["window_stride"], frame, hop,
                                                  params["sample_freq"]))
         return
-    if params["dynamic_range"] is not None and params["input_type"] == "mfcc":
-        report.problem(child_path(path, "dynamic_range"), "is %g, but mfcc are not energies of bands; expected None, or "
-                                                          "input_type logfbank or spectrogram" % params["dynamic_range"])
+    for name in ("dynamic_range", "statistics_range"):
+        if params[name] is not None and params["input_type"] == "mfcc":
+            report.problem(child_path(path, name), "is %g, but mfcc are not energies of bands; expected None, or input_type "
+                                                   "logfbank or spectrogram" % params[name])
     num_fft = _transform_length(params)
     if num_fft < frame and params["backend"] == "librosa":
         report.problem(child_path(path, "num_fft"), "is %d, shorter than the window of %d samples; increase it to at least "
@@ -229,36 +233,34 @@ def extract_features(waveform, params, rng=None):
         gain = 1.0 / (float(np.max(np.abs(samples))) + PEAK_EPSILON)
     samples = samples * np.float32(gain)
     if params["backend"] == "psf":
-        return _normalize(_limited_range(_psf_features(samples, params, geometry), params), None, None, None,
-                          params["min_std_dev"])
+        return _normalize(_psf_features(samples, params, geometry), params, None, None, None)
     if rng is not None and params["dither"]:
         samples = samples + np.float32(params["dither"]) * rng.standard_normal(samples.shape).astype(np.float32)
     axis = 0 if params["norm_per_feature"] else None
-    return _normalize(_limited_range(_librosa_features(samples, params, geometry), params), axis, params["features_mean"],
-                      params["features_std_dev"], params["min_std_dev"])
+    return _normalize(_librosa_features(samples, params, geometry), params, axis, params["features_mean"],
+                      params["features_std_dev"])
 
 
-def range_limit(params):
-    """``dynamic_range`` in the unit of the features: dB for spectrograms, else logarithms of energies; None: no limit."""
-    if params["dynamic_range"] is None:
+def in_feature_units(params, name):
+    """The value in dB of a key, in the unit of the features: dB for spectrograms, else logarithms of energies; None stays."""
+    if params[name] is None:
         return None
-    return params["dynamic_range"] * (1.0 if params["input_type"] == "spectrogram" else NEPERS_PER_DB)
+    return params[name] * (1.0 if params["input_type"] == "spectrogram" else NEPERS_PER_DB)
 
 
-def _limited_range(features, params):
-    limit = range_limit(params)
-    return features if limit is None else np.maximum(features, features.max() - limit)
-
-
-def _normalize(features, axis, mean, deviation, least_deviation):
+def _normalize(features, params, axis, mean, deviation):
     """A constant feature (silence, a single frame) becomes 0; OpenSeq2Seq divides by a deviation of 0 and returns NaN."""
     features = features.astype(np.float64)
+    limit, within = in_feature_units(params, "dynamic_range"), in_feature_units(params, "statistics_range")
+    if limit is not None:
+        features = np.maximum(features, features.max() - limit)
+    counted = features if within is None else features[features.max(axis=1) >= features.max() - within]
     # without the shift, the deviation of a constant would be the rounding error of its mean
     shift = features[:1] if axis == 0 else features[0, 0]
-    centered = features - (shift + np.mean(features - shift, axis=axis) if mean is None else np.asarray(mean))
+    centered = features - (shift + np.mean(counted - shift, axis=axis) if mean is None else np.asarray(mean))
     if deviation is None:
-        deviation = np.std(features - shift, axis=axis)
-        deviation = np.where(deviation > CONSTANT * np.abs(shift), np.maximum(deviation, least_deviation), 0)
+        deviation = np.std(counted - shift, axis=axis)
+        deviation = np.where(deviation > CONSTANT * np.abs(shift), np.maximum(deviation, params["min_std_dev"]), 0)
     deviation = np.asarray(deviation)
     return (centered * np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)).astype(np.float32)
 
