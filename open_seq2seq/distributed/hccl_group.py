@@ -53,12 +53,12 @@ class HcclGroup(ProcessGroup):
             initialize = self._system.initialize_system()
         try:
             session.run(initialize)
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, DeviceError) as error:
             raise DeviceError("rank %d of %d: HCCL could not connect the devices of %s (HCCL_CONNECT_TIMEOUT is %s s): %s. "
                               "All ranks have to be started at the same time, and each device_ip has to be reachable from the "
                               "other devices (`hccn_tool -i 0 -netdetect -g`)" % (
                                   self.rank, self.size, os.environ.get("RANK_TABLE_FILE"),
-                                  os.environ.get("HCCL_CONNECT_TIMEOUT", 120), error.message))
+                                  os.environ.get("HCCL_CONNECT_TIMEOUT", 120), getattr(error, "message", None) or error))
 
     def finish(self, session):
         with session.graph.as_default():
