@@ -3,8 +3,8 @@ import hashlib
 import json
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
+from open_seq2seq.distributed.gathering import gather_numbers
 from open_seq2seq.errors import DeviceError
 
 LONGEST = 100
@@ -53,14 +53,6 @@ def check_agreement(group, session, facts):
     row = np.frombuffer(padded.ljust(4 * int(lengths.max())), np.int32)
     texts = gather_numbers(group, session, row)
     raise DeviceError(_describe([json.loads(rank.tobytes().decode("utf-8")) for rank in texts]))
-
-
-def gather_numbers(group, session, numbers):
-    """int32 [size, K]: the ``numbers`` of every rank, an int32 array [K]; adds operations to the session's graph."""
-    with session.graph.as_default(), tf.name_scope("agreement"):
-        own = tf.placeholder(tf.int32, [len(numbers)])
-        gathered = group.gather(own)
-    return np.ascontiguousarray(session.run(gathered, {own: numbers}))
 
 
 def _describe(facts_of_ranks):

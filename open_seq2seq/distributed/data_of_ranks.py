@@ -7,7 +7,7 @@ import contextlib
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.distributed.agreement import gather_numbers
+from open_seq2seq.distributed.gathering import gather_numbers
 from open_seq2seq.errors import DataError, DeviceError
 
 

@@ -2,11 +2,12 @@
 import math
 
 import numpy as np
-import tensorflow.compat.v1 as tf
+
+from open_seq2seq.distributed.gathering import gather_numbers
 
 
 class Exchange:
-    """Gathers a fixed set of named numbers from all ranks; its operations are built once, in the current graph.
+    """Gathers a fixed set of named numbers from all ranks.
 
     The numbers are sent as the bits of a float64, split into two int32: no device rounds them, and HCCL, which does not support
     float64, can send them as well.
@@ -17,18 +18,15 @@ class Exchange:
     """
 
     def __init__(self, group, names):
-        self._names = tuple(names)
+        self._group, self._names = group, tuple(names)
         if len(set(self._names)) != len(self._names):
             raise ValueError("a name occurs twice in %s" % (self._names,))
-        with tf.name_scope("exchange"):
-            self._own = tf.placeholder(tf.int32, [2 * len(self._names)], name="own")
-            self._gathered = group.gather(self._own)
 
     def all(self, session, values):
         """Every rank's numbers. All ranks have to call it together.
 
         Args:
-          session: a session of the graph.
+          session: a session.
           values: dict from every name to a float or an int of at most 2^53 in magnitude, beyond which a float64 has gaps.
 
         Returns:
@@ -43,7 +41,7 @@ class Exchange:
             if isinstance(value, (int, np.integer)) and abs(int(value)) > 2 ** 53:
                 raise ValueError("%s is %d, more than a float64 holds exactly" % (name, value))
         own = np.array([values[name] for name in self._names], np.float64)
-        gathered = np.ascontiguousarray(session.run(self._gathered, {self._own: own.view(np.int32)}))
+        gathered = gather_numbers(self._group, session, own.view(np.int32))
         return [dict(zip(self._names, row.tolist())) for row in gathered.view(np.float64)]
 
     def sum(self, session, values):
@@ -57,7 +55,7 @@ class Exchange:
 
 
 class TextExchange:
-    """Gathers a text from all ranks; its operations are built once, in the current graph.
+    """Gathers a text from all ranks.
 
     Args:
       group: a ``ProcessGroup``.
@@ -65,21 +63,17 @@ class TextExchange:
     """
 
     def __init__(self, group, size):
-        self._size = 4 * -(-size // 4)
-        with tf.name_scope("text_exchange"):
-            # the bytes as int32, which every group can send
-            self._own = tf.placeholder(tf.int32, [self._size // 4], name="own")
-            self._gathered = group.gather(self._own)
+        self._group, self._size = group, 4 * -(-size // 4)
 
     def all(self, session, text):
         """List of every rank's text, in the order of the ranks. All ranks have to call it together.
 
         Args:
-          session: a session of the graph.
+          session: a session.
           text: str without the character NUL.
         """
         own = text.encode("utf-8")[:self._size].ljust(self._size, b"\0")
-        gathered = np.ascontiguousarray(session.run(self._gathered, {self._own: np.frombuffer(own, np.int32)}))
+        gathered = gather_numbers(self._group, session, np.frombuffer(own, np.int32))
         # an incomplete character at the end is dropped
         return [row.tobytes().rstrip(b"\0").decode("utf-8", "ignore") for row in gathered]
 

@@ -1,5 +1,8 @@
-"""The interface of the processes that train together, and its implementation for a single process."""
-import tensorflow.compat.v1 as tf
+"""The interface of the processes that train together, and its implementation for a single process.
+
+TensorFlow is imported where it is needed, because the launcher uses this package without it.
+"""
+import re
 
 
 class ProcessGroup:
@@ -46,6 +49,14 @@ class ProcessGroup:
     def finish(self, session):
         """Ends what :meth:`start` began, after everything else has run."""
 
+    def silent_ranks(self):
+        """After an error: a message that names the ranks whose processes do not run, "" if none are known."""
+        return ""
+
+    def name_rank(self, message):
+        """An error message of this process that begins with its rank, e.g. "rank 1 of 2: ", once."""
+        return "rank %d of %d: %s" % (self.rank, self.size, re.sub(r"\Arank %d( of %d)?: " % (self.rank, self.size), "", message))
+
 
 class Single(ProcessGroup):
     """A single process."""
@@ -59,7 +70,9 @@ class Single(ProcessGroup):
         return list(tensors)
 
     def gather(self, tensor):
+        import tensorflow.compat.v1 as tf
         return tf.expand_dims(tensor, 0)
 
     def broadcast(self, variables):
+        import tensorflow.compat.v1 as tf
         return tf.no_op()

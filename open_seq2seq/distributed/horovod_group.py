@@ -1,12 +1,15 @@
 """Processes on CPUs and GPUs that train together: Horovod over Gloo."""
 import collections
+import functools
+import math
 import os
 import warnings
 
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.distributed.group import ProcessGroup
-from open_seq2seq.distributed.lost_peers import PeerWatch
+from open_seq2seq.distributed.heartbeats import Heartbeats, peer_timeout
+from open_seq2seq.distributed.lost_peers import PeerWatch, end_process
 from open_seq2seq.distributed.startup_barrier import remove_note, wait_for_all_ranks
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.rank_tables.fields import integer_of
@@ -19,12 +22,12 @@ HOW_TO_START = ("Start the processes with `bash scripts/run_8p.sh --device cpu -
                 "open_seq2seq.launch --device cpu --processes N -- python run.py ...`")
 DEFAULTS = {
     "HOROVOD_CONTROLLER": "gloo", "HOROVOD_CPU_OPERATIONS": "gloo",
-    # Seconds Gloo waits for a peer that does not answer, when the processes connect and in each transfer. The death of a peer is
-    # detected at once; this limit is for a machine that hangs or has lost its connection.
-    "HOROVOD_GLOO_TIMEOUT_SECONDS": "30",
     # By default Horovod combines tensors that happen to be ready at the same time into one transfer, and a number's position in
     # it determines the order in which more than two ranks add it. This makes the order, and with it the rounding, reproducible.
     "HOROVOD_DISABLE_GROUP_FUSION": "1"}
+GLOO_TIMEOUT = 5.0
+"""Gloo's own time limit for a peer that does not answer, as a multiple of that of the heartbeats. It ends a process that cannot
+reach the rendezvous server either, and a run that was paused as a whole for longer."""
 
 
 class HorovodGroup(ProcessGroup):
@@ -45,12 +48,15 @@ class HorovodGroup(ProcessGroup):
         self._horovod = import_horovod(rank, size)
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
+        os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", "%d" % math.ceil(GLOO_TIMEOUT * peer_timeout(environ)))
+        self._heartbeats = Heartbeats(rank, size, environ, functools.partial(end_process, rank, size))
         # Gloo aborts the process when another one is missing, so Horovod is initialized only after all processes have started
-        wait_for_all_ranks(rank, size, environ)
+        wait_for_all_ranks(rank, size, environ, before=self._heartbeats.send)
+        self._heartbeats.start()
         try:
             self._horovod.init()
         except Exception as error:
-            raise DeviceError("rank %d of %d: Horovod cannot start: %s" % (rank, size, error))
+            raise DeviceError("rank %d of %d: Horovod cannot start: %s" % (rank, size, self._heartbeats.explanation() or error))
         remove_note(rank, environ)
         self.rank, self.size = self._horovod.rank(), self._horovod.size()
         self.local_rank, self.local_size = self._horovod.local_rank(), self._horovod.local_size()
@@ -95,7 +101,11 @@ class HorovodGroup(ProcessGroup):
             barrier = self._horovod.allreduce(tf.zeros([1]), op=self._horovod.Sum, name="finish_barrier")
         session.run(barrier)
         self._watch.stop()
+        self._heartbeats.stop()
         self._horovod.shutdown()
+
+    def silent_ranks(self):
+        return self._heartbeats.explanation()
 
 
 def check_environment(environ):

@@ -1,9 +1,10 @@
 """What happens when another process of the run dies: its errors are recognized, and a process that waits for it ends.
 
-Usually an operation fails with one of many messages of Horovod, Gloo or HCCL; :func:`translate_errors` turns them into a
-``PeerLostError``. Where a peer dies during a transfer, Horovod 0.28 shuts down but forgets the operations in progress, and the
-``Session.run`` that waits for them never returns. :class:`PeerWatch` ends the process then: its thread waits for an operation
-that only this rank requests. The operation is never performed and returns when Horovod shuts down.
+``heartbeats.py`` finds a process that does not die but stops running. Usually an operation fails with one of many messages of
+Horovod, Gloo or HCCL; :func:`translate_errors` turns them into a ``PeerLostError``. Where a peer dies during a transfer, Horovod
+0.28 shuts down but forgets the operations in progress, and the ``Session.run`` that waits for them never returns.
+:class:`PeerWatch` ends the process then: its thread waits for an operation that only this rank requests. The operation is never
+performed and returns when Horovod shuts down.
 """
 import atexit
 import contextlib
@@ -21,6 +22,7 @@ SIGNS = (
     "HorovodInternalError",
     "Connection closed by peer",
     "Connection reset by peer",
+    "Timed out waiting",
     # CANN's codes: EI0002 the others did not begin the same operation in time, EI0006 they could not be connected
     "EI0002", "EI0006", "notify wait timeout", "HCCL timeout")
 
@@ -52,7 +54,15 @@ def is_caused_by_lost_peer(text):
 
 
 def lost_peer_message(group, text):
-    """The message for the user; quotes the decisive part of ``text``, an error of Horovod, Gloo or HCCL."""
+    """The message for the user: names the ranks that do not run, or quotes the decisive part of ``text``.
+
+    Args:
+      group: a ``ProcessGroup``.
+      text: an error of Horovod, Gloo or HCCL.
+    """
+    explanation = group.silent_ranks()
+    if explanation:
+        return explanation
     quoted = text.splitlines()[0] if text else ""
     for sign in SIGNS:
         if sign in text:
@@ -62,6 +72,14 @@ def lost_peer_message(group, text):
     return ("another rank died or does not answer (%s reported: %s), so this rank stops. The cause is in the other rank's log. "
             "A training resumes from its last checkpoint, which is intact, with --continue_learning" % (
                 group.name, quoted[:120].split(". ")[0]))
+
+
+def end_process(rank, size, message):
+    """Prints a PeerLostError and exits: the main thread may be inside TensorFlow, where no exception reaches it."""
+    sys.stdout.flush()
+    sys.stderr.write("%s: rank %d of %d: %s\n" % (PeerLostError.__name__, rank, size, message))
+    sys.stderr.flush()
+    os._exit(PeerLostError.exit_status)
 
 
 class PeerWatch:
@@ -100,9 +118,4 @@ class PeerWatch:
             reason = error.message
         if self._stopped.wait(GRACE_SECONDS):
             return
-        sys.stdout.flush()
-        sys.stderr.write("%s: rank %d of %d: %s\n" % (
-            PeerLostError.__name__, self._group.rank, self._group.size, lost_peer_message(self._group, reason)))
-        sys.stderr.flush()
-        # the main thread may be inside TensorFlow, where no exception reaches it
-        os._exit(PeerLostError.exit_status)
+        end_process(self._group.rank, self._group.size, lost_peer_message(self._group, reason))

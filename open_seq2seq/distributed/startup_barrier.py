@@ -8,21 +8,24 @@ import os
 import socket
 import time
 
+from open_seq2seq.distributed.rendezvous_notes import ERRORS, RendezvousNotes
 from open_seq2seq.errors import DeviceError
 
 DEFAULT_SECONDS = 120
 """How long to wait for the others: on a busy machine a process may take a minute to import TensorFlow."""
 
 _SCOPE = "startup_barrier"
+_REQUEST_SECONDS = 10
 
 
-def wait_for_all_ranks(rank, size, environ):
+def wait_for_all_ranks(rank, size, environ, before=lambda: None):
     """Waits until all processes of the run have started.
 
     Args:
       rank: this process's number.
       size: number of processes.
       environ: mapping of the environment variables. ``HOROVOD_START_TIMEOUT`` is the time limit in seconds, as for Horovod.
+      before: function that sends a request to the same server, before the others can learn that this process has started.
 
     Raises:
       DeviceError: no server answers at the rendezvous address, a network interface is missing, the processes have different
@@ -32,13 +35,15 @@ def wait_for_all_ranks(rank, size, environ):
     seconds = _seconds_to_wait(rank, size, environ)
     deadline = time.monotonic() + seconds
     own = "%d %s:%d" % (size, socket.gethostname(), os.getpid())
+    notes = RendezvousNotes(environ, _SCOPE, _REQUEST_SECONDS)
     try:
-        _request(environ, "PUT", rank, own, deadline)
+        _repeat(before, deadline)
+        _repeat(lambda: notes.put(rank, own), deadline)
         missing = list(range(size))
         while True:
-            missing = [other for other in missing if not _has_started(other, rank, size, own, environ, deadline)]
+            missing = [other for other in missing if not _has_started(other, rank, size, own, notes, deadline)]
             # its own note every time: a second process of the same rank may start later
-            _has_started(rank, rank, size, own, environ, deadline)
+            _has_started(rank, rank, size, own, notes, deadline)
             if not missing:
                 return
             if time.monotonic() > deadline:
@@ -46,18 +51,14 @@ def wait_for_all_ranks(rank, size, environ):
                                   "HOROVOD_START_TIMEOUT sets the time limit" % (
                                       rank, size, ", ".join(map(str, missing)), seconds))
             time.sleep(0.05)
-    except (OSError, http.client.HTTPException) as error:
-        address = ":".join([environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"], environ["HOROVOD_GLOO_RENDEZVOUS_PORT"]])
+    except ERRORS as error:
         raise DeviceError("rank %d of %d: no rendezvous server answers at %s: %s. The server is part of the launcher, which has "
-                          "to be running there; check that no firewall blocks the port" % (rank, size, address, error))
+                          "to be running there; check that no firewall blocks the port" % (rank, size, notes.address, error))
 
 
 def remove_note(rank, environ):
     """Removes this process's note when all are connected: a later run may use the same server."""
-    try:
-        _request(environ, "DELETE", rank)
-    except (OSError, http.client.HTTPException):
-        pass  # the server has ended, and the notes with it
+    RendezvousNotes(environ, _SCOPE, _REQUEST_SECONDS).remove(rank)
 
 
 def _seconds_to_wait(rank, size, environ):
@@ -72,9 +73,9 @@ def _seconds_to_wait(rank, size, environ):
     return seconds
 
 
-def _has_started(other, rank, size, own, environ, deadline):
+def _has_started(other, rank, size, own, notes, deadline):
     """Whether rank ``other`` has stored a note; raises DeviceError for a note that contradicts this process's ``own``."""
-    note = _request(environ, "GET", other, deadline=deadline)
+    note = _repeat(lambda: notes.get(other), deadline)
     if note is None:
         return False
     other_size, _, process = note.partition(" ")
@@ -95,29 +96,17 @@ def _check_interfaces(rank, size, environ):
                 rank, size, name, ", ".join(known)))
 
 
-def _request(environ, method, rank, text=None, deadline=0.0):
-    """The response's text, None where the server has no such note.
+def _repeat(request, deadline):
+    """The result of a request, which is repeated until ``deadline``, a time of the monotonic clock.
 
-    On a busy machine the server may respond slowly: the request is repeated until ``deadline``, a time of the monotonic clock. A
-    refused connection is not repeated, because the server listens before the ranks are started.
+    On a busy machine the server may respond slowly. A refused connection is not repeated, because the server listens before the
+    ranks are started.
     """
     while True:
         try:
-            return _request_once(environ, method, rank, text)
+            return request()
         except ConnectionRefusedError:
             raise
         except (socket.timeout, ConnectionError, http.client.HTTPException):
             if time.monotonic() > deadline:
                 raise
-
-
-def _request_once(environ, method, rank, text):
-    connection = http.client.HTTPConnection(environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"],
-                                            int(environ["HOROVOD_GLOO_RENDEZVOUS_PORT"]), timeout=10)
-    try:
-        connection.request(method, "/%s/%d" % (_SCOPE, rank), body=None if text is None else text.encode("utf-8"))
-        response = connection.getresponse()
-        content = response.read().decode("utf-8", "replace")
-        return content if response.status == 200 else None
-    finally:
-        connection.close()

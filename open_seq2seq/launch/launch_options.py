@@ -4,13 +4,16 @@ import re
 import shutil
 
 from open_seq2seq.cli import Parser, file_path
+from open_seq2seq.distributed.heartbeats import VARIABLE
 from open_seq2seq.errors import UsageError
 from open_seq2seq.launch.rank_environment import DEFAULT_CONNECT_TIMEOUT
 
 _DESCRIPTION = """Starts COMMAND once for each device and sets the environment variables that each process (rank) needs: HOROVOD_*
 and a rendezvous server for several processes on CPUs or GPUs; RANK_ID, RANK_TABLE_FILE, DEVICE_ID and others for NPUs. The
 terminal shows the output of the first rank on this machine; the output of each rank goes to its own log. When a rank fails, the
-others are stopped within 10 s, and the last lines of the log of the rank that was the cause are printed."""
+others are stopped within 10 s, and the last lines of the log of the rank that was the cause are printed. The same happens
+when a rank does not run for a minute (kill -STOP, a suspended job) while others wait for it; $%s sets this time in seconds.
+Ctrl-Z pauses the launcher and its ranks, and `fg` continues them.""" % VARIABLE
 
 _EXAMPLES = """examples:
   python -m open_seq2seq.launch --device cpu --processes 2 -- python run.py --device=cpu ...

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 from open_seq2seq.cli import exit_status_of
+from open_seq2seq.distributed.heartbeats import peer_timeout
 from open_seq2seq.errors import DeviceError, JasperError, UsageError
 from open_seq2seq.launch import process_watch
 from open_seq2seq.launch.launch_options import parse_options, whole_number
@@ -27,6 +28,9 @@ from open_seq2seq.launch.rendezvous import LOOPBACK, Rendezvous, import_horovod,
 from open_seq2seq.rank_tables.fields import integer_of
 from open_seq2seq.rank_tables.rank_table import read_rank_table
 from open_seq2seq.signals import RESUME_COMMAND, continuing
+
+PATIENCE = 1.25
+"""How long a rank may be stopped, as a multiple of the time after which the other ranks notice it and end themselves."""
 
 
 def resolve_device(name):
@@ -149,6 +153,7 @@ def _launch(arguments, environ):
         plans = _plan_npu(arguments, environ)
     else:
         plans, rendezvous, slots = _plan_horovod(device_name, arguments, environ)
+    patience = PATIENCE * peer_timeout(environ)
     logs = _log_paths(arguments.log, plans)
     for log in logs:
         open_log(log).close()
@@ -159,7 +164,7 @@ def _launch(arguments, environ):
         # threads only after the last fork
         if rendezvous is not None:
             rendezvous.start(slots)
-        return _watch(processes, arguments.verdict)
+        return _watch(processes, arguments.verdict, patience)
     finally:
         # kills the processes that are left, e.g. when the log of the second rank could not be opened
         guard.close()
@@ -167,11 +172,11 @@ def _launch(arguments, environ):
             rendezvous.close()
 
 
-def _watch(processes, verdict):
+def _watch(processes, verdict, patience):
     first = processes[0]
     follower = LogFollower(first.log, first.log_start, 1)
     follower.start()
-    outcome = process_watch.watch(processes)
+    outcome = process_watch.watch(processes, patience)
     follower.finish()
     status, report = _report(outcome, processes)
     if report:
@@ -194,17 +199,20 @@ def _report(outcome, processes):
     cause = outcome.cause
     if cause is None:
         return 0, ""
-    who = "launch: rank %d of %d (device %d)" % (cause.plan.rank, cause.plan.size, cause.plan.device_id)
-    if cause.status < 0:
-        name = signal.Signals(-cause.status).name
-        why = "was killed by signal %d (%s)" % (-cause.status, name)
-        if name == "SIGKILL":
-            why += ", perhaps by the kernel because memory ran out (check dmesg)"
-    else:
-        why = "failed with exit status %d" % cause.status
     if cause.lost_a_peer and cause.plan.size > len(processes):
         rest += "; it lost a rank of another server, whose launcher reports the cause"
-    return (4 if cause.status < 0 else cause.status), "%s %s after %.0f s%s" % (who, why, cause.seconds, rest)
+    who = "launch: rank %d of %d (device %d)" % (cause.plan.rank, cause.plan.size, cause.plan.device_id)
+    if outcome.silent:
+        # it has no status if it does not even end when it is killed
+        return DeviceError.exit_status, (
+            "%s was killed after %.0f s: it did not run while others waited for it, because it was stopped (kill -STOP, Ctrl-Z, "
+            "a suspended job or a debugger) or hung%s" % (who, cause.seconds, rest))
+    if cause.status > 0:
+        return cause.status, "%s failed with exit status %d after %.0f s%s" % (who, cause.status, cause.seconds, rest)
+    name = signal.Signals(-cause.status).name
+    memory = ", perhaps by the kernel because memory ran out (check dmesg)" if name == "SIGKILL" else ""
+    return DeviceError.exit_status, "%s was killed by signal %d (%s)%s after %.0f s%s" % (
+        who, -cause.status, name, memory, cause.seconds, rest)
 
 
 def _append_to_logs(processes, report, verdict):

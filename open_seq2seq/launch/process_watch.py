@@ -1,7 +1,11 @@
 """Watches the processes of a run: when one fails the others are stopped, and the process that was the cause is identified."""
 import collections
+import os
 import signal
+import sys
 import time
+
+from open_seq2seq.launch.stopped_ranks import StoppedRanks
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 2
@@ -18,19 +22,26 @@ second signal to the launcher kills them at once."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SAVE_SIGNAL = signal.SIGUSR1
-WATCHED_SIGNALS = frozenset(STOP_SIGNALS) | {signal.SIGCHLD, SAVE_SIGNAL}
+PAUSE_SIGNAL = signal.SIGTSTP
+WATCHED_SIGNALS = frozenset(STOP_SIGNALS) | {signal.SIGCHLD, SAVE_SIGNAL, PAUSE_SIGNAL}
 STATUS_OF_STOP = {128 + number: number for number in (signal.SIGTERM, signal.SIGINT)}
 """Exit status of a training that was stopped by a signal and has saved a checkpoint."""
 
 
-class Outcome(collections.namedtuple("Outcome", "cause stop_signal stopped")):
+class Outcome(collections.namedtuple("Outcome", "cause stop_signal stopped silent")):
     """How a run ended.
 
     Attributes:
       cause: the :class:`~open_seq2seq.launch.rank_process.RankProcess` that failed first, None if none failed.
       stop_signal: the signal that the launcher, or one of the processes, was stopped by, or None.
       stopped: list of RankProcess that were still running and were stopped.
+      silent: bool, the cause did not fail but did not run, e.g. after ``kill -STOP``, and was killed.
     """
+
+    __slots__ = ()
+
+    def __new__(cls, cause, stop_signal, stopped, silent=False):
+        return super().__new__(cls, cause, stop_signal, stopped, silent)
 
 
 def block_signals():
@@ -40,19 +51,31 @@ def block_signals():
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED_SIGNALS)
 
 
-def watch(processes):
-    """Waits until all processes have ended, or stops them when one fails or the launcher is asked to stop.
+def watch(processes, patience):
+    """Waits until all processes have ended, or stops them when one fails or does not run, or the launcher is asked to stop.
 
     Args:
       processes: list of :class:`~open_seq2seq.launch.rank_process.RankProcess`.
+      patience: seconds that a process may be stopped while others wait for it.
 
     Returns:
       :class:`Outcome`; no process is left running.
     """
-    stop_signal = _wait(processes, lambda: _failed(processes))
+    stopped_ranks = StoppedRanks(processes, patience)
+    overdue = []
+
+    def is_to_be_ended():
+        overdue[:] = stopped_ranks.overdue(time.monotonic())
+        return _failed(processes) or overdue
+
+    stop_signal = _wait(processes, is_to_be_ended)
     if stop_signal is not None:
         return _stop_by_signal(processes, stop_signal)
     failed = _failed(processes)
+    if overdue and not failed:
+        running = [process for process in processes if process.is_running]
+        _kill(processes)
+        return Outcome(overdue[0], None, running, silent=True)
     if not failed:
         return Outcome(None, None, [])
     if failed[0].status in STATUS_OF_STOP and failed[0].stopped_early:
@@ -78,9 +101,10 @@ def watch(processes):
         return _stop_by_signal(processes, stop_signal)
     failed = _failed(processes)
     running = [process for process in processes if process.is_running]
+    silent = _silent(running, failed, stopped_ranks)
     # no SIGTERM: a training would first finish its step, for which it needs the process that failed
     _kill(processes)
-    return Outcome(find_cause(failed), None, running)
+    return Outcome(silent[0] if silent else find_cause(failed), None, running, bool(silent))
 
 
 def find_cause(failed):
@@ -95,10 +119,21 @@ def find_cause(failed):
     return min(together, key=lambda process: (process.status > 0, process.plan.rank))
 
 
+def _silent(running, failed, stopped_ranks):
+    """List of the running processes that caused the others to fail because they do not run."""
+    if not all(process.lost_a_peer for process in failed):
+        return []
+    named = set().union(*[process.silent_peers for process in failed])
+    stopped = stopped_ranks.stopped_now()
+    return [process for process in running if process.plan.rank in named or process in stopped]
+
+
 def stop(processes, number, seconds):
     """Sends a signal to all processes and kills those that have not ended after ``seconds``."""
     for process in processes:
         process.send(number)
+        # a process that is stopped receives the signal when it continues
+        process.send(signal.SIGCONT)
     begin = time.monotonic()
 
     def is_over():
@@ -146,3 +181,20 @@ def _wait(processes, condition):
         if received is not None and received.si_signo == SAVE_SIGNAL:
             for process in processes:
                 process.send(SAVE_SIGNAL)
+        if received is not None and received.si_signo == PAUSE_SIGNAL:
+            _pause(processes)
+
+
+def _pause(processes):
+    """Stops the processes and then the launcher itself, as Ctrl-Z does with any command; returns when it is continued.
+
+    The processes are in sessions without a terminal, where SIGTSTP has no effect.
+    """
+    for process in processes:
+        process.send(signal.SIGSTOP)
+    print("launch: paused with its processes; `fg` continues them", file=sys.stderr, flush=True)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {PAUSE_SIGNAL})
+    os.kill(os.getpid(), PAUSE_SIGNAL)  # stops here, except where the launcher has no terminal from which it could be continued
+    signal.pthread_sigmask(signal.SIG_BLOCK, {PAUSE_SIGNAL})
+    for process in processes:
+        process.send(signal.SIGCONT)

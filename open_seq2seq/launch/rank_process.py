@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 
+from open_seq2seq.distributed.heartbeats import ranks_without_heartbeats
 from open_seq2seq.errors import StorageError
 
 PEER_LOST = "PeerLostError"
@@ -68,6 +69,11 @@ class RankProcess:
         guard.watch(self._process.pid)
 
     @property
+    def process_id(self):
+        """The number of its first process, which is also that of its session and process group."""
+        return self._process.pid
+
+    @property
     def seconds(self):
         return (self.ended or time.monotonic()) - self._started
 
@@ -114,6 +120,11 @@ class RankProcess:
     def lost_a_peer(self):
         """Whether its last lines report that another rank's death was the cause of its own."""
         return any(PEER_LOST in line for line in self.last_lines())
+
+    @property
+    def silent_peers(self):
+        """Set of the ranks that its last lines report as silent."""
+        return {rank for line in self.last_lines() if PEER_LOST in line for rank in ranks_without_heartbeats(line)}
 
     @property
     def stopped_early(self):

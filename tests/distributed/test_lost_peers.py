@@ -8,7 +8,7 @@ from open_seq2seq.distributed.group import Single
 from open_seq2seq.distributed.lost_peers import translate_errors
 from open_seq2seq.errors import DeviceError, PeerLostError
 
-PAIR = types.SimpleNamespace(name="Horovod", rank=1, size=2)
+PAIR = types.SimpleNamespace(name="Horovod", rank=1, size=2, silent_ranks=lambda: "")
 
 PRELUDE = '''
 import os, signal, sys, threading
@@ -89,6 +89,7 @@ with tf.Session() as session:
 @pytest.mark.parametrize("text, sign", [
     ("Horovod has been shut down. This was caused by an exception on one of the ranks", "Horovod has been shut down"),
     ("[gloo/transport/tcp/pair.cc:598] Connection closed by peer [127.0.0.1]:61590", r"Connection closed by peer \[127.0.0.1\]"),
+    ("[gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 30000ms for recv operation to complete", "Timed out waiting 3"),
     ("GeOp3_0GEOP::::DoRunAsync Failed\nEI0002: The wait execution of the Notify register times out", "EI0002: The wait")])
 def test_errors_of_horovod_gloo_and_hccl_about_a_lost_peer_are_recognized(text, sign):
     with pytest.raises(PeerLostError, match="another rank died or does not answer.*%s.*--continue_learning" % sign) as caught:
