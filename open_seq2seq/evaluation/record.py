@@ -83,9 +83,14 @@ def forget_evaluations(directory):
 
 
 def _record_next_to(checkpoint):
+    return os.path.join(directory_of_run(checkpoint), FILE_NAME)
+
+
+def directory_of_run(checkpoint):
+    """The folder of a run's checkpoints, which also holds what the run recorded about them."""
     directory = os.path.dirname(checkpoint)
     # OpenSeq2Seq's best models are in a folder next to the others
-    return os.path.join(os.path.dirname(directory) if os.path.basename(directory) == BEST_MODELS else directory, FILE_NAME)
+    return os.path.dirname(directory) if os.path.basename(directory) == BEST_MODELS else directory
 
 
 _LATER_FEATURE_KEYS = ("dynamic_range", "statistics_range", "min_std_dev")

@@ -127,11 +127,13 @@ def differences(training, evaluation):
 
 
 def write_profile(directory, profile):
-    """Stores the profile of the training set next to the checkpoints.
+    """Stores the profile of the training set next to the checkpoints; nothing for None.
 
     Raises:
       StorageError: it cannot be written.
     """
+    if profile is None:
+        return
     with replaced_file(os.path.join(directory, FILE_NAME)) as file:
         json.dump(profile._asdict(), file, indent=1, sort_keys=True)
         file.write("\n")

@@ -53,8 +53,9 @@ PARAMETERS = (
               doc="inference on audio passed from Python"),
     Parameter("syn_enable", Unsupported(False, "list the synthetic files in a separate manifest"), default=False,
               doc="replace audio by synthesized speech at random"),
-    Parameter("noise_files", Unsupported(None, "noise from files is not supported; augmentation has noise_level_min and "
-                                               "noise_level_max"), default=None, doc="CSV of noise recordings"),
+    Parameter("noise_files", Unsupported(None, "noise from files is an effect of the augmentation: "
+                                               "'augmentation': {'noise': {'kinds': ['files'], 'folder': FOLDER}}"),
+              default=None, doc="CSV of noise recordings"),
     Parameter("syn_subdirs", List(String()), ignored="it belongs to syn_enable"),
     Parameter("cache_features", Bool(), ignored=_NO_CACHE),
     Parameter("cache_format", String(), ignored=_NO_CACHE),

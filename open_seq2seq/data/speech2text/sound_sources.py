@@ -1,18 +1,22 @@
 """Other sounds for the augmentation: noise and impulse responses from files, and voices of the corpus itself."""
+import concurrent.futures
 import os
 import threading
 
 import numpy as np
 
+from open_seq2seq.cores import usable_cores
 from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS
 from open_seq2seq.data.effects.noise import active_power, excerpt
 from open_seq2seq.data.rejection import RejectedData
-from open_seq2seq.data.speech2text.audio import inspect_audio, read_audio
+from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.errors import DataError
 from open_seq2seq.files import files_below, printable
+from open_seq2seq.log_lines import log_line
 
 CACHED_BYTES = 256 << 20      # of float32 samples of one folder; what does not fit is read each time
 SHORTEST_NOISE = 0.02         # s, a frame
+SHOWN_PROBLEMS = 20
 BABBLE_SECONDS = 60
 BABBLE_VOICES = 5
 LOUDEST_VOICES_SPREAD = 6.0   # dB between the voices of a babble
@@ -26,34 +30,44 @@ class SoundFolder:
       folder: path.
       sample_rate: Hz that they are resampled to.
       key: the config's key, for messages.
-      require: function float32 [samples] -> a sentence that says what is wrong with the sound, or None.
+      require: function float32 [samples] -> a few words that complete "The file is ...", if it cannot be used, or None.
+      shortest: s; shorter files cannot be used.
 
     Raises:
-      DataError: the folder is missing or holds no audio, or one of its files cannot be used; all unusable files are listed.
+      DataError: the folder is missing or holds no audio, or some of its files cannot be used; they are listed.
     """
 
-    def __init__(self, folder, sample_rate, key, require=lambda samples: None):
+    def __init__(self, folder, sample_rate, key, require=lambda samples: None, shortest=0.0):
         self._sample_rate, self._lock, self._cache, self._cached_bytes = sample_rate, threading.Lock(), {}, 0
         if not os.path.isdir(folder):
-            raise DataError("%s: the folder %s does not exist; expected one with audio files" % (key, printable(folder)))
-        links = []
-        paths = sorted(path for path in files_below(folder, links.append) if path.lower().endswith(AUDIO_EXTENSIONS))
-        if not paths:
-            raise DataError("%s: %s holds no audio file; expected files that end in one of %s" % (
-                key, printable(folder), ", ".join(sorted(AUDIO_EXTENSIONS))))
-        self._paths, problems = paths, []
-        for path in paths:
-            try:
-                info = inspect_audio(path, sample_rate)
-                wrong = "%.3f s long, shorter than a frame of %g s" % (info.duration, SHORTEST_NOISE) * (
-                    info.duration < SHORTEST_NOISE) or require(self._read(path))
-            except RejectedData as rejected:
-                wrong = "%s: %s" % (rejected.reason.name, rejected)
-            if wrong:
-                problems.append("%s is %s" % (printable(path), wrong))
+            raise DataError("%s: %s %s; expected a folder with audio files" % (
+                key, printable(folder), "is a file" if os.path.exists(folder) else "does not exist"))
+        found = sorted(files_below(folder, lambda link, first: None))
+        self._paths = [path for path in found if path.lower().endswith(AUDIO_EXTENSIONS)]
+        if not self._paths:
+            raise DataError("%s: %s %s; expected files that end in one of %s" % (
+                key, printable(folder), "has %d files, but none of them is audio" % len(found) if found else "is empty",
+                ", ".join(sorted(AUDIO_EXTENSIONS))))
+        with concurrent.futures.ThreadPoolExecutor(max_workers=usable_cores()) as pool:
+            checked = list(pool.map(lambda path: self._check(path, require, shortest), self._paths))
+        problems = ["%s: %s" % (printable(path), wrong) for path, (_, wrong) in zip(self._paths, checked) if wrong]
         if problems:
-            raise DataError("%s: %d of %d files in %s cannot be used; remove or replace them:\n  %s" % (
-                key, len(problems), len(paths), printable(folder), "\n  ".join(problems[:20])))
+            raise DataError("%s: %d of the %d audio files in %s cannot be used. Remove or replace them:\n  %s%s" % (
+                key, len(problems), len(self._paths), printable(folder), "\n  ".join(problems[:SHOWN_PROBLEMS]),
+                "\n  and %d more" % (len(problems) - SHOWN_PROBLEMS) if len(problems) > SHOWN_PROBLEMS else ""))
+        log_line("%s: %d audio files, %.1f min" % (key, len(self._paths), sum(seconds for seconds, _ in checked) / 60))
+
+    def _check(self, path, require, shortest):
+        """(duration in s, what is wrong with a file or None)."""
+        try:
+            samples = self._read(path)
+        except RejectedData as rejected:
+            return 0.0, "%s (%s)" % (rejected.reason.name, rejected)
+        seconds = len(samples) / float(self._sample_rate)
+        if seconds < shortest:
+            return seconds, "it is %.1f ms long, shorter than a frame of %g ms" % (1000 * seconds, 1000 * shortest)
+        wrong = require(samples)
+        return seconds, wrong and "it is " + wrong
 
     def __len__(self):
         return len(self._paths)
@@ -77,12 +91,12 @@ class SoundFolder:
 
 def wrong_with_response(samples):
     """What is wrong with an impulse response, or None."""
-    return None if np.any(samples) else "all zeros, not an impulse response"
+    return None if np.any(samples) else "all zeros, which is not an impulse response"
 
 
 def wrong_with_noise(samples):
     """What is wrong with a recording of noise, or None."""
-    return None if np.any(samples) else "digital silence, not noise"
+    return None if len(samples) and np.ptp(samples) > 0 else "digital silence, not noise"
 
 
 class CorpusVoices:

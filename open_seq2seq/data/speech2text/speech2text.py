@@ -5,6 +5,7 @@ from open_seq2seq.config.parameters import child_path
 from open_seq2seq.data.effects.preparations import prepared
 from open_seq2seq.data.rejection import WRONG_HEADER, RejectedData
 from open_seq2seq.data.speech2text.audio import read_audio
+from open_seq2seq.data.speech2text.audio_profile import measure_profile
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.batch_order import TrainingOrder, evaluation_batches
 from open_seq2seq.data.speech2text.bucket_order import BucketedOrder, bucketed_evaluation_batches
@@ -149,6 +150,10 @@ class Speech2TextDataLayer:
     def total_duration(self):
         """Seconds of accepted audio, all workers'."""
         return sum(utterance.duration for utterance in self.utterances)
+
+    def audio_profile(self):
+        """The AudioProfile of the accepted utterances, or None if none of those measured can be read."""
+        return measure_profile(self.utterances, self._params["sample_freq"], self._params["max_missing_fraction"])
 
     @property
     def batches_per_epoch(self):

@@ -1,15 +1,24 @@
 """The augmentation's effects on waveforms: their parameters, and one call per utterance that applies those that are drawn.
 
 Every effect is a dict with a probability and ranges. The order is that of the physical chain: the speaker (tempo, pitch, pauses),
-the room (other voices, reverberation, noise), the recorder (microphone, level, clipping, offset), the transmission (band, codec,
-packets), and the editor (silence in front and behind).
+the room (other voices, reverberation, noise), the recorder (microphone, level, clipping, noise floor), the transmission (band,
+codec, packets), and the editor (offset, silence in front and behind).
 """
+import hashlib
+import threading
+
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Choice, FilePath, Float, List, Parameter, Struct, child_path
 from open_seq2seq.data.effects import channel, level, noise, pauses, room, tempo
-from open_seq2seq.data.speech2text.sound_sources import CorpusVoices, SoundFolder, wrong_with_noise, wrong_with_response
+from open_seq2seq.data.speech2text.sound_sources import (
+    SHORTEST_NOISE,
+    CorpusVoices,
+    SoundFolder,
+    wrong_with_noise,
+    wrong_with_response,
+)
 
 LARGEST_DB = 100.0
 LONGEST_SHIFT = 60.0          # s
@@ -128,15 +137,15 @@ class WaveformEffects:
                                                  for effect in self._params.values())
         self._voices = None if voices is None else CorpusVoices(voices[0], voices[1], sample_rate, seed)
         has_files = params["noise"] is not None and "files" in params["noise"]["kinds"]
-        self._noises = self._folder("noise", wrong_with_noise) if has_files else None
+        self._noises = self._folder("noise", wrong_with_noise, SHORTEST_NOISE) if has_files else None
         self._responses = self._folder("reverberation", wrong_with_response)
         self._rooms = {}
 
-    def _folder(self, effect, require):
+    def _folder(self, effect, require, shortest=0.0):
         params = self._params[effect]
         if params is None or params["folder"] is None:
             return None
-        return SoundFolder(params["folder"], self._rate, 'augmentation["%s"]["folder"]' % effect, require)
+        return SoundFolder(params["folder"], self._rate, 'augmentation["%s"]["folder"]' % effect, require, shortest)
 
     def most_samples(self, num_samples):
         """The most samples that a waveform of ``num_samples`` can have afterwards."""
@@ -174,15 +183,12 @@ class WaveformEffects:
         """
         if not len(waveform):
             return waveform
-        seed = tuple(np.asarray(seed, np.int64).astype(np.uint32))
-        drawn = np.random.RandomState(seed).random_sample(len(NAMES) + 1)
-        if drawn[-1] >= self._probability:
-            return waveform
-        for number, name in enumerate(NAMES):
+        seed = tuple(int(number) for number in np.asarray(seed, np.int64).astype(np.uint32))
+        for name, number in _NUMBERS.items():
             params = self._params[name]
-            if params is not None and drawn[number] < params["probability"]:
-                # each effect has numbers of its own, so one does not change what another one does
-                waveform = getattr(self, "_" + name)(waveform, params, np.random.RandomState(seed + (number,)))
+            # each effect has random numbers of its own, so one does not change what another one does
+            if params is not None and _fraction(seed, name) < params["probability"]:
+                waveform = getattr(self, "_" + name)(waveform, params, _seeded(seed + (number,)))
         return np.ascontiguousarray(waveform, dtype=np.float32)
 
     # the speaker
@@ -206,7 +212,8 @@ class WaveformEffects:
         voice = self._voices.random_voice(random) if self._voices is not None else None
         if voice is None:
             return waveform
-        return noise.mixed(waveform, noise.excerpt(voice, len(waveform), random), random.uniform(*params["snr_db"]), self._rate)
+        return noise.mixed(waveform, noise.excerpt(voice, len(waveform), random), random.uniform(*params["snr_db"]), self._rate,
+                           noise.active_power(voice, self._rate))
 
     def _reverberation(self, waveform, params, random):
         if self._responses is not None:
@@ -280,7 +287,26 @@ class WaveformEffects:
         return np.pad(waveform, (before, after), mode="constant")
 
 
+# a new effect does not change the random numbers of the others
+_NUMBERS = {name: int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "little") for name in NAMES}
 _QUALITIES = ("QQ", "LQ", "MQ", "HQ", "VHQ")
+
+
+_local = threading.local()
+
+
+def _fraction(seed, name):
+    """A number in [0, 1) that depends only on the seed (a tuple of int) and a name."""
+    digest = hashlib.blake2b(repr(seed).encode(), digest_size=7, person=name.encode()[:16]).digest()
+    return int.from_bytes(digest, "little") / 2.0 ** 56
+
+
+def _seeded(seed):
+    """A RandomState of a seed (a tuple of int): this thread's, because making one takes longer than most effects."""
+    if not hasattr(_local, "random"):
+        _local.random = np.random.RandomState(0)
+    _local.random.seed(seed)
+    return _local.random
 
 
 def _log_uniform(limits, random):
