@@ -43,7 +43,6 @@ class Trainer:
         self._default = self.session.graph.as_default()
         self._default.__enter__()
         state = SavedState(micro_batches=0, best_loss=NO_BEST, best_wer=NO_BEST)
-        self.session.run(tf.variables_initializer(tf.global_variables("training_state")))
         graph = types.SimpleNamespace(
             state=state, average_statistics=tf.no_op(), last_step=10 ** 9,
             epochs_done=lambda step: step // 100,

@@ -18,6 +18,22 @@ def is_average(name):
     return name.endswith(SUFFIX)
 
 
+def started_averages(values, restarted=()):
+    """Values of variables with the averages that have not been updated yet set to the weights.
+
+    Args:
+      values: dict of all variables' names -> arrays.
+      restarted: names of weights whose averages start again.
+
+    Returns:
+      A dict like ``values``.
+    """
+    begun = COUNTER in values and values[COUNTER] > 0
+    weights = {name: name[:-len(SUFFIX)] for name in values if is_average(name)}
+    return dict(values, **{name: values[weight] for name, weight in weights.items()
+                           if weight in values and (not begun or weight in restarted)})
+
+
 class MovingAverages:
     """Exponential moving averages of all variables that are trained.
 
@@ -55,10 +71,8 @@ class MovingAverages:
                 return self._updates.assign_add(tf.cast(applied, tf.int64), read_value=False)
 
     def start(self):
-        """Operation that sets the averages to the current weights, unless averages were restored from a checkpoint."""
-        begun = tf.greater(self._updates, 0)
-        return tf.group(*[average.assign(tf.where(begun, average.read_value(), weight.read_value()), read_value=False)
-                          for weight, average in self._averages()])
+        """Operation that sets the averages to the weights, which it reads when it runs."""
+        return tf.group(*[average.assign(weight.read_value(), read_value=False) for weight, average in self._averages()])
 
     @contextlib.contextmanager
     def in_place_of_weights(self):

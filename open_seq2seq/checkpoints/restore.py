@@ -8,6 +8,7 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.manifest import READING_ERRORS, fault_of, is_damaged_manifest, manifest_path
 from open_seq2seq.checkpoints.moving_average import SUFFIX, is_average
 from open_seq2seq.checkpoints.source_names import MODEL_SCOPE, SourceNames, describe_lost_slots
@@ -49,20 +50,34 @@ def require_finite(weights, checkpoint):
 
 
 def restore(session, checkpoint, variables, partial=False, averaged=False, finite=True):
-    """Restores variables by name.
+    """Sets variables to the values of a checkpoint; see :func:`read_values` for the arguments and errors.
 
     Args:
-      session: the session; variables not found in the checkpoint keep what they hold.
-      checkpoint: path without extension.
-      variables: what to restore: list of variables.
-      partial: restore what matches by name and shape (transfer learning) instead of requiring the complete network.
-      averaged: restore the moving average of a weight instead of the weight if the checkpoint has one.
-      finite: refuse a network's weights and statistics (``ForwardPass/``) that are not finite.
+      session: the session; variables not found in the checkpoint keep what they hold, for which they have to be initialized.
 
     Returns:
-      RestoreReport(checkpoint, restored, missing, surplus, averaged, reshaped): lists of names. missing: in the graph only.
-      surplus: in the checkpoint only. averaged: those restored from a moving average. reshaped: clauses on variables that were
-      skipped because of their shape.
+      RestoreReport.
+    """
+    report, values = read_values(checkpoint, variables, partial, averaged, finite)
+    graph_variables(session.graph).write(session, values)
+    return report
+
+
+def read_values(checkpoint, variables, partial=False, averaged=False, finite=True, state=None):
+    """Reads the values of variables by name, on the host.
+
+    Args:
+      checkpoint: path without extension.
+      variables: what to read: list of variables.
+      partial: read what matches by name and shape (transfer learning) instead of requiring the complete network.
+      averaged: read the moving average of a weight instead of the weight if the checkpoint has one.
+      finite: refuse a network's weights and statistics (``ForwardPass/``) that are not finite.
+      state: a :class:`SavedState` that takes its numbers from the checkpoint, or None.
+
+    Returns:
+      (RestoreReport, dict of variables' names -> arrays). RestoreReport(checkpoint, restored, missing, surplus, averaged,
+      reshaped) has lists of names, those of ``state`` included. missing: in the graph only. surplus: in the checkpoint only.
+      averaged: those whose value is a moving average. reshaped: clauses on variables that were skipped because of their shape.
 
     Raises:
       CheckpointError: a variable of the network (``ForwardPass/``) is missing or has another shape, i.e. the checkpoint has
@@ -72,7 +87,7 @@ def restore(session, checkpoint, variables, partial=False, averaged=False, finit
     shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     names = SourceNames(types)
     sources = {variable.op.name: names.find(variable.op.name, variable.dtype.base_dtype, averaged) for variable in variables}
-    fits, converts, missing, mismatched = [], [], [], []
+    matching, missing, mismatched = [], [], []
     for variable in variables:
         name = variable.op.name
         source = sources[name]
@@ -80,27 +95,29 @@ def restore(session, checkpoint, variables, partial=False, averaged=False, finit
             missing.append(name)
         elif shapes[source] != variable.shape.as_list():
             mismatched.append("%s is %s here, %s in the checkpoint" % (name, variable.shape.as_list(), shapes[source]))
-        elif types[source] == variable.dtype.base_dtype:
-            fits.append((source, variable))
         else:
-            converts.append((source, variable))
+            matching.append((source, variable))
     if not partial:
         _refuse_other_architecture(checkpoint, missing, mismatched, shapes, sources)
+    numbers = {}
     try:
-        if fits:
-            tf.train.Saver(dict(fits)).restore(session, checkpoint)
-        for source, variable in converts:
-            variable.load(reader.get_tensor(source).astype(variable.dtype.base_dtype.as_numpy_dtype), session)
+        values = {variable.op.name: np.asarray(reader.get_tensor(source), variable.dtype.base_dtype.as_numpy_dtype)
+                  for source, variable in matching}
+        if state is not None:
+            numbers = {name: reader.get_tensor(STATE_SCOPE + name) for name in state.get()
+                       if reader.has_tensor(STATE_SCOPE + name)}
     except (tf.errors.OpError, IndexError) as error:
         raise CheckpointError("checkpoint %s is damaged: %s. Use an earlier one" % (checkpoint, str(error).split("\n")[0]))
     if finite:
-        # one by one: all at once would take the memory of another copy of the model
-        require_finite(((source, session.run(variable)) for source, variable in fits + converts
+        require_finite(((source, values[variable.op.name]) for source, variable in matching
                         if variable.op.name.startswith(MODEL_SCOPE) and variable.dtype.base_dtype.is_floating), checkpoint)
-    used = {source for source, _ in fits + converts}
-    return RestoreReport(checkpoint, sorted(variable.op.name for _, variable in fits + converts), sorted(missing),
-                         sorted(set(shapes) - used),
-                         sorted(name for name, source in sources.items() if source == name + SUFFIX), mismatched)
+    if state is not None:
+        missing += [STATE_SCOPE + name for name in state.get() if name not in numbers]
+        state.set(**numbers)
+    saved_numbers = [STATE_SCOPE + name for name in numbers]
+    used = {source for source, _ in matching} | set(saved_numbers)
+    return RestoreReport(checkpoint, sorted(list(values) + saved_numbers), sorted(missing), sorted(set(shapes) - used),
+                         sorted(name for name, source in sources.items() if source == name + SUFFIX), mismatched), values
 
 
 def _refuse_other_architecture(checkpoint, missing, mismatched, shapes, sources):
@@ -132,31 +149,25 @@ def describe_restore(report):
 
 
 class SavedState:
-    """Numbers of the training loop that are saved with the checkpoint, as variables under ``training_state/``.
+    """Numbers of the training loop that are saved with the checkpoint, under ``training_state/``.
 
-    They are ordinary variables, so every checkpoint contains them. An int is kept as int64, a float as float32 (an NPU has no
-    float64).
+    They are kept on the host: as variables, each set of them that is read or set would be another graph for a device that
+    compiles graphs. An int is kept as int64, a float as float32: in checkpoints of earlier versions they were variables.
     """
 
     def __init__(self, **initial_values):
-        self._variables, self._placeholders, self._assign = {}, {}, {}
-        with tf.variable_scope(STATE_SCOPE[:-1]):
-            for name, value in initial_values.items():
-                dtype = tf.int64 if isinstance(value, int) else tf.float32
-                self._variables[name] = tf.get_variable(name, [], dtype, trainable=False,
-                                                        initializer=tf.constant_initializer(value))
-                self._placeholders[name] = tf.placeholder(dtype, [], name + "_value")
-                self._assign[name] = tf.assign(self._variables[name], self._placeholders[name])
+        self._types = {name: np.int64 if isinstance(value, int) else np.float32 for name, value in initial_values.items()}
+        self._values = {}
+        self.set(**initial_values)
 
-    def tensor(self, name):
-        """The current value as a scalar tensor, for use in the graph."""
-        return tf.identity(self._variables[name], name)
-
-    def get(self, session):
+    def get(self):
         """Returns {name: value}."""
-        return session.run(self._variables)
+        return dict(self._values)
 
-    def set(self, session, **values):
+    def set(self, **values):
         """Stores new values; the next checkpoint contains them."""
-        session.run([self._assign[name] for name in values],
-                    {self._placeholders[name]: value for name, value in values.items()})
+        self._values.update({name: self._types[name](value) for name, value in values.items()})
+
+    def arrays(self):
+        """Dict of names in a checkpoint -> arrays."""
+        return {STATE_SCOPE + name: np.asarray(value) for name, value in self._values.items()}

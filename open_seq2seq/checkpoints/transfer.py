@@ -9,9 +9,10 @@ import os
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.description import vocabulary_of
+from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.manifest import fault_of
-from open_seq2seq.checkpoints.moving_average import SUFFIX, is_average
-from open_seq2seq.checkpoints.restore import MODEL_SCOPE, open_checkpoint, restore
+from open_seq2seq.checkpoints.moving_average import is_average, started_averages
+from open_seq2seq.checkpoints.restore import MODEL_SCOPE, open_checkpoint, read_values
 from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.checkpoints.source_names import describe_lost_slots
 from open_seq2seq.errors import CheckpointError, UsageError
@@ -65,7 +66,7 @@ def network_layers(variables):
     return collections.OrderedDict(reversed(list(layers.items())))
 
 
-def transfer_into(session, checkpoint, params, characters, weights_only):
+def transfer_into(session, checkpoint, params, characters, weights_only, state=None):
     """Restores variables from a checkpoint of another training, and prints which ones.
 
     The output layer is reinitialized if the vocabulary has changed, and so are ``drop_layers`` layers.
@@ -77,9 +78,10 @@ def transfer_into(session, checkpoint, params, characters, weights_only):
       characters: the vocabulary of this training, a tuple, or None if it is not known.
       weights_only: restore the network's variables that match (``load_model``); otherwise all variables, step and optimizer
         included, and the network has to match except for the reinitialized layers (``load_checkpoint_dir``).
+      state: the ``SavedState`` that takes its numbers from the checkpoint unless ``weights_only``.
 
     Returns:
-      The ``RestoreReport``.
+      (the ``RestoreReport``, dict of all variables' names -> the values that they were set to).
 
     Raises:
       UsageError: ``drop_layers`` leaves nothing.
@@ -102,14 +104,18 @@ def transfer_into(session, checkpoint, params, characters, weights_only):
     if weights_only:
         wanted = [variable for variable in wanted
                   if variable.op.name.startswith(MODEL_SCOPE) and not is_average(variable.op.name)]
-    report = restore(session, checkpoint, wanted, partial=weights_only, averaged=weights_only and params["evaluate_ema"])
+    report, values = read_values(checkpoint, wanted, partial=weights_only, averaged=weights_only and params["evaluate_ema"],
+                                 state=None if weights_only else state)
     restored = set(report.restored)
     if not any(variable.op.name in restored for members in layers.values() for variable in members):
         raise CheckpointError(_nothing_matches(checkpoint, wanted))
-    _restart_averages(session, new_weights)
+    # the variables that are not restored keep their initial values
+    variables = graph_variables(session.graph)
+    values = started_averages(dict(variables.read(session), **values), new_weights)
+    variables.write(session, values)
     for line in _described(report, layers, restored, reinitialized):
         log_line(line[0], offset=line[1])
-    return report
+    return report, values
 
 
 def _other_outputs(checkpoint, output_layer, characters):
@@ -128,13 +134,6 @@ def _other_outputs(checkpoint, output_layer, characters):
 def _belongs(name, weight):
     """Whether a variable is the weight itself, or a slot or an average of it."""
     return name == weight or (weight + "/") in name
-
-
-def _restart_averages(session, new_weights):
-    """Sets the moving averages of reinitialized weights to the weights."""
-    variables = {variable.op.name: variable for variable in tf.global_variables()}
-    pairs = [(variables[name + SUFFIX], variables[name]) for name in new_weights if name + SUFFIX in variables]
-    session.run([tf.assign(average, weight) for average, weight in pairs])
 
 
 def _nothing_matches(checkpoint, wanted):

@@ -20,6 +20,7 @@ from open_seq2seq.checkpoints.files import (
     remove_checkpoint,
     write_state,
 )
+from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.manifest import data_files, make_manifest, manifest_path
 from open_seq2seq.errors import StorageError
 from open_seq2seq.files import sync
@@ -184,14 +185,8 @@ class CheckpointWriter:
         return checkpoint, size
 
     def save(self, session, step):
-        """Writes all variables of the current graph as ``session`` holds them; returns the path without extension."""
-        return self.write(step, values_of(session, tf.global_variables()), {})[0]
+        """Writes all variables of the session's graph as ``session`` holds them; returns the path without extension."""
+        return self.write(step, graph_variables(session.graph).read(session), {})[0]
 
     def close(self):
         self._files.close()
-
-
-def values_of(session, variables):
-    """Dict of the variables' names -> copies of their values."""
-    names = [variable.op.name for variable in variables]
-    return dict(zip(names, session.run([variable for variable in variables])))

@@ -14,6 +14,7 @@ class Device:
       name: "cpu", "gpu" or "npu".
       fast_gradients: whether convolution gradients written as forward convolutions are faster on this device.
       skip_reason: why a step was not applied, for messages.
+      keeps_overflows: whether the device keeps an overflow until a training step reads it, even one of an evaluation.
       static_shapes: whether the device compiles a graph for every shape, so that batches must have few different lengths.
       stateless_dropout: whether dropout is derived from the positions of a batch's rows in the data, so that a resumed run
         continues with the same random numbers; else it depends on the graph's seed and restarts in every session.
@@ -26,6 +27,7 @@ class Device:
     stateless_dropout = True
     threads = 0
     skip_reason = "the gradient is not finite"
+    keeps_overflows = False
     _names_of_fetches = {}
 
     def session_config(self, use_xla_jit=False):
@@ -118,6 +120,32 @@ class Device:
         failure = DeviceError("out of memory in %s: %s. Lower the batch size" % (self.name_of_run(fetches), reported))
         failure.out_of_memory = reported
         return failure
+
+    def start_session(self, session, graph, operations, feed_dict=None, with_loss=True):
+        """Runs the operations that set the variables, and :meth:`check_session` in the same run.
+
+        Args:
+          session, graph, with_loss: see :meth:`check_session`.
+          operations: what to run, None for nothing.
+          feed_dict: what to feed to them.
+
+        Raises:
+          DeviceError: see :meth:`check_session`.
+        """
+        if operations is not None:
+            session.run(operations, feed_dict)
+
+    def count_compiled(self, partition_graphs):
+        """Number of graphs that a device with ``static_shapes`` compiled for a run.
+
+        Args:
+          partition_graphs: list of the GraphDefs that TensorFlow executed.
+        """
+        return 0
+
+    def clear_overflows(self):
+        """Builds an operation that makes a device with ``keeps_overflows`` forget earlier overflows."""
+        raise NotImplementedError
 
     def check_session(self, session, graph, with_loss=True):
         """Checks that a session uses the device; after its variables were initialized and before the first step.

@@ -13,7 +13,13 @@ from open_seq2seq.devices import npu_environment, npu_option_checks, npu_session
 from open_seq2seq.devices.device import Device
 from open_seq2seq.devices.npu_adapter import load_adapter, missing_adapter, require_unpatched_sessions
 from open_seq2seq.devices.npu_engine_errors import engine_failure
-from open_seq2seq.devices.npu_loss_scaling import choose_loss_scaling, describe_loss_scaling, wrap_optimizer
+from open_seq2seq.devices.npu_loss_scaling import (
+    can_clear_status_register,
+    choose_loss_scaling,
+    clear_status_register,
+    describe_loss_scaling,
+    wrap_optimizer,
+)
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
 
@@ -73,6 +79,7 @@ class Npu(Device):
                               % "\n  ".join(missing))
         npu_environment.check_environment(self._environ, self._options, DEVICE_FILES)
         npu_option_checks.require_existing_paths(self._options)
+        npu_environment.publish_progress(self._environ, self._options)
         self._operators = load_operator_list(self._environ)
         self._adapter = load_adapter()
 
@@ -100,8 +107,10 @@ class Npu(Device):
     def precision_note(self, dtype):
         if not self.offloads:
             return "use_off_line is False: everything runs on the host's CPU in float32"
-        key = "precision_mode" if "precision_mode" in self._options else "precision_mode_v2"
-        return "the graph is float32, the adapter computes with %s %s; variables stay float32" % (key, self._options[key])
+        acceleration = self._options.get(npu_option_checks.ACCELERATION)
+        return "the graph is float32, the adapter computes with %s %s%s; variables stay float32" % (
+            *npu_option_checks.precision_of(self._params), "" if acceleration is None else
+            ", at the beginning of the training with a lower precision (%s)" % acceleration)
 
     def wrap_optimizer(self, optimizer, params, group):
         if not self.offloads:
@@ -120,13 +129,30 @@ class Npu(Device):
         if self.offloads:
             npu_session_check.check_steps(graph, runs, self._operators, self._options.get("mix_compile_mode", False))
 
-    def check_session(self, session, graph, with_loss=True):
+    def start_session(self, session, graph, operations, feed_dict=None, with_loss=True):
         require_unpatched_sessions()
         if not self.offloads:
-            return
-        npu_session_check.check_offloading(session, graph, self._adapter.name, self._environ)
-        if with_loss and not self._params["ctc_on_host"]:
-            npu_session_check.check_ctc(session, graph)
+            return super().start_session(session, graph, operations, feed_dict, with_loss)
+        return npu_session_check.start_session(session, graph, self._adapter.name, self._environ,
+                                               with_loss and not self._params["ctc_on_host"], operations, feed_dict)
+
+    def check_session(self, session, graph, with_loss=True):
+        self.start_session(session, graph, None, with_loss=with_loss)
+
+    def count_compiled(self, partition_graphs):
+        return sum(node.op == npu_session_check.OFFLOADED for graph in partition_graphs for node in graph.node)
+
+    @property
+    def keeps_overflows(self):
+        """See ``Device``."""
+        return (self.offloads and self._loss_scaling is not None and self._loss_scaling.setting is not None
+                and can_clear_status_register(self._adapter))
+
+    def clear_overflows(self):
+        return clear_status_register(self._adapter)
+
+    def before_step(self, step, last_step, loss):
+        npu_environment.publish_progress(self._environ, self._options, step, last_step, loss)
 
     def failure(self, error, fetches):
         return engine_failure(error, self.name_of_run(fetches), self._distributed) or super().failure(error, fetches)

@@ -17,6 +17,7 @@ STATUS_OPERATORS = ("NpuGetFloatStatusV2", "NpuClearFloatStatusV2")
 
 _OPTIMIZER = "estimator.npu.npu_optimizer"
 _MANAGER = "estimator.npu.npu_loss_scale_manager"
+_OPERATORS = "helper.helper"
 
 LossScaling = collections.namedtuple("LossScaling", "setting params reason")
 LossScaling.__doc__ = """How the loss is scaled on an NPU.
@@ -102,8 +103,33 @@ def wrap_optimizer(adapter, optimizer, scaling, is_distributed, is_tailing_optim
     wrapped = optimizers.NPUOptimizer(optimizer, manager, is_distributed=is_distributed, is_loss_scale=True,
                                       is_tailing_optimization=is_tailing_optimization and is_distributed)
     # the minimum of the adapter's managers is 1; scale_min has no effect
-    return AdapterOptimizer(wrapped, tf.identity(manager.get_loss_scale(), name="npu_loss_scale"),
-                            1.0 if scaling.setting == "Backoff" else None)
+    if scaling.setting != "Backoff":
+        return AdapterOptimizer(wrapped, tf.identity(manager.get_loss_scale(), name="npu_loss_scale"))
+    return AdapterOptimizer(wrapped, tf.identity(manager.get_loss_scale(), name="npu_loss_scale"), 1.0,
+                            lambda: _read(manager.get_loss_scale()))
+
+
+def _read(scale):
+    """The value when the operation runs; ``scale`` is a variable, or a tensor computed from one."""
+    if hasattr(scale, "read_value"):
+        return scale.read_value()
+    variable = next((variable for variable in tf.global_variables() if variable.op is scale.op or any(
+        tensor.op is variable.op for tensor in scale.op.inputs)), None)
+    return tf.identity(scale) if variable is None else variable.read_value()
+
+
+def clear_status_register(adapter):
+    """Operation that clears the status register, in the current graph.
+
+    The register keeps an overflow until it is cleared, and the adapter's optimizers clear it only after they have read it, at the
+    end of a step. An overflow of an evaluation between two steps would be read as one of the next step.
+    """
+    return tf.convert_to_tensor(adapter.module(_OPERATORS).get_gen_ops().npu_clear_float_status_v2()).op
+
+
+def can_clear_status_register(adapter):
+    """Whether the adapter has the operator for :func:`clear_status_register`."""
+    return adapter.has_module(_OPERATORS) and hasattr(adapter.module(_OPERATORS).get_gen_ops(), "npu_clear_float_status_v2")
 
 
 def _manager(adapter, scaling):

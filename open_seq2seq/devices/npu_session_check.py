@@ -41,22 +41,58 @@ def run_with_partitions(session, fetches, feed_dict=None):
     return values, {node.op for graph in metadata.partition_graphs for node in graph.node}
 
 
-def check_offloading(session, graph, adapter_name, environ):
-    """Runs a small matrix product and checks that it was offloaded.
+def start_session(session, graph, adapter_name, environ, with_loss, operations=None, feed_dict=None):
+    """Runs operations together with a small matrix product and the CTC loss: the device compiles one graph for all of them.
+
+    Args:
+      session, graph: see ``Device.start_session``.
+      adapter_name: name of the adapter's module.
+      environ: the environment.
+      with_loss: whether the CTC loss is checked, too.
+      operations: what else to run, e.g. the initializers; None for nothing.
+      feed_dict: what to feed to them.
 
     Raises:
-      DeviceError: it ran on the host (the message lists the likely causes), or the result is wrong.
+      DeviceError: the product ran on the host (the message lists the likely causes), the device cannot compute the CTC loss, or
+        a result is wrong.
     """
-    with graph.as_default(), tf.name_scope("npu_check"):
+    feed, fetches = dict(feed_dict or {}), {"operations": [] if operations is None else operations}
+    with graph.as_default():
+        matrix, fetches["product"] = _product()
+        feed[matrix] = 2.0 * np.eye(4, dtype=np.float32)
+        if with_loss:
+            fetches["ctc"], ctc_feed = _ctc()
+            feed.update(ctc_feed)
+    try:
+        values, operators = run_with_partitions(session, fetches, feed)
+    except (tf.errors.OpError, DeviceError) as error:
+        if not with_loss or "CTC" not in str(error).upper():
+            raise
+        raise DeviceError("--device npu: the device cannot compute the CTC loss of three short utterances: %s\n%s" % (
+            getattr(error, "message", None) or error, _CTC_ON_HOST))
+    _require_offloaded(values["product"], operators, session, adapter_name, environ)
+    if with_loss:
+        _require_right_ctc(*values["ctc"])
+
+
+def check_offloading(session, graph, adapter_name, environ):
+    """Runs a small matrix product and checks that it was offloaded; see :func:`start_session`."""
+    start_session(session, graph, adapter_name, environ, with_loss=False)
+
+
+def _product():
+    """(placeholder, its square), in the current graph."""
+    with tf.name_scope("npu_check"):
         matrix = tf.placeholder(tf.float32, [4, 4], "matrix")
-        product = tf.matmul(matrix, matrix)
-    identity = np.eye(4, dtype=np.float32)
-    value, operators = run_with_partitions(session, product, {matrix: 2.0 * identity})
+        return matrix, tf.matmul(matrix, matrix)
+
+
+def _require_offloaded(value, operators, session, adapter_name, environ):
     if OFFLOADED not in operators:
         raise DeviceError("--device npu: the session does not use the NPU: a matrix product ran on the host (no operator %s "
                           "among %s). Likely causes:\n%s" % (
                               OFFLOADED, ", ".join(sorted(operators)), _causes(session, adapter_name, environ)))
-    if not np.allclose(value, 4.0 * identity, rtol=1e-2):
+    if not np.allclose(value, 4.0 * np.eye(4), rtol=1e-2):
         raise DeviceError("--device npu: the device computes a wrong matrix product: twice the identity, squared, is\n%s\n"
                           "expected 4 on the diagonal. Check `npu-smi info` and the Ascend log" % value)
 
@@ -118,26 +154,35 @@ def check_steps(graph, runs, operators, mix_compile_mode):
 def check_ctc(session, graph):
     """Compares the CTC loss of three short utterances, and its gradient, with a NumPy computation.
 
-    Labels are padded to static shapes with the blank; the operator determines their lengths itself.
-
     Raises:
       DeviceError: the device cannot compute the loss, or computes a wrong loss or gradient.
     """
-    with graph.as_default(), tf.name_scope("npu_check"):
+    with graph.as_default():
+        fetches, feed = _ctc()
+    try:
+        values = session.run(fetches, feed)
+    except (tf.errors.OpError, DeviceError) as error:
+        raise DeviceError("--device npu: the device cannot compute the CTC loss: %s. %s" % (
+            getattr(error, "message", None) or error, _CTC_ON_HOST))
+    _require_right_ctc(*values)
+
+
+def _ctc():
+    """([losses [B], gradient [B, T, V + 1]], what to feed), in the current graph.
+
+    Labels are padded to static shapes with the blank; the operator determines their lengths itself.
+    """
+    with tf.name_scope("npu_check"):
         logits = tf.placeholder(tf.float32, _LOGITS.shape, "logits")
         labels = tf.placeholder(tf.int32, _LABELS.shape, "labels")
         logit_lengths = tf.placeholder(tf.int32, _LOGIT_LENGTHS.shape, "logit_lengths")
         label_lengths = tf.placeholder(tf.int32, _LABEL_LENGTHS.shape, "label_lengths")
         losses = CTCLoss({"mask_nan": True})(logits, logit_lengths, labels, label_lengths).per_utterance
-        gradient = tf.gradients(losses, logits)[0]
-    try:
-        found, found_gradient = session.run([losses, gradient], {
-            logits: _LOGITS, labels: _LABELS, logit_lengths: _LOGIT_LENGTHS, label_lengths: _LABEL_LENGTHS})
-    except tf.errors.OpError as error:
-        raise DeviceError("--device npu: the device cannot compute the CTC loss: %s. %s" % (error.message, _CTC_ON_HOST))
-    except DeviceError as error:
-        raise DeviceError("--device npu: the device cannot compute the CTC loss of three short utterances: %s\n%s" % (
-            error, _CTC_ON_HOST))
+        return [losses, tf.gradients(losses, logits)[0]], {
+            logits: _LOGITS, labels: _LABELS, logit_lengths: _LOGIT_LENGTHS, label_lengths: _LABEL_LENGTHS}
+
+
+def _require_right_ctc(found, found_gradient):
     expected, expected_gradient = reference_ctc(_LOGITS, _LOGIT_LENGTHS, _LABELS, _LABEL_LENGTHS)
     if not np.allclose(found, expected, rtol=CTC_TOLERANCE):
         raise DeviceError("--device npu: the device computes a wrong CTC loss: %s, expected %s. %s" % (

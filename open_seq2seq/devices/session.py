@@ -2,6 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import UsageError
+from open_seq2seq.log_lines import log_line
 
 
 class DeviceSession(tf.Session):
@@ -16,6 +17,12 @@ class DeviceSession(tf.Session):
     def __init__(self, device, use_xla_jit=False, graph=None):
         super().__init__(graph=graph, config=device.session_config(use_xla_jit))
         self._of_device = device
+        self._parts_of_runs = {}  # (names of the fetches, names of what is fed) -> number of graphs that the device compiled
+
+    @property
+    def compiled_graphs(self):
+        """Number of graphs that the device has compiled for the session; None for a device that does not compile graphs."""
+        return sum(self._parts_of_runs.values()) if self._of_device.static_shapes else None
 
     def run(self, fetches, feed_dict=None, options=None, run_metadata=None):
         """See ``tf.Session.run``.
@@ -24,12 +31,38 @@ class DeviceSession(tf.Session):
           DeviceError: the device failed; see ``Device.failure``.
         """
         try:
-            return super().run(fetches, feed_dict, options, run_metadata)
+            if not self._of_device.static_shapes:
+                return super().run(fetches, feed_dict, options, run_metadata)
+            return self._counted_run(fetches, feed_dict, options, run_metadata)
         except tf.errors.OpError as error:
             failure = self._of_device.failure(error, fetches)
             if failure is None:
                 raise
             raise failure from error
+
+    def _counted_run(self, fetches, feed_dict, options, run_metadata):
+        key = _names(tf.nest.flatten(fetches)), _names(feed_dict or ())
+        if key in self._parts_of_runs:
+            return super().run(fetches, feed_dict, options, run_metadata)
+        # the graphs that TensorFlow executes show what the device has compiled
+        options_of_first, metadata = tf.RunOptions(), run_metadata or tf.RunMetadata()
+        if options is not None:
+            options_of_first.CopyFrom(options)
+        options_of_first.output_partition_graphs = True
+        values = super().run(fetches, feed_dict, options_of_first, metadata)
+        self._parts_of_runs[key] = self._of_device.count_compiled(metadata.partition_graphs)
+        return values
+
+
+def _names(tensors):
+    return frozenset(getattr(tensor, "name", str(tensor)) for tensor in tensors)
+
+
+def report_compiled_graphs(session):
+    """Prints how many graphs the device has compiled for a session of :func:`open_session`, if it compiles graphs."""
+    count = getattr(session, "session", session).compiled_graphs  # TensorBoard's debugger wraps the session
+    if count is not None:
+        log_line("Graphs compiled for the device: %d" % count)
 
 
 def open_session(device, use_xla_jit=False, debug_port=None):

@@ -6,12 +6,14 @@ import pickle
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.description import require_vocabulary
-from open_seq2seq.checkpoints.restore import describe_restore, restore
-from open_seq2seq.devices.session import open_session
+from open_seq2seq.checkpoints.graph_variables import graph_variables
+from open_seq2seq.checkpoints.restore import describe_restore, read_values
+from open_seq2seq.data.speech2text.audio_profile import differences, read_profile
+from open_seq2seq.devices.session import open_session, report_compiled_graphs
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.evaluation_graph import build_evaluation
-from open_seq2seq.evaluation.record import record_evaluation
+from open_seq2seq.evaluation.record import directory_of_run, record_evaluation
 from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.files import replaced_file, require_writable
@@ -34,6 +36,8 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
       EvaluationResult.
     """
     with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, checkpoint):
+        if group.is_first:
+            _compare_audio(checkpoint, evaluation.data_layer)
         log_line("Running evaluation:")
         result = run_evaluation(session, evaluation, verbose=True)
     # as in training, an object is a feature frame, and the speed is that of all ranks
@@ -45,6 +49,15 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
         record_evaluation(checkpoint, evaluation, result)
     log_line("Finished evaluation")
     return result
+
+
+def _compare_audio(checkpoint, layer):
+    """Prints how the audio differs from that of the training, if its profile was stored and the data layer has audio."""
+    stored = read_profile(directory_of_run(checkpoint))
+    own = layer.audio_profile() if stored is not None and hasattr(layer, "audio_profile") else None
+    found = differences(stored, own) if own is not None else []
+    if found:
+        log_line("Note: the audio is unlike that of the training: %s (docs/robustness.md)" % "; ".join(found))
 
 
 def infer(base_model, params, run_directory, arguments, device, group):
@@ -132,19 +145,21 @@ def restored(base_model, params, mode, run_directory, arguments, device, group):
             confirm_data(group, session)
             checkpoint = None
             if group.is_first:
-                checkpoint, report = run_directory.read_checkpoint(
-                    lambda path: (path, _restore(session, path, layer.vocabulary, params)), params["restore_best_checkpoint"])
+                checkpoint, (report, values) = run_directory.read_checkpoint(
+                    lambda path: (path, _read(path, layer.vocabulary, params)), params["restore_best_checkpoint"])
                 log_line(describe_restore(report))
+                operations, feed = graph_variables().assignments(values)
             else:
-                session.run(initialize)
+                operations, feed = initialize, None
             device.check_steps(tf.get_default_graph(), evaluation.runs())
-            device.check_session(session, tf.get_default_graph())
+            device.start_session(session, tf.get_default_graph(), operations, feed)
             session.run(broadcast)
             yield session, evaluation, checkpoint
+            report_compiled_graphs(session)
             group.finish(session)
 
 
-def _restore(session, checkpoint, vocabulary, params):
+def _read(checkpoint, vocabulary, params):
     # a custom data layer may have no characters
     require_vocabulary(checkpoint, getattr(vocabulary, "characters", None))
-    return restore(session, checkpoint, tf.global_variables(), averaged=params["evaluate_ema"])
+    return read_values(checkpoint, tf.global_variables(), averaged=params["evaluate_ema"])

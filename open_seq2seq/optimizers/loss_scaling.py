@@ -42,6 +42,10 @@ class BackoffScaler:
         self._good_steps = _state("good_steps", 0, tf.int64)
         self.scale = tf.identity(self._scale)
 
+    def read(self):
+        """The scale when the operation runs, float32 scalar."""
+        return self._scale.read_value()
+
     def update(self, finite, largest_gradient):
         """Operation that sets the scale of the next step.
 
@@ -94,6 +98,10 @@ class LogMaxScaler:
         self._steps = _state("steps", 0.0)
         self.scale = tf.identity(self._scale)
 
+    def read(self):
+        """The scale when the operation runs, float32 scalar."""
+        return self._scale.read_value()
+
     def update(self, finite, largest_gradient):
         """Operation that sets the scale of the next step.
 
@@ -127,6 +135,10 @@ class FixedScaler:
 
     def __init__(self, scale):
         self.scale = tf.constant(scale, tf.float32)
+
+    def read(self):
+        """The scale, float32 scalar."""
+        return self.scale
 
     def update(self, finite, largest_gradient):
         """Does nothing."""

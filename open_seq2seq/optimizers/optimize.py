@@ -18,27 +18,28 @@ SCOPE = "Loss_Optimization"
 
 TrainOperations = collections.namedtuple(
     "TrainOperations",
-    "update accumulate learning_rate global_step loss_scale gradients_finite gradient_norm skipped_steps layers "
-    "layer_gradient_norms limited_changes")
+    "update accumulate learning_rate global_step loss_scale next_loss_scale gradients_finite gradient_norm skipped_steps "
+    "num_skipped layers layer_gradient_norms limited_changes")
 TrainOperations.__doc__ = """The operations and values that a training loop runs.
 
 update: operation: adds the gradient of this batch to the accumulated ones and makes one step of the optimizer.
 accumulate: operation for each of the ``iter_size - 1`` batches before it; None if iter_size is 1.
 learning_rate: float32 scalar, of the step that ``update`` makes.
 global_step: variable, the number of updates made; fetched together with ``update`` its value can be old or new.
-loss_scale: float32 scalar.
+loss_scale: float32 scalar. next_loss_scale: float32 scalar, that after ``update``.
 gradients_finite: bool scalar, whether the gradient, the gradient times LARC's factors and the mean loss are finite, or whether
   the device reports no overflow; if False, ``update`` changed no weight and did not count a step.
 gradient_norm: float32 scalar, Euclidean norm of the whole gradient before clipping and LARC.
-skipped_steps: int64 variable, how often gradients_finite was False in the whole training.
+skipped_steps: int64 variable, how often gradients_finite was False in the whole training. num_skipped: int64 scalar, the same
+  after ``update``.
 layers: list of the names of the trained layers. layer_gradient_norms: float32 [layers], the gradient_norm of each of them.
 limited_changes: ``ChangeLimit.counts``; None without a limit.
 
-gradients_finite and the norms are valid only in the same ``Session.run`` as ``update``.
+next_loss_scale, gradients_finite, the norms and num_skipped are valid only in the same ``Session.run`` as ``update``.
 """
 
-AdapterOptimizer = collections.namedtuple("AdapterOptimizer", "optimizer loss_scale lowest_loss_scale")
-AdapterOptimizer.__new__.__defaults__ = (None,)
+AdapterOptimizer = collections.namedtuple("AdapterOptimizer", "optimizer loss_scale lowest_loss_scale read_loss_scale")
+AdapterOptimizer.__new__.__defaults__ = (None, None)
 AdapterOptimizer.__doc__ = """The optimizer of a device's adapter, which wraps another one.
 
 optimizer: a ``tf.train.Optimizer``. Its ``compute_gradients`` scales the loss, calls the inner optimizer's, sums over the
@@ -46,6 +47,7 @@ optimizer: a ``tf.train.Optimizer``. Its ``compute_gradients`` scales the loss, 
   and adapts the scale.
 loss_scale: float32 scalar.
 lowest_loss_scale: float, the lower bound of loss_scale; None where that is a constant.
+read_loss_scale: function that builds a float32 scalar, the loss scale when it is computed; None where that is a constant.
 """
 
 
@@ -156,8 +158,17 @@ class Optimization:
             update, accumulate, finite, step = build(total_loss(loss), variables, list(moving_averages))
             step.summarize(self._params["summaries"])
         summarize_training(self._params["summaries"], self.learning_rate, self.loss_scale)
-        return TrainOperations(update, accumulate, self.learning_rate, self.global_step, self.loss_scale, finite, step.norm,
-                               self._skipped_steps, *step.layer_norms(), step.limit.counts if step.limit is not None else None)
+        # fetched with the step: a run of the session for these alone would be another graph for devices that compile them
+        with tf.control_dependencies([update]):
+            next_loss_scale, num_skipped = self._read_loss_scale(), self._skipped_steps.read_value()
+        return TrainOperations(update, accumulate, self.learning_rate, self.global_step, self.loss_scale, next_loss_scale, finite,
+                               step.norm, self._skipped_steps, num_skipped, *step.layer_norms(),
+                               step.limit.counts if step.limit is not None else None)
+
+    def _read_loss_scale(self):
+        if self._adapter is None:
+            return self._scaler.read()
+        return self.loss_scale if self._adapter.read_loss_scale is None else self._adapter.read_loss_scale()
 
     def _own_update(self, loss, variables, moving_averages):
         """(update, accumulate, finite, Step) with our own loss scaling, where an overflow makes the gradient non-finite."""

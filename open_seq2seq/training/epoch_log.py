@@ -26,14 +26,13 @@ class EpochLog:
         self._steps, self._loss_sum, self._since = 0, 0.0, self._clock() - seconds
         self._evaluation = self._learning_rate = None
 
-    def start(self, session, has_other_data=False):
+    def start(self, has_other_data=False):
         """Resumes the epoch of the restored checkpoint.
 
         Args:
-          session: the session.
           has_other_data: whether the checkpoint's evaluations were made on other data; their lowest WER is then dropped.
         """
-        state = self._state.get(session)
+        state = self._state.get()
         self._begin(float(state["epoch_seconds"]))
         self._steps, self._loss_sum = int(state["epoch_steps"]), float(state["epoch_loss_sum"])
         if not has_other_data:

@@ -4,8 +4,8 @@ import os
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import JasperError
-from open_seq2seq.evaluation.evaluation_graph import build_evaluation
-from open_seq2seq.evaluation.record import record_evaluation
+from open_seq2seq.evaluation.evaluation_graph import Evaluation, build_evaluation
+from open_seq2seq.evaluation.record import model_fingerprint, record_evaluation
 from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.log_lines import log_line
@@ -29,8 +29,12 @@ class FinalTest:
     def __init__(self, base_model, params, graph, device, group, rejected_file):
         layer = build_data_layer(params, "eval", device, group, rejected_file)
         self._best_is_known = graph.evaluation is not None
-        with graph.evaluated_weights(params):
-            self._graph = build_evaluation(base_model, params, "eval", layer, device, group)
+        if _has_operations_for(graph.evaluation, params, layer):
+            # the same operations: on a device that compiles graphs, others would take as many graphs again
+            self._graph = Evaluation(graph.evaluation.graph, layer)
+        else:
+            with graph.evaluated_weights(params):
+                self._graph = build_evaluation(base_model, params, "eval", layer, device, group)
         device.check_steps(tf.get_default_graph(), [("test", fetches) for _, fetches in self._graph.runs()])
 
     def run(self, session, saving, metrics, step, directory):
@@ -64,3 +68,13 @@ class FinalTest:
             record_evaluation(checkpoint, self._graph, result, is_test=True)
         metrics.write("test", step, data_set=data_set_name(self._graph.data_layer), **evaluation_numbers(result))
         return result
+
+
+def _has_operations_for(evaluation, params, layer):
+    """Whether an Evaluation's operations compute those of other data: the same network, features and static shapes."""
+    if evaluation is None or layer.buckets is None:
+        return False
+    of_dev, characters = evaluation.data_layer, layer.vocabulary.characters
+    return (layer.buckets == of_dev.buckets and layer.batch_size == of_dev.batch_size
+            and characters == of_dev.vocabulary.characters
+            and model_fingerprint(params, characters) == model_fingerprint(evaluation.params, characters))

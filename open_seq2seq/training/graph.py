@@ -3,6 +3,7 @@ import collections
 import contextlib
 import re
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.moving_average import MovingAverages, is_average
@@ -12,6 +13,7 @@ from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.evaluation.evaluation_graph import build_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer, execution_of
 from open_seq2seq.optimizers import Optimization
+from open_seq2seq.optimizers.update_operations import cond_with_updates
 from open_seq2seq.training.determinism import INITIAL_STATE as DETERMINISTIC_STATE
 from open_seq2seq.training.determinism import averaged_at_every_step
 from open_seq2seq.training.diagnostics.diagnostics import DiagnosticGraph, diagnosed_utterances
@@ -58,7 +60,8 @@ class ShapeStep(collections.namedtuple(
         """
         train = self.train
         fetches = dict(self._of_batch(), loss=self.mean_loss, update=self.update, finite=train.gradients_finite,
-                       learning_rate=train.learning_rate, loss_scale=train.loss_scale, gradient_norm=train.gradient_norm,
+                       learning_rate=train.learning_rate, loss_scale=train.loss_scale, next_loss_scale=train.next_loss_scale,
+                       skipped_steps=train.num_skipped, gradient_norm=train.gradient_norm,
                        layer_gradient_norms=train.layer_gradient_norms)
         if train.limited_changes is not None:
             fetches["limited_changes"] = train.limited_changes
@@ -99,11 +102,15 @@ class ShapeStepBuilder:
         self.averages = None
         if params["ema_decay"] is not None:
             self.averages = MovingAverages(params["ema_decay"], params["freeze_variables_regex"])
-        self._accumulated_loss = None
+        self._device, self._accumulated_loss, self._batches_of_step = device, None, None
         if params["iter_size"] > 1:
             self._accumulated_loss = tf.get_variable("accumulated_loss", [], trainable=False, use_resource=False,
                                                      initializer=tf.zeros_initializer(),
                                                      collections=[tf.GraphKeys.LOCAL_VARIABLES])
+            if device.keeps_overflows:
+                self._batches_of_step = tf.get_variable("batches_of_step", [], tf.int32, trainable=False, use_resource=False,
+                                                        initializer=tf.zeros_initializer(),
+                                                        collections=[tf.GraphKeys.LOCAL_VARIABLES])
 
     def __call__(self, batch, data_wait=None):
         """The :class:`ShapeStep` for a batch.
@@ -118,7 +125,7 @@ class ShapeStepBuilder:
             return tf.get_collection(key)[earlier[key]:]
 
         with seeded_by_name(self._params["random_seed"]):
-            output = self._model(batch)
+            output = self._model(self._without_earlier_overflows(batch))
         loss = watched_loss(output, batch)
         total = loss if self._accumulated_loss is None else self._accumulated_loss + loss
         mean_loss, requests = self._requests.with_mean(total / self._params["iter_size"])
@@ -136,9 +143,27 @@ class ShapeStepBuilder:
         """(accumulate, update): the operations of ``train``, which also sum up the losses of a step's batches."""
         if self._accumulated_loss is None:
             return None, train.update
-        accumulate = tf.group(train.accumulate, self._accumulated_loss.assign_add(loss, read_value=False))
+        accumulated, reset = [self._accumulated_loss.assign_add(loss, read_value=False)], []
         with tf.control_dependencies([mean_loss]):
-            return accumulate, tf.group(train.update, self._accumulated_loss.assign(0.0, read_value=False))
+            reset.append(self._accumulated_loss.assign(0.0, read_value=False))
+        if self._batches_of_step is not None:
+            with tf.control_dependencies([loss]):
+                accumulated.append(self._batches_of_step.assign_add(1, read_value=False))
+            with tf.control_dependencies([mean_loss]):
+                reset.append(self._batches_of_step.assign(0, read_value=False))
+        with tf.control_dependencies([mean_loss]):
+            return tf.group(train.accumulate, *accumulated), tf.group(train.update, *reset)
+
+    def _without_earlier_overflows(self, batch):
+        """The batch; the device forgets the overflows before the step first, but keeps those of the step's earlier batches."""
+        if not self._device.keeps_overflows:
+            return batch
+        if self._batches_of_step is None:
+            cleared = self._device.clear_overflows()
+        else:
+            cleared = cond_with_updates(tf.equal(self._batches_of_step.read_value(), 0), self._device.clear_overflows, tf.no_op)
+        with tf.control_dependencies([cleared]):
+            return batch._replace(features=tf.identity(batch.features))
 
 
 class TrainingGraph:
@@ -165,8 +190,7 @@ class TrainingGraph:
       requests: the ``Requests``.
       evaluation: an ``Evaluation``, or None.
       diagnostics: a ``DiagnosticGraph``, or None.
-      initialize: operations to run once, before the data.
-      start_averages: operation to run after the weights have been restored.
+      initialize: operation to run once, before the data.
       broadcast: operation; all ranks take the variables of the first rank.
       average_statistics: operation; all ranks take the mean of their moving statistics of batch norm.
     """
@@ -181,8 +205,12 @@ class TrainingGraph:
         self.requests = Requests(group)
         self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, evaluation_is_pending=0, best_loss=NO_BEST,
                                 best_wer=NO_BEST, **INITIAL_STATE, **EPOCH_STATE, **DETERMINISTIC_STATE)
+        # fed to every step: a variable that is set after an evaluation would take another graph
+        self._learning_rate_factor = None
+        if params["reduce_lr_on_plateau"]:
+            self._learning_rate_factor = tf.placeholder_with_default(np.float32(1.0), [], "learning_rate_factor")
         builder = ShapeStepBuilder(base_model, params, self.data_layer.vocabulary.size, self.last_step, self.steps_per_epoch,
-                                   device, group, self.requests, self.state.tensor("learning_rate_factor"))
+                                   device, group, self.requests, self._learning_rate_factor)
         self.optimization = builder.optimization
         self._iterators, self.shape_steps = [], []
         for number, bucket in enumerate(self.data_layer.buckets or [None]):
@@ -198,7 +226,6 @@ class TrainingGraph:
             self.shape_steps = [shape_step._replace(update=averaged_at_every_step(shape_step.update, statistics, group))
                                 for shape_step in self.shape_steps]
         self.averages = builder.averages
-        self.start_averages = self.averages.start() if self.averages is not None else tf.no_op()
         self.evaluation = diagnostics = None
         if diagnosed_utterances(params, device):
             diagnostics = DiagnosticGraph(base_model, params, evaluation_params, self.data_layer, device, group)
@@ -214,13 +241,28 @@ class TrainingGraph:
         # the moving averages, the optimizer's slots and the step counter, too, not only what is trained
         self.broadcast = group.broadcast(tf.global_variables())
         self.average_statistics = tf.no_op() if together else self._average_statistics(statistics, group)
-        self.initialize = [tf.global_variables_initializer(), tf.local_variables_initializer()]
+        self.initialize = self._initialization()
 
     def evaluated_weights(self, params):
         """Context manager: models built inside use the weights that are evaluated: with ``evaluate_ema`` the moving averages."""
         if self.averages is None or not params["evaluate_ema"]:
             return contextlib.nullcontext()
         return self.averages.in_place_of_weights()
+
+    def feed(self):
+        """What to feed to the last batch of a step."""
+        feed = dict(self.requests.feed())
+        if self._learning_rate_factor is not None:
+            feed[self._learning_rate_factor] = self.state.get()["learning_rate_factor"]
+        return feed
+
+    def _initialization(self):
+        """Operation that initializes all variables; the averages start at the weights."""
+        initialized = tf.group(tf.global_variables_initializer(), tf.local_variables_initializer())
+        if self.averages is None:
+            return initialized
+        with tf.control_dependencies([initialized]):
+            return self.averages.start()
 
     @staticmethod
     def _statistics():

@@ -11,9 +11,11 @@ import time
 import tensorflow.compat.v1 as tf
 
 import open_seq2seq
-from open_seq2seq.devices.session import open_session
+from open_seq2seq.data.speech2text.audio_profile import write_profile
+from open_seq2seq.devices.session import open_session, report_compiled_graphs
 from open_seq2seq.distributed.agreement import check_agreement, fingerprint
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
+from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.errors import DeviceError, JasperError, NonFiniteError
 from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
@@ -80,6 +82,9 @@ def train(experiment, run_directory, arguments, device, group, checkpoint=None, 
             run.start(checkpoint)
             if group.is_first:
                 write_resolved_config(run_directory.path, experiment, arguments, date=run_directory.date)
+            if writes and hasattr(graph.data_layer, "audio_profile"):
+                # a custom data layer may have no audio; evaluations compare their own with it
+                write_profile(run_directory.checkpoints, graph.data_layer.audio_profile())
             try:
                 with signals.asking(graph.requests) if signals is not None else contextlib.nullcontext():
                     result = run.run()
@@ -92,6 +97,7 @@ def train(experiment, run_directory, arguments, device, group, checkpoint=None, 
             is_complete = result.stop not in SIGNALS
             if is_complete and test is not None:
                 test.run(session, saving, run.metrics, run.step, run_directory.checkpoints if writes else None)
+            report_compiled_graphs(session)
             group.finish(session)
             if is_complete and writes:
                 report_after_training(run_directory.checkpoints)
@@ -148,19 +154,16 @@ class TrainingRun:
         self.device.check_steps(tf.get_default_graph(), graph.runs(
             params["print_samples_steps"] is not None, params["save_summaries_steps"] is not None))
         # in a run of its own: together with an iterator's initializer an NPU would leave the variables on the host
-        session.run(graph.initialize)
-        self.device.check_session(session, tf.get_default_graph())
-        if self.group.is_first:
-            self.saving.restore(session, checkpoint)
-        session.run(graph.start_averages)
+        self.device.start_session(session, tf.get_default_graph(), graph.initialize)
+        step = self.saving.restore(session, checkpoint) if self.group.is_first else 0
         session.run(graph.broadcast)
-        self.step = int(session.run(graph.optimization.global_step))
+        self.step = self._first_ranks_state(step)
         self.saving.started_at(self.step)
         began = time.monotonic()
         if params["try_worst_batch"] and self.step < graph.last_step:
             try_longest_batches(session, params, graph, self.device, self.group)
         preparation = time.monotonic() - began
-        saved = graph.state.get(session)
+        saved = graph.state.get()
         self.micro_batches = batches_done(saved, self._batch_utterances, graph.iter_size, self.step, params["max_steps"] is None)
         self.evaluation_is_pending = bool(saved["evaluation_is_pending"])
         for note in (note_on_threads(params, saved["threads"], self.device),
@@ -170,6 +173,16 @@ class TrainingRun:
                 log_line("Note: " + note)
         graph.start_data(session, self.micro_batches)
         self._start_logs(preparation)
+
+    def _first_ranks_state(self, step):
+        """The steps made so far; all ranks take them and ``graph.state`` from the first rank, which has read the checkpoint."""
+        state = self.graph.state
+        if self.group.size > 1:
+            numbers = dict(state.get(), global_step=step)
+            first = Exchange(self.group, sorted(numbers)).all(self.session, numbers)[0]
+            step = int(first.pop("global_step"))
+            state.set(**first)
+        return step
 
     def _start_logs(self, preparation):
         """Begins the logs, the stopping policy and the diagnostics at the restored step.
@@ -182,11 +195,11 @@ class TrainingRun:
         if params["save_summaries_steps"] and self.saving.writes:
             summaries = open_summaries(self.run_directory.checkpoints, session.graph, self.step)
         self.log = StepLog(params, graph, self.device, self.group, self.step, summaries, self.metrics)
-        self.stopping.start(session, self.step)
+        self.stopping.start(self.step)
         if self.stopping.has_other_data:
             log_line("Evaluation data changed; the best metric is reset")
-            self.saving.forget_best(session)
-        self.epochs.start(session, self.stopping.has_other_data)
+            self.saving.forget_best()
+        self.epochs.start(self.stopping.has_other_data)
         self.metrics.write("start", self.step, **self._description())
         if graph.diagnostics is not None:
             self.diagnostics = Diagnostics(params, graph, self.metrics, self.group, self._batch_utterances * graph.iter_size)
@@ -258,7 +271,7 @@ class TrainingRun:
         for _ in range(graph.iter_size - 1):
             self._run_batch(graph.shape_step_of_batch(self.micro_batches).accumulate_fetches())
         values = self._run_batch(graph.shape_step_of_batch(self.micro_batches).update_fetches(*self.log.wants(self.step + 1)),
-                                 graph.requests.feed)
+                                 graph.feed)
         loss, requests, is_made = float(values["loss"]), graph.requests.take(values), bool(values["finite"])
         self.stop = stop_among(requests)
 
@@ -339,4 +352,4 @@ class TrainingRun:
         self.saving.save_if_best(self.session, self.step, self.position, result)
         self.log.evaluated(self.step, result)
         self.epochs.evaluated(self.step, result)
-        self.stopping.evaluated(self.session, self.step, result, lambda: self.saving.back_to_best(self.session))
+        self.stopping.evaluated(self.step, result, lambda: self.saving.back_to_best(self.session))

@@ -55,15 +55,14 @@ class MetricTracker:
         return {"stopping_metric": METRICS.index(self.metric), "stopping_min_delta": float(np.float32(self.min_delta)),
                 "stopping_data": self._data}
 
-    def start(self, state, session, step):
+    def start(self, state, step):
         """Restores the values of the checkpoint.
 
         Args:
-          state: the ``SavedState``.
-          session: the session in which it has been restored.
+          state: the ``SavedState``, which has been restored.
           step: steps made.
         """
-        values = state.get(session)
+        values = state.get()
         self.best, self.best_step = float(values["stopping_best"]), int(values["stopping_best_step"])
         self._improved_step, self._evaluated_step = int(values["improved_step"]), int(values["evaluated_step"])
         if not self._data:
@@ -84,13 +83,13 @@ class MetricTracker:
             self._improved_step, self._evaluated_step = (
                 step - (step - earlier) * self._steps_per_epoch // before for earlier in (self._improved_step,
                                                                                           self._evaluated_step))
-        self._keep(state, session)
+        self._keep(state)
 
-    def evaluated(self, state, session, step, result):
+    def evaluated(self, state, step, result):
         """Notes an evaluation. Every rank calls it with the same result.
 
         Args:
-          state, session: see :meth:`start`.
+          state: see :meth:`start`.
           step: steps made.
           result: ``EvaluationResult``.
         """
@@ -101,10 +100,10 @@ class MetricTracker:
             if self.best == NO_BEST or value <= self.best - self.min_delta:
                 self._improved_step = step
             self.best, self.best_step = value, step
-        self._keep(state, session)
+        self._keep(state)
 
-    def _keep(self, state, session):
-        state.set(session, stopping_epoch_steps=self._steps_per_epoch, stopping_best=self.best,
+    def _keep(self, state):
+        state.set(stopping_epoch_steps=self._steps_per_epoch, stopping_best=self.best,
                   stopping_best_step=self.best_step, improved_step=self._improved_step, evaluated_step=self._evaluated_step,
                   **self._rule)
 

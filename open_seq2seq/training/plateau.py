@@ -13,8 +13,7 @@ class Plateau:
     Args:
       params: the checked config of mode "train"; used are reduce_lr_on_plateau, plateau_epochs and plateau_reduction.
       tracker: the training's ``MetricTracker``.
-      state: the ``SavedState``; it has ``initial_state``. The optimizer multiplies the learning rate by its
-        learning_rate_factor.
+      state: the ``SavedState``; it has ``initial_state``. Its learning_rate_factor is fed to every step.
     """
 
     initial_state = {"learning_rate_factor": 1.0, "plateau_reductions": 0}
@@ -23,23 +22,22 @@ class Plateau:
         self._epochs = params["plateau_epochs"] if params["reduce_lr_on_plateau"] else None
         self._reduction, self._tracker, self._state = params["plateau_reduction"], tracker, state
 
-    def start(self, session):
+    def start(self):
         """Reports the factor of a resumed training; without reduce_lr_on_plateau it is reset to 1."""
-        factor = float(self._state.get(session)["learning_rate_factor"])
+        factor = float(self._state.get()["learning_rate_factor"])
         if factor == 1.0:
             return
         if self._epochs is None:
-            self._state.set(session, learning_rate_factor=1.0, plateau_reductions=0)
+            self._state.set(learning_rate_factor=1.0, plateau_reductions=0)
             log_line("The learning rate is that of the policy again: the checkpoint's training had reduced it to %g of the "
                      "policy's, and reduce_lr_on_plateau is now False" % factor)
         else:
             log_line("The learning rate is %g of the policy's: it was reduced on earlier plateaus" % factor)
 
-    def evaluated(self, session, back_to_best):
+    def evaluated(self, back_to_best):
         """Reduces the learning rate if it is due; called after ``tracker`` has noted the evaluation.
 
         Args:
-          session: the session.
           back_to_best: function that sets the weights to those of the best model; returns its path, or None if there is none.
 
         Returns:
@@ -47,15 +45,15 @@ class Plateau:
         """
         if self._epochs is None:
             return False
-        values, periods = self._state.get(session), self._tracker.periods_without_improvement(self._epochs)
+        values, periods = self._state.get(), self._tracker.periods_without_improvement(self._epochs)
         if periods <= values["plateau_reductions"]:
             # after an improvement the periods are counted from 0 again
             if periods < values["plateau_reductions"]:
-                self._state.set(session, plateau_reductions=periods)
+                self._state.set(plateau_reductions=periods)
             return False
         best = back_to_best()
         factor = float(values["learning_rate_factor"]) * self._reduction
-        self._state.set(session, learning_rate_factor=factor, plateau_reductions=periods)
+        self._state.set(learning_rate_factor=factor, plateau_reductions=periods)
         log_line("Encountered a plateau: no improvement for %g epochs (%s). The learning rate is multiplied by %g, to %g of the "
                  "policy's; %s" % (self._tracker.epochs_without_improvement, self._tracker, self._reduction, factor,
                                    "the weights are reset to %s" % best if best else "there is no best model"))

@@ -9,6 +9,8 @@ import signal
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.distributed.gathering import gather_numbers
+
 
 class Request(enum.Enum):
     """A kind of request; its value is the reason in the words of messages."""
@@ -41,10 +43,9 @@ class Requests:
     def __init__(self, group):
         self._group = group
         self._asked = set()
-        self._own = self._alone = None
+        self._own = None
         if group.size > 1:
             self._own = tf.placeholder(tf.float32, [len(Request)], "requests_of_this_rank")
-            self._alone, = group.average([self._own])
 
     def ask(self, request):
         """Makes a :class:`Request`; may be called from any thread and from a signal handler."""
@@ -71,7 +72,10 @@ class Requests:
         """What to feed to a step that fetches requests."""
         if self._own is None:
             return {}
-        return {self._own: np.array([request in self._asked for request in Request], np.float32)}
+        return {self._own: self._asked_of_this_rank().astype(np.float32)}
+
+    def _asked_of_this_rank(self):
+        return np.array([request in self._asked for request in Request])
 
     def take(self, values):
         """The set of requests that all ranks agree on after a step; each is returned once.
@@ -88,7 +92,8 @@ class Requests:
 
     def agree(self, session):
         """The set of requests that all ranks agree on between two steps, see :meth:`take`. All ranks call it together."""
-        return self.take({} if self._own is None else {"requests": session.run(self._alone, self.feed())})
+        ranks = gather_numbers(self._group, session, self._asked_of_this_rank())
+        return self.take({"requests": ranks.mean(0)})
 
 
 def stop_among(requests):

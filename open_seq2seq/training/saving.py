@@ -10,9 +10,11 @@ import tensorflow.compat.v1 as tf
 import open_seq2seq
 from open_seq2seq.checkpoints.description import require_vocabulary
 from open_seq2seq.checkpoints.files import BEST, ORDINARY, latest_checkpoint, remove_leftovers
-from open_seq2seq.checkpoints.restore import STATE_SCOPE, describe_restore, open_checkpoint, restore
+from open_seq2seq.checkpoints.graph_variables import graph_variables
+from open_seq2seq.checkpoints.moving_average import started_averages
+from open_seq2seq.checkpoints.restore import STATE_SCOPE, describe_restore, open_checkpoint, read_values, restore
 from open_seq2seq.checkpoints.transfer import read_valid_checkpoint, transfer_into
-from open_seq2seq.checkpoints.writer import CheckpointWriter, values_of
+from open_seq2seq.checkpoints.writer import CheckpointWriter
 from open_seq2seq.errors import JasperError, UsageError
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.metric_tracker import NO_BEST
@@ -57,6 +59,9 @@ class Saving:
             with the weights of ``load_model`` if that is set. If the owner of ``load_checkpoint_dir`` or of the directory
             ``load_model`` deletes the checkpoint meanwhile, the newest one there is restored.
 
+        Returns:
+          The steps made so far.
+
         Raises:
           CheckpointError: the checkpoint is damaged, or is of another network or vocabulary.
           UsageError: the training that ``load_checkpoint_dir`` continues has no steps left.
@@ -68,24 +73,34 @@ class Saving:
             if self._params["load_model"]:
                 read_valid_checkpoint(self._params["load_model"], lambda path: self._transfer(session, path, weights_only=True),
                                       self._params["restore_best_checkpoint"])
-        elif self._run_directory.is_source(checkpoint):
+            return 0
+        if self._run_directory.is_source(checkpoint):
             self._began_elsewhere = True
-            checkpoint = self._run_directory.read_source_checkpoint(
+            checkpoint, step = self._run_directory.read_source_checkpoint(
                 lambda path: self._transfer(session, path, weights_only=False), checkpoint)
             # the best metric there may be of other data
-            self.forget_best(session)
-            self._require_steps_left(session, checkpoint)
-        else:
-            require_vocabulary(checkpoint, self._characters)
-            log_line(describe_restore(restore(session, checkpoint, tf.global_variables())))
-            for writer in self._writers.values():
-                writer.recover()
-            self._recover_best(session)
+            self.forget_best()
+            self._require_steps_left(step, checkpoint)
+            return step
+        require_vocabulary(checkpoint, self._characters)
+        report, values = read_values(checkpoint, tf.global_variables(), state=self._graph.state)
+        variables = graph_variables(session.graph)
+        if len(values) < len(variables.names):
+            values = dict(variables.read(session), **values)
+        variables.write(session, started_averages(values))
+        log_line(describe_restore(report))
+        for writer in self._writers.values():
+            writer.recover()
+        self._recover_best()
+        return self._step_of(values)
+
+    def _step_of(self, values):
+        return int(values[self._graph.optimization.global_step.op.name])
 
     def _transfer(self, session, checkpoint, weights_only):
-        """Restores from another training's checkpoint, which its owner may delete meanwhile; returns its path."""
-        transfer_into(session, checkpoint, self._params, self._characters, weights_only)
-        return checkpoint
+        """Restores from another training's checkpoint, which its owner may delete meanwhile; returns its path and step."""
+        _, values = transfer_into(session, checkpoint, self._params, self._characters, weights_only, self._graph.state)
+        return checkpoint, self._step_of(values)
 
     @property
     def _characters(self):
@@ -93,21 +108,20 @@ class Saving:
         characters = getattr(self._graph.data_layer.vocabulary, "characters", None)
         return None if characters is None else tuple(characters)
 
-    def _require_steps_left(self, session, checkpoint):
-        step = int(session.run(self._graph.optimization.global_step))
+    def _require_steps_left(self, step, checkpoint):
         if step >= self._graph.last_step:
             raise UsageError("load_checkpoint_dir resumes from %s, which is at step %d, and the config ends at step %d: "
                              "max_steps and num_epochs count from the beginning of that training. Increase them, or start at "
                              "step 0 with --load_model=%s instead of --load_checkpoint_dir" % (
                                  checkpoint, step, self._graph.last_step, checkpoint))
 
-    def _recover_best(self, session):
+    def _recover_best(self):
         """Restores the best metric, which may have been reached after the checkpoint that the run resumes from."""
         directory = self._run_directory
         best = latest_checkpoint(directory.checkpoints, best=True) or latest_checkpoint(directory.best_models)
         if best is None:
             return
-        reader, state = open_checkpoint(best), self._graph.state.get(session)
+        reader, state = open_checkpoint(best), self._graph.state.get()
         data = STATE_SCOPE + "stopping_data"
         if reader.has_tensor(data) and reader.get_tensor(data) != state["stopping_data"]:
             return  # measured on other evaluation data
@@ -115,11 +129,11 @@ class Saving:
             if reader.has_tensor(STATE_SCOPE + name):
                 value = float(reader.get_tensor(STATE_SCOPE + name))
                 if value < state[name]:
-                    self._graph.state.set(session, **{name: value})
+                    self._graph.state.set(**{name: value})
 
-    def forget_best(self, session):
+    def forget_best(self):
         """Resets the best metric: the next evaluation is the best so far."""
-        self._graph.state.set(session, best_loss=NO_BEST, best_wer=NO_BEST)
+        self._graph.state.set(best_loss=NO_BEST, best_wer=NO_BEST)
 
     def back_to_best(self, session):
         """Sets the weights, the batch-norm statistics and the optimizer's slots to those of the best model, on all ranks.
@@ -133,7 +147,7 @@ class Saving:
         best = latest_checkpoint(self._run_directory.checkpoints, best=True) if self.writes else None
         if best is not None:
             restore(session, best, [variable for variable in tf.global_variables() if not variable.op.name.startswith(
-                (STATE_SCOPE, self._graph.optimization.global_step.op.name))])
+                self._graph.optimization.global_step.op.name)])
         session.run(self._graph.broadcast)
         return best
 
@@ -165,7 +179,7 @@ class Saving:
             # a collective operation: is_new is the same on every rank
             session.run(self._graph.average_statistics)
         if self.writes:
-            self._graph.state.set(session, **position)
+            self._graph.state.set(**position)
             self._write(ORDINARY, session, step, position, None)
         self._saved_at = self._clock()
 
@@ -176,11 +190,11 @@ class Saving:
           session, step, position: see :meth:`save`.
           evaluation: the ``EvaluationResult`` of this step.
         """
-        state = self._graph.state.get(session)
+        state = self._graph.state.get()
         # rounded as the state keeps them: an evaluation that is repeated after a resume is not better than the first time
         measured = {"loss": float(np.float32(evaluation.loss)), "wer": float(np.float32(evaluation.word_error_rate.rate))}
         better = {name: value for name, value in measured.items() if math.isfinite(value) and value < state["best_" + name]}
-        self._graph.state.set(session, **dict(position, **{"best_" + name: value for name, value in better.items()}))
+        self._graph.state.set(**dict(position, **{"best_" + name: value for name, value in better.items()}))
         metric = self._params["best_metric"]
         if metric in better and self.writes:
             self._write(BEST, session, step, position, {"name": metric, "value": measured[metric], "measured": measured})
@@ -188,7 +202,7 @@ class Saving:
     def _write(self, kind, session, step, position, metric):
         # at most one copy of the variables for each kind: copies take memory
         self._finish([written for written in self._under_way if written.kind == kind])
-        values = values_of(session, tf.global_variables())
+        values = dict(graph_variables(session.graph).read(session), **self._graph.state.arrays())
         facts = {
             "epoch": self._graph.epochs_done(step), "metric": metric,
             "state": {name[len(STATE_SCOPE):]: value.item() for name, value in values.items() if name.startswith(STATE_SCOPE)},

@@ -93,28 +93,27 @@ class StoppingPolicy:
         self._time_limit = TimeLimit(params)
         self._first_step = 0
 
-    def start(self, session, step):
+    def start(self, step):
         """Restores the state of the checkpoint, after ``step`` steps, and begins to measure the hours."""
         self._first_step = step
-        self._tracker.start(self._state, session, step)
-        self._plateau.start(session)
-        self._time_limit.start(self._state.get(session)["trained_seconds"])
+        self._tracker.start(self._state, step)
+        self._plateau.start()
+        self._time_limit.start(self._state.get()["trained_seconds"])
         if self.stop_reason is not None:
             log_line("Nothing to do: this training was stopped at step %d: %s. %s" % (
                 step, self.stop_reason, self._time_limit.REMEDY if self._time_limit.was_up else self._early_stop.REMEDY))
 
-    def evaluated(self, session, step, result, back_to_best):
+    def evaluated(self, step, result, back_to_best):
         """Notes an evaluation, and reduces the learning rate if that is due.
 
         Args:
-          session: the session.
           step: steps made.
           result: ``EvaluationResult``.
           back_to_best: see ``Plateau.evaluated``.
         """
-        self._tracker.evaluated(self._state, session, step, result)
+        self._tracker.evaluated(self._state, step, result)
         if self._early_stop.reason is None:
-            self._plateau.evaluated(session, back_to_best)
+            self._plateau.evaluated(back_to_best)
 
     @property
     def has_other_data(self):

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.checkpoints.moving_average import SUFFIX, MovingAverages, is_average
-from open_seq2seq.checkpoints.restore import describe_restore, restore
+from open_seq2seq.checkpoints.graph_variables import graph_variables
+from open_seq2seq.checkpoints.moving_average import SUFFIX, MovingAverages, is_average, started_averages
+from open_seq2seq.checkpoints.restore import describe_restore, read_values, restore
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.optimizers.update_operations import cond_with_updates
 
@@ -51,8 +52,10 @@ def test_equals_numpy_and_skipped_steps_do_not_count(graph, decay):
             session.run(update, {change: draw.randn(2), applied: is_made})
             weights.append(session.run(weight))
             averages_seen.append(session.run(average))
-        session.run(start)  # a second time it changes nothing: the average has begun
-        np.testing.assert_array_equal(session.run(average), averages_seen[-1])
+        # an average that has begun does not start again, unless its weight is new
+        values = graph_variables().read(session)
+        np.testing.assert_array_equal(started_averages(values)[names[0]], averages_seen[-1])
+        np.testing.assert_array_equal(started_averages(values, ["ForwardPass/layer/kernel"])[names[0]], weights[-1])
     np.testing.assert_allclose(averages_seen, numpy_average(weights, made, decay, first), rtol=1e-5)
     np.testing.assert_array_equal(averages_seen[2], averages_seen[1])
 
@@ -133,7 +136,7 @@ def test_evaluation_uses_the_averages_of_a_checkpoint(tmp_path, graph, with_aver
 def test_averages_missing_in_a_checkpoint_start_at_the_weights(tmp_path, graph):
     weight = network()
     averages = MovingAverages(0.5, "ForwardPass/frozen")
-    start = averages.start()
+    averages.start()
     variables = tf.global_variables()
     average = next(variable for variable in variables if is_average(variable.op.name))
     (tmp_path / "without").mkdir()
@@ -141,12 +144,12 @@ def test_averages_missing_in_a_checkpoint_start_at_the_weights(tmp_path, graph):
     without, with_averages = saved(tmp_path / "without", False), saved(tmp_path / "with", True)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        report = restore(session, without, variables)
+        initial = graph_variables().read(session)
+        report, values = read_values(without, variables)
         assert report.missing == [average.op.name, "moving_average_updates"]
-        session.run(start)
+        graph_variables().write(session, started_averages(dict(initial, **values)))
         assert session.run(average).tolist() == session.run(weight).tolist() == [5.0, 6.0]
-        restore(session, with_averages, variables)
-        session.run(start)
+        graph_variables().write(session, started_averages(read_values(with_averages, variables)[1]))
         assert session.run(average).tolist() == [50.0, 60.0]
     with tf.Graph().as_default(), tf.Session() as session:
         other = tf.get_variable("ForwardPass/other/kernel", [2])

@@ -5,7 +5,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.files import latest_checkpoint
-from open_seq2seq.checkpoints.restore import SavedState, describe_restore, open_checkpoint, restore
+from open_seq2seq.checkpoints.graph_variables import graph_variables
+from open_seq2seq.checkpoints.restore import SavedState, describe_restore, open_checkpoint, read_values, restore
 from open_seq2seq.checkpoints.writer import CheckpointWriter
 from open_seq2seq.errors import CheckpointError, StorageError
 
@@ -151,13 +152,50 @@ def test_saving_into_an_unwritable_directory_is_a_clear_error(graph):
 
 def test_saved_state_is_part_of_the_checkpoint(tmp_path):
     with tf.Graph().as_default(), tf.Session() as session:
+        weight, = variables(ForwardPass__a=[1.0])
         state = SavedState(micro_batches=0, best_loss=1e9)
         session.run(tf.global_variables_initializer())
-        state.set(session, micro_batches=2 ** 40 + 1, best_loss=0.25)
-        checkpoint = CheckpointWriter(str(tmp_path), keep=1).save(session, 1)
-    with tf.Graph().as_default(), tf.Session() as session:
-        state = SavedState(micro_batches=0, best_loss=1e9)
+        state.set(micro_batches=2 ** 40 + 1, best_loss=0.25)
+        values = dict(graph_variables().read(session), **state.arrays())
+        checkpoint, _ = CheckpointWriter(str(tmp_path), keep=1).write(1, values, {})
+    # the types of earlier versions, in which they were variables
+    assert tf.train.load_variable(checkpoint, "training_state/micro_batches").dtype == np.int64
+    assert tf.train.load_variable(checkpoint, "training_state/best_loss").dtype == np.float32
+    with tf.Graph().as_default():
+        mine = variables(ForwardPass__a=[0.0])
+        state = SavedState(micro_batches=0, best_loss=1e9, later_number=3)
+        assert state.get()["best_loss"] == np.float32(1e9)
+        report, values = read_values(checkpoint, mine, state=state)
+        assert state.get() == {"micro_batches": 2 ** 40 + 1, "best_loss": 0.25, "later_number": 3}
+    assert values == {"ForwardPass/a": [1.0]} and report.missing == ["training_state/later_number"]
+    assert report.restored == ["ForwardPass/a", "training_state/best_loss", "training_state/micro_batches"]
+    assert report.surplus == []
+
+
+def test_variables_are_read_and_set_by_one_set_of_fetches_each_whichever_are_set(graph):
+    # two variables that share their initial value
+    zeros = tf.zeros([2])
+    mine = variables(ForwardPass__a=[1.0, 2.0], slot__b=[3.0]) + [tf.get_variable(name, initializer=zeros) for name in ("c", "d")]
+    runs = []
+
+    class Session(tf.Session):
+        def run(self, fetches, *others, **named):
+            runs.append(frozenset(fetch.name for fetch in tf.nest.flatten(fetches)))
+            return super().run(fetches, *others, **named)
+
+    with Session() as session:
         session.run(tf.global_variables_initializer())
-        assert state.get(session)["best_loss"] == np.float32(1e9)
-        restore(session, checkpoint, tf.global_variables())
-        assert state.get(session) == {"micro_batches": 2 ** 40 + 1, "best_loss": 0.25}
+        del runs[:]
+        access = graph_variables()
+        assert graph_variables(graph) is access
+        before = access.read(session)
+        for values in ({"slot/b": [7.0]}, {"ForwardPass/a": [5.0, 6.0], "unknown": [1.0]}, before, {}):
+            access.write(session, {name: np.array(value, np.float32) for name, value in values.items()})
+            if "slot/b" in values and len(values) == 1:
+                assert session.run(mine[1]) == [7.0] and session.run(mine[0]).tolist() == [1.0, 2.0]
+        after = access.read(session)
+    assert {name: value.tolist() for name, value in after.items()} == {name: value.tolist() for name, value in before.items()}
+    # all are read, all are set
+    assert len({run for run in runs if len(run) == len(mine)}) == 2
+    tf.get_variable("another", [1])
+    assert graph_variables() is not access

@@ -46,7 +46,7 @@ def transferred(source, weights_only=True, characters=("a", "b", "c"), drop_laye
     """(RestoreReport, dict of variables' names -> their largest value)."""
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        report = transfer_into(session, source, dict(PARAMS, drop_layers=drop_layers), characters, weights_only)
+        report, _ = transfer_into(session, source, dict(PARAMS, drop_layers=drop_layers), characters, weights_only)
         return report, {variable.op.name: session.run(variable).max() for variable in tf.global_variables()}
 
 

@@ -41,7 +41,7 @@ class TwoRanks(Single):
         self.other = np.array([other.get(name, 0) for name in SUMMED], np.float64).view(np.int32)
 
     def gather(self, tensor):
-        return tf.stack([tensor, tf.constant(self.other)])
+        return tf.stack([tensor, tf.constant(np.pad(self.other, (0, tensor.shape.num_elements() - len(self.other)), "constant"))])
 
 
 def batch(indices, transcripts, losses=None, counted=None, entropies=None, lengths=None):

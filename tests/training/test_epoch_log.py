@@ -24,12 +24,10 @@ def result(loss, edits):
 
 
 @pytest.fixture
-def make(graph, tmp_path):
-    """Function that returns an EpochLog of four steps an epoch, its state, its clock."""
-    def make():
-        clock = Clock()
-        with tf.variable_scope("", reuse=tf.AUTO_REUSE):
-            state = SavedState(**INITIAL_STATE)
+def make(tmp_path):
+    """Function (state of an earlier part or None) that returns an EpochLog of four steps an epoch, its state, its clock."""
+    def make(state=None):
+        clock, state = Clock(), state or SavedState(**INITIAL_STATE)
         training = types.SimpleNamespace(state=state, steps_per_epoch=4, epochs_done=lambda step: step // 4)
         log = EpochLog(training, Metrics(str(tmp_path / "metrics.jsonl")), clock)
         return log, state, clock
@@ -56,19 +54,17 @@ def test_a_line_and_metrics_for_each_epoch(make, tmp_path, capsys):
     assert second["learning_rate"] == pytest.approx(0.01)
 
 
-def test_the_lowest_wer_on_other_data_is_not_the_best(make, graph, capsys):
+def test_the_lowest_wer_on_other_data_is_not_the_best(make, capsys):
     log, state, _ = make()
     log.evaluated(4, result(1.4, 100))
-    with tf.Session(graph=graph) as session:
-        session.run(tf.global_variables_initializer())
-        state.set(session, **log.figures)
-        for has_other_data, best in ((False, "best WER 0.1000 at step 4"), (True, "best WER 0.3000 at step 8")):
-            resumed, _, _ = make()
-            resumed.start(session, has_other_data)
-            resumed.step(1.0, np.float32(0.01))
-            resumed.evaluated(8, result(1.4, 300))
-            resumed.end_if_due(8)
-            assert best in capsys.readouterr().out
+    state.set(**log.figures)
+    for has_other_data, best in ((False, "best WER 0.1000 at step 4"), (True, "best WER 0.3000 at step 8")):
+        resumed, _, _ = make(state)
+        resumed.start(has_other_data)
+        resumed.step(1.0, np.float32(0.01))
+        resumed.evaluated(8, result(1.4, 300))
+        resumed.end_if_due(8)
+        assert best in capsys.readouterr().out
 
 
 def test_without_evaluations(make, capsys):
@@ -82,20 +78,18 @@ def test_without_evaluations(make, capsys):
 
 def test_the_line_of_an_interrupted_epoch_covers_both_parts(make, capsys):
     log, state, clock = make()
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        for step, loss in ((1, 4.0), (2, 3.0)):
-            clock.now += 7.0
-            log.step(loss, 0.5)
-            log.end_if_due(step)
-        log.evaluated(2, result(1.0, 100))
-        state.set(session, **log.figures)
-        resumed, _, clock = make()
-        resumed.start(session)
-        for step, loss in ((3, 2.0), (4, 1.0)):
-            clock.now += 7.0
-            resumed.step(loss, 0.25)
-            resumed.end_if_due(step)
+    for step, loss in ((1, 4.0), (2, 3.0)):
+        clock.now += 7.0
+        log.step(loss, 0.5)
+        log.end_if_due(step)
+    log.evaluated(2, result(1.0, 100))
+    state.set(**log.figures)
+    resumed, _, clock = make(state)
+    resumed.start()
+    for step, loss in ((3, 2.0), (4, 1.0)):
+        clock.now += 7.0
+        resumed.step(loss, 0.25)
+        resumed.end_if_due(step)
     assert capsys.readouterr().out == (
         "*** Epoch 1: train loss 2.5000, best WER 0.1000 at step 2, learning rate 0.25, 28 s\n")
 

@@ -37,6 +37,7 @@ class Run(TrainingRun):
         calls = self.calls
         self.graph = types.SimpleNamespace(
             iter_size=iter_size, last_step=5, eval_steps=2, evaluation="dev" if evaluates else None, requests=Requests(Single()),
+            feed=dict,
             average_statistics="average_statistics", data_layer=Noted("data_layer", calls),
             shape_step_of_batch=lambda number: types.SimpleNamespace(
                 accumulate_fetches=lambda: "accumulate %d" % number, update_fetches=lambda *options: "update %d" % number))

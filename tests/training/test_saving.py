@@ -94,7 +94,7 @@ def test_a_checkpoint_has_the_values_of_its_step_although_training_continues(tmp
         run.save(6, 1.5)
         # training continues while it is written
         run.set(7, 99.0)
-        run.state.set(run.session, micro_batches=7)
+        run.state.set(micro_batches=7)
         run.saving.report()
         assert capsys.readouterr().out == "" and os.listdir(str(tmp_path)) == []
         go_on.set()
@@ -145,7 +145,7 @@ def test_the_best_one_is_kept_by_its_metric(tmp_path, metric, kept, value):
         assert manifest["metric"]["name"] == metric and manifest["metric"]["value"] == value
         assert bias(latest_checkpoint(str(tmp_path), best=True)) == [kept] * 4
         # both are remembered, whichever decides
-        state = run.state.get(run.session)
+        state = run.state.get()
         assert state["best_loss"] == 1.0 and state["best_wer"] == 0.25
 
 
@@ -156,7 +156,7 @@ def test_the_best_value_is_remembered_on_resume_also_of_a_best_one_newer_than_th
         run.saving.wait()
     with Run(tmp_path) as run:
         run.saving.restore(run.session, str(tmp_path / "model.ckpt-2"))
-        assert run.state.get(run.session)["best_loss"] == np.float32(1.1)
+        assert run.state.get()["best_loss"] == np.float32(1.1)
         # the evaluation of step 4, run again, is not better than itself
         run.evaluated(4, 1.1, 0.5)
         run.evaluated(6, 1.2, 0.4)
@@ -169,28 +169,28 @@ def test_the_best_value_is_remembered_on_resume_also_of_a_best_one_newer_than_th
 def test_the_best_one_on_other_evaluation_data_is_replaced_by_the_next_evaluation(tmp_path):
     with Run(tmp_path) as run:
         run.evaluated(2, 1.0, 0.5)
-        run.saving.forget_best(run.session)
-        run.state.set(run.session, stopping_data=8)
+        run.saving.forget_best()
+        run.state.set(stopping_data=8)
         run.save(2)
         run.saving.wait()
     with Run(tmp_path) as run:
         # what was forgotten is not taken from the best one of before
         run.saving.restore(run.session, str(tmp_path / "model.ckpt-2"))
-        assert run.state.get(run.session)["best_loss"] == np.float32(NO_BEST)
+        assert run.state.get()["best_loss"] == np.float32(NO_BEST)
         run.evaluated(4, 3.0, 0.9)
         assert run.checkpoints() == ["best_dev-4", "model.ckpt-2"]
 
 
 def test_best_models_of_an_older_run_are_remembered(tmp_path):
     with Run(tmp_path / "best_models") as run:
-        run.state.set(run.session, best_loss=0.5)
+        run.state.set(best_loss=0.5)
         run.save(2)
         run.saving.wait()
     with Run(tmp_path) as run:
         run.save(1)
         run.saving.wait()
         run.saving.restore(run.session, str(tmp_path / "model.ckpt-1"))
-        assert run.state.get(run.session)["best_loss"] == 0.5
+        assert run.state.get()["best_loss"] == 0.5
 
 
 def test_what_a_killed_process_left_is_removed_at_the_start(tmp_path, capsys):

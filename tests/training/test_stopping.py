@@ -1,4 +1,4 @@
-"""Early stopping, the time limit and the plateau, with the numbers kept in a real session."""
+"""Early stopping, the time limit and the plateau, with the numbers that a checkpoint keeps."""
 import types
 
 import pytest
@@ -29,24 +29,22 @@ class Training:
             self.tracker = MetricTracker(params, epoch, None if texts is None else types.SimpleNamespace(utterances=[
                 types.SimpleNamespace(transcript=text, duration=1.0) for text in texts]))
             self.state = SavedState(**INITIAL_STATE)
-            self.session = tf.Session()
-            self.session.run(tf.global_variables_initializer())
         if values is not None:
-            self.state.set(self.session, **values)
+            self.state.set(**values)
         self.plateau = Plateau(params, self.tracker, self.state)
         self.early_stop = EarlyStop(params, self.tracker)
-        self.tracker.start(self.state, self.session, step)
-        self.plateau.start(self.session)
+        self.tracker.start(self.state, step)
+        self.plateau.start()
 
     def evaluate(self, step, loss, wer=1.0):
         """Returns whether the learning rate was reduced."""
         result = types.SimpleNamespace(loss=loss, word_error_rate=types.SimpleNamespace(rate=wer))
-        self.tracker.evaluated(self.state, self.session, step, result)
-        return self.plateau.evaluated(self.session, lambda: "best_dev-%d" % self.tracker.best_step)
+        self.tracker.evaluated(self.state, step, result)
+        return self.plateau.evaluated(lambda: "best_dev-%d" % self.tracker.best_step)
 
     @property
     def factor(self):
-        return float(self.state.get(self.session)["learning_rate_factor"])
+        return float(self.state.get()["learning_rate_factor"])
 
 
 def coqui(losses, min_delta, es_epochs, plateau_epochs):
@@ -139,7 +137,7 @@ def test_a_resumed_training_stops_and_reduces_at_the_same_evaluations(capsys):
     for epoch, loss in enumerate(losses, 1):
         training = Training(values, step=(epoch - 1) * EPOCH)
         assert (training.evaluate(epoch * EPOCH, loss), training.early_stop.reason, training.factor) == outcomes[epoch - 1]
-        values = training.state.get(training.session)
+        values = training.state.get()
     # the training had stopped, and the resumed run reports it before another step
     assert Training(values, step=80).early_stop.reason == outcomes[-1][1]
     assert Training(values, step=80, early_stop=False).early_stop.reason is None
@@ -151,7 +149,7 @@ def test_another_rule_restarts_the_count(capsys):
     training = Training()
     for epoch in (1, 2, 3, 4):
         training.evaluate(epoch * EPOCH, 3.0)
-    values = training.state.get(training.session)
+    values = training.state.get()
     for change, message in (({"es_min_delta": 0.01}, "stopping_metric loss and es_min_delta 0.05, this one uses loss and 0.01"),
                          ({"stopping_metric": "wer"}, "stopping_metric loss and es_min_delta 0.05, this one uses wer and 0"),
                          ({"texts": ("one", "three")}, "this one uses loss and 0.05 on other data")):
@@ -165,8 +163,8 @@ def test_a_part_of_the_training_without_evaluations_keeps_the_state(capsys):
     training = Training()
     for epoch in (1, 2, 3):
         training.evaluate(epoch * EPOCH, 3.0)
-    without = Training(training.state.get(training.session), step=30, texts=None)
-    values = without.state.get(without.session)
+    without = Training(training.state.get(), step=30, texts=None)
+    values = without.state.get()
     other = Training(values, step=40)
     other.evaluate(50, 3.0)
     assert other.early_stop.reason is not None and "counted from step" not in capsys.readouterr().out
@@ -178,7 +176,7 @@ def test_epochs_of_another_number_of_steps_are_the_same_epochs():
     training = Training()
     for epoch in (1, 2, 3):
         training.evaluate(epoch * EPOCH, 3.0)
-    values = training.state.get(training.session)
+    values = training.state.get()
     # another batch size: 30 steps were 3 epochs of 10 steps; an epoch now has 3
     other = Training(values, step=30, epoch=3)
     assert other.tracker.epochs_without_improvement == 2.0 and other.early_stop.reason is None
@@ -190,7 +188,7 @@ def test_without_the_plateau_rule_the_learning_rate_is_reset_with_a_note(capsys)
     training = Training(early_stop=False)
     for epoch in (1, 2, 3):
         training.evaluate(epoch * EPOCH, 3.0)
-    values = training.state.get(training.session)
+    values = training.state.get()
     printed = capsys.readouterr().out
     assert "*** Encountered a plateau: no improvement for 2 epochs (the best validation loss is 3.0000, of step 10). The " \
            "learning rate is multiplied by 0.5, to 0.5 of the policy's; the weights are reset to best_dev-10\n" in printed

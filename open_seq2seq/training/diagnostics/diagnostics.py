@@ -8,17 +8,20 @@ import time
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.evaluation.evaluation_graph import Evaluation, build_evaluation
 from open_seq2seq.evaluation.scoring import note_on_uncounted, run_evaluation
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.optimizers.optimize import trained_variables
+from open_seq2seq.optimizers.max_change import COUNTER
+from open_seq2seq.optimizers.optimize import SCOPE, trained_variables
 from open_seq2seq.training.diagnostics.layer_observer import LayerObserver, LayerStatistics
 from open_seq2seq.training.diagnostics.layer_progress import LayerProgress, table
 from open_seq2seq.training.diagnostics.schedule import Schedule
 from open_seq2seq.training.metrics import evaluation_numbers
 
 DEFAULT_UTTERANCES = 64
+LIMITED_CHANGES = "%s/%s" % (SCOPE, COUNTER)
 FORWARD_SHARE = 1 / 3  # of the arithmetic of a training step
 
 
@@ -115,7 +118,7 @@ class Diagnostics:
         self._average_statistics = graph.average_statistics
         self._progress = LayerProgress(trained_variables(params["freeze_variables_regex"]),
                                        graph.shape_steps[0].train.layers)
-        self._limited = graph.shape_steps[0].train.limited_changes
+        self._limited = graph.shape_steps[0].train.limited_changes is not None
         self._schedule = Schedule(params["diagnostics_steps"], graph.last_step, self._graph.cost_in_steps(utterances_per_step),
                                   clock)
         self._exchange = Exchange(group, ("next_step",))
@@ -124,7 +127,7 @@ class Diagnostics:
         """Starts after ``step`` updates; see ``Schedule.start`` for ``preparation``."""
         self._schedule.start(step, preparation)
         if self._is_first:
-            self._progress.start(session)
+            self._progress.start(graph_variables(session.graph).read(session))
 
     def use_clock(self, clock):
         """Measures time with another clock from now on: a function that returns seconds."""
@@ -162,9 +165,10 @@ class Diagnostics:
         observed = statistics.result(session)
         rows, steps = [], self._progress.steps
         if self._is_first:
-            rows = [dict(row, **observed.get(row["layer"], {})) for row in self._progress.rows(session)]
-            if self._limited is not None:
-                for row, times in zip(rows, session.run(self._limited).tolist()):
+            values = graph_variables(session.graph).read(session)
+            rows = [dict(row, **observed.get(row["layer"], {})) for row in self._progress.rows(values)]
+            if self._limited:
+                for row, times in zip(rows, values[LIMITED_CHANGES].tolist()):
                     row["limited_changes"] = times
         seconds = self._clock() - started
         self._write(step, results, rows, steps, seconds)

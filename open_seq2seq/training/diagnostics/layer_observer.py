@@ -7,6 +7,7 @@ import collections
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.distributed.gathering import gather_numbers
 from open_seq2seq.encoders.shapes import dimension
 from open_seq2seq.optimizers.layers import layer_of
 
@@ -67,17 +68,13 @@ class LayerStatistics:
 
     Args:
       observer: a LayerObserver whose model has been built.
-      group: a ``ProcessGroup``; operations are added to the current graph.
+      group: a ``ProcessGroup``.
     """
 
     def __init__(self, observer, group):
         self._normalized, self._activated = observer.layers
         self._channels = [channels for _, channels in self._normalized], [channels for _, channels in self._activated]
-        numbers = 3 * sum(self._channels[0]) + sum(self._channels[1])
-        with tf.name_scope("layer_statistics"):
-            # float64 as pairs of int32, which every process group can transfer
-            self._own = tf.placeholder(tf.int32, [2 * numbers])
-            self._gathered = group.gather(self._own)
+        self._group = group
         self.restart()
 
     def restart(self):
@@ -105,7 +102,8 @@ class LayerStatistics:
           each channel, utterances with a number that is not finite are excluded; NaN if none is left.
         """
         own = np.concatenate([value.ravel() for value in self._sums + self._largest] + [np.zeros([0])])
-        ranks = np.ascontiguousarray(session.run(self._gathered, {self._own: own.view(np.int32)})).view(np.float64)
+        # float64 as pairs of int32, which every process group can transfer
+        ranks = gather_numbers(self._group, session, own.view(np.int32)).view(np.float64)
         split = np.cumsum([3 * channels for channels in self._channels[0]] + self._channels[1])[:-1]
         parts = np.split(ranks, split, axis=1)
         found = {}

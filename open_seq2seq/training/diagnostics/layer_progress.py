@@ -22,13 +22,12 @@ class LayerProgress:
         self._previous = None
         self._norms, self._steps = np.zeros([len(self._gradient_layers)]), 0
 
-    def start(self, session):
-        """Copies the weights for the first comparison."""
-        self._previous = self._values(session)
+    def start(self, values):
+        """Keeps the weights for the first comparison; ``values`` is a dict of variables' names -> arrays."""
+        self._previous = self._weights(values)
 
-    def _values(self, session):
-        # a session may return the memory of the variable itself, which the next step changes
-        return [np.array(value) for value in session.run(self._variables)]
+    def _weights(self, values):
+        return [values[variable.op.name] for variable in self._variables]
 
     @property
     def steps(self):
@@ -40,15 +39,18 @@ class LayerProgress:
         self._norms += gradient_norms
         self._steps += 1
 
-    def rows(self, session):
+    def rows(self, values):
         """The changes since the last report, or since this process started.
+
+        Args:
+          values: dict of variables' names -> arrays.
 
         Returns:
           List of a dict for each layer, in the order of the network: ``layer``, its name; ``parameter_norm``, Euclidean norm of
           its variables now; ``relative_change``, norm of the difference to the last report over the norm then (Kaldi's relative
           parameter difference); ``gradient_norm``, mean over the steps since, None if there were none.
         """
-        values = self._values(session)
+        values = self._weights(values)
         gradients = dict(zip(self._gradient_layers, (self._norms / self._steps).tolist())) if self._steps else {}
         rows = []
         for layer, positions in self._layers.items():

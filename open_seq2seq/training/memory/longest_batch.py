@@ -9,6 +9,7 @@ import time
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES, Batch
 from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.exchange import Exchange
@@ -58,23 +59,13 @@ def try_longest_batches(session, params, graph, device, group):
 
 
 def _make_step(session, graph, number, fetches):
-    variables = tf.global_variables()
-    before = _values(session, variables)
+    variables = graph_variables(session.graph)
+    before = variables.read(session)
     graph.start_longest_batch(session, number)
     for _ in range(graph.iter_size - 1):
         session.run(graph.shape_steps[number].accumulate_fetches())
-    session.run(fetches, graph.requests.feed())
-    # in one run: the device compiles one graph
-    initializers = [variable.initializer for variable in variables]
-    session.run(initializers, {initializer.inputs[1]: value for initializer, value in zip(initializers, before)})
-
-
-def _values(session, variables):
-    """Copies of the values of variables: on a CPU a session may return the memory of the variable itself."""
-    values = session.run(variables)
-    for place, value in enumerate(values):
-        values[place] = np.array(value)
-    return values
+    session.run(fetches, graph.feed())
+    variables.write(session, before)
 
 
 def _available_to_each(session, group):

@@ -4,6 +4,7 @@ import collections
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.restore import MODEL_SCOPE
 from open_seq2seq.devices.npu_option_checks import computes_in_float16
 from open_seq2seq.errors import JasperError
@@ -51,8 +52,8 @@ class Investigation:
           loss_scale: float.
         """
         self.first = self.file = None
-        weights = session.run({variable.op.name: variable for variable in tf.global_variables()
-                               if variable.op.name.startswith(MODEL_SCOPE)})
+        weights = {name: value for name, value in graph_variables(session.graph).read(session).items()
+                   if name.startswith(MODEL_SCOPE)}
         if self._kept is not None:
             # one rank of each machine writes the weights, whichever rank has the batch
             _trying(lambda: self._kept.save_weights(step, weights))

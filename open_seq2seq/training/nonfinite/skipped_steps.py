@@ -64,7 +64,7 @@ class SkippedSteps:
         Raises:
           NonFiniteError: ``max_bad_steps`` bad steps in a row.
         """
-        loss, scale = float(values["loss"]), float(session.run(self._graph.optimization.loss_scale))
+        loss, scale = float(values["loss"]), float(values["next_loss_scale"])
         reason = self._reason if np.isfinite(loss) else "the loss is not finite"
         fell, self._scale = self._has_fallen_to(scale), scale
         bad = not (fell and np.isfinite(loss))
@@ -75,7 +75,7 @@ class SkippedSteps:
         log_line("Step %d skipped: %s (loss %s, loss scale %g, utterances %s)" % (
             step, reason, loss, scale, self._named(names, batches, len(names) if all_named else NAMED_IN_A_LINE)))
         metrics.write("skipped", step - 1, reason=reason, loss=loss, loss_scale=scale, bad=bad, utterances=names,
-                      skipped_steps=int(session.run(self._graph.shape_steps[0].train.skipped_steps)))
+                      skipped_steps=int(values["skipped_steps"]))
         if not bad:
             return
         self._bad_in_a_row += 1

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.training.diagnostics.layer_observer import VARIANCE_EPSILON, LayerObserver, LayerStatistics
 from open_seq2seq.training.diagnostics.layer_progress import LayerProgress, table
@@ -103,11 +104,12 @@ def test_progress_of_layers(graph):
     progress = LayerProgress([kernel, gamma, bias], ["conv11", "fully_connected"])
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        progress.start(session)
+        progress.start(graph_variables().read(session))
         for norms in ([2.0, 8.0], [4.0, 0.0]):
             progress.add(np.array(norms, np.float32))
         session.run([kernel.assign([3.0, 5.0]), gamma.assign([12.0]), bias.assign([0.0, 0.5])])
-        first, second = progress.rows(session), progress.rows(session)
+        values = graph_variables().read(session)
+        first, second = progress.rows(values), progress.rows(values)
     assert first == [
         {"layer": "conv11", "parameter_norm": pytest.approx(np.sqrt(9 + 25 + 144)), "relative_change": pytest.approx(1 / 13),
          "gradient_norm": 3.0},

@@ -57,7 +57,6 @@ def training(tmp_path_factory):
         graph = TrainingGraph(Speech2Text, params, None, device, Single(), None)
         with tf.Session(config=device.session_config()) as session:
             session.run(graph.initialize)
-            session.run(graph.start_averages)
             graph.start_data(session, 0)
             for _ in range(3):
                 session.run(graph.shape_steps[0].accumulate_fetches())

@@ -41,14 +41,9 @@ def make(graph, tmp_path, monkeypatch):
 
     class Training:
         def __init__(self, lowest_loss_scale=None, iter_size=1, **params):
-            self.scale = tf.placeholder_with_default(8.0, [])
-            self.count, self.value = 0, 8.0
-            count = tf.py_func(lambda: np.int64(self.count), [], tf.int64)
-            training = types.SimpleNamespace(
-                iter_size=iter_size, data_layer=DataLayer(), shape_steps=[types.SimpleNamespace(
-                    train=types.SimpleNamespace(skipped_steps=count))],
-                optimization=types.SimpleNamespace(
-                    loss_scale=tf.py_func(lambda: np.float32(self.value), [], tf.float32), lowest_loss_scale=lowest_loss_scale))
+            self.count = 0
+            training = types.SimpleNamespace(iter_size=iter_size, data_layer=DataLayer(), optimization=types.SimpleNamespace(
+                lowest_loss_scale=lowest_loss_scale))
             self.steps = SkippedSteps(
                 dict({"max_bad_steps": 3, "bad_batches": 1, "batch_size_per_gpu": 2}, **params), training,
                 types.SimpleNamespace(skip_reason="the gradient is not finite"), Single(), "run", keep_batches=True)
@@ -62,9 +57,10 @@ def make(graph, tmp_path, monkeypatch):
                 indices = np.array([2 * self.number, -1 if self.number % 2 else 2 * self.number + 1])
                 self.steps.batch(self.number, {"indices": indices, "batch_loss": value})
                 self.number += 1
-            self.count, self.value = self.count + 1, scale
+            self.count += 1
             self.steps.skipped(self.session, step, {"loss": np.float32(np.mean(losses) if loss is None else loss),
-                                                    "learning_rate": np.float32(0.5)}, self.metrics)
+                                                    "learning_rate": np.float32(0.5), "next_loss_scale": np.float32(scale),
+                                                    "skipped_steps": np.int64(self.count)}, self.metrics)
 
         @property
         def entries(self):
