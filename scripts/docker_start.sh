@@ -7,6 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 show_help() {
     cat <<'HELP'
 usage: bash scripts/docker_start.sh --image NAME [options] [-- COMMAND ...]
+       bash scripts/docker_start.sh IMAGE DATA MODEL [options] [-- COMMAND ...]
 
 Starts a container (scripts/docker/Dockerfile) with Ascend devices, their driver and this clone. The clone has the same path
 inside as outside, and so have rank tables, results and logs. Without COMMAND a shell is started.
@@ -21,6 +22,8 @@ inside as outside, and so have rank tables, results and logs. Without COMMAND a 
   --name NAME        the container's name
   --dry_run          print the command and what is missing on this machine, without starting it
   --help
+
+IMAGE, DATA and MODEL, as in the scripts of the ModelZoo, mean --image IMAGE --data DATA --result MODEL. MODEL may be this clone.
 
   bash scripts/docker_start.sh --image jasper-ascend --data /data/speech -- bash scripts/run_8p.sh
 
@@ -70,7 +73,19 @@ report_missing() {
     complain "Select other devices with --devices, another driver folder with --driver, or use --cpu"
 }
 
+# The arguments of the ModelZoo's scripts: IMAGE DATA MODEL.
+take_positional() {
+    [ $# -gt 0 ] || return 0
+    [ $# -le 3 ] || usage_error "unknown argument $4; expected at most IMAGE DATA MODEL, or options (a command goes after --)"
+    [ -z "$image" ] || usage_error "unknown argument $1; --image was given, so the folders need --data and --result (a command goes after --)"
+    image="$1"
+    if [ $# -ge 2 ]; then data+=("$2"); fi
+    # this clone is mounted in any case
+    if [ $# -eq 3 ] && ! [ "$3" -ef "$repository" ]; then results+=("$3"); fi
+}
+
 image="" devices="" cpu=no driver=/usr/local/Ascend/driver shm_size=8g name="" dry_run=no
+positional=()
 data=() results=() command=() arguments=() files=() missing=()
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -92,10 +107,12 @@ while [ $# -gt 0 ]; do
         --dry_run) dry_run=yes ;;
         --help | -h) show_help; exit 0 ;;
         --) shift; command=("$@"); break ;;
-        *) usage_error "unknown option $1" ;;
+        -*) usage_error "unknown option $1" ;;
+        *) positional+=("$1") ;;
     esac
     shift
 done
+take_positional ${positional[@]+"${positional[@]}"}
 driver="$(expand_home "$driver")"
 for number in ${data[@]+"${!data[@]}"}; do data[number]="$(expand_home "${data[number]}")"; done
 for number in ${results[@]+"${!results[@]}"}; do results[number]="$(expand_home "${results[number]}")"; done

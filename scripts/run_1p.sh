@@ -25,8 +25,10 @@ HELP
 }
 
 parse_run_options "device config data device_id result environment python fresh" "$@"
+config="${option_config:-configs/speech2text/jasper5x3_LibriSpeech_nvgrad_masks_1p.py}"
 choose_environment
 prepare_run 1p "$option_device_id" "$option_device_id"
+choose_mode "${option_config:-$repository/$config}" ${overrides[@]+"${overrides[@]}"}
 exec bash "$repository/scripts/train_1p.sh" "$environment_python" "$device" "$option_device_id" "$result/1p" \
-    --config_file="${option_config:-configs/speech2text/jasper5x3_LibriSpeech_nvgrad_masks_1p.py}" \
+    --config_file="$config" ${mode[@]+"${mode[@]}"} \
     ${resume[@]+"${resume[@]}"} ${overrides[@]+"${overrides[@]}"}

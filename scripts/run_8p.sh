@@ -84,6 +84,7 @@ choose_rank_table() {
 
 parse_run_options "device config data devices processes rank_table servers server port result environment python fresh" "$@"
 if [ -n "$option_devices" ] && [ -n "$option_processes" ]; then usage_error "--devices and --processes are both given; keep one"; fi
+config="${option_config:-configs/speech2text/jasper5x3_LibriSpeech_nvgrad_masks_8p.py}"
 choose_environment
 devices="$option_devices" table="" server="" launcher=()
 if [ -n "$option_processes" ]; then devices="$(seq -s , 0 $((option_processes - 1)))"; fi
@@ -102,6 +103,7 @@ else
     if [[ "$devices" == *,* ]] || [ -n "$option_servers" ]; then ensure_horovod; fi
 fi
 prepare_run 8p "$first_device" "${devices:-$first_device}" "$server"
+choose_mode "${option_config:-$repository/$config}" ${overrides[@]+"${overrides[@]}"}
 if [ "$device" = npu ] && [ ${#source[@]} -gt 0 ]; then
     table="$result/8p/$first_device/rank_table.json"
     mkdir -p "$(dirname "$table")"
@@ -115,5 +117,5 @@ if [ -n "$option_port" ]; then launcher+=(--port "$option_port"); fi
 if [ -z "$option_servers" ] && [ -n "$devices" ]; then launcher+=(--devices "$devices"); fi
 exec bash "$repository/scripts/train_8p.sh" "$environment_python" "$device" "$first_device" "$result/8p" \
     ${launcher[@]+"${launcher[@]}"} -- \
-    --config_file="${option_config:-configs/speech2text/jasper5x3_LibriSpeech_nvgrad_masks_8p.py}" \
+    --config_file="$config" ${mode[@]+"${mode[@]}"} \
     ${resume[@]+"${resume[@]}"} ${overrides[@]+"${overrides[@]}"}

@@ -8,8 +8,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 option_config="" option_data="" option_device=auto option_device_id=0 option_devices="" option_processes="" option_result=""
 option_environment="" option_python="" option_rank_table="" option_servers="" option_server="" option_port="" option_from=""
+option_prefer_device=""
 fresh=no
+places=()              # folders for results that are looked at; new runs are in the first
 logs_of_run=()         # of the devices of a training
+mode=()                # the flag for run.py if a training cannot have evaluations
 overrides=()           # arguments that are passed on to run.py
 device=""              # cpu, gpu or npu
 
@@ -18,7 +21,8 @@ common_options_help() {
   --device NAME      npu, gpu, cpu or auto (the default: an NPU if there is one, else a GPU, else the CPU)
   --config FILE      the experiment (default: configs/speech2text/jasper5x3_LibriSpeech_nvgrad_masks_*p.py)
   --data DIR         the data root; sets $JASPER_DATA for the configs (default: $JASPER_DATA or corpus)
-  --result DIR       folder for the results (default: result in the repository)
+  --result DIR       folder for the results (default: result in the repository; an earlier run in scripts/result, the folder of
+                     the ModelZoo port, is used if it is newer than that in result)
   --environment FILE a shell file to source first, e.g. /usr/local/Ascend/ascend-toolkit/set_env.sh (with an NPU the files
                      below /usr/local/Ascend are sourced by default if ASCEND_OPP_PATH is not set)
   --python PATH      use this Python (default: with an NPU the first of $PYTHON, python3, python3.7 that has the adapter
@@ -30,6 +34,9 @@ HELP
 
 # Prints the comment at the beginning of script $1, as its --help.
 print_comment() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$1"; }
+
+# Whether $1 is the number of a device.
+is_device_id() { [[ "$1" =~ ^[0-9]{1,3}$ ]]; }
 
 absolute() { case "$1" in /*) printf '%s' "$1" ;; *) printf '%s' "$PWD/$1" ;; esac; }
 
@@ -73,7 +80,9 @@ check_run_options() {
         auto | cpu | gpu | npu) ;;
         *) usage_error "--device $option_device is unknown; expected auto, cpu, gpu or npu" ;;
     esac
-    [[ "$option_device_id" =~ ^[0-9]{1,3}$ ]] || usage_error "--device_id $option_device_id: expected the number of a device"
+    is_device_id "$option_device_id" || usage_error "--device_id $option_device_id: expected the number of a device"
+    [ -z "$option_prefer_device" ] || is_device_id "$option_prefer_device" ||
+        usage_error "--prefer_device $option_prefer_device: expected the number of a device"
     [[ -z "$option_devices" || "$option_devices" =~ ^[0-9]{1,3}(,[0-9]{1,3})*$ ]] ||
         usage_error "--devices $option_devices: expected numbers separated by commas, e.g. 0,1"
     [[ -z "$option_processes" || "$option_processes" =~ ^[1-9][0-9]{0,3}$ ]] ||
@@ -84,6 +93,9 @@ check_run_options() {
     done
     [ -z "$option_data" ] || [ -d "$option_data" ] || usage_error "--data $option_data is not a directory"
     result="$(absolute "${option_result:-$repository/result}")"
+    places=("$result")
+    local of_port="$repository/scripts/result"
+    if [ -z "$option_result" ] && [ -d "$of_port" ] && ! [ "$of_port" -ef "$result" ]; then places+=("$of_port"); fi
     if [ -n "$option_config" ]; then option_config="$(absolute "$option_config")"; fi
     if [ -n "$option_rank_table" ]; then option_rank_table="$(absolute "$option_rank_table")"; fi
     if [ -n "$option_data" ]; then
@@ -181,6 +193,54 @@ ensure_horovod() {
     bash "$repository/scripts/setup.sh" --distributed
 }
 
+# Prints what scripts/inspect_config.py says of config $1, see there.
+inspect_config() { "$environment_python" "$repository/scripts/inspect_config.py" "$1"; }
+
+# Sets mode for a config without eval_params, which is trained without evaluations. $1: the config; the others: arguments for
+# run.py, which may define what is missing.
+choose_mode() {
+    local config="$1" word
+    shift
+    for word in "$@"; do
+        case "$word" in --eval_params/* | --dev_files* | --mode*) return 0 ;; esac
+    done
+    if inspect_config "$config" | grep -qx no_eval_params; then
+        mode=(--mode=train)
+        note_in_logs "$config has no eval_params: training without evaluations (--mode=train)"
+    fi
+}
+
+# Prints a line, also into the logs of the run, where the launcher's output follows.
+note_in_logs() {
+    local log
+    say "$1"
+    for log in ${logs_of_run[@]+"${logs_of_run[@]}"}; do printf '%s\n' "$1" >> "$log"; done
+}
+
+# Prints "TIME FOLDER" for each of the given run folders that has a checkpoint, the newest first. TIME: when its newest
+# checkpoint was written, in seconds since 1970.
+runs_with_checkpoints() {
+    local folder last
+    for folder in "$@"; do
+        last="$(last_checkpoint "$folder/logs")"
+        if [ -n "$last" ]; then printf '%s %s\n' "$(LC_ALL=C stat --format=%.Y "$folder/logs/$last.index")" "$folder"; fi
+    done | LC_ALL=C sort -r -n
+}
+
+# Sets result to the place with the newest checkpoint of the run in folder $1 (1p or 8p) of device $2; the first place if there is
+# no checkpoint.
+choose_place() {
+    local place folders=() runs
+    for place in "${places[@]}"; do folders+=("$place/$1/$2/jasper_log_folder"); done
+    mapfile -t runs < <(runs_with_checkpoints "${folders[@]}")
+    if [ "${#runs[@]}" -eq 0 ]; then return 0; fi
+    result="${runs[0]#* }"
+    result="${result%/"$1/$2"/jasper_log_folder}"
+    if [ "${#runs[@]}" -gt 1 ]; then
+        say "two runs have checkpoints: the newer one, in $result, is resumed, not that in ${runs[1]#* } (--result selects the folder)"
+    fi
+}
+
 # Locks the file $2 (--exclusive or --shared, $1); the lock ends with the last process of the run.
 take_lock() {
     local descriptor
@@ -199,42 +259,54 @@ append_verdict() {
     say "turing train fail"
 }
 
-# Prevents two runs from writing into the folder $1 (1p or 8p) for the devices $2 (0,1). The servers of one run share its folder;
-# $3 is the number of this server.
+# Prevents two runs from writing into the folder $1 (a place's 1p or 8p) for the devices $2 (0,1). The servers of one run share its
+# folder; $3 is the number of this server.
 lock_run() {
     local number
-    if ! mkdir -p "$result/$1"; then
+    if ! mkdir -p "$1"; then
         complain "$(basename "$0"): choose another place with --result"
         exit 3
     fi
     if ! command -v flock >/dev/null; then return 0; fi
     if [ -n "$3" ]; then
-        take_lock --shared "$result/$1/.lock_${2%%,*}"
-        take_lock --exclusive "$result/$1/.lock_server_$3"
+        take_lock --shared "$1/.lock_${2%%,*}"
+        take_lock --exclusive "$1/.lock_server_$3"
         return 0
     fi
-    for number in $(tr , '\n' <<< "$2" | sort -n -u); do take_lock --exclusive "$result/$1/.lock_$number"; done
+    for number in $(tr , '\n' <<< "$2" | sort -n -u); do take_lock --exclusive "$1/.lock_$number"; done
 }
 
-# Decides whether the run in folder $1 (1p or 8p) of device $2 is resumed or new; $3 are the numbers of all its devices, $4 is the
-# number of this server if there are several, of which only the first decides. Sets resume to the flags for run.py.
+# For --fresh: renames the run in folder $1 (a place's 1p or 8p) of device $2, with the logs of its devices $3.
+set_aside() {
+    local folder="$1/$2" kept number
+    if [ ! -e "$folder" ]; then return 0; fi
+    kept="$folder.$(date +%Y-%m-%d_%H-%M-%S)"
+    while [ -e "$kept" ]; do kept="$kept~"; done
+    mv "$folder" "$kept"
+    for number in ${3//,/ }; do
+        if [ -f "$1/train_$number.log" ]; then mv "$1/train_$number.log" "$kept"; fi
+    done
+    say "--fresh: the previous run and its logs were moved to $kept"
+}
+
+# Decides whether the run in folder $1 (1p or 8p) of device $2 is resumed or new, and in which place; $3 are the numbers of all its
+# devices, $4 is the number of this server if there are several, of which only the first decides. Sets result, and resume to the
+# flags for run.py.
 prepare_run() {
-    local kind="$1" device_id="$2" server="${4:-}" folder kept last number
-    folder="$result/$kind/$device_id"
+    local kind="$1" device_id="$2" server="${4:-}" folder last number place
     resume=()
-    lock_run "$kind" "$device_id,$3" "$server"
+    if [ "$fresh" = no ]; then choose_place "$kind" "$device_id"; fi
+    folder="$result/$kind/$device_id"
+    lock_run "$result/$kind" "$device_id,$3" "$server"
     if [ -n "$server" ] && [ "$server" != 0 ]; then
         say "server $server of a run in $folder/jasper_log_folder"
         return 0
     fi
-    if [ "$fresh" = yes ] && [ -e "$folder" ]; then
-        kept="$folder.$(date +%Y-%m-%d_%H-%M-%S)"
-        while [ -e "$kept" ]; do kept="$kept~"; done
-        mv "$folder" "$kept"
-        for number in ${3//,/ }; do
-            if [ -f "$result/$kind/train_$number.log" ]; then mv "$result/$kind/train_$number.log" "$kept"; fi
+    if [ "$fresh" = yes ]; then
+        for place in "${places[@]}"; do
+            if [ "$place" != "$result" ] && [ -e "$place/$kind/$device_id" ]; then lock_run "$place/$kind" "$device_id,$3" ""; fi
+            set_aside "$place/$kind" "$device_id" "$3"
         done
-        say "--fresh: the previous run and its logs were moved to $kept"
     fi
     for number in ${3//,/ }; do logs_of_run+=("$result/$kind/train_$number.log"); done
     trap 'if [ "$?" -ne 0 ]; then append_verdict "${logs_of_run[@]}"; fi' EXIT

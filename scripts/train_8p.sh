@@ -3,6 +3,8 @@
 #
 #     bash scripts/train_8p.sh PYTHON DEVICE FIRST_DEVICE FOLDER [OPTIONS OF THE LAUNCHER] -- [ARGUMENTS OF run.py]
 #
+# In the ModelZoo port, train_8p.sh DEVICE_ID is one of the eight processes. Here run_8p.sh starts all of them.
+#
 # e.g. bash scripts/train_8p.sh python3 npu 0 result/8p --rank_table scripts/8p.json -- --config_file=FILE. The launcher
 # replaces this script (exec), so that it receives signals and its exit status is that of the script.
 set -euo pipefail
@@ -10,7 +12,13 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/run_options.sh"
 
 case "${1:-}" in --help | -h) print_comment "$0"; exit 0 ;; esac
-[ $# -ge 4 ] || usage_error "expected PYTHON DEVICE FIRST_DEVICE FOLDER; start run_8p.sh instead"
+if is_device_id "${1:-}"; then
+    complain "train_8p.sh $1: the processes of a training are not started one by one. Start all of them, or a training on one device:"
+    complain "    bash scripts/run_8p.sh"
+    complain "    bash scripts/run_1p.sh --device_id $1"
+    exit 2
+fi
+[ $# -ge 4 ] || usage_error "start run_8p.sh instead: bash scripts/run_8p.sh"
 python="$1" device="$2" first_device="$3" folder="$(absolute "$4")"
 shift 4
 launcher=()

@@ -73,8 +73,22 @@ def test_docker_on_a_cpu_starts_without_devices_and_returns_its_status(docker):
     assert done.words[0] == "run" and "--device" not in done.words
 
 
+def test_docker_takes_the_arguments_of_the_modelzoo_scripts(docker, tmp_path):
+    for name in ("data", "model"):
+        (tmp_path / name).mkdir()
+    options = ("--cpu", "--dry_run", "--", "bash", "-c", "true")
+    given = docker("jasper:1", "data", "model", *options)
+    assert given.status == 0 and shlex.split(given.out)[-4:] == ["jasper:1", "bash", "-c", "true"]
+    assert given.out == docker("--image=jasper:1", "--data=data", "--result=model", *options).out
+    # the clone is mounted in any case
+    assert docker("jasper:1", "data", REPOSITORY, *options).out == docker("--image=jasper:1", "--data=data", *options).out
+
+
 @pytest.mark.parametrize("words,status,message", [
     ([], 2, "--image is missing"),
+    (["x", "data", "model", "bash"], 2, "unknown argument bash; expected at most IMAGE DATA MODEL"),
+    (["--image", "x", "bash"], 2, "unknown argument bash; --image was given"),
+    (["x", "nowhere", "model", "--cpu"], 3, "--data nowhere: the folder does not exist"),
     (["--image", "x", "--devices", "0-3"], 2, "--devices 0-3: expected numbers separated by commas"),
     (["--image", "x", "--cpu", "--devices", "0"], 2, "exclude each other"),
     (["--image", "x", "--privileged"], 2, "unknown option"),

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -168,19 +169,25 @@ def test_help_of_the_inner_scripts_is_their_comment(run_script, name):
     ("run_8p.sh", ["--processes", "0"], "--processes 0: expected a whole number above 0"),
     ("run_8p.sh", ["--processes=2", "--devices=0,1"], "keep one"),
     ("run_eval.sh", ["--fresh"], "unknown option --fresh"),
-    ("run_eval.sh", ["--from", "2p"], "--from 2p: expected 1p, 8p or a directory"),
-    ("train_1p.sh", [], "start run_1p.sh instead"),
-    ("train_8p.sh", ["python"], "start run_8p.sh instead"),
-    ("eval_1p.sh", [], "start run_eval.sh instead"),
+    ("run_eval.sh", ["--from", "2p"], "--from 2p: expected 1p, 8p, the number of a device or a directory"),
+    ("run_eval.sh", ["--prefer_device", "x"], "--prefer_device x: expected the number of a device"),
+    ("train_1p.sh", [], "bash scripts/run_1p.sh --device_id 0"),
+    ("train_1p.sh", ["zero"], "bash scripts/run_1p.sh --device_id 0"),
+    ("train_1p.sh", ["0", "--devices=0,1"], "unknown option --devices"),
+    ("train_8p.sh", ["python"], "bash scripts/run_8p.sh"),
+    ("train_8p.sh", ["3"], "    bash scripts/run_8p.sh\n    bash scripts/run_1p.sh --device_id 3\n"),
+    ("eval_1p.sh", ["-1"], "bash scripts/run_eval.sh --device_id 0"),
 ])
 def test_wrong_values(run_script, name, words, message):
     wrong = run_script(name, *words, python=None)
     assert wrong.status == 2 and message in wrong.err, wrong.err
 
 
-def test_evaluation_without_a_checkpoint(run_script):
-    refused = run_script("run_eval.sh", "--result", "results")
-    assert refused.status == 3 and "no checkpoint in" in refused.err and not refused.out
+@pytest.mark.parametrize("words, searched", [((), "[18]p/*"), (("--from=8p",), "8p/*"), (("--from=3",), "[18]p/3")])
+def test_evaluation_without_a_checkpoint(run_script, tmp_path, words, searched):
+    refused = run_script("run_eval.sh", "--device=cpu", "--result", "results", *words)
+    assert refused.status == 3 and not refused.out
+    assert "no checkpoint in %s/%s/jasper_log_folder/logs\n" % (tmp_path / "results", searched) in refused.err
 
 
 @pytest.mark.parametrize("name", ["run_1p.sh", "run_8p.sh", "run_eval.sh"])
@@ -196,7 +203,7 @@ def test_an_npu_without_the_adapter_is_an_error_that_names_it(run_script, tmp_pa
 PYTHON = '''#!/bin/sh
 case "$*" in
 *run_options*|*find_spec*) exit 0 ;;
-*make_rank_table.py*) exec %s "$@" ;;
+*make_rank_table.py*|*inspect_config.py*) exec %s "$@" ;;
 *) printf '%%s\\n' "$@" > calls.txt; env > environment.txt ;;
 esac
 ''' % sys.executable
@@ -221,6 +228,126 @@ def started_on_npus(run_script, tmp_path):
 
 def value_after(words, option):
     return words[words.index(option) + 1]
+
+
+def make_run(folder, time=None, name="model.ckpt-3"):
+    """A run folder that seems to have a checkpoint, which was written ``time`` seconds after the epoch."""
+    logs = folder / "jasper_log_folder" / "logs"
+    (logs / name).parent.mkdir(parents=True)
+    (logs / (name + ".index")).write_text("")
+    if time is not None:
+        os.utime(str(logs / (name + ".index")), (time, time))
+    return folder / "jasper_log_folder"
+
+
+@pytest.fixture
+def port(started_on_npus, tmp_path):
+    """A copy of the scripts and configs, as a user of the ModelZoo port has them. Its ``call`` runs one of its scripts without
+    --result, with the Python of ``started_on_npus``."""
+    for folder in ("scripts", "configs"):
+        shutil.copytree(os.path.join(REPOSITORY, folder), str(tmp_path / "clone" / folder),
+                        ignore=shutil.ignore_patterns("result", "__pycache__"))
+    os.symlink(os.path.join(REPOSITORY, "open_seq2seq"), str(tmp_path / "clone" / "open_seq2seq"))
+    started_on_npus("run_1p.sh")  # creates the Python
+
+    def call(name, *options, words=()):
+        calls = tmp_path / "calls.txt"
+        calls.unlink()
+        command = ["bash", str(tmp_path / "clone" / "scripts" / name)] + list(options) + [
+            "--device=npu", "--python", str(tmp_path / "python"), "--"] + list(words)
+        done = subprocess.run(command, cwd=str(tmp_path), env=environment(), capture_output=True, text=True, timeout=PATIENCE,
+                              stdin=subprocess.DEVNULL)
+        assert done.returncode == 0, done.stderr
+        return types.SimpleNamespace(out=done.stdout, err=done.stderr, words=calls.read_text().splitlines())
+    clone = tmp_path / "clone"
+    return types.SimpleNamespace(call=call, ours=clone / "result", theirs=clone / "scripts" / "result",
+                                 config=clone / "configs" / "speech2text" / "jasper5x3_LibriSpeech_nvgrad_masks_1p.py")
+
+
+def logdir_of(started):
+    return [word for word in started.words if word.startswith("--logdir=")][-1].partition("=")[2]
+
+
+@pytest.mark.parametrize("script_name, run", [("run_1p.sh", "1p/0"), ("run_8p.sh", "8p/0")])
+def test_a_run_in_the_place_of_the_port_is_resumed_there_and_the_newer_of_two(port, script_name, run):
+    assert logdir_of(port.call(script_name)) == str(port.ours / run / "jasper_log_folder")
+    theirs = make_run(port.theirs / run, time=2000)
+    resumed = port.call(script_name)
+    assert logdir_of(resumed) == str(theirs) and "--continue_learning" in resumed.words and "two runs" not in resumed.out
+    assert value_after(resumed.words, "--log") == str(port.theirs / os.path.dirname(run) / "train_{device_id}.log")
+    # with the fractions of seconds
+    for time, taken, other in ((2000.5, port.ours, port.theirs), (1999.5, port.theirs, port.ours)):
+        shutil.rmtree(str(port.ours / run), ignore_errors=True)
+        make_run(port.ours / run, time=time)
+        resumed = port.call(script_name)
+        assert logdir_of(resumed) == str(taken / run / "jasper_log_folder")
+        assert "the newer one, in %s, is resumed, not that in %s (" % (taken, other / run / "jasper_log_folder") in resumed.out
+    # both are set aside, so that no later start resumes one of them
+    fresh = port.call(script_name, "--fresh")
+    assert logdir_of(fresh) == str(port.ours / run / "jasper_log_folder") and "--continue_learning" not in fresh.words
+    assert fresh.out.count("--fresh: the previous run and its logs were moved to") == 2 and not (port.theirs / run).exists()
+    # a given folder is the only one
+    make_run(port.theirs / run)
+    given = port.call(script_name, "--result=elsewhere")
+    assert "--continue_learning" not in given.words and "elsewhere" in logdir_of(given)
+
+
+def test_an_evaluation_looks_into_the_place_of_the_port(port):
+    theirs = make_run(port.theirs / "8p" / "0", time=2000)
+    evaluated = port.call("run_eval.sh")
+    assert logdir_of(evaluated) == str(theirs) and "runs in" not in evaluated.out
+    assert "--config_file=configs/speech2text/jasper5x3_LibriSpeech_nvgrad_masks_8p.py" in evaluated.words
+    assert value_after(evaluated.words, "--log") == str(port.theirs / "8p" / "eval_{device_id}.log")
+    ours = make_run(port.ours / "1p" / "3", time=3000)
+    evaluated = port.call("run_eval.sh")
+    assert logdir_of(evaluated) == str(ours)
+    assert "runs in %s %s: taking the newest one" % (port.ours, port.theirs) in evaluated.out
+    assert logdir_of(port.call("run_eval.sh", "--from=8p")) == logdir_of(port.call("run_eval.sh", "--from", "0")) == str(theirs)
+    # as in the port, the number is also that of the run, if there is one
+    for device, logdir in (("0", theirs), ("3", ours), ("5", ours)):
+        evaluated = port.call("eval_1p.sh", device)
+        assert (logdir_of(evaluated), value_after(evaluated.words, "--devices")) == (str(logdir), device)
+
+
+def test_a_logdir_that_was_edited_in_the_config_is_evaluated(port, tmp_path):
+    newest = make_run(port.ours / "1p" / "0")
+    text = port.config.read_text()
+    assert logdir_of(port.call("run_eval.sh")) == str(newest)
+    edited = make_run(tmp_path / "my runs", time=1000)
+    in_the_clone = make_run(port.ours.parent / "my runs", time=1000)
+    for value, logdir, said in ((str(edited), edited, "has a checkpoint"),
+                                ("my runs/jasper_log_folder", in_the_clone, "has a checkpoint"),
+                                (str(edited) + "s", newest, "has no checkpoint; looking in"),
+                                ("a' + 'b", newest, "is not a plain string and is not looked at (--from DIR")):
+        port.config.write_text(text.replace('"logdir": "jasper_log_folder"', "\"logdir\": '%s'" % value))
+        evaluated = port.call("run_eval.sh")
+        assert logdir_of(evaluated) == str(logdir) and said in evaluated.out
+        assert ("not evaluated: %s (" % newest in evaluated.out) == (said == "has a checkpoint")
+    # what was asked for by name is not overridden
+    port.config.write_text(text.replace('"logdir": "jasper_log_folder"', '"logdir": %r' % str(edited)))
+    assert logdir_of(port.call("run_eval.sh", "--from=1p")) == str(newest)
+
+
+def test_train_1p_with_a_device_trains_on_it(port):
+    started = port.call("train_1p.sh", "3")
+    assert value_after(started.words, "--devices") == "3" and "--mode=train_eval" in started.words
+
+
+def test_a_config_without_eval_params_is_trained_without_evaluations(port, tmp_path):
+    text = port.config.read_text()
+    config = tmp_path / "own.py"
+    config.write_text("# eval_params = {}\n" + text.partition("\neval_params")[0])
+    note = "%s has no eval_params: training without evaluations (--mode=train)\n" % config
+    for name, folder in (("run_1p.sh", "1p"), ("run_8p.sh", "8p")):
+        started = port.call(name, "--config", "own.py")
+        assert [word for word in started.words if word.startswith("--mode")][-1] == "--mode=train" and note in started.out
+        assert (port.ours / folder / "train_0.log").read_text() == note
+    for words in (("--eval_params/data_layer_params/shuffle=False",), ("--dev_files", "dev.csv")):
+        assert "--mode=train" not in port.call("run_1p.sh", "--config", "own.py", words=words).words
+    for with_evaluation in ("from base import *\n", "globals()['eval_params'] = {}\n", "from base import x as eval_params\n",
+                            "if True:\n    eval_params = {}\n", "def:\n"):
+        config.write_text(with_evaluation)
+        assert "--mode=train" not in port.call("run_1p.sh", "--config", "own.py").words
 
 
 def test_the_rank_table_of_the_repository_is_reduced_to_the_devices(started_on_npus, tmp_path):
@@ -295,10 +422,9 @@ def test_the_first_of_several_servers_decides_and_they_share_a_folder(started_on
 
 def test_an_npu_evaluates_the_newest_run_of_both(started_on_npus, tmp_path):
     for number, run in enumerate(("1p/0", "8p/4")):
-        logs = tmp_path / "results" / run / "jasper_log_folder" / "logs"
-        logs.mkdir(parents=True)
-        (logs / "model.ckpt-3.index").write_text("")
-        os.utime(str(logs), (number + 1, number + 1))
+        logs = make_run(tmp_path / "results" / run, time=number + 1) / "logs"
+        # a note about an evaluation does not make a run newer
+        os.utime(str(logs), (10 - number, 10 - number))
     started = started_on_npus("run_eval.sh", "--device_id=7")
     assert value_after(started.words, "--devices") == "7" and "--device=npu" in started.words
     results = tmp_path / "results" / "8p"

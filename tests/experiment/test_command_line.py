@@ -102,7 +102,8 @@ def test_help_and_version_need_no_tensorflow():
     assert printed("--version") == "open_seq2seq %s\n" % open_seq2seq.__version__
     for word in ("--help", "-h"):
         text = " ".join(printed(word).split())
-        assert "--infer_output_file FILE file that --mode=infer writes its transcripts to, as CSV (default: infer-out.txt)" in text
+        assert ("--infer_output_file FILE file that --mode=infer writes its transcripts to, as CSV (default: infer-out.txt)"
+                in text)
         assert "--encoder_params/convnet_layers/3/num_channels=256" in text
 
 
