@@ -17,11 +17,14 @@ from open_seq2seq.transcription.batch import Batch
 from open_seq2seq.transcription.recordings import Recording
 from open_seq2seq.transcription.watch import FolderWatch
 from open_seq2seq.transcription.web.server import WebServer
+from tests.fixtures.audio_files import encoded, without_info_frame
+from tests.fixtures.flac_files import in_ogg, without_length
 from tests.transcription.conftest import RATE, ToneModel, spoken
 
 # {file: its text}; FIRST of make_inputs.py says "abc", SECOND "fad"
 TEXTS = dict.fromkeys(("reference.wav", "stream_size0.wav", "stream_size0_24bit.wav", "stream_placeholder_2e9.wav", "whole.flac",
-                       "list_odd_unpadded.wav", "stream_unknown_length.flac", "one.ogg", "one.opus", "one.mp3"), "abc")
+                       "list_odd_unpadded.wav", "stream_unknown_length.flac", "one.ogg", "one.opus", "one.mp3",
+                       "pipe_constant.mp3", "pipe_variable.mp3", "pipe.oga"), "abc")
 TEXTS.update(dict.fromkeys(("chained.ogg", "chained.opus", "chained.mp3"), "abc fad"), **{"two_wavs_concatenated.wav": "abc abc"})
 # {file: part of the error}
 ERRORS = {"rate_of_1_hz.wav": "1 Hz", "antiphase.wav": "has 0 % of their power", "memo.m4a": "It is an MP4 (M4A) file",
@@ -36,6 +39,12 @@ def inputs(tmp_path_factory, failing_inputs_script):
         soundfile.write(str(folder / name), spoken([word], [0.5, 0.5])[0], RATE)
     subprocess.run([sys.executable, failing_inputs_script, str(folder / "made"), str(folder / "first.wav"),
                     str(folder / "second.wav")], check=True, capture_output=True)
+    # as encoders write them into a pipe: without an Info frame, and of unknown length
+    first, _ = soundfile.read(str(folder / "first.wav"))
+    for mode in ("CONSTANT", "VARIABLE"):
+        mp3 = encoded("MP3", "MPEG_LAYER_III", first, RATE, bitrate_mode=mode, compression_level=0.5)
+        (folder / "made" / ("pipe_%s.mp3" % mode.lower())).write_bytes(without_info_frame(mp3))
+    (folder / "made" / "pipe.oga").write_bytes(in_ogg(without_length(encoded("FLAC", "PCM_16", first, RATE))))
     return folder / "made"
 
 

@@ -7,14 +7,21 @@ behind the file keep libsndfile's estimate above the right number, which counts.
 import struct
 
 from open_seq2seq.data.audio.containers import MP3, START_BYTES
-from open_seq2seq.data.audio.mpeg_frames import declared_frames, info_frame, is_free_format, parse_header
+from open_seq2seq.data.audio.mpeg_frames import (
+    declared_frames,
+    has_encoder_name,
+    info_frame,
+    is_free_format,
+    parse_header,
+    uses_reservoir,
+)
 from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part, behind_padding
 from open_seq2seq.data.audio.structure import Structure, beginning_of
 from open_seq2seq.data.rejection import EMPTY_AUDIO, NOT_AUDIO, WRONG_HEADER, RejectedData
 
 MAX_JUNK = 1 << 16                 # bytes in front of the first frame
 MAX_LYRICS = 1 << 20               # bytes of a Lyrics3 tag, whose size has 6 digits
-LARGEST_TO_SMALLEST = 20           # bit rates of a layer: what a file whose first frames are the largest ones is longer than estimated
+LARGEST_TO_SMALLEST = 20           # ratio of the bit rates of a layer: libsndfile estimates a length from the first frames
 _APE, _APE_HEADER, _APE_HAS_HEADER = b"APETAGEX", 1 << 29, 1 << 31
 
 
@@ -78,21 +85,20 @@ class _Stream:
         return self.declared is not None and self.frames >= self.declared
 
     def expected(self):
-        """How many frames the stream had before it was damaged."""
-        if self.is_complete:
+        """How many frames the stream had before it was damaged; without an Info frame, the other bytes tell."""
+        if self.declared is None or self.is_complete:
             return self.frames
         mean = self.bytes / float(self.frames) if self.frames else self.header.length
-        return max(self.declared or 0, self.frames + int(round(self.other / mean)))
+        return max(self.declared, self.frames + int(round(self.other / mean)))
 
     def part(self):
         if not self.header.side:
-            size = self.end - self.start
-            return Part(self.start, self.end, self.frames * self.header.samples, padding=LARGEST_TO_SMALLEST * size + 4096)
+            return Part(self.start, self.end, self.frames * self.header.samples,
+                        padding=LARGEST_TO_SMALLEST * (self.end - self.start))
         if self.declared == self.frames:
             return Part(self.start, self.end)
-        # drop the Info frame with its wrong number, if any
-        start = self.start + (len(self.tag) if self.declared is not None else 0)
-        return Part(start, self.end, None, info_frame(self.header, self.tag, self.frames))
+        # the Info frame with its wrong number, if any, is replaced
+        return Part(self.start + len(self.tag), self.end, None, info_frame(self.header, self.frames))
 
 
 class _Walk:
@@ -180,18 +186,26 @@ class _Walk:
             self._stream = _append(self.streams, header, self._position)
         self._other += self._end - self._position
 
+    def _continues(self, begins_stream):
+        """Whether a frame directly follows all that the Info frame declares, in a file that is not damaged so far."""
+        return not begins_stream and not self._is_separate and self._stream.is_complete and not self._stream.other
+
     def _take(self, header, is_known):
         """Counts a frame; an Info frame, another kind of frames, or a tag in front of it begins a new stream."""
         source, position = self._source, self._position
         frame = source.at(position, min(header.length, 256)) if header.side else b""
         declared, is_info = declared_frames(frame, header)
-        if self._stream is None and frame[header.side + 124:header.side + 128] in (b"LAME", b"Lavf", b"Lavc"):
+        if self._stream is None and has_encoder_name(frame, header):
             is_info = True      # perhaps with a damaged name
         if not is_info and not self._is_separate:
             self._other += self._zeros      # what is left of a frame, rather than padding
         if self._stream is not None:
             self._stream.other += self._other
             self._other = 0
+        if self._stream is not None and self._continues(is_info or not is_known) and uses_reservoir(frame, header):
+            self._stream.declared = None      # not the first frame of another file
+            self._checks.note("the Info frame of the MP3 states fewer frames than follow; all are decoded, with the silence that "
+                              "the encoder added")
         if is_info or not is_known or self._is_separate or self._stream.is_complete:
             if self._stream is not None and not is_info and not self._is_separate:
                 _check_surplus(self._stream, position)

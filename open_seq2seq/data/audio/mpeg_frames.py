@@ -69,6 +69,24 @@ def declared_frames(frame, header):
     return None, False
 
 
+def has_encoder_name(frame, header):
+    """Whether a frame has an encoder's name where an Info frame has it.
+
+    LAME fills silent frames with its own name repeatedly, which is not an Info frame.
+    """
+    place = header.side + 124
+    return frame[place:place + 4] in (b"LAME", b"Lavf", b"Lavc") and b"LAME" not in frame[header.side + 4:place]
+
+
+def uses_reservoir(frame, header):
+    """Whether a frame of layer III begins within the bytes of the frames in front of it: it is not the first of a file."""
+    if not header.side:
+        return False
+    place = 4 if frame[1] & 1 else 6      # behind the frame's checksum, if any
+    begin = frame[place:place + 2]
+    return bool(len(begin) == 2 and (begin[0] << 1 | begin[1] >> 7 if header.kind[0] == _MPEG1 else begin[0]))
+
+
 def _is_intact(frame, place, flags):
     """Whether an Info frame's table of positions ascends, and LAME's checksum of it is right; True where there are none."""
     table = place + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1)
@@ -92,7 +110,7 @@ def _crc16(data):
     return crc
 
 
-def info_frame(header, tag, frames):
+def info_frame(header, frames):
     """An Info frame of layer III that states ``frames``."""
     version, layer, rate, _ = header.kind
     # 64 kbit/s at least, so that there is room for the tag; no checksum

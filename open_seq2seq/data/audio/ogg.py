@@ -7,6 +7,7 @@ import struct
 import zlib
 
 from open_seq2seq.data.audio.containers import START_BYTES
+from open_seq2seq.data.audio.ogg_flac import FLAC_IN_OGG, flac_part
 from open_seq2seq.data.audio.source import SEARCH_BLOCK, Part, behind_padding
 from open_seq2seq.data.audio.structure import Structure, beginning_of, damaged
 from open_seq2seq.data.rejection import NOT_AUDIO, WRONG_HEADER, RejectedData
@@ -14,7 +15,7 @@ from open_seq2seq.data.rejection import NOT_AUDIO, WRONG_HEADER, RejectedData
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
 _NO_POSITION = -1
 _REVERSED = bytes(int("{:08b}".format(byte)[::-1], 2) for byte in range(256))
-_AUDIO = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"fishead\0", b"Speex   ")
+_AUDIO = (b"\x01vorbis", b"OpusHead", FLAC_IN_OGG, b"fishead\0", b"Speex   ")
 
 
 def inspect_ogg(source, checks):
@@ -65,7 +66,7 @@ def inspect_ogg(source, checks):
         other = max(0, other - behind)
     checks.unreadable(other, source.size - other,
                       "%d bytes between or behind the pages of the Ogg file are not new pages" % other)
-    return Structure(tuple(Part(link.start, link.end) for link in links))
+    return Structure(tuple(link.part(source, checks) for link in links))
 
 
 def _page_at(source, position):
@@ -91,6 +92,34 @@ def _next_page(source, position):
         position += 1
 
 
+def _packets(source, start, end, serial):
+    """Yields the packets of one stream within a range; those of which a page is damaged or missing are skipped."""
+    position, packet, expected = start, None, 0
+    while position < end:
+        page = _page_at(source, position)
+        if page is None:
+            position = _next_page(source, position + 1)
+            position = end if position is None else position
+            continue
+        kind, _, owner, sequence, length = page
+        if owner == serial:
+            if not kind & _CONTINUED:
+                packet = b""
+            elif sequence != expected:
+                packet = None      # its beginning is missing
+            expected = (sequence + 1) % (1 << 32)
+            data = source.at(position, length)
+            place = 27 + data[26]
+            for size in data[27:place]:
+                packet = None if packet is None else packet + data[place:place + size]
+                place += size
+                if size < 255:
+                    if packet is not None:
+                        yield packet
+                    packet = b""
+        position += length
+
+
 def page_checksum(data):
     """Ogg's CRC-32: the polynomial of zlib's, but the bits of each byte in the other order, from 0 and not inverted."""
     reflected = zlib.crc32(data.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
@@ -103,7 +132,7 @@ class _Link:
     def __init__(self, start):
         self.start = self.end = start
         self.serial = None             # of the audio; other streams (video, skeleton) are not checked
-        self.has_data, self.ended = False, False
+        self.has_data, self.ended, self._is_flac = False, False, False
         self._serials = set()
         self._sequence = -1
         self._last, self._lost, self._holes, self._is_damaged = 0, 0, 0, False
@@ -130,7 +159,7 @@ class _Link:
             self._serials.add(serial)
             body = beginning[27 + beginning[26]:]
             if self.serial is None and body.startswith(_AUDIO) and not body.startswith(b"fishead"):
-                self.serial = serial
+                self.serial, self._is_flac = serial, body.startswith(FLAC_IN_OGG)
         else:
             self.has_data = True
         if serial not in self._serials or serial == self.serial and self.ended:
@@ -149,6 +178,20 @@ class _Link:
                 self._is_damaged = False
             self._last = granule
         self.ended = bool(kind & _LAST)
+
+    def part(self, source, checks):
+        """The Part that libsndfile decodes.
+
+        Args:
+          source: ByteSource.
+          checks: Checks.
+
+        Raises:
+          RejectedData: the FLAC stream in it is damaged.
+        """
+        if not self._is_flac:
+            return Part(self.start, self.end)
+        return flac_part(_packets(source, self.start, self.end, self.serial), self._last, checks)
 
     def judge(self, checks):
         """Applies the rules for incomplete files.
