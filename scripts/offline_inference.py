@@ -17,11 +17,13 @@ error rate. It has three steps: audio to bins (--pre_process), bins to results b
 and word error rate (--post_process). Ascend's msame and ais_bench read the same bins (scripts/om_infer.sh); this script can score
 their results (--result_dir)."""
 
-EPILOG = """files, below OUTPUT_DIR/jasper:
-  input_0/NAME.bin         features [1, T, F]         input_reshape/NAME.bin   mask of the valid frames
-  result_Files/davinci_NAME_output0.bin               logits [1, T', V + 1]
-  transcripts.csv          wav_filename,predicted_transcript
-  rejected.csv             skipped rows with the reason
+EPILOG = """files:
+  OUTPUT_DIR/jasper/input_0/NAME.wav_input_data.bin          features [1, T, F]
+  OUTPUT_DIR/jasper/input_reshape/NAME.wav_input_data.bin    mask of the valid frames
+  ./result_Files/davinci_NAME.wav_input_data_output0.bin     logits [1, T', V + 1]
+  OUTPUT_DIR/jasper/transcripts.csv                          wav_filename,predicted_transcript
+  OUTPUT_DIR/jasper/rejected.csv                             skipped rows with the reason
+--naming ours: NAME.bin, OUTPUT_DIR/jasper/result_Files/davinci_NAME_output0.bin
 
 examples:
   offline_inference.py --model_path m.pb --data_dir corpus --output_dir work --pre_process True --batchSize 8
@@ -77,7 +79,10 @@ def make_parser():
     parser.add_argument("--inference", type=truth, default=True, metavar="True|False",
                         help="run the model; has no effect with --result_dir (default: True)")
     parser.add_argument("--result_dir", type=file_path, metavar="DIR",
-                        help="score these results of msame or ais_bench instead of running the model")
+                        help="score these results of msame, ais_bench or the public Ascend port instead of running the model")
+    parser.add_argument("--naming", choices=("modelzoo", "ours"), default="modelzoo",
+                        help="names of the files that are written: those of the public Ascend port, or the shorter ones of "
+                             "earlier versions, see below; both are read (default: modelzoo)")
     parser.add_argument("--manifest", type=file_path, action="append", default=[], metavar="CSV",
                         help="a manifest, a name in --data_dir or a path; may be repeated (default: librivox-dev-clean.csv if it "
                              "exists, else every .csv)")
@@ -95,8 +100,8 @@ def make_parser():
     return parser
 
 
-def open_model(path, device_name, precision_mode):
-    """The model on its device: a ``LogitModel``."""
+def open_model(path, device_name, precision_mode, batch_size):
+    """The model on its device, for batches of ``batch_size`` on an NPU: a ``LogitModel``."""
     from open_seq2seq.devices import npu_present, select_device
     from open_seq2seq.export.runtime.exported_model import ExportedModel, model_on_device
     from open_seq2seq.export.runtime.onnx_model import OnnxModel
@@ -108,7 +113,7 @@ def open_model(path, device_name, precision_mode):
     if device_name == "auto":
         device_name = "npu" if npu_present() else "cpu"
     device = select_device(device_name, training=False, params={"npu_params": {"precision_mode": precision_mode}})
-    model = model_on_device(path, device) if device_name == "npu" else ExportedModel(path)
+    model = model_on_device(path, device, batch_size) if device_name == "npu" else ExportedModel(path)
     for line in device.describe():
         print(line)
     return model
@@ -130,16 +135,17 @@ def run(arguments):
     references = None
     if arguments.pre_process or arguments.post_process:
         references = References(find_manifests(arguments.data_dir, arguments.manifest))
-    timing, results = None, arguments.result_dir or os.path.join(folder, offline.RESULTS_FOLDER)
+    infers = arguments.inference and not arguments.result_dir
+    timing, results = None, arguments.result_dir or offline.results_folder(arguments.naming, folder, exists=not infers)
     with contextlib.ExitStack() as stack:
         model = None
-        if arguments.inference and not arguments.result_dir:
+        if infers:
             # first, so that a wrong model or device is found before hours of computing features
-            offline.require_batch_size(description, arguments.batchSize)
-            model = stack.enter_context(open_model(arguments.model_path, arguments.device, arguments.precision_mode))
+            model = stack.enter_context(open_model(arguments.model_path, arguments.device, arguments.precision_mode,
+                                                   arguments.batchSize))
         if arguments.pre_process:
             offline.pre_process(description, references, folder, arguments.dtype, arguments.frames,
-                                arguments.max_rejected_fraction)
+                                arguments.max_rejected_fraction, arguments.naming)
         if model is not None:
             timing = offline.infer(model, offline.open_bins(description, folder), results, arguments.batchSize)
     if arguments.post_process:

@@ -112,8 +112,8 @@ _FLAGS = (
     ("npu_memory", _positive, 32.0, "memory in GB of the NPU that --mode=npu_check assumes"),
     ("export_dir", file_path, None, "--mode=export: the folder to write to; in training: the folder for the export of "
                                      "the best model at the end"),
-    ("batch_size", _whole(1, 10 ** 6), None, "--mode=export: utterances in a batch of the model (default: 1; any number with "
-                                             "--frames=dynamic)"),
+    ("batch_size", _whole(1, 10 ** 6), None, "--mode=export: utterances in a batch of the model (default: any number; 1 with "
+                                             "--with_features or --no_fold, unless --frames=dynamic)"),
     ("frames", _frames, "2336", "--mode=export: feature frames of an utterance, or dynamic for any number, for CPUs"),
     ("format", _formats, "pb", "--mode=export: pb, saved_model, onnx, or several separated by commas"),
     ("with_features", _boolean, False, "--mode=export: the model takes audio and computes the features itself"),

@@ -35,6 +35,8 @@ FEATURES_INPUT, MASK_INPUT = "input", "input_reshape"
 AUDIO_INPUT, AUDIO_LENGTHS_INPUT = "audio", "audio_lengths"
 LOGITS_OUTPUT = "ForwardPass/fully_connected_ctc_decoder/logits"
 FEATURE_PARAMETERS = tuple(parameter.name for parameter in features.PARAMETERS if parameter.ignored is None)
+# exports of earlier versions lack these; their models were trained with what is now the default
+ADDED_FEATURE_PARAMETERS = ("dynamic_range", "min_std_dev")
 
 LONGEST_NUMBER = 400          # digits of a number in the JSON
 
@@ -136,6 +138,12 @@ class ExportDescription(collections.namedtuple("ExportDescription", [parameter.n
         if self.wer is not None:
             values["wer"] = self.wer._asdict()
         return values
+
+    def with_batch_size(self, batch_size):
+        """A copy for batches of ``batch_size`` (an int) of a model that accepts any batch."""
+        inputs, outputs = (tuple(tensor._replace(shape=(batch_size,) + tensor.shape[1:]) for tensor in tensors)
+                           for tensors in (self.inputs, self.outputs))
+        return self._replace(batch_size=batch_size, inputs=inputs, outputs=outputs)
 
     def with_file(self, path):
         """A copy with the SHA-256 of a model's file."""
@@ -310,7 +318,7 @@ def check_feature_params(params, where, report):
       where: name of the dict in messages.
       report: receives the problems.
     """
-    missing = [name for name in FEATURE_PARAMETERS if name not in params]
+    missing = [name for name in FEATURE_PARAMETERS if name not in params and name not in ADDED_FEATURE_PARAMETERS]
     if missing:
         report.problem(where, "lacks %s; defaults would compute other features than the model was trained with"
                        % ", ".join(missing))

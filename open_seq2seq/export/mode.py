@@ -75,7 +75,10 @@ def options_of(arguments):
         and "onnx" not in arguments.format)
     if arguments.with_features and "onnx" in arguments.format:
         raise UsageError("--with_features is for pb and saved_model; omit it, or remove onnx from --format")
-    batch_size = arguments.batch_size or (None if dynamic else 1)
+    batch_size = arguments.batch_size
+    if batch_size is None and not dynamic and (arguments.with_features or arguments.no_fold):
+        # these graphs depend on the batch: one of any size has loops, or operations that compute shapes
+        batch_size = 1
     return ExportOptions(batch_size, arguments.frames, arguments.with_features, arguments.fp16, not arguments.no_fold, fast)
 
 

@@ -27,7 +27,7 @@ def test_every_command_exports_the_same_model(trained_digits, command, run_here,
     done = command(corpus, "run.py", "--config_file=config.py", "--mode=export", "--enable_logs",
                    "--export_dir=%s" % (tmp_path / "a"), "--format=pb,saved_model")
     assert done.status == 0, done.out + done.err
-    assert "*** Input input float32 [1, 1, 2336, 32]" in done.out and "*** Finished export in" in done.out
+    assert "*** Input input float32 [?, 1, 2336, 32]" in done.out and "*** Finished export in" in done.out
     assert sorted(os.listdir(str(tmp_path / "a"))) == NAMES + ["saved_model"]
     done = command(corpus, "scripts/ckpt2pb.py", "--checkpoint", logdir, "--output_dir", tmp_path / "b")
     assert done.status == 0 and sorted(os.listdir(str(tmp_path / "b"))) == NAMES, done.err
@@ -90,11 +90,14 @@ def options(*words):
 
 
 def test_defaults_of_the_flags():
-    assert options() == ExportOptions(1, 2336, False, False, True, False)
+    assert options() == ExportOptions(None, 2336, False, False, True, False)
+    assert options("--batch_size=1") == ExportOptions(1, 2336)
+    assert options("--with_features") == ExportOptions(1, 2336, with_features=True)
+    assert options("--no_fold") == ExportOptions(1, 2336, folded=False)
     assert options("--frames=dynamic") == ExportOptions(None, None, False, False, True, True)
     assert options("--frames", "dynamic", "--batch_size=4", "--convolutions=plain") == ExportOptions(4, None)
     assert options("--frames=dynamic", "--no_fold") == ExportOptions(None, None, folded=False)
-    assert options("--fp16", "--frames=1600") == ExportOptions(1, 1600, half_precision=True)
+    assert options("--fp16", "--frames=1600") == ExportOptions(None, 1600, half_precision=True)
     with pytest.raises(UsageError, match="--with_features is for pb and saved_model"):
         options("--with_features", "--format=onnx")
     with pytest.raises(UsageError, match="--fp16 belongs to --mode=export, and this is --mode=eval"):

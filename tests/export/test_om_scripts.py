@@ -40,6 +40,15 @@ def test_shapes_come_from_the_json(export):
         "input_shape": "input:2,1,320,16;input_reshape:2,160", "output": model[:-len(".pb")] + "_b2_t320"}
 
 
+def test_the_default_export_is_compiled_for_the_batch_size_that_is_given(export):
+    model = export(batch_size=None, frames=320)
+    assert options_of(atc_arguments(model))["input_shape"] == "input:1,1,320,16;input_reshape:1,160"
+    eight = options_of(atc_arguments(model, batch_sizes=[8]))
+    assert eight["input_shape"] == "input:8,1,320,16;input_reshape:8,160" and "dynamic_batch_size" not in eight
+    assert eight["output"] == model[:-len(".pb")] + "_b8_t320"
+    assert options_of(atc_arguments(model, batch_sizes=[1, 4, 8]))["dynamic_batch_size"] == "1,4,8"
+
+
 def test_a_model_is_compiled_for_several_batch_sizes_and_lengths(export):
     model = export(batch_size=None, frames=None)
     batches = options_of(atc_arguments(model, batch_sizes=[4, 1], frames=[320]))
@@ -68,14 +77,14 @@ def test_shapes_that_contradict_the_model_are_refused(export, exported, asked, m
 
 @pytest.mark.slow
 def test_a_dry_run_prints_the_ports_command(export, command, tmp_path):
-    model = export(batch_size=1, frames=320)
-    done = command(tmp_path, "scripts/pb2om.sh", *PYTHON, "--model", model, "--batchSize=1", "--soc_version=Ascend310",
+    model = export(batch_size=None, frames=320)
+    done = command(tmp_path, "scripts/pb2om.sh", *PYTHON, "--model", model, "--batchSize=8", "--soc_version=Ascend310",
                    "--dry_run", "--output", "jasper b1", "--", "--log=info")
     assert done.status == 0, done.err
-    assert ' --input_shape="input:1,1,320,16;input_reshape:1,160" ' in done.out
+    assert ' --input_shape="input:8,1,320,16;input_reshape:8,160" ' in done.out
     assert shlex.split(done.out) == [
         "atc", "--model=" + model, "--framework=3", "--soc_version=Ascend310",
-        "--input_shape=input:1,1,320,16;input_reshape:1,160", "--output=jasper b1", "--log=info"]
+        "--input_shape=input:8,1,320,16;input_reshape:8,160", "--output=jasper b1", "--log=info"]
     assert os.listdir(str(tmp_path)) == []
 
 

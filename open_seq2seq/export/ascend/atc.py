@@ -93,8 +93,9 @@ def _chosen(option, asked, fixed, default, model_path):
     """The sizes to convert for."""
     if fixed is not None:
         if any(size != fixed for size in asked):
-            raise UsageError("%s %s, but %s was exported for %d; omit the option, or export again with "
-                             "--frames=dynamic --convolutions=plain" % (option, _joined(asked), model_path, fixed))
+            raise UsageError("%s %s, but %s was exported for %d; omit the option, or export again %s" % (
+                option, _joined(asked), model_path, fixed, "without --batch_size" if option == "--batch_size"
+                else "with --frames=dynamic --convolutions=plain"))
         return [fixed]
     if asked:
         return sorted(set(asked))

@@ -1,11 +1,9 @@
-"""Binary files for Ascend's ``msame`` and ``ais_bench``: one file for each utterance and each input or output of the model.
+"""Input bins for Ascend's ``msame`` and ``ais_bench``: one file for each utterance and each input of the model.
 
-Input bins are what a tool reads. ``FOLDER/input_0/NAME.bin`` holds the features [1, T, F] and ``FOLDER/input_reshape/NAME.bin``
-the mask [M] of the frames after the first convolution: 1 for a valid frame, 0 for padding. They are float32 or float16,
-little-endian, without a header; the mask tells which of the two, because only one of them reads as ones and zeros.
-
-Result bins are what a tool writes: the logits [1, T', V + 1] of one utterance in each file. Three tools name them in three ways;
-``msame`` and ``ais_bench`` make a folder for each run, named by the time.
+``FOLDER/input_0/STEM.bin`` holds the features [1, T, F] and ``FOLDER/input_reshape/STEM.bin`` the mask [M] of the frames after
+the first convolution: 1 for a valid frame, 0 for padding. They are float32 or float16, little-endian, without a header; the mask
+tells which of the two, because only one of them reads as ones and zeros. :mod:`naming` defines the stems. The public Ascend
+port's bins have the same content and layout: its pre-processing writes float32, its inference reads float16.
 """
 import contextlib
 import os
@@ -15,12 +13,11 @@ import stat
 import numpy as np
 
 from open_seq2seq.errors import DataError, StorageError
+from open_seq2seq.export.ascend.naming import require_one_naming
 
 FEATURES_FOLDER, MASK_FOLDER = "input_0", "input_reshape"
 DTYPES = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 LARGEST_MASK = 1 << 26  # bytes; a larger file is not read
-PORT, MSAME, AIS_BENCH = "the public Ascend port", "msame", "ais_bench"
-RESULT_NAMES = {PORT: "davinci_%s_output0.bin", MSAME: "%s_output_0.bin", AIS_BENCH: "%s_0.bin"}
 
 _REWRITE = "Write the bins again with --pre_process True"
 
@@ -98,11 +95,11 @@ class BinWriter:
     def __exit__(self, *exception):
         return self._stack.__exit__(*exception)
 
-    def add(self, name, features, mask):
+    def add(self, stem, features, mask):
         """Writes the two bins of an utterance.
 
         Args:
-          name: the utterance's name, see ``scoring.utterance_names``.
+          stem: their name without ``.bin``, see ``naming.stem_of``.
           features: float [T, F], with the padding.
           mask: float [M].
 
@@ -113,9 +110,9 @@ class BinWriter:
             stored = features.astype(self._dtype)
         if not np.isfinite(stored).all():
             raise DataError("%s: %d features are not finite as %s, the largest is %g; write float32 bins" % (
-                name, np.sum(~np.isfinite(stored)), self._dtype.name, np.max(np.abs(features))))
-        stored.tofile(os.path.join(self._new[FEATURES_FOLDER], name + ".bin"))
-        mask.astype(self._dtype).tofile(os.path.join(self._new[MASK_FOLDER], name + ".bin"))
+                stem, np.sum(~np.isfinite(stored)), self._dtype.name, np.max(np.abs(features))))
+        stored.tofile(os.path.join(self._new[FEATURES_FOLDER], stem + ".bin"))
+        mask.astype(self._dtype).tofile(os.path.join(self._new[MASK_FOLDER], stem + ".bin"))
 
 
 # reading
@@ -131,23 +128,24 @@ class InputBins:
       pad_to: T is a multiple of this.
 
     Attributes:
-      names: sorted list of str.
+      stems: sorted list of str, the bins' names without ``.bin``.
       frames: T.
 
     Raises:
-      DataError: a folder is missing or empty, an utterance has only one of the two bins, or the first bin has a wrong length (the
-        others are checked when they are read).
+      DataError: a folder is missing or empty or has bins of two namings, an utterance has only one of the two bins, or the first
+        bin has a wrong length (the others are checked when they are read).
     """
 
     def __init__(self, folder, num_features, mask_frames, frames=None, pad_to=1):
         self.folder, self._num_features = folder, num_features
-        names = {kind: set(names_in(os.path.join(folder, kind))) for kind in (FEATURES_FOLDER, MASK_FOLDER)}
+        stems = {kind: set(stems_in(os.path.join(folder, kind))) for kind in (FEATURES_FOLDER, MASK_FOLDER)}
         for here, there in ((FEATURES_FOLDER, MASK_FOLDER), (MASK_FOLDER, FEATURES_FOLDER)):
-            alone = sorted(names[here] - names[there])
+            alone = sorted(stems[here] - stems[there])
             if alone:
                 raise DataError("%s has no %s.bin, but %s has (%d bins like it). %s" % (
                     os.path.join(folder, there), alone[0], os.path.join(folder, here), len(alone), _REWRITE))
-        self.names = sorted(names[FEATURES_FOLDER])
+        self.stems = sorted(stems[FEATURES_FOLDER])
+        require_one_naming(os.path.join(folder, FEATURES_FOLDER), self.stems)
         self.frames = frames
         self._masked = None if frames is None else mask_frames(frames)
         if frames is None:
@@ -155,9 +153,9 @@ class InputBins:
 
     def _sizes_of_first(self, mask_frames, pad_to):
         """(T, M) of the first utterance."""
-        mask, dtype = self._read_mask(self.names[0])
-        path = self.path(FEATURES_FOLDER, self.names[0])
-        size = _size_of(path)
+        mask, dtype = self._read_mask(self.stems[0])
+        path = self.path(FEATURES_FOLDER, self.stems[0])
+        size = size_of(path)
         frames, rest = divmod(size, self._num_features * dtype.itemsize)
         if rest or frames % pad_to or not frames:
             raise DataError("%s has %d bytes, expected a multiple of %d frames of %d %s features. The file was cut short, or the "
@@ -169,15 +167,15 @@ class InputBins:
                                 path, size, frames, self._num_features, dtype.name, len(mask), mask_frames(frames), _REWRITE))
         return frames, len(mask)
 
-    def path(self, kind, name):
+    def path(self, kind, stem):
         """Path of a bin; ``kind`` is ``FEATURES_FOLDER`` or ``MASK_FOLDER``."""
-        return os.path.join(self.folder, kind, name + ".bin")
+        return os.path.join(self.folder, kind, stem + ".bin")
 
-    def mask_length(self, name):
+    def mask_length(self, stem):
         """Number of valid frames in an utterance's mask."""
-        return int(self._read_mask(name)[0].sum())
+        return int(self._read_mask(stem)[0].sum())
 
-    def read(self, name):
+    def read(self, stem):
         """Reads the two bins of an utterance.
 
         Returns:
@@ -186,25 +184,25 @@ class InputBins:
         Raises:
           DataError: a bin cannot be read, has a wrong length or values that are not finite.
         """
-        mask, dtype = self._read_mask(name)
-        path, expected = self.path(FEATURES_FOLDER, name), self.frames * self._num_features
-        size = _size_of(path)
+        mask, dtype = self._read_mask(stem)
+        path, expected = self.path(FEATURES_FOLDER, stem), self.frames * self._num_features
+        size = size_of(path)
         if size != expected * dtype.itemsize:
             raise DataError("%s has %d bytes, expected %d: %s [1, %d, %d]. %s" % (
                 path, size, expected * dtype.itemsize, dtype.name, self.frames, self._num_features, _REWRITE))
-        features = _numbers(path, dtype)
+        features = read_numbers(path, dtype)
         if not np.isfinite(features).all():
             raise DataError("%s: %d of %d values are NaN or infinite. %s" % (
                 path, np.sum(~np.isfinite(features)), expected, _REWRITE))
         return features.reshape(1, self.frames, self._num_features), mask
 
-    def _read_mask(self, name):
-        path = self.path(MASK_FOLDER, name)
-        size = _size_of(path)
+    def _read_mask(self, stem):
+        path = self.path(MASK_FOLDER, stem)
+        size = size_of(path)
         for dtype in DTYPES.values():
             if size % dtype.itemsize or size > LARGEST_MASK:
                 continue
-            mask = _numbers(path, dtype)
+            mask = read_numbers(path, dtype)
             # ones, then zeros
             if len(mask) and mask[0] == 1 and np.isin(mask, (0, 1)).all() and (np.diff(mask) <= 0).all():
                 if self._masked is not None and len(mask) != self._masked:
@@ -215,7 +213,7 @@ class InputBins:
             path, size, _REWRITE))
 
 
-def names_in(folder):
+def stems_in(folder):
     """Names (without .bin) of the bins in a folder.
 
     Raises:
@@ -225,13 +223,13 @@ def names_in(folder):
         found = os.listdir(folder)
     except OSError as error:
         raise DataError("cannot read the folder of bins %s: %s. --pre_process True writes it" % (folder, error.strerror))
-    names = [name[:-len(".bin")] for name in found if name.endswith(".bin")]
-    if not names:
+    stems = [name[:-len(".bin")] for name in found if name.endswith(".bin")]
+    if not stems:
         raise DataError("%s holds no .bin file; --pre_process True writes them" % folder)
-    return names
+    return stems
 
 
-def _size_of(path):
+def size_of(path):
     """Bytes of a bin.
 
     Raises:
@@ -247,7 +245,7 @@ def _size_of(path):
     return status.st_size
 
 
-def _numbers(path, dtype):
+def read_numbers(path, dtype):
     """The numbers of a bin of the checked size, as float32.
 
     Raises:
@@ -257,100 +255,3 @@ def _numbers(path, dtype):
         return np.fromfile(path, dtype).astype(np.float32)
     except OSError as error:
         raise DataError("cannot read the bin %s: %s" % (path, error.strerror))
-
-
-# results
-
-def result_name(name):
-    """File name of an utterance's result, as the public Ascend port's script writes it."""
-    return RESULT_NAMES[PORT] % name
-
-
-def find_results(folder, names):
-    """The result of each utterance.
-
-    Args:
-      folder: the folder of the results, or the parent of several, of which the newest with results counts.
-      names: the utterances' names, as the input bins have them.
-
-    Returns:
-      (folder with the files, name of the tool, dict from name to path)
-
-    Raises:
-      DataError: a result is missing, belongs to no utterance, or has another size than the others.
-    """
-    folder, found = _results_folder(folder)
-    by_tool = {tool: {pattern % name for name in names} for tool, pattern in RESULT_NAMES.items()}
-    tool = max(by_tool, key=lambda tool: len(by_tool[tool] & found))
-    missing, unknown = sorted(by_tool[tool] - found), sorted(found - by_tool[tool])
-    if missing:
-        raise DataError("%s has results of %d of the %d utterances; %s is missing%s. Run the inference again on all bins" % (
-            folder, len(by_tool[tool] & found), len(names), missing[0], ", like others" if len(missing) > 1 else ""))
-    if unknown:
-        raise DataError("%s holds %s, which is not the result of any of the %d utterances; expected names like %s. The bins "
-                        "belong to another run: write them and run the inference again" % (
-                            folder, unknown[0], len(names), RESULT_NAMES[tool] % names[0]))
-    paths = {name: os.path.join(folder, RESULT_NAMES[tool] % name) for name in names}
-    _require_equal_sizes(paths)
-    return folder, tool, paths
-
-
-def _require_equal_sizes(paths):
-    """A float32 result of which half is missing would read as float16: its size must be that of the others."""
-    sizes = {path: _size_of(path) for path in paths.values()}
-    largest = max(sizes.values())
-    for path, size in sorted(sizes.items()):
-        if size != largest:
-            raise DataError("%s has %d bytes, other results have %d. It was cut short, or is another model's: run the inference "
-                            "again" % (path, size, largest))
-
-
-def _results_folder(folder):
-    """(the folder that holds result bins, their names): ``folder`` or the newest folder in it that has any."""
-    try:
-        found = _bins(folder)
-        if found:
-            return folder, found
-        inside = [os.path.join(folder, name) for name in os.listdir(folder)]
-        for path in sorted((path for path in inside if os.path.isdir(path)), key=os.path.getmtime, reverse=True):
-            if _bins(path):
-                return path, _bins(path)
-        texts = [name for name in os.listdir(folder) if name.endswith(".txt")] + [
-            name for path in inside if os.path.isdir(path) for name in os.listdir(path) if name.endswith(".txt")]
-    except OSError as error:
-        raise DataError("cannot read the results in %s: %s. Expected the folder that msame or ais_bench wrote"
-                        % (folder, error.strerror))
-    raise DataError("%s holds no result .bin file, nor do the folders in it%s" % (
-        folder, ", but %s: run the tool with --outfmt BIN" % texts[0] if texts else ""))
-
-
-def _bins(folder):
-    return {name for name in os.listdir(folder) if name.endswith(".bin")}
-
-
-def read_result(path, output_frames, num_outputs):
-    """Reads the logits of one utterance.
-
-    Args:
-      path: the file; its size tells whether it is float32 or float16.
-      output_frames: T'.
-      num_outputs: V + 1.
-
-    Returns:
-      float32 [T', V + 1]
-
-    Raises:
-      DataError: the file cannot be read, has a wrong length or values that are not finite.
-    """
-    size, count = _size_of(path), output_frames * num_outputs
-    for dtype in DTYPES.values():
-        if size == count * dtype.itemsize:
-            logits = _numbers(path, dtype)
-            if not np.isfinite(logits).all():
-                raise DataError("%s: %d of %d logits are NaN or infinite; float16 may have overflowed on the device: convert the "
-                                "model with --precision_mode=force_fp32, or check the input bin"
-                                % (path, np.sum(~np.isfinite(logits)), count))
-            return logits.reshape(output_frames, num_outputs)
-    expected = " or ".join("%d (%s)" % (count * dtype.itemsize, name) for name, dtype in DTYPES.items())
-    raise DataError("%s has %d bytes, expected %s for logits [1, %d, %d]. It is the result of another model, holds several "
-                    "utterances, or was cut short" % (path, size, expected, output_frames, num_outputs))

@@ -14,15 +14,9 @@ from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.errors import DataError, StorageError, UsageError
-from open_seq2seq.export.ascend.bins import (
-    BinWriter,
-    InputBins,
-    find_results,
-    frame_mask,
-    read_result,
-    replaced_folder,
-    result_name,
-)
+from open_seq2seq.export.ascend.bins import FEATURES_FOLDER, BinWriter, InputBins, frame_mask, replaced_folder
+from open_seq2seq.export.ascend.naming import MODELZOO, OURS, names_of_stems, stem_of, stems_of
+from open_seq2seq.export.ascend.results import find_results, read_result, result_name
 from open_seq2seq.export.runtime.features import FeatureExtractor
 from open_seq2seq.export.runtime.scoring import log_score, raise_if_too_many
 from open_seq2seq.files import replaced_file
@@ -32,6 +26,7 @@ from open_seq2seq.text.vocabulary import Vocabulary
 
 BINS_FOLDER, RESULTS_FOLDER = "jasper", "result_Files"
 TRANSCRIPTS_FILE, REJECTED_FILE = "transcripts.csv", "rejected.csv"
+OTHER_LOGIT = -100.0  # of the characters in padded frames of a result, where the blank has 0
 
 Timing = collections.namedtuple("Timing", "first seconds num_batches num_utterances audio_seconds")
 Timing.__doc__ = """Duration of an inference. first: seconds of the first run, which compiles on an NPU and is not counted in
@@ -45,11 +40,26 @@ def require_feature_inputs(description, model_path):
                          "transcribe with python -m open_seq2seq.transcribe" % model_path)
 
 
-def require_batch_size(description, batch_size):
-    """Raises DataError for a batch that is larger than the model accepts."""
-    if description.batch_size is not None and batch_size > description.batch_size:
-        raise DataError("--batchSize %d, but the model was exported for %d; lower it, or export with --batch_size=%d"
-                        % (batch_size, description.batch_size, batch_size))
+def results_folder(naming, bins_folder, exists):
+    """The folder of the results: ``./result_Files``, as the public Ascend port has it, or ``result_Files`` next to the bins.
+
+    Args:
+      naming: "modelzoo" for the first, "ours" for the second.
+      bins_folder: parent of the folders of bins.
+      exists: the results are to be read, not written: the folder that exists is taken, and the newer one of two.
+
+    Returns:
+      Path.
+    """
+    paths = {MODELZOO: RESULTS_FOLDER, OURS: os.path.join(bins_folder, RESULTS_FOLDER)}
+    found = [path for path in paths.values() if os.path.isdir(path)] if exists else []
+    if not found:
+        return paths[naming]
+    newest = max(found, key=os.path.getmtime)
+    if len(found) > 1 and not os.path.samefile(*found):
+        log_line("%s and %s both exist: taking %s, which is newer (--result_dir selects the other)" % (
+            found[0], found[1], newest))
+    return newest
 
 
 def open_bins(description, folder):
@@ -57,7 +67,7 @@ def open_bins(description, folder):
     return InputBins(folder, description.num_audio_features, description.mask_frames, description.frames, description.pad_to)
 
 
-def pre_process(description, references, folder, dtype="float32", frames=None, max_rejected_fraction=0.01):
+def pre_process(description, references, folder, dtype="float32", frames=None, max_rejected_fraction=0.01, naming=MODELZOO):
     """Writes the bins of all usable utterances of the manifests.
 
     Args:
@@ -67,6 +77,7 @@ def pre_process(description, references, folder, dtype="float32", frames=None, m
       dtype: "float32" or "float16".
       frames: T, for a model of dynamic length; None: as many as the longest utterance needs.
       max_rejected_fraction: part of the manifests' rows that may be faulty.
+      naming: one of ``naming.NAMINGS``.
 
     Returns:
       Number of utterances.
@@ -101,7 +112,8 @@ def pre_process(description, references, folder, dtype="float32", frames=None, m
                     continue
                 padded = np.zeros([frames, description.num_audio_features], np.float32)
                 padded[:len(features)] = features
-                writer.add(name, padded, frame_mask(len(features), frames, description.mask_frames))
+                writer.add(stem_of(name, references.rows[name].wav_filename, naming), padded,
+                           frame_mask(len(features), frames, description.mask_frames))
                 bar.update(done)
             raise_if_too_many(rejections)
         rejections.write()
@@ -125,47 +137,56 @@ def _require_valid_frames(frames, description):
                          % (frames, description.pad_to))
 
 
-def infer(model, bins, results_folder, batch_size=1):
+def infer(model, bins, folder, batch_size=1):
     """Runs a model on bins and writes a result bin, float32 [1, T', V + 1], for each.
 
-    Every batch has the same shape: the last one is padded with empty rows, whose results are dropped.
+    Every batch has the same shape: the last one is padded with empty rows, whose results are dropped. A batch that is larger than
+    that of the model takes several runs of the model. In the frames after an utterance's end the results have the blank (what the
+    model computes there has no meaning), because the public Ascend port's post-processing decodes all frames.
 
     Args:
       model: a ``LogitModel``.
       bins: the ``InputBins``.
-      results_folder: the folder to write, replaced if it exists.
-      batch_size: utterances for each run of the model.
+      folder: the folder to write, replaced if it exists.
+      batch_size: utterances in a batch.
 
     Returns:
       Timing.
 
     Raises:
-      DataError: a bin is wrong, or the batch is larger than the model accepts.
+      DataError: a bin is wrong.
     """
     description = model.description
-    require_batch_size(description, batch_size)
+    rows = min(batch_size, description.batch_size or batch_size)
+    if rows < batch_size:
+        log_line("The model was exported for batches of %d: a batch of %d takes %d runs (export without --batch_size for one run)"
+                 % (rows, batch_size, -(-batch_size // rows)))
     longest = _longest_of_mask(description, bins.frames)
-    batches = [bins.names[start:start + batch_size] for start in range(0, len(bins.names), batch_size)]
+    batches = [bins.stems[start:start + batch_size] for start in range(0, len(bins.stems), batch_size)]
     first = seconds = audio_frames = 0.0
-    with replaced_folder(results_folder) as folder, ProgressBar(len(batches), description="inference") as bar:
-        for number, names in enumerate(batches):
-            features = np.zeros([batch_size, bins.frames, description.num_audio_features], np.float32)
-            lengths = np.zeros([batch_size], np.int32)
-            for row, name in enumerate(names):
-                features[row], mask = bins.read(name)
+    with replaced_folder(folder) as new, ProgressBar(len(batches), description="inference") as bar:
+        for number, stems in enumerate(batches):
+            features = np.zeros([-(-batch_size // rows) * rows, bins.frames, description.num_audio_features], np.float32)
+            lengths = np.zeros([len(features)], np.int32)
+            for row, stem in enumerate(stems):
+                features[row], mask = bins.read(stem)
                 lengths[row] = longest[int(mask.sum())]
             audio_frames += lengths.sum()
+            runs = [slice(start, start + rows) for start in range(0, len(stems), rows)]
             if number == 0:
                 started = time.monotonic()
-                model.logits(features, lengths)
+                model.logits(features[runs[0]], lengths[runs[0]])
                 first = time.monotonic() - started
             started = time.monotonic()
-            logits, _ = model.logits(features, lengths)
+            results = [model.logits(features[run], lengths[run]) for run in runs]
             seconds += time.monotonic() - started
-            for name, row in zip(names, logits):
-                row.astype("<f4").tofile(os.path.join(folder, result_name(name)))
+            logits, logit_lengths = (np.concatenate(parts) for parts in zip(*results))
+            for stem, row, length in zip(stems, logits, logit_lengths):
+                row = row.astype("<f4")
+                row[length:] = np.where(np.arange(row.shape[1]) == description.blank, 0.0, OTHER_LOGIT)
+                row.tofile(os.path.join(new, result_name(stem)))
             bar.update(number + 1)
-    return Timing(first, seconds, len(batches), len(bins.names), audio_frames * description.feature_params["window_stride"])
+    return Timing(first, seconds, len(batches), len(bins.stems), audio_frames * description.feature_params["window_stride"])
 
 
 def _longest_of_mask(description, frames):
@@ -186,14 +207,14 @@ def log_timing(timing, batch_size):
                                                                timing.num_utterances / timing.seconds))
 
 
-def post_process(description, references, bins, results_folder, transcripts_path):
+def post_process(description, references, bins, folder, transcripts_path):
     """Decodes results, writes ``wav_filename,predicted_transcript`` and prints the word error rate.
 
     Args:
       description: the model's ``ExportDescription``.
       references: the manifests, a ``References``.
       bins: the ``InputBins`` that the results were computed from; their masks tell the length of each utterance.
-      results_folder: the folder that this script, ``msame`` or ``ais_bench`` wrote.
+      folder: the results' folder, which this script, the public Ascend port's, ``msame`` or ``ais_bench`` wrote.
       transcripts_path: the CSV file to write.
 
     Returns:
@@ -202,18 +223,16 @@ def post_process(description, references, bins, results_folder, transcripts_path
     Raises:
       DataError: a result is missing or wrong, or belongs to no row of the manifests.
     """
-    folder, tool, paths = find_results(results_folder, bins.names)
-    unknown = [name for name in bins.names if name not in references.rows]
-    if unknown:
-        raise DataError("%d of %d bins, e.g. %s, belong to no row of %s; give their manifest with --manifest" % (
-            len(unknown), len(bins.names), bins.path("input_0", unknown[0]), ", ".join(references.manifests)))
+    stem_by_name = _stems_of_utterances(references, bins)
+    folder, tool, paths = find_results(folder, {
+        name: [stem] + stems_of(name, references.rows[name].wav_filename) for name, stem in stem_by_name.items()})
     longest = _longest_of_mask(description, bins.frames)
     vocabulary, transcripts = Vocabulary(description.vocabulary), collections.OrderedDict()
     decoder = GreedyDecoder(vocabulary)
     for name in references.rows:
         if name in paths:
             logits = read_result(paths[name], description.logit_frames(bins.frames), vocabulary.size + 1)
-            length = description.logit_frames(longest[bins.mask_length(name)])
+            length = description.logit_frames(longest[bins.mask_length(stem_by_name[name])])
             transcripts[name] = decoder.decode_logits(logits[np.newaxis], [length])[0]
     with replaced_file(transcripts_path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -224,3 +243,22 @@ def post_process(description, references, bins, results_folder, transcripts_path
         log_line("%d of %d rows of the manifests have no bins and are not scored"
                  % (len(references.rows) - len(transcripts), len(references.rows)), offset=4)
     return transcripts, log_score(references, transcripts)
+
+
+def _stems_of_utterances(references, bins):
+    """Dict from an utterance's name to the stem of its bins.
+
+    Raises:
+      DataError: bins belong to no row of the manifests, or several belong to one.
+    """
+    names = names_of_stems(references.rows)
+    unknown = [stem for stem in bins.stems if stem not in names]
+    if unknown:
+        raise DataError("%d of %d bins, e.g. %s, belong to no row of %s; give their manifest with --manifest" % (
+            len(unknown), len(bins.stems), bins.path(FEATURES_FOLDER, unknown[0]), ", ".join(references.manifests)))
+    stems = {}
+    for stem in bins.stems:
+        if stems.setdefault(names[stem], stem) != stem:
+            raise DataError("%s and %s are bins of the same utterance; write the bins again with --pre_process True" % (
+                bins.path(FEATURES_FOLDER, stems[names[stem]]), bins.path(FEATURES_FOLDER, stem)))
+    return stems

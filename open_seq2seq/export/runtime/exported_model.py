@@ -18,16 +18,20 @@ class ExportedModel(LogitModel):
     Args:
       path: NAME.pb.
       session_config: ``tf.ConfigProto`` of another device, on which the weights stay constants; None: the CPU's.
+      batch_size: the batches' size, for a device whose graphs have static shapes; None: any size that the model accepts.
 
     Raises:
       CheckpointError: a file is missing or damaged, the two do not belong to one export, or this TensorFlow cannot run the graph.
     """
 
-    def __init__(self, path, session_config=None):
+    def __init__(self, path, session_config=None, batch_size=None):
         description = read_description(path)
-        super().__init__(description, path)
         weights = {}
         graph_def = read_graph(path, weights if session_config is None else None)
+        if batch_size is not None and description.batch_size is None:
+            description = description.with_batch_size(batch_size)
+            _set_batch_size(graph_def, description)
+        super().__init__(description, path)
         graph = imported(graph_def, path)
         has_functions, self._graph_version = bool(graph_def.library.function), graph_def.versions.producer
         del graph_def
@@ -69,12 +73,21 @@ class ExportedModel(LogitModel):
         self._session.close()
 
 
-def model_on_device(path, device):
+def _set_batch_size(graph_def, description):
+    """Gives the inputs of a graph for any batch the shapes in ``description``."""
+    shapes = {tensor.name: tensor.shape for tensor in description.inputs}
+    for node in graph_def.node:
+        if node.name in shapes:
+            node.attr["shape"].shape.CopyFrom(tf.TensorShape(shapes[node.name]).as_proto())
+
+
+def model_on_device(path, device, batch_size=None):
     """An exported model on an accelerator, or an error where the host would compute a part of it.
 
     Args:
       path: NAME.pb.
       device: a ``Device``, selected for inference.
+      batch_size: see :class:`ExportedModel`.
 
     Returns:
       ExportedModel.
@@ -83,7 +96,7 @@ def model_on_device(path, device):
       CheckpointError: see :class:`ExportedModel`.
       DeviceError: the device would not compute all of the graph.
     """
-    model = ExportedModel(path, device.session_config())
+    model = ExportedModel(path, device.session_config(), batch_size)
     try:
         graph = model.session.graph
         device.check_steps(graph, [("inference", [graph.get_tensor_by_name(tensor.name + ":0")

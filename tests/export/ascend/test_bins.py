@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from open_seq2seq.errors import DataError, StorageError
-from open_seq2seq.export.ascend.bins import BinWriter, InputBins, find_results, frame_mask, read_result, result_name
+from open_seq2seq.export.ascend.bins import BinWriter, InputBins, frame_mask
+from open_seq2seq.export.ascend.results import RESULT_NAMES, find_results, read_result, result_name
 
 
 def halved(frames):
@@ -45,7 +46,7 @@ def test_bins_are_read_back(tmp_path, dtype, error, frames):
     write(tmp_path, {"b": 5, "a": 3}, dtype)
     assert os.path.getsize(str(tmp_path / "input_0" / "a.bin")) == 24 * (4 if dtype == "float32" else 2)
     bins = InputBins(str(tmp_path), 4, halved, frames)
-    assert bins.names == ["a", "b"] and bins.frames == 6
+    assert bins.stems == ["a", "b"] and bins.frames == 6
     assert (bins.mask_length("a"), bins.mask_length("b")) == (2, 3)
     features, mask = bins.read("b")
     assert features.shape == (1, 6, 4) and features.dtype == mask.dtype == np.float32
@@ -120,7 +121,7 @@ def test_bins_that_are_no_files_are_refused(tmp_path, make, message):
     write_results(tmp_path / "results", "%s_0.bin", ["a"])
     make(tmp_path / "results" / "b_0.bin")
     with pytest.raises(DataError, match=r"bin .*b_0\.bin.*%s" % message):
-        find_results(str(tmp_path / "results"), ["a", "b"])
+        find_results(str(tmp_path / "results"), stems("a", "b"))
     with pytest.raises(DataError, match=message):
         read_result(str(tmp_path / "results" / "b_0.bin"), 3, 5)
 
@@ -161,6 +162,17 @@ def test_a_failure_keeps_the_earlier_bins(tmp_path):
     assert os.listdir(str(tmp_path / "input_0")) == os.listdir(str(tmp_path / "input_reshape")) == ["new.bin"]
 
 
+def test_bins_of_two_namings_are_refused(tmp_path):
+    # "c_input_data" is a name of the port's for a file without extension, or the project's for c_input_data.wav
+    write(tmp_path, {"a.wav_input_data": 3, "c_input_data": 3})
+    assert InputBins(str(tmp_path), 4, halved, 6).stems == ["a.wav_input_data", "c_input_data"]
+    for other in ("a", "b"):
+        write(tmp_path, {"a.wav_input_data": 3, "c_input_data": 3, other: 3})
+        with pytest.raises(DataError, match=r"input_0 holds bins of two namings: 1 like a\.wav_input_data\.bin and 1 like %s\.bin"
+                           % other):
+            InputBins(str(tmp_path), 4, halved, 6)
+
+
 def test_features_beyond_float16_are_refused(tmp_path):
     with pytest.raises(DataError, match="a: 1 features are not finite as float16, the largest is 70000"):
         with BinWriter(str(tmp_path), "float16") as writer:
@@ -178,6 +190,11 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path):
 
 # results
 
+def stems(*names):
+    """Bins in the project's own naming."""
+    return {name: [name] for name in names}
+
+
 def write_results(folder, pattern, names, dtype=np.float32):
     os.makedirs(str(folder))
     for number, name in enumerate(names):
@@ -190,38 +207,74 @@ def test_results_of_every_tool_are_found(tmp_path, tool, pattern):
     # names whose results could be confused
     names = ["a", "a_output", "a_0", "davinci_a_output0"]
     write_results(tmp_path / "2026_01_31-12_00_00", pattern, names)
-    folder, found_tool, paths = find_results(str(tmp_path), names)
+    folder, found_tool, paths = find_results(str(tmp_path), stems(*names))
     assert found_tool == tool and folder == str(tmp_path / "2026_01_31-12_00_00")
     assert [read_result(paths[name], 3, 5)[0, 0] for name in names] == [0, 1, 2, 3]
-    assert find_results(folder, names)[2] == paths
+    assert find_results(folder, stems(*names))[2] == paths
+
+
+@pytest.mark.parametrize("tool", sorted(RESULT_NAMES))
+@pytest.mark.parametrize("bins_naming", [0, 1])
+def test_results_are_found_whatever_the_naming_of_the_bins(tmp_path, tool, bins_naming):
+    written = {"a-1": ("a-1.wav_input_data", "a-1"), "b_2": ("b_2.flac_input_data", "b_2")}
+    for naming in (0, 1):
+        folder = tmp_path / str(naming)
+        folder.mkdir()
+        for number, stem in enumerate(stems[naming] for stems in written.values()):
+            np.full([3, 5], number, np.float32).tofile(str(folder / result_name(stem, tool)))
+        found = find_results(str(folder), {name: [stems[bins_naming]] + list(stems) for name, stems in written.items()})
+        assert found[:2] == (str(folder), tool)
+        assert [read_result(found[2][name], 3, 5)[0, 0] for name in written] == [0, 1]
+
+
+def test_results_of_two_namings_or_tools_are_refused(tmp_path):
+    known = {name: [name + ".wav_input_data", name] for name in "ab"}
+    write_results(tmp_path / "r", "davinci_%s.wav_input_data_output0.bin", ["a", "b"])
+    for file in ("davinci_a_output0.bin", "a_0.bin", "b.wav_input_data_output_0.bin"):
+        np.zeros([3, 5], np.float32).tofile(str(tmp_path / "r" / file))
+        with pytest.raises(DataError, match=r"holds results of two runs: 2 named like davinci_a.wav_input_data_output0.bin and 1 "
+                           "like %s.*remove the results of one" % file):
+            find_results(str(tmp_path / "r"), known)
+        os.remove(str(tmp_path / "r" / file))
+    # half of the utterances in each naming
+    os.rename(str(tmp_path / "r" / "davinci_b.wav_input_data_output0.bin"), str(tmp_path / "r" / "davinci_b_output0.bin"))
+    with pytest.raises(DataError, match="holds results of two runs: 1 named like .* and 1 like davinci_"):
+        find_results(str(tmp_path / "r"), known)
+
+
+def test_utterances_whose_results_overwrite_each_other_are_refused(tmp_path):
+    # the port keeps dots, and ais_bench cuts a name at its first one
+    write_results(tmp_path / "r", "%s_0.bin", ["a"])
+    with pytest.raises(DataError, match="ais_bench gives the results of 2 utterances 1 names only"):
+        find_results(str(tmp_path / "r"), {"a_b": ["a.b.wav_input_data"], "a_c": ["a.c.wav_input_data"]})
 
 
 def test_the_newest_of_several_runs_is_taken(tmp_path):
     for number, folder in enumerate(("20260131_120000", "20250131_120000")):
         write_results(tmp_path / folder, "%s_0.bin", ["a"])
         os.utime(str(tmp_path / folder), (1000 + number, 1000 + number))
-    assert find_results(str(tmp_path), ["a"])[0] == str(tmp_path / "20250131_120000")
+    assert find_results(str(tmp_path), stems("a"))[0] == str(tmp_path / "20250131_120000")
 
 
 def test_missing_and_unknown_results_are_refused(tmp_path):
     write_results(tmp_path / "r", "%s_0.bin", ["a", "b"])
     with pytest.raises(DataError, match="results of 2 of the 4 utterances; c_0.bin is missing, like others"):
-        find_results(str(tmp_path), ["a", "b", "c", "d"])
+        find_results(str(tmp_path), stems("a", "b", "c", "d"))
     with pytest.raises(DataError, match=r"holds b_0\.bin, which is not the result of any of the 1 utterances"):
-        find_results(str(tmp_path), ["a"])
+        find_results(str(tmp_path), stems("a"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no result .bin file"):
-        find_results(str(tmp_path / "empty"), ["a"])
+        find_results(str(tmp_path / "empty"), stems("a"))
     (tmp_path / "empty" / "a_output_0.txt").write_text("0.5 0.5")
     with pytest.raises(DataError, match="a_output_0.txt: run the tool with --outfmt BIN"):
-        find_results(str(tmp_path / "empty"), ["a"])
+        find_results(str(tmp_path / "empty"), stems("a"))
 
 
 def test_half_of_a_float32_result_is_not_taken_for_float16(tmp_path):
     write_results(tmp_path / "r", "%s_0.bin", ["a", "b"])
     cut(tmp_path / "r" / "b_0.bin", 30)
     with pytest.raises(DataError, match=r"b_0\.bin has 30 bytes, other results have 60. It was cut short"):
-        find_results(str(tmp_path), ["a", "b"])
+        find_results(str(tmp_path), stems("a", "b"))
 
 
 def test_a_result_is_float32_or_float16(tmp_path):
