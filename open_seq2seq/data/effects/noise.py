@@ -1,11 +1,16 @@
 """Additive noise: white, pink, hum, and mixing of two waveforms at a signal-to-noise ratio."""
 import functools
+import math
 
 import numpy as np
 
+LARGEST_FACTOR = 1e18       # of a gain: float32 ends at 3.4e38
 BANK_SAMPLES = 1 << 20      # of the stored noise: 65 s at 16 kHz
+HUM_HARMONICS = 5
 ACTIVE_FRAME = 0.02         # s
 ACTIVE_BELOW_PEAK_DB = 30   # frames more than this below the loudest frame are pauses
+LOWEST_FREQUENCY = 20 / 16000  # cycles per sample; below, colored noise has no power: it would be most of the noise's power
+                               # there, and not audible
 COLORS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 
 
@@ -16,25 +21,31 @@ def noise_bank(color):
     Drawing random numbers for each utterance takes longer than its features; a random place in a long recording is as good.
     """
     random = np.random.RandomState(sorted(COLORS).index(color))
-    return colored_noise(BANK_SAMPLES, COLORS[color], random)
+    bank = colored_noise(BANK_SAMPLES, COLORS[color], random)
+    bank.flags.writeable = False
+    return bank
 
 
 def colored_noise(length, exponent, random):
-    """Noise of unit power whose spectrum falls as 1 / frequency ** exponent: float32 [length]."""
+    """Noise of unit power whose spectrum falls as 1 / frequency ** exponent from ``LOWEST_FREQUENCY`` on: float32 [length]."""
     white = random.standard_normal(length)
     if exponent:
         spectrum = np.fft.rfft(white)
-        # bin 0 as bin 1: an offset is not audible
-        white = np.fft.irfft(spectrum * np.maximum(np.arange(len(spectrum)), 1) ** (-exponent / 2), length)
+        frequencies = np.arange(len(spectrum)) / length
+        audible = frequencies >= LOWEST_FREQUENCY
+        response = np.where(audible, np.maximum(frequencies, LOWEST_FREQUENCY) ** (-exponent / 2), 0)
+        white = np.fft.irfft(spectrum * response, length)
     return (white / np.sqrt(np.mean(np.square(white)))).astype(np.float32)
 
 
 def excerpt(source, length, random):
-    """A piece of ``source`` that begins at a random sample, repeated where it is too short: float32 [length]."""
+    """A piece of ``source`` that begins at a random sample, repeated where it is too short: float32 [length], maybe a view."""
     start = random.randint(len(source))
     if start + length <= len(source):
         return source[start:start + length]
-    return np.resize(np.roll(source, -start) if len(source) <= length else np.concatenate([source[start:], source]), length)
+    if length <= len(source):
+        return np.concatenate([source[start:], source[:start + length - len(source)]])
+    return np.resize(np.roll(source, -start), length)
 
 
 def power(waveform):
@@ -53,7 +64,7 @@ def active_power(waveform, sample_rate):
     return float(powers[powers >= powers.max() * 10 ** (-ACTIVE_BELOW_PEAK_DB / 10)].mean())
 
 
-def mixed(waveform, other, snr_db, sample_rate):
+def mixed(waveform, other, snr_db, sample_rate, other_power=None):
     """Adds ``other`` at a signal-to-noise ratio. The signal's power is that of its active frames.
 
     Args:
@@ -61,14 +72,18 @@ def mixed(waveform, other, snr_db, sample_rate):
       other: float32 [samples], of any level.
       snr_db: dB.
       sample_rate: Hz.
+      other_power: mean square of what ``other`` is a piece of; None: of ``other``, without its mean.
 
     Returns:
       float32 [samples]; ``waveform`` itself if one of the two is digital silence.
     """
-    signal, noise = active_power(waveform, sample_rate), power(other)
-    if signal == 0 or noise == 0:
+    if not len(waveform):
         return waveform
-    return waveform + other * np.float32(np.sqrt(signal / noise * 10 ** (-snr_db / 10)))
+    if other_power is None:
+        other = other - other.mean()
+        other_power = power(other)
+    factor = math.sqrt(active_power(waveform, sample_rate) / other_power * 10 ** (-snr_db / 10)) if other_power > 0 else 0.0
+    return waveform + other * np.float32(factor) if 0 < factor < LARGEST_FACTOR else waveform
 
 
 def with_noise(waveform, color, snr_db, sample_rate, random):
@@ -83,13 +98,13 @@ def with_noise_floor(waveform, deviation, random):
 
 @functools.lru_cache(maxsize=16)
 def _second_of_hum(frequency, sample_rate):
-    """A second of a tone of a whole number of Hz and four harmonics: float32 [sample_rate]."""
+    """A second of a tone of a whole number of Hz and its harmonics: float32 [sample_rate]."""
     time = np.arange(sample_rate) / float(sample_rate)
-    return sum(np.sin(2 * np.pi * frequency * order * time) / order for order in range(1, 6)).astype(np.float32)
+    hum = sum(np.sin(2 * np.pi * frequency * order * time) / order for order in range(1, HUM_HARMONICS + 1)).astype(np.float32)
+    hum.flags.writeable = False
+    return hum
 
 
 def with_hum(waveform, frequency, snr_db, sample_rate, random):
     """Adds a mains hum of ``frequency`` Hz (int) with four weaker harmonics at a signal-to-noise ratio in dB."""
-    start = random.randint(sample_rate)
-    hum = np.resize(np.roll(_second_of_hum(frequency, sample_rate), -start), len(waveform))
-    return mixed(waveform, hum, snr_db, sample_rate)
+    return mixed(waveform, excerpt(_second_of_hum(frequency, sample_rate), len(waveform), random), snr_db, sample_rate)

@@ -6,14 +6,14 @@ from open_seq2seq.data.effects.noise import excerpt, noise_bank
 FRAME = 0.01              # s
 SHORTEST_PAUSE = 0.06     # s
 SPEECH_MARGIN = 0.02      # s on both sides of speech that belong to it
-FADE = 0.002              # s
 
 
 def find_pauses(waveform, sample_rate, below_peak_db=35.0):
     """Where nobody speaks: int array [pauses, 2] of first and end sample.
 
-    A pause lasts at least 60 ms in which every 10 ms are more than ``below_peak_db`` dB quieter than the loudest 10 ms; 20 ms
-    next to speech are not part of it. The beginning and the end of the waveform count.
+    In a pause every 10 ms are more than ``below_peak_db`` dB quieter than the loudest 10 ms. The 20 ms next to speech are not
+    part of it, and at least 60 ms remain. The beginning and the end of the waveform count as pauses, too. Digital silence alone
+    has none: there is no speech next to it.
     """
     frame = max(int(FRAME * sample_rate), 1)
     count = len(waveform) // frame

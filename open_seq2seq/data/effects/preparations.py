@@ -126,7 +126,9 @@ def prepared(preparation, waveform, sample_rate, index):
       index: of the utterance; decides everything random.
 
     Returns:
-      float32 [samples'], at least one sample.
+      float32 [samples'], at least one sample; empty for an empty waveform.
     """
+    if not len(waveform):
+        return waveform
     random = np.random.RandomState((zlib.crc32(preparation.name.encode()), index))
     return np.ascontiguousarray(preparation.change(waveform, sample_rate, random), dtype=np.float32)

@@ -22,10 +22,11 @@ def random_room(reverberation_time, distance, random):
 
 
 def impulse_response(room, sample_rate, random):
-    """The impulse response of a room: float32 [samples], the direct sound first with amplitude 1.
+    """The impulse response of a room: float32 [samples], the direct sound first. Its amplitude is 1.
 
     Reflections that arrive within 50 ms of the direct sound are computed by the image method; the later ones are noise that
-    decays at the same rate, since they are too dense to be told apart.
+    decays at the same rate, since they are too dense to be told apart. The walls' coefficients are negative: with positive ones
+    the reflections of low frequencies would add up (Lehmann and Johansson, 2008).
     """
     reflection = _reflection_coefficient(room)
     reach = SPEED_OF_SOUND * DIRECT_TO_TAIL + np.sqrt(np.sum((room.source - room.microphone) ** 2))
@@ -38,13 +39,13 @@ def impulse_response(room, sample_rate, random):
     reflections = np.sum(np.abs(orders - mirrors) + np.abs(orders), axis=0)
     direct = distances.min()
     delays = np.round((distances - direct) / SPEED_OF_SOUND * sample_rate).astype(int)
-    amplitudes = reflection ** reflections * direct / distances
+    amplitudes = (-reflection) ** reflections * direct / distances
     early = int(DIRECT_TO_TAIL * sample_rate)
     length = max(int(room.reverberation_time * sample_rate), early + 1)
     response = np.zeros(length)
     np.add.at(response, delays[delays < early], amplitudes[delays < early])
     _add_tail(response, early, room.reverberation_time * sample_rate, random)
-    return (response / response[0]).astype(np.float32)
+    return response.astype(np.float32)
 
 
 def _reflection_coefficient(room):

@@ -16,8 +16,8 @@ def tempo_length(num_samples, ratio):
 def with_tempo(waveform, sample_rate, ratio):
     """Makes a waveform ``ratio`` times as long without a change of pitch.
 
-    Windows of 25 ms overlap by half. Each is taken from within 6 ms of its proper place, from where it continues the
-    previous window best.
+    Windows of 25 ms overlap by half. Each is taken from within 6 ms of its proper place, from where its first half is most
+    similar to the second half of the previous window. A waveform of less than 50 ms is only cut or extended by zeros.
 
     Args:
       waveform: float32 [samples].
@@ -29,6 +29,9 @@ def with_tempo(waveform, sample_rate, ratio):
     """
     hop = max(int(WINDOW / 2 * sample_rate), 1)
     length = tempo_length(len(waveform), ratio)
+    waveform = waveform.astype(np.float32, copy=False)
+    if not len(waveform):
+        return waveform
     if ratio == 1 or len(waveform) < 4 * hop:
         return of_length(waveform, length)
     search = int(SEARCH * sample_rate)
@@ -40,8 +43,8 @@ def with_tempo(waveform, sample_rate, ratio):
     for number in range(count):
         place = min(int(number * hop / ratio), len(waveform) - 1)
         if number:
-            # what would follow the previous window
-            natural = padded[previous + hop:previous + 3 * hop][:2 * hop]
+            # what followed the first half of the previous window: its second half, which this window's first half overlaps
+            natural = padded[previous + hop:previous + 2 * hop]
             region = padded[place:place + 2 * search + len(natural)]
             place += int(np.argmax(np.correlate(region, natural, mode="valid")))
         else:
@@ -49,6 +52,7 @@ def with_tempo(waveform, sample_rate, ratio):
         piece = padded[place:place + 2 * hop]
         result[number * hop:number * hop + len(piece)] += piece * window[:len(piece)]
         previous = min(place, len(padded) - 3 * hop)
+    # the first window has no other one before it
     result[:hop] += padded[search:search + hop] * (1 - window[:hop])
     return of_length(result, length)
 
@@ -56,5 +60,7 @@ def with_tempo(waveform, sample_rate, ratio):
 def with_pitch(waveform, sample_rate, semitones):
     """Raises the pitch by ``semitones`` (lowers it if negative) at the same tempo, formants included."""
     factor = 2 ** (semitones / 12.0)
+    if not len(waveform) or factor == 1:
+        return waveform
     changed = soxr.resample(with_tempo(waveform, sample_rate, factor), sample_rate * factor, sample_rate, quality="HQ")
-    return of_length(changed, len(waveform)).astype(np.float32)
+    return of_length(changed, len(waveform)).astype(np.float32, copy=False)

@@ -184,6 +184,8 @@ class WaveformEffects:
         if not len(waveform):
             return waveform
         seed = tuple(int(number) for number in np.asarray(seed, np.int64).astype(np.uint32))
+        if _fraction(seed, "any") >= self._probability:
+            return waveform
         for name, number in _NUMBERS.items():
             params = self._params[name]
             # each effect has random numbers of its own, so one does not change what another one does
