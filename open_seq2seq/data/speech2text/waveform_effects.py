@@ -110,8 +110,9 @@ def check_rules(params, path, report):
     if params["codec"]:
         missing = [kind for kind in params["codec"]["kinds"] if kind in channel.missing_file_codecs()]
         if missing:
-            report.problem(child_path(child_path(path, "codec"), "kinds"), "has %s, which this libsndfile lacks; it has %s" % (
-                ", ".join(missing), ", ".join(kind for kind in CODECS if kind not in channel.missing_file_codecs())))
+            report.problem(child_path(child_path(path, "codec"), "kinds"), "has %s, which libsndfile %s lacks; it has %s" % (
+                ", ".join(missing), channel.soundfile.__libsndfile_version__,
+                ", ".join(kind for kind in CODECS if kind not in channel.missing_file_codecs())))
 
 
 class WaveformEffects:
