@@ -171,25 +171,13 @@ def _device_and_group(experiment, arguments):
 
     from open_seq2seq.devices import resolve_device_name, select_device
     from open_seq2seq.distributed import open_group
+    from open_seq2seq.distributed.lost_peers import errors_name_rank
     # its advice is to rewrite for TensorFlow 2
     tf.logging.set_verbosity(tf.logging.ERROR)
     device_name = resolve_device_name(arguments.device)
     group = open_group(device_name)
-    with _errors_name_rank(group):
+    with errors_name_rank(group):
         yield select_device(device_name, "train" in experiment.params, _params(experiment), group), group
-
-
-@contextlib.contextmanager
-def _errors_name_rank(group):
-    """Errors say which of several ranks they come from; one that another rank caused says so."""
-    from open_seq2seq.distributed.lost_peers import translate_errors
-    try:
-        with translate_errors(group):
-            yield
-    except JasperError as error:
-        if group.size == 1:
-            raise
-        raise type(error)("rank %d of %d: %s" % (group.rank, group.size, error))
 
 
 def _start_log(stack, experiment, arguments, directory, device, group, advice=""):

@@ -11,7 +11,7 @@ from open_seq2seq.distributed.group import ProcessGroup
 from open_seq2seq.distributed.heartbeats import Heartbeats, peer_timeout
 from open_seq2seq.distributed.lost_peers import PeerWatch, end_process
 from open_seq2seq.distributed.startup_barrier import remove_note, wait_for_all_ranks
-from open_seq2seq.errors import DeviceError
+from open_seq2seq.errors import DeviceError, PeerLostError
 from open_seq2seq.rank_tables.fields import integer_of
 
 # set by Horovod's own launcher and by this project's
@@ -38,6 +38,7 @@ class HorovodGroup(ProcessGroup):
 
     Raises:
       DeviceError: Horovod is not installed, its variables are missing or contradict each other, or some processes did not start.
+      PeerLostError: a process that has started does not run.
     """
 
     name = "Horovod"
@@ -56,7 +57,10 @@ class HorovodGroup(ProcessGroup):
         try:
             self._horovod.init()
         except Exception as error:
-            raise DeviceError("rank %d of %d: Horovod cannot start: %s" % (rank, size, self._heartbeats.explanation() or error))
+            explanation = self._heartbeats.explanation()
+            if explanation:
+                raise PeerLostError("rank %d of %d: %s" % (rank, size, explanation))
+            raise DeviceError("rank %d of %d: Horovod cannot start: %s" % (rank, size, error))
         remove_note(rank, environ)
         self.rank, self.size = self._horovod.rank(), self._horovod.size()
         self.local_rank, self.local_size = self._horovod.local_rank(), self._horovod.local_size()

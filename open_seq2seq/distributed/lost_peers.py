@@ -14,7 +14,7 @@ import threading
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.errors import PeerLostError
+from open_seq2seq.errors import JasperError, PeerLostError
 
 # parts of the messages of Horovod, Gloo and HCCL about an unreachable peer
 SIGNS = (
@@ -38,7 +38,7 @@ def translate_errors(group):
       group: a ``ProcessGroup``; a single process has no peers, and its errors are not changed.
 
     Raises:
-      PeerLostError: with advice where to find the cause; ``modes.py`` puts this rank's number before it.
+      PeerLostError: with advice where to find the cause.
     """
     try:
         yield
@@ -46,6 +46,25 @@ def translate_errors(group):
         if group.size == 1 or not is_caused_by_lost_peer(str(error)):
             raise
         raise PeerLostError(lost_peer_message(group, str(error))) from error
+
+
+@contextlib.contextmanager
+def errors_name_rank(group):
+    """Context in which the message of an error names the rank it comes from, once; see also :func:`translate_errors`.
+
+    Args:
+      group: a ``ProcessGroup``.
+
+    Raises:
+      JasperError: of the type that was raised inside; unchanged for a single process.
+    """
+    try:
+        with translate_errors(group):
+            yield
+    except JasperError as error:
+        if group.size == 1:
+            raise
+        raise type(error)(group.name_rank(str(error)))
 
 
 def is_caused_by_lost_peer(text):

@@ -29,7 +29,7 @@ from open_seq2seq.rank_tables.fields import integer_of
 from open_seq2seq.rank_tables.rank_table import read_rank_table
 from open_seq2seq.signals import RESUME_COMMAND, continuing
 
-PATIENCE = 1.25
+PATIENCE = 1.5
 """How long a rank may be stopped, as a multiple of the time after which the other ranks notice it and end themselves."""
 
 

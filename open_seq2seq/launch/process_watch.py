@@ -73,9 +73,7 @@ def watch(processes, patience):
         return _stop_by_signal(processes, stop_signal)
     failed = _failed(processes)
     if overdue and not failed:
-        running = [process for process in processes if process.is_running]
-        _kill(processes)
-        return Outcome(overdue[0], None, running, silent=True)
+        return _end_overdue(processes, overdue)
     if not failed:
         return Outcome(None, None, [])
     if failed[0].status in STATUS_OF_STOP and failed[0].stopped_early:
@@ -90,13 +88,7 @@ def watch(processes, patience):
         _wait(processes, lambda: _ended_otherwise(processes, (status,)) or time.monotonic() > deadline)
         if all(process.status == status for process in processes):
             return Outcome(None, STATUS_OF_STOP[status], [])
-    first = min(process.ended for process in failed)
-
-    def grace_is_over():
-        only_consequences = all(process.lost_a_peer for process in _failed(processes))
-        return time.monotonic() > first + (PEER_LOST_GRACE_SECONDS if only_consequences else GRACE_SECONDS)
-
-    stop_signal = _wait(processes, grace_is_over)
+    stop_signal = _wait(processes, _end_of_grace(processes, min(process.ended for process in failed)))
     if stop_signal is not None:
         return _stop_by_signal(processes, stop_signal)
     failed = _failed(processes)
@@ -117,6 +109,25 @@ def find_cause(failed):
     first = min(process.ended for process in candidates)
     together = [process for process in candidates if process.ended <= first + 1.5 * POLL_SECONDS]
     return min(together, key=lambda process: (process.status > 0, process.plan.rank))
+
+
+def _end_overdue(processes, overdue):
+    """Kills the ranks that are stopped; the others then have the same time to report their lost peer as after any failure."""
+    running = [process for process in processes if process.is_running]
+    for process in overdue:
+        process.send(signal.SIGKILL)
+    _wait(processes, _end_of_grace(processes, time.monotonic()))
+    stopped = [process for process in running if process.is_running or process in overdue]
+    _kill(processes)
+    return Outcome(overdue[0], None, stopped, silent=True)
+
+
+def _end_of_grace(processes, first):
+    """Function that returns whether the others have had enough time to end by themselves after a failure at ``first``."""
+    def is_over():
+        only_consequences = all(process.lost_a_peer for process in _failed(processes))
+        return time.monotonic() > first + (PEER_LOST_GRACE_SECONDS if only_consequences else GRACE_SECONDS)
+    return is_over
 
 
 def _silent(running, failed, stopped_ranks):

@@ -4,9 +4,9 @@ import types
 import pytest
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.distributed.group import Single
-from open_seq2seq.distributed.lost_peers import translate_errors
-from open_seq2seq.errors import DeviceError, PeerLostError
+from open_seq2seq.distributed.group import ProcessGroup, Single
+from open_seq2seq.distributed.lost_peers import errors_name_rank, translate_errors
+from open_seq2seq.errors import DeviceError, PeerLostError, StorageError
 
 PAIR = types.SimpleNamespace(name="Horovod", rank=1, size=2, silent_ranks=lambda: "")
 
@@ -109,6 +109,25 @@ def test_other_errors_are_not_changed(group, error):
         with translate_errors(group):
             raise error
     assert caught.value is error
+
+
+class Pair(ProcessGroup):
+    rank, size = 1, 2
+
+
+@pytest.mark.parametrize("message, named", [
+    ("the disk is full", "rank 1 of 2: the disk is full"), ("rank 1 of 2: no GPU", "rank 1 of 2: no GPU"),
+    ("rank 1: no GPU", "rank 1 of 2: no GPU"), ("rank 0 of 2 cannot read its data", "rank 1 of 2: rank 0 of 2 cannot read its data"),
+    ("rank 10: no GPU", "rank 1 of 2: rank 10: no GPU")])
+def test_an_error_names_its_rank_once(message, named):
+    with pytest.raises(StorageError) as caught:
+        with errors_name_rank(Pair()):
+            raise StorageError(message)
+    assert str(caught.value) == named
+    with pytest.raises(StorageError) as caught:
+        with errors_name_rank(Single()):
+            raise StorageError(message)
+    assert str(caught.value) == message
 
 
 @pytest.mark.slow

@@ -31,21 +31,56 @@ with tf.Session() as session:
 '''
 
 
-def command_of(folder, words, script_words=()):
-    (folder / "rank.py").write_text(RANK)
+# one rank stops itself, as kill -STOP does, in a phase of the run
+STOPPING = '''
+import os, signal, sys
+import tensorflow.compat.v1 as tf
+import horovod.tensorflow as horovod
+from open_seq2seq.cli import exit_status_of
+from open_seq2seq.distributed import open_group
+from open_seq2seq.distributed.agreement import check_agreement
+from open_seq2seq.distributed.lost_peers import errors_name_rank
+victim, phase = int(sys.argv[1]), sys.argv[2]
+rank = int(os.environ["HOROVOD_RANK"])
+def enter(name):
+    print("rank %d: %s" % (rank, name), flush=True)
+    if (rank, name) == (victim, phase):
+        os.kill(os.getpid(), signal.SIGSTOP)
+initialize = horovod.init
+def init():
+    enter("connect")
+    initialize()
+horovod.init = init
+def work(argv):
+    group = open_group("cpu")
+    total, = group.sum([tf.ones([1000])])
+    with tf.Session() as session, errors_name_rank(group):
+        group.start(session)
+        enter("agree")
+        check_agreement(group, session, {"fact": "same"})
+        for step in range(10 ** 6):
+            if step == 20:
+                enter("step")
+            session.run(total)
+sys.exit(exit_status_of(work, []))
+'''
+
+
+def command_of(folder, words, script_words=(), program=RANK):
+    (folder / "rank.py").write_text(program)
     launcher = [sys.executable, "-m", "open_seq2seq.launch", "--device", "cpu", "--log", "train_{rank}.log"]
     return launcher + list(words) + ["--", sys.executable, str(folder / "rank.py")] + list(script_words)
 
 
-def environment():
+def environment(**variables):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOROVOD_", "RANK_", "OMPI_", "SLURM_"))}
-    return dict(kept, PYTHONPATH=REPOSITORY, TF_CPP_MIN_LOG_LEVEL="3")
+    return dict(kept, PYTHONPATH=REPOSITORY, TF_CPP_MIN_LOG_LEVEL="3", **variables)
 
 
 @pytest.fixture
 def launch(tmp_path, needs_horovod):
-    def call(words, script_words=()):
-        done = subprocess.run(command_of(tmp_path, words, script_words), cwd=str(tmp_path), env=environment(),
+    def call(words, script_words=(), program=RANK, **variables):
+        done = subprocess.run(command_of(tmp_path, words, script_words, program), cwd=str(tmp_path), env=environment(**variables),
                               capture_output=True, text=True, timeout=PATIENCE)
         return types.SimpleNamespace(status=done.returncode, out=done.stdout, err=done.stderr)
     return call
@@ -73,6 +108,19 @@ def test_a_killed_rank_ends_the_run(launch, tmp_path, victim):
     assert "the end of rank %d" % victim in done.err.partition("The last lines of")[2]
     for rank in range(2):
         assert (tmp_path / ("train_%d.log" % rank)).read_text().endswith("turing train fail\n")
+
+
+@pytest.mark.parametrize("size, victim, phase", [(2, 0, "agree"), (3, 1, "step"), (2, 1, "connect")])
+def test_a_stopped_rank_ends_the_run_and_is_named(launch, tmp_path, size, victim, phase):
+    done = launch(["--processes", str(size)], [str(victim), phase], STOPPING, JASPER_PEER_TIMEOUT="3")
+    logs = [(tmp_path / ("train_%d.log" % rank)).read_text() for rank in range(size)]
+    assert done.status == 4, logs
+    assert "launch: rank %d of %d (device %d) was killed" % (victim, size, victim) in done.err and "kill -STOP" in done.err
+    assert "rank %d: %s" % (victim, phase) in done.err.partition("The last lines of")[2]
+    for rank, log in enumerate(logs):
+        assert "Traceback" not in log
+        named = r"PeerLostError: rank %d of %d: rank %d \(process \d+ on .*\) sent no heartbeat for" % (rank, size, victim)
+        assert rank == victim or re.search(named, log), log
 
 
 def test_two_machines_connect_through_the_first(launch, tmp_path):
