@@ -70,14 +70,28 @@ def test_8_bit_weights_are_smaller_and_nearly_as_good(copied, tone_corpus, tmp_p
     assert sorted(os.listdir(str(tmp_path))) == ["m.int8.json", "m.int8.onnx", "m.json", "m.onnx", "m.pb"]
     with OnnxModel(path) as exact, OnnxModel(quantized) as model:
         assert model.description.precision == "int8" and exact.description.precision == "float32"
-        expected = exact.logits(FEATURES, LENGTHS)[0]
-        difference = model.logits(FEATURES, LENGTHS)[0] - expected
-    assert 1e-3 < np.sqrt(np.mean(difference ** 2)) / np.std(expected) < 0.1
+        (expected, lengths), (logits, _) = exact.logits(FEATURES, LENGTHS), model.logits(FEATURES, LENGTHS)
+        for row, length in enumerate(LENGTHS):
+            alone, _ = model.logits(FEATURES[row:row + 1, :length], LENGTHS[row:row + 1])
+            np.testing.assert_array_equal(logits[row, :lengths[row]], alone[0, :lengths[row]])
+    valid = np.arange(expected.shape[1]) < lengths[:, np.newaxis]
+    assert 1e-3 < np.sqrt(np.mean((logits - expected)[valid] ** 2)) / np.std(expected[valid]) < 0.1
     rates = compare(path, quantized, [str(tone_corpus / "dev.csv")])
     assert read_description(quantized).wer == (rates[1], "dev.csv")
     assert read_description(path).wer is None
     with pytest.raises(UsageError, match="has precision int8; expected a float32 model"):
         quantize(quantized)
+
+
+def test_8_bit_logits_of_an_utterance_do_not_depend_on_its_batch(copied):
+    loud, quiet, lengths = 10 * FEATURES[:1], FEATURES[1:2], np.array([160])
+    for options in ({"batch_size": 2, "frames": 160}, {"batch_size": None, "frames": None}):
+        with OnnxModel(quantize(export_onnx(copied(**options)))) as model:
+            alone, both = model.logits(quiet, lengths)[0][0], (np.concatenate([quiet, loud]), np.repeat(lengths, 2))
+            np.testing.assert_array_equal(model.logits(*both)[0][0], alone)
+            # onnxruntime's result of a batch does
+            batch = model._run(*both)[0]
+            assert np.abs(batch - alone).max() > 1e-3 * np.abs(alone).max()
 
 
 def test_wrong_files_are_refused(copied, tmp_path):

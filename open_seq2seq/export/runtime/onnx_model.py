@@ -1,4 +1,6 @@
 """An exported ONNX model, run by onnxruntime on the CPU."""
+import numpy as np
+
 from open_seq2seq.devices.cpu import usable_cores
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.export.description import read_description
@@ -8,6 +10,8 @@ from open_seq2seq.export.runtime.logit_model import LogitModel
 
 class OnnxModel(LogitModel):
     """NAME.onnx with NAME.json next to it.
+
+    A model with 8-bit weights runs one utterance at a time, so that results do not depend on the batch.
 
     Args:
       path: NAME.onnx.
@@ -42,6 +46,22 @@ class OnnxModel(LogitModel):
         self.require_described_frames()
 
     def _run_features(self, features, feature_lengths):
+        if self.description.precision != "int8":
+            return self._run(features, feature_lengths)
+        # the scale of a quantized tensor is that of its largest value in the batch: each utterance has a run of its own
+        description, static = self.description, self.description.frames
+        logits = np.zeros([len(features), description.logit_frames(features.shape[1]), len(description.vocabulary) + 1],
+                          np.float32)
+        for row, length in enumerate(feature_lengths):
+            if length:
+                frames = static or self._frames(int(length))
+                # a static batch is filled with copies of the utterance, which have the same largest values
+                copies = np.repeat(features[row:row + 1, :frames], self._rows(1), axis=0)
+                result = self._run(copies, np.full([len(copies)], length, np.int32))[0]
+                logits[row, :len(result)] = result
+        return logits
+
+    def _run(self, features, feature_lengths):
         names = [tensor.name for tensor in self.description.inputs]
         values = (features[:, None], self.mask(feature_lengths, features.shape[1]))
         return self._session.run([self.description.outputs[0].name], dict(zip(names, values)))[0]
