@@ -6,7 +6,7 @@ import tempfile
 import time
 
 from open_seq2seq.cli import RESUME_ADVICE, exit_status_of
-from open_seq2seq.errors import JasperError, UsageError
+from open_seq2seq.errors import UsageError
 from open_seq2seq.experiment.command_line import parse_command_line
 from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.log_lines import log_line, logged_output, report_only_problems, set_log_format

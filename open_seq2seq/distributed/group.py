@@ -54,8 +54,10 @@ class ProcessGroup:
         return ""
 
     def name_rank(self, message):
-        """An error message of this process that begins with its rank, e.g. "rank 1 of 2: ", once."""
-        return "rank %d of %d: %s" % (self.rank, self.size, re.sub(r"\Arank %d( of %d)?: " % (self.rank, self.size), "", message))
+        """An error message of this process that begins with its rank, "rank 1 of 2", once."""
+        if re.match(r"rank %d of %d\b" % (self.rank, self.size), message):
+            return message
+        return "rank %d of %d: %s" % (self.rank, self.size, re.sub(r"\Arank %d: " % self.rank, "", message))
 
 
 class Single(ProcessGroup):

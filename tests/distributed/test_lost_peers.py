@@ -117,7 +117,8 @@ class Pair(ProcessGroup):
 
 @pytest.mark.parametrize("message, named", [
     ("the disk is full", "rank 1 of 2: the disk is full"), ("rank 1 of 2: no GPU", "rank 1 of 2: no GPU"),
-    ("rank 1: no GPU", "rank 1 of 2: no GPU"), ("rank 0 of 2 cannot read its data", "rank 1 of 2: rank 0 of 2 cannot read its data"),
+    ("rank 1: no GPU", "rank 1 of 2: no GPU"), ("rank 1 of 2 cannot read", "rank 1 of 2 cannot read"),
+    ("rank 0 of 2 cannot read its data", "rank 1 of 2: rank 0 of 2 cannot read its data"),
     ("rank 10: no GPU", "rank 1 of 2: rank 10: no GPU")])
 def test_an_error_names_its_rank_once(message, named):
     with pytest.raises(StorageError) as caught:
