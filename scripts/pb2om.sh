@@ -14,15 +14,17 @@ toolkit, with the shapes from the JSON file next to the model.
   --model FILE          default: model/jasper_infer_float32.pb in the repository
   --output NAME         path of the result without .om (default: next to the model, NAME_bBATCH_tFRAMES)
   --soc_version CHIP    "Ascend" and the name in `npu-smi info`: Ascend310, Ascend310P3, Ascend910A (default: Ascend310)
-  --batch_size N[,N]    several sizes give one .om that is compiled for each; needs a model exported with --frames dynamic
-  --frames N[,N]        lengths in frames of 10 ms; several as for --batch_size (export with --convolutions plain)
+  --batch_size N[,N]    utterances in a batch (default: 1); several sizes give one .om that is compiled for each. Needs a model
+                        exported without --batch_size, or with the same one
+  --frames N[,N]        lengths in frames of 10 ms; several as for --batch_size (needs a model exported with --frames dynamic
+                        --convolutions plain)
   --precision_mode MODE force_fp16, force_fp32, allow_fp32_to_fp16, ... (default: that of ATC, force_fp16)
   --dry_run             print the command; does not need ATC
   --python PATH         the Python that reads the JSON file (default: that of .venv, else python3)
   --help
   -- ATC_OPTIONS        additional options for atc, e.g. -- --log=info --op_select_implmode=high_precision
 
-The names of the public Ascend port, --batchSize and --soc_version=CHIP, are accepted as well.
+The public Ascend port's --batchSize=N is accepted as well.
 
 Exit status: 0 success, 2 command line, 3 model or JSON file, 4 ATC is missing; else ATC's own.
 HELP

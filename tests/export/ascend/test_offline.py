@@ -170,14 +170,15 @@ SCRIPT = "scripts/offline_inference.py"
 
 
 @pytest.mark.slow
-def test_the_command_has_the_interface_of_the_public_port(static, tone_corpus, command, run_here, tmp_path):
-    words = ("--model_path", static, "--data_dir", tone_corpus, "--manifest", "dev.csv", "--output_dir", "work", "--device=cpu")
-    whole = command(tmp_path, SCRIPT, *words, "--pre_process", "True", "--batchSize", "4")
+def test_the_command_has_the_interface_of_the_public_port(export, tone_corpus, command, run_here, tmp_path):
+    model = export(batch_size=None, frames=FRAMES)  # like a default export
+    words = ("--model_path", model, "--data_dir", tone_corpus, "--manifest", "dev.csv", "--output_dir", "work", "--device=cpu")
+    whole = command(tmp_path, SCRIPT, *words, "--pre_process", "True", "--batchSize", "8")
     assert whole.status == 0, whole.err
     lines = whole.out.splitlines()
     rate = next(line for line in lines if line.startswith("***     Validation WER:  "))
     assert any(line.startswith("average infer time:") and "ms/utterance,FPS is " in line for line in lines)
-    assert any("4 batches of 4" in line and "s of audio per second" in line for line in lines)
+    assert any("2 batches of 8" in line and "s of audio per second" in line for line in lines)
     # by default the bins exist already
     again = run_here(tmp_path, SCRIPT, *words)
     assert again.status == 0 and rate in again.out.splitlines(), again.err
@@ -193,7 +194,15 @@ def test_the_command_has_the_interface_of_the_public_port(static, tone_corpus, c
     assert scored.status == 0 and rate in scored.out.splitlines(), scored.err
     assert "results of ais_bench in om" in scored.out and "average infer time" not in scored.out
     lost = run_here(tmp_path, SCRIPT, *words, "--inference", "False")
-    assert lost.status == 3 and "holds no result .bin file" in lost.err
+    assert lost.status == 3 and "result_Files holds no result .bin file" in lost.err
+
+    # names and place of earlier versions, which are read without the flag
+    ours = run_here(tmp_path, SCRIPT, *words, "--pre_process=True", "--naming=ours")
+    assert ours.status == 0 and rate in ours.out.splitlines(), ours.err
+    assert "davinci_dev0_output0.bin" in os.listdir(str(tmp_path / "work" / "jasper" / "result_Files"))
+    shutil.rmtree(str(tmp_path / "result_Files"))
+    scored = run_here(tmp_path, SCRIPT, *words, "--inference", "False")
+    assert scored.status == 0 and rate in scored.out.splitlines(), scored.err
 
 
 @pytest.mark.slow
