@@ -18,6 +18,8 @@ class Device:
       static_shapes: whether the device compiles a graph for every shape, so that batches must have few different lengths.
       stateless_dropout: whether dropout is derived from the positions of a batch's rows in the data, so that a resumed run
         continues with the same random numbers; else it depends on the graph's seed and restarts in every session.
+      graph_memory: assumed bytes that the operations of one compiled graph can use; None for a device without such a limit.
+      half_precision: whether ``graph_memory`` is for tensors that the device computes in half precision.
       threads: number of threads among which an operation is split, 0 where the device decides.
     """
 
@@ -25,6 +27,8 @@ class Device:
     fast_gradients = False
     static_shapes = False
     stateless_dropout = True
+    graph_memory = None
+    half_precision = False
     threads = 0
     skip_reason = "the gradient is not finite"
     keeps_overflows = False

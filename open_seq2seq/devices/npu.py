@@ -21,6 +21,7 @@ from open_seq2seq.devices.npu_loss_scaling import (
     wrap_optimizer,
 )
 from open_seq2seq.errors import DeviceError
+from open_seq2seq.graph_analysis.memory_limits import ASSUMED_MEMORY, memory_limits
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
 
 DEVICE_FILES = "/dev/davinci[0-9]*"
@@ -71,6 +72,9 @@ class Npu(Device):
         self._options = npu_option_checks.with_defaults(self._params, training)
         self._use_xla_jit = params.get("use_xla_jit", False)
         self._distributed = group is not None and group.size > 1
+        # what the driver leaves to this process is not known
+        self.graph_memory = memory_limits(self._params, ASSUMED_MEMORY)[0]
+        self.half_precision = npu_option_checks.computes_in_float16(self._params)
         self._loss_scaling = choose_loss_scaling(
             params.get("loss_scaling"), params.get("loss_scaling_params"), self._params) if training else None
         missing = missing_parts(self._environ)

@@ -7,11 +7,13 @@ from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.encoders.shapes import dimension
+from open_seq2seq.errors import DeviceError
 from open_seq2seq.evaluation.scoring import SUMMED
 from open_seq2seq.experiment.assembly import execution_of
+from open_seq2seq.graph_analysis.step_memory import advised_batch
 
-# iterator: of the data, not initialized. fetches: dict of tensors. logits: float32 [B, T', V + 1]
-_ShapeGraph = collections.namedtuple("_ShapeGraph", "iterator fetches logits")
+# iterator: of the data, not initialized. batch: Batch of tensors. fetches: dict of tensors. logits: float32 [B, T', V + 1]
+_ShapeGraph = collections.namedtuple("_ShapeGraph", "iterator batch fetches logits")
 
 
 def build_evaluation(base_model, params, mode, data_layer, device, group, observer=None):
@@ -37,13 +39,13 @@ class EvaluationGraph:
       observer: see ``Execution``.
 
     Attributes:
-      params, mode: as given.
+      params, mode, device: as given.
       shape_graphs: list with an iterator, the fetches by name, and the logits, for each shape of batches.
       exchange: the ``Exchange`` that sums the scores over the ranks; None in mode "infer".
     """
 
     def __init__(self, base_model, params, mode, data_layer, device, group, observer=None):
-        self.params, self.mode = params, mode
+        self.params, self.mode, self.device = params, mode, device
         execution = execution_of(params, mode, device, group)._replace(observer=observer)
         model = base_model(params, mode, data_layer.vocabulary.size, execution=execution)
         self.shape_graphs = [self._shape_graph(model, dataset) for dataset in self.datasets(data_layer)]
@@ -67,7 +69,7 @@ class EvaluationGraph:
         if self.mode == "eval":
             fetches.update(losses=output.loss.per_utterance, counted=output.loss.counted,
                            entropies=frame_entropies(output.logits, output.logit_lengths))
-        return _ShapeGraph(iterator, fetches, output.logits)
+        return _ShapeGraph(iterator, batch, fetches, output.logits)
 
     @property
     def fetches_of_buckets(self):
@@ -97,7 +99,20 @@ class Evaluation:
 
     def runs(self):
         """List of (name, list of what is fetched), one for each shape of batches."""
-        return [("evaluation", list(fetches.values())) for fetches in self.graph.fetches_of_buckets]
+        return [(self._name(shape_graph), list(shape_graph.fetches.values())) for shape_graph in self.graph.shape_graphs]
+
+    def _name(self, shape_graph):
+        frames = shape_graph.batch.features.shape.as_list()[1]
+        name = "evaluation" if self.graph.mode == "eval" else "inference"
+        return name if frames is None else "%s, %d frames" % (name, frames)
+
+    def _out_of_memory(self, shape_graph, reported):
+        """The DeviceError with the batch size that would fit."""
+        key = "batch_size_per_gpu" if self.params["eval_batch_size_per_gpu"] is None else "eval_batch_size_per_gpu"
+        advice = advised_batch(self.graph.device, list(shape_graph.fetches.values()), shape_graph.batch,
+                               self.params["npu_params"], len(self.graph.shape_graphs), "eval_batch_size_per_gpu")
+        return DeviceError("out of memory in %s with a batch of %d utterances (%s): %s. %s" % (
+            self._name(shape_graph), self.data_layer.batch_size, key, reported, advice or "Lower eval_batch_size_per_gpu"))
 
     def batches(self, session, with_logits=False, observations=None):
         """Runs through the data once.
@@ -121,6 +136,10 @@ class Evaluation:
                     values, observed_values = session.run((wanted, observed))
                 except tf.errors.OutOfRangeError:
                     break
+                except DeviceError as error:
+                    if error.out_of_memory is None:
+                        raise
+                    raise self._out_of_memory(shape_graph, error.out_of_memory)
                 is_utterance = values["indices"] >= 0
                 values = {name: value[is_utterance] for name, value in values.items()}
                 values["observed"] = observed_values

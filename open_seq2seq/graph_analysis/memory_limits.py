@@ -9,6 +9,7 @@ from open_seq2seq.graph_analysis.graph_check import ERROR, WARNING, Finding
 GRAPH_SHARE, VARIABLE_SHARE = 26.0 / 32.0, 5.0 / 32.0
 SHARED_BY_GRAPHS = (2, 4)  # values of static_memory_policy with which the graphs of a session use the same memory
 GIBIBYTE = 2.0 ** 30
+ASSUMED_MEMORY = 32.0 * GIBIBYTE  # of an Ascend 910
 
 
 def memory_limits(npu_params, memory_bytes):

@@ -288,9 +288,13 @@ class TrainingGraph:
         """Complete epochs after ``step`` steps."""
         return step // self.steps_per_epoch
 
+    def number_of_shape_step(self, number):
+        """Position in ``shape_steps`` of the one for batch ``number`` of the stream; the same on every rank."""
+        return self.data_layer.bucket_of_batch(number) if self.data_layer.buckets else 0
+
     def shape_step_of_batch(self, number):
-        """The :class:`ShapeStep` for batch ``number`` of the stream; the same on every rank."""
-        return self.shape_steps[self.data_layer.bucket_of_batch(number) if self.data_layer.buckets else 0]
+        """The :class:`ShapeStep` for batch ``number`` of the stream."""
+        return self.shape_steps[self.number_of_shape_step(number)]
 
     def start_data(self, session, first_batch):
         """Sets the input to batch ``first_batch`` of the stream of training batches."""

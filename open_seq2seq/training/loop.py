@@ -28,7 +28,7 @@ from open_seq2seq.training.epoch_log import EpochLog
 from open_seq2seq.training.final_test import FinalTest
 from open_seq2seq.training.graph import TrainingGraph
 from open_seq2seq.training.input_stream import batches_done, note_on_long_steps
-from open_seq2seq.training.memory.longest_batch import try_longest_batches
+from open_seq2seq.training.memory.longest_batch import advice_on_memory, try_longest_batches
 from open_seq2seq.training.metrics import FILE_NAME, Metrics
 from open_seq2seq.training.nonfinite.skipped_steps import SkippedSteps
 from open_seq2seq.training.report.mode import report_after_training
@@ -132,7 +132,7 @@ class TrainingRun:
         self.epochs = EpochLog(graph, self.metrics)
         self.log = self.diagnostics = None
         self.step = self.micro_batches = 0
-        self.evaluation = self.stop = None
+        self.evaluation = self.stop = self._last_loss = None
         self.evaluation_is_pending = False
 
     @property
@@ -153,6 +153,9 @@ class TrainingRun:
         check_agreement(self.group, session, self._facts())
         self.device.check_steps(tf.get_default_graph(), graph.runs(
             params["print_samples_steps"] is not None, params["save_summaries_steps"] is not None))
+        self.device.name_runs([("initialization of the variables", graph.initialize),
+                               ("broadcast of the variables", graph.broadcast),
+                               ("average of batch norm's statistics", graph.average_statistics)])
         # in a run of its own: together with an iterator's initializer an NPU would leave the variables on the host
         self.device.start_session(session, tf.get_default_graph(), graph.initialize)
         step = self.saving.restore(session, checkpoint) if self.group.is_first else 0
@@ -267,6 +270,8 @@ class TrainingRun:
         if self.group.is_first and self.stopping.time_is_up:
             graph.requests.ask(Request.TIME_IS_UP)
 
+        self.device.before_step(self.step, graph.last_step, self._last_loss)
+
         # iter_size batches forward and backward; the optimizer's update is made with the last one
         for _ in range(graph.iter_size - 1):
             self._run_batch(graph.shape_step_of_batch(self.micro_batches).accumulate_fetches())
@@ -276,6 +281,7 @@ class TrainingRun:
         self.stop = stop_among(requests)
 
         if is_made:
+            self._last_loss = loss
             self.skipped_steps.made()
             self.step += 1
             self.log.step(self.step, loss, values)
@@ -313,9 +319,11 @@ class TrainingRun:
         """
         try:
             values = self.session.run(fetches, feed())
-        except tf.errors.ResourceExhaustedError as error:
-            raise DeviceError("out of memory at step %d: %s. Lower batch_size_per_gpu (a larger iter_size compensates for it) or "
-                              "max_duration" % (self.step + 1, error.message.split("\n")[0]))
+        except DeviceError as error:
+            if error.out_of_memory is None:
+                raise
+            raise DeviceError("out of memory at step %d: %s. %s" % (self.step + 1, error.out_of_memory, advice_on_memory(
+                self.params, self.graph, self.device, self.graph.number_of_shape_step(self.micro_batches))))
         except tf.errors.OpError:
             self.graph.data_layer.raise_if_too_many_rejected()
             raise

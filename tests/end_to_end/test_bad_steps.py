@@ -164,7 +164,7 @@ SEARCH = """
 import tensorflow.compat.v1 as tf
 from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.devices.cpu import Cpu
-from open_seq2seq.training.memory.step_memory import BatchShape
+from open_seq2seq.graph_analysis.step_memory import BatchShape
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.training.graph import TrainingGraph
 from open_seq2seq.training.memory.longest_batch import _by_trial

@@ -33,10 +33,11 @@ class Run(TrainingRun):
     """
 
     def __init__(self, iter_size=1, evaluates=True, diagnostics=False, **params):
-        self.calls, self.results = [], []
+        self.calls, self.results, self.progress = [], [], []
         calls = self.calls
         self.graph = types.SimpleNamespace(
-            iter_size=iter_size, last_step=5, eval_steps=2, evaluation="dev" if evaluates else None, requests=Requests(Single()),
+            iter_size=iter_size, last_step=5, number_of_shape_step=lambda number: 0,
+            eval_steps=2, evaluation="dev" if evaluates else None, requests=Requests(Single()),
             feed=dict,
             average_statistics="average_statistics", data_layer=Noted("data_layer", calls),
             shape_step_of_batch=lambda number: types.SimpleNamespace(
@@ -48,10 +49,11 @@ class Run(TrainingRun):
         self.saving = Noted("saving", calls, is_due=False, writes=False)
         self.stopping = Noted("stopping", calls, time_is_up=False, stop_reason=None, figures={})
         self.log = Noted("log", calls, wants=lambda step: (False, False))
-        self.metrics, self.device = Noted("metrics", calls), types.SimpleNamespace(threads=1)
+        self.metrics, self.device = Noted("metrics", calls), types.SimpleNamespace(
+            threads=1, graph_memory=None, before_step=lambda *progress: self.progress.append(progress))
         self.diagnostics = Noted("diagnostics", calls, is_due=lambda step: step == 1) if diagnostics else None
         self.step = self.micro_batches = 0
-        self.evaluation = self.stop = None
+        self.evaluation = self.stop = self._last_loss = None
         self.evaluation_is_pending = False
 
     position, _batch_utterances = {}, 4
@@ -85,6 +87,12 @@ def evaluated(monkeypatch):
     return results
 
 
+def out_of_memory(reported):
+    error = DeviceError("out of memory")
+    error.out_of_memory = reported
+    return error
+
+
 BATCH = ["skipped_steps.batch", "log.batch"]
 MADE = ["skipped_steps.made", "log.step", "epochs.step"]
 EVALUATION = ["average_statistics", "evaluation of dev", "saving.save_if_best", "log.evaluated", "epochs.evaluated",
@@ -95,6 +103,14 @@ def test_a_step(evaluated):
     run = Run()
     assert run.one_step() == 2.0 and run.step == run.micro_batches == 1
     assert run.called() == ["update 0"] + BATCH + MADE + ["epochs.end_if_due", "saving.report"]
+
+
+def test_the_device_is_told_the_progress_before_each_step(evaluated):
+    run = Run()
+    run.results = [{}, {"finite": False, "loss": np.float32(np.inf)}, {"loss": np.float32(1.5)}]
+    for _ in range(4):
+        run.one_step()
+    assert run.progress == [(0, 5, None), (1, 5, 2.0), (1, 5, 2.0), (2, 5, 1.5)]
 
 
 def test_a_step_of_three_batches(evaluated):
@@ -197,8 +213,9 @@ def test_the_loop_begins_with_a_pending_evaluation_and_ends_when_training_has_to
 
 
 @pytest.mark.parametrize("error, expected", [
-    (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nmore"),
+    (out_of_memory("OOM when allocating"),
      (DeviceError, "out of memory at step 1: OOM when allocating. Lower batch_size_per_gpu")),
+    (DeviceError("it failed"), (DeviceError, "it failed")),
     (DataError("unreadable"), (DataError, "unreadable"))])
 def test_an_error_closes_the_files_and_is_the_reason_in_the_metrics(evaluated, error, expected):
     run = Run()

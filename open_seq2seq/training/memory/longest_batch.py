@@ -15,10 +15,16 @@ from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.errors import DeviceError
+from open_seq2seq.graph_analysis.step_memory import (
+    BatchShape,
+    advised_batch,
+    advised_rows,
+    largest_possible_bytes,
+    step_memory,
+)
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.training.graph import ShapeStepBuilder
 from open_seq2seq.training.memory.host_memory import available_bytes
-from open_seq2seq.training.memory.step_memory import BatchShape, largest_possible_bytes, step_memory
 from open_seq2seq.training.requests import Requests
 
 ADVICE = "A larger iter_size compensates for a smaller batch. Or exclude the longest utterances: data_layer_params max_duration"
@@ -50,11 +56,13 @@ def try_longest_batches(session, params, graph, device, group):
         begin = time.monotonic()
         try:
             _make_step(session, graph, number, fetches)
-        except tf.errors.ResourceExhaustedError as error:
+        except DeviceError as error:
+            if error.out_of_memory is None:
+                raise
             session.close()
-            fitting = _by_trial(params, graph, device, group, shape)
+            fitting = _by_estimate(params, graph, device, number) or _by_trial(params, graph, device, group, shape)
             raise DeviceError("the longest batch (%s) does not fit into memory: %s. %s. %s" % (
-                what, error.message.split("\n")[0], fitting, ADVICE))
+                what, error.out_of_memory, fitting, ADVICE))
         log_line("The longest batch, %s, fits into memory (a step with it took %.1f s)" % (what, time.monotonic() - begin))
 
 
@@ -94,7 +102,7 @@ def _is_worth_trying(shape_step, fetches, shape, what, available, group):
     if need.total > available:
         fitting = need.rows_within(available)
         raise DeviceError("the longest batch (%s) does not fit into memory: it takes %s. %s. %s. --try_worst_batch=False trains "
-                          "without this check" % (what, gigabytes, _advised(fitting, "would fit"), ADVICE))
+                          "without this check" % (what, gigabytes, advised_rows(fitting, "would fit"), ADVICE))
     if need.total + copies > available:
         log_line("The longest batch, %s, should fit into memory (%s). It is not tried, because the additional copy of the "
                  "variables would not fit" % (what, gigabytes))
@@ -103,16 +111,29 @@ def _is_worth_trying(shape_step, fetches, shape, what, available, group):
     return True
 
 
-def _advised(rows, verb):
-    if rows < 1:
-        return "Not even one utterance %s" % verb
-    return "batch_size_per_gpu=%d %s" % (rows, verb)
+def advice_on_memory(params, graph, device, number):
+    """What to do when the memory of the device did not suffice for a step, one or more sentences without the last period.
+
+    Args:
+      params, graph, device: see :func:`try_longest_batches`.
+      number: of the shape step.
+    """
+    return "%s. %s" % (_by_estimate(params, graph, device, number) or "Lower batch_size_per_gpu", ADVICE)
+
+
+def _by_estimate(params, graph, device, number):
+    """A clause on the largest batch that fits into the memory of a device with static shapes; None for other devices."""
+    if device.graph_memory is None:
+        return None
+    shape_step = graph.shape_steps[number]
+    return advised_batch(device, list(shape_step.update_fetches().values()), shape_step.batch, params["npu_params"],
+                         len(graph.shape_steps), "batch_size_per_gpu")
 
 
 def _by_trial(params, graph, device, group, shape):
     """A clause on the largest batch that fits, found by steps with smaller batches."""
-    if device.static_shapes or group.size > 1:
-        # each would take minutes of compilation, or depend on the memory that other processes use at the time
+    if group.size > 1:
+        # it would depend on the memory that other processes use at the time
         return "Lower batch_size_per_gpu"
     fitting, too_many = 0, shape.rows
     while too_many - fitting > 1:
@@ -120,7 +141,7 @@ def _by_trial(params, graph, device, group, shape):
         fits = _is_computed(params, graph, device, shape._replace(rows=rows))
         log_line("A batch of %d %s" % (rows, "fits" if fits else "does not fit either"))
         fitting, too_many = (rows, too_many) if fits else (fitting, rows)
-    return _advised(fitting, "fits")
+    return advised_rows(fitting, "fits")
 
 
 def _is_computed(params, graph, device, shape):
@@ -145,6 +166,8 @@ def _is_computed(params, graph, device, shape):
                 session.run(tf.global_variables_initializer())
                 session.run(tf.local_variables_initializer())
                 session.run(shape_step.update_fetches(), dict(zip(inputs, batch)))
-            except tf.errors.ResourceExhaustedError:
+            except DeviceError as error:
+                if error.out_of_memory is None:
+                    raise
                 return False
     return True

@@ -13,6 +13,7 @@ from open_seq2seq.decoders import FullyConnectedCTCDecoder
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.encoders import TDNNEncoder
+from open_seq2seq.graph_analysis.step_memory import BatchShape, StepMemory, largest_possible_bytes, step_memory
 from open_seq2seq.losses import CTCLoss
 from open_seq2seq.models import Speech2Text
 from open_seq2seq.optimizers.lr_policies import fixed_lr
@@ -20,7 +21,6 @@ from open_seq2seq.optimizers.novograd import NovoGrad
 from open_seq2seq.training.graph import TrainingGraph
 from open_seq2seq.training.memory import longest_batch
 from open_seq2seq.training.memory.longest_batch import try_longest_batches
-from open_seq2seq.training.memory.step_memory import BatchShape, StepMemory, largest_possible_bytes, step_memory
 
 pytestmark = pytest.mark.slow
 

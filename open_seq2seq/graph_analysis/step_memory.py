@@ -1,4 +1,4 @@
-"""Estimates the host memory of a training step on a CPU, before anything is computed.
+"""Estimates the memory of a training step, before anything is computed: that of the host on a CPU, and that of an NPU.
 
 The graph of a CPU has no static lengths. A copy of the operations of a step gets the lengths of the batch in question, TensorFlow
 infers all other shapes from them, and ``memory_estimate.py`` computes the peak.
@@ -11,6 +11,7 @@ from open_seq2seq.graph_analysis.graph_partition import Partition
 from open_seq2seq.graph_analysis.graph_walk import executed_operations, folded_constants
 from open_seq2seq.graph_analysis.layer_names import LayerNames
 from open_seq2seq.graph_analysis.memory_estimate import estimate_memory
+from open_seq2seq.graph_analysis.memory_limits import GIBIBYTE, SHARED_BY_GRAPHS
 
 # What the estimate does not cover, measured with TensorFlow 1.15: operations run in another order than they were built in,
 # convolutions have work space, the update copies gradients and weights, the allocator has fragments that it cannot use
@@ -47,6 +48,49 @@ def step_memory(fetches, batch, shape, trainable):
     return StepMemory(int(SHARE * estimate.peak + fixed), int(SHARE * min(estimate.gradients, estimate.peak) + fixed), shape.rows)
 
 
+def advised_batch(device, fetches, batch, npu_params, num_graphs, key):
+    """A clause on the largest batch that fits into the memory of a device with static shapes, by an estimate.
+
+    A trial would take minutes of compilation for each batch size.
+
+    Args:
+      device: a ``Device``.
+      fetches: list of tensors and operations, what is run.
+      batch: the Batch of tensors of static shape that they are computed from.
+      npu_params: checked dict.
+      num_graphs: number of graphs, one for each shape of batches.
+      key: the config's key of the batch size.
+
+    Returns:
+      A str; None if the memory of the device is not known.
+    """
+    if device.graph_memory is None or not (batch.features.shape.is_fully_defined() and batch.labels.shape.is_fully_defined()):
+        return None
+    (rows, frames, _), (_, labels) = batch.features.shape.as_list(), batch.labels.shape.as_list()
+    trainable = {variable.op.name for variable in tf.trainable_variables()}
+    estimate = _estimate(fetches, batch, BatchShape(rows, frames, labels), trainable, device.half_precision)
+    need = StepMemory(estimate.peak, min(estimate.gradients, estimate.peak), rows)
+    source = "by an estimate of %.2g GB for %d utterances x %d frames, and %.3g GB for the tensors of a graph" % (
+        need.total / GIBIBYTE, rows, frames, device.graph_memory / GIBIBYTE)
+    fitting = need.rows_within(device.graph_memory)
+    if fitting < rows:
+        advice = "%s, %s" % (advised_rows(fitting, "would fit", key), source)
+    else:
+        # it fits by the estimate, but not on the device: graphs of other lengths, or other processes, need memory
+        advice = "%s; %s, it should have fitted. Other processes may use the device (`npu-smi info`)" % (
+            advised_rows(rows // 2, "may fit", key), source)
+    if num_graphs > 1 and npu_params.get("static_memory_policy", 0) not in SHARED_BY_GRAPHS:
+        advice += ". --npu_params/static_memory_policy=2 lets the graphs of all lengths use the same memory"
+    return advice
+
+
+def advised_rows(rows, verb, key="batch_size_per_gpu"):
+    """A clause on a batch of ``rows`` utterances, e.g. "batch_size_per_gpu=8 would fit"."""
+    if rows < 1:
+        return "Not even one utterance %s" % verb
+    return "%s=%d %s" % (key, rows, verb)
+
+
 def largest_possible_bytes(fetches, shape):
     """Bytes of a run of ``fetches`` if no tensor were ever freed: computed quickly, and usually small enough.
 
@@ -73,7 +117,7 @@ def largest_possible_bytes(fetches, shape):
     return total
 
 
-def _estimate(fetches, batch, shape, trainable):
+def _estimate(fetches, batch, shape, trainable, half_precision=False):
     operations = [fetch if isinstance(fetch, tf.Operation) else fetch.op for fetch in fetches]
     names = [operation.name for operation in operations]
     definition = tf.graph_util.extract_sub_graph(operations[0].graph.as_graph_def(), names)
@@ -87,5 +131,5 @@ def _estimate(fetches, batch, shape, trainable):
     entering = {operation: "input" for operation in executed if operation.type.startswith(("Placeholder", "Iterator"))}
     computed = {operation for operation in executed if operation not in constants and operation not in entering}
     # everything is "offloaded": the whole step runs on the device whose memory is estimated
-    return estimate_memory(Partition(executed, constants, computed, entering, [], []), LayerNames(executed, trainable), trainable,
-                           half_precision=False)
+    divided = Partition(executed, constants, supported=computed, offloaded=computed, host=entering, parts=[], splitting=[])
+    return estimate_memory(divided, LayerNames(executed, trainable), trainable, half_precision)
