@@ -20,6 +20,7 @@ DTYPES = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 LARGEST_MASK = 1 << 26  # bytes; a larger file is not read
 
 _REWRITE = "Write the bins again with --pre_process True"
+_ELSEWHERE = "write elsewhere: --output_dir is for bins, ./result_Files is in the working directory unless --naming is ours"
 
 
 def frame_mask(length, frames, mask_frames):
@@ -51,8 +52,8 @@ def replaced_folder(path):
             shutil.rmtree(path)
         os.rename(new, path)
     except OSError as error:
-        raise StorageError("cannot write %s: %s. Free some space, fix the permissions or choose another --output_dir"
-                           % (path, error.strerror or error))
+        raise StorageError("cannot write %s: %s. Free some space, fix the permissions, or %s" % (
+            path, error.strerror or error, _ELSEWHERE))
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
@@ -62,12 +63,12 @@ def require_only_bins(folder):
     if not os.path.lexists(folder):
         return
     if not os.path.isdir(folder) or os.path.islink(folder):
-        raise StorageError("%s is not a folder; expected a folder of bins, which will be replaced. Choose another --output_dir"
-                           % folder)
+        raise StorageError("%s is not a folder; expected a folder of bins, which will be replaced. Move it away, or %s" % (
+            folder, _ELSEWHERE))
     others = sorted(name for name in os.listdir(folder) if not name.endswith(".bin"))
     if others:
-        raise StorageError("%s would be replaced, but holds %s, which is not a bin; move it away or choose another --output_dir"
-                           % (folder, others[0]))
+        raise StorageError("%s would be replaced, but holds %s, which is not a bin; move it away, or %s" % (
+            folder, others[0], _ELSEWHERE))
 
 
 class BinWriter:
