@@ -24,7 +24,7 @@ GraphReport = collections.namedtuple("GraphReport", "name findings offloaded hos
 GraphReport.__doc__ = """The result of :func:`check_graph`.
 
 name: the graph's name. findings: list of :class:`Finding`, errors first.
-offloaded, host: numbers of operations. parts: numbers of operations in the connected pieces of the offloaded part.
+offloaded, host: numbers of operations. parts: numbers of operations in the parts of the graph, the offloaded one first.
 signature: tuple of (dtype name, shape) of the input tensors of the offloaded part; a graph is compiled for each signature.
 unknown_shapes: number of tensors in the offloaded part whose shape is unknown.
 memory: a ``memory_estimate.MemoryEstimate``, None where shapes are unknown.
@@ -59,7 +59,7 @@ def check_graph(graph, fetches, operator_list, name="graph", mix_compile_mode=Fa
     trainable = {variable.op.name for variable in graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)}
     variables = {variable.op.name for variable in graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)}
     layers = LayerNames(operations, trainable or variables)
-    unknown = [tensor for operation in operations if operation in divided.offloaded for tensor in operation.outputs
+    unknown = [tensor for operation in operations if operation in divided.supported for tensor in operation.outputs
                if _is_unknown(tensor)]
     found = (_unknown_shapes(divided, layers) + _double_precision(divided, layers) + _strings(divided, layers)
              + _host(divided, layers, operator_list, mix_compile_mode) + _references(divided, layers)
@@ -67,7 +67,8 @@ def check_graph(graph, fetches, operator_list, name="graph", mix_compile_mode=Fa
     order = (ERROR, WARNING, NOTE)
     memory = None if unknown else estimate_memory(divided, layers, trainable, half_precision)
     return GraphReport(name, sorted(_merged(found), key=lambda finding: order.index(finding.level)), len(divided.offloaded),
-                       len(divided.host), divided.parts, _signature(divided), len(unknown), memory)
+                       len(divided.host) + len(divided.supported - divided.offloaded), divided.parts, _signature(divided),
+                       len(unknown), memory)
 
 
 def _finding(level, kind, operation, layers, message, fix):
@@ -92,7 +93,7 @@ def _unknown_shapes(divided, layers):
     inputs from the host with an unknown shape."""
     found, blamed, from_shapes = [], set(), set()
     for operation in divided.operations:
-        if operation not in divided.offloaded:
+        if operation not in divided.supported:
             continue
         if _computes_with_unknown_shapes(operation, from_shapes):
             # operations that depend on this size are consequences as well
@@ -100,7 +101,7 @@ def _unknown_shapes(divided, layers):
         unknown_inputs = [tensor for tensor in operation.inputs
                           if _is_unknown(tensor) and tensor.op not in divided.constants]
         for tensor in unknown_inputs:
-            if tensor.op not in divided.offloaded and tensor not in blamed:
+            if tensor.op not in divided.supported and tensor not in blamed:
                 blamed.add(tensor)
                 found.append(_finding(ERROR, "unknown shape", tensor.op, layers, "%s enters the NPU with shape %s; the graph "
                                       "is compiled again for every new shape" % (tensor.name, tensor.shape), FIX_SHAPE))
@@ -121,12 +122,12 @@ def _computes_with_unknown_shapes(operation, from_shapes):
 def _double_precision(divided, layers):
     found = []
     for operation in divided.operations:
-        if operation in divided.offloaded and tf.float64 in _dtypes(operation.outputs):
-            if not any(tensor.op in divided.offloaded and tensor.dtype.base_dtype == tf.float64 for tensor in operation.inputs):
+        if operation in divided.supported and tf.float64 in _dtypes(operation.outputs):
+            if not any(tensor.op in divided.supported and tensor.dtype.base_dtype == tf.float64 for tensor in operation.inputs):
                 found.append(_finding(ERROR, "float64", operation, layers,
                                       "produces a float64, which the NPU does not support", FIX_FLOAT64))
-        elif operation in divided.offloaded and tf.float64 in _dtypes(
-                tensor for tensor in operation.inputs if tensor.op not in divided.offloaded):
+        elif operation in divided.supported and tf.float64 in _dtypes(
+                tensor for tensor in operation.inputs if tensor.op not in divided.supported):
             found.append(_finding(ERROR, "float64", operation, layers, "takes a float64, which the NPU does not support",
                                   FIX_FLOAT64))
     return found
@@ -135,7 +136,7 @@ def _double_precision(divided, layers):
 def _strings(divided, layers):
     return [_finding(ERROR, "string", operation, layers, "computes with strings inside the offloaded part", FIX_HOST)
             for operation in divided.operations
-            if operation in divided.offloaded and tf.string in _dtypes(operation.outputs)]
+            if operation in divided.supported and tf.string in _dtypes(operation.outputs)]
 
 
 def _dtypes(tensors):
@@ -145,7 +146,7 @@ def _dtypes(tensors):
 def _host(divided, layers, operator_list, mix_compile_mode):
     """Operations that stay on the host: they split the offloaded part, feed it, or run after it."""
     found, splitting = [], set(divided.splitting)
-    feeding = {tensor.op for operation in divided.offloaded for tensor in operation.inputs}
+    feeding = {tensor.op for operation in divided.supported for tensor in operation.inputs}
     for operation, reason in divided.host.items():
         why = "%s is %s" % (operation.type, reason)
         if reason == graph_partition.UNSUPPORTED:
@@ -168,7 +169,7 @@ def _splitting(operation, reason, why, layers, parts, mix_compile_mode):
     if mix_compile_mode:
         return _finding(WARNING, "splits the graph", operation, layers, "%s; the graph becomes %d subgraphs with transfers to "
                         "the host between them" % (why, len(parts)), "keep npu_params mix_compile_mode at False")
-    rest = sum(parts) - max(parts)
+    rest = sum(parts[1:])
     message = "%s, between offloaded operations: the adapter offloads only the largest part and silently leaves %d of %d " \
               "supported operations on the host" % (why, rest, sum(parts))
     return _finding(ERROR, "splits the graph", operation, layers, message,
@@ -186,6 +187,12 @@ def _references(divided, layers):
             found.append(_finding(ERROR, "reference", operation, layers, "%s stays on the host and takes the variable %s by "
                                   "reference, so the variable cannot be on the NPU" % (operation.type, tensor.op.name),
                                   FIX_REFERENCE))
+    for operation in divided.operations:
+        for tensor in reference_inputs(operation) if operation in divided.supported else ():
+            if tensor.op in divided.supported and (operation in divided.offloaded) != (tensor.op in divided.offloaded):
+                found.append(_finding(
+                    ERROR, "reference", operation, layers, "the graph is split between the variable %s and %s, which takes it by "
+                    "reference; the adapter refuses that" % (tensor.op.name, operation.type), FIX_SCOPE))
     return found
 
 
@@ -193,7 +200,7 @@ def _unfused_batch_norms(divided, layers):
     """Rsqrt of a variance that was computed from squares: a normalization of single operators, not FusedBatchNorm."""
     found = []
     for operation in divided.operations:
-        if operation.type != "Rsqrt" or operation not in divided.offloaded or layers.is_backward(operation):
+        if operation.type != "Rsqrt" or operation not in divided.supported or layers.is_backward(operation):
             continue
         if any(squared.type in ("SquaredDifference", "Square") for squared in _near(operation, 5)):
             found.append(_finding(
@@ -214,5 +221,5 @@ def _near(operation, steps):
 def _signature(divided):
     """Sorted dtypes and shapes of the input tensors of the offloaded part."""
     entering = {tensor.name: tensor for operation in divided.offloaded for tensor in operation.inputs
-                if tensor.op in divided.host}
+                if tensor.op not in divided.offloaded and tensor.op not in divided.constants}
     return tuple((tensor.dtype.base_dtype.name, str(tensor.shape)) for _, tensor in sorted(entering.items()))

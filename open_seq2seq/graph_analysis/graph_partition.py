@@ -8,6 +8,7 @@ import collections
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.graph_analysis.clusters import offloaded_part
 from open_seq2seq.graph_analysis.graph_walk import folded_constants, predecessors, reference_inputs
 
 HOST_ATTRIBUTE = "_without_npu_compile"  # set by the adapter's without_npu_compile_scope
@@ -19,15 +20,17 @@ INPUT_TYPES = frozenset(["Iterator", "IteratorV2", "OneShotIterator", "IteratorG
 SUMMARY_TYPES = frozenset(["ScalarSummary", "HistogramSummary", "MergeSummary", "TensorSummary", "TensorSummaryV2",
                            "ImageSummary", "AudioSummary"])
 
-Partition = collections.namedtuple("Partition", "operations constants offloaded host parts splitting")
+Partition = collections.namedtuple("Partition", "operations constants supported offloaded host parts splitting")
 Partition.__doc__ = """How a run is divided between NPU and host.
 
 operations: all executed operations, inputs first.
 constants: set of operations that TensorFlow's optimizer has replaced by constants.
-offloaded: set of operations that the adapter offloads.
-host: dict from every other operation to the reason, one of the texts below.
-parts: sizes of the parts into which operations of the host split the offloaded ones; only operations that compute are counted.
-splitting: list of operations of the host between offloaded ones.
+supported: set of operations that the adapter could offload.
+offloaded: set of operations that it does offload; with mix_compile_mode all supported ones, otherwise one part of them.
+host: dict from every operation that is not supported to the reason, one of the texts below.
+parts: sizes of the parts into which operations of the host split the supported ones; only operations that compute are counted.
+  Without mix_compile_mode only the first one is offloaded.
+splitting: list of operations of the host between supported ones.
 """
 
 UNSUPPORTED, GRAY, SCOPE, INPUT, FUNCTION, CONNECTED = (
@@ -47,17 +50,22 @@ def partition(operations, operator_list, mix_compile_mode=False):
       A :class:`Partition`.
     """
     constants = folded_constants(operations)
-    supported = operator_list.supported - operator_list.gray if mix_compile_mode else operator_list.supported
+    types = operator_list.supported - operator_list.gray if mix_compile_mode else operator_list.supported
     functions = _function_bodies(operations)
     host = collections.OrderedDict()
     for operation in operations:
-        reason = None if operation in constants else _reason(operation, operator_list.supported, supported, functions)
+        reason = None if operation in constants else _reason(operation, operator_list.supported, types, functions)
         if reason is not None:
             host[operation] = reason
     _add_connected(operations, constants, host)
-    offloaded = {operation for operation in operations if operation not in constants and operation not in host}
-    parts, splitting = _parts(operations, offloaded, host)
-    return Partition(operations, constants, offloaded, host, parts, splitting)
+    supported = {operation for operation in operations if operation not in constants and operation not in host}
+    remaining = [operation for operation in operations if operation not in constants]
+    offloaded = supported if mix_compile_mode else offloaded_part(remaining, supported)
+    parts = _parts(operations, supported, host)
+    if not mix_compile_mode:
+        parts = [size for size in [_computing(offloaded)] if size] + _parts(operations, supported - offloaded, host)
+    splitting = _splitting(operations, supported, host) if len(parts) > 1 else []
+    return Partition(operations, constants, supported, offloaded, host, parts, splitting)
 
 
 def _reason(operation, listed, supported, functions):
@@ -129,8 +137,8 @@ def _is_handle(tensor):
     return tensor.dtype.base_dtype in (tf.string, tf.resource)
 
 
-def _parts(operations, offloaded, host):
-    """Sizes of the parts of the offloaded operations, and the operations of the host that split them.
+def _parts(operations, supported, host):
+    """Sizes of the parts into which operations of the host split the supported ones.
 
     The stage of an operation is the number of transfers back from the host before it.
     """
@@ -140,16 +148,22 @@ def _parts(operations, offloaded, host):
         stage = 0
         for predecessor in predecessors(operation):
             # a constant is available in every part
-            stage = max(stage, stages.get(predecessor, 0) + (predecessor in offloaded and operation in host))
+            stage = max(stage, stages.get(predecessor, 0) + (predecessor in supported and operation in host))
         stages[operation] = stage
-        if operation in offloaded:
+        if operation in supported:
             sizes[stage] += operation.type not in _WITHOUT_COMPUTATION
-    splitting = []
-    if sum(1 for size in sizes.values() if size) > 1:
-        leading = _leading_to_computation(operations, offloaded)
-        splitting = [operation for operation in operations if operation in host and operation in leading
-                     and any(predecessor in offloaded for predecessor in predecessors(operation))]
-    return [sizes[stage] for stage in sorted(sizes) if sizes[stage]], splitting
+    return [sizes[stage] for stage in sorted(sizes) if sizes[stage]]
+
+
+def _computing(operations):
+    return sum(operation.type not in _WITHOUT_COMPUTATION for operation in operations)
+
+
+def _splitting(operations, supported, host):
+    """List of the operations of the host that split the supported ones."""
+    leading = _leading_to_computation(operations, supported)
+    return [operation for operation in operations if operation in host and operation in leading
+            and any(predecessor in supported for predecessor in predecessors(operation))]
 
 
 def _leading_to_computation(operations, offloaded):

@@ -39,7 +39,7 @@ def estimate_memory(divided, layers, trainable, half_precision=True):
     """
     # in the order of creation: the forward pass, then the backward pass
     graph = divided.operations[0].graph
-    order = [operation for operation in graph.get_operations() if operation in divided.offloaded]
+    order = [operation for operation in graph.get_operations() if operation in divided.supported]
     variables = [operation for operation in divided.operations if operation.type in _VARIABLES]
     weights = sum(_variable_bytes(operation) for operation in variables if operation.name in trainable)
     others = sum(_variable_bytes(operation) for operation in variables if operation.name not in trainable)

@@ -162,21 +162,57 @@ def test_a_variable_taken_by_reference_on_the_host_is_an_error(npu_bridge, make_
         increment = tf.assign_add(counter, 1.0)
     with tf.Session(config=make_npu_config()) as session:
         session.run(counter.initializer)
-        with pytest.raises(tf.errors.InvalidArgumentError, match="Ref Tensors .* not supported as results: tensor counter:0"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Ref Tensors .* not supported as args: tensor counter:0"):
             session.run(increment * 2.0)
 
 
-def test_a_host_scope_in_the_middle_makes_two_geops(npu_bridge, make_npu_config, operators_run):
+def test_a_host_scope_in_the_middle_leaves_the_smaller_part_on_the_host(npu_bridge, make_npu_config, operators_run):
     from npu_bridge.estimator.npu.npu_scope import without_npu_compile_scope
     features, output, _ = dense()
     with without_npu_compile_scope():
         halved = tf.identity(output / 2.0, "halved")
     total = tf.reduce_sum(tf.square(halved))
+    for mixed, geops in ((False, 1), (True, 2)):
+        with tf.Session(config=make_npu_config(mix_compile_mode=mixed)) as session:
+            session.run(tf.global_variables_initializer())
+            value, nodes = operators_run(session, total, {features: FEED})
+            assert value == np.sum(np.square(OUTPUT / 2))
+            assert len([name for operator_type, name in nodes if operator_type == "GeOp"]) == geops
+            assert ("Square" in types(nodes)) == (geops == 1) and not types(nodes) & {"MatMul", "Relu"}
+
+
+def test_a_training_step_that_the_host_splits_is_an_error(npu_bridge, make_npu_config):
+    from npu_bridge.estimator.npu.npu_scope import without_npu_compile_scope
+    features, output, kernel = dense()
+    with tf.variable_scope("second", use_resource=False):
+        second = tf.get_variable("kernel", [2, 2], initializer=tf.ones_initializer())
+    with without_npu_compile_scope():
+        seen = tf.identity(output, "seen")
+    step = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_sum(tf.square(tf.matmul(seen, second))))
+    for mixed in (True, False):
+        with tf.Session(config=make_npu_config(mix_compile_mode=mixed)) as session:
+            session.run(tf.global_variables_initializer())
+            if mixed:
+                session.run(step, {features: FEED})
+                continue
+            with pytest.raises(tf.errors.InvalidArgumentError, match="Ref Tensors .* are not supported as (args|results): tensor "
+                               r".*, dst is GradientDescent/update_.*ApplyGradientDescent"):
+                session.run(step, {features: FEED})
+
+
+def test_parts_that_do_not_depend_on_each_other_are_one_geop(npu_bridge, make_npu_config, operators_run):
+    """As in the initialization of all variables; a chain behind an operation of the host that depends on them is not."""
+    features, output, _ = dense()
+    other = tf.nn.relu(tf.matmul(tf.placeholder(tf.float32, [2, 2], "other"), tf.ones([2, 2])))
+    behind = tf.py_func(lambda value: value, [other], tf.float32)
+    behind.set_shape([2, 2])
+    feed = {features: FEED, "other:0": np.ones([2, 2])}
     with tf.Session(config=make_npu_config()) as session:
         session.run(tf.global_variables_initializer())
-        value, nodes = operators_run(session, total, {features: FEED})
-        assert value == np.sum(np.square(OUTPUT / 2))
-        assert len([name for operator_type, name in nodes if operator_type == "GeOp"]) == 2
+        for fetches, geops, host in (([output, other], 1, set()), ([output, tf.tanh(behind)], 1, {"Tanh"})):
+            nodes = operators_run(session, fetches, feed)[1]
+            assert len([name for operator_type, name in nodes if operator_type == "GeOp"]) == geops
+            assert types(nodes) & {"MatMul", "Relu", "Tanh"} == host
 
 
 def test_gray_operators_stay_on_the_host_in_mix_compile_mode(npu_bridge, make_npu_config, operators_run):

@@ -101,7 +101,7 @@ def test_the_larger_part_is_offloaded(graph):
     for _ in range(5):
         outputs = tf.nn.relu(outputs)
     report = checked([outputs])
-    assert report.parts == [1, 6]
+    assert report.parts == [6, 1] and report.signature == (("float32", "(2, 1, 8, 4)"),)
     assert "leaves 1 of 7" in found(report, "splits the graph")[0].message
 
 

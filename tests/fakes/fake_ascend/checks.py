@@ -46,17 +46,22 @@ def _taken_by_reference(partition):
     return next(((tensor, operation) for tensor, operation in _references(partition) if "Switch" in operation.type), None)
 
 
-def _refuse_reference(tensor, operation):
+def _refuse_reference(tensor, operation, side="results"):
     raise tf.errors.InvalidArgumentError(
-        operation.node_def, operation, "Ref Tensors (e.g., Variables) are not supported as results: tensor %s, dst is %s" % (
-            tensor.name, operation.name))
+        operation.node_def, operation, "Ref Tensors (e.g., Variables) are not supported as %s: tensor %s, dst is %s" % (
+            side, tensor.name, operation.name))
 
 
 def check_references(partition):
-    """A host node must not take a variable of the device by reference."""
+    """A run that uses the device and changes variables has all of them there: between host and device no reference is passed."""
     for tensor, operation in _references(partition):
         if operation.name not in partition.offloaded and tensor.op.type in VARIABLES:
             _refuse_reference(tensor, operation)
+    for operation in partition.operations:
+        for argument, tensor in zip(operation.op_def.input_arg, operation.inputs):
+            if argument.is_ref and tensor.op.type in VARIABLES and tensor.op.name not in partition.offloaded \
+                    and tensor.dtype.base_dtype != tf.string:
+                _refuse_reference(tensor, operation, "args")
 
 
 def unknown_shape(partition, fed):

@@ -10,7 +10,8 @@ import weakref
 import tensorflow.compat.v1 as tf
 from tensorflow.python.client import session as session_module
 
-from fake_ascend import checks, collectives, engine, fatal, operator_list, process, reports, settings, standins
+from fake_ascend import checks, collectives, engine, fatal, operator_list, process, reports, settings, standins, status_register
+from fake_ascend.operator_list import STATUS_OPERATORS
 from fake_ascend.options import HOST, npu_optimizer, read_options
 from fake_ascend.partition import divide
 
@@ -72,8 +73,8 @@ def state_of(session):
 
 
 def graphs(session):
-    """List of every ``Graph`` that the session compiled for the device."""
-    return [graph for graph in state_of(session).graphs.values() if graph.partition.offloaded]
+    """List of every ``Graph`` that the session compiled for the device; graphs that are entirely on the host do not count."""
+    return [graph for graph in state_of(session).graphs.values() if graph.builds[0]]
 
 
 def compiled_shapes(session):
@@ -83,7 +84,8 @@ def compiled_shapes(session):
 
 def _compile(state, fetches, targets, fed):
     """The ``Graph`` of a set of fetches, after the checks that do not depend on values."""
-    key = (tuple(tensor.name for tensor in fetches), tuple(operation.name for operation in targets),
+    # the runtime finds a prepared graph whatever the order
+    key = (tuple(sorted({tensor.name for tensor in fetches})), tuple(sorted({operation.name for operation in targets})),
            tuple(sorted(tensor.name for tensor in fed)))
     if key in state.graphs:
         return state.graphs[key]
@@ -174,6 +176,9 @@ def _do_run(session, handle, target_list, fetch_list, feed_dict, options, run_me
                                    run_metadata)
     _note_assigned(state, partition)
     if partition.offloaded:
+        if settings.overflow_outside_steps() and not any(
+                standins.type_of(operation) in STATUS_OPERATORS for operation in partition.operations):
+            status_register.set_overflow()
         _note_shapes(state, graph, feed, values[len(fetch_list):])
     return values[:len(fetch_list)]
 

@@ -18,6 +18,11 @@ def overflow_at():
     return frozenset(int(number) for number in text.split(",") if number.strip())
 
 
+def overflow_outside_steps():
+    """Whether every run that is not a training step (evaluations, initialization) sets the status register."""
+    return bool(os.environ.get("FAKE_ASCEND_OVERFLOW_OUTSIDE_STEPS"))
+
+
 def largest_gradient():
     """Magnitude at which a scaled gradient saturates and sets the status register; None: gradients are not changed."""
     text = os.environ.get("FAKE_ASCEND_LARGEST_GRADIENT", "65504")  # the largest float16
