@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.manifest import READING_ERRORS, fault_of, is_damaged_manifest, manifest_path
 from open_seq2seq.checkpoints.moving_average import SUFFIX, is_average
-from open_seq2seq.checkpoints.source_names import MODEL_SCOPE, SourceNames, describe_lost_slots
+from open_seq2seq.checkpoints.source_names import MODEL_SCOPE, SourceNames, describe_lost_slots, slot_of
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.log_lines import log_line
 
@@ -141,7 +141,8 @@ def describe_restore(report):
     text = "Restored %d variables from %s" % (len(report.restored), report.checkpoint)
     if report.averaged:
         text += ", %d of them as moving averages" % len(report.averaged)
-    for title, names in (("not in it (they keep their initial values)", report.missing),
+    others = [name for name in report.missing if slot_of(name) is None]
+    for title, names in (("not in it (they keep their initial values)", others),
                          ("only in it (not used)", report.surplus)):
         if names:
             text += "; %d %s: %s" % (len(names), title, ", ".join(names[:6]) + (", ..." if len(names) > 6 else ""))

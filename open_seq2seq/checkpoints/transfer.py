@@ -14,7 +14,7 @@ from open_seq2seq.checkpoints.manifest import fault_of
 from open_seq2seq.checkpoints.moving_average import is_average, started_averages
 from open_seq2seq.checkpoints.restore import MODEL_SCOPE, open_checkpoint, read_values
 from open_seq2seq.checkpoints.run_directory import RunDirectory
-from open_seq2seq.checkpoints.source_names import describe_lost_slots
+from open_seq2seq.checkpoints.source_names import describe_lost_slots, slot_of
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.log_lines import log_line
 
@@ -153,15 +153,16 @@ def _described(report, layers, restored, reinitialized):
         yield "%d of them as moving averages" % len(report.averaged), 4
     complete = [layer for layer, members in layers.items() if all(variable.op.name in restored for variable in members)]
     yield "restored layers: %s" % (", ".join(_short(layer) for layer in reversed(complete)) or "none completely"), 4
-    others = len(restored) - len(taken)
-    if others:
-        yield "restored as well: %d variables of the optimizer and of the training state" % others, 4
+    additional = len(restored) - len(taken)
+    if additional:
+        yield "restored as well: %d variables of the optimizer and of the training state" % additional, 4
     for layer, reason in reinitialized.items():
         yield "reinitialized: %s (%s)" % (_short(layer), reason), 4
     here = {variable.op.name for members in layers.values() for variable in members}
     surplus = [name for name in report.surplus if name.startswith(MODEL_SCOPE) and not is_average(name) and name not in here]
+    others = [name for name in report.missing if slot_of(name) is None]
     for title, names in (("reinitialized because of another shape: ", report.reshaped),
-                         ("initialized, not in the checkpoint: ", report.missing), ("only in the checkpoint: ", surplus)):
+                         ("initialized, not in the checkpoint: ", others), ("only in the checkpoint: ", surplus)):
         if names:
             yield title + "; ".join(names), 4
     for sentence in describe_lost_slots(report.missing, report.surplus):

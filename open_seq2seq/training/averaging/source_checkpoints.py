@@ -9,12 +9,11 @@ from open_seq2seq.checkpoints.description import vocabulary_of
 from open_seq2seq.checkpoints.files import BEST_MODELS, checkpoint_step, checkpoints_in
 from open_seq2seq.checkpoints.manifest import fault_of
 from open_seq2seq.checkpoints.moving_average import SUFFIX, is_average
-from open_seq2seq.checkpoints.restore import MODEL_SCOPE, open_checkpoint, require_finite
+from open_seq2seq.checkpoints.restore import open_checkpoint, require_finite
+from open_seq2seq.checkpoints.source_names import MASTER_COPY, MODEL_SCOPE
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.evaluation.record import FILE_NAME as EVALUATIONS
 from open_seq2seq.log_lines import log_line
-
-MASTER_COPY = "FP32-master-copy/"
 
 
 class SourceCheckpoint:
