@@ -26,7 +26,7 @@ update: operation: adds the gradient of this batch to the accumulated ones and m
 accumulate: operation for each of the ``iter_size - 1`` batches before it; None if iter_size is 1.
 learning_rate: float32 scalar, of the step that ``update`` makes.
 global_step: variable, the number of updates made; fetched together with ``update`` its value can be old or new.
-loss_scale: float32 scalar. next_loss_scale: float32 scalar, that after ``update``.
+loss_scale: float32 scalar, of the step that ``update`` makes. next_loss_scale: float32 scalar, that after ``update``.
 gradients_finite: bool scalar, whether the gradient, the gradient times LARC's factors and the mean loss are finite, or whether
   the device reports no overflow; if False, ``update`` changed no weight and did not count a step.
 gradient_norm: float32 scalar, Euclidean norm of the whole gradient before clipping and LARC.
@@ -155,13 +155,15 @@ class Optimization:
         self._mean_loss = mean_loss
         with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE, auxiliary_name_scope=False), tf.name_scope(SCOPE):
             build = self._own_update if self._adapter is None else self._adapter_update
-            update, accumulate, finite, step = build(total_loss(loss), variables, list(moving_averages))
+            # a copy: fetched with the update, the scale itself could be the next one
+            loss_scale = tf.identity(self.loss_scale + 0.0)
+            update, accumulate, finite, step = build(total_loss(loss), variables, list(moving_averages), loss_scale)
             step.summarize(self._params["summaries"])
         summarize_training(self._params["summaries"], self.learning_rate, self.loss_scale)
         # fetched with the step: a run of the session for these alone would be another graph for devices that compile them
         with tf.control_dependencies([update]):
             next_loss_scale, num_skipped = self._read_loss_scale(), self._skipped_steps.read_value()
-        return TrainOperations(update, accumulate, self.learning_rate, self.global_step, self.loss_scale, next_loss_scale, finite,
+        return TrainOperations(update, accumulate, self.learning_rate, self.global_step, loss_scale, next_loss_scale, finite,
                                step.norm, self._skipped_steps, num_skipped, *step.layer_norms(),
                                step.limit.counts if step.limit is not None else None)
 
@@ -170,8 +172,11 @@ class Optimization:
             return self._scaler.read()
         return self.loss_scale if self._adapter.read_loss_scale is None else self._adapter.read_loss_scale()
 
-    def _own_update(self, loss, variables, moving_averages):
-        """(update, accumulate, finite, Step) with our own loss scaling, where an overflow makes the gradient non-finite."""
+    def _own_update(self, loss, variables, moving_averages, loss_scale):
+        """(update, accumulate, finite, Step) with our own loss scaling, where an overflow makes the gradient non-finite.
+
+        The update waits for ``loss_scale``, which reads the scale of this step.
+        """
         scaler = self._scaler
         pairs, accumulated = self._gradients(loss * scaler.scale, variables)
         if self._all_reduce is not None:
@@ -180,20 +185,20 @@ class Optimization:
         step = self._step(pairs, 1.0 / (scaler.scale * self._params["iter_size"]))
         applied = cond_with_updates(step.finite, lambda: step.apply(self._optimizer, self.global_step),
                                     lambda: self._skipped_steps.assign_add(1, use_locking=True).op)
-        with tf.control_dependencies([applied]):
+        with tf.control_dependencies([applied, loss_scale]):
             largest = step.largest_gradient() if scaler.needs_largest_gradient else None
             update = tf.group(applied, self._clear(), scaler.update(step.finite, largest),
                               *_unless_skipped(moving_averages, step.finite))
         return update, self._accumulate(accumulated, moving_averages), step.finite, step
 
-    def _adapter_update(self, loss, variables, moving_averages):
+    def _adapter_update(self, loss, variables, moving_averages, loss_scale):
         """The same where the device's adapter scales the loss and reports an overflow, which no number shows."""
         pairs = self._adapter.optimizer.compute_gradients(loss, var_list=variables)
         accumulated = self._inner.accumulated
         # built here and not where it is applied: the adapter may apply it inside a condition, from which nothing can be fetched
         self._inner.step = step = self._step(pairs, 1.0 / self._params["iter_size"])
         before = tf.identity(self.global_step + 0)
-        with tf.control_dependencies([before]):
+        with tf.control_dependencies([before, loss_scale]):
             applied = self._adapter.optimizer.apply_gradients(pairs, global_step=self.global_step)
         # the norm reads the accumulated gradients, which are cleared even if the adapter skips the step
         with tf.control_dependencies([applied, step.norm]):

@@ -76,14 +76,18 @@ def test_backoff_in_training(make_linear, iter_size):
     model = make_linear(loss_scaling="backoff", iter_size=iter_size,
                         loss_scaling_params={"scale_max": 16.0, "step_window": 2})
     feed = {model.inputs: np.ones((2, 3), np.float32), model.targets: np.zeros(2, np.float32)}
-    scales, steps = [], []
+    scales, steps, fetched = [], [], []
     for poison in (1.0, float("inf"), float("nan"), 1.0, 1.0):
         if iter_size == 2:
             model.session.run(model.train.accumulate, {**feed, model.poison: poison})
-        model.session.run(model.train.update, feed if iter_size == 2 else {**feed, model.poison: poison})
+        _, *of_step = model.session.run([model.train.update, model.train.loss_scale, model.train.next_loss_scale],
+                                        feed if iter_size == 2 else {**feed, model.poison: poison})
+        fetched.append(tuple(of_step))
         scales.append(model.session.run(model.train.loss_scale))
         steps.append(int(model.session.run(model.train.global_step)))
     assert scales == [16, 8, 4, 4, 8]
+    # the scale that a step was made with, and the next one
+    assert fetched == [(16, 16), (16, 8), (8, 4), (4, 4), (4, 8)]
     assert steps == [1, 1, 1, 2, 3]
     assert model.session.run(model.train.skipped_steps) == 2
 

@@ -42,7 +42,7 @@ class SkippedSteps:
         self._non_finite = NonFiniteBatches(group, graph.iter_size, params["batch_size_per_gpu"])
         self._seen = collections.deque(maxlen=graph.iter_size)
         self._bad_steps = self._bad_in_a_row = 0
-        self._scale = self._finding = None
+        self._is_first, self._finding = True, None
 
     def batch(self, number, values):
         """Notes batch ``number`` of the stream and the ``values`` that were fetched with it, until the end of its step."""
@@ -50,7 +50,7 @@ class SkippedSteps:
 
     def made(self):
         """Notes that a step was made, not skipped."""
-        self._bad_in_a_row, self._scale = 0, None
+        self._bad_in_a_row, self._is_first = 0, True
 
     def skipped(self, session, step, values, metrics):
         """Notes and reports that step ``step`` was skipped; all ranks call it together.
@@ -64,10 +64,11 @@ class SkippedSteps:
         Raises:
           NonFiniteError: ``max_bad_steps`` bad steps in a row.
         """
-        loss, scale = float(values["loss"]), float(values["next_loss_scale"])
+        # of this step, with which it overflowed
+        loss, scale = float(values["loss"]), float(values["loss_scale"])
         reason = self._reason if np.isfinite(loss) else "the loss is not finite"
-        fell, self._scale = self._has_fallen_to(scale), scale
-        bad = not (fell and np.isfinite(loss))
+        bad = not (self._has_fallen(scale, float(values["next_loss_scale"])) and np.isfinite(loss))
+        self._is_first = False
         batches = self._non_finite.of_step(session, self._seen) if bad else []
         names = self._names_of(batches) if batches else self._own_names()
         # a step that is examined lists its utterances below
@@ -98,11 +99,11 @@ class SkippedSteps:
             # the log of that rank has the rest
             log_line("Rank %d: %s" % (self._finding.rank, self._finding.text), offset=4)
 
-    def _has_fallen_to(self, scale):
-        if self._graph.optimization.lowest_loss_scale is None:
-            return False
-        # the scale before the first skipped step in a row is not known: this step may have lowered it to the lowest
-        return self._scale is None or scale < self._scale
+    def _has_fallen(self, scale, following):
+        """Whether automatic loss scaling answers the skipped step with a lower scale."""
+        lowest = self._graph.optimization.lowest_loss_scale
+        # LogMax begins with a low scale, which its first steps raise whatever they are
+        return lowest is not None and (following < scale or self._is_first and following > lowest)
 
     def _own_names(self):
         return [utterance.id for seen in self._seen for utterance in utterances_of(self._graph.data_layer, seen)]

@@ -1,4 +1,5 @@
 """Skipped steps: which are bad, how they are counted and named, when they end the training. The examination is replaced."""
+import re
 import types
 
 import numpy as np
@@ -50,8 +51,8 @@ def make(graph, tmp_path, monkeypatch):
             self.metrics, self.session = Metrics(str(tmp_path / "metrics.jsonl")), tf.Session()
             self.number = 0
 
-        def skip(self, step, losses=(float("nan"),), loss=None, scale=8.0):
-            """Computes batches with these losses, and skips their step."""
+        def skip(self, step, losses=(float("nan"),), loss=None, scale=8.0, following=None):
+            """Computes batches with these losses, and skips their step, after which the loss scale is ``following``."""
             for value in losses:
                 # every second batch has a padding row
                 indices = np.array([2 * self.number, -1 if self.number % 2 else 2 * self.number + 1])
@@ -59,7 +60,8 @@ def make(graph, tmp_path, monkeypatch):
                 self.number += 1
             self.count += 1
             self.steps.skipped(self.session, step, {"loss": np.float32(np.mean(losses) if loss is None else loss),
-                                                    "learning_rate": np.float32(0.5), "next_loss_scale": np.float32(scale),
+                                                    "learning_rate": np.float32(0.5), "loss_scale": np.float32(scale),
+                                                    "next_loss_scale": np.float32(scale if following is None else following),
                                                     "skipped_steps": np.int64(self.count)}, self.metrics)
 
         @property
@@ -127,18 +129,28 @@ def test_what_was_found_is_in_the_message(make, monkeypatch):
 def test_automatic_loss_scaling_that_lowers_its_scale_has_no_bad_steps(make, capsys):
     training = make(lowest_loss_scale=1.0, max_bad_steps=2)
     for scale in (512.0, 256.0, 128.0, 64.0):
-        training.skip(1, losses=(2.0,), scale=scale)
+        training.skip(1, losses=(2.0,), scale=scale, following=scale / 2.0)
+    # the scale that overflowed
+    assert re.findall("loss scale (.*?),", capsys.readouterr().out) == ["512", "256", "128", "64"]
     assert [entry["bad"] for entry in training.entries] == [False] and training.examined == []
     assert training.entries[0]["skipped_steps"] == 4
     # the scale has reached its minimum: the second step in a row that cannot lower it ends the training
-    training.skip(1, losses=(2.0,), scale=64.0)
+    training.skip(1, losses=(2.0,), scale=32.0)
     with pytest.raises(NonFiniteError, match="the gradient is not finite"):
-        training.skip(1, losses=(2.0,), scale=64.0)
+        training.skip(1, losses=(2.0,), scale=32.0)
+
+
+def test_a_scale_that_cannot_fall_makes_even_the_first_step_a_bad_one_but_one_that_rises_does_not(make):
+    training = make(lowest_loss_scale=1.0)
+    training.skip(1, losses=(2.0,), scale=1.0, following=4.0)
+    training.steps.made()
+    training.skip(2, losses=(2.0,), scale=1.0)
+    assert [entry["bad"] for entry in training.entries] == [False, True]
 
 
 def test_a_loss_that_is_not_finite_is_bad_also_with_automatic_loss_scaling(make):
     training = make(lowest_loss_scale=1.0)
-    training.skip(1, scale=4.0)
+    training.skip(1, scale=4.0, following=2.0)
     assert [entry["bad"] for entry in training.entries] == [True] and [step for step, _ in training.examined] == [1]
 
 
