@@ -10,7 +10,10 @@ set -euo pipefail
 # shellcheck source=scripts/run_options.sh
 source "$(dirname "${BASH_SOURCE[0]}")/run_options.sh"
 
-case "${1:-}" in --help | -h) print_comment "$0"; exit 0 ;; esac
+case "${1:-}" in
+    --help | -h) print_comment "$0"; exit 0 ;;
+    -*) usage_error "unknown option $1; options are those of run_eval.sh: $(command_text bash scripts/run_eval.sh "$@")" ;;
+esac
 if is_device_id "${1:-}"; then exec bash "$repository/scripts/run_eval.sh" --prefer_device "$1" --device_id "$@"; fi
 [ $# -ge 4 ] || usage_error "expected the number of a device; start run_eval.sh instead: bash scripts/run_eval.sh --device_id 0"
 python="$1" device="$2" device_id="$3" folder="$(absolute "$4")"

@@ -11,7 +11,10 @@ set -euo pipefail
 # shellcheck source=scripts/run_options.sh
 source "$(dirname "${BASH_SOURCE[0]}")/run_options.sh"
 
-case "${1:-}" in --help | -h) print_comment "$0"; exit 0 ;; esac
+case "${1:-}" in
+    --help | -h) print_comment "$0"; exit 0 ;;
+    -*) usage_error "unknown option $1; options are those of run_8p.sh: $(command_text bash scripts/run_8p.sh "$@")" ;;
+esac
 if is_device_id "${1:-}"; then
     complain "train_8p.sh $1: the processes of a training are not started one by one. Start all of them, or a training on one device:"
     complain "    bash scripts/run_8p.sh"

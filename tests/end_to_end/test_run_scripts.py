@@ -98,12 +98,14 @@ def test_missing_data_have_their_exit_status(train, corpus):
 
 @pytest.mark.slow
 def test_several_processes_train_in_one_run_directory(train, corpus, needs_horovod):
-    done = train("run_8p.sh", "--devices", "2,5")
+    done = train("run_8p.sh", "--devices", "2,5", "--", "--log_format=modelzoo")
     assert done.status == 0, done.err
     results = corpus / "my {results}" / "8p"
     assert 6 in steps_of(results / "2" / "jasper_log_folder" / "logs") and not (results / "5").exists()
     for device in (2, 5):
-        assert (results / ("train_%d.log" % device)).read_text().endswith("turing train success\n")
+        log = (results / ("train_%d.log" % device)).read_text()
+        # the port's scripts read the log of the last device
+        assert log.endswith("turing train success\n") and len(re.findall(r"^\*\*\* global_step: ", log, re.MULTILINE)) == 6
     evaluated = train("run_eval.sh")
     assert evaluated.status == 0 and (results / "eval_0.log").read_text().endswith("turing eval success\n"), evaluated.err
 
@@ -176,7 +178,8 @@ def test_help_of_the_inner_scripts_is_their_comment(run_script, name):
     ("train_1p.sh", ["0", "--devices=0,1"], "unknown option --devices"),
     ("train_8p.sh", ["python"], "bash scripts/run_8p.sh"),
     ("train_8p.sh", ["3"], "    bash scripts/run_8p.sh\n    bash scripts/run_1p.sh --device_id 3\n"),
-    ("eval_1p.sh", ["-1"], "bash scripts/run_eval.sh --device_id 0"),
+    ("eval_1p.sh", ["one"], "bash scripts/run_eval.sh --device_id 0"),
+    ("eval_1p.sh", ["--device_id", "1", "--data", "my data"], "bash scripts/run_eval.sh --device_id 1 --data my\\ data\n"),
 ])
 def test_wrong_values(run_script, name, words, message):
     wrong = run_script(name, *words, python=None)
