@@ -17,7 +17,7 @@ from open_seq2seq.data.audio.containers import (
 )
 from open_seq2seq.data.audio.flac import inspect_flac
 from open_seq2seq.data.audio.headers import inspect_aiff, inspect_au, inspect_caf, inspect_nist, inspect_voc
-from open_seq2seq.data.audio.mpeg import behind_id3, inspect_mpeg
+from open_seq2seq.data.audio.mpeg import begins_within_frame, behind_id3, inspect_mpeg
 from open_seq2seq.data.audio.ogg import inspect_ogg
 from open_seq2seq.data.audio.riff import inspect_riff, inspect_w64
 from open_seq2seq.data.audio.source import ByteSource, PartFile
@@ -112,6 +112,8 @@ def inspect_file(file, max_missing_fraction=MAX_MISSING_FRACTION):
         # what a converter reads is named; anything else is shown
         raise RejectedData(NOT_AUDIO, sentence if is_convertible(start) else "the file begins with %s. %s" % (
             _shown(start), sentence))
+    if container is None and begins_within_frame(source):
+        container = containers.MP3
     if container is None:
         if os.fsencode(file.name).lower().endswith((b".raw", b".pcm")):
             raise RejectedData(NOT_AUDIO, "a file of raw samples does not state its rate and format; save it as WAV or FLAC")

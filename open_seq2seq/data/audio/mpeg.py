@@ -20,6 +20,7 @@ from open_seq2seq.data.audio.structure import Structure, beginning_of
 from open_seq2seq.data.rejection import EMPTY_AUDIO, NOT_AUDIO, WRONG_HEADER, RejectedData
 
 MAX_JUNK = 1 << 16                 # bytes in front of the first frame
+MAX_FRAME = 1 << 11                # bytes of a frame
 MAX_LYRICS = 1 << 20               # bytes of a Lyrics3 tag, whose size has 6 digits
 LARGEST_TO_SMALLEST = 20           # ratio of the bit rates of a layer: libsndfile estimates a length from the first frames
 _APE, _APE_HEADER, _APE_HAS_HEADER = b"APETAGEX", 1 << 29, 1 << 31
@@ -62,6 +63,27 @@ def inspect_mpeg(source, checks, start=0, end=None):
     checks.unreadable(other, total,
                       "%d bytes between or behind the MPEG frames are not frames" % other)
     return Structure(tuple(stream.part() for stream in streams if stream.frames), streams[0].header.rate)
+
+
+def begins_within_frame(source):
+    """Whether a file begins within an MPEG frame, as a recording of a running stream does: 8 frames follow close by."""
+    position, limit = -1, min(source.size, 2 * MAX_FRAME)
+    while position is not None:
+        position = _resynchronize(source, position + 1, limit, None)
+        if position is not None and _are_frames(source, position, 8):
+            return True
+    return False
+
+
+def _are_frames(source, position, count):
+    """Whether that many frames of one kind follow each other."""
+    first = parse_header(source.at(position, 4))
+    for _ in range(count):
+        header = parse_header(source.at(position, 4))
+        if header is None or header.kind != first.kind:
+            return False
+        position += header.length
+    return True
 
 
 class _Stream:

@@ -116,6 +116,18 @@ def test_bytes_behind_an_mp3_without_an_info_frame_are_no_missing_frames_of_a_he
         inspect_audio(write(bare + bytes(range(250)) * 4), RATE)
 
 
+@pytest.mark.parametrize("start", [1, 13, 143])
+def test_a_running_stream_that_was_recorded_from_within_a_frame(write, start):
+    bare = without_info_frame(encoded("MP3", "MPEG_LAYER_III", tone(150000), bitrate_mode="CONSTANT", compression_level=0.5))
+    frames = mpeg_frames(bare)
+    path = write(bare[start:])
+    expected = (len(frames) - 1) * 576 - DELAY
+    assert answers(path) == ((expected,) * 3, ["%s: %d bytes between or behind the MPEG frames are not frames" % (
+        path, len(frames[0]) - start)])
+    with pytest.raises(RejectedData, match="expected WAV, FLAC"):
+        inspect_audio(write(bytes(200) + bare[:400] + bytes(range(1, 200)) * 40), RATE)
+
+
 def test_free_bit_rate_is_named(write):
     frame = bytes((0xFF, 0xFB, 0x00, 0xC4)) + bytes(231)
     with pytest.raises(RejectedData, match="free bit rate.*mpg123 -w OUTPUT.wav INPUT"):
