@@ -10,8 +10,9 @@ import threading
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.parameters import Choice, FilePath, Float, List, Parameter, Struct, child_path
+from open_seq2seq.config.parameters import Choice, FilePath, Float, List, Parameter, Report, Struct, child_path
 from open_seq2seq.data.effects import channel, level, noise, pauses, room, tempo
+from open_seq2seq.data.speech2text.augmentation_recipes import RECIPES
 from open_seq2seq.data.speech2text.sound_sources import (
     SHORTEST_NOISE,
     CorpusVoices,
@@ -50,9 +51,7 @@ def _effect(name, doc, *parameters):
     return Parameter(name, Struct((_probability(),) + parameters), default=None, doc=doc)
 
 
-PARAMETERS = (
-    Parameter("effects_probability", Float(minimum=0.0, maximum=1.0), default=1.0,
-              doc="of applying the effects below to an utterance; the others keep the waveform of the file"),
+_EFFECTS = (
     _effect("tempo", "another tempo at the same pitch (WSOLA)",
             _range("ratio", [0.85, 1.15], "new duration by old duration", SHORTEST_TEMPO, LONGEST_TEMPO)),
     _effect("pitch", "another pitch at the same tempo, formants included", _range("semitones", [-2.0, 2.0], "up", -24.0, 24.0)),
@@ -86,7 +85,29 @@ PARAMETERS = (
     _effect("shift", "silence in front and behind",
             _range("seconds", [0.0, 0.5], "on each side, s", 0.0, LONGEST_SHIFT)),
 )
-NAMES = tuple(parameter.name for parameter in PARAMETERS[1:])
+NAMES = tuple(parameter.name for parameter in _EFFECTS)
+PARAMETERS = (
+    Parameter("recipe", Choice(*sorted(RECIPES)), default=None,
+              doc="a set of the effects below; those that are given replace the recipe's (docs/robustness.md); None: none but "
+                  "those that are given"),
+    Parameter("effects_probability", Float(minimum=0.0, maximum=1.0), default=None,
+              doc="of applying the effects to an utterance, the others keep the waveform of the file; None: the recipe's, or 1"),
+) + _EFFECTS
+
+
+def with_recipe(params):
+    """The checked params with the effects of their recipe: a dict of ``PARAMETERS`` without recipe."""
+    recipe = RECIPES[params["recipe"]] if params["recipe"] is not None else {}
+    probability = params["effects_probability"]
+    completed = {"effects_probability": recipe.get("effects_probability", 1.0) if probability is None else probability}
+    for parameter in _EFFECTS:
+        value = params[parameter.name]
+        if value is None and parameter.name in recipe:
+            report = Report()
+            value = parameter.kind.check(recipe[parameter.name], parameter.name, report)
+            report.raise_problems()
+        completed[parameter.name] = value
+    return completed
 
 
 def check_rules(params, path, report):
@@ -97,6 +118,7 @@ def check_rules(params, path, report):
       path: how to name it in messages.
       report: receives the problems.
     """
+    params = with_recipe(params)
     for name in NAMES:
         for key, value in (params[name] or {}).items():
             where = child_path(child_path(path, name), key)
@@ -132,6 +154,7 @@ class WaveformEffects:
     """
 
     def __init__(self, params, sample_rate, seed=0, voices=None):
+        params = with_recipe(params)
         self._params, self._rate, self._seed = {name: params[name] for name in NAMES}, sample_rate, seed
         self._probability = params["effects_probability"]
         self.any = self._probability > 0 and any(effect is not None and effect["probability"] > 0

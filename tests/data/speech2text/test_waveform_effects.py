@@ -11,6 +11,7 @@ from open_seq2seq.data.effects import noise
 from open_seq2seq.data.rejection import UNREADABLE, RejectedData
 from open_seq2seq.data.speech2text import waveform_effects
 from open_seq2seq.data.speech2text.augmentation import Augmentation
+from open_seq2seq.data.speech2text.augmentation_recipes import RECIPES
 from open_seq2seq.data.speech2text.waveform_effects import NAMES, WaveformEffects
 from open_seq2seq.errors import DataError
 
@@ -216,3 +217,21 @@ def test_a_codec_that_libsndfile_lacks_is_refused_with_those_that_it_has(monkeyp
 def test_a_folder_that_is_not_used_is_noted(tmp_path):
     _, report = checked(noise={"folder": str(tmp_path)})
     assert any('["noise"]["folder"]' in note and "no effect" in note for note in report.notes)
+
+
+def test_a_recipe_is_completed_and_replaced_by_what_is_given():
+    report = Report()
+    given = {"recipe": "robust", "noise": {"snr_db": [0.0, 1.0]}, "tempo": {"probability": 0.0}}
+    params = waveform_effects.with_recipe(check_parameters(waveform_effects.PARAMETERS, given, "augmentation", report))
+    report.raise_problems()
+    assert params["effects_probability"] == RECIPES["robust"]["effects_probability"]
+    assert params["noise"]["snr_db"] == [0.0, 1.0] and params["noise"]["probability"] == 1.0
+    assert params["tempo"]["probability"] == 0.0 and params["pitch"] is None
+    assert params["reverberation"] == dict(RECIPES["robust"]["reverberation"], time=[0.1, 0.6], distance=[0.3, 2.5], folder=None)
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_recipes_are_valid_and_change_utterances(name):
+    changing = effects(recipe=name)
+    changed = [not np.array_equal(changing.apply(VOICE, (1, position)), VOICE) for position in range(20)]
+    assert changing.any and 5 < sum(changed) <= 20
