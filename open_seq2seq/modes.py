@@ -93,6 +93,7 @@ def _infer(experiment, arguments):
 
 
 def _run_through_data(experiment, arguments, evaluate_or_infer):
+    """Calls a function of :mod:`open_seq2seq.evaluation` and returns its result."""
     directory, params = _run_directory(experiment, arguments), _params(experiment)
     with contextlib.ExitStack() as stack:
         device, group = stack.enter_context(_device_and_group(experiment, arguments))
@@ -105,14 +106,18 @@ def _run_through_data(experiment, arguments, evaluate_or_infer):
                                       params["restore_best_checkpoint"])
         _start_log(stack, experiment, arguments, directory, device, group)
         began = time.time()
-        evaluate_or_infer(experiment.base_model, params, directory, arguments, device, group)
+        result = evaluate_or_infer(experiment.base_model, params, directory, arguments, device, group)
         _print_time(began)
+    return result
 
 
 def _robustness(experiment, arguments):
     """``--mode=robustness``."""
     from open_seq2seq.evaluation.robustness import measure_robustness
-    _run_through_data(experiment, arguments, measure_robustness)
+    from open_seq2seq.training.report.mode import redraw_report
+    path, _ = _run_through_data(experiment, arguments, measure_robustness)
+    if path is not None:
+        redraw_report(os.path.dirname(path))
 
 
 def _describe(experiment, arguments):

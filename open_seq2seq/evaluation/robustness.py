@@ -8,17 +8,19 @@ import os
 
 import numpy as np
 
+from open_seq2seq.checkpoints.files import BEST_MODELS, checkpoint_step
 from open_seq2seq.data.effects.channel import missing_file_codecs
-from open_seq2seq.data.effects.preparations import PREPARATIONS
-from open_seq2seq.errors import UsageError
+from open_seq2seq.data.effects.preparations import PREPARATIONS, preparation_named
+from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.evaluation.error_rates import transcript_errors
 from open_seq2seq.evaluation.evaluation_graph import Evaluation
 from open_seq2seq.evaluation.modes import restored
+from open_seq2seq.evaluation.robustness_results import FILE_NAME, PICTURE_FOLDER, SELECTED_FILE_NAME, draw_rates
 from open_seq2seq.evaluation.scoring import run_evaluation
 from open_seq2seq.files import replaced_file
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.progress import ProgressBar
 
-FILE_NAME = "robustness.json"
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 
@@ -27,34 +29,63 @@ Measurement.__doc__ = """The word error rate of a preparation, with its 95 % int
 
 
 def measure_robustness(base_model, params, run_directory, arguments, device, group):
-    """Evaluates a checkpoint on every preparation and prints and writes the results.
+    """Evaluates a checkpoint on every preparation and prints, writes and draws the results.
 
-    Args: see :func:`open_seq2seq.evaluation.modes.evaluate`.
+    Args: see :func:`open_seq2seq.evaluation.modes.evaluate`; ``arguments.preparations`` are the names of those to measure, or
+      None for all.
 
     Returns:
-      List of :class:`Measurement`, in the order of ``PREPARATIONS``.
+      (path of the JSON file or None if it could not be written, list of :class:`Measurement` in the order of ``PREPARATIONS``).
+
+    Raises:
+      UsageError: there are several ranks, or the device needs static shapes.
+      DataError: the data set has no word, or this libsndfile lacks the codec of a preparation that ``arguments`` name.
     """
     if group.size > 1:
         raise UsageError("--mode=robustness runs as one process; it was started as one of %d. Start it without the launcher"
                          % group.size)
-    missing, measurements = missing_file_codecs(), []
+    if device.static_shapes:
+        raise UsageError("--mode=robustness changes the lengths of utterances, and device %s compiles a graph for every length; "
+                         "use --device=cpu, which gives the same transcripts" % device.name)
+    preparations, measurements = _chosen(arguments.preparations), []
     with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, checkpoint):
         layer = evaluation.data_layer
-        if layer.buckets is not None:
-            raise UsageError("--mode=robustness changes the lengths of utterances, and device %s needs static shapes; use "
-                             "--device cpu" % device.name)
-        for preparation in PREPARATIONS:
-            if preparation.codec in missing:
-                log_line("%-16s skipped: this libsndfile has no %s codec" % (preparation.name, preparation.codec))
-                continue
-            result = run_evaluation(session, Evaluation(evaluation.graph, layer.prepared(preparation)))
-            measurements.append(_measurement(preparation, result))
-            log_line(_line(measurements[-1]))
-    _write(os.path.join(os.path.dirname(checkpoint), FILE_NAME), checkpoint, layer, measurements)
-    return measurements
+        if not any(utterance.transcript.split() for utterance in layer.utterances):
+            raise DataError("%s has no transcript with a word; --mode=robustness measures word error rates" % _names(layer))
+        log_line("%-16s %8s  %s" % ("preparation", "WER", "95 % interval"))
+        with ProgressBar(len(preparations), description="preparations") as bar:
+            for done, preparation in enumerate(preparations, 1):
+                result = run_evaluation(session, Evaluation(evaluation.graph, layer.prepared(preparation)))
+                measurements.append(measurement_of(preparation, result))
+                log_line(_line(measurements[-1]))
+                bar.update(done)
+    summary = summary_of(checkpoint, _names(layer), measurements)
+    log_line("Mean WER of %d preparations %.2f %%, worst %.2f %% (%s)" % (
+        len(measurements), 100 * summary["mean_wer"], 100 * max(found.wer for found in measurements), summary["worst"]))
+    return _write(checkpoint, summary, arguments.preparations is not None), measurements
 
 
-def _measurement(preparation, result):
+def _chosen(names):
+    """The preparations of ``names`` (None: all); those without their codec are skipped."""
+    chosen, missing = [], missing_file_codecs()
+    for preparation in PREPARATIONS if names is None else [preparation_named(name) for name in names]:
+        if preparation.codec not in missing:
+            chosen.append(preparation)
+        elif names is None:
+            log_line("%-16s skipped: this libsndfile has no %s codec" % (preparation.name, preparation.codec))
+        else:
+            raise DataError("--preparations: %s needs the codec %s, which this libsndfile lacks; choose others" % (
+                preparation.name, preparation.codec))
+    return chosen
+
+
+def _names(layer):
+    # a custom data layer may have no manifests
+    return ", ".join(os.path.basename(path) for path in getattr(layer, "manifests", [])) or type(layer).__name__
+
+
+def measurement_of(preparation, result):
+    """The :class:`Measurement` of an ``EvaluationResult``."""
     pairs = [transcript_errors([utterance.transcript], [transcript]).word_error_rate
              for utterance, transcript in zip(result.utterances, result.transcripts)]
     edits, words = np.array([pair.edits for pair in pairs]), np.array([pair.length for pair in pairs])
@@ -74,23 +105,49 @@ def bootstrap_interval(edits, words, seed=0):
       (low, high), fractions.
     """
     random = np.random.RandomState(seed)
-    drawn = random.randint(len(edits), size=(RESAMPLES, len(edits)))
-    totals = words[drawn].sum(axis=1)
-    rates = edits[drawn].sum(axis=1) / np.maximum(totals, 1)
-    return tuple(float(value) for value in np.percentile(rates, [100 * (1 - CONFIDENCE) / 2, 100 * (1 + CONFIDENCE) / 2]))
+    rates = np.empty(RESAMPLES)
+    for number in range(RESAMPLES):
+        drawn = random.randint(len(edits), size=len(edits))
+        rates[number] = edits[drawn].sum() / max(words[drawn].sum(), 1)
+    return tuple(float(value) for value in np.percentile(rates, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]))
 
 
 def _line(measurement):
-    return "%-16s WER %6.2f %%  (%.2f to %.2f)  %s" % (
+    return "%-16s %6.2f %%  %6.2f to %6.2f  %s" % (
         measurement.preparation, 100 * measurement.wer, 100 * measurement.low, 100 * measurement.high, measurement.description)
 
 
-def _write(path, checkpoint, layer, measurements):
+def summary_of(checkpoint, data_set, measurements):
+    """What the JSON file holds: dict."""
     rates = [measurement.wer for measurement in measurements]
-    worst = measurements[int(np.argmax(rates))]
-    log_line("mean WER %.2f %%, worst %.2f %% (%s)" % (100 * np.mean(rates), 100 * worst.wer, worst.preparation))
-    with replaced_file(path) as file:
-        json.dump({"checkpoint": os.path.basename(checkpoint), "data_set": [os.path.basename(path) for path in layer.manifests],
-                   "mean_wer": float(np.mean(rates)), "worst": worst.preparation,
-                   "preparations": [measurement._asdict() for measurement in measurements]}, file, indent=1)
-        file.write("\n")
+    return {"checkpoint": os.path.basename(checkpoint), "step": checkpoint_step(checkpoint), "data_set": data_set,
+            "mean_wer": float(np.mean(rates)), "worst": measurements[int(np.argmax(rates))].preparation,
+            "preparations": [measurement._asdict() for measurement in measurements]}
+
+
+def _write(checkpoint, summary, is_selection):
+    """Writes the JSON file, and the picture into ``report/``; returns the path of the former, or None."""
+    directory = os.path.dirname(checkpoint)
+    if os.path.basename(directory) == BEST_MODELS:
+        directory = os.path.dirname(directory)
+    # a selection does not replace the measurement of all preparations
+    path = os.path.join(directory, SELECTED_FILE_NAME if is_selection else FILE_NAME)
+    picture = os.path.join(directory, PICTURE_FOLDER, os.path.splitext(os.path.basename(path))[0] + ".png")
+    try:
+        with replaced_file(path) as file:
+            json.dump(summary, file, indent=1)
+            file.write("\n")
+        log_line("Results: %s" % path)
+        drawn = draw_rates(summary, "png")
+        if drawn is None:
+            log_line("There is no picture: matplotlib is not installed. Install it with pip install -r requirements.txt")
+        else:
+            os.makedirs(os.path.dirname(picture), exist_ok=True)
+            with replaced_file(picture, "wb") as file:
+                file.write(drawn)
+            log_line("Picture: %s" % picture)
+    except (StorageError, OSError) as error:
+        # a measurement of a read-only folder is still valid
+        log_line("The results could not be written: %s" % error)
+        return None
+    return path

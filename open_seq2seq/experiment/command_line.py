@@ -31,6 +31,7 @@ examples:
   python run.py --config_file=FILE --mode=export --export_dir=model  the trained model as one file, for inference
   python run.py --config_file=FILE --mode=combine --last=5 --combine_weights=optimize  one model of five checkpoints
   python run.py --config_file=FILE --mode=replay     recomputes the last batch with a non-finite loss or gradient, layer by layer
+  python run.py --config_file=FILE --mode=robustness  WER on the evaluation data in other recordings: noise, codecs, levels, rooms
   python run.py --mode=report --logdir=runs/mine     writes runs/mine/report/index.html of a finished or running training
   python run.py --config_file=FILE --help            what each key of that config means
 
@@ -90,6 +91,20 @@ def _paths(text):
     return [file_path(path) for path in paths]
 
 
+def _preparations(text):
+    # takes a third of a second, and most command lines do not need it
+    from open_seq2seq.data.effects.preparations import NAMES
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in NAMES:
+            close = closest(name, NAMES)
+            raise argparse.ArgumentTypeError("has %s, which is unknown%s; expected some of %s, separated by commas" % (
+                shown(name), "" if close is None else " (did you mean %s?)" % close, ", ".join(NAMES)))
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError("is %r, expected each name once" % text)
+    return names
+
+
 # name, type or choices, default, documentation; a flag of type _boolean needs no value
 _FLAGS = (
     ("config_file", file_path, None, "the config, a Python file; it runs with your rights"),
@@ -130,6 +145,8 @@ _FLAGS = (
     ("bn_batches", _whole(1), None, "--mode=combine: batches of training data to measure batch norm's statistics on (default: "
                                     "the statistics are combined, too)"),
     ("output", file_path, None, "--mode=combine: the folder to write to (default: combined/ next to the checkpoints)"),
+    ("preparations", _preparations, None, "--mode=robustness: only these, separated by commas (default: all; docs/robustness.md "
+                                          "lists them)"),
     ("use_trt", _boolean, False, "accepted for old scripts; has no effect"),
     ("precision", str, "fp32", "accepted for old scripts; has no effect"),
     ("version", _boolean, False, "print the version and exit"),
@@ -169,7 +186,7 @@ def add_flags(parser, names):
         elif isinstance(kind, tuple):
             parser.add_argument("--" + name, choices=kind, default=default, help=doc)
         else:
-            text = "NAME" if kind in (str, file_path, _formats, _paths) else "N"
+            text = "NAME" if kind in (str, file_path, _formats, _paths, _preparations) else "N"
             parser.add_argument("--" + name, type=kind, default=default, help=doc,
                                 metavar="FILE" if name.endswith("file") else text)
 
@@ -203,6 +220,7 @@ def parse_command_line(words):
     _check_export(arguments)
     _check_combine(arguments)
     _check_replay(arguments)
+    _check_robustness(arguments)
     overrides = overrides_of(others, arguments.mode)
     if arguments.use_xla_jit:
         overrides.append(Override(("use_xla_jit",), True, "True"))
@@ -265,6 +283,11 @@ def _check_replay(arguments):
     if arguments.batch is not None and arguments.mode != "replay":
         raise _usage_error("--batch belongs to --mode=replay, and this is --mode=%s (did you mean --batch_size_per_gpu?)"
                            % arguments.mode)
+
+
+def _check_robustness(arguments):
+    if arguments.preparations is not None and arguments.mode != "robustness":
+        raise _usage_error("--preparations belongs to --mode=robustness, and this is --mode=%s" % arguments.mode)
 
 
 def _check_export(arguments):

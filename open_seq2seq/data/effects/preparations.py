@@ -9,12 +9,13 @@ import numpy as np
 
 from open_seq2seq.data.effects import channel, level, noise, pauses, room, tempo
 
-Preparation = collections.namedtuple("Preparation", "name description change longest codec limit")
+Preparation = collections.namedtuple("Preparation", "name description change longest exact codec limit")
 Preparation.__doc__ = """One way to prepare audio.
 
 name: as in reports and on the command line. description: a few words. change: function (float32 [samples], Hz, RandomState) ->
-float32 [samples']. longest: function of a number of samples and the sample rate: the most that may result. codec: what
-libsndfile has to have, or None. limit: the WER, as a fraction, that a robust digits model stays below.
+float32 [samples']. longest: function of a number of samples and the sample rate: the most that may result. exact: whether
+exactly that many result. codec: what libsndfile has to have, or None. limit: the WER, as a fraction, that a robust digits model
+stays below.
 """
 LEADING_SILENCE = 3.0         # s
 SLOW, FAST = 1.2, 0.8         # new duration by old duration
@@ -23,8 +24,8 @@ QUIETER = 0.3
 USUAL_LIMIT, HARD_LIMIT = 0.06, 0.10
 
 
-def _prepared(name, description, change, longest=lambda samples, rate: samples, codec=None, limit=USUAL_LIMIT):
-    return Preparation(name, description, change, longest, codec, limit)
+def _prepared(name, description, change, longest=lambda samples, rate: samples, exact=True, codec=None, limit=USUAL_LIMIT):
+    return Preparation(name, description, change, longest, exact, codec, limit)
 
 
 def _digital_silence(waveform, rate, random):
@@ -73,9 +74,9 @@ PREPARATIONS = (
     _prepared("noise_1e-3", "silent pauses, then white noise of 1e-3", _silence_and_noise(1e-3)),
     _prepared("noise_3e-3", "silent pauses, then white noise of 3e-3", _silence_and_noise(3e-3)),
     _prepared("ends_cut", "silent pauses, those at both ends cut off",
-              _silence_then(lambda waveform, rate, random: pauses.without_outer_pauses(waveform, rate))),
+              _silence_then(lambda waveform, rate, random: pauses.without_outer_pauses(waveform, rate)), exact=False),
     _prepared("short_pauses", "pauses cut to 50 ms",
-              lambda waveform, rate, random: pauses.with_shorter_pauses(waveform, rate, 0.05)),
+              lambda waveform, rate, random: pauses.with_shorter_pauses(waveform, rate, 0.05), exact=False),
     _prepared("quiet", "silent pauses, 0.3 of the level", _silence_then(lambda waveform, rate, random: QUIETER * waveform)),
     _prepared("very_quiet", "0.01 of the level", lambda waveform, rate, random: level.rounded_to_16_bits(0.01 * waveform)),
     _prepared("clipped", "silent pauses, four times louder than full scale, clipped", _silence_then(_four_times_louder),

@@ -289,7 +289,10 @@ class Speech2TextDataLayer:
                 self._batches = bucketed_evaluation_batches(self._layout.most_frames, self._layout.bucket_of_row,
                                                             len(self.buckets), self.batch_size, self.num_workers, self.worker_id)
             else:
-                self._batches = evaluation_batches(self._layout.most_frames, self.batch_size, self._same_length_batches,
+                # a preparation may have made utterances of equal length unequal
+                alone = self._same_length_batches and self._preparation is not None and not self._preparation.exact
+                batch_size = 1 if alone else self.batch_size
+                self._batches = evaluation_batches(self._layout.most_frames, batch_size, self._same_length_batches,
                                                    self._params["pad_to"], self.num_workers, self.worker_id)
         return self._batches
 

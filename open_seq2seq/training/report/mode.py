@@ -2,6 +2,8 @@
 import os
 
 from open_seq2seq.errors import DataError, JasperError, StorageError, UsageError
+from open_seq2seq.evaluation.robustness_results import FILE_NAME as ROBUSTNESS_FILE
+from open_seq2seq.evaluation.robustness_results import alternative_text, draw_rates, read_robustness
 from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.files import expanded_path, printable, replaced_file
 from open_seq2seq.log_lines import log_line
@@ -92,8 +94,20 @@ def _write_page(directory, entries):
     except OSError as error:
         raise StorageError("cannot create %s: %s. Free some space or fix the permissions" % (folder, error.strerror))
     with replaced_file(os.path.join(folder, PAGE)) as file:
-        file.write(page(printable(_run_name(directory, entries)), summary(entries), pictures, last_layers(entries)))
+        file.write(page(printable(_run_name(directory, entries)), summary(entries), pictures, last_layers(entries),
+                        _robustness(directory)))
     return os.path.join(folder, PAGE)
+
+
+def _robustness(directory):
+    """(bytes of an SVG, alternative text) of what ``--mode=robustness`` has measured; None if it has not, or is damaged."""
+    try:
+        measured = read_robustness(os.path.join(directory, ROBUSTNESS_FILE))
+    except DataError as error:
+        log_line("The report does not show the robustness: %s" % error)
+        return None
+    drawn = None if measured is None else draw_rates(measured, "svg")
+    return None if drawn is None else (drawn, alternative_text(measured))
 
 
 def _run_name(directory, entries):
@@ -104,6 +118,12 @@ def _run_name(directory, entries):
     # a run of version 0.1 did not record it; with --enable_logs the measurements are in logs/ in its logdir
     parent, name = os.path.split(os.path.abspath(directory))
     return (os.path.basename(parent) if name == "logs" else name) or directory
+
+
+def redraw_report(directory):
+    """Draws the report of a run again that has one. An error is only printed."""
+    if os.path.isfile(os.path.join(directory, FOLDER, PAGE)):
+        report_after_training(directory)
 
 
 def report_after_training(directory):

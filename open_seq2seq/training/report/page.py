@@ -22,7 +22,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 """
 
 
-def page(name, rows, pictures, layers):
+def page(name, rows, pictures, layers, robustness=None):
     """The page as text.
 
     Args:
@@ -30,6 +30,7 @@ def page(name, rows, pictures, layers):
       rows: list of (name, text), the table of figures.
       pictures: list of (Panel or LayerMap, bytes of its SVG), or None if they could not be drawn.
       layers: list of dicts, a row of the table of layers each.
+      robustness: (bytes of an SVG, alternative text) of the word error rates in other recordings; None: not measured.
 
     Returns:
       str.
@@ -48,15 +49,20 @@ def page(name, rows, pictures, layers):
         parts.append("<p>There are no figures yet: a curve needs two measurements.</p>")
     else:
         parts.append('<h2>Figures</h2>\n<div class="pictures">\n%s\n</div>' % "\n".join(
-            '<figure id="%s"><img src="data:image/svg+xml;base64,%s" alt="%s"></figure>' % (
-                panel.name, base64.b64encode(svg).decode("ascii"), html.escape(alternative(panel)))
-            for panel, svg in pictures))
+            _figure(panel.name, svg, alternative(panel)) for panel, svg in pictures))
+    if robustness is not None:
+        parts.append('<h2>Robustness</h2>\n<div class="pictures">\n%s\n</div>' % _figure("robustness", *robustness))
     if layers:
         cells = [[str(row.get("layer"))] + ["" if not isinstance(row.get(key), (int, float)) else form % row[key]
                                             for key, _, form in COLUMNS] for row in layers]
         parts.append('<h2>Layers at the last report</h2>\n<div class="wide">%s</div>' % _table(
             ["layer"] + [name for _, name, _ in COLUMNS], cells))
     return "\n".join(parts) + "\n</main>\n</body>\n</html>\n"
+
+
+def _figure(name, svg, text):
+    return '<figure id="%s"><img src="data:image/svg+xml;base64,%s" alt="%s"></figure>' % (
+        name, base64.b64encode(svg).decode("ascii"), html.escape(text))
 
 
 def alternative(panel):
