@@ -9,6 +9,9 @@ in turns, with one thread each. CPU time is measured, not wall time, so other pr
 utterances are synthetic (harmonics and noise), 8 to 16 s long (LibriSpeech's average is 12 s), with ``--short`` 1 to 4 s (spoken
 digits).
 
+The first table is the cost of the augmentation's effects, each applied to every utterance: audio seconds per second of one core,
+and milliseconds for an utterance of 2.5 s. ``--effects`` prints only that.
+
 The limit is the time that the features' matrix products (two with the halves of the Fourier basis, one with the mel filters)
 would take at the speed of ``tf.matmul`` on large square matrices.
 """
@@ -32,9 +35,19 @@ import tensorflow.compat.v1 as tf  # noqa: E402
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from open_seq2seq.config.parameters import Report, check_parameters  # noqa: E402
+from open_seq2seq.data.effects.channel import missing_file_codecs  # noqa: E402
 from open_seq2seq.data.speech2text import features  # noqa: E402
 from open_seq2seq.data.speech2text.audio import read_audio  # noqa: E402
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph  # noqa: E402
+from open_seq2seq.data.speech2text.waveform_effects import (  # noqa: E402
+    BANDS,
+    CODECS,
+    NAMES,
+    NOISE_KINDS,
+    PAUSES,
+    WaveformEffects,
+)
+from open_seq2seq.data.speech2text.waveform_effects import PARAMETERS as EFFECTS  # noqa: E402
 
 SAMPLE_FREQ = 16000
 DURATIONS = (8.0, 10.5, 12.0, 13.25, 14.5, 16.0)  # s
@@ -44,6 +57,12 @@ FILES_A_TURN = 12
 MINIMUM_TURNS = 3
 MATMUL_SIZE = 1024
 LIMIT = "limit"
+EFFECT_SECONDS = 2.5
+EFFECT_UTTERANCES = 40
+# effects of several kinds: (the key, the kinds that are measured)
+KINDS = {"noise": ("kinds", [kind for kind in NOISE_KINDS if kind != "files"]), "band": ("kinds", BANDS),
+         "pauses": ("contents", PAUSES),
+         "codec": ("kinds", [kind for kind in CODECS if kind not in missing_file_codecs()])}
 
 
 def make_waveforms(durations):
@@ -145,6 +164,37 @@ def measure(candidates, product, seconds):
     return measured
 
 
+def measure_effects():
+    """Milliseconds of processor time that each effect takes for an utterance of 2.5 s: list of (name, milliseconds)."""
+    waveform = next(make_waveforms([EFFECT_SECONDS])) * np.float32(0.3)
+    waveform[::2][:len(waveform) // 8] = 0
+    measured = []
+    for name in NAMES:
+        key, kinds = KINDS.get(name, (None, [None]))
+        for kind in kinds:
+            check = Report()
+            params = check_parameters(EFFECTS, {name: {} if kind is None else {key: [kind]}}, "augmentation", check)
+            assert not check.problems
+            effects, seconds = WaveformEffects(params, SAMPLE_FREQ, 0, (10, lambda index: waveform)), []
+            for position in range(-EFFECT_UTTERANCES, EFFECT_UTTERANCES):  # the first ones make rooms and babble
+                start = time.process_time()
+                effects.apply(waveform, (0, abs(position)))
+                seconds.append(time.process_time() - start)
+            milliseconds = 1e3 * float(np.mean(seconds[EFFECT_UTTERANCES:]))
+            measured.append((name if kind is None else "%s: %s" % (name, kind), milliseconds))
+    return measured
+
+
+def report_effects(measured):
+    """Prints the table of the effects, and the same as one JSON object."""
+    print("%-34s %16s %12s" % ("effect", "audio s per s", "ms for 2.5 s"))
+    for name, milliseconds in measured:
+        print("%-34s %16.0f %12.2f" % (name, 1e3 * EFFECT_SECONDS / milliseconds, milliseconds))
+    print(json.dumps({"title": "effects", "rows": [{"name": name, "milliseconds": milliseconds,
+                                                    "audio_seconds_per_second": 1e3 * EFFECT_SECONDS / milliseconds}
+                                                   for name, milliseconds in measured]}))
+
+
 def report(measured, audio_seconds, flops, product_flops):
     """Prints a table and, as the last line, the same as one JSON object."""
     limit_seconds = np.multiply(measured.pop(LIMIT), flops / product_flops)
@@ -168,8 +218,12 @@ def report(measured, audio_seconds, flops, product_flops):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="duration of the measurement (default %(default)s)")
+    parser.add_argument("--effects", action="store_true", help="only the effects of the augmentation")
     parser.add_argument("--short", action="store_true", help="utterances of 1 to 4 s instead of 8 to 16 s")
     arguments = parser.parse_args()
+    report_effects(measure_effects())
+    if arguments.effects:
+        return
     durations = SHORT_DURATIONS if arguments.short else DURATIONS
     check = Report()
     params = check_parameters(FeatureGraph.PARAMETERS, PARAMS, "params", check)

@@ -82,7 +82,7 @@ def variants_of(augmentation, chosen):
     """
     from open_seq2seq.config.parameters import check_parameters
     from open_seq2seq.data.speech2text.augmentation import Augmentation
-    from open_seq2seq.data.speech2text.waveform_effects import NAMES
+    from open_seq2seq.data.speech2text.waveform_effects import NAMES, with_recipe
 
     for name in chosen or ():
         if name not in NAMES + tuple(OTHERS):
@@ -91,9 +91,10 @@ def variants_of(augmentation, chosen):
     given, variants = augmentation or nothing, {}
     if chosen is None and any(given[key] != nothing[key] for key in given):
         variants[ALL] = given
+    completed = with_recipe(given)
     for name in NAMES:
-        if given[name] is not None if chosen is None else name in chosen:
-            params = given[name] or check_parameters(Augmentation.PARAMETERS, {name: {}}, "augmentation", Report())[name]
+        if completed[name] is not None if chosen is None else name in chosen:
+            params = completed[name] or check_parameters(Augmentation.PARAMETERS, {name: {}}, "augmentation", Report())[name]
             variants[name] = dict(nothing, **{name: dict(params, probability=1.0)})
     for name, keys in OTHERS.items():
         is_given = any(given[key] != nothing[key] for key in keys)
