@@ -50,6 +50,9 @@ def measure_robustness(base_model, params, run_directory, arguments, device, gro
     preparations, measurements = _chosen(arguments.preparations), []
     with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, checkpoint):
         layer = evaluation.data_layer
+        if not hasattr(layer, "prepared"):
+            raise UsageError("--mode=robustness needs a data layer with the method prepared, as Speech2TextDataLayer has; %s has "
+                             "none" % type(layer).__name__)
         if not any(utterance.transcript.split() for utterance in layer.utterances):
             raise DataError("%s has no transcript with a word; --mode=robustness measures word error rates" % _names(layer))
         log_line("%-16s %8s  %s" % ("preparation", "WER", "95 % interval"))

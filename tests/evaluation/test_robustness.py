@@ -2,7 +2,10 @@
 import contextlib
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import types
 
 import numpy as np
@@ -17,6 +20,7 @@ from open_seq2seq.evaluation import robustness
 from open_seq2seq.evaluation.error_rates import transcript_errors
 from open_seq2seq.evaluation.robustness_results import alternative_text, draw_rates, read_robustness
 from open_seq2seq.experiment.command_line import parse_command_line
+from tests.paths import REPOSITORY
 
 SUMMARY = {"checkpoint": "model.ckpt-300", "step": 300, "data_set": "dev.csv", "mean_wer": 0.2, "worst": "room", "preparations": [
     {"preparation": "unchanged", "description": "as is", "wer": 0.1, "low": 0.05, "high": 0.2, "words": 40, "utterances": 10},
@@ -148,3 +152,22 @@ def test_a_run_writes_what_it_prints_and_names_the_worst_preparation(trained_dig
     assert modes.run(flags + ["--preparations=unchanged"]) == 0
     selected = json.loads((logs / "robustness_selected.json").read_text())
     assert selected["preparations"] == summary["preparations"][:1] and (logs / "robustness.json").read_bytes() == before
+
+
+def test_the_benchmark_compares_two_runs(tmp_path):
+    """benchmarks/robustness.py on the results of two runs."""
+    better = json.loads(json.dumps(SUMMARY))
+    better["preparations"][1].update(wer=0.1, low=0.05, high=0.15)
+    better["preparations"][0].update(wer=0.0)
+    for name, summary in (("a", better), ("b", SUMMARY)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "robustness.json").write_text(json.dumps(summary))
+    command = [sys.executable, os.path.join(REPOSITORY, "benchmarks", "robustness.py"), "--config_file=none.py", "--measured"]
+    done = subprocess.run(command + ["--logdir=a", "--other=b"], cwd=str(tmp_path), stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    table = {line.split()[0]: line for line in done.stdout.splitlines()[2:-1]}
+    assert table["room"].split()[1:] == ["10.00", "%", "5.00", "to", "15.00", "30.00", "%", "0.33", "+"]
+    assert table["unchanged"].endswith("0.00") and table["mean"].split()[1:] == ["5.00", "%", "20.00", "%", "0.25"]
+    rows = json.loads(done.stdout.splitlines()[-1])["rows"]
+    assert rows[1]["ratio"] == pytest.approx(1 / 3) and rows[1]["better"] and not rows[0]["better"]
+    assert subprocess.run(command + ["--logdir=c"], cwd=str(tmp_path), stderr=subprocess.PIPE).returncode == 1
