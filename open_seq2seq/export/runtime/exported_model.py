@@ -4,6 +4,7 @@ import re
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices.cpu import Cpu
+from open_seq2seq.devices.session import DeviceSession
 from open_seq2seq.errors import CheckpointError, JasperError
 from open_seq2seq.export.description import read_description
 from open_seq2seq.export.runtime.graph_file import give_back_weights, read_graph
@@ -17,17 +18,17 @@ class ExportedModel(LogitModel):
 
     Args:
       path: NAME.pb.
-      session_config: ``tf.ConfigProto`` of another device, on which the weights stay constants; None: the CPU's.
+      device: a ``Device``, on which the weights stay constants; None: the CPU, on which they are variables.
       batch_size: the batches' size, for a device whose graphs have static shapes; None: any size that the model accepts.
 
     Raises:
       CheckpointError: a file is missing or damaged, the two do not belong to one export, or this TensorFlow cannot run the graph.
     """
 
-    def __init__(self, path, session_config=None, batch_size=None):
+    def __init__(self, path, device=None, batch_size=None):
         description = read_description(path)
         weights = {}
-        graph_def = read_graph(path, weights if session_config is None else None)
+        graph_def = read_graph(path, weights if device is None else None)
         if batch_size is not None and description.batch_size is None:
             description = description.with_batch_size(batch_size)
             _set_batch_size(graph_def, description)
@@ -36,9 +37,9 @@ class ExportedModel(LogitModel):
         has_functions, self._graph_version = bool(graph_def.library.function), graph_def.versions.producer
         del graph_def
         self._tensors = {tensor.name: _tensor(graph, tensor, path) for tensor in description.inputs + description.outputs}
-        self._session = tf.Session(graph=graph, config=session_config or Cpu().session_config())
+        self._session = DeviceSession(device or Cpu(), graph=graph)
         give_back_weights(self._session, weights)
-        if session_config is None:
+        if device is None:
             try:
                 # TensorFlow checks the operations in functions, e.g. the bodies of loops, when they run for the first time
                 self.require_described_frames(even_if_static=has_functions)
@@ -94,9 +95,9 @@ def model_on_device(path, device, batch_size=None):
 
     Raises:
       CheckpointError: see :class:`ExportedModel`.
-      DeviceError: the device would not compute all of the graph.
+      DeviceError: the device would not compute all of the graph, or fails.
     """
-    model = ExportedModel(path, device.session_config(), batch_size)
+    model = ExportedModel(path, device, batch_size)
     try:
         graph = model.session.graph
         device.check_steps(graph, [("inference", [graph.get_tensor_by_name(tensor.name + ":0")

@@ -7,6 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices import select_device
+from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.errors import CheckpointError, DataError, DeviceError
 from open_seq2seq.export import load_model, model_in_folder
 from open_seq2seq.export.description import CHECKSUM, Tensor, file_sha256, read_description, write_description
@@ -159,7 +160,7 @@ def test_a_file_that_is_not_a_graph_is_refused(folder, tmp_path):
 
 def test_weights_as_variables(folder, monkeypatch):
     path, (features, lengths) = str(folder / "static.pb"), batch(lengths=(48, 20))
-    with ExportedModel(path, tf.ConfigProto()) as model:
+    with ExportedModel(path, Cpu()) as model:
         expected, _ = model.logits(features, lengths)
     monkeypatch.setattr(graph_file, "SMALLEST_BYTES", 16)
     with ExportedModel(path) as model:
@@ -210,9 +211,12 @@ def test_load_model_finds_the_one_in_a_folder(folder, tmp_path):
 
 
 @pytest.mark.skipif("sys.version_info[:2] != (3, 7)", reason="npu_bridge is for TensorFlow 1.15")
-def test_a_model_that_the_host_would_partly_compute_is_refused(folder, fake_adapter):
+def test_a_model_that_the_host_would_partly_compute_is_refused(folder, fake_adapter, monkeypatch):
     with model_on_device(str(folder / "static.pb"), select_device("npu", training=False)) as model:
         assert model.logits(*batch(lengths=(48, 20)))[1].tolist() == [24, 10]
+        monkeypatch.setenv("FAKE_ASCEND_FAIL", "logits@2:E40021")
+        with pytest.raises(DeviceError, match="graph engine failed in inference with E40021, operator compilation failure"):
+            model.logits(*batch(lengths=(48, 20)))
     path = os.path.join(fake_adapter.opp_path, "framework", "built-in", "tensorflow", "npu_supported_ops.json")
     with open(path) as file:
         operators = json.load(file)
