@@ -104,7 +104,8 @@ class Heartbeats:
         observed = range(1, size) if rank == 0 else [0]
         self._silences = {peer: Silence(2 * self._interval) for peer in observed}
         self._own = {"beat": 0, "process": "process %d on %s" % (os.getpid(), socket.gethostname()), "silent": []}
-        self._answered = time.monotonic()
+        self._answered = self._ran = time.monotonic()
+        self._pause, self._pause_end = 0.0, self._ran
         self._observing = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
@@ -140,10 +141,25 @@ class Heartbeats:
             return ("the rendezvous server at %s has not answered for %.0f s either, so this rank stops. The launcher it belongs "
                     "to is stopped, or its machine hangs or has lost its connection. %s" % (
                         self._notes.address, seconds, HOW_TO_CONTINUE))
-        return self._message(silent) if silent else ""
+        if silent:
+            return self._message(silent)
+        pause = self._recent_pause()
+        if pause < self._timeout:
+            return ""
+        return ("this process did not run for %.0f s, perhaps because the run was paused with Ctrl-Z, and the connections to the "
+                "other ranks have reached their time limit. %s" % (pause, HOW_TO_CONTINUE))
+
+    def _recent_pause(self):
+        """Seconds for which this process has recently not run; a pause that it has survived does not explain a later error."""
+        now = time.monotonic()
+        return max(now - self._ran, self._pause if now < self._pause_end + self._timeout / 3 else 0.0)
 
     def _run(self):
         while not self._stopped.wait(self._interval):
+            now = time.monotonic()
+            if now - self._ran > self._timeout:
+                self._pause, self._pause_end = now - self._ran, now
+            self._ran = now
             try:
                 self.send()
                 silent = self._observe(self._timeout)

@@ -1,6 +1,8 @@
 """Heartbeats: ranks whose processes do not run are named; those that only work for long, and pauses of the whole run, are not."""
 import queue
+import re
 import threading
+import time
 
 import pytest
 
@@ -68,6 +70,19 @@ def test_a_rank_that_has_finished_or_continues_is_not_silent(start):
     alive.set()
     thread.join()
     assert ranks_without_heartbeats(run.lost[0].get(timeout=PATIENCE)) == [2]
+
+
+@pytest.mark.slow
+def test_an_error_after_a_long_pause_of_the_whole_run_is_explained(start, monkeypatch):
+    run = start(2, [])
+    assert [rank.explanation() for rank in run.ranks] == ["", ""]
+    monotonic = time.monotonic
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: monotonic() + 100)
+        explanations = [rank.explanation() for rank in run.ranks]
+    for explanation in explanations:
+        assert re.match(r"this process did not run for 10\d s, .*Ctrl-Z.*--continue_learning", explanation)
+        assert ranks_without_heartbeats("PeerLostError: " + explanation) == []
 
 
 def test_a_server_that_has_ended_says_nothing_about_the_ranks():
