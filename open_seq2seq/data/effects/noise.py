@@ -1,6 +1,7 @@
 """Additive noise: white, pink, hum, and mixing of two waveforms at a signal-to-noise ratio."""
 import functools
 import math
+import threading
 
 import numpy as np
 
@@ -14,12 +15,21 @@ LOWEST_FREQUENCY = 20 / 16000  # cycles per sample; below, colored noise has no 
 COLORS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 
 
-@functools.lru_cache(maxsize=None)
+_banks_lock = threading.Lock()
+
+
 def noise_bank(color):
     """Stored Gaussian noise of unit power whose spectrum falls as 1 / frequency ** COLORS[color]: float32 [BANK_SAMPLES].
 
     Drawing random numbers for each utterance takes longer than its features; a random place in a long recording is as good.
     """
+    # several threads would each need 50 MB to make the same
+    with _banks_lock:
+        return _made_bank(color)
+
+
+@functools.lru_cache(maxsize=None)
+def _made_bank(color):
     random = np.random.RandomState(sorted(COLORS).index(color))
     bank = colored_noise(BANK_SAMPLES, COLORS[color], random)
     bank.flags.writeable = False
