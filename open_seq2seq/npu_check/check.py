@@ -18,6 +18,7 @@ from open_seq2seq.graph_analysis.graph_check import ERROR, NOTE, WARNING, Findin
 from open_seq2seq.graph_analysis.graph_partition import HOST_ATTRIBUTE
 from open_seq2seq.graph_analysis.memory_limits import check_memory
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
+from open_seq2seq.npu_check.compilations import DIAGNOSTICS, predicted_compilations
 from open_seq2seq.npu_check.shapes_only import ShapesOnlyDataLayer
 
 # each shape is compiled for minutes and kept in the device's memory
@@ -30,7 +31,7 @@ CheckResult.__doc__ = """The result of :func:`check_experiment`.
 operator_list: the OperatorList. data_source: a phrase on the source of the shapes. graphs: list of GraphReport.
 findings: list of (Finding, names of the graphs that have it), errors first.
 shapes: dict from "train" and "eval" to the number of compiled shapes.
-compilations: number of graphs that a run compiles. padding_share: share of padding in all frames of the training, None without
+compilations: what ``predicted_compilations`` returns. padding_share: share of padding in all frames of the training, None without
 data. seconds: duration of the check. memory_bytes: memory of the device.
 """
 
@@ -80,21 +81,32 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
     operator_list = load_operator_list(environ)
     params_of_mode, data_source = _with_shapes(params_of_mode)
     npu_params = next(iter(params_of_mode.values()))["npu_params"]
-    graphs, shapes, padding_share = [], collections.OrderedDict(), None
+    rows_of_mode, shapes, padding_share = collections.OrderedDict(), collections.OrderedDict(), None
     for mode, params in params_of_mode.items():
         with tf.Graph().as_default() as graph:
             runs, layer = _training_runs(base_model, params) if mode == "train" else _evaluation_runs(base_model, params)
             rows = [_checked(graph, name, fetches, operator_list, npu_params) for name, fetches in runs]
-        shapes[mode] = len({row.signature for row in rows if "accumulate" not in row.name})
-        graphs += rows
+        shapes[mode] = len({row.signature for row in rows
+                            if "accumulate" not in row.name and not row.name.startswith(DIAGNOSTICS)})
+        rows_of_mode[mode] = rows
         if mode == "train":
             padding_share = _padding_share(layer, params)
+    graphs = sum(rows_of_mode.values(), [])
     findings = _joined(graphs) + [(finding, names) for finding, names in _about_shapes(graphs, shapes)]
     findings += check_memory(graphs, npu_params, memory_bytes)
     findings += _about_loss_scaling(params_of_mode, operator_list)
     findings.sort(key=lambda item: (ERROR, WARNING, NOTE).index(item[0].level))
-    return CheckResult(operator_list, data_source, graphs, findings, shapes, len(graphs),
+    return CheckResult(operator_list, data_source, graphs, findings, shapes, _compilations(params_of_mode, rows_of_mode),
                        padding_share, time.monotonic() - begin, memory_bytes)
+
+
+def _compilations(params_of_mode, rows_of_mode):
+    # only with mix_compile_mode the parts of a graph are compiled separately
+    mixed = with_defaults(next(iter(params_of_mode.values()))["npu_params"], True).get("mix_compile_mode") is True
+    names = {mode: [row.name for row in rows for _ in (row.parts if mixed else [0])] for mode, rows in rows_of_mode.items()}
+    params = params_of_mode.get("train")
+    return predicted_compilations(params, names.get("train", []), names.get("eval", []), params is not None and (
+        params["encoder_params"].get("normalization") == "batch_norm"))
 
 
 def _with_shapes(params_of_mode):
@@ -127,6 +139,8 @@ def _training_runs(base_model, params):
         if shape_step.accumulate is not None:
             runs.append(("train, %s frames, accumulate" % _frames(shape_step.batch),
                          list(shape_step.accumulate_fetches().values())))
+    if training.diagnostics is not None:
+        runs += [("%s, %d" % (name, number), fetches) for number, (name, fetches) in enumerate(training.diagnostics.runs())]
     return runs, training.data_layer
 
 

@@ -48,7 +48,10 @@ def as_json(result):
     return {
         "passed": all(finding.level != ERROR for finding, _ in result.findings),
         "operator_list": result.operator_list.source, "shapes_from": result.data_source,
-        "compiled_shapes": dict(result.shapes), "compilations": result.compilations, "padding_share": result.padding_share,
+        "compiled_shapes": dict(result.shapes), "compilations": len(_usual(result.compilations).one_process),
+        "compiled_graphs": {name: len(graphs.one_process) for name, graphs in result.compilations.items()},
+        "compiled_graphs_of_ranks": {name: len(graphs.several_processes) for name, graphs in result.compilations.items()},
+        "padding_share": result.padding_share,
         "unknown_shapes": sum(row.unknown_shapes for row in result.graphs), "seconds": round(result.seconds, 3),
         "device_memory": int(result.memory_bytes),
         "findings": [_finding_entry(finding, names) for finding, names in result.findings],
@@ -57,6 +60,11 @@ def as_json(result):
             "unknown_shapes": row.unknown_shapes,
             "inputs": [{"dtype": dtype, "shape": shape} for dtype, shape in row.signature],
             "memory": None if row.memory is None else row.memory._asdict()} for row in result.graphs]}
+
+
+def _usual(compilations):
+    """The ``Compilations`` of a training with evaluations, or of what comes next to it."""
+    return next(compilations[name] for name in ("train_eval", "train", "eval") if name in compilations)
 
 
 def _finding_entry(finding, names):
@@ -103,7 +111,10 @@ def _totals(result):
     yield "Shapes: %s" % result.data_source
     yield "Compiled shapes: %s; unknown shapes: %d" % (", ".join("%s %d" % item for item in result.shapes.items()),
                                                        sum(row.unknown_shapes for row in result.graphs))
-    yield "Graphs that a run compiles: %d; each takes minutes on the device" % result.compilations
+    yield "Graphs that a run compiles: %s; each can take minutes on the device" % ", ".join(
+        "%s %d%s" % (name, len(graphs.one_process), " (of several ranks %d)" % len(graphs.several_processes)
+                     if len(graphs.several_processes) > len(graphs.one_process) else "")
+        for name, graphs in result.compilations.items())
     known = [row.memory.total for row in result.graphs if row.memory is not None]
     if known:
         yield "Memory of the largest graph: about %.1f GB of %.0f GB" % (max(known) / GIBIBYTE, result.memory_bytes / GIBIBYTE)

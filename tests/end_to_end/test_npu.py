@@ -75,7 +75,42 @@ def test_training_on_an_npu_and_the_same_evaluation_as_on_a_cpu(run_on_npus, run
     assert figures[0] == figures[1]
 
 
-def test_two_ranks_over_hccl_have_the_losses_of_one(run_on_npus, needs_horovod):
+def _compiled(output):
+    """The number of graphs that a run prints."""
+    return int(re.search(r"Graphs compiled for the device: (\d+)", output).group(1))
+
+
+def test_the_graphs_that_are_compiled_are_few_and_as_many_as_npu_check_predicts(run_on_npus, run_command, corpus):
+    lengths = "--npu_params/bucket_frames=[64, 96, 128, 160]"
+    words = ("--save_checkpoint_steps=2", "--try_worst_batch=True", lengths)
+    checked = run_command("--config_file=config.py", "--mode=npu_check", "--json", *words)
+    predicted = json.loads(checked.out)["compiled_graphs"]
+    evaluated = ("--mode=train_eval", "--eval_steps=2", "--loss_scaling=128.0", "--test_files=dev.csv") + words
+    runs = {
+        # overflows until the loss scale is low enough
+        "train": ("--mode=train", "--max_steps=2", "--logdir=without", "--loss_scaling=Backoff") + words,
+        "train_eval": ("--max_steps=4",) + evaluated,
+        # the test at the end is of the best model, whose variables are set
+        "resume": ("--max_steps=6", "--continue_learning", "--reduce_lr_on_plateau=True") + evaluated,
+        "eval": ("--mode=eval", lengths), "infer": ("--mode=infer", "--infer_output_file=transcripts.csv", lengths)}
+    for name, arguments in runs.items():
+        records = corpus / (name + ".jsonl")
+        # evaluations overflow: no training step after them is skipped for it
+        run = run_on_npus(*arguments, FAKE_ASCEND_RECORD_FILE=str(records), FAKE_ASCEND_OVERFLOW_OUTSIDE_STEPS="1")
+        assert run.status == 0, run.err
+        assert (" skipped: the NPU reported an overflow" in run.out) == (name == "train")
+        graphs = [graph for line in records.read_text().splitlines() for graph in json.loads(line)["graphs"]]
+        assert _compiled(run.out) == sum(graph["builds"] for graph in graphs) == predicted[name], name
+        assert all(graph["geops"] == 1 for graph in graphs if graph["builds"])
+    assert max(predicted["train"], predicted["train_eval"]) <= 14 and predicted["resume"] <= 16
+    # 3 of the 4 lengths occur in the evaluation data
+    assert predicted["eval"] == predicted["infer"] == 4
+    exported = run_on_npus("--mode=export", "--export_dir=exported", FAKE_ASCEND_RECORD_FILE=str(corpus / "export.jsonl"))
+    assert exported.status == 0, exported.err
+    assert not (corpus / "export.jsonl").exists()
+
+
+def test_two_ranks_over_hccl_have_the_losses_of_one(run_on_npus, run_command, needs_horovod):
     runs = [run_on_npus("--mode=train_eval", "--eval_steps=6", "--logdir=run%d" % ranks,
                         "--batch_size_per_gpu=%d" % (4 // ranks), *TOGETHER, ranks=ranks) for ranks in (1, 2)]
     for run in runs:
@@ -85,6 +120,10 @@ def test_two_ranks_over_hccl_have_the_losses_of_one(run_on_npus, needs_horovod):
     figures = [dict(_validation(run.out)) for run in runs]
     assert float(figures[1]["loss"]) == pytest.approx(float(figures[0]["loss"]), rel=1e-4)
     assert "2 processes, joined by HCCL" in runs[1].out
+    checked = json.loads(run_command("--config_file=config.py", "--mode=npu_check", "--json", "--batch_size_per_gpu=2",
+                                     *TOGETHER).out)
+    assert [_compiled(run.out) for run in runs] == [checked[key]["train_eval"] for key in (
+        "compiled_graphs", "compiled_graphs_of_ranks")]
 
 
 def test_a_run_that_would_silently_use_the_cpu_ends_before_the_first_step(run_on_npus, corpus):
