@@ -20,13 +20,15 @@ def offloaded_part(operations, supported):
       A subset of ``supported``.
     """
     edges = Edges(operations)
-    clusters = _clusters(operations, supported, edges)
-    if not clusters:
-        return set()
+    stages = _stages(operations, supported, edges)
+    if not any(stages[operation] for operation in supported):
+        # no path leads through the host, so that all clusters can be merged
+        return set(supported)
+    clusters = _clusters(operations, supported, edges, stages)
     part = set(max(clusters, key=len))
     _absorb_neighbors(part, operations, supported, edges)
     related = edges.related(part)
-    for cluster in sorted(_clusters(operations, supported - part, edges), key=len, reverse=True):
+    for cluster in sorted(_clusters(operations, supported - part, edges, stages), key=len, reverse=True):
         if related.isdisjoint(cluster):
             part.update(cluster)
             related |= edges.related(cluster)
@@ -63,18 +65,25 @@ def _reachable(operations, neighbors):
     return found
 
 
-def _clusters(operations, supported, edges):
-    """List of lists: supported operations that are connected and have the same number of transfers from the host before them."""
-    stages, of_operation, clusters = {}, {}, []
+def _stages(operations, supported, edges):
+    """Dict of each operation to the number of transfers to the host before it."""
+    stages = {}
     for operation in operations:
         stages[operation] = max([stages.get(other, 0) + (other in supported and operation not in supported)
                                  for other in edges.before[operation]] + [0])
+    return stages
+
+
+def _clusters(operations, supported, edges, stages):
+    """List of lists: supported operations that are connected and in the same stage."""
+    of_operation, clusters = {}, []
+    for operation in operations:
         if operation not in supported:
             continue
         own = of_operation[operation] = [operation]
         clusters.append(own)
         for other in edges.before[operation]:
-            if other in supported and stages.get(other) == stages[operation]:
+            if other in of_operation and stages[other] == stages[operation]:
                 own = _joined(own, of_operation[other], of_operation)
     return [cluster for cluster in clusters if cluster and of_operation[cluster[0]] is cluster]
 
