@@ -151,8 +151,9 @@ class ShapeStepBuilder:
                 accumulated.append(self._batches_of_step.assign_add(1, read_value=False))
             with tf.control_dependencies([mean_loss]):
                 reset.append(self._batches_of_step.assign(0, read_value=False))
+        accumulate = tf.group(train.accumulate, *accumulated)
         with tf.control_dependencies([mean_loss]):
-            return tf.group(train.accumulate, *accumulated), tf.group(train.update, *reset)
+            return accumulate, tf.group(train.update, *reset)
 
     def _without_earlier_overflows(self, batch):
         """The batch; the device forgets the overflows before the step first, but keeps those of the step's earlier batches."""

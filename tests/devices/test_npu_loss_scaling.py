@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.devices import npu_adapter, select_device
 from open_seq2seq.devices.npu_loss_scaling import choose_loss_scaling, describe_loss_scaling
 from open_seq2seq.devices.npu_option_checks import checked_npu_params
 from open_seq2seq.distributed import ProcessGroup, Single
 from open_seq2seq.errors import ConfigError, DeviceError
 from open_seq2seq.optimizers.loss_scaling import BackoffScaler
+from open_seq2seq.training.graph import ShapeStepBuilder
 
 
 def chosen(loss_scaling, loss_scaling_params=None, **npu_params):
@@ -99,6 +101,29 @@ def test_a_fixed_scale_is_constant_and_overflows_are_skipped(fake_adapter, graph
         assert training.run(0.25) == (0.75, 1, 128.0)
         assert training.run(1000.0) == (0.75, 1, 128.0)
         assert training.run(0.25) == (0.5, 2, 128.0)
+
+
+@pytest.mark.parametrize("iter_size", [1, 3])
+def test_an_overflow_before_a_step_is_forgotten_and_one_of_its_batches_is_not(fake_adapter, graph, iter_size):
+    """The register keeps an overflow of an evaluation; a step clears it before its first batch, in the step's own graph."""
+    from fake_ascend import status_register
+    device = select_device("npu", params={"loss_scaling": 128.0})
+    builder = object.__new__(ShapeStepBuilder)
+    builder._device, builder._batches_of_step = device, None
+    if iter_size > 1:
+        builder._batches_of_step = tf.get_variable("batches", [], tf.int32, tf.zeros_initializer(), use_resource=False)
+    features = tf.placeholder(tf.float32, [2])
+    after = builder._without_earlier_overflows(Batch(features, *[None] * (len(Batch._fields) - 1))).features
+    counted = tf.no_op() if iter_size == 1 else builder._batches_of_step.assign_add(1).op
+    with tf.Session(config=device.session_config()) as session:
+        session.run(tf.global_variables_initializer())
+        for number in range(iter_size):
+            status_register.set_overflow()
+            session.run(after, {features: [1.0, 2.0]})
+            # what a batch of the step itself sets stays for the optimizer's reading
+            assert status_register.is_set() == (number > 0)
+            session.run(counted)
+    status_register.reset()
 
 
 def test_float32_in_a_single_process_needs_no_optimizer_of_the_adapter(fake_adapter, graph):

@@ -18,6 +18,11 @@ def set_overflow():
     _register["overflow"] = True
 
 
+def is_set():
+    """Whether an overflow has occurred since the register was cleared."""
+    return _register["overflow"]
+
+
 def readings():
     """Number of readings of the register: one per training step."""
     return _register["readings"]
