@@ -214,6 +214,8 @@ RENAMED = {
     ("training.troubles.spoilt_batches", "SpoiltBatches"): "NonFiniteBatches",
     ("transcription.recordings", "EXTENSIONS"): "data.audio.containers.AUDIO_EXTENSIONS",
     ("transcription.web.byte_range", "byte_range"): "werkzeug parses the Range header: werkzeug.http.parse_range_header",
+    ("training.checkpoints.writer", "values_of"):
+        "open_seq2seq.checkpoints.graph_variables.graph_variables(graph).read(session) reads all variables at once",
     ("transcription.web.downloads", "DOWNLOADS"): "the formats are in open_seq2seq.transcription.writers.FORMATS",
     ("transcription.web.downloads", "content_disposition"):
         "werkzeug makes the header: werkzeug.utils.send_file with download_name",

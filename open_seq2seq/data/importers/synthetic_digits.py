@@ -3,10 +3,12 @@
     python -m open_seq2seq.data.importers.synthetic_digits --output corpus/synthetic --train 3000 --dev 300 --test 300 --seed 1
 
 A voice is an accent of the language with a variant of espeak-ng (the shape of the vocal tract and the voice source). Rate, pitch,
-pitch range, level and additive noise differ between utterances. Variants take the role of speakers: train, dev and test share
-none. Equal parameters give equal bytes.
+pitch range, level and additive noise differ between utterances; in style "people" also rooms, microphones, bands, codecs, pauses,
+the length of the vocal tract, and in train the accent. Variants take the role of speakers: train, dev and test share none. Equal
+parameters give equal bytes.
 """
 import collections
+import concurrent.futures
 import os
 import sys
 
@@ -15,6 +17,9 @@ import soundfile
 import soxr
 
 from open_seq2seq.cli import file_path, make_parser, whole_number
+from open_seq2seq.config.parameters import Report, check_parameters
+from open_seq2seq.cores import usable_cores
+from open_seq2seq.data.effects.pauses import without_outer_pauses
 from open_seq2seq.data.importers import espeak
 from open_seq2seq.data.importers.corpus_folder import (
     DIGIT_WORDS,
@@ -27,9 +32,12 @@ from open_seq2seq.data.importers.corpus_folder import (
 )
 from open_seq2seq.data.importers.importer_command import progress_bar, run_importer
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
+from open_seq2seq.data.speech2text.waveform_effects import PARAMETERS as EFFECTS
+from open_seq2seq.data.speech2text.waveform_effects import WaveformEffects
 
 MODULE = "open_seq2seq.data.importers.synthetic_digits"
-VERSION = 2  # increase it when equal parameters no longer give equal files
+VERSION = 2  # of style "studio"; increase it when equal parameters no longer give equal files
+STYLES = {"studio": VERSION, "people": 3}
 SAMPLE_RATE = 16000  # Hz
 
 ACCENTS = ("gmw/en-US", "gmw/en-US-nyc", "gmw/en", "gmw/en-GB-x-rp", "gmw/en-GB-x-gbclan", "gmw/en-GB-x-gbcwmd",
@@ -47,6 +55,29 @@ VARIANTS = collections.OrderedDict((
     ("test", ("m6", "f4", "ian", "grandma", "quincy", "sandro")),
 ))
 
+# Voices of another synthesizer, and digits as speakers of other languages pronounce them, spelled in their orthography; in train
+# of style "people" only
+KLATT_VARIANTS = ("klatt", "klatt2", "klatt3", "klatt4", "klatt5", "klatt6")
+FOREIGN = collections.OrderedDict((
+    ("gmw/de", ("siero", "wann", "tu", "fri", "fohr", "feif", "sicks", "sewwen", "eit", "nein")),
+    ("gmw/nl", ("ziero", "wan", "toe", "frie", "foor", "faaif", "siks", "sevven", "eet", "naain")),
+    ("roa/fr", ("zirau", "ouanne", "tou", "sri", "faure", "faïve", "sixe", "sévène", "éïte", "naïne")),
+    ("roa/es", ("siro", "uan", "tu", "zri", "for", "faiv", "sics", "seven", "eit", "nain")),
+    ("roa/it", ("ziro", "uan", "tu", "tri", "for", "faiv", "sics", "seven", "eit", "nain")),
+    ("zlw/pl", ("ziroł", "łan", "tu", "fri", "for", "fajf", "siks", "sewen", "ejt", "najn")),
+    ("trk/tr", ("ziro", "van", "tu", "tri", "for", "fayv", "siks", "sevın", "eyt", "nayn")),
+    ("gmq/sv", ("siro", "oann", "to", "fri", "får", "fajv", "siks", "sevven", "ejt", "najn")),
+    ("roa/pt", ("zirou", "uân", "tu", "fri", "fór", "faiv", "sics", "séven", "eit", "nain")),
+    ("roa/ro", ("zirou", "uan", "tu", "tri", "for", "faiv", "sics", "seven", "eit", "nain")),
+    ("urj/hu", ("zíró", "uan", "tú", "szrí", "fór", "fájv", "sziksz", "szeven", "éjt", "nájn")),
+    ("zle/ru", ("зироу", "уан", "ту", "сри", "фор", "файв", "сикс", "севен", "эйт", "найн")),
+    ("poz/id", ("ziro", "wan", "tu", "tri", "for", "faif", "siks", "sefen", "eit", "nain")),
+    ("grk/el", ("ζίροου", "ουάν", "του", "θρι", "φορ", "φάιβ", "σιξ", "σέβεν", "έιτ", "νάιν")),
+    ("urj/fi", ("siirou", "uan", "tuu", "srii", "foor", "faiv", "siks", "seven", "eit", "nain")),
+))
+FOREIGN_PROBABILITY = 0.25
+
+# style "studio"
 RATES = (130, 200)  # words a minute
 PITCHES = (30, 70)
 PITCH_RANGES = (30, 70)
@@ -56,13 +87,32 @@ PEAKS_DB = (-20.0, -1.0)  # of the finished signal, against full scale
 SIGNAL_TO_NOISE_DB = (15.0, 40.0)
 NOISE_COLORS = (0.0, 1.5)  # power falls as 1 / frequency ** color: 0 white, 1 pink
 
+# style "people"
+Speaker = collections.namedtuple("Speaker", "rates pitches pitch_ranges separate gaps formants margins")
+Speaker.__doc__ = """Ranges of what varies between utterances: words a minute, espeak-ng's pitch and pitch range, the probability
+that the words are spoken one by one, as in dictating, with gaps (s) between them, the length of the vocal tract against that of
+the voice, and the silence around the speech (s)."""
+PEOPLE = Speaker(rates=(100, 210), pitches=(10, 90), pitch_ranges=(10, 90), separate=0.6, gaps=(0.0, 0.35),
+                 formants=(0.88, 1.15), margins=(0.0, 0.4))
+# rooms, microphones, levels and codecs: see data/speech2text/waveform_effects.py
+RECORDING = {
+    "microphone": {"probability": 0.5, "deviation_db": 5.0},
+    "reverberation": {"probability": 0.3},
+    "noise": {"probability": 0.6, "kinds": ["white", "pink", "brown", "hum"], "snr_db": [15.0, 50.0]},
+    "level": {"probability": 1.0, "gain_db": [-25.0, 0.0]},
+    "band": {"probability": 0.3},
+    "codec": {"probability": 0.1, "kinds": ["mulaw_fast", "gsm_like"]},
+}
+CHUNK = 200  # utterances that one espeak-ng process speaks
 
-def voices_of(split, language="en"):
+
+def voices_of(split, language="en", style="studio"):
     """The voices of ``"train"``, ``"dev"`` or ``"test"``, as espeak-ng names: ``"gmw/en-US+f2"``."""
-    return tuple("%s+%s" % (accent, variant) for variant in VARIANTS[split] for accent in LANGUAGES[language].accents)
+    variants = VARIANTS[split] + KLATT_VARIANTS * (style == "people" and split == "train")
+    return tuple("%s+%s" % (accent, variant) for variant in variants for accent in LANGUAGES[language].accents)
 
 
-def make_corpus(output, sizes, seed, overwrite=False, language="en"):
+def make_corpus(output, sizes, seed, overwrite=False, language="en", style="people"):
     """Writes the corpus, unless it is already complete.
 
     Args:
@@ -72,6 +122,7 @@ def make_corpus(output, sizes, seed, overwrite=False, language="en"):
         size.
       overwrite: replace a corpus made with other parameters.
       language: key of LANGUAGES.
+      style: "people": many voices, ways to speak and recordings; "studio": clear speech with a little noise.
 
     Returns:
       False if the corpus was already complete, else True.
@@ -80,39 +131,97 @@ def make_corpus(output, sizes, seed, overwrite=False, language="en"):
       StorageError: ``output`` exists or cannot be written.
       DataError: espeak-ng does not work.
     """
-    order = {"importer": "synthetic_digits", "version": VERSION, "parameters": dict(sizes, seed=seed)}
+    order = {"importer": "synthetic_digits", "version": STYLES[style], "parameters": dict(sizes, seed=seed)}
     if language != "en":
         order["parameters"]["language"] = language
+    if style != "studio":
+        order["parameters"]["style"] = style
     if is_complete(output, order):
         return False
     with new_corpus(output, order, overwrite) as (folder, description):
         description["voices"] = {}
         for number, split in enumerate(VARIANTS):
-            rows = _speak_split(folder, split, sizes[split], (seed, number), language)
+            rows = _Split(folder, split, sizes[split], (seed, number), language, style).speak()
             write_manifest(os.path.join(folder, split + ".csv"), rows)
-            description["voices"][split] = min(sizes[split], len(voices_of(split, language)))
+            description["voices"][split] = min(sizes[split], len(voices_of(split, language, style)))
     return True
 
 
-def _speak_split(folder, split, size, seeds, language):
-    """Speaks ``size`` utterances into ``folder/split`` and returns their manifest rows."""
-    os.mkdir(os.path.join(folder, split))
-    voices = np.random.RandomState(seeds).permutation(voices_of(split, language))
-    words = LANGUAGES[language].words
-    rows = []
-    with espeak.SpeakingProcess() as speaker, progress_bar("%s.csv" % split, size) as advance:
-        for index in range(size):
-            # one generator per utterance: an utterance does not depend on how many numbers the others drew
-            random = np.random.RandomState(seeds + (index,))
-            digits = random.randint(0, len(words), size=random.randint(SHORTEST_STRING, LONGEST_STRING + 1))
-            manner = espeak.Manner(*(int(random.randint(low, high + 1)) for low, high in (RATES, PITCHES, PITCH_RANGES)))
-            text = _punctuate([words[digit] for digit in digits], random)
-            speech = speaker.speak(text, str(voices[index % len(voices)]), manner)
-            path = os.path.join(folder, split, "%06d.wav" % index)
-            soundfile.write(path, _record(speech, random), SAMPLE_RATE, subtype="PCM_16")
-            rows.append(ManifestRow(path, transcript_of(digits, words)))
-            advance()
-    return rows
+class _Split:
+    """One split of a corpus, spoken into ``folder/split``.
+
+    Arguments: see :func:`make_corpus`. seeds: (seed, number of the split).
+    """
+
+    def __init__(self, folder, split, size, seeds, language, style):
+        self._folder, self._split, self._size, self._seeds = os.path.join(folder, split), split, size, seeds
+        self._language, self._is_studio = language, style == "studio"
+        self._words, self._recorder = LANGUAGES[language].words, _recorder(seeds[0])
+        self._voices = [str(voice) for voice in np.random.RandomState(seeds).permutation(voices_of(split, language, style))]
+
+    def speak(self):
+        """Writes the files and returns their manifest rows."""
+        os.mkdir(self._folder)
+        # what a process speaks depends on what it has spoken before; a chunk has a process of its own and so depends on nothing
+        starts = range(0, self._size, self._size if self._is_studio else CHUNK)
+        with progress_bar("%s.csv" % self._split, self._size) as advance, \
+                concurrent.futures.ThreadPoolExecutor(max_workers=usable_cores()) as pool:
+            return [row for rows in pool.map(lambda start: self._speak_chunk(start, advance), starts) for row in rows]
+
+    def _speak_chunk(self, start, advance):
+        rows, end = [], self._size if self._is_studio else min(start + CHUNK, self._size)
+        with espeak.SpeakingProcess() as speaker:
+            for index in range(start, end):
+                # one generator per utterance: an utterance does not depend on how many numbers the others drew
+                random = np.random.RandomState(self._seeds + (index,))
+                digits = random.randint(0, len(self._words), size=random.randint(SHORTEST_STRING, LONGEST_STRING + 1))
+                voice = self._voices[index % len(self._voices)]
+                samples = (self._studio_recording if self._is_studio else self._recording)(speaker, digits, voice, random)
+                path = os.path.join(self._folder, "%06d.wav" % index)
+                soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
+                rows.append(ManifestRow(path, transcript_of(digits, self._words)))
+                advance()
+        return rows
+
+    def _studio_recording(self, speaker, digits, voice, random):
+        manner = espeak.Manner(*(int(random.randint(low, high + 1)) for low, high in (RATES, PITCHES, PITCH_RANGES)))
+        return _record(speaker.speak(_punctuate([self._words[digit] for digit in digits], random), voice, manner), random)
+
+    def _recording(self, speaker, digits, voice, random):
+        words = self._words
+        if self._split == "train" and self._language == "en" and random.uniform() < FOREIGN_PROBABILITY:
+            accent = list(FOREIGN)[random.randint(len(FOREIGN))]
+            voice, words = accent + "+" + voice.partition("+")[2], FOREIGN[accent]
+        speech = _speak(speaker, [words[digit] for digit in digits], voice, random)
+        return np.clip(self._recorder.apply(speech, random.randint(2 ** 31, size=2)), -1, 1)
+
+
+def _recorder(seed):
+    report = Report()
+    params = check_parameters(EFFECTS, RECORDING, "RECORDING", report)
+    report.raise_problems()
+    return WaveformEffects(params, SAMPLE_RATE, seed)
+
+
+def _speak(speaker, words, voice, random):
+    """Speaks the words at once or one by one, as ``PEOPLE`` says: float32 [samples] at ``SAMPLE_RATE``, of full scale."""
+    rate, pitch, pitch_range = (random.randint(low, high + 1) for low, high in (
+        PEOPLE.rates, PEOPLE.pitches, PEOPLE.pitch_ranges))
+    formants = random.uniform(*PEOPLE.formants)
+    texts = list(words) if random.uniform() < PEOPLE.separate else [_punctuate(words, random)]
+    before, after = (np.zeros(int(SAMPLE_RATE * random.uniform(*PEOPLE.margins)), np.float32) for _ in range(2))
+    parts = [before]
+    for text in texts:
+        # nobody says two words in exactly the same way
+        manner = espeak.Manner(*(int(np.clip(value + spread * random.normal(), low, high)) for value, spread, low, high in (
+            (rate, 10, 80, 300), (pitch, 5, 0, 99), (pitch_range, 10, 0, 99))))
+        spoken = speaker.speak(text, voice, manner).astype(np.float32) / 32768
+        spoken = soxr.resample(spoken, espeak.SAMPLE_RATE * formants, SAMPLE_RATE)
+        if len(texts) > 1:
+            spoken = without_outer_pauses(spoken, SAMPLE_RATE)
+        parts += [spoken, np.zeros(int(SAMPLE_RATE * random.uniform(*PEOPLE.gaps)), np.float32)]
+    signal = np.concatenate(parts[:-1] + [after])
+    return signal / np.float32(max(np.abs(signal).max(), 1e-3))
 
 
 def _punctuate(words, random):
@@ -148,13 +257,15 @@ def main(arguments=None):
         parser.add_argument("--" + split, type=whole_number(1), default=default, help="utterances in %s.csv" % split)
     parser.add_argument("--seed", type=whole_number(0), default=1, help="seed of all random choices")
     parser.add_argument("--language", choices=sorted(LANGUAGES), default="en", help="language of the digits")
+    parser.add_argument("--style", choices=sorted(STYLES), default="people",
+                        help="people: many voices, ways to speak and recordings; studio: clear speech with a little noise")
     parser.add_argument("--overwrite", action="store_true", help="replace a corpus made with other parameters")
     options = parser.parse_args(arguments)
     sizes = {split: getattr(options, split) for split in VARIANTS}
-    if make_corpus(options.output, sizes, options.seed, options.overwrite, options.language):
+    if make_corpus(options.output, sizes, options.seed, options.overwrite, options.language, options.style):
         print("%s: %s utterances by %s voices (train, dev, test)" % (
             options.output, ", ".join(str(sizes[split]) for split in VARIANTS),
-            ", ".join(str(min(sizes[split], len(voices_of(split, options.language)))) for split in VARIANTS)))
+            ", ".join(str(min(sizes[split], len(voices_of(split, options.language, options.style)))) for split in VARIANTS)))
     else:
         print("%s is already complete with these parameters" % options.output)
 

@@ -24,14 +24,23 @@ def digests(folder):
     return found
 
 
+def make(folder, style, sizes=SIZES, seed=1):
+    return synthetic_digits.make_corpus(str(folder), sizes, seed=seed, style=style)
+
+
+@pytest.fixture(scope="module", params=["studio", "people"])
+def style(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
+def corpus(tmp_path_factory, style):
     folder = tmp_path_factory.mktemp("made") / "synthetic"
-    assert synthetic_digits.make_corpus(str(folder), SIZES, seed=1)
+    assert make(folder, style)
     return folder
 
 
-def test_manifests_name_sixteen_kilohertz_pcm_files(corpus):
+def test_manifests_name_sixteen_kilohertz_pcm_files(corpus, style):
     for split, size in SIZES.items():
         with open(str(corpus / (split + ".csv")), newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
@@ -43,39 +52,62 @@ def test_manifests_name_sixteen_kilohertz_pcm_files(corpus):
             assert 1 <= len(words) <= 7 and set(words) <= set(DIGIT_WORDS)
             information = soundfile.info(str(path))
             assert (information.samplerate, information.channels, information.subtype) == (16000, 1, "PCM_16")
-            assert 0.15 * len(words) < information.duration < 1.2 * len(words) + 1.0
+            assert 0.15 * len(words) < information.duration < (1.2 if style == "studio" else 2.0) * len(words) + 1.0
 
 
 @pytest.mark.slow
-def test_only_equal_seeds_give_equal_bytes(corpus, tmp_path):
-    synthetic_digits.make_corpus(str(tmp_path / "again"), SIZES, seed=1)
+def test_only_equal_seeds_give_equal_bytes(corpus, style, tmp_path):
+    make(tmp_path / "again", style)
     assert digests(tmp_path / "again") == digests(corpus)
-    synthetic_digits.make_corpus(str(tmp_path / "other"), SIZES, seed=2)
+    make(tmp_path / "other", style, seed=2)
     other = digests(tmp_path / "other")
     assert not set(other.values()) & set(digests(corpus).values())
 
 
-def test_a_larger_corpus_contains_the_smaller_one(corpus, tmp_path):
-    synthetic_digits.make_corpus(str(tmp_path / "larger"), dict(SIZES, dev=9), seed=1)
+def test_a_larger_corpus_contains_the_smaller_one(corpus, style, tmp_path):
+    make(tmp_path / "larger", style, dict(SIZES, dev=9))
     larger, smaller = digests(tmp_path / "larger"), digests(corpus)
     assert all(larger[name] == digest for name, digest in smaller.items() if name.endswith(".wav"))
 
 
-def test_level_and_noise_vary(corpus):
+def test_chunks_are_spoken_in_order_and_depend_on_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthetic_digits, "CHUNK", 4)
+    make(tmp_path / "small", "people", dict(SIZES, train=4))
+    make(tmp_path / "large", "people", dict(SIZES, train=10))
+    small, large = digests(tmp_path / "small"), digests(tmp_path / "large")
+    assert all(large[name] == digest for name, digest in small.items() if name.endswith(".wav"))
+    with open(str(tmp_path / "large" / "train.csv"), newline="", encoding="utf-8") as stream:
+        names = [row["wav_filename"] for row in csv.DictReader(stream)]
+    assert names == ["train/%06d.wav" % number for number in range(10)]
+
+
+def test_level_and_noise_vary(corpus, style):
     peaks, floors = [], []
     for path in sorted((corpus / "train").iterdir()):
         samples, _ = soundfile.read(str(path))
         peaks.append(np.abs(samples).max())
         floors.append(np.sqrt(np.mean(samples[:700] ** 2)) / peaks[-1])  # the first 44 ms are background
-    assert max(peaks) <= 10 ** (-0.9 / 20) and min(peaks) >= 10 ** (-20.1 / 20)
+    if style == "studio":
+        assert max(peaks) <= 10 ** (-0.9 / 20) and min(peaks) >= 10 ** (-20.1 / 20)
     assert np.ptp(20 * np.log10(peaks)) > 10
-    assert np.ptp(20 * np.log10(floors)) > 10
+    assert np.ptp(20 * np.log10(np.maximum(floors, 1e-5))) > 10
 
 
 def test_splits_share_no_voice():
     variants = [set(names) for names in synthetic_digits.VARIANTS.values()]
     assert not variants[0] & variants[1] and not variants[0] & variants[2] and not variants[1] & variants[2]
     assert [len(synthetic_digits.voices_of(split)) for split in ("train", "dev", "test")] == [320, 48, 48]
+    assert len(synthetic_digits.voices_of("train", style="people")) == 368
+
+
+def test_foreign_spellings_are_words_of_every_digit():
+    assert all(len(words) == 10 == len(set(words)) for words in synthetic_digits.FOREIGN.values())
+    with espeak.SpeakingProcess() as speaker:
+        for accent, words in synthetic_digits.FOREIGN.items():
+            for word in words:
+                samples = speaker.speak(word, accent + "+m1", espeak.Manner(160, 50, 50))
+                # spelled letter by letter, a word takes much longer
+                assert 0.15 < len(samples) / espeak.SAMPLE_RATE < 1.6, (accent, word)
 
 
 def test_german_digits(tmp_path):
@@ -137,11 +169,12 @@ def test_a_killed_synthesizer_is_reported():
             speaker.speak("one", "gmw/en", espeak.Manner(150, 50, 50))
 
 
-def test_a_complete_corpus_is_kept_and_other_parameters_are_refused(corpus, tmp_path):
+def test_a_complete_corpus_is_kept_and_other_parameters_are_refused(corpus, style, tmp_path):
     before = digests(corpus)
-    assert synthetic_digits.make_corpus(str(corpus), SIZES, seed=1) is False
-    with pytest.raises(StorageError, match="--overwrite"):
-        synthetic_digits.make_corpus(str(corpus), SIZES, seed=3)
+    assert make(corpus, style) is False
+    for others in (dict(style=style, seed=3), dict(style="people" if style == "studio" else "studio")):
+        with pytest.raises(StorageError, match="--overwrite"):
+            make(corpus, **others)
     assert digests(corpus) == before
 
 
