@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 config=configs/speech2text/jasper_mini_digits.py
 synthetic_steps=2000
-recorded_steps=3200
+recorded_steps=4000
 
 show_help() {
     cat <<HELP

@@ -35,7 +35,7 @@ base_model = Speech2Text
 base_params = {
     "random_seed": 0,
     "use_horovod": False,
-    "max_steps": 3200,
+    "max_steps": 4000,
     "batch_size_per_gpu": 16,
     "iter_size": 1,
 
@@ -102,6 +102,10 @@ base_params = {
         "pad_to": 16,
         "dither": 1e-5,
         "backend": "librosa",
+        # what nobody hears has no influence, nor have pauses on the normalization (docs/robustness.md)
+        "dynamic_range": 40.0,
+        "statistics_range": 20.0,
+        "min_std_dev": 2.0,
     },
 }
 
@@ -109,6 +113,7 @@ train_params = {
     "data_layer_params": {
         "dataset_files": [os.path.join(digits, "train.csv")],
         "augmentation": {
+            "recipe": "robust",
             "speed_perturbation_ratio": 0.2,
             "n_freq_mask": 2,
             "n_time_mask": 2,
