@@ -4,8 +4,10 @@ import os
 
 from open_seq2seq.checkpoints.files import BEST_MODELS
 from open_seq2seq.checkpoints.manifest import manifest_path, read_manifest
+from open_seq2seq.data.speech2text.features import PARAMETERS as FEATURE_PARAMETERS
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.files import parsed_json
+from open_seq2seq.log_lines import log_line
 
 
 def resolved_config_of(checkpoint):
@@ -101,6 +103,32 @@ def require_trained_width(params, checkpoint):
         raise UsageError("checkpoint %s was trained with width_multiplier %g, and this command has %g: its layers have %s "
                          "channels, those of the config %s. Give --width_multiplier=%g" % (
                              checkpoint, multiplier, params["width_multiplier"], _listed(before), _listed(now), multiplier))
+
+
+# they change the speed, the noise and the padding, not what a model has learned
+_NOT_LEARNED = ("feature_engine", "dither", "pad_to")
+
+
+def note_on_features(params, checkpoint):
+    """Prints a note if a checkpoint is known to be trained with other features than a config computes.
+
+    Args:
+      params: the checked config of a mode.
+      checkpoint: path without extension.
+    """
+    try:
+        trained = next(iter(resolved_config_of(checkpoint)[0]["params"].values()))["data_layer_params"]
+        differing = [(parameter.name, trained.get(parameter.name, parameter.default), params["data_layer_params"][parameter.name])
+                     for parameter in FEATURE_PARAMETERS if parameter.ignored is None and parameter.name not in _NOT_LEARNED]
+        differing = [(name, before, now) for name, before, now in differing if before != now]
+    except (OSError, CheckpointError, ValueError, TypeError, KeyError, AttributeError, StopIteration):
+        # it is not known, or it is a custom data layer
+        return
+    if differing:
+        log_line("Note: checkpoint %s was trained with other features than the config computes, so more words are wrong: %s. "
+                 "Compute those of its training with %s" % (
+                     checkpoint, ", ".join("%s was %r and is %r" % difference for difference in differing),
+                     " ".join("--data_layer_params/%s=%s" % (name, before) for name, before, _ in differing)))
 
 
 def _channels(params):

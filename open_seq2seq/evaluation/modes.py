@@ -5,7 +5,7 @@ import pickle
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.checkpoints.description import require_vocabulary
+from open_seq2seq.checkpoints.description import note_on_features, require_vocabulary
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.restore import describe_restore, read_values
 from open_seq2seq.data.speech2text.audio_profile import differences, read_profile
@@ -148,6 +148,7 @@ def restored(base_model, params, mode, run_directory, arguments, device, group):
                 checkpoint, (report, values) = run_directory.read_checkpoint(
                     lambda path: (path, _read(path, layer.vocabulary, params)), params["restore_best_checkpoint"])
                 log_line(describe_restore(report))
+                note_on_features(params, checkpoint)
                 operations, feed = graph_variables().assignments(values)
             else:
                 operations, feed = initialize, None

@@ -3,7 +3,7 @@ import math
 import os
 import time
 
-from open_seq2seq.checkpoints.description import require_trained_width, require_vocabulary
+from open_seq2seq.checkpoints.description import note_on_features, require_trained_width, require_vocabulary
 from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.errors import ConfigError, UsageError
 from open_seq2seq.evaluation.record import model_fingerprint, recorded_word_error_rate
@@ -63,6 +63,7 @@ def trained_model_of_config(experiment, directory, checkpoint=None):
     require_trained_width(params, checkpoint)
     characters = tuple(Vocabulary.from_file(vocab_file).characters)
     require_vocabulary(checkpoint, characters)
+    note_on_features(params, checkpoint)
     return TrainedModel(experiment.base_model, params, characters, checkpoint, experiment.sha256)
 
 

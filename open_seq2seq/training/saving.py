@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import open_seq2seq
-from open_seq2seq.checkpoints.description import require_vocabulary
+from open_seq2seq.checkpoints.description import note_on_features, require_vocabulary
 from open_seq2seq.checkpoints.files import BEST, ORDINARY, latest_checkpoint, remove_leftovers
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.moving_average import started_averages
@@ -89,6 +89,7 @@ class Saving:
             values = dict(variables.read(session), **values)
         variables.write(session, started_averages(values))
         log_line(describe_restore(report))
+        note_on_features(self._params, checkpoint)
         for writer in self._writers.values():
             writer.recover()
         self._recover_best()
