@@ -123,6 +123,7 @@ train_params = {
             os.path.join(librispeech, "librivox-train-clean-360.csv"),
             os.path.join(librispeech, "librivox-train-other-500.csv"),
         ],
+        # for audio unlike LibriSpeech's: "recipe": "far_field" or "robust" (docs/robustness.md)
         "augmentation": {
             "n_freq_mask": 2,
             "n_time_mask": 2,
