@@ -123,11 +123,15 @@ def test_half_precision(tmp_path):
     assert 1e-6 < largest_difference(expected, logits) < 1e-2
 
 
+ROBUST = {"dynamic_range": 40.0, "statistics_range": 20.0, "min_std_dev": 2.0}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options, data", [
     (ExportOptions(None, None, with_features=True), {}), (ExportOptions(None, None, with_features=True), {"backend": "psf"}),
     (ExportOptions(3, 208, with_features=True), {"backend": "psf"}),
-    (ExportOptions(3, 208, with_features=True), {"input_type": "mfcc"})])
+    (ExportOptions(3, 208, with_features=True), {"input_type": "mfcc"}),
+    (ExportOptions(3, 208, with_features=True), ROBUST), (ExportOptions(None, None, with_features=True), ROBUST)])
 def test_with_features(tmp_path, options, data):
     trained = trained_model(tmp_path, data=data)
     generator = np.random.RandomState(1)
