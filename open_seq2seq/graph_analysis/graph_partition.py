@@ -72,13 +72,14 @@ def _reason(operation, listed, supported, functions):
     kind = operation.type
     if kind in INPUT_TYPES:
         return INPUT
-    if HOST_ATTRIBUTE in operation.node_def.attr and operation.node_def.attr[HOST_ATTRIBUTE].b:
+    attributes = operation.node_def.attr  # serialized by each access
+    if HOST_ATTRIBUTE in attributes and attributes[HOST_ATTRIBUTE].b:
         return SCOPE
     if kind in _NEVER_OFFLOADED or kind.endswith(("Dataset", "DatasetV2")):
         return UNSUPPORTED
     if kind not in supported and kind not in functions:
         return GRAY if kind in listed else UNSUPPORTED
-    if any(unsupported_in_function(name, supported, functions) for name in functions_of(operation.node_def)):
+    if functions and any(unsupported_in_function(name, supported, functions) for name in functions_of(operation.node_def)):
         return FUNCTION
     return None
 
@@ -91,7 +92,10 @@ def functions_of(node):
 
 def _function_bodies(operations):
     """Function name -> list of NodeDef, if any of the operations calls one."""
-    if not any(functions_of(operation.node_def) for operation in operations):
+    one_of_each_type = {operation.type: operation for operation in operations}
+    calling = {name for name, operation in one_of_each_type.items()
+               if any(attribute.type in ("func", "list(func)") for attribute in operation.op_def.attr)}
+    if not any(functions_of(operation.node_def) for operation in operations if operation.type in calling):
         return {}
     # as_graph_def serializes the whole graph, which is slow
     library = operations[0].graph.as_graph_def().library

@@ -3,6 +3,8 @@
 The graphs of training and evaluation are built as for a run on an NPU and analyzed; they are not run.
 """
 import collections
+import contextlib
+import gc
 import os
 import time
 
@@ -19,6 +21,7 @@ from open_seq2seq.graph_analysis.graph_partition import HOST_ATTRIBUTE
 from open_seq2seq.graph_analysis.memory_limits import check_memory
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
 from open_seq2seq.npu_check.compilations import DIAGNOSTICS, predicted_compilations
+from open_seq2seq.npu_check.copied_updates import CopyingOptimization
 from open_seq2seq.npu_check.shapes_only import ShapesOnlyDataLayer
 
 # each shape is compiled for minutes and kept in the device's memory
@@ -83,7 +86,7 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
     npu_params = next(iter(params_of_mode.values()))["npu_params"]
     rows_of_mode, shapes, padding_share = collections.OrderedDict(), collections.OrderedDict(), None
     for mode, params in params_of_mode.items():
-        with tf.Graph().as_default() as graph:
+        with _without_garbage_collection(), tf.Graph().as_default() as graph:
             runs, layer = _training_runs(base_model, params) if mode == "train" else _evaluation_runs(base_model, params)
             rows = [_checked(graph, name, fetches, operator_list, npu_params) for name, fetches in runs]
         shapes[mode] = len({row.signature for row in rows
@@ -98,6 +101,18 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
     findings.sort(key=lambda item: (ERROR, WARNING, NOTE).index(item[0].level))
     return CheckResult(operator_list, data_source, graphs, findings, shapes, _compilations(params_of_mode, rows_of_mode),
                        padding_share, time.monotonic() - begin, memory_bytes)
+
+
+@contextlib.contextmanager
+def _without_garbage_collection():
+    """The objects of a graph exist until it has been checked; searching them for garbage takes a tenth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _compilations(params_of_mode, rows_of_mode):
@@ -131,7 +146,7 @@ def _manifests(params):
 def _training_runs(base_model, params):
     """(list of (name, fetches) of a training as ``training/loop.py`` runs it, its data layer)."""
     from open_seq2seq.training.graph import TrainingGraph
-    training = TrainingGraph(base_model, params, None, AbsentNpu(params), Single(), None)
+    training = TrainingGraph(base_model, params, None, AbsentNpu(params), Single(), None, CopyingOptimization)
     runs = []
     for shape_step in training.shape_steps:
         step = shape_step.update_fetches(params["print_samples_steps"] is not None, params["save_summaries_steps"] is not None)

@@ -38,6 +38,12 @@ limited_changes: ``ChangeLimit.counts``; None without a limit.
 next_loss_scale, gradients_finite, the norms and num_skipped are valid only in the same ``Session.run`` as ``update``.
 """
 
+Update = collections.namedtuple("Update", "update accumulate finite norm layers layer_norms limited_changes")
+Update.__doc__ = """The part of :class:`TrainOperations` that is computed from the gradients.
+
+finite, norm and layer_norms are its gradients_finite, gradient_norm and layer_gradient_norms; the others have the same names.
+"""
+
 AdapterOptimizer = collections.namedtuple("AdapterOptimizer", "optimizer loss_scale lowest_loss_scale read_loss_scale")
 AdapterOptimizer.__new__.__defaults__ = (None, None)
 AdapterOptimizer.__doc__ = """The optimizer of a device's adapter, which wraps another one.
@@ -157,15 +163,14 @@ class Optimization:
             build = self._own_update if self._adapter is None else self._adapter_update
             # a copy: fetched with the update, the scale itself could be the next one
             loss_scale = tf.identity(self.loss_scale + 0.0)
-            update, accumulate, finite, step = build(total_loss(loss), variables, list(moving_averages), loss_scale)
-            step.summarize(self._params["summaries"])
+            update = build(total_loss(loss), variables, list(moving_averages), loss_scale)
         summarize_training(self._params["summaries"], self.learning_rate, self.loss_scale)
         # fetched with the step: a run of the session for these alone would be another graph for devices that compile them
-        with tf.control_dependencies([update]):
+        with tf.control_dependencies([update.update]):
             next_loss_scale, num_skipped = self._read_loss_scale(), self._skipped_steps.read_value()
-        return TrainOperations(update, accumulate, self.learning_rate, self.global_step, loss_scale, next_loss_scale, finite,
-                               step.norm, self._skipped_steps, num_skipped, *step.layer_norms(),
-                               step.limit.counts if step.limit is not None else None)
+        return TrainOperations(update.update, update.accumulate, self.learning_rate, self.global_step, loss_scale,
+                               next_loss_scale, update.finite, update.norm, self._skipped_steps, num_skipped, update.layers,
+                               update.layer_norms, update.limited_changes)
 
     def _read_loss_scale(self):
         if self._adapter is None:
@@ -173,15 +178,19 @@ class Optimization:
         return self.loss_scale if self._adapter.read_loss_scale is None else self._adapter.read_loss_scale()
 
     def _own_update(self, loss, variables, moving_averages, loss_scale):
-        """(update, accumulate, finite, Step) with our own loss scaling, where an overflow makes the gradient non-finite.
+        """An :class:`Update` with our own loss scaling, where an overflow makes the gradient non-finite.
 
         The update waits for ``loss_scale``, which reads the scale of this step.
         """
-        scaler = self._scaler
-        pairs, accumulated = self._gradients(loss * scaler.scale, variables)
+        pairs, accumulated = self._gradients(loss * self._scaler.scale, variables)
         if self._all_reduce is not None:
             reduced = self._all_reduce([gradient for gradient, _ in pairs])
             pairs = [(gradient, variable) for gradient, (_, variable) in zip(reduced, pairs)]
+        return self._update_with(pairs, accumulated, moving_averages, loss_scale)
+
+    def _update_with(self, pairs, accumulated, moving_averages, loss_scale):
+        """An :class:`Update` with pairs of gradient and variable; nothing in it depends on the shape of the batch."""
+        scaler = self._scaler
         step = self._step(pairs, 1.0 / (scaler.scale * self._params["iter_size"]))
         applied = cond_with_updates(step.finite, lambda: step.apply(self._optimizer, self.global_step),
                                     lambda: self._skipped_steps.assign_add(1, use_locking=True).op)
@@ -189,7 +198,7 @@ class Optimization:
             largest = step.largest_gradient() if scaler.needs_largest_gradient else None
             update = tf.group(applied, self._clear(), scaler.update(step.finite, largest),
                               *_unless_skipped(moving_averages, step.finite))
-        return update, self._accumulate(accumulated, moving_averages), step.finite, step
+        return self._complete(update, self._accumulate(accumulated, moving_averages), step.finite, step)
 
     def _adapter_update(self, loss, variables, moving_averages, loss_scale):
         """The same where the device's adapter scales the loss and reports an overflow, which no number shows."""
@@ -205,7 +214,12 @@ class Optimization:
             finite = tf.greater(self.global_step + 0, before)
             skipped = self._skipped_steps.assign_add(1 - tf.cast(finite, tf.int64), use_locking=True)
             update = tf.group(applied, skipped, self._clear(), *_unless_skipped(moving_averages, finite))
-        return update, self._accumulate(accumulated, moving_averages), finite, step
+        return self._complete(update, self._accumulate(accumulated, moving_averages), finite, step)
+
+    def _complete(self, update, accumulate, finite, step):
+        step.summarize(self._params["summaries"])
+        return Update(update, accumulate, finite, step.norm, *step.layer_norms(),
+                      step.limit.counts if step.limit is not None else None)
 
     def _gradients(self, loss, variables):
         """(pairs of dense gradient and variable, the gradients of this batch alone)."""

@@ -90,13 +90,14 @@ class ShapeStepBuilder:
       group: a ``ProcessGroup``.
       requests: the ``Requests`` that the ranks agree on at every step.
       learning_rate_factor: see ``Optimization``.
+      optimization_class: ``Optimization`` or a subclass.
     """
 
     def __init__(self, base_model, params, vocabulary_size, last_step, steps_per_epoch, device, group, requests,
-                 learning_rate_factor=None):
+                 learning_rate_factor=None, optimization_class=Optimization):
         self._params, self._requests = params, requests
         self._model = base_model(params, "train", vocabulary_size, execution=execution_of(params, "train", device, group))
-        self.optimization = Optimization(
+        self.optimization = optimization_class(
             params, last_step, steps_per_epoch, all_reduce=group.average if group.size > 1 else None,
             wrap=lambda optimizer: device.wrap_optimizer(optimizer, params, group), learning_rate_factor=learning_rate_factor)
         self.averages = None
@@ -177,6 +178,7 @@ class TrainingGraph:
       device: a ``Device``.
       group: a ``ProcessGroup``.
       rejected_file: path of the list of rejected rows; None: no list is written.
+      optimization_class: see ``ShapeStepBuilder``.
 
     Attributes:
       base_model, data_layer: of the training.
@@ -196,7 +198,7 @@ class TrainingGraph:
       average_statistics: operation; all ranks take the mean of their moving statistics of batch norm.
     """
 
-    def __init__(self, base_model, params, evaluation_params, device, group, rejected_file):
+    def __init__(self, base_model, params, evaluation_params, device, group, rejected_file, optimization_class=Optimization):
         tf.set_random_seed(params["random_seed"] + SEED_STEP * group.rank)
         self.data_layer = build_data_layer(params, "train", device, group, rejected_file)
         self.base_model, self.iter_size = base_model, params["iter_size"]
@@ -211,7 +213,7 @@ class TrainingGraph:
         if params["reduce_lr_on_plateau"]:
             self._learning_rate_factor = tf.placeholder_with_default(np.float32(1.0), [], "learning_rate_factor")
         builder = ShapeStepBuilder(base_model, params, self.data_layer.vocabulary.size, self.last_step, self.steps_per_epoch,
-                                   device, group, self.requests, self._learning_rate_factor)
+                                   device, group, self.requests, self._learning_rate_factor, optimization_class)
         self.optimization = builder.optimization
         self._iterators, self.shape_steps = [], []
         for number, bucket in enumerate(self.data_layer.buckets or [None]):

@@ -253,3 +253,23 @@ def test_the_configs_of_the_repository_pass_without_data(check, monkeypatch, con
     assert "no_corpus" in report["shapes_from"]
     assert report["unknown_shapes"] == 0 and report["compiled_shapes"] == {"train": count, "eval": count}
     assert errors(result) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [
+    ("--iter_size=2", "--loss_scaling=Backoff", "--max_grad_norm=1.0", "--ema_decay=0.99", "--save_summaries_steps=2",
+     "--summaries=['learning_rate', 'gradient_norm', 'variables', 'larc_summaries', 'loss_scale']"),
+    ("--larc_params={'larc_eta': 0.001}", "--max_param_change=0.75", "--max_total_param_change=2.0",
+     "--optimizer=Momentum", "--optimizer_params={'momentum': 0.9}")])
+def test_copied_updates_are_those_that_would_be_built(check, monkeypatch, words):
+    from open_seq2seq.npu_check import check as module
+    from open_seq2seq.optimizers import Optimization
+    words += ("--json", "--npu_params/bucket_frames=[96, 160]")
+    copied = check(*words)
+    assert copied.out, copied.err
+    monkeypatch.setattr(module, "CopyingOptimization", Optimization)
+    built = check(*words)
+    reports = [json.loads(result.out) for result in (copied, built)]
+    for report in reports:
+        del report["seconds"]
+    assert reports[0] == reports[1] and copied.status == built.status
