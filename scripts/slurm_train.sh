@@ -24,7 +24,8 @@ usage: sbatch --nodes=N [sbatch's options] scripts/slurm_train.sh --device DEVIC
 Starts a launcher (open_seq2seq.launch) on every node, which starts one process for each of its devices: with Horovod over Gloo
 on CPUs and GPUs, with HCCL on NPUs, for which this script makes the rank table. The clone, the Python environment, the data and
 the result folder have to be on a file system that all nodes share. If the result folder contains an earlier run, the same
-command, or a job that Slurm requeues, resumes it. ARGUMENTS are flags and config keys for run.py.
+command, or a job that Slurm requeues, resumes it. A config without eval_params is trained without evaluations. ARGUMENTS are
+flags and config keys for run.py.
 
   --device cpu|gpu|npu   required
   --config_file FILE     required
@@ -143,7 +144,7 @@ train() {
     # shellcheck disable=SC2016
     local start='python="$1"; shift; exec "$python" -m open_seq2seq.launch --server "$SLURM_NODEID" "$@"'
     on_every_node bash -c "$start" node "$python" "${launch[@]}" "$python" run.py --config_file="$config_file" \
-        --mode=train_eval --device="$device" --enable_logs --continue_learning --no_dir_check \
+        "${mode[0]:---mode=train_eval}" --device="$device" --enable_logs --continue_learning --no_dir_check \
         --logdir="$result/jasper_log_folder" ${overrides[@]+"${overrides[@]}"}
 }
 
@@ -190,6 +191,7 @@ if [ -z "$python" ]; then
     python=python3
     if [ -x "$repository/.venv/bin/python" ]; then python="$repository/.venv/bin/python"; fi
 fi
+environment_python="$python"
 # srun exports the environment to all nodes
 if [ -n "$option_environment" ]; then load_environment "$option_environment"; fi
 if [ "$device" = npu ]; then load_ascend_environment; fi
@@ -199,6 +201,7 @@ mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 [ "${#hosts[@]}" -gt 0 ] || { complain "scontrol show hostnames $SLURM_JOB_NODELIST printed no node; expected the names of the job's nodes"; exit 4; }
 check_first_host
 run mkdir -p "$result"
+choose_mode "$config_file" ${overrides[@]+"${overrides[@]}"}
 if [ "$device" = npu ]; then
     [ -n "$rank_table" ] || make_rank_table
     train --rank_table "$rank_table"

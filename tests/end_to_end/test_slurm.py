@@ -83,6 +83,17 @@ def test_starts_a_launcher_on_every_node_with_one_rendezvous(slurm, tmp_path):
     assert not (tmp_path / "result").exists() and not (tmp_path / "calls").exists()
 
 
+def test_a_config_without_eval_params_is_trained_without_evaluations(slurm, tmp_path):
+    with open(CONFIG) as file:
+        write(tmp_path / "own.py", file.read().partition("\neval_params")[0], executable=False)
+    for words, modes in (((), ["--mode=train"]), (("--dev_files=dev.csv",), ["--mode=train_eval"])):
+        done = slurm("--device", "cpu", "--config_file", "own.py", "--dry_run", "--", *words)
+        assert done.status == 0, done.err
+        started = shlex.split(done.out.splitlines()[-1])
+        assert [word for word in started if word.startswith("--mode")] == modes
+        assert ("has no eval_params: training without evaluations (--mode=train)" in done.out) == (not words)
+
+
 def test_on_npus_makes_the_rank_table_first(slurm, tmp_path):
     done = slurm("--device", "npu", "--config_file", CONFIG, "--dry_run")
     assert done.status == 0, done.err
