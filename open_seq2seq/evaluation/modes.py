@@ -2,6 +2,7 @@
 import contextlib
 import csv
 import pickle
+import time
 
 import tensorflow.compat.v1 as tf
 
@@ -40,15 +41,19 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
             _compare_audio(checkpoint, evaluation.data_layer)
         log_line("Running evaluation:")
         result = run_evaluation(session, evaluation, verbose=True)
-    # as in training, an object is a feature frame, and the speed is that of all ranks
-    frames = result.audio_seconds / params["data_layer_params"]["window_stride"]
-    log_line("Avg time per step: %.3fs" % (result.seconds / max(1, evaluation.data_layer.batches_per_epoch)))
-    log_line("Avg objects per second: %.3f" % (frames / result.seconds))
+    _log_speed(evaluation.data_layer, params, result.audio_seconds, result.seconds)
     log_evaluation(result)
     if group.is_first:
         record_evaluation(checkpoint, evaluation, result)
     log_line("Finished evaluation")
     return result
+
+
+def _log_speed(layer, params, audio_seconds, seconds):
+    """Prints the two lines on the speed of a pass over the data of all ranks; an object is a feature frame, as in training."""
+    frames = audio_seconds / params["data_layer_params"]["window_stride"]
+    log_line("Avg time per step: %.3fs" % (seconds / max(1, layer.batches_per_epoch)))
+    log_line("Avg objects per second: %.3f" % (frames / seconds))
 
 
 def _compare_audio(checkpoint, layer):
@@ -78,23 +83,27 @@ def infer(base_model, params, run_directory, arguments, device, group):
     """
     require_writable(arguments.infer_output_file)
     to_pickle = params["decoder_params"]["infer_logits_to_pickle"]
-    transcripts, logits = {}, {}
+    transcripts, logits, audio_seconds = {}, {}, 0.0
     with restored(base_model, params, "infer", run_directory, arguments, device, group) as (session, evaluation, _):
         layer = evaluation.data_layer
         if to_pickle:
             _require_distinct_names(layer.utterances)
+        begin = time.monotonic()
         with ProgressBar(layer.batches_per_epoch, description="inference") as bar:
             for done, values in enumerate(evaluation.batches(session, with_logits=to_pickle), 1):
                 transcripts.update(zip(values["indices"], values["transcripts"]))
+                audio_seconds += sum(layer.utterances[index].duration for index in values["indices"])
                 if to_pickle:
                     for index, row, length in zip(values["indices"], values["logits"], values["lengths"]):
                         logits[layer.utterances[index].wav_filename] = row[:length]
                 bar.update(done)
                 log_line("Processed %d/%d batches" % (done, layer.batches_per_epoch))
+        seconds = time.monotonic() - begin
         layer.raise_if_too_many_rejected()
     if len(transcripts) + len(layer.run_time_rejections) != len(layer.utterances):
         raise DataError("only %d of %d utterances were transcribed, and %d could not be read; the data layer lost the others. "
                         "Please report this as a bug" % (len(transcripts), len(layer.utterances), len(layer.run_time_rejections)))
+    _log_speed(layer, params, audio_seconds, seconds)
     rows = [(layer.utterances[index].wav_filename, transcripts[index]) for index in sorted(transcripts)]
     if to_pickle:
         frames = 1000  # many, to make rounding at the end negligible

@@ -53,6 +53,8 @@ def test_train_eval_then_eval_then_infer_then_resume(run_command, corpus):
                      r"^\*\*\* Finished evaluation$", evaluated.out, re.MULTILINE), evaluated.out
 
     inferred = run_command("--config_file=config.py", "--mode=infer", "--infer_output_file=out.csv", "--device=cpu")
+    assert re.search(r"^\*\*\* Avg time per step: \d+\.\d{3}s\n\*\*\* Avg objects per second: \d+\.\d{3}\n"
+                     r"\*\*\* Wrote \d+ transcripts to out\.csv\n", inferred.out, re.MULTILINE), inferred.out
     assert inferred.status == 0, inferred.err
     with open(str(corpus / "out.csv")) as file:
         rows = list(csv.reader(file))
