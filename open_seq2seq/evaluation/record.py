@@ -9,6 +9,7 @@ import os
 
 from open_seq2seq.checkpoints.files import BEST_MODELS, checkpoint_step
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
+from open_seq2seq.data.speech2text.features import LATER_PARAMETERS
 from open_seq2seq.errors import StorageError
 from open_seq2seq.experiment.saving import plain
 from open_seq2seq.files import parsed_json
@@ -93,7 +94,6 @@ def directory_of_run(checkpoint):
     return os.path.dirname(directory) if os.path.basename(directory) == BEST_MODELS else directory
 
 
-_LATER_FEATURE_KEYS = ("dynamic_range", "statistics_range", "min_std_dev")
 # initial values, regularization and dropout do not change the transcripts of a trained network
 _TRAINING_ONLY = frozenset(["initializer", "initializer_params", "regularizer", "regularizer_params", "dropout_keep_prob",
                             "bn_momentum", "data_format"])
@@ -112,7 +112,7 @@ def model_fingerprint(params, characters):
     given = params["data_layer_params"]
     # a key that earlier versions did not have counts only where it changes the features, so their records stay valid
     features = {parameter.name for parameter in FeatureGraph.PARAMETERS if parameter.ignored is None and not (
-        parameter.name in _LATER_FEATURE_KEYS and given.get(parameter.name) == parameter.default)}
+        parameter.name in LATER_PARAMETERS and given.get(parameter.name) == parameter.default)}
     encoder = params["encoder"]
     values = {
         "features": {name: value for name, value in given.items() if name in features},

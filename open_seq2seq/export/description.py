@@ -35,10 +35,6 @@ FEATURES_INPUT, MASK_INPUT = "input", "input_reshape"
 AUDIO_INPUT, AUDIO_LENGTHS_INPUT = "audio", "audio_lengths"
 LOGITS_OUTPUT = "ForwardPass/fully_connected_ctc_decoder/logits"
 FEATURE_PARAMETERS = tuple(parameter.name for parameter in features.PARAMETERS if parameter.ignored is None)
-# Those that every export has. Parameters that were added later may be missing: their defaults are what was computed before.
-REQUIRED_FEATURE_PARAMETERS = (
-    "num_audio_features", "input_type", "backend", "feature_engine", "window", "window_size", "window_stride", "sample_freq",
-    "num_fft", "norm_per_feature", "dither", "gain", "features_mean", "features_std_dev", "pad_to")
 
 LONGEST_NUMBER = 400          # digits of a number in the JSON
 
@@ -320,7 +316,7 @@ def check_feature_params(params, where, report):
       where: name of the dict in messages.
       report: receives the problems.
     """
-    missing = [name for name in REQUIRED_FEATURE_PARAMETERS if name not in params]
+    missing = [name for name in FEATURE_PARAMETERS if name not in params and name not in features.LATER_PARAMETERS]
     if missing:
         report.problem(where, "lacks %s; defaults would compute other features than the model was trained with"
                        % ", ".join(missing))

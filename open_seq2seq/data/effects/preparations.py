@@ -9,23 +9,21 @@ import numpy as np
 
 from open_seq2seq.data.effects import channel, level, noise, pauses, room, tempo
 
-Preparation = collections.namedtuple("Preparation", "name description change longest exact codec limit")
+Preparation = collections.namedtuple("Preparation", "name description change longest exact codec")
 Preparation.__doc__ = """One way to prepare audio.
 
 name: as in reports and on the command line. description: a few words. change: function (float32 [samples], Hz, RandomState) ->
 float32 [samples']. longest: function of a number of samples and the sample rate: the most that may result. exact: whether
-exactly that many result. codec: what libsndfile has to have, or None. limit: the WER, as a fraction, that a robust digits model
-stays below.
+exactly that many result. codec: what libsndfile has to have, or None.
 """
 LEADING_SILENCE = 3.0         # s
 SLOW, FAST = 1.2, 0.8         # new duration by old duration
 LOUDER = 4.0
 QUIETER = 0.3
-USUAL_LIMIT, HARD_LIMIT = 0.06, 0.10
 
 
-def _prepared(name, description, change, longest=lambda samples, rate: samples, exact=True, codec=None, limit=USUAL_LIMIT):
-    return Preparation(name, description, change, longest, exact, codec, limit)
+def _prepared(name, description, change, longest=lambda samples, rate: samples, exact=True, codec=None):
+    return Preparation(name, description, change, longest, exact, codec)
 
 
 def _digital_silence(waveform, rate, random):
@@ -79,8 +77,7 @@ PREPARATIONS = (
               lambda waveform, rate, random: pauses.with_shorter_pauses(waveform, rate, 0.05), exact=False),
     _prepared("quiet", "silent pauses, 0.3 of the level", _silence_then(lambda waveform, rate, random: QUIETER * waveform)),
     _prepared("very_quiet", "0.01 of the level", lambda waveform, rate, random: level.rounded_to_16_bits(0.01 * waveform)),
-    _prepared("clipped", "silent pauses, four times louder than full scale, clipped", _silence_then(_four_times_louder),
-              limit=HARD_LIMIT),
+    _prepared("clipped", "silent pauses, four times louder than full scale, clipped", _silence_then(_four_times_louder)),
     _prepared("8_khz", "silent pauses, resampled to 8 kHz and back",
               _silence_then(lambda waveform, rate, random: channel.through_rate(waveform, rate, 8000))),
     _prepared("telephone", "silent pauses, 300 to 3400 Hz, mu-law at 8 kHz",
@@ -93,9 +90,9 @@ PREPARATIONS = (
     _prepared("snr_20_db", "white noise 20 dB below the speech",
               lambda waveform, rate, random: noise.with_noise(waveform, "white", 20, rate, random)),
     _prepared("snr_10_db", "white noise 10 dB below the speech",
-              lambda waveform, rate, random: noise.with_noise(waveform, "white", 10, rate, random), limit=HARD_LIMIT),
+              lambda waveform, rate, random: noise.with_noise(waveform, "white", 10, rate, random)),
     _prepared("pink_10_db", "pink noise 10 dB below the speech",
-              lambda waveform, rate, random: noise.with_noise(waveform, "pink", 10, rate, random), limit=HARD_LIMIT),
+              lambda waveform, rate, random: noise.with_noise(waveform, "pink", 10, rate, random)),
     _prepared("hum_50_hz", "mains hum 15 dB below the speech",
               lambda waveform, rate, random: noise.with_hum(waveform, 50, 15, rate, random)),
     _prepared("packet_loss", "3 % of the 20 ms packets lost",

@@ -87,6 +87,8 @@ PARAMETERS = (
               doc="frames are padded to a multiple of this (0 or less: no padding); backend psf pads before it normalizes"),
     Parameter("precompute_mel_basis", Bool(), default=False, ignored="the mel filters are always computed once"),
 )
+# Earlier versions did not have these. Their default is what was computed before: an export or a record without them is complete.
+LATER_PARAMETERS = frozenset(["dynamic_range", "statistics_range", "min_std_dev"])
 
 PREEMPHASIS = 0.97
 INT16_SCALE = 32768.0              # waveforms here are samples / 32768, in OpenSeq2Seq 16-bit samples
