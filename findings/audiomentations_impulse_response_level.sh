@@ -3,7 +3,7 @@
 #
 # Software:  audiomentations 0.43.1
 # Seen:      2026-11-29, CPython 3.11
-# Behavior:  A recording and the same one 40 dB quieter give the same output, to the last digits; a unit impulse as response changes the level by
+# Behavior:  A recording and the same one 40 dB quieter give the same output (within 1e-5); a unit impulse as response changes the level by
 #            42 dB. The scale depends on the single loudest sample, and on the tail that is cut off afterwards. The documentation
 #            speaks of convolution only. The delay of the response is kept (a direct sound at 50 ms comes 50 ms late), and with
 #            leave_length_unchanged, the default, the end of the utterance is cut off by as much.

@@ -5,10 +5,10 @@
 # Seen:      2026-11-29, CPython 3.11
 # Behavior:  An utterance from 5 to 6.5 s has the words "good" at 5.1 s and "morning" at 5.5 s. After trim_to_supervisions the supervision
 #            starts at 0.0 of the cut of 1.5 s, its words still at 5.1 and 5.5 s. AlignmentItem is documented as relative to the
-#            recording, but what reads it takes it as relative to the cut: supervisions_audio_mask("word") is zero throughout, the batch of
+#            recording, but lhotse's own readers take it as relative to the cut: supervisions_audio_mask("word") is zero throughout, the batch of
 #            K2SpeechRecognitionDataset has word_start 510 and 550 in 150 frames, and trimmed_supervisions returns durations of
-#            -3.6 and -4.0 s. In two appended cuts both utterances keep 5.1 and 5.5 s, and nothing tells where the second one was. A whole
-#            recording is right, and so is a cut that starts at 0: tests with one utterance per file show nothing. No error, no warning.
+#            -3.6 and -4.0 s. In two appended cuts both utterances keep 5.1 and 5.5 s, and the offset of the second one cannot be recovered. A whole
+#            recording is right, and so is a cut that starts at 0: tests with one utterance per file do not reveal it. No error, no warning.
 # Hurt:      whoever trains a voice-activity detector, an aligner or a model with word times on utterances of long recordings.
 # What to do: subtract cut.start from each item (AlignmentItem.with_offset(-cut.start)) right after trimming, once, before cuts are joined,
 #            padded or batched; check that all words lie in 0 to cut.duration.

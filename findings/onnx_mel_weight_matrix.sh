@@ -9,7 +9,7 @@
 #            number in HTK, Kaldi, TensorFlow and librosa. Edges are cut to whole bins of the DFT: at 512 points 20 of 80
 #            bands are one single bin and two neighbors are equal. On white noise the log mel energies of a frame differ from
 #            HTK's by 3.0 dB (RMS), their means by up to 2.8 dB. The reference evaluator does the same, so a comparison with it
-#            shows nothing.
+#            does not reveal the difference.
 # Hurt:      whoever puts the front end of a trained recognizer into its ONNX file by STFT and MelWeightMatrix: the acoustic model gets other
 #            features than those it was trained with.
 # What to do: store the training's own filter bank as an initializer and use MatMul.

@@ -6,7 +6,7 @@
 # Behavior:  It moves the two time slots of each annotation. In ELAN's "Time Subdivision" tiers (words in an utterance) neighbors and parent
 #            share slots, and each user of a slot moves it once more: an utterance from 1 to 3 s with two words, shifted by 0.5 s, is then at
 #            2 to 4 s. Where a shift to the left begins before 0 the start becomes 0 and the end stays: 0.5 to 1.5 s shifted by -0.7 s
-#            is 0 to 1.5 s, not 0 to 0.8 s, and overlaps its neighbor, which was moved. Nothing is raised or returned that tells of it.
+#            is 0 to 1.5 s, not 0 to 0.8 s, and overlaps its neighbor, which was moved. No error; the return value does not report it.
 # Hurt:      whoever corrects a constant offset between a recording and its annotation, or cuts off the start of both: word times are wrong by
 #            the size of the shift, differently by tier.
 # What to do: add the shift to each value of Eaf.timeslots once (and clip at 0), instead of shift_annotations.

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# speechpy's temporal derivatives are sums of neighboring coefficients: constant features have "deltas", a change over time has none of its own.
+# speechpy's temporal derivatives are sums of neighboring coefficients of one frame: constant features have non-zero deltas.
 #
 # Software:  speechpy 2.4; python_speech_features 0.6 as comparison
 # Seen:      2026-11-29, CPython 3.11
 # Behavior:  extract_derivative_feature is documented as "temporal derivative features". It shifts along the coefficients instead of the frames,
-#            and its subtraction stands on a line of its own and is discarded, so that shifted values are added. Features that are 1
+#            and its subtraction is a separate statement whose result is discarded, so that shifted values are added. Features that are 1
 #            in all frames get deltas of 0.3 and 0.09 (python_speech_features: 0); a frame's result does not depend on any other
 #            frame, so reversing the recording reverses the deltas without changing their sign. Also, preemphasis subtracts the LAST
 #            sample from the first one (np.roll), so that a recording that ends loud begins with a click.
 # Hurt:      whoever trains on mfcc plus deltas by this package (speaker and keyword recipes do): two thirds of the input are a linear function
-#            of the other third; results with "dynamic features" compare nothing.
-# What to do: python_speech_features.delta or librosa.feature.delta on the static features; a pre-emphasis of your own.
+#            of the other third, and experiments with and without deltas compare the same information.
+# What to do: python_speech_features.delta or librosa.feature.delta on the static features; scipy.signal.lfilter for the pre-emphasis.
 # Exit status 0 while the behavior is as described, 1 when it has changed.
 set -euo pipefail
 # shellcheck source=findings/environment.sh

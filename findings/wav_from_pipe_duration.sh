@@ -8,7 +8,7 @@
 #            ignore that the file ends after a second: 134,217.7 s, and 2,147,483,647 frames in wave.getnframes(). wave.readframes returns
 #            the frames that exist. soundfile, scipy, miniaudio and FFmpeg itself report 1 s. No error, no warning.
 # Hurt:      whoever writes manifests of files that came from "ffmpeg ... -f wav - > file", an object store or a web service: the hours of
-#            the corpus are nonsense, filters by duration drop the files as too long, and a batch by seconds holds one of them.
+#            the corpus are wrong, filters by duration drop the files as too long, and a batch by seconds holds one of them.
 # What to do: take the duration from soundfile.info, or treat a size that goes beyond the end of the file as unknown.
 # Exit status 0 while the behavior is as described, 1 when it has changed.
 set -euo pipefail
