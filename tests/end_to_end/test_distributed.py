@@ -59,10 +59,12 @@ def _figures(output, name):
     return [float(figure) for figure in re.findall(r"Validation %s: +(\S+)" % name, output)]
 
 
-def test_one_and_four_ranks_have_the_same_losses_and_the_same_evaluation(launch, corpus):
+@pytest.mark.parametrize("many, rows, iter_size", [(4, 8, 1), (2, 4, 2)])
+def test_one_and_several_ranks_have_the_same_losses_and_the_same_evaluation(launch, corpus, many, rows, iter_size):
     runs = {}
-    for ranks in (1, 4):
-        run = launch(ranks, "--batch_size_per_gpu=%d" % (8 // ranks), "--logdir=run%d" % ranks, *TOGETHER)
+    for ranks in (1, many):
+        run = launch(ranks, "--batch_size_per_gpu=%d" % (rows // ranks), "--iter_size=%d" % iter_size, "--logdir=run%d" % ranks,
+                     *TOGETHER)
         assert run.status == 0, run.err + run.logs[-1]
         runs[ranks] = run.logs[0]
         # the other ranks print little, and no losses
@@ -70,9 +72,9 @@ def test_one_and_four_ranks_have_the_same_losses_and_the_same_evaluation(launch,
     losses = _losses(runs[1])
     assert len(losses) == 8 and losses[-1] < losses[0]
     # four decimals are printed
-    assert _losses(runs[4]) == pytest.approx(losses, rel=1e-4, abs=1e-4)
-    assert _figures(runs[4], "loss") == pytest.approx(_figures(runs[1], "loss"), rel=1e-4, abs=1e-4)
-    assert "5 utterances, " in runs[4]
+    assert _losses(runs[many]) == pytest.approx(losses, rel=1e-4, abs=1e-4)
+    assert _figures(runs[many], "loss") == pytest.approx(_figures(runs[1], "loss"), rel=1e-4, abs=1e-4)
+    assert "5 utterances, " in runs[many]
 
 
 def test_the_evaluation_of_a_checkpoint_does_not_depend_on_the_number_of_ranks(launch, corpus):
