@@ -79,12 +79,13 @@ take_positional() {
     [ $# -le 3 ] || usage_error "unknown argument $4; expected at most IMAGE DATA MODEL, or options (a command goes after --)"
     [ -z "$image" ] || usage_error "unknown argument $1; --image was given, so the folders need --data and --result (a command goes after --)"
     image="$1"
-    if [ $# -ge 2 ]; then data+=("$2"); fi
+    if [ $# -ge 2 ]; then data+=("$2") data_name="--data (DATA)" result_name="--result (MODEL)"; fi
     # this clone is mounted in any case
     if [ $# -eq 3 ] && ! [ "$3" -ef "$repository" ]; then results+=("$3"); fi
 }
 
 image="" devices="" cpu=no driver=/usr/local/Ascend/driver shm_size=8g name="" dry_run=no
+data_name=--data result_name=--result
 positional=()
 data=() results=() command=() arguments=() files=() missing=()
 while [ $# -gt 0 ]; do
@@ -127,14 +128,16 @@ arguments=(run --rm --init --network host --ipc host --shm-size "$shm_size" --wo
 if [ -t 0 ] && [ -t 1 ]; then arguments+=(--interactive --tty); fi
 if [ -n "$name" ]; then arguments+=(--name "$name"); fi
 mount_folder "this clone" "$repository" rw
-for folder in ${data[@]+"${data[@]}"}; do mount_folder --data "$folder" ro; done
-for folder in ${results[@]+"${results[@]}"}; do mount_folder --result "$folder" rw; done
+for folder in ${data[@]+"${data[@]}"}; do mount_folder "$data_name" "$folder" ro; done
+for folder in ${results[@]+"${results[@]}"}; do mount_folder "$result_name" "$folder" rw; done
 if [ "$cpu" = no ]; then
     [ -n "$devices" ] || devices="$(devices_found)"
-    if [ -z "$devices" ]; then
+    if [ -z "$devices" ] && [ "$dry_run" = no ]; then
         complain "no /dev/davinciN on this machine; expected an Ascend server with its driver, or --cpu"
         exit 4
     fi
+    # the command for the first device shows what is missing
+    devices="${devices:-0}"
     add_devices
 fi
 if [ "$dry_run" = yes ]; then

@@ -94,7 +94,10 @@ case "${option_from:-}" in
     "")
         take_logdir_of_config "${option_config:-$repository/$one_device}"
         preferred="$option_prefer_device"
-        if [ -z "$(runs_in "1p 8p" "$preferred")" ]; then preferred=""; fi
+        if [ -n "$preferred" ] && [ -z "$(runs_in "1p 8p" "$preferred")" ]; then
+            say "device $preferred has no run; looking for the newest of all"
+            preferred=""
+        fi
         if [ -z "$logdir" ]; then take_newest_run "1p 8p" "$preferred" ""; fi ;;
     1p | 8p) take_newest_run "$option_from" "" "$option_from/*" ;;
     *)

@@ -35,8 +35,8 @@ HELP
 # Prints the comment at the beginning of script $1, as its --help.
 print_comment() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$1"; }
 
-# Whether $1 is the number of a device.
-is_device_id() { [[ "$1" =~ ^[0-9]{1,3}$ ]]; }
+# Whether $1 is the number of a device, without leading zeros: it is part of the names of folders and files.
+is_device_id() { [[ "$1" =~ ^(0|[1-9][0-9]{0,2})$ ]]; }
 
 absolute() { case "$1" in /*) printf '%s' "$1" ;; *) printf '%s' "$PWD/$1" ;; esac; }
 

@@ -17,8 +17,10 @@ case "${1:-}" in
 esac
 if is_device_id "${1:-}"; then
     complain "train_8p.sh $1: the processes of a training are not started one by one. Start all of them, or a training on one device:"
-    complain "    bash scripts/run_8p.sh"
-    complain "    bash scripts/run_1p.sh --device_id $1"
+    device_id="$1"
+    shift
+    complain "    $(command_text bash scripts/run_8p.sh "$@")"
+    complain "    $(command_text bash scripts/run_1p.sh --device_id "$device_id" "$@")"
     exit 2
 fi
 [ $# -ge 4 ] || usage_error "start run_8p.sh instead: bash scripts/run_8p.sh"

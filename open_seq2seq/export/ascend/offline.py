@@ -238,7 +238,7 @@ def post_process(description, references, bins, folder, transcripts_path):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["wav_filename", "predicted_transcript"])
         writer.writerows((references.rows[name].wav_filename, text) for name, text in transcripts.items())
-    log_line("results in %s, named as by %s; transcripts in %s" % (folder, tool, transcripts_path))
+    log_line("results in %s, named %s; transcripts in %s" % (folder, result_name("NAME", tool), transcripts_path))
     if len(transcripts) < len(references.rows):
         log_line("%d of %d rows of the manifests have no bins and are not scored"
                  % (len(references.rows) - len(transcripts), len(references.rows)), offset=4)

@@ -192,7 +192,7 @@ def test_the_command_has_the_interface_of_the_public_port(export, tone_corpus, c
     (tmp_path / "om" / "2026_01_31-12_00_00_summary.json").write_text(json.dumps({}))
     scored = run_here(tmp_path, SCRIPT, *words, "--result_dir", "om")
     assert scored.status == 0 and rate in scored.out.splitlines(), scored.err
-    assert "results in om/2026_01_31-12_00_00, named as by ais_bench" in scored.out and "average infer time" not in scored.out
+    assert "results in om/2026_01_31-12_00_00, named NAME_0.bin" in scored.out and "average infer time" not in scored.out
     lost = run_here(tmp_path, SCRIPT, *words, "--inference", "False")
     assert lost.status == 3 and "result_Files holds no result .bin file" in lost.err
 
