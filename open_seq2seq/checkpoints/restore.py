@@ -10,10 +10,11 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.manifest import READING_ERRORS, fault_of, is_damaged_manifest, manifest_path
-from open_seq2seq.checkpoints.moving_average import SUFFIX, is_average
-from open_seq2seq.checkpoints.source_names import MODEL_SCOPE, SourceNames, describe_lost_slots, slot_of
+from open_seq2seq.checkpoints.moving_average import COUNTER, SUFFIX, is_average
+from open_seq2seq.checkpoints.source_names import MASTER_COPY, MODEL_SCOPE, SourceNames, describe_lost_slots, slot_of
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.optimizers.optimize import SCOPE
 
 STATE_SCOPE = "training_state/"
 
@@ -142,11 +143,33 @@ def describe_restore(report):
     if report.averaged:
         text += ", %d of them as moving averages" % len(report.averaged)
     others = [name for name in report.missing if slot_of(name) is None]
-    for title, names in (("not in it (they keep their initial values)", others),
-                         ("only in it (not used)", report.surplus)):
+    expected, unexpected = _of_training(report.surplus)
+    for title, names in (("not in it (they keep their initial values)", others), ("only in it (not used)", unexpected)):
         if names:
             text += "; %d %s: %s" % (len(names), title, ", ".join(names[:6]) + (", ..." if len(names) > 6 else ""))
+    if expected:
+        text += "; %d only in it (%s), not used" % (sum(expected.values()), ", ".join(
+            title if len(expected) == 1 else "%d %s" % (count, title) for title, count in expected.items()))
     return ". ".join([text] + describe_lost_slots(report.missing, report.surplus))
+
+
+def _of_training(surplus):
+    """Divides names that only the checkpoint has.
+
+    Returns:
+      (OrderedDict from what a training saves in addition to the network to how many there are, list of the other names).
+    """
+    kinds, others = collections.Counter(), []
+    for name in surplus:
+        if slot_of(name) is not None or MASTER_COPY in name:
+            kinds["optimizer slots"] += 1
+        elif is_average(name):
+            kinds["moving averages"] += 1
+        elif name.startswith((STATE_SCOPE, SCOPE + "/")) or name in (COUNTER, "global_step"):
+            kinds["numbers of the training"] += 1
+        else:
+            others.append(name)
+    return collections.OrderedDict(kinds.most_common()), others
 
 
 class SavedState:

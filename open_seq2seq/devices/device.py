@@ -6,6 +6,10 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.errors import DeviceError
 
 _MOST_NAMED = 3  # fetches in a message
+_ASSIGNMENTS = ("Assign", "AssignVariableOp")
+# runs that read and set all variables, as ``GraphVariables`` makes them
+READING, SETTING = "reading all variables", "setting all variables"
+
 
 class Device:
     """One kind of compute device.
@@ -33,6 +37,7 @@ class Device:
     skip_reason = "the gradient is not finite"
     keeps_overflows = False
     _names_of_fetches = {}
+    _names_without_batch = frozenset()
 
     def session_config(self, use_xla_jit=False):
         """Returns the ``tf.ConfigProto`` for sessions on this device."""
@@ -78,9 +83,16 @@ class Device:
         """
         self.name_runs(runs)
 
-    def name_runs(self, runs):
-        """Keeps what runs of a session are called in messages; arguments as in :meth:`check_steps`."""
+    def name_runs(self, runs, with_batch=True):
+        """Keeps what runs of a session are called in messages.
+
+        Args:
+          runs: as in :meth:`check_steps`.
+          with_batch: whether the runs process a batch, so that a smaller batch takes less memory.
+        """
         names = dict(self._names_of_fetches)
+        if not with_batch:
+            self._names_without_batch = self._names_without_batch.union(name for name, _ in runs)
         for name, fetches in runs:
             for fetch in tf.nest.flatten(fetches):
                 # what several runs fetch tells nothing
@@ -93,11 +105,20 @@ class Device:
         Args:
           fetches: as for ``Session.run``.
         """
-        fetched = [getattr(fetch, "name", str(fetch)) for fetch in tf.nest.flatten(fetches)]
+        fetches = tf.nest.flatten(fetches)
+        fetched = [getattr(fetch, "name", str(fetch)) for fetch in fetches]
         found = {self._names_of_fetches.get(name) for name in fetched} - {None}
         if len(found) == 1:
             return found.pop()
+        if fetches and all(isinstance(fetch, tf.Variable) for fetch in fetches):
+            return READING
+        if fetches and all(getattr(fetch, "type", None) in _ASSIGNMENTS for fetch in fetches):
+            return SETTING
         return "the run of " + ", ".join(fetched[:_MOST_NAMED]) + (", ..." if len(fetched) > _MOST_NAMED else "")
+
+    def has_batch(self, run_name):
+        """Whether a run of this name (:meth:`name_of_run`) takes less memory with a smaller batch."""
+        return run_name not in self._names_without_batch | {READING, SETTING}
 
     def before_step(self, step, last_step, loss):
         """Tells the device, before a training step, how far the training is.
@@ -121,7 +142,9 @@ class Device:
         if not isinstance(error, tf.errors.ResourceExhaustedError):
             return None
         reported = (error.message or "").split("\n")[0]
-        failure = DeviceError("out of memory in %s: %s. Lower the batch size" % (self.name_of_run(fetches), reported))
+        name = self.name_of_run(fetches)
+        failure = DeviceError("out of memory in %s: %s. %s" % (
+            name, reported, "Lower the batch size" if self.has_batch(name) else "Stop other processes on the device"))
         failure.out_of_memory = reported
         return failure
 

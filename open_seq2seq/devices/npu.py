@@ -138,7 +138,8 @@ class Npu(Device):
         if not self.offloads:
             return super().start_session(session, graph, operations, feed_dict, with_loss)
         return npu_session_check.start_session(session, graph, self._adapter.name, self._environ,
-                                               with_loss and not self._params["ctc_on_host"], operations, feed_dict)
+                                               with_loss and not self._params["ctc_on_host"], operations, feed_dict,
+                                               lambda runs: self.name_runs(runs, with_batch=False))
 
     def check_session(self, session, graph, with_loss=True):
         self.start_session(session, graph, None, with_loss=with_loss)
@@ -159,10 +160,12 @@ class Npu(Device):
         npu_environment.publish_progress(self._environ, self._options, step, last_step, loss)
 
     def failure(self, error, fetches):
-        return engine_failure(error, self.name_of_run(fetches), self._distributed) or super().failure(error, fetches)
+        name = self.name_of_run(fetches)
+        return engine_failure(error, name, self._distributed, self.has_batch(name)) or super().failure(error, fetches)
 
     def describe(self):
-        source, number = npu_environment.chosen_device(self._environ, self._options)
+        # session_device_id reaches the session only
+        source, number = npu_environment.chosen_device(self._environ, {})
         lines = ["NPU: device %s (from %s), adapter %s %s, operator list %s" % (
             number, source, self._adapter.name, self._adapter.version, self._operators.source)]
         if not self.offloads:

@@ -13,7 +13,7 @@ import re
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.devices.npu_error_codes import CODE_BY_NAME, MEMORY, PEERS, code_of, codes_in
+from open_seq2seq.devices.npu_error_codes import CODE_BY_NAME, MEMORY, OTHER_PROCESSES, PEERS, code_of, codes_in
 from open_seq2seq.errors import DeviceError
 
 ERRORS_OF_ADAPTER = (tf.errors.InternalError, tf.errors.UnavailableError, tf.errors.ResourceExhaustedError)
@@ -23,7 +23,7 @@ _MOST_CHARACTERS = 300  # of the engine's text in a message
 _NOISE = re.compile(r"\[PID: \d+\]|\d{4}-\d\d-\d\d-\d\d:\d\d:\d\d\.[\d.]+|\[FUNC:\w+\]\[FILE:[^\]]*\]\[LINE:\d+\]")
 
 
-def engine_failure(error, run_name, waits_for_peers):
+def engine_failure(error, run_name, waits_for_peers, has_batch=True):
     """The error to raise instead of TensorFlow's.
 
     Args:
@@ -31,6 +31,7 @@ def engine_failure(error, run_name, waits_for_peers):
       run_name: a phrase on what was run, e.g. "training, 1680 frames".
       waits_for_peers: whether the process is one of several. Then errors about peers that did not answer are not explained here:
         the caller reports the lost peer.
+      has_batch: whether the run takes less memory with a smaller batch.
 
     Returns:
       A DeviceError, or None if the error is not one of the engine. If memory did not suffice, its ``out_of_memory`` is set.
@@ -43,13 +44,14 @@ def engine_failure(error, run_name, waits_for_peers):
         return None
     code = code_of(text)
     if code is None:
-        return DeviceError("the NPU's graph engine failed in %s without an error code: %s\nMore is in the Ascend log, "
+        return DeviceError("the NPU's graph engine failed in %s without a known error code: %s\nMore is in the Ascend log, "
                            "~/ascend/log (ASCEND_GLOBAL_LOG_LEVEL=1)" % (run_name, quoted(text)))
     if code.kind == PEERS and waits_for_peers:
         return None
     if code.kind == MEMORY:
         reported = "the NPU's graph engine reported %s, %s: %s" % (code.code, code.title, quoted(text, code.code))
-        failure = DeviceError("out of memory in %s: %s. %s%s" % (run_name, reported, code.advice[0].upper(), code.advice[1:]))
+        advice = code.advice if has_batch else OTHER_PROCESSES
+        failure = DeviceError("out of memory in %s: %s. %s%s" % (run_name, reported, advice[0].upper(), advice[1:]))
         failure.out_of_memory = reported
         return failure
     return DeviceError("the NPU's graph engine failed in %s with %s, %s: %s\n  Meaning: %s\n  What to do: %s" % (

@@ -78,7 +78,10 @@ def integer_of(environ, name):
 
 
 def chosen_device(environ, options):
-    """(source of the device's number, the number) as the adapter chooses it; None if the text is not an integer."""
+    """(source of the device's number, the number) for the session; None if the text is not an integer.
+
+    The engine opens the device that is chosen without ``options``.
+    """
     if "session_device_id" in options:
         return 'npu_params["session_device_id"]', options["session_device_id"]
     for name in ("ASCEND_DEVICE_ID", "DEVICE_ID"):
@@ -93,11 +96,12 @@ def _device_problems(environ, options, numbers):
         if environ.get(name) and (integer_of(environ, name) is None or integer_of(environ, name) < 0):
             problems.append("%s is %r, expected the number of a device, such as 0; there are %s"
                             % (name, environ[name], _listed(numbers)))
-    source, number = chosen_device(environ, options)
-    # logical numbers count the devices that this process may use; DEVICE_ID is the number in the name of the device file
-    known = set(numbers) if source == "DEVICE_ID" else set(numbers) | set(range(len(numbers)))
-    if number is not None and number >= 0 and number not in known and source != "the adapter's default":
-        problems.append("%s is %d, but this machine has no such device; there are %s" % (source, number, _listed(numbers)))
+    # the option reaches the session, the environment's device is the one that the engine opens
+    for source, number in sorted({chosen_device(environ, options), chosen_device(environ, {})}):
+        # logical numbers count the devices that this process may use; DEVICE_ID is the number in the name of the device file
+        known = set(numbers) if source == "DEVICE_ID" else set(numbers) | set(range(len(numbers)))
+        if number is not None and number >= 0 and number not in known and source != "the adapter's default":
+            problems.append("%s is %d, but this machine has no such device; there are %s" % (source, number, _listed(numbers)))
     return problems
 
 

@@ -21,7 +21,8 @@ documentation says, and what to do in this project. kind: MEMORY, the device's m
 answer; OTHER."""
 
 _REPORT = "search the Ascend log (~/ascend/log, with ASCEND_GLOBAL_LOG_LEVEL=1) for the first error, and report it to the vendor"
-_SMALLER = "lower the batch size, or stop other processes on the device (`npu-smi info`)"
+OTHER_PROCESSES = "stop other processes on the device (`npu-smi info`)"
+_SMALLER = "lower the batch size, or " + OTHER_PROCESSES
 _LIST = "run --mode=npu_check, and install the operator package (OPP) of the adapter's CANN release"
 _INSTALL = "install toolkit, operator package and tfplugin of one CANN release again"
 
@@ -216,9 +217,7 @@ def code_of(text):
 def _unknown(name):
     if name[0] != "E":
         return None  # a number that is not a known return code may be anything
-    module = MODULES.get(name[1])
-    if module is None:
-        return None
+    module = MODULES.get(name[1], "an unknown module (%s)" % name[1])
     inner = _INNER.fullmatch(name) is not None
     return ErrorCode(name, "%s of %s" % ("inner error" if inner else "error", module),
                      "%s reported an error that docs/ascend.md does not list" % module,

@@ -131,6 +131,9 @@ def _check_without_effect(params, path, report):
         other, required = _ONLY_WITH.get(name, (None, None))
         if other is not None and (params.get(other) != required if required is not None else other not in params):
             report.note(child_path(path, name), "has no effect without %s" % other)
+    if "session_device_id" in params:
+        report.note(child_path(path, "session_device_id"), "does not choose the device: the engine opens that of "
+                    "ASCEND_DEVICE_ID or DEVICE_ID (0 without them). Set one of them, or --device_id of the scripts")
     if "auto_tune_mode" in params:
         report.note(child_path(path, "auto_tune_mode"), "has no effect: the adapter gives the graph engine an empty text. Tune "
                     "with aoe_mode")

@@ -76,7 +76,7 @@ _EXECUTION = (
     Option("in_out_pair_flag", "b", Bool(), True, "True: the part of in_out_pair is offloaded; False: everything else"),
     Option("job", "s", _TEXT, "localhost", "name of the job; ps and default disable the adapter"),
     Option("task_index", "i", _COUNT, 0, "number of the task in its job"),
-    Option("session_device_id", "i", _COUNT, None, "logical device of the session; overrides ASCEND_DEVICE_ID, DEVICE_ID"),
+    Option("session_device_id", "i", _COUNT, None, "logical device of the session only; the engine opens that of ASCEND_DEVICE_ID or DEVICE_ID"),
     Option("device_type", "s", _TEXT, "default_device_type", "kind of device"),
     Option("soc_config", "s", _TEXT, None, "version of the chip to compile for"),
     Option("experimental_accelerate_train_mode", "s", AccelerationMode(), None,

@@ -41,7 +41,7 @@ def run_with_partitions(session, fetches, feed_dict=None):
     return values, {node.op for graph in metadata.partition_graphs for node in graph.node}
 
 
-def start_session(session, graph, adapter_name, environ, with_loss, operations=None, feed_dict=None):
+def start_session(session, graph, adapter_name, environ, with_loss, operations=None, feed_dict=None, name_runs=None):
     """Runs operations together with a small matrix product and the CTC loss: the device compiles one graph for all of them.
 
     Args:
@@ -51,6 +51,7 @@ def start_session(session, graph, adapter_name, environ, with_loss, operations=N
       with_loss: whether the CTC loss is checked, too.
       operations: what else to run, e.g. the initializers; None for nothing.
       feed_dict: what to feed to them.
+      name_runs: function that is given a list of one (name for messages, fetches), or None.
 
     Raises:
       DeviceError: the product ran on the host (the message lists the likely causes), the device cannot compute the CTC loss, or
@@ -63,16 +64,27 @@ def start_session(session, graph, adapter_name, environ, with_loss, operations=N
         if with_loss:
             fetches["ctc"], ctc_feed = _ctc()
             feed.update(ctc_feed)
+    if name_runs is not None:
+        what = "" if operations is None else "initialization and " if feed_dict is None else "setting the variables and "
+        name_runs([(what + "checks of the device", fetches)])
     try:
         values, operators = run_with_partitions(session, fetches, feed)
     except (tf.errors.OpError, DeviceError) as error:
-        if not with_loss or "CTC" not in str(error).upper():
+        if not with_loss or not _is_about_ctc(error):
             raise
         raise DeviceError("--device npu: the device cannot compute the CTC loss of three short utterances: %s\n%s" % (
             getattr(error, "message", None) or error, _CTC_ON_HOST))
     _require_offloaded(values["product"], operators, session, adapter_name, environ)
     if with_loss:
         _require_right_ctc(*values["ctc"])
+
+
+def _is_about_ctc(error):
+    """Whether the text of TensorFlow or of the engine names the CTC loss; memory that does not suffice is another matter."""
+    if getattr(error, "out_of_memory", None) is not None:
+        return False
+    cause = error if isinstance(error, tf.errors.OpError) else error.__cause__
+    return "CTC" in (getattr(cause, "message", None) or "").upper()
 
 
 def check_offloading(session, graph, adapter_name, environ):

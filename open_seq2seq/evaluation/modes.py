@@ -162,6 +162,7 @@ def restored(base_model, params, mode, run_directory, arguments, device, group):
             else:
                 operations, feed = initialize, None
             device.check_steps(tf.get_default_graph(), evaluation.runs())
+            device.name_runs([("broadcast of the variables", broadcast)], with_batch=False)
             device.start_session(session, tf.get_default_graph(), operations, feed)
             session.run(broadcast)
             yield session, evaluation, checkpoint

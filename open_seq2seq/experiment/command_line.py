@@ -295,7 +295,8 @@ def _check_export(arguments):
         if arguments.export_dir is None:
             raise _usage_error("--export_dir is missing; --mode=export needs the folder to write the model to")
         return
-    if arguments.mode in ("train", "train_eval") and arguments.export_dir is not None and not arguments.benchmark:
+    if arguments.mode in ("train", "train_eval", "npu_check") and arguments.export_dir is not None and not arguments.benchmark:
+        # --mode=npu_check takes a training's command line, and exports nothing
         return
     defaults = _parser().parse_args([])
     for name in EXPORT_FLAGS:

@@ -31,6 +31,8 @@ def run_check(experiment, arguments):
     with contextlib.redirect_stdout(sys.stderr):
         for note in experiment.notes:
             print("Note: " + note)
+        if arguments.export_dir is not None:
+            print("Note: --export_dir has no effect in --mode=npu_check: the export runs on the host and is not checked")
         result = check_experiment(experiment.base_model, experiment.params, arguments.npu_memory * GIBIBYTE)
     if arguments.json:
         print(json.dumps(as_json(result)))

@@ -155,7 +155,7 @@ class TrainingRun:
             params["print_samples_steps"] is not None, params["save_summaries_steps"] is not None))
         self.device.name_runs([("initialization of the variables", graph.initialize),
                                ("broadcast of the variables", graph.broadcast),
-                               ("average of batch norm's statistics", graph.average_statistics)])
+                               ("average of batch norm's statistics", graph.average_statistics)], with_batch=False)
         # in a run of its own: together with an iterator's initializer an NPU would leave the variables on the host
         self.device.start_session(session, tf.get_default_graph(), graph.initialize)
         step = self.saving.restore(session, checkpoint) if self.group.is_first else 0

@@ -69,6 +69,28 @@ def test_what_lost_peers_cause_is_left_to_the_group(failing_runs, monkeypatch, f
 
 
 @NEEDS_FAKE
+@pytest.mark.parametrize("code, ctc_is_the_cause", [("EL0004", False), ("EZ9999 allocate", False), ("EE9999", False),
+                                                    ("EZ3002", True)])
+def test_a_failing_start_names_its_graph_and_no_cause_that_it_does_not_have(fake_adapter, graph, monkeypatch, code,
+                                                                           ctc_is_the_cause):
+    variable = tf.get_variable("weights", [2], use_resource=False)
+    device = select_device("npu")
+    device.name_runs([("initialization of the variables", variable.initializer)], with_batch=False)
+    monkeypatch.setenv("FAKE_ASCEND_FAIL", "MatMul:%s,weights:%s" % (code, code))
+    for feed, name in ((None, "initialization and checks of the device"),
+                       ({variable.initializer.inputs[1]: [1.0, 2.0]}, "setting the variables and checks of the device")):
+        with open_session(device) as session, pytest.raises(DeviceError) as raised:
+            device.start_session(session, graph, variable.initializer, feed)
+        text = str(raised.value)
+        assert name in text and code[:6] in text and "ower the batch size" not in text, text
+        assert ("three short utterances" in text) == ("ctc_on_host" in text) == ctc_is_the_cause, text
+    with open_session(device) as session, pytest.raises(DeviceError, match=" in setting all variables") as raised:
+        session.run(variable.initializer, {variable.initializer.inputs[1]: [1.0, 2.0]})
+        session.run([tf.assign(variable, [1.0, 2.0]).op])
+    assert "ower the batch size" not in str(raised.value)
+
+
+@NEEDS_FAKE
 def test_the_quoted_text_is_the_engines_own(failing_runs):
     text = str(failing_runs(["EJ0001"])[0])
     assert '"EJ0001: Failed to initialize the HCCP process. Reason: Maybe the last training process is running."' in text
@@ -85,14 +107,16 @@ def test_the_quoted_text_is_the_engines_own(failing_runs):
     ("EE9999: Inner Error!\n  Host memory malloc failed, size=16.\n  allocate host memory", "EE9999", OTHER),
     ("EI0006: Getting socket times out.", "EI0006", PEERS),
     ("EL0008: Insufficient events", "EL0008", OTHER), ("E12345: anything", "E12345", OTHER),
+    ("E99999: anything", "E99999", OTHER), ("EX1234: anything", "EX1234", OTHER),
     # neither sizes nor names of operations are codes
     ("size = 207001, type VE00041x, return 99", None, None), ("XE10001", None, None),
 ])
 def test_the_code_of_a_text(text, code, kind):
     found = code_of(text)
     assert (None, None) == (code, kind) if found is None else (found.code, found.kind) == (code, kind)
-    if found is not None and code == "EL0008":
-        assert found.title == "error of the driver" and "does not list" in found.meaning
+    if code in ("EL0008", "E99999", "EX1234"):
+        assert ("error of the driver" if code == "EL0008" else "of an unknown module (%s)" % code[1]) in found.title
+        assert "docs/ascend.md does not list" in found.meaning
 
 
 def test_errors_that_are_not_the_engines_stay_as_they_are(fake_adapter):
@@ -102,7 +126,7 @@ def test_errors_that_are_not_the_engines_stay_as_they_are(fake_adapter):
         assert device.failure(kind(None, None, text), []) is None
     text = str(device.failure(tf.errors.InternalError(
         None, None, "[GEOP] GE session build graph failed, domi_ret : 1343225857\nError Message is : \n something new"), []))
-    assert '"something new"' in text and "without an error code" in text
+    assert '"something new"' in text and "without a known error code" in text
 
 
 def test_out_of_memory_on_other_devices(graph):
