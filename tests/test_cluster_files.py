@@ -88,7 +88,7 @@ def test_docker_takes_the_arguments_of_the_modelzoo_scripts(docker, tmp_path):
     ([], 2, "--image is missing"),
     (["x", "data", "model", "bash"], 2, "unknown argument bash; expected at most IMAGE DATA MODEL"),
     (["--image", "x", "bash"], 2, "unknown argument bash; --image was given"),
-    (["x", "nowhere", "model", "--cpu"], 3, "--data nowhere: the folder does not exist"),
+    (["x", "nowhere", "model", "--cpu"], 3, "--data (DATA) nowhere: the folder does not exist"),
     (["--image", "x", "--devices", "0-3"], 2, "--devices 0-3: expected numbers separated by commas"),
     (["--image", "x", "--cpu", "--devices", "0"], 2, "exclude each other"),
     (["--image", "x", "--privileged"], 2, "unknown option"),
