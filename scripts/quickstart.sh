@@ -5,8 +5,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 config=configs/speech2text/jasper_mini_digits.py
-synthetic_steps=2000
-recorded_steps=4000
+synthetic_steps=2500
+synthetic_batch=8 # twice as many steps in the same time: a short training learns more
+recorded_steps=4400
 
 show_help() {
     cat <<HELP
@@ -41,7 +42,8 @@ check_number() { [[ "$2" =~ ^[1-9][0-9]{0,8}$ ]] || usage_error "$1 $2: expected
 run_model() {
     "$environment_python" run.py --config_file="$config" --logdir="$output/model" \
         --train_params/data_layer_params/dataset_files="$(as_list "$corpus/train.csv")" \
-        --eval_params/data_layer_params/dataset_files="$(as_list "$evaluated")" "$@"
+        --eval_params/data_layer_params/dataset_files="$(as_list "$evaluated")" \
+        ${batch_size:+--batch_size_per_gpu="$batch_size"} "$@"
 }
 
 make_corpus() {
@@ -184,6 +186,8 @@ done
 if [ -n "$steps" ]; then check_number --max_steps "$steps"; fi
 if [ -n "$minutes" ]; then check_number --minutes "$minutes"; fi
 if [ -n "$steps" ] && [ -n "$minutes" ]; then usage_error "--max_steps and --minutes exclude each other; keep one"; fi
+batch_size=""
+if [ -z "$recordings" ]; then batch_size="$synthetic_batch"; fi
 if [ -n "$recordings" ]; then recordings="$(absolute "$recordings")"; fi
 if [ -n "$output" ]; then output="$(absolute "$output")"; else output="$repository/runs/quickstart${recordings:+_fsdd}"; fi
 
