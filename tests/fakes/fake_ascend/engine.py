@@ -83,7 +83,7 @@ class Engine:
         """
         self._runs[graph.number] += 1
         if self.acceleration.before_run(graph.number) and self._runs[graph.number] > 1:
-            graph.builds[0] += 1
+            graph.builds[0] += graph.partition.geops
         for failure in map(_Failure, filter(None, os.environ.get("FAKE_ASCEND_FAIL", "").split(","))):
             if failure.is_due(graph.number, self._runs[graph.number], names):
                 raise _internal("GeOp%d_0GEOP::::DoRunAsync Failed\nError Message is : \n%s\n        TraceBack (most recent call "

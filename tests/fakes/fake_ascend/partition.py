@@ -15,14 +15,22 @@ NEVER = ("_Arg", "_Retval", "StringJoin")
 # not offloaded if a cluster contains nothing else
 TRIVIAL = ("Const", "Identity", "NoOp", "Placeholder")
 
-Partition = collections.namedtuple("Partition", "operations offloaded host clusters")
-Partition.__doc__ = """The partition of one run.
 
-operations: list of tf.Operation that the run executes, producers first (except in loops).
-offloaded: set of names of those on the NPU.
-host: {name: why on the host}.
-clusters: {name of an offloaded operation: number of the GeOp that it became part of}.
-"""
+class Partition(collections.namedtuple("Partition", "operations offloaded host clusters")):
+    """The partition of one run.
+
+    operations: list of tf.Operation that the run executes, producers first (except in loops).
+    offloaded: set of names of those on the NPU.
+    host: {name: why on the host}.
+    clusters: {name of an offloaded operation: number of the GeOp that it became part of}.
+    """
+
+    __slots__ = ()
+
+    @property
+    def geops(self):
+        """Number of GeOps; the engine compiles each as a graph."""
+        return len(set(self.clusters.values()))
 
 
 def executed(fetches, targets, fed):
@@ -76,6 +84,11 @@ def divide(fetches, targets, fed, operators, options):
         host.update((name, "nothing to compute") for name in offloaded)
         offloaded = set()
     clusters = _clusters(operations, offloaded) if options.mix_compile else dict.fromkeys(offloaded, 0)
+    computing = {clusters[name] for name in offloaded if types[name] not in TRIVIAL}
+    for name in [name for name in clusters if clusters[name] not in computing]:
+        host[name] = "nothing to compute"
+        offloaded.remove(name)
+        del clusters[name]
     return Partition(operations, offloaded, host, clusters)
 
 

@@ -90,7 +90,7 @@ def write_record(state):
     if path is None:
         return
     graphs = [{"fetches": key[0], "targets": key[1], "operations": len(graph.partition.operations),
-               "offloaded": len(graph.partition.offloaded), "geops": len(set(graph.partition.clusters.values())),
+               "offloaded": len(graph.partition.offloaded), "geops": graph.partition.geops,
                "shapes": len(graph.shapes), "builds": graph.builds[0]} for key, graph in state.graphs.items()]
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps({"offloaded_anything": any(graph["offloaded"] for graph in graphs), "graphs": graphs}) + "\n")

@@ -28,7 +28,7 @@ entering: tensors that enter the offloaded part.
 unresolved: the tensors among them whose shapes are known only in a run.
 number: of the graph, as in the log.
 shapes: list of the distinct tuples of shapes that it was compiled for.
-builds: list of one int, how often the graph engine had to build it.
+builds: list of one int, how many graphs the engine had to build for it: each GeOp is one.
 """
 
 
@@ -137,8 +137,8 @@ def _note_shapes(state, graph, feed, values):
         graph.shapes.remove(shape)
     graph.shapes.append(shape)
     # with jit_compile "auto" and "false" the second build already has dynamic dimensions
-    if not changed or state.options.jit_compile == "true" or graph.builds[0] < 2:
-        graph.builds[0] += 1
+    if not changed or state.options.jit_compile == "true" or graph.builds[0] < 2 * graph.partition.geops:
+        graph.builds[0] += graph.partition.geops
     fatal.log("I", "kernels/geop_npu.cc:1303",
               "The model has been compiled on the Ascend AI processor, current graph id is: %d" % graph.number)
     if len(graph.shapes) > settings.most_shapes():
