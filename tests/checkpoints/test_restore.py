@@ -44,7 +44,8 @@ def test_matching_variables_are_restored_and_the_others_listed(tmp_path, graph):
 def test_what_an_evaluation_does_not_use_of_a_training_is_only_counted(tmp_path, graph):
     trained = {"Loss_Optimization__ForwardPass__a__Momentum": [1.0], "ForwardPass__a__ExponentialMovingAverage": [1.0],
                "Loss_Optimization__global_step": 3, "training_state__best_wer": 0.5}
-    report, _ = read_values(saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__b=[1.0], **trained), variables(ForwardPass__a=[0.0]))
+    checkpoint = saved(tmp_path, ForwardPass__a=[1.0], ForwardPass__b=[1.0], **trained)
+    report, _ = read_values(checkpoint, variables(ForwardPass__a=[0.0]))
     text = describe_restore(report)
     assert "1 only in it (not used): ForwardPass/b; " in text
     assert "4 only in it (2 numbers of the training, 1 " in text and "1 optimizer slots" in text and "1 moving averages" in text

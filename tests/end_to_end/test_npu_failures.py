@@ -36,7 +36,8 @@ def test_too_little_memory_names_a_batch_size(run_on_npus):  # noqa: F811
 
 
 @pytest.mark.parametrize("graph, code, name", [
-    ("MatMul:0", "EE9999", "initialization and checks of the device "), ("Loss_Optimization/@2", "507015", "training, 160 frames ")])
+    ("MatMul:0", "EE9999", "initialization and checks of the device "),
+    ("Loss_Optimization/@2", "507015", "training, 160 frames ")])
 def test_other_failures_name_the_graph_and_what_to_do(run_on_npus, graph, code, name):  # noqa: F811
     run = run_on_npus("--mode=train_eval", "--max_steps=3", "--eval_steps=2", "--npu_params/bucket_frames=[160]",
                       FAKE_ASCEND_FAIL="%s:%s" % (graph, code))
