@@ -170,6 +170,10 @@ class Device:
         """
         return 0
 
+    def compiles_again(self):
+        """Whether a device with ``static_shapes`` compiles a graph that has run before once more, at its next run."""
+        return False
+
     def clear_overflows(self):
         """Builds an operation that makes a device with ``keeps_overflows`` forget earlier overflows."""
         raise NotImplementedError

@@ -147,6 +147,9 @@ class Npu(Device):
     def count_compiled(self, partition_graphs):
         return sum(node.op == npu_session_check.OFFLOADED for graph in partition_graphs for node in graph.node)
 
+    def compiles_again(self):
+        return npu_environment.acceleration_has_ended(self._environ, self._options)
+
     @property
     def keeps_overflows(self):
         """See ``Device``."""

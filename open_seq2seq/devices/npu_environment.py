@@ -17,6 +17,8 @@ DRIVER_FOLDER = "/usr/local/Ascend/driver"
 SET_ENVIRONMENT = "`source /usr/local/Ascend/ascend-toolkit/set_env.sh`"
 
 LARGEST_STEP = 2 ** 31 - 1
+# the adapter's
+DEFAULT_STEP_RATIO, DEFAULT_LOSS_RATIO = 0.9, 1.05
 
 _CLUSTER_MANAGER = ("CM_CHIEF_IP", "CM_CHIEF_PORT", "CM_CHIEF_DEVICE", "CM_WORKER_IP", "CM_WORKER_SIZE")
 
@@ -204,6 +206,25 @@ def publish_progress(environ, options, step=0, last_step=LARGEST_STEP, loss=None
     elif "|loss" in mode:
         # 0: not known yet
         environ["LOSS_NOW"] = "0" if loss is None else "%.9g" % loss
+
+
+def acceleration_has_ended(environ, options):
+    """Whether the adapter computes the next run with the precision that a training has after it was accelerated.
+
+    It then compiles each graph once more, at the graph's second run or later (geop_npu.cc, DoAccelerateTrain).
+
+    Args:
+      environ: the environment with what :func:`publish_progress` sets.
+      options: the adapter's options of the run.
+    """
+    if ACCELERATION not in options:
+        return False
+    _, measure, ratio = (options[ACCELERATION].split("|") + [""])[:3]
+    if measure == "step":
+        step, last_step = int(environ["STEP_NOW"]), int(environ["TOTAL_STEP"])
+        return step >= int(last_step * float(ratio or DEFAULT_STEP_RATIO)) or step + 1 >= last_step
+    loss = float(environ["LOSS_NOW"])
+    return loss != 0.0 and loss <= float(environ["TARGET_LOSS"]) * float(ratio or DEFAULT_LOSS_RATIO)
 
 
 def _tf_config_problems(text):

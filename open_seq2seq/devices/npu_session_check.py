@@ -57,13 +57,10 @@ def start_session(session, graph, adapter_name, environ, with_loss, operations=N
       DeviceError: the product ran on the host (the message lists the likely causes), the device cannot compute the CTC loss, or
         a result is wrong.
     """
-    feed, fetches = dict(feed_dict or {}), {"operations": [] if operations is None else operations}
     with graph.as_default():
-        matrix, fetches["product"] = _product()
-        feed[matrix] = 2.0 * np.eye(4, dtype=np.float32)
-        if with_loss:
-            fetches["ctc"], ctc_feed = _ctc()
-            feed.update(ctc_feed)
+        fetches, feed = check_fetches(with_loss)
+    fetches["operations"] = [] if operations is None else operations
+    feed.update(feed_dict or {})
     if name_runs is not None:
         what = "" if operations is None else "initialization and " if feed_dict is None else "setting the variables and "
         name_runs([(what + "checks of the device", fetches)])
@@ -77,6 +74,17 @@ def start_session(session, graph, adapter_name, environ, with_loss, operations=N
     _require_offloaded(values["product"], operators, session, adapter_name, environ)
     if with_loss:
         _require_right_ctc(*values["ctc"])
+
+
+def check_fetches(with_loss):
+    """(dict of what the check fetches, dict of what to feed), in the current graph; ``with_loss``: see :func:`start_session`."""
+    fetches = {}
+    matrix, fetches["product"] = _product()
+    feed = {matrix: 2.0 * np.eye(4, dtype=np.float32)}
+    if with_loss:
+        fetches["ctc"], ctc_feed = _ctc()
+        feed.update(ctc_feed)
+    return fetches, feed
 
 
 def _is_about_ctc(error):

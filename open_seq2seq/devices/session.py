@@ -18,11 +18,14 @@ class DeviceSession(tf.Session):
         super().__init__(graph=graph, config=device.session_config(use_xla_jit))
         self._of_device = device
         self._parts_of_runs = {}  # (names of the fetches, names of what is fed) -> number of graphs that the device compiled
+        self._compiled_again = set()  # keys of those that it has compiled twice
 
     @property
     def compiled_graphs(self):
         """Number of graphs that the device has compiled for the session; None for a device that does not compile graphs."""
-        return sum(self._parts_of_runs.values()) if self._of_device.static_shapes else None
+        if not self._of_device.static_shapes:
+            return None
+        return sum(self._parts_of_runs.values()) + sum(self._parts_of_runs[key] for key in self._compiled_again)
 
     def run(self, fetches, feed_dict=None, options=None, run_metadata=None):
         """See ``tf.Session.run``.
@@ -43,6 +46,8 @@ class DeviceSession(tf.Session):
     def _counted_run(self, fetches, feed_dict, options, run_metadata):
         key = _names(tf.nest.flatten(fetches)), _names(feed_dict or ())
         if key in self._parts_of_runs:
+            if self._of_device.compiles_again():
+                self._compiled_again.add(key)
             return super().run(fetches, feed_dict, options, run_metadata)
         # the graphs that TensorFlow executes show what the device has compiled
         options_of_first, metadata = tf.RunOptions(), run_metadata or tf.RunMetadata()

@@ -92,11 +92,12 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
 
 def _params_of_mode(mode, config, overrides, exports):
     names = PARAMS_OF_MODE[mode]
+    tests = ("test",) * ("test_params" in config or any(section_of(override)[0] == "test_params" for override in overrides))
     if mode in ("train", "train_eval"):
-        tests = "test_params" in config or any(section_of(override)[0] == "test_params" for override in overrides)
-        return names + ("test",) * tests + ("export",) * exports
+        return names + tests + ("export",) * exports
     if mode in ("npu_check", "combine"):
-        return [name for name in names if "%s_params" % name in config] or names[:1]
+        names = tuple(name for name in names if "%s_params" % name in config) or names[:1]
+        return names + tests if mode == "npu_check" and "train" in names else names
     return names
 
 

@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.devices.npu import Npu
 from open_seq2seq.devices.npu_loss_scaling import STATUS_OPERATORS, choose_loss_scaling
 from open_seq2seq.devices.npu_option_checks import computes_in_float16, with_defaults
+from open_seq2seq.devices.npu_session_check import check_fetches
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.errors import DataError
 from open_seq2seq.experiment.assembly import build_data_layer
@@ -20,9 +21,11 @@ from open_seq2seq.graph_analysis.graph_check import ERROR, NOTE, WARNING, Findin
 from open_seq2seq.graph_analysis.graph_partition import HOST_ATTRIBUTE
 from open_seq2seq.graph_analysis.memory_limits import check_memory
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
-from open_seq2seq.npu_check.compilations import DIAGNOSTICS, predicted_compilations
+from open_seq2seq.npu_check.compilations import DIAGNOSTICS, RunGraph, predicted_compilations
 from open_seq2seq.npu_check.copied_updates import CopyingOptimization
 from open_seq2seq.npu_check.shapes_only import ShapesOnlyDataLayer
+from open_seq2seq.training.diagnostics.diagnostics import diagnosed_utterances
+from open_seq2seq.training.final_test import has_operations_for
 
 # each shape is compiled for minutes and kept in the device's memory
 MOST_SHAPES = 4
@@ -69,7 +72,8 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
 
     Args:
       base_model: the model class.
-      params_of_mode: dict from "train" and "eval", or one of them, to checked params.
+      params_of_mode: dict from "train" and "eval", or one of them, to checked params; with "test" to test the model after
+        training.
       memory_bytes: memory of the device, bytes.
       environ: environment variables for finding the installed operator list; None: this process's environment.
 
@@ -84,23 +88,35 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
     operator_list = load_operator_list(environ)
     params_of_mode, data_source = _with_shapes(params_of_mode)
     npu_params = next(iter(params_of_mode.values()))["npu_params"]
-    rows_of_mode, shapes, padding_share = collections.OrderedDict(), collections.OrderedDict(), None
+    rows_of_mode, shapes, padding_share, evaluation = collections.OrderedDict(), collections.OrderedDict(), None, None
     for mode, params in params_of_mode.items():
         with _without_garbage_collection(), tf.Graph().as_default() as graph:
-            runs, layer = _training_runs(base_model, params) if mode == "train" else _evaluation_runs(base_model, params)
+            if mode == "train":
+                runs, layer = _training_runs(base_model, params)
+            else:
+                layer = build_data_layer(params, "eval", AbsentNpu(params), Single())
+                if mode == "test" and has_operations_for(evaluation, params, layer):
+                    rows_of_mode[mode] = rows_of_mode["eval"]
+                    continue
+                built = _built_evaluation(base_model, params, layer)
+                runs = [("%s, %s frames" % (mode, bucket.frames), list(fetches.values()))
+                        for bucket, fetches in zip(layer.buckets, built.graph.fetches_of_buckets)]
+                if mode == "eval":
+                    evaluation = built
             rows = [_checked(graph, name, fetches, operator_list, npu_params) for name, fetches in runs]
         shapes[mode] = len({row.signature for row in rows
                             if "accumulate" not in row.name and not row.name.startswith(DIAGNOSTICS)})
         rows_of_mode[mode] = rows
         if mode == "train":
             padding_share = _padding_share(layer, params)
-    graphs = sum(rows_of_mode.values(), [])
+    graphs = [row for mode in shapes for row in rows_of_mode[mode]]
     findings = _joined(graphs) + [(finding, names) for finding, names in _about_shapes(graphs, shapes)]
     findings += check_memory(graphs, npu_params, memory_bytes)
     findings += _about_loss_scaling(params_of_mode, operator_list)
     findings.sort(key=lambda item: (ERROR, WARNING, NOTE).index(item[0].level))
-    return CheckResult(operator_list, data_source, graphs, findings, shapes, _compilations(params_of_mode, rows_of_mode),
-                       padding_share, time.monotonic() - begin, memory_bytes)
+    return CheckResult(operator_list, data_source, graphs, findings, shapes,
+                       _compilations(params_of_mode, rows_of_mode, evaluation, operator_list), padding_share,
+                       time.monotonic() - begin, memory_bytes)
 
 
 @contextlib.contextmanager
@@ -115,13 +131,38 @@ def _without_garbage_collection():
             gc.enable()
 
 
-def _compilations(params_of_mode, rows_of_mode):
+def _compilations(params_of_mode, rows_of_mode, evaluation, operator_list):
+    params = next(iter(params_of_mode.values()))
+    npu_params, training = params["npu_params"], rows_of_mode.get("train", [])
     # only with mix_compile_mode the parts of a graph are compiled separately
-    mixed = with_defaults(next(iter(params_of_mode.values()))["npu_params"], True).get("mix_compile_mode") is True
-    names = {mode: [row.name for row in rows for _ in (row.parts if mixed else [0])] for mode, rows in rows_of_mode.items()}
-    params = params_of_mode.get("train")
-    return predicted_compilations(params, names.get("train", []), names.get("eval", []), params is not None and (
-        params["encoder_params"].get("normalization") == "batch_norm"))
+    mixed = with_defaults(npu_params, True).get("mix_compile_mode") is True
+
+    def graphs_of(rows):
+        return [RunGraph(row.name, len(row.parts) if mixed else 1, _option_of(row.name)) for row in rows]
+
+    diagnosed = []
+    if any(row.name.startswith(DIAGNOSTICS) for row in training) and evaluation is not None:
+        # a subset may have fewer lengths than the data
+        count = diagnosed_utterances(params, AbsentNpu(params))
+        subset = evaluation.data_layer.subset(count, params["random_seed"])
+        diagnosed = [graph._replace(name="%s, dev" % DIAGNOSTICS, option="diagnostics_steps")
+                     for graph in graphs_of(rows_of_mode["eval"])[:len(subset.buckets)]]
+    start_parts = 1
+    if mixed:
+        with tf.Graph().as_default() as graph:
+            fetches, _ = check_fetches(not npu_params["ctc_on_host"])
+            start_parts = len(check_graph(graph, tf.nest.flatten(fetches), operator_list, "", True).parts)
+    return predicted_compilations(
+        params, graphs_of(training), graphs_of(rows_of_mode.get("eval", [])), diagnosed,
+        graphs_of(rows_of_mode["test"]) if "test" in rows_of_mode else None, start_parts,
+        params["encoder_params"].get("normalization") == "batch_norm")
+
+
+def _option_of(name):
+    """The config key that adds the graph of this name; None: every run of its kind has it."""
+    if name.startswith(DIAGNOSTICS):
+        return "diagnostics_steps"
+    return "iter_size" if "accumulate" in name else None
 
 
 def _with_shapes(params_of_mode):
@@ -159,14 +200,10 @@ def _training_runs(base_model, params):
     return runs, training.data_layer
 
 
-def _evaluation_runs(base_model, params):
+def _built_evaluation(base_model, params, layer):
+    """The ``Evaluation`` of a data layer as evaluations and tests build it."""
     from open_seq2seq.evaluation.evaluation_graph import build_evaluation
-    device = AbsentNpu(params)
-    layer = build_data_layer(params, "eval", device, Single())
-    evaluation = build_evaluation(base_model, params, "eval", layer, device, Single())
-    runs = [("eval, %s frames" % bucket.frames, list(fetches.values()))
-            for bucket, fetches in zip(layer.buckets, evaluation.graph.fetches_of_buckets)]
-    return runs, layer
+    return build_evaluation(base_model, params, "eval", layer, AbsentNpu(params), Single())
 
 
 def _frames(batch):

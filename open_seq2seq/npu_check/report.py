@@ -53,6 +53,7 @@ def as_json(result):
         "compiled_shapes": dict(result.shapes), "compilations": len(_usual(result.compilations).one_process),
         "compiled_graphs": {name: len(graphs.one_process) for name, graphs in result.compilations.items()},
         "compiled_graphs_of_ranks": {name: len(graphs.several_processes) for name, graphs in result.compilations.items()},
+        "compiled_graphs_by_option": {name: dict(graphs.by_option) for name, graphs in result.compilations.items()},
         "padding_share": result.padding_share,
         "unknown_shapes": sum(row.unknown_shapes for row in result.graphs), "seconds": round(result.seconds, 3),
         "device_memory": int(result.memory_bytes),
@@ -113,10 +114,13 @@ def _totals(result):
     yield "Shapes: %s" % result.data_source
     yield "Compiled shapes: %s; unknown shapes: %d" % (", ".join("%s %d" % item for item in result.shapes.items()),
                                                        sum(row.unknown_shapes for row in result.graphs))
-    yield "Graphs that a run compiles: %s; each can take minutes on the device" % ", ".join(
+    yield "Graphs that a run compiles, at most: %s; each can take minutes on the device" % ", ".join(
         "%s %d%s" % (name, len(graphs.one_process), " (of several ranks %d)" % len(graphs.several_processes)
                      if len(graphs.several_processes) > len(graphs.one_process) else "")
         for name, graphs in result.compilations.items())
+    for name, graphs in result.compilations.items():
+        if graphs.by_option:
+            yield "Graphs of %s that options add: %s" % (name, ", ".join("%s %d" % item for item in graphs.by_option.items()))
     known = [row.memory.total for row in result.graphs if row.memory is not None]
     if known:
         yield "Memory of the largest graph: about %.1f GB of %.0f GB" % (max(known) / GIBIBYTE, result.memory_bytes / GIBIBYTE)

@@ -44,6 +44,10 @@ class ShapesOnlyDataLayer:
         """One Batch of zeros in the shape of bucket number ``bucket``, as a ``tf.data.Dataset``."""
         return self._zeros(self.buckets[bucket])
 
+    def subset(self, count, seed):
+        """This data layer: a subset may have every length."""
+        return self
+
     def bucket_of_batch(self, number):
         """The buckets in turn."""
         return number % len(self.buckets)

@@ -29,7 +29,7 @@ class FinalTest:
     def __init__(self, base_model, params, graph, device, group, rejected_file):
         layer = build_data_layer(params, "eval", device, group, rejected_file)
         self._best_is_known = graph.evaluation is not None
-        if _has_operations_for(graph.evaluation, params, layer):
+        if has_operations_for(graph.evaluation, params, layer):
             # the same operations: on a device that compiles graphs, others would take as many graphs again
             self._graph = Evaluation(graph.evaluation.graph, layer)
         else:
@@ -70,7 +70,7 @@ class FinalTest:
         return result
 
 
-def _has_operations_for(evaluation, params, layer):
+def has_operations_for(evaluation, params, layer):
     """Whether an Evaluation's operations compute those of other data: the same network, features and static shapes."""
     if evaluation is None or layer.buckets is None:
         return False
