@@ -18,6 +18,9 @@ from open_seq2seq.optimizers.optimize import SCOPE
 
 STATE_SCOPE = "training_state/"
 
+# of the moving averages, of TensorFlow, and of the Ascend adapter's loss scaling
+_NUMBERS = (COUNTER, "global_step", "good_steps", "bad_steps", "loss_scale")
+
 RestoreReport = collections.namedtuple("RestoreReport", "checkpoint restored missing surplus averaged reshaped")
 
 
@@ -165,7 +168,7 @@ def _of_training(surplus):
             kinds["optimizer slots"] += 1
         elif is_average(name):
             kinds["moving averages"] += 1
-        elif name.startswith((STATE_SCOPE, SCOPE + "/")) or name in (COUNTER, "global_step"):
+        elif name.startswith((STATE_SCOPE, SCOPE + "/")) or name in _NUMBERS:
             kinds["numbers of the training"] += 1
         else:
             others.append(name)

@@ -12,6 +12,9 @@ from open_seq2seq.evaluation.scoring import SUMMED
 from open_seq2seq.experiment.assembly import execution_of
 from open_seq2seq.graph_analysis.step_memory import advised_batch
 
+# what an inference fetches of a batch; an evaluation fetches more
+INFERENCE_FETCHES = ("indices", "best_path", "lengths")
+
 # iterator: of the data, not initialized. batch: Batch of tensors. fetches: dict of tensors. logits: float32 [B, T', V + 1]
 _ShapeGraph = collections.namedtuple("_ShapeGraph", "iterator batch fetches logits")
 
@@ -65,7 +68,7 @@ class EvaluationGraph:
         iterator = tf.data.Iterator.from_structure(tf.data.get_output_types(dataset), tf.data.get_output_shapes(dataset))
         batch = Batch(*iterator.get_next())
         output = model(batch)
-        fetches = {"indices": batch.utterance_indices, "best_path": output.best_path, "lengths": output.logit_lengths}
+        fetches = dict(zip(INFERENCE_FETCHES, (batch.utterance_indices, output.best_path, output.logit_lengths)))
         if self.mode == "eval":
             fetches.update(losses=output.loss.per_utterance, counted=output.loss.counted,
                            entropies=frame_entropies(output.logits, output.logit_lengths))

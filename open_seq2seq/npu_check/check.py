@@ -16,6 +16,7 @@ from open_seq2seq.devices.npu_option_checks import computes_in_float16, with_def
 from open_seq2seq.devices.npu_session_check import check_fetches
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.errors import DataError
+from open_seq2seq.evaluation.evaluation_graph import INFERENCE_FETCHES, build_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.graph_analysis.graph_check import ERROR, NOTE, WARNING, Finding, check_graph
 from open_seq2seq.graph_analysis.graph_partition import HOST_ATTRIBUTE
@@ -103,6 +104,11 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
                         for bucket, fetches in zip(layer.buckets, built.graph.fetches_of_buckets)]
                 if mode == "eval":
                     evaluation = built
+                    if _compiles_parts(npu_params):
+                        # without the loss there are fewer parts
+                        rows_of_mode["infer"] = [_checked(graph, "infer", [fetches[name] for name in INFERENCE_FETCHES],
+                                                          operator_list, npu_params)
+                                                 for fetches in built.graph.fetches_of_buckets]
             rows = [_checked(graph, name, fetches, operator_list, npu_params) for name, fetches in runs]
         shapes[mode] = len({row.signature for row in rows
                             if "accumulate" not in row.name and not row.name.startswith(DIAGNOSTICS)})
@@ -134,8 +140,7 @@ def _without_garbage_collection():
 def _compilations(params_of_mode, rows_of_mode, evaluation, operator_list):
     params = next(iter(params_of_mode.values()))
     npu_params, training = params["npu_params"], rows_of_mode.get("train", [])
-    # only with mix_compile_mode the parts of a graph are compiled separately
-    mixed = with_defaults(npu_params, True).get("mix_compile_mode") is True
+    mixed = _compiles_parts(npu_params)
 
     def graphs_of(rows):
         return [RunGraph(row.name, len(row.parts) if mixed else 1, _option_of(row.name)) for row in rows]
@@ -153,9 +158,15 @@ def _compilations(params_of_mode, rows_of_mode, evaluation, operator_list):
             fetches, _ = check_fetches(not npu_params["ctc_on_host"])
             start_parts = len(check_graph(graph, tf.nest.flatten(fetches), operator_list, "", True).parts)
     return predicted_compilations(
-        params, graphs_of(training), graphs_of(rows_of_mode.get("eval", [])), diagnosed,
+        params, graphs_of(training), graphs_of(rows_of_mode.get("eval", [])),
+        graphs_of(rows_of_mode.get("infer") or rows_of_mode.get("eval", [])), diagnosed,
         graphs_of(rows_of_mode["test"]) if "test" in rows_of_mode else None, start_parts,
         params["encoder_params"].get("normalization") == "batch_norm")
+
+
+def _compiles_parts(npu_params):
+    """Whether the adapter compiles each part of a graph, instead of one; only then are there several."""
+    return with_defaults(npu_params, True).get("mix_compile_mode") is True
 
 
 def _option_of(name):
@@ -202,7 +213,6 @@ def _training_runs(base_model, params):
 
 def _built_evaluation(base_model, params, layer):
     """The ``Evaluation`` of a data layer as evaluations and tests build it."""
-    from open_seq2seq.evaluation.evaluation_graph import build_evaluation
     return build_evaluation(base_model, params, "eval", layer, AbsentNpu(params), Single())
 
 
@@ -211,7 +221,7 @@ def _frames(batch):
 
 
 def _checked(graph, name, fetches, operator_list, npu_params):
-    return check_graph(graph, fetches, operator_list, name, with_defaults(npu_params, True).get("mix_compile_mode") is True,
+    return check_graph(graph, fetches, operator_list, name, _compiles_parts(npu_params),
                        half_precision=computes_in_float16(npu_params))
 
 

@@ -26,12 +26,13 @@ one_process, several_processes: lists of the graphs' names, as one process and a
 graph has parts and is compiled. by_option: OrderedDict from a key of the config to how many of ``one_process`` it adds."""
 
 
-def predicted_compilations(params, training, evaluation, diagnosed=(), test=None, start_parts=1, has_statistics=True):
+def predicted_compilations(params, training, evaluation, inference, diagnosed=(), test=None, start_parts=1, has_statistics=True):
     """The graphs that are compiled in each kind of run.
 
     Args:
       params: the checked config of mode "train", or of "eval" without training.
       training, evaluation: lists of :class:`RunGraph`: training steps and diagnostics of the training data; evaluations.
+      inference: list of RunGraph, of ``--mode=infer`` with the evaluation data.
       diagnosed: list of RunGraph, of diagnostics of the evaluation data.
       test: list of RunGraph, of the test after the training; None: no test. A name that ``evaluation`` has is the same graph.
       start_parts: number of parts of the checks of the device, which are compiled with the initialization.
@@ -60,9 +61,9 @@ def predicted_compilations(params, training, evaluation, diagnosed=(), test=None
             among_ranks += [RunGraph(STATISTICS)] * (has_statistics and not params["deterministic"])
             runs[name] = _compiled(graphs, among_ranks, mixing, ACCELERATION in npu_params)
     if evaluation:
-        for name in ("eval", "infer"):
+        for name, passes in (("eval", evaluation), ("infer", inference)):
             # set from the checkpoint, and checked, in one run; inference is always one process
-            graphs = [RunGraph(SETTING + ", checks of the device", start_parts)] + list(evaluation)
+            graphs = [RunGraph(SETTING + ", checks of the device", start_parts)] + list(passes)
             runs[name] = _compiled(graphs, [RunGraph(BROADCAST), RunGraph(NUMBERS)] * (name == "eval"), mixing, False)
     return runs
 
