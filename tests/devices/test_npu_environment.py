@@ -6,6 +6,7 @@ import pytest
 
 from open_seq2seq.devices.npu_environment import (
     check_environment,
+    acceleration_has_ended,
     chosen_device,
     device_numbers,
     missing_device,
@@ -160,6 +161,17 @@ def test_the_adapter_is_told_how_far_an_accelerated_training_is():
         assert environ == first
         publish_progress(environ, options, 7, 10, 12.5)
         assert environ == then
+
+
+@pytest.mark.parametrize("mode, progress, ended", [
+    ("fast|step|0.5", {"STEP_NOW": "4"}, False), ("fast|step|0.5", {"STEP_NOW": "5"}, True),
+    ("fast|step", {"STEP_NOW": "8"}, False), ("fast1|step|", {"STEP_NOW": "9"}, True),
+    ("fast|loss", {"LOSS_NOW": "0"}, False), ("fast|loss", {"LOSS_NOW": "2.2"}, False), ("fast|loss", {"LOSS_NOW": "2.1"}, True),
+    ("fast|loss|1.2", {"LOSS_NOW": "2.4"}, True), (None, {}, False)])
+def test_when_an_accelerated_training_has_its_ordinary_precision(mode, progress, ended):
+    options = {} if mode is None else {"experimental_accelerate_train_mode": mode}
+    environ = dict({"TOTAL_STEP": "10", "TARGET_LOSS": "2"}, **progress)
+    assert acceleration_has_ended(environ, options) == ended
 
 
 def test_the_device_is_chosen_as_the_adapter_does():

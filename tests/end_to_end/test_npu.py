@@ -81,18 +81,20 @@ def _compiled(output):
 
 
 def test_the_graphs_that_are_compiled_are_few_and_as_many_as_npu_check_predicts(run_on_npus, run_command, corpus):
-    lengths = "--npu_params/bucket_frames=[64, 96, 128, 160]"
-    words = ("--save_checkpoint_steps=2", "--try_worst_batch=True", lengths)
+    # all four lengths occur in these data
+    of_data = tuple("--%s_params/data_layer_params/dataset_files=['train.csv']" % section for section in ("eval", "infer"))
+    lengths = ("--npu_params/bucket_frames=[64, 96, 128, 160]",) + of_data
+    words = ("--save_checkpoint_steps=2", "--try_worst_batch=True") + lengths
     checked = run_command("--config_file=config.py", "--mode=npu_check", "--json", *words)
-    predicted = json.loads(checked.out)["compiled_graphs"]
-    evaluated = ("--mode=train_eval", "--eval_steps=2", "--loss_scaling=128.0", "--test_files=dev.csv") + words
+    predicted, of_ranks = (json.loads(checked.out)[key] for key in ("compiled_graphs", "compiled_graphs_of_ranks"))
+    evaluated = ("--mode=train_eval", "--eval_steps=2", "--loss_scaling=128.0", "--test_files=train.csv") + words
     runs = {
         # overflows until the loss scale is low enough
         "train": ("--mode=train", "--max_steps=2", "--logdir=without", "--loss_scaling=Backoff") + words,
         "train_eval": ("--max_steps=4",) + evaluated,
         # the test at the end is of the best model, whose variables are set
         "resume": ("--max_steps=6", "--continue_learning", "--reduce_lr_on_plateau=True") + evaluated,
-        "eval": ("--mode=eval", lengths), "infer": ("--mode=infer", "--infer_output_file=transcripts.csv", lengths)}
+        "eval": ("--mode=eval",) + lengths, "infer": ("--mode=infer", "--infer_output_file=transcripts.csv") + lengths}
     for name, arguments in runs.items():
         records = corpus / (name + ".jsonl")
         # evaluations overflow: no training step after them is skipped for it
@@ -102,12 +104,35 @@ def test_the_graphs_that_are_compiled_are_few_and_as_many_as_npu_check_predicts(
         graphs = [graph for line in records.read_text().splitlines() for graph in json.loads(line)["graphs"]]
         assert _compiled(run.out) == sum(graph["builds"] for graph in graphs) == predicted[name], name
         assert all(graph["geops"] == 1 for graph in graphs if graph["builds"])
-    assert max(predicted["train"], predicted["train_eval"]) <= 14 and predicted["resume"] <= 16
-    # 3 of the 4 lengths occur in the evaluation data
-    assert predicted["eval"] == predicted["infer"] == 4
+    assert max(of_ranks["train"], of_ranks["train_eval"]) <= 14 and of_ranks["resume"] <= 16
+    # one for each of the four lengths, and one that sets the variables
+    assert predicted["eval"] == predicted["infer"] == 5
     exported = run_on_npus("--mode=export", "--export_dir=exported", FAKE_ASCEND_RECORD_FILE=str(corpus / "export.jsonl"))
     assert exported.status == 0, exported.err
     assert not (corpus / "export.jsonl").exists()
+
+
+@pytest.mark.parametrize("words, added", [
+    # without a trial of the longest batch the variables are set once, for the test of the best model
+    (("--npu_params/experimental_accelerate_train_mode=fast|step|0.5", "--npu_params/bucket_frames=[160]", "--iter_size=2",
+      "--test_files=dev.csv", "--eval_steps=1", "--save_checkpoint_steps=1"),
+     {"experimental_accelerate_train_mode": 4, "iter_size": 1, "test_files": 1}),
+    # the loss splits a graph in two; only one of the two lengths occurs in the subset of the evaluation data
+    (("--npu_params/mix_compile_mode=True", "--npu_params/bucket_frames=[96, 160]", "--diagnostics_steps=2",
+      "--diagnostics_utterances=2", "--eval_steps=2", "--try_worst_batch=True"),
+     {"mix_compile_mode": 5, "diagnostics_steps": 6}),
+])
+def test_options_that_add_compiled_graphs(run_on_npus, run_command, corpus, words, added):
+    checked = json.loads(run_command("--config_file=config.py", "--mode=npu_check", "--json", *words).out)
+    assert checked["compiled_graphs_by_option"]["train_eval"] == added
+    records = corpus / "sessions.jsonl"
+    run = run_on_npus("--mode=train_eval", "--max_steps=4", *words, FAKE_ASCEND_RECORD_FILE=str(records))
+    assert run.status == 0, run.err
+    graphs = [graph for line in records.read_text().splitlines() for graph in json.loads(line)["graphs"]]
+    assert _compiled(run.out) == sum(graph["builds"] for graph in graphs) == checked["compiled_graphs"]["train_eval"]
+    if "mix_compile_mode" in added:
+        for mode in ("eval", "infer"):
+            assert _compiled(run_on_npus("--mode=" + mode, *words[:2]).out) == checked["compiled_graphs"][mode]
 
 
 def test_two_ranks_over_hccl_have_the_losses_of_one(run_on_npus, run_command, needs_horovod):
