@@ -25,6 +25,10 @@ def test_too_little_memory_names_a_batch_size(run_on_npus):  # noqa: F811
     failed(run_on_npus(*words, "--try_worst_batch=True", FAKE_ASCEND_FAIL="bucket_160/Loss_Optimization/:EL0004"),
            "the longest batch (4 utterances x 160 frames", "EL0004, memory allocation failure",
            "batch_size_per_gpu=2 may fit; by an estimate of ", "static_memory_policy=2", "A larger iter_size")
+    # the graph that reads the variables before the trial has no batch
+    message = failed(run_on_npus(*words, "--try_worst_batch=True", FAKE_ASCEND_FAIL="2:EL0004"),
+                     "out of memory in reading all variables", "EL0004", "npu-smi info")
+    assert "batch_size_per_gpu" not in message and "ower the batch size" not in message
     # a limit that the estimate exceeds
     message = failed(run_on_npus(*words, "--try_worst_batch=False", "--npu_params/graph_memory_max_size=180000",
                                  FAKE_ASCEND_FAIL="bucket_160/Loss_Optimization/@2:EZ9999 allocate"),
@@ -46,6 +50,9 @@ def test_other_failures_name_the_graph_and_what_to_do(run_on_npus, graph, code, 
 
 def test_evaluation_and_inference(run_on_npus):  # noqa: F811
     assert run_on_npus("--mode=train", "--max_steps=2").status == 0
+    message = failed(run_on_npus("--mode=eval", FAKE_ASCEND_FAIL="1:EL0004"),
+                     "out of memory in setting the variables and checks of the device", "EL0004")
+    assert "CTC" not in message and "ctc_on_host" not in message and "ower the batch size" not in message
     for mode, name in (("eval", "evaluation, "), ("infer", "inference, ")):
         failed(run_on_npus("--mode=" + mode, FAKE_ASCEND_FAIL="best_path:EZ3002"), "graph engine failed in " + name, "EZ3002",
                "Optype [CTCLoss]", "--mode=npu_check")

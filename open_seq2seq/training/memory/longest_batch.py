@@ -54,8 +54,10 @@ def try_longest_batches(session, params, graph, device, group):
         if not _is_worth_trying(shape_step, list(fetches.values()), shape, what, available, group):
             continue
         begin = time.monotonic()
+        # what fails here is not due to the batch
+        before = graph_variables(session.graph).read(session)
         try:
-            _make_step(session, graph, number, fetches)
+            _make_step(session, graph, number, fetches, before)
         except DeviceError as error:
             if error.out_of_memory is None:
                 raise
@@ -66,14 +68,12 @@ def try_longest_batches(session, params, graph, device, group):
         log_line("The longest batch, %s, fits into memory (a step with it took %.1f s)" % (what, time.monotonic() - begin))
 
 
-def _make_step(session, graph, number, fetches):
-    variables = graph_variables(session.graph)
-    before = variables.read(session)
+def _make_step(session, graph, number, fetches, before):
     graph.start_longest_batch(session, number)
     for _ in range(graph.iter_size - 1):
         session.run(graph.shape_steps[number].accumulate_fetches())
     session.run(fetches, graph.feed())
-    variables.write(session, before)
+    graph_variables(session.graph).write(session, before)
 
 
 def _available_to_each(session, group):
