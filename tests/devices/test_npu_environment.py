@@ -5,8 +5,8 @@ import os
 import pytest
 
 from open_seq2seq.devices.npu_environment import (
-    check_environment,
     acceleration_has_ended,
+    check_environment,
     chosen_device,
     device_numbers,
     missing_device,
