@@ -1,4 +1,5 @@
 """Prints the result of ``--mode=npu_check``: tables, or one JSON object."""
+import collections
 import contextlib
 import json
 import os
@@ -107,6 +108,15 @@ def _finding_cells(finding, names):
     return [(finding.level, _COLORS.get(finding.level, "yellow")), finding.kind, finding.layer, first, text]
 
 
+def _added_by_options(compilations):
+    """List of clauses like "iter_size 4 (train, train_eval)"."""
+    runs = collections.OrderedDict()
+    for name, graphs in compilations.items():
+        for item in graphs.by_option.items():
+            runs.setdefault(item, []).append(name)
+    return ["%s %d (%s)" % (*item, ", ".join(names)) for item, names in sorted(runs.items())]
+
+
 def _totals(result):
     yield "Operator list: %s%s, %d operators" % (
         result.operator_list.source, "" if result.operator_list.files else " (no operator package is installed here)",
@@ -118,9 +128,9 @@ def _totals(result):
         "%s %d%s" % (name, len(graphs.one_process), " (of several ranks %d)" % len(graphs.several_processes)
                      if len(graphs.several_processes) > len(graphs.one_process) else "")
         for name, graphs in result.compilations.items())
-    for name, graphs in result.compilations.items():
-        if graphs.by_option:
-            yield "Graphs of %s that options add: %s" % (name, ", ".join("%s %d" % item for item in graphs.by_option.items()))
+    added = _added_by_options(result.compilations)
+    if added:
+        yield "Options that add graphs: " + "; ".join(added)
     known = [row.memory.total for row in result.graphs if row.memory is not None]
     if known:
         yield "Memory of the largest graph: about %.1f GB of %.0f GB" % (max(known) / GIBIBYTE, result.memory_bytes / GIBIBYTE)

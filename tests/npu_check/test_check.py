@@ -119,10 +119,12 @@ def test_a_valid_config_passes_without_data_given_the_lengths(check):
 
 
 def test_the_tables_name_the_list_the_shapes_and_the_time(check):
-    result = check("--npu_params/bucket_frames=[96]")
+    result = check("--npu_params/bucket_frames=[96]", "--iter_size=2", "--npu_params/mix_compile_mode=True")
     assert result.status == 0, result.err
     for words in ("train, 96 frames", "eval, 96 frames", "*** Operator list: the built-in list", "692 operators",
-                  "Compiled shapes: train 1, eval 1; unknown shapes: 0", "Memory of the largest graph"):
+                  "Compiled shapes: train 1, eval 1; unknown shapes: 0", "Memory of the largest graph",
+                  # the loss splits the accumulation, the update, the evaluation and the checks of the device
+                  "iter_size 2 (train, train_eval, resume)", "mix_compile_mode 3 (train_eval, resume)"):
         assert words in result.out
 
 
