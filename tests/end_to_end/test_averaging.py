@@ -54,7 +54,7 @@ def test_moving_averages_in_training_evaluation_and_export(run_here, corpus):
 
     evaluated = run_here("--mode=eval")
     weights_alone = run_here("--mode=eval", "--evaluate_ema=False")
-    assert "14 of them as moving averages" in evaluated.out and "moving averages" not in weights_alone.out
+    assert "14 of them as moving averages" in evaluated.out and "as moving averages" not in weights_alone.out
     assert numbers(evaluated.out, "loss") == numbers(trained.out, "loss")[-1:] != numbers(weights_alone.out, "loss")
     exported = read_weights(trained_model_from_run(str(corpus / "run")))
     for name in averages:
