@@ -212,6 +212,9 @@ def draw(results, rate, stride):
             right.imshow(features.T, origin="lower", aspect="auto", cmap="viridis", vmin=-FEATURE_RANGE, vmax=FEATURE_RANGE,
                          interpolation="nearest", extent=(0, len(features) * stride, 0, features.shape[1]))
             right.set_ylabel("feature")
+        # a picture sets the limits of the axis that all rows share
+        axes[0, 0].set_xlim(0, max(max(len(waveform) / float(rate), len(features) * stride)
+                                   for waveform, features in results.values()))
         for axis in axes[-1]:
             axis.set_xlabel("s")
         file = io.BytesIO()

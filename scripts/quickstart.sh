@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 config=configs/speech2text/jasper_mini_digits.py
 synthetic_steps=2500
 synthetic_batch=8 # twice as many steps in the same time: a short training learns more
-recorded_steps=4400
+recorded_steps=4600
 
 show_help() {
     cat <<HELP

@@ -38,7 +38,7 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
     """
     with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, checkpoint):
         if group.is_first:
-            _compare_audio(checkpoint, evaluation.data_layer)
+            _compare_audio(checkpoint, evaluation.data_layer, params)
         log_line("Running evaluation:")
         result = run_evaluation(session, evaluation, verbose=True)
     _log_speed(evaluation.data_layer, params, result.audio_seconds, result.seconds)
@@ -56,11 +56,12 @@ def _log_speed(layer, params, audio_seconds, seconds):
     log_line("Avg objects per second: %.3f" % (frames / seconds))
 
 
-def _compare_audio(checkpoint, layer):
+def _compare_audio(checkpoint, layer, params):
     """Prints how the audio differs from that of the training, if its profile was stored and the data layer has audio."""
     stored = read_profile(directory_of_run(checkpoint))
     own = layer.audio_profile() if stored is not None and hasattr(layer, "audio_profile") else None
-    found = differences(stored, own) if own is not None else []
+    has_range = params["data_layer_params"].get("dynamic_range") is not None
+    found = differences(stored, own, has_range) if own is not None else []
     if found:
         log_line("Note: the audio is unlike that of the training: %s (docs/robustness.md)" % "; ".join(found))
 

@@ -24,13 +24,14 @@ QUIET_PERCENTILE = 10           # of the frames' levels: the noise floor
 SILENCE_DB = -150.0             # stands for digital silence
 
 AudioProfile = collections.namedtuple("AudioProfile", (
-    "utterances", "band_hz", "noise_floor_db", "level_db", "digital_silence", "shortest", "longest"))
+    "utterances", "band_hz", "noise_floor_db", "level_db", "digital_silence", "shortest", "longest", "offset"))
+AudioProfile.__new__.__defaults__ = (0.0,)
 AudioProfile.__doc__ = """Medians over utterances, unless it says otherwise.
 
 utterances: how many were measured. band_hz: the frequency above which every third of an octave is more than 50 dB below the
 loudest one. noise_floor_db: level of the quietest tenth of the frames that are not digital silence, against the peak, dB.
 level_db: the peak against full scale, dB. digital_silence: part of the frames without any sound, mean. shortest, longest:
-durations of all utterances, s.
+durations of all utterances, s. offset: the constant in the waveform, as a part of the peak.
 """
 
 
@@ -58,10 +59,10 @@ def measure_profile(utterances, sample_rate, max_missing_fraction):
         found = [values for values in pool.map(measured, chosen) if values is not None]
     if not found:
         return None
-    band, floor, level, silence = (np.array(values) for values in zip(*found))
+    band, floor, level, silence, offset = (np.array(values) for values in zip(*found))
     durations = [utterance.duration for utterance in utterances]
     return AudioProfile(len(found), float(np.median(band)), float(np.median(floor)), float(np.median(level)),
-                        float(np.mean(silence)), float(min(durations)), float(max(durations)))
+                        float(np.mean(silence)), float(min(durations)), float(max(durations)), float(np.median(offset)))
 
 
 def measure_waveform(waveform, sample_rate):
@@ -69,7 +70,7 @@ def measure_waveform(waveform, sample_rate):
 
     Returns:
       (band limit in Hz, noise floor in dB against the peak, peak in dB of full scale, part of the frames that are digital
-      silence); None for digital silence only, or less than a frame.
+      silence, offset as a part of the peak); None for digital silence only, or less than a frame.
     """
     frame = int(FRAME * sample_rate)
     count, peak = len(waveform) // frame, float(np.abs(waveform).max()) if len(waveform) else 0.0
@@ -77,10 +78,13 @@ def measure_waveform(waveform, sample_rate):
         return None
     frames = waveform[:count * frame].reshape(count, frame)
     sounding = frames.any(axis=1)
-    frames = frames[sounding]
-    powers = np.mean(np.square(frames), axis=1)
-    floor = 10 * np.log10(np.percentile(powers, QUIET_PERCENTILE) / peak ** 2)
-    return (_band_limit(frames, sample_rate), max(floor, SILENCE_DB), 20 * np.log10(peak), 1 - sounding.mean())
+    offset = float(np.mean(frames[sounding]))
+    # a constant is neither noise nor a part of the band
+    frames = frames[sounding] - np.float32(offset)
+    powers, loudest = np.mean(np.square(frames), axis=1), max(float(np.abs(frames).max()), 1e-10)
+    floor = 10 * np.log10(max(np.percentile(powers, QUIET_PERCENTILE), 1e-30) / loudest ** 2)
+    return (_band_limit(frames, sample_rate), max(floor, SILENCE_DB), 20 * np.log10(peak), 1 - sounding.mean(),
+            abs(offset) / peak)
 
 
 def _band_limit(frames, sample_rate):
@@ -92,29 +96,37 @@ def _band_limit(frames, sample_rate):
     return edges[audible[-1] + 1]
 
 
-def differences(training, evaluation):
+def differences(training, evaluation, has_dynamic_range=False):
     """How the audio of an evaluation differs from that of the training, in ways that make recognition worse.
 
     Args:
       training, evaluation: AudioProfile.
+      has_dynamic_range: whether the features have a ``dynamic_range``, which makes up for less band, digital silence, low levels
+        and low noise.
 
     Returns:
       List of sentences without a full stop, each with what to do.
     """
     found = []
-    if evaluation.band_hz < 0.7 * training.band_hz:
+    if evaluation.band_hz < 0.7 * training.band_hz and not has_dynamic_range:
         found.append("nothing above %.1f kHz (training: %.1f kHz); train with augmentation band" % (
             evaluation.band_hz / 1000, training.band_hz / 1000))
     elif evaluation.band_hz > 1.4 * training.band_hz:
-        found.append("sound up to %.1f kHz (training: %.1f kHz); set dynamic_range, or train with audio of that band" % (
+        found.append("sound up to %.1f kHz (training: %.1f kHz); train with audio of that band" % (
             evaluation.band_hz / 1000, training.band_hz / 1000))
-    if evaluation.digital_silence > training.digital_silence + 0.05:
+    more_silence = evaluation.digital_silence > training.digital_silence + 0.05
+    if more_silence and not has_dynamic_range:
         found.append("%.0f %% digital silence (training: %.0f %%); set dynamic_range, or train with augmentation pauses" % (
             100 * evaluation.digital_silence, 100 * training.digital_silence))
-    if abs(evaluation.noise_floor_db - training.noise_floor_db) > 15:
+    louder_db = evaluation.noise_floor_db - training.noise_floor_db
+    # without its pauses, the quietest frames of an utterance are quiet speech and not noise
+    if louder_db > 15 and not more_silence or louder_db < -15 and not has_dynamic_range:
         found.append("a noise floor %.0f dB below the peak (training: %.0f dB); train with augmentation noise" % (
             -evaluation.noise_floor_db, -training.noise_floor_db))
-    if evaluation.level_db < -40 and evaluation.level_db < training.level_db - 10:
+    if evaluation.offset > 0.1 and evaluation.offset > 2 * training.offset:
+        found.append("a constant of %.2f of the peak (training: %.2f); remove it, or train with augmentation offset" % (
+            evaluation.offset, training.offset))
+    if not has_dynamic_range and evaluation.level_db < -40 and evaluation.level_db < training.level_db - 10:
         found.append("peaks of %.0f dB of full scale (training: %.0f dB), so that rounding to 16 bits is heard; record louder, "
                      "or train with augmentation level" % (evaluation.level_db, training.level_db))
     if evaluation.longest > 1.5 * training.longest:

@@ -96,7 +96,7 @@ def wrong_with_response(samples):
 
 def wrong_with_noise(samples):
     """What is wrong with a recording of noise, or None."""
-    return None if len(samples) and np.ptp(samples) > 0 else "digital silence, not noise"
+    return None if len(samples) and np.ptp(samples) > 0 else "constant, not noise"
 
 
 class CorpusVoices:

@@ -128,7 +128,8 @@ def check_rules(params, path, report):
     if drawn and "files" in drawn["kinds"] and drawn["folder"] is None:
         report.problem(child_path(child_path(path, "noise"), "folder"), 'is missing; kind "files" needs a folder of audio files')
     if drawn and drawn["folder"] is not None and "files" not in drawn["kinds"]:
-        report.note(child_path(child_path(path, "noise"), "folder"), 'has no effect: "files" is not among the kinds')
+        report.problem(child_path(child_path(path, "noise"), "kinds"), 'is %r, without "files", so the folder %s would have no '
+                       'effect. Add "files", or remove the folder' % (drawn["kinds"], drawn["folder"]))
     if params["codec"]:
         missing = [kind for kind in params["codec"]["kinds"] if kind in channel.missing_file_codecs()]
         if missing:

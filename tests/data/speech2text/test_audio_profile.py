@@ -32,7 +32,11 @@ def noise_bursts(floor=1e-3):
 def test_the_numbers_of_known_sounds():
     waveform = noise_bursts()
     peak = np.abs(waveform).max()
-    band, floor, level, silence = measure_waveform(waveform, RATE)
+    band, floor, level, silence, offset = measure_waveform(waveform, RATE)
+    assert offset < 0.01
+    shifted = measure_waveform(waveform + np.float32(0.2), RATE)
+    assert shifted[:2] == pytest.approx((band, floor), abs=0.1)
+    assert shifted[4] == pytest.approx(0.2 / np.abs(waveform + 0.2).max(), abs=0.01)
     assert band > 6300 and silence == 0
     assert floor == pytest.approx(20 * np.log10(1e-3 / peak), abs=1) and level == pytest.approx(20 * np.log10(peak))
     assert measure_waveform(through_rate(waveform, RATE, 8000), RATE)[0] == pytest.approx(4000, rel=0.05)
@@ -70,12 +74,20 @@ def test_a_damaged_profile_is_ignored(tmp_path, content):
     (dict(noise_floor_db=-25.0), "noise floor 25 dB below the peak (training: 55 dB)"),
     (dict(noise_floor_db=-80.0), "noise floor 80 dB below the peak (training: 55 dB)"),
     (dict(level_db=-45.0), "peaks of -45 dB"),
+    (dict(offset=0.3), "a constant of 0.30 of the peak (training: 0.00)"),
     (dict(longest=60.0), "up to 60.0 s (training: up to 16.0 s)"),
     (dict(shortest=0.2), "only 0.20 s (training: at least 1.00 s)"),
 ])
 def test_what_differs_is_named(changed, told):
     sentence, = differences(USUAL, USUAL._replace(**changed))
     assert told in sentence and ";" in sentence
+
+
+def test_what_the_features_make_up_for_is_not_named():
+    """Digital silence leaves only speech in the other frames, so it is not reported as noise, either."""
+    gated = USUAL._replace(digital_silence=0.4, noise_floor_db=-30.0, band_hz=4031.0, level_db=-45.0)
+    assert not differences(USUAL, gated, has_dynamic_range=True)
+    assert differences(USUAL, USUAL._replace(noise_floor_db=-30.0), has_dynamic_range=True)
 
 
 def test_audio_of_a_wider_band_is_named():

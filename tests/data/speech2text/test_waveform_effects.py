@@ -165,7 +165,7 @@ def test_impulse_responses_from_files_are_applied(tmp_path):
     ("noise", {"notes.txt": b"no audio", "b/more.pdf": b"%PDF"}, ["has 2 files, but none of them is audio", ".flac"]),
     ("noise", {"short.wav": [0.1, -0.1] * 50, "good.wav": [0.1, -0.1] * 500},
      ["1 of the 2", "short.wav", "6.2 ms", "of 20 ms"]),
-    ("noise", {"silent.wav": [0.0] * 4000}, ["silent.wav", "digital silence"]),
+    ("noise", {"silent.wav": [0.0] * 4000}, ["silent.wav", "constant"]),
     ("noise", {"broken.wav": b"RIFF\x10\x00\x00\x00WAVEfmt nothing"}, ["broken.wav", "1 of the 1"]),
     ("reverberation", {}, ["is empty"]),
     ("reverberation", {"zeros.wav": [0.0] * 4000}, ["zeros.wav", "all zeros, which is not an impulse response"])])
@@ -214,9 +214,9 @@ def test_a_codec_that_libsndfile_lacks_is_refused_with_those_that_it_has(monkeyp
     assert "it has mulaw_fast, gsm_like, gsm, mulaw, vorbis" in message
 
 
-def test_a_folder_that_is_not_used_is_noted(tmp_path):
+def test_a_folder_that_would_not_be_used_is_refused(tmp_path):
     _, report = checked(noise={"folder": str(tmp_path)})
-    assert any('["noise"]["folder"]' in note and "no effect" in note for note in report.notes)
+    assert any('["noise"]["kinds"]' in problem and 'Add "files"' in problem for problem in report.problems)
 
 
 def test_a_recipe_is_completed_and_replaced_by_what_is_given():
