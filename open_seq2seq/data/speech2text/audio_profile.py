@@ -78,7 +78,8 @@ def measure_waveform(waveform, sample_rate):
         return None
     frames = waveform[:count * frame].reshape(count, frame)
     sounding = frames.any(axis=1)
-    offset = float(np.mean(frames[sounding]))
+    # the median, because the mean of loud speech differs from 0 by more than quiet noise
+    offset = float(np.median(frames[sounding]))
     # a constant is neither noise nor a part of the band
     frames = frames[sounding] - np.float32(offset)
     powers, loudest = np.mean(np.square(frames), axis=1), max(float(np.abs(frames).max()), 1e-10)
