@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 config=configs/speech2text/jasper_mini_digits.py
-synthetic_steps=2500
+synthetic_steps=2100
 synthetic_batch=8 # twice as many steps in the same time: a short training learns more
 recorded_steps=4600
 
