@@ -1,7 +1,7 @@
 """A small dense-residual Jasper on spoken digit strings, for a CPU.
 
 For: a first run, on the digits that scripts/quickstart.sh generates or on those of the FSDD importer (4,600 steps).
-Cost: 0.44 GFLOP for each second of audio in a training step; 4,600 steps take 10 minutes on 2 cores (AMD Zen 4).
+Cost: 0.44 GFLOP for each second of audio in a training step; 4,600 steps take about 11 minutes on 2 cores (AMD Zen 4).
 Expected WER on dev: 2.4 % on the FSDD import, 3.2 % as the mean of 28 kinds of recordings (docs/robustness.md).
 
 Data: train.csv and dev.csv in $JASPER_DATA/digits (corpus/digits by default).
