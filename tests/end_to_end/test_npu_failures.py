@@ -45,7 +45,8 @@ def test_too_little_memory_names_a_batch_size(run_on_npus):  # noqa: F811
 def test_other_failures_name_the_graph_and_what_to_do(run_on_npus, graph, code, name):  # noqa: F811
     run = run_on_npus("--mode=train_eval", "--max_steps=3", "--eval_steps=2", "--npu_params/bucket_frames=[160]",
                       FAKE_ASCEND_FAIL="%s:%s" % (graph, code))
-    failed(run, "the NPU's graph engine failed in " + name, code, "Meaning: ", "What to do: ")
+    message = failed(run, "Meaning: ", "What to do: ")
+    assert "the NPU's graph engine failed in " + name in message and code in message
 
 
 def test_evaluation_and_inference(run_on_npus):  # noqa: F811
