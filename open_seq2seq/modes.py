@@ -88,7 +88,7 @@ def _evaluate(experiment, arguments):
 
 def _infer(experiment, arguments):
     """``--mode=infer``."""
-    from open_seq2seq.evaluation.modes import infer
+    from open_seq2seq.evaluation.inference import infer
     _run_through_data(experiment, arguments, infer)
 
 

@@ -14,7 +14,7 @@ from open_seq2seq.data.effects.preparations import PREPARATIONS, preparation_nam
 from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.evaluation.error_rates import transcript_errors
 from open_seq2seq.evaluation.evaluation_graph import Evaluation
-from open_seq2seq.evaluation.modes import restored
+from open_seq2seq.evaluation.restored import restored
 from open_seq2seq.evaluation.robustness_results import FILE_NAME, PICTURE_FOLDER, SELECTED_FILE_NAME, draw_rates
 from open_seq2seq.evaluation.scoring import run_evaluation
 from open_seq2seq.files import replaced_file
