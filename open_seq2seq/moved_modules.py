@@ -174,7 +174,6 @@ RENAMED = {
     ("evaluation.evaluation", "EvaluationGraph"): "evaluation.evaluation_graph.build_evaluation",
     ("evaluation.evaluation", "frame_entropies"): "evaluation.evaluation_graph.frame_entropies",
     ("evaluation.modes", "infer"): "evaluation.inference.infer",
-    ("evaluation.modes", "restored"): "evaluation.restored.restored",
     ("export", "CheckpointError"): "errors.CheckpointError",
     ("export.ascend.bins", "AIS_BENCH"): "export.ascend.results.AIS_BENCH",
     ("export.ascend.bins", "MSAME"): "export.ascend.results.MSAME",
