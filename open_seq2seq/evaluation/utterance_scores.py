@@ -1,16 +1,17 @@
-"""What an evaluation knows of each utterance: texts, the alignment of their words, error counts, loss; as a record and as JSON.
+"""What an evaluation knows of each utterance: texts, alignment of the words, error counts, loss; as a record and as JSON.
 
-Rules. Words are separated by white space; nothing else is changed: case, punctuation and apostrophes are part of a word. Characters
-are counted with one space between words. An empty reference has no words: every word of its hypothesis is an insertion, which counts
-in the error rate of the set, and the utterance has no rate of its own. If both texts are empty, the utterance is correct.
+Rules. Words are separated by white space; nothing else is changed: case, punctuation and apostrophes are part of a word.
+Characters are counted with one space between words. An empty reference has no words: every word of its hypothesis is an
+insertion, which counts in the error rate of the set, and the utterance has no rate of its own. If both texts are empty, the
+utterance is correct.
 """
 import collections
 import math
 
 from open_seq2seq.evaluation.word_alignment import EditCounts, align, aligned_words, count
 
-_FIELDS = ("id", "wav_filename", "audio_path", "columns", "duration", "reference", "hypothesis", "operations", "words", "characters",
-           "loss", "entropy", "confidence")
+_FIELDS = ("id", "wav_filename", "audio_path", "columns", "duration", "reference", "hypothesis", "operations", "words",
+           "characters", "loss", "entropy", "confidence")
 
 
 class UtteranceScore(collections.namedtuple("UtteranceScore", _FIELDS)):
@@ -80,9 +81,8 @@ def score_from_dict(values):
     operations = "".join(column[0] for column in values["alignment"])
     words = EditCounts(*[int(values["words"][name]) for name in EditCounts._fields])
     characters = EditCounts(*[int(values["characters"][name]) for name in EditCounts._fields])
-    score = UtteranceScore(values["id"], values["wav_filename"], values["audio_path"], dict(values["columns"]), values["duration"],
-                           values["reference"], values["hypothesis"], operations, words, characters, values["loss"],
-                           values["entropy"], values["confidence"])
+    score = UtteranceScore(*[values[name] for name in _FIELDS[:7]], operations, words, characters,
+                           *[values[name] for name in _FIELDS[10:]])
     if (count(operations) != words or words.length != len(score.reference.split())
             or words.length - words.deletions + words.insertions != len(score.hypothesis.split())):
         raise ValueError("the alignment of %s does not match its texts" % score.id)

@@ -1,8 +1,8 @@
 """The manifest: a CSV file that lists audio files and their transcripts.
 
-Columns ``wav_filename,wav_filesize,transcript`` in any order; others are ignored, and the size is not read. UTF-8, with or
-without byte order mark, any line ends. A transcript is text: ``null``, ``nan`` and ``12`` too. Blanks around a field are removed,
-and transcripts are read in composed form (Unicode NFC); a note says how many.
+Columns ``wav_filename,wav_filesize,transcript`` in any order; the size is not read. Other columns, e.g. ``speaker``, are kept for
+the report of an evaluation. UTF-8, with or without byte order mark, any line ends. A transcript is text: ``null``, ``nan`` and
+``12`` too. Blanks around a field are removed, and transcripts are read in composed form (Unicode NFC); a note says how many.
 """
 import collections
 import csv
@@ -15,25 +15,26 @@ import unicodedata
 from open_seq2seq.errors import DataError
 from open_seq2seq.text.text_file import read_text_file, require_utf8_path
 
-AUDIO_COLUMN, TRANSCRIPT_COLUMN = "wav_filename", "transcript"
+AUDIO_COLUMN, SIZE_COLUMN, TRANSCRIPT_COLUMN = "wav_filename", "wav_filesize", "transcript"
 
 _EXPECTED = ('Expected a CSV file with wav_filename,wav_filesize,transcript; correct the file or '
              'data_layer_params["dataset_files"]')
 _BLANK_AND_QUOTE = re.compile(', +"')
 
-ManifestRow = collections.namedtuple("ManifestRow", "manifest row wav_filename audio_path transcript problem")
+ManifestRow = collections.namedtuple("ManifestRow", "manifest row wav_filename audio_path transcript problem columns",
+                                     defaults=[()])
 ManifestRow.__doc__ = """One row of a manifest.
 
 manifest: path of the CSV file. row: number of the row's first line in the file. wav_filename: the audio file as written there,
 without blanks around it. audio_path: the same relative to the manifest's folder. transcript: str. problem: what is wrong with the
-row (the other fields may be empty then), or None."""
+row (the other fields may be empty then), or None. columns: the other columns, tuple of (name, value)."""
 
 Utterance = collections.namedtuple(
-    "Utterance", "index id audio_path wav_filename manifest row duration num_samples transcript labels")
+    "Utterance", "index id audio_path wav_filename manifest row duration num_samples transcript labels columns", defaults=[()])
 Utterance.__doc__ = """One accepted row.
 
 index: place in the data layer's list. id: manifest:row, for messages. audio_path: the file that was found. duration: s.
-num_samples: at the model's rate. labels: tuple of int (empty in infer mode)."""
+num_samples: at the model's rate. labels: tuple of int (empty in infer mode). columns: see :class:`ManifestRow`."""
 
 
 def read_manifest(path, transcripts=True, vocabulary=None, note=None):
@@ -119,11 +120,14 @@ def _find_columns(path, header, transcripts):
             raise DataError('manifest %s has no column "%s"%s; its first line is "%s", expected "wav_filename,wav_filesize,'
                             'transcript"' % (path, name, hint, ",".join(header)[:200]))
     transcript = header.index(TRANSCRIPT_COLUMN) if TRANSCRIPT_COLUMN in header else None
-    return header.index(AUDIO_COLUMN), transcript, transcripts
+    # of a name that occurs twice the first column counts
+    others = [(name, place) for place, name in enumerate(header)
+              if name not in ("", AUDIO_COLUMN, SIZE_COLUMN, TRANSCRIPT_COLUMN) and header.index(name) == place]
+    return header.index(AUDIO_COLUMN), transcript, transcripts, others
 
 
 def _row(path, row, fields, header, columns):
-    audio, transcript, transcripts = columns
+    audio, transcript, transcripts, others = columns
     wav_filename = fields[audio] if audio < len(fields) else ""
     problem = None
     if len(fields) > len(header):
@@ -134,4 +138,5 @@ def _row(path, row, fields, header, columns):
     elif transcripts and transcript >= len(fields):
         problem = "has %d fields, the first line has %d: the transcript is missing" % (len(fields), len(header))
     text = fields[transcript] if transcript is not None and transcript < len(fields) else ""
-    return ManifestRow(path, row, wav_filename, os.path.join(os.path.dirname(path), wav_filename), text, problem)
+    values = tuple((name, fields[place].strip()) for name, place in others if place < len(fields))
+    return ManifestRow(path, row, wav_filename, os.path.join(os.path.dirname(path), wav_filename), text, problem, values)

@@ -52,7 +52,7 @@ def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames,
         for note in info.notes:
             rejections.warn(row, note)
         utterances.append(Utterance(len(utterances), "%s:%d" % (row.manifest, row.row), info.path, row.wav_filename,
-                                    row.manifest, row.row, info.duration, info.num_samples, row.transcript, labels))
+                                    row.manifest, row.row, info.duration, info.num_samples, row.transcript, labels, row.columns))
     if show_progress and rejections.warnings:
         log_line(rejections.warnings_summary())
     return utterances

@@ -41,6 +41,12 @@ def test_variants_of_the_same_manifest(write, data):
         (2, "a.wav", "hello"), (3, "b.wav", "you")]
 
 
+def test_other_columns_are_kept_with_their_row(write):
+    rows = read_manifest(write(b"speaker,transcript,wav_filename,,snr, speaker\n anna ,hello,a.wav,x,10,zoe\nben,you,b.wav\n"))
+    assert [row.columns for row in rows] == [(("speaker", "anna"), ("snr", "10")), (("speaker", "ben"),)]
+    assert read_manifest(write(HEADER + b"a.wav,1,hello\n"))[0].columns == ()
+
+
 def read(path, **options):
     """((wav_filename, transcript) of each row, notes without the path)."""
     notes = []
