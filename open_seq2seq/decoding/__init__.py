@@ -1,5 +1,27 @@
 """Decoders of label sequences: a network's outputs -> transcripts.
 
-Each is a class made from a :class:`~open_seq2seq.text.vocabulary.Vocabulary`, with a method ``decode_logits(logits, lengths)``:
-float [B, T', V + 1] and int [B] valid frames -> list of B str.
+:func:`make_decoder` makes a :class:`~open_seq2seq.decoding.decoder.Decoder` of a vocabulary and checked options.
 """
+
+
+def make_decoder(vocabulary, options):
+    """The decoder that ``options`` describe.
+
+    Args:
+      vocabulary: a ``Vocabulary``.
+      options: a ``decoding.options.DecodingOptions``.
+
+    Returns:
+      A :class:`~open_seq2seq.decoding.decoder.Decoder`; to be closed.
+
+    Raises:
+      DataError: the language model or another file of the options is missing, damaged or of another alphabet.
+      UsageError: a package that the search needs is not installed, or a hot word has characters outside the vocabulary.
+    """
+    # the search needs packages that greedy decoding does not
+    from open_seq2seq.decoding.options import GREEDY
+    if options.decoding == GREEDY:
+        from open_seq2seq.decoding.greedy import GreedyDecoder
+        return GreedyDecoder(vocabulary)
+    from open_seq2seq.decoding.beam_search import BeamSearchDecoder
+    return BeamSearchDecoder(vocabulary, options)

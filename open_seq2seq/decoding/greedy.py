@@ -4,8 +4,11 @@
 :class:`PathReader` of a path that arrives piece by piece. Both follow the rule in :func:`label_starts`.
 """
 import collections
+import concurrent.futures
 
 import numpy as np
+
+from open_seq2seq.decoding.decoder import Character, Decoder, Hypothesis
 
 Run = collections.namedtuple("Run", "label first end starts")
 Run.__doc__ = """Consecutive frames of a path with the same output.
@@ -76,33 +79,17 @@ class PathReader:
         self._previous = None
 
 
-class GreedyDecoder:
+class GreedyDecoder(Decoder):
     """Transcripts of the most probable output of every frame.
 
     Args:
       vocabulary: a ``Vocabulary``; the blank is the output after its last label.
     """
 
-    def __init__(self, vocabulary):
-        self._vocabulary = vocabulary
+    needs_logits = False
 
     def decode_logits(self, logits, lengths):
-        """Transcripts of logits.
-
-        Args:
-          logits: float [B, T', V + 1].
-          lengths: integer [B], valid frames.
-
-        Returns:
-          A list of B str.
-
-        Raises:
-          ValueError: the arrays' shapes do not match, or the number of outputs is not that of the vocabulary and the blank.
-        """
-        logits = np.asarray(logits)
-        if logits.ndim != 3 or logits.shape[2] != self._vocabulary.size + 1:
-            raise ValueError("logits have shape %s, expected [B, T', %d]" % (logits.shape, self._vocabulary.size + 1))
-        return self.decode_best_path(best_path(logits), lengths)
+        return self.decode_best_path(best_path(self.checked(logits)), lengths)
 
     def decode_best_path(self, paths, lengths):
         """Transcripts of best paths, for a graph that computes the argmax on its device.
@@ -116,7 +103,24 @@ class GreedyDecoder:
         Raises:
           ValueError: the arrays' shapes do not match.
         """
-        return [self._vocabulary.decode(labels) for labels in collapse(paths, lengths, self._vocabulary.size)]
+        return [self.vocabulary.decode(labels) for labels in collapse(paths, lengths, self.vocabulary.size)]
+
+    def submit(self, logits, lengths, characters=False):
+        future = concurrent.futures.Future()
+        future.set_result([self._hypothesis(log_probabilities, characters)
+                           for log_probabilities in self.log_probabilities(logits, lengths)])
+        return future
+
+    def _hypothesis(self, log_probabilities, with_characters):
+        """The Hypothesis of one utterance's log probabilities [valid frames, V + 1]."""
+        path, blank = best_path(log_probabilities), self.vocabulary.size
+        best = log_probabilities[np.arange(len(path)), path]
+        runs = [run for run in PathReader(blank).read(path) if run.label != blank]
+        score = float(best.sum(dtype=np.float64))
+        characters = [Character(self.vocabulary.characters[run.label], run.first, run.end,
+                                float(best[run.first:run.end].mean(dtype=np.float64))) for run in runs]
+        text = "".join(character.text for character in characters)
+        return Hypothesis(text, score, score, characters if with_characters else None)
 
 
 def collapse(paths, lengths, blank):

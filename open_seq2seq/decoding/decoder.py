@@ -1,0 +1,117 @@
+"""What all decoders have in common: what they take, what they return, and how they check it."""
+import collections
+
+import numpy as np
+
+from open_seq2seq.errors import DataError
+
+Character = collections.namedtuple("Character", "text first_frame end_frame log_probability")
+Character.__doc__ = """A character of a transcript and the frames of the logits in which it was found.
+
+text: one character of the vocabulary. first_frame, end_frame: int, ``end_frame`` excluded. log_probability: natural log of its
+probability, mean over these frames."""
+
+Hypothesis = collections.namedtuple("Hypothesis", "text score acoustic_score characters")
+Hypothesis.__doc__ = """The best transcript of an utterance.
+
+text: str. score: what the decoder maximizes, natural log: the acoustic score, plus, in a beam search, alpha times the language
+model's log probability, beta for each word, and the weights of hot words. acoustic_score: log probability of the text by the
+network alone: of the best path in greedy decoding, summed over the paths of the beam in a beam search. characters: list of
+:class:`Character`; None if they were not asked for."""
+
+
+class Decoder:
+    """Transcripts of logits. Subclasses define :meth:`submit`.
+
+    Args:
+      vocabulary: a ``Vocabulary``; the blank is the output after its last label.
+
+    Attributes:
+      vocabulary: as given.
+      needs_logits: False if :meth:`decode_best_path` makes the same transcripts of the best path alone.
+    """
+
+    needs_logits = True
+
+    def __init__(self, vocabulary):
+        self.vocabulary = vocabulary
+
+    def submit(self, logits, lengths, characters=False):
+        """Starts decoding.
+
+        Args:
+          logits: float [B, T', V + 1]; need not be normalized.
+          lengths: integer [B], valid frames.
+          characters: also find the frames of each character.
+
+        Returns:
+          ``concurrent.futures.Future`` of a list of B :class:`Hypothesis`, in order. It may be submitted again before the
+          result of the first is there.
+
+        Raises:
+          DataError: a logit is NaN or infinite.
+          ValueError: the arrays' shapes do not match, or the number of outputs is not that of the vocabulary and the blank.
+        """
+        raise NotImplementedError
+
+    def hypotheses(self, logits, lengths):
+        """The list of B :class:`Hypothesis` with characters; arguments and errors: see :meth:`submit`."""
+        return self.submit(logits, lengths, characters=True).result()
+
+    def decode_logits(self, logits, lengths):
+        """The transcripts, a list of B str; arguments and errors: see :meth:`submit`."""
+        return [hypothesis.text for hypothesis in self.submit(logits, lengths).result()]
+
+    def close(self):
+        """Ends the processes of the decoder, if it has any; it cannot be used afterwards."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def checked(self, logits):
+        """``logits`` as an array; ValueError for a wrong shape, DataError for NaN or infinity anywhere."""
+        logits = np.asarray(logits)
+        if logits.ndim != 3 or logits.shape[2] != self.vocabulary.size + 1:
+            raise ValueError("logits have shape %s, expected [B, T', %d]" % (logits.shape, self.vocabulary.size + 1))
+        return logits
+
+    def log_probabilities(self, logits, lengths):
+        """Natural log probabilities of each utterance, cut to its valid frames.
+
+        Args:
+          logits, lengths: see :meth:`submit`.
+
+        Returns:
+          List of B float32 [valid frames, V + 1].
+
+        Raises:
+          DataError, ValueError: see :meth:`submit`.
+        """
+        logits, lengths = self.checked(logits), np.asarray(lengths)
+        if lengths.shape != logits.shape[:1]:
+            raise ValueError("logits have shape %s and lengths %s, expected [B, T', V + 1] and [B]" % (
+                logits.shape, lengths.shape))
+        rows = []
+        for number, (row, length) in enumerate(zip(logits, lengths)):
+            row = row[:length].astype(np.float64)
+            shifted = row - row.max(axis=1, keepdims=True)
+            rows.append((shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))).astype(np.float32))
+            if np.isnan(rows[-1]).any():
+                raise NonFiniteLogits(number, int(np.flatnonzero(np.isnan(rows[-1]).any(axis=1))[0]))
+        return rows
+
+
+class NonFiniteLogits(DataError):
+    """Logits are NaN or infinite.
+
+    Attributes:
+      row: index of the utterance in the batch. frame: its first such frame.
+    """
+
+    def __init__(self, row, frame, name=None):
+        super().__init__("the logits of %s are NaN or infinite, first in frame %d; the checkpoint is damaged, or the network's "
+                         "float16 computation overflowed" % (name or "utterance %d of the batch" % row, frame))
+        self.row, self.frame = row, frame
