@@ -32,7 +32,7 @@ def read_text_file(path, kind, advice=""):
         raise DataError("cannot read the %s %s: %s%s" % (kind, path, error.strerror or error, advice))
     except ValueError as error:  # a NUL character in the path
         raise DataError("cannot read the %s %r: %s%s" % (kind, path, error, advice))
-    encoding = _wide_encoding(data)
+    encoding = wide_encoding(data)
     if encoding:
         raise DataError("%s:1: the %s is %s text, expected UTF-8. Convert it with: iconv -f %s -t utf-8"
                         % (path, kind, encoding.upper(), encoding))
@@ -63,8 +63,8 @@ def line_of(data, place):
     return data.count(b"\n", 0, place) + 1
 
 
-def _wide_encoding(data):
-    """"utf-16" or "utf-32" where that is the encoding, else None."""
+def wide_encoding(data):
+    """"utf-16", "utf-16le", "utf-16be" or "utf-32" if ``data``, the start of a file, has that encoding; else None."""
     if data.startswith(_UTF_32_MARKS):
         return "utf-32"
     if data.startswith(_UTF_16_MARKS):
