@@ -124,10 +124,13 @@ MOVED = {
     "training.width_check": "checkpoints.description",
     "transcription.live": "transcription.microphone",
     "transcription.model_loading": "transcription.transcriber",
+    "transcription.transcript": "decoding.transcript",
     "transcription.web.byte_range": "transcription.web.application",
     "transcription.web.downloads": "transcription.web.application",
     "transcription.web.multipart": "transcription.web.uploads",
     "transcription.web.refusal": "transcription.web.http_error",
+    "transcription.word_times": "decoding.word_times",
+    "transcription.writers": "decoding.writers",
 }
 
 # (path in earlier versions, name) -> name now, with the path of its module if that is another one than the module is now; or, for
@@ -214,10 +217,15 @@ RENAMED = {
     ("training.troubles.spoilt_batches", "SpoiltBatch"): "NonFiniteBatch",
     ("training.troubles.spoilt_batches", "SpoiltBatches"): "NonFiniteBatches",
     ("transcription.recordings", "EXTENSIONS"): "data.audio.containers.AUDIO_EXTENSIONS",
+    ("transcription.segmentation", "DEAD_DECIBELS"): "decoding.sound_levels.DEAD_DECIBELS",
+    ("transcription.segmentation", "LEAST_PAUSE_RANGE"): "decoding.sound_levels.LEAST_PAUSE_RANGE",
+    ("transcription.segmentation", "LOUD_FRAMES"): "decoding.sound_levels.LOUD_FRAMES",
+    ("transcription.segmentation", "PAUSE_BELOW_LOUD"): "decoding.sound_levels.PAUSE_BELOW_LOUD",
+    ("transcription.segmentation", "PAUSE_RANGE"): "decoding.sound_levels.PAUSE_RANGE",
     ("transcription.web.byte_range", "byte_range"): "werkzeug parses the Range header: werkzeug.http.parse_range_header",
     ("training.checkpoints.writer", "values_of"):
         "open_seq2seq.checkpoints.graph_variables.graph_variables(graph).read(session) reads all variables at once",
-    ("transcription.web.downloads", "DOWNLOADS"): "the formats are in open_seq2seq.transcription.writers.FORMATS",
+    ("transcription.web.downloads", "DOWNLOADS"): "the formats are in open_seq2seq.decoding.writers.FORMATS",
     ("transcription.web.downloads", "content_disposition"):
         "werkzeug makes the header: werkzeug.utils.send_file with download_name",
     ("transcription.web.handler", "ROUTES"): "the routes are werkzeug's, in open_seq2seq.transcription.web.application.ROUTES",

@@ -3,11 +3,11 @@ import json
 import sys
 import time
 
+from open_seq2seq.decoding.writers import FORMATS, json_record
 from open_seq2seq.errors import DataError, JasperError
 from open_seq2seq.progress import ProgressBar
 from open_seq2seq.transcription.audio_stream import duration_of_file, spooled
 from open_seq2seq.transcription.recordings import STANDARD_INPUT, skipped_lines, write_results
-from open_seq2seq.transcription.writers import FORMATS, json_record
 
 
 class Batch:

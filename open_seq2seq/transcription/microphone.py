@@ -8,12 +8,12 @@ import time
 
 import numpy as np
 
+from open_seq2seq.decoding.transcript import make_transcript
+from open_seq2seq.decoding.writers import FORMATS
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.transcription.audio_stream import Resampler
 from open_seq2seq.transcription.recordings import Recording, write_results
 from open_seq2seq.transcription.segmentation import FOR_MICROPHONE
-from open_seq2seq.transcription.transcript import make_transcript
-from open_seq2seq.transcription.writers import FORMATS
 
 BLOCK_SECONDS = 0.1
 LONGEST_BACKLOG = 60.0       # seconds of audio in the queue before a warning

@@ -3,10 +3,10 @@ import argparse
 import os
 
 from open_seq2seq.cli import Parser
+from open_seq2seq.decoding.writers import FORMATS
 from open_seq2seq.errors import UsageError
 from open_seq2seq.files import expanded_home, expanded_path, printable
 from open_seq2seq.transcription.recordings import STANDARD_INPUT
-from open_seq2seq.transcription.writers import FORMATS
 
 _DESCRIPTION = """Transcribes recordings of any length, sample rate and number of channels: WAV, FLAC, OGG, MP3 and others
 (docs/audio.md). Long recordings are split at pauses; the text is continuous."""

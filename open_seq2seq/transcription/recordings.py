@@ -8,9 +8,9 @@ from open_seq2seq.data.audio.containers import (
     audio_by_content,
     unsupported_container,
 )
+from open_seq2seq.decoding.writers import FORMATS
 from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.files import files_below, replaced_file
-from open_seq2seq.transcription.writers import FORMATS
 
 STANDARD_INPUT = "-"
 

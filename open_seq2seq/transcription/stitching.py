@@ -15,7 +15,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from open_seq2seq.decoding.greedy import collapse
-from open_seq2seq.transcription.word_times import BestPath
+from open_seq2seq.decoding.word_times import BestPath
 
 OUTER_PART = 0.25        # of the overlap, at each end, where one of the windows has little context
 ENOUGH_AGREEMENT = 15    # frames on each side; more agreement is not safer

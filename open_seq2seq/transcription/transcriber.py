@@ -3,13 +3,14 @@ import os
 
 import numpy as np
 
+from open_seq2seq.decoding.sound_levels import loud_frames
+from open_seq2seq.decoding.transcript import make_transcript
+from open_seq2seq.decoding.word_times import WordBuilder, best_path
 from open_seq2seq.errors import CheckpointError, DataError, UsageError
 from open_seq2seq.export import load_model, model_in_folder
 from open_seq2seq.transcription.audio_stream import blocks_of_array, blocks_of_file, warn_on_stderr
-from open_seq2seq.transcription.segmentation import FOR_FILES, Segmenter, levels_of, quiet_frames
+from open_seq2seq.transcription.segmentation import FOR_FILES, Segmenter
 from open_seq2seq.transcription.stitching import Stitcher
-from open_seq2seq.transcription.transcript import make_transcript
-from open_seq2seq.transcription.word_times import WordBuilder, best_path
 
 
 class Transcriber:
@@ -122,9 +123,7 @@ class Transcriber:
         if not np.isfinite(logits).all():
             raise DataError("%s: the model's logits are not finite; it was exported from a damaged checkpoint, or its float16 "
                             "computation overflowed: export it again without --fp16" % name)
-        loud = ~quiet_frames(levels_of(samples, self._grid))
-        # the last frame may be incomplete
-        return best_path(logits, np.pad(loud, (0, max(0, len(logits) - len(loud))), mode="constant")[:len(logits)])
+        return best_path(logits, loud_frames(samples, self._grid, len(logits)))
 
     def _new_builder(self):
         return WordBuilder(self.description.vocabulary, self.description.blank, self._frame_seconds)

@@ -4,6 +4,7 @@ import os
 import pytest
 
 from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS, CONVERTIBLE_EXTENSIONS
+from open_seq2seq.decoding.transcript import Word, make_transcript
 from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.transcription.recordings import (
     Recording,
@@ -14,7 +15,6 @@ from open_seq2seq.transcription.recordings import (
     skipped_lines,
     write_results,
 )
-from open_seq2seq.transcription.transcript import Word, make_transcript
 from tests.fixtures.audio_files import encoded
 
 MP4 = b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom" + bytes(400)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from open_seq2seq.decoding.word_times import BestPath
 from open_seq2seq.transcription.stitching import Stitcher, find_seam
-from open_seq2seq.transcription.word_times import BestPath
 
 BLANK = 9
 

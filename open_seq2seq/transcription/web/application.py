@@ -10,12 +10,12 @@ from werkzeug.routing import Map, Rule
 from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 
+from open_seq2seq.decoding.writers import FORMATS
 from open_seq2seq.errors import DataError
 from open_seq2seq.transcription.web.http_error import HttpError
 from open_seq2seq.transcription.web.recordings import DONE
 from open_seq2seq.transcription.web.sound import check_sound
 from open_seq2seq.transcription.web.uploads import receive
-from open_seq2seq.transcription.writers import FORMATS
 
 _ASSETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "assets")
 # not guessed by the system's table, which differs from machine to machine: browsers run scripts only of the right type

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from open_seq2seq.transcription.transcript import Word, make_transcript
+from open_seq2seq.decoding.transcript import Word, make_transcript
 from open_seq2seq.transcription.web.server import WebServer
 
 RATE = 16000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from open_seq2seq.transcription.writers import srt_of
+from open_seq2seq.decoding.writers import srt_of
 
 pytestmark = pytest.mark.slow
 

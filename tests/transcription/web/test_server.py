@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from open_seq2seq.decoding.writers import FORMATS
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.transcription.web import server, uploads
 from open_seq2seq.transcription.web.access import CONTENT_SECURITY_POLICY
 from open_seq2seq.transcription.web.server import WebServer
-from open_seq2seq.transcription.writers import FORMATS
 
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n" + bytes(5000)
 

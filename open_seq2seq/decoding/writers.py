@@ -10,7 +10,8 @@ def text_of(transcript, name):
 
 
 def json_of(transcript, name):
-    """All of it: ``{"audio", "duration", "text", "words": [{"text", "start", "end", "confidence"}], "segments": [...]}``."""
+    """All of it: ``{"audio", "duration", "text", "words": [{"text", "start", "end", "confidence",
+    "characters"}], "segments": [...]}``."""
     return json.dumps(json_record(transcript, name), ensure_ascii=False, indent=2) + "\n"
 
 
@@ -20,11 +21,16 @@ def json_record(transcript, name):
         "audio": name,
         "duration": transcript.duration,
         "text": transcript.text,
-        "words": [{"text": word.text, "start": word.start, "end": word.end, "confidence": round(word.confidence, 4)}
+        "words": [dict(_timed_record(word), characters=[_timed_record(character) for character in word.characters])
                   for word in transcript.words],
         "segments": [{"text": segment.text, "start": segment.start, "end": segment.end, "words": len(segment.words)}
                      for segment in transcript.segments],
     }
+
+
+def _timed_record(timed):
+    """A Word or TimedCharacter as a dict."""
+    return {"text": timed.text, "start": timed.start, "end": timed.end, "confidence": round(timed.confidence, 4)}
 
 
 def srt_of(transcript, name):

@@ -1,24 +1,27 @@
-"""From the best CTC path of a recording to words with times and confidences.
+"""From CTC paths and hypotheses of any decoder to words with times and confidences.
 
 The CTC output of a character is a spike of one or a few frames within the sound of the character (Graves et al. 2006, figure 1),
 usually early in it. Therefore a word begins with its first spike and ends, after its last spike, where the sound ends or the next
-word begins. (Compared with the known boundaries of 150 digits concatenated from single recordings: beginnings 0.05 s early in
-the median, ends 0.03 s late; with the spikes alone, ends were 0.31 s early.)
+word begins. A character begins with its spike and ends where the next one of the word begins, the last one with the word.
+(Compared with the known boundaries of 150 digits concatenated from single recordings: beginnings 0.05 s early in the median, ends
+0.03 s late; with the spikes alone, ends were 0.31 s early.)
 """
 import collections
 
 import numpy as np
 
 from open_seq2seq.decoding import greedy
-from open_seq2seq.transcription.transcript import Word
+from open_seq2seq.decoding.transcript import TimedCharacter, Word
 
 SPACE = " "
 
 LONGEST_TAIL = 0.5       # s of sound after the last spike that may belong to the word
 
 BestPath = collections.namedtuple("BestPath", "labels log_probabilities loud")
-BestPath.__doc__ = """For consecutive frames: int [frames], the most probable output; float32 [frames], its log probability; bool
-[frames], whether there is sound."""
+BestPath.__doc__ = """For consecutive frames: int [frames], the output; float32 [frames], its log probability; bool [frames],
+whether there is sound."""
+
+_Spike = collections.namedtuple("_Spike", "text first_frame log_probabilities")
 
 
 def best_path(logits, loud):
@@ -35,6 +38,39 @@ def best_path(logits, loud):
     # log softmax at the highest logit
     log_probabilities = -np.log(np.sum(np.exp(logits - highest[:, np.newaxis]), axis=-1))
     return BestPath(greedy.best_path(logits), log_probabilities.astype(np.float32), loud)
+
+
+def path_of_characters(characters, vocabulary, loud):
+    """The path of a decoder's characters: blanks in the frames between them.
+
+    Args:
+      characters: list of :class:`~open_seq2seq.decoding.decoder.Character`, in frames of ``loud``.
+      vocabulary: list of str, the character of each label; the blank follows them.
+      loud: bool [frames].
+
+    Returns:
+      BestPath.
+    """
+    labels, log_probabilities = np.full(len(loud), len(vocabulary)), np.zeros(len(loud), np.float32)
+    label_of = {character: label for label, character in enumerate(vocabulary)}
+    for character in characters:
+        labels[character.first_frame:character.end_frame] = label_of[character.text]
+        log_probabilities[character.first_frame:character.end_frame] = character.log_probability
+    return BestPath(labels, log_probabilities, loud)
+
+
+def timed_words(characters, vocabulary, loud, frame_seconds):
+    """The words of an utterance's characters.
+
+    Args:
+      characters, vocabulary, loud: see :func:`path_of_characters`.
+      frame_seconds: duration of a frame of the logits in s.
+
+    Returns:
+      List of Word.
+    """
+    builder = WordBuilder(vocabulary, len(vocabulary), frame_seconds)
+    return builder.add(path_of_characters(characters, vocabulary, loud), 0) + builder.end()
 
 
 class WordBuilder:
@@ -83,10 +119,8 @@ class WordBuilder:
                 if starts:
                     if self._closed:
                         words += self._end_word()
-                    self._characters.append(self._vocabulary[label])
-                    self._log_probabilities.append(-np.inf)
-                    self._first_frame = first_frame + start if self._first_frame is None else self._first_frame
-                self._log_probabilities[-1] = max(self._log_probabilities[-1], float(path.log_probabilities[start:end].max()))
+                    self._spikes.append(_Spike(self._vocabulary[label], first_frame + start, []))
+                self._spikes[-1].log_probabilities.extend(path.log_probabilities[start:end].tolist())
                 self._last_spike = self._end_frame = first_frame + end
                 self._in_sound = True
                 self._closed = not self._has_spaces
@@ -101,16 +135,22 @@ class WordBuilder:
 
     def _end_word(self):
         words = []
-        if self._characters:
-            confidence = float(np.exp(np.mean(self._log_probabilities)))
-            words = [Word("".join(self._characters), round(self._first_frame * self._frame_seconds, 3),
-                          round(self._end_frame * self._frame_seconds, 3), min(confidence, 1.0))]
+        if self._spikes:
+            times = [self._seconds(frame) for frame in [spike.first_frame for spike in self._spikes] + [self._end_frame]]
+            log_probabilities = [float(np.mean(spike.log_probabilities)) for spike in self._spikes]
+            characters = [TimedCharacter(spike.text, start, end, min(float(np.exp(log_probability)), 1.0))
+                          for spike, start, end, log_probability in zip(self._spikes, times, times[1:], log_probabilities)]
+            words = [Word("".join(spike.text for spike in self._spikes), times[0], times[-1],
+                          min(float(np.exp(np.mean(log_probabilities))), 1.0), characters)]
         self._reset_word()
         return words
 
+    def _seconds(self, frame):
+        return round(frame * self._frame_seconds, 3)
+
     def _reset_word(self):
-        self._characters, self._log_probabilities = [], []
-        self._first_frame = self._last_spike = self._end_frame = None
+        self._spikes = []
+        self._last_spike = self._end_frame = None
         self._in_sound, self._closed = False, False      # whether its sound continues; whether its last character was read
 
     def _follow_sound(self, loud, first_frame):

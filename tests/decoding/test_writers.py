@@ -1,10 +1,11 @@
 """The formats, byte for byte."""
 import json
 
-from open_seq2seq.transcription.transcript import Word, make_transcript
-from open_seq2seq.transcription.writers import FORMATS
+from open_seq2seq.decoding.transcript import TimedCharacter, Word, make_transcript
+from open_seq2seq.decoding.writers import FORMATS
 
-WORDS = [Word("tom", 0.5, 0.9, 0.987654), Word("&", 1.0, 1.1, 0.5), Word("<jerry>", 3599.9996, 3661.5, 1.0)]
+WORDS = [Word("tom", 0.5, 0.9, 0.987654, [TimedCharacter("tom", 0.5, 0.9, 0.987654)]),
+         Word("&", 1.0, 1.1, 0.5), Word("<jerry>", 3599.9996, 3661.5, 1.0)]
 TRANSCRIPT = make_transcript(WORDS, 3700.0)
 EMPTY = make_transcript([], 2.0)
 
@@ -45,6 +46,7 @@ def test_json():
     record = json.loads(written("json"))
     assert list(record) == ["audio", "duration", "text", "words", "segments"]
     assert record["audio"] == "talks/my talk;1.flac" and record["duration"] == 3700.0 and record["text"] == "tom & <jerry>"
-    assert record["words"][0] == {"text": "tom", "start": 0.5, "end": 0.9, "confidence": 0.9877}
+    assert record["words"][0] == {"text": "tom", "start": 0.5, "end": 0.9, "confidence": 0.9877,
+                                  "characters": [{"text": "tom", "start": 0.5, "end": 0.9, "confidence": 0.9877}]}
     assert record["segments"] == [{"text": "tom &", "start": 0.5, "end": 1.1, "words": 2},
                                   {"text": "<jerry>", "start": 3599.9996, "end": 3661.5, "words": 1}]

@@ -1,11 +1,16 @@
 """A transcript: words with their times, grouped into segments of a subtitle's length."""
 import collections
 
-Word = collections.namedtuple("Word", "text start end confidence")
+TimedCharacter = collections.namedtuple("TimedCharacter", "text start end confidence")
+TimedCharacter.__doc__ = """One character of a word; start and end in s from the beginning of the recording.
+
+confidence: geometric mean of its probabilities in the frames of its output, 0..1."""
+
+Word = collections.namedtuple("Word", "text start end confidence characters", defaults=((),))
 Word.__doc__ = """One word; start and end in s from the beginning of the recording.
 
-confidence: geometric mean of the probabilities of its characters, 0..1.
-"""
+confidence: geometric mean of the confidences of its characters, 0..1. characters: list of TimedCharacter, without times in
+between."""
 
 Segment = collections.namedtuple("Segment", "text start end words")
 Segment.__doc__ = """Consecutive words: their text, start of the first and end of the last one in s, list of Word."""
@@ -30,7 +35,8 @@ def make_transcript(words, duration, separator=" "):
       Transcript.
     """
     # the last frame of a recording may be incomplete
-    words = [word._replace(end=max(word.start, min(word.end, duration))) for word in words]
+    words = [_cut(word, duration)._replace(characters=[_cut(character, duration) for character in word.characters])
+             for word in words]
     return Transcript(separator.join(word.text for word in words), words, make_segments(words, separator), duration)
 
 
@@ -51,3 +57,8 @@ def make_segments(words, separator=" "):
             characters = len(word.text)
         groups[-1].append(word)
     return [Segment(separator.join(word.text for word in group), group[0].start, group[-1].end, group) for group in groups]
+
+
+def _cut(word, duration):
+    """A word or character that ends with the recording at the latest."""
+    return word._replace(end=max(word.start, min(word.end, duration)))

@@ -1,11 +1,15 @@
 """Words, their times and confidences from CTC paths written by hand; a path may be split anywhere."""
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from open_seq2seq.transcription.transcript import Word, make_transcript
-from open_seq2seq.transcription.word_times import BestPath, WordBuilder, best_path
+from open_seq2seq.decoding.greedy import GreedyDecoder
+from open_seq2seq.decoding.transcript import TimedCharacter, Word, make_transcript
+from open_seq2seq.decoding.word_times import BestPath, WordBuilder, best_path, timed_words
+from open_seq2seq.text.vocabulary import Vocabulary
 
 VOCABULARY = list(" abc")
 BLANK = 4
@@ -31,7 +35,9 @@ def test_repeats_are_one_character_unless_a_blank_separates_them():
 
 
 def test_words_last_from_the_first_spike_to_the_last():
-    assert read(path_of("..a.bb.._.c..")) == [Word("ab", 0.04, 0.12, 1.0), Word("c", 0.2, 0.22, 1.0)]
+    assert read(path_of("..a.bb.._.c..")) == [
+        Word("ab", 0.04, 0.12, 1.0, [TimedCharacter("a", 0.04, 0.08, 1.0), TimedCharacter("b", 0.08, 0.12, 1.0)]),
+        Word("c", 0.2, 0.22, 1.0, [TimedCharacter("c", 0.2, 0.22, 1.0)])]
 
 
 def test_a_word_lasts_as_long_as_its_sound_or_until_the_next_word():
@@ -45,9 +51,25 @@ def test_sound_more_than_half_a_second_after_a_spike_is_not_part_of_the_word():
     assert word.end == 0.52
 
 
-def test_the_confidence_is_the_geometric_mean_of_each_characters_best_frame():
-    word, other = read(path_of("aa.b_c", [0.5, 0.9, 0.1, 0.4, 0.2, 0.3]))
-    assert word.confidence == pytest.approx(np.sqrt(0.9 * 0.4)) and other.confidence == pytest.approx(0.3)
+def test_confidences_are_geometric_means_of_frames_and_of_characters():
+    for splits in ((), (1,)):
+        word, other = read(path_of("aa.b_c", [0.5, 0.9, 0.1, 0.4, 0.2, 0.3]), splits=splits)
+        assert word.confidence == pytest.approx(np.sqrt(np.sqrt(0.5 * 0.9) * 0.4)) and other.confidence == pytest.approx(0.3)
+        assert [character.confidence for character in word.characters] == pytest.approx([np.sqrt(0.5 * 0.9), 0.4])
+
+
+def test_characters_of_a_decoder_give_the_words_of_its_path():
+    """The same times and confidences in --mode=infer, from hypotheses, as in transcription, from paths."""
+    random = np.random.RandomState(1)
+    for _ in range(20):
+        logits = random.normal(size=[60, BLANK + 1]).astype(np.float32) * 3 + [0, 0, 0, 0, 1]
+        loud = np.repeat(random.randint(0, 2, 20), 3).astype(bool)
+        hypothesis, = GreedyDecoder(Vocabulary(VOCABULARY)).hypotheses(logits[np.newaxis], [60])
+        words = timed_words(hypothesis.characters, VOCABULARY, loud, 0.02)
+        assert hypothesis.text.split() == [word.text for word in words]
+        for word, other in itertools.zip_longest(words, read(best_path(logits, loud))):
+            assert word[:3] == other[:3] and word.confidence == pytest.approx(other.confidence, rel=1e-4)
+            assert [item[:3] for item in word.characters] == [item[:3] for item in other.characters]
 
 
 def test_a_pause_ends_a_word_and_separates_equal_characters():
