@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from tests.fixtures.chromium import browser  # noqa: F401
 from tests.fixtures.configs import write_config  # noqa: F401
 from tests.fixtures.digits import trained_digits  # noqa: F401
 from tests.fixtures.processes import rendezvous, run_in_processes, run_ranks  # noqa: F401

@@ -1,7 +1,6 @@
 """The page of a report: its summary, its figures, and what it shows when there are few or damaged measurements."""
 import base64
 import html.parser
-import importlib.util
 import io
 import json
 import os
@@ -258,21 +257,11 @@ def test_wrong_commands(words, error, message):
 
 
 @pytest.mark.slow
-def test_in_a_browser(page_path):
-    tests = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    specification = importlib.util.spec_from_file_location(
-        "chromium", os.path.join(tests, "transcription", "web", "chromium.py"))
-    chromium = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(chromium)
-    if chromium.find_chromium() is None:
-        pytest.skip("no Chromium here; scripts/install_test_tools.sh installs it")
-    browser = chromium.Chromium()
-    try:
-        browser.call("Emulation.setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=True)
-        browser.open("file://" + page_path)
-        assert browser.evaluate("document.documentElement.scrollWidth") == 360
-        assert browser.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 300)")
-        assert browser.evaluate("document.images.length") == 12 and browser.problems() == []
-        assert {address.split(":")[0] for address in browser.requested_addresses()} == {"file", "data"}
-    finally:
-        browser.close()
+def test_in_a_browser(page_path, browser):
+    tab = browser()
+    tab.call("Emulation.setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=True)
+    tab.open("file://" + page_path)
+    assert tab.evaluate("document.documentElement.scrollWidth") == 360
+    assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 300)")
+    assert tab.evaluate("document.images.length") == 12 and tab.problems() == []
+    assert {address.split(":")[0] for address in tab.requested_addresses()} == {"file", "data"}

@@ -1,9 +1,7 @@
 """A server with a transcriber of tones, a client, and a browser."""
 import contextlib
 import http.client
-import importlib.util
 import json
-import os
 import threading
 import time
 import types
@@ -19,16 +17,6 @@ RATE = 16000
 # {frequency of a tone: its word}
 WORDS = {500: "one", 1000: "two", 2000: "three"}
 TIMEOUT = 60.0                         # seconds; long, it only ends tests that would hang
-
-
-TESTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def _load(name, *parts):
-    specification = importlib.util.spec_from_file_location(name, os.path.join(TESTS, *parts))
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 def tones(*frequencies):
@@ -155,21 +143,3 @@ def wav(tmp_path):
         soundfile.write(str(path), tones(*frequencies), RATE)
         return path
     return write
-
-
-@pytest.fixture
-def browser():
-    """A factory of headless browsers: ``browser("--flag")``. Skipped where there is no Chromium; in CI only with a reason."""
-    chromium = _load("headless_chromium", "transcription", "web", "chromium.py")
-    if chromium.find_chromium() is None:
-        message = "no Chromium was found; `bash scripts/install_test_tools.sh` installs it (as root, on Debian)"
-        reason = os.environ.get("JASPER_WITHOUT_CHROMIUM")
-        if os.environ.get("CI") and not reason:
-            pytest.fail(message)
-        pytest.skip("%s (%s)" % (message, reason) if reason else message)
-    with contextlib.ExitStack() as stack:
-        def start(*flags, **options):
-            page = chromium.Chromium(flags, **options)
-            stack.callback(page.close)
-            return page
-        yield start
