@@ -8,7 +8,7 @@ import urllib.parse
 import numpy as np
 
 from open_seq2seq.evaluation.utterance_scores import finite
-from open_seq2seq.evaluation.word_alignment import DELETION, INSERTION, SUBSTITUTION, align, aligned_words, count
+from open_seq2seq.evaluation.word_alignment import DELETION, INSERTION, SUBSTITUTION, align, aligned_words
 from open_seq2seq.files import printable
 
 WORD, CHARACTER = "word", "character"
@@ -20,48 +20,53 @@ WER_LIMITS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 # beginnings of the Unicode names of letters of scripts that are written without spaces between words
 _SCRIPTS_WITHOUT_SPACES = ("CJK ", "HIRAGANA ", "KATAKANA ", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
 
-Unit = collections.namedtuple("Unit", "name operations counts")
-Unit.__doc__ = """What errors are counted in. name: "word" or "character". operations: list of str, the alignment of each utterance.
-counts: list of ``EditCounts``, those of each utterance."""
 
-
-def unit_of(scores):
-    """Words; or characters, if most letters of the references are of scripts that are written without spaces between words.
+def unit_of(references):
+    """What errors are counted in: words; or characters, if most letters are of scripts without spaces between words.
 
     Args:
-      scores: list of ``UtteranceScore``.
+      references: iterable of str.
 
     Returns:
-      Unit.
+      :data:`WORD` or :data:`CHARACTER`.
     """
     letters = collections.Counter()
-    for score in scores:
-        letters.update(score.reference)
+    for reference in references:
+        letters.update(reference)
     without = sum(times for letter, times in letters.items()
                   if unicodedata.name(letter, "").startswith(_SCRIPTS_WITHOUT_SPACES))
-    if 2 * without <= sum(times for letter, times in letters.items() if letter.isalpha()):
-        return Unit(WORD, [score.operations for score in scores], [score.words for score in scores])
-    operations = [align(_single_spaces(score.reference), _single_spaces(score.hypothesis)) for score in scores]
-    return Unit(CHARACTER, operations, [count(found) for found in operations])
+    return WORD if 2 * without <= sum(times for letter, times in letters.items() if letter.isalpha()) else CHARACTER
+
+
+def counts_of(score, unit):
+    """The ``EditCounts`` of a ``UtteranceScore`` in a unit."""
+    return score.words if unit == WORD else score.characters
+
+
+def operations_of(scores, unit):
+    """The alignments of the units, a str for each of the scores."""
+    if unit == WORD:
+        return [score.operations for score in scores]
+    return [align(_single_spaces(score.reference), _single_spaces(score.hypothesis)) for score in scores]
+
+
+def _units(text, unit):
+    """The words or characters of a text; a list or str."""
+    return text.split() if unit == WORD else _single_spaces(text)
 
 
 def _single_spaces(text):
     return " ".join(text.split())
 
 
-def units_of_text(text, unit):
-    """The words or characters of a text that an alignment of this unit aligns; a list or str."""
-    return _single_spaces(text) if unit.name == CHARACTER else text.split()
-
-
-def utterance_columns(scores, unit):
+def utterance_columns(scores, unit, operations):
     """The columns of the list of utterances: dict of lists."""
-    other = [score.characters if unit.name == WORD else score.words for score in scores]
+    other = CHARACTER if unit == WORD else WORD
     return {"id": [printable(score.id) for score in scores],
             "reference": [_single_spaces(score.reference) for score in scores],
             "hypothesis": [_single_spaces(score.hypothesis) for score in scores],
-            "operations": unit.operations,
-            "other_rate": [_rounded(counts.rate, 4) for counts in other],
+            "operations": operations,
+            "other_rate": [_rounded(counts_of(score, other).rate, 4) for score in scores],
             "duration": [_rounded(score.duration, 3) for score in scores],
             "loss": [_rounded(score.loss, 3) for score in scores],
             "confidence": [_rounded(score.confidence, 4) for score in scores]}
@@ -114,7 +119,7 @@ def _quoted(path):
 
 # errors by word
 
-def word_tables(scores, unit):
+def word_tables(scores, unit, operations):
     """The errors of each word (or character), the most frequent first.
 
     Returns:
@@ -122,10 +127,10 @@ def word_tables(scores, unit):
       occurrences in the references]; deleted and inserted, [word, times].
     """
     confusions, deleted, inserted, damaged, occurrences = (collections.Counter() for _ in range(5))
-    for score, operations in zip(scores, unit.operations):
-        reference = units_of_text(score.reference, unit)
+    for score, aligned in zip(scores, operations):
+        reference = _units(score.reference, unit)
         occurrences.update(reference)
-        for operation, spoken, heard in aligned_words(operations, reference, units_of_text(score.hypothesis, unit)):
+        for operation, spoken, heard in aligned_words(aligned, reference, _units(score.hypothesis, unit)):
             if operation == SUBSTITUTION:
                 confusions[spoken, heard] += 1
                 damaged[spoken] += 1
@@ -151,22 +156,23 @@ def distributions(scores, unit, interval):
     """Bar charts: utterances by error rate; error rate by duration, and by speaking rate.
 
     Args:
-      scores, unit: as for :func:`utterance_columns`.
+      scores: list of ``UtteranceScore``.
+      unit: see :func:`unit_of`.
       interval: function (errors, lengths: int [n]) -> (low, high), the confidence interval of a rate.
 
     Returns:
       List of dicts, see charts.js.
     """
-    errors = np.array([counts.errors for counts in unit.counts], np.int64)
-    lengths = np.array([counts.length for counts in unit.counts], np.int64)
+    errors = np.array([counts_of(score, unit).errors for score in scores], np.int64)
+    lengths = np.array([counts_of(score, unit).length for score in scores], np.int64)
     durations = np.array([math.nan if score.duration is None else score.duration for score in scores])
-    rate_name = "WER" if unit.name == WORD else "CER"
+    rate_name = "WER" if unit == WORD else "CER"
     charts = [_rate_chart(errors, lengths, rate_name)]
     with np.errstate(divide="ignore", invalid="ignore"):
         speaking = np.where(durations > 0, lengths / durations, math.nan)
     for key, values, label, of_bar in (
             ("duration", durations, "duration (s)", "s"),
-            ("speaking_rate", speaking, "speaking rate (%ss per second)" % unit.name, "%ss per second" % unit.name)):
+            ("speaking_rate", speaking, "speaking rate (%ss per second)" % unit, "%ss per second" % unit)):
         bars = _bars(values, errors, lengths, interval)
         if len(bars) > 1:
             charts.append({"key": key, "title": "%s by %s" % (rate_name, label.split(" (")[0]), "x_label": label,
@@ -256,11 +262,12 @@ def page_content(scores, folder, interval, overview, embedded=(), comparison=Non
     Returns:
       Dict of JSON values.
     """
-    unit = unit_of(scores)
-    columns = utterance_columns(scores, unit)
+    unit = unit_of(score.reference for score in scores)
+    operations = operations_of(scores, unit)
+    columns = utterance_columns(scores, unit, operations)
     comparison = dict(comparison) if comparison is not None else None
     if comparison is not None:
         columns.update(comparison.pop("columns"))
-    return dict(overview, unit=unit.name, columns=columns, labels=label_columns(scores), audio=audio_addresses(scores, folder),
+    return dict(overview, unit=unit, columns=columns, labels=label_columns(scores), audio=audio_addresses(scores, folder),
                 distributions=distributions(scores, unit, interval), embedded=sorted(embedded), comparison=comparison,
-                **word_tables(scores, unit))
+                **word_tables(scores, unit, operations))

@@ -1,7 +1,7 @@
 """The first part of the page: the figures of the whole data set, and where they come from."""
 import numpy as np
 
-from open_seq2seq.evaluation.report.content import CHARACTER, unit_of
+from open_seq2seq.evaluation.report.content import CHARACTER, WORD, unit_of
 from open_seq2seq.evaluation.utterance_scores import finite
 from open_seq2seq.evaluation.word_alignment import NO_EDITS
 
@@ -16,20 +16,20 @@ def headline(scores, interval):
     Returns:
       List of dicts: name, value, note.
     """
-    unit = unit_of(scores)
+    unit = unit_of(score.reference for score in scores)
     words, characters = (sum(counts, NO_EDITS) for counts in (
         [score.words for score in scores], [score.characters for score in scores]))
     rates = [_rate("WER", "words", words, [score.words for score in scores], interval),
              _rate("CER", "characters", characters, [score.characters for score in scores], interval)]
-    if unit.name == CHARACTER:
+    if unit == CHARACTER:
         rates.reverse()
     wrong = sum(not score.is_correct for score in scores)
-    errors = words if unit.name != CHARACTER else characters
+    errors = words if unit == WORD else characters
     cells = rates + [_cell("SER", "%.2f %%" % (100.0 * wrong / len(scores)), "%s of %s utterances have an error" % (
         _grouped(wrong), _grouped(len(scores))))]
     for name, number in (("Substitutions", errors.substitutions), ("Deletions", errors.deletions),
                          ("Insertions", errors.insertions)):
-        share = "%.2f %% of the %ss" % (100.0 * number / errors.length, unit.name) if errors.length else ""
+        share = "%.2f %% of the %ss" % (100.0 * number / errors.length, unit) if errors.length else ""
         cells.append(_cell(name, _grouped(number), share))
     losses = [score.loss for score in scores if finite(score.loss) is not None]
     if losses:

@@ -4,6 +4,7 @@ import heapq
 
 import numpy as np
 
+from open_seq2seq.evaluation.report.content import counts_of
 from open_seq2seq.evaluation.utterance_scores import score_utterance
 
 MOST_ROWS = 40
@@ -40,19 +41,18 @@ class PosteriorCollector:
       utterances: list of Utterance, the data layer's.
       most: how many of the worst to keep.
       others: indices of utterances to keep in any case.
-      error_counts: function ``UtteranceScore`` -> ``EditCounts`` by which utterances are bad.
+      unit: "word" or "character", whose error rate counts.
     """
 
-    def __init__(self, utterances, most, others, error_counts):
-        self._utterances, self._most, self._others, self._error_counts = utterances, most, frozenset(others), error_counts
+    def __init__(self, utterances, most, others, unit):
+        self._utterances, self._most, self._others, self._unit = utterances, most, frozenset(others), unit
         self._worst, self._kept = [], {}
 
     def add(self, values):
         """Takes a batch, a dict as of ``Evaluation.batches`` with logits."""
         rows = zip(values["indices"].tolist(), values["transcripts"], values["logits"], values["lengths"])
         for index, transcript, logits, length in rows:
-            score = score_utterance("", self._utterances[index].transcript, transcript)
-            counts = self._error_counts(score)
+            counts = counts_of(score_utterance("", self._utterances[index].transcript, transcript), self._unit)
             # of equally bad ones the first, as in the report
             entry = (counts.rate, counts.errors, -index)
             if index in self._others:

@@ -1,7 +1,7 @@
 """What is embedded in the page for some utterances: their audio, and pictures of their features and posteriors.
 
-Everything is stored as data addresses: PNG, and MP3, which every browser plays and which keeps the times of the recording (Opus and
-Vorbis in Ogg do not play in every browser; FLAC takes six times the space).
+Everything is stored as data addresses: PNG, and MP3, which every browser plays and which keeps the times of the recording. (Opus
+and Vorbis in Ogg do not play in every browser; FLAC takes six times the space.)
 """
 import base64
 import collections
