@@ -120,6 +120,12 @@ def _robustness(experiment, arguments):
         redraw_report(os.path.dirname(path))
 
 
+def _tune_lm(experiment, arguments):
+    """``--mode=tune_lm``."""
+    from open_seq2seq.tuning.mode import tune_language_model
+    _run_through_data(experiment, arguments, tune_language_model)
+
+
 def _describe(experiment, arguments):
     from open_seq2seq.experiment.description import print_description
     print_description(experiment, as_json=arguments.json)
@@ -146,7 +152,8 @@ def _replay(experiment, arguments):
 
 
 _OTHER_MODES = {"eval": _evaluate, "infer": _infer, "describe": _describe, "npu_check": _npu_check, "export": _export,
-                "combine": _combine, "replay": _replay, "robustness": _robustness}
+                "combine": _combine, "replay": _replay, "robustness": _robustness,
+                "tune_lm": _tune_lm}
 
 
 def _params(experiment):

@@ -13,6 +13,7 @@ import argparse
 import gzip
 import io
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ ARPA_SUFFIXES, BINARY_SUFFIXES = (".arpa", ".arpa.gz"), (".bin", ".binary", ".kl
 ESTIMATORS = ("auto", "numpy", "lmplz")
 BITS = (2, 25)
 LARGE_TEXT = 10 ** 9  # bytes
+POINTER_BITS = "22"   # build_binary's suggestion for the compression of a trie's pointers
 UNKNOWN, EMPTY = "with characters outside the vocabulary", "empty after normalization"
 
 
@@ -195,18 +197,17 @@ def _of_config(config_file, overrides):
 def build(words):
     """Runs the command."""
     arguments, overrides = parse(words)
+    from open_seq2seq.decoding.kenlm_files import MAX_ORDER, build_binary, build_binary_program
     from open_seq2seq.files import require_writable
-    from open_seq2seq.text.ngrams import kenlm_tools
+    if arguments.order > MAX_ORDER:
+        raise UsageError("--order is %d; the decoders read orders up to %d" % (arguments.order, MAX_ORDER))
     require_writable(arguments.output)
-    binary = arguments.output.endswith(BINARY_SUFFIXES)
-    build_binary, lmplz = kenlm_tools.program("build_binary"), kenlm_tools.program("lmplz")
-    if binary and build_binary is None:
-        raise UsageError("--output %s: KenLM's build_binary is not installed (docs/language_models.md); expected a name ending "
-                         "in .arpa, which the decoders read, too" % arguments.output)
+    binary, lmplz = arguments.output.endswith(BINARY_SUFFIXES), shutil.which("lmplz")
+    if binary and build_binary_program() is None:
+        raise UsageError("--output %s: KenLM's build_binary is not installed. Build it with bash scripts/setup.sh --decoding, or "
+                         "give a name ending in .arpa, which the decoders read, too" % arguments.output)
     if arguments.estimator == "lmplz" and lmplz is None:
         raise UsageError("--estimator lmplz: KenLM's lmplz is not on PATH; --estimator numpy has the same numbers")
-    if arguments.order > kenlm_tools.MAX_ORDER:
-        log_line("Note: KenLM reads orders up to %d unless it is compiled for more" % kenlm_tools.MAX_ORDER)
     sources = Sources(arguments, overrides)
     size = total_bytes(sources.texts + sources.manifests)
     uses_lmplz = arguments.estimator == "lmplz" or (
@@ -219,7 +220,9 @@ def build(words):
         result = arpa
         if binary:
             result = os.path.join(temporary, "lm.bin")
-            kenlm_tools.run_build_binary(build_binary, arpa, result, arguments.quantize)
+            bits = str(arguments.quantize)
+            build_binary(arpa, result, *(["probing"] if arguments.quantize is None else
+                                         ["-q", bits, "-b", bits, "-a", POINTER_BITS, "trie"]))
         _publish(result, arguments.output)
     log_line("Wrote %s, %.1f MB" % (arguments.output, os.path.getsize(arguments.output) / 1e6))
     if sources.dev:
@@ -252,7 +255,7 @@ def _estimate_in_memory(arguments, sources, arpa, _, __):
 
 
 def _estimate_on_disk(arguments, sources, arpa, temporary, lmplz):
-    from open_seq2seq.text.ngrams.kenlm_tools import run_lmplz
+    from open_seq2seq.text.ngrams.kenlm import run_lmplz
     from open_seq2seq.text.ngrams.kneser_ney import FALLBACK
     began, dropped, counts = time.monotonic(), Dropped(), [0, 0]
 
@@ -293,12 +296,13 @@ def _publish(path, output):
 
 def _evaluate(path, sources):
     """Prints the perplexity and the share of unknown words on the dev data."""
-    from open_seq2seq.text.ngrams.kenlm_tools import load, perplexity
-    model = load(path)
+    from open_seq2seq.decoding.kenlm_files import load_kenlm
+    from open_seq2seq.text.ngrams.kenlm import perplexity
     names = ", ".join(sources.dev)
-    if model is None:
-        log_line("No perplexity on %s: the package kenlm is not installed. Install it with: bash scripts/setup.sh --decoding"
-                 % names)
+    try:
+        model = load_kenlm(path)
+    except UsageError as error:
+        log_line("No perplexity on %s: %s" % (names, error))
         return
     dropped = Dropped()
     found = perplexity(model, sources.development(dropped))

@@ -11,7 +11,8 @@ from open_seq2seq.errors import UsageError
 from open_seq2seq.experiment.playbook import help_text, names_of_files, overrides_of, playbook_names, refuse_foreign
 from open_seq2seq.log_lines import LOG_FORMATS
 
-MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report", "robustness")
+MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report", "robustness",
+         "tune_lm")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 
@@ -32,6 +33,7 @@ examples:
   python run.py --config_file=FILE --mode=combine --last=5 --combine_weights=optimize  one model of five checkpoints
   python run.py --config_file=FILE --mode=replay     recomputes the last batch with a non-finite loss or gradient, layer by layer
   python run.py --config_file=FILE --mode=robustness  WER on the evaluation data in other recordings: noise, codecs, levels, rooms
+  python run.py --config_file=FILE --mode=tune_lm --lm_path=lm.arpa  the weights of the language model with the lowest WER
   python run.py --mode=report --logdir=runs/mine     writes runs/mine/report/index.html of a finished or running training
   python run.py --config_file=FILE --help            what each key of that config means
 
@@ -70,6 +72,16 @@ def _positive(text):
     if not 0.0 < value < float("inf"):
         raise argparse.ArgumentTypeError("is %r, expected a finite number above 0" % text)
     return value
+
+
+def _range(text):
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low = high = float("nan")
+    if not -1000.0 <= low < high <= 1000.0:
+        raise argparse.ArgumentTypeError("is %r, expected two numbers, the lower one first, e.g. 0,3" % text)
+    return low, high
 
 
 def _frames(text):
@@ -147,6 +159,10 @@ _FLAGS = (
     ("output", file_path, None, "--mode=combine: the folder to write to (default: combined/ next to the checkpoints)"),
     ("preparations", _preparations, None, "--mode=robustness: only these, separated by commas (default: all; docs/robustness.md "
                                           "lists them)"),
+    ("trials", _whole(1, 10 ** 5), 60, "--mode=tune_lm: pairs of alpha and beta to measure, those of an interrupted search "
+                                          "included"),
+    ("alpha_range", _range, "0,3", "--mode=tune_lm: lowest and highest alpha"),
+    ("beta_range", _range, "-2,6", "--mode=tune_lm: lowest and highest beta"),
     ("use_trt", _boolean, False, "accepted for old scripts; has no effect"),
     ("precision", str, "fp32", "accepted for old scripts; has no effect"),
     ("version", _boolean, False, "print the version and exit"),
@@ -155,6 +171,8 @@ _FLAGS = (
 )
 
 EXPORT_FLAGS = ("export_dir", "batch_size", "frames", "format", "with_features", "fp16", "no_fold", "convolutions")
+
+TUNE_FLAGS = ("trials", "alpha_range", "beta_range")
 
 COMBINE_FLAGS = ("last", "best", "checkpoints", "combine_weights", "combine_utterances", "bn_batches", "output")
 
@@ -221,6 +239,7 @@ def parse_command_line(words):
     _check_combine(arguments)
     _check_replay(arguments)
     _check_robustness(arguments)
+    _check_tuning(arguments)
     overrides = overrides_of(others, arguments.mode)
     if arguments.use_xla_jit:
         overrides.append(Override(("use_xla_jit",), True, "True"))
@@ -288,6 +307,15 @@ def _check_replay(arguments):
 def _check_robustness(arguments):
     if arguments.preparations is not None and arguments.mode != "robustness":
         raise _usage_error("--preparations belongs to --mode=robustness, and this is --mode=%s" % arguments.mode)
+
+
+def _check_tuning(arguments):
+    defaults = _parser().parse_args([])
+    for name in TUNE_FLAGS:
+        if arguments.mode != "tune_lm" and getattr(arguments, name) != getattr(defaults, name):
+            raise _usage_error("--%s belongs to --mode=tune_lm, and this is --mode=%s" % (name, arguments.mode))
+    if arguments.alpha_range[0] < 0:
+        raise _usage_error("--alpha_range begins at %g, expected at least 0" % arguments.alpha_range[0])
 
 
 def _check_export(arguments):

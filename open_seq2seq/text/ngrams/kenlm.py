@@ -1,47 +1,19 @@
-"""KenLM's programs, where they are installed, and its Python package: estimation on disk, binary files, perplexity."""
+"""KenLM at work for us: its estimation on disk, and the perplexity of its models."""
 import collections
 import math
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 
-from open_seq2seq.errors import DataError, StorageError, UsageError
+from open_seq2seq.errors import StorageError
 
 LMPLZ_MEMORY = "50%"
-MAX_ORDER = 6  # of KenLM as pip builds it
-BACKOFF_BITS = 22  # of the pointers' compression in a trie; build_binary's suggestion
 
 Perplexity = collections.namedtuple("Perplexity", "sentences words oov with_oov without_oov")
 Perplexity.__doc__ = """How well a model predicts a text.
 
 sentences, words: int, without ends of sentences. oov: int, words that are not in the model. with_oov, without_oov: perplexity per
 word and end of sentence; in the latter unknown words are not predicted, as KenLM's ``query`` reports both."""
-
-
-def program(name):
-    """Path of ``lmplz`` or ``build_binary``: next to this Python, else on PATH; None if it is not installed."""
-    own = os.path.join(os.path.dirname(sys.executable), name)
-    return own if os.access(own, os.X_OK) else shutil.which(name)
-
-
-def load(path):
-    """A ``kenlm.Model``, or None if the Python package kenlm is not installed.
-
-    Raises:
-      DataError: KenLM refuses the file.
-    """
-    try:
-        import kenlm
-    except ImportError:
-        return None
-    config = kenlm.Config()
-    config.show_progress, config.arpa_complain = False, kenlm.ARPALoadComplain.NONE
-    try:
-        return kenlm.Model(path, config)
-    except (OSError, RuntimeError) as error:
-        raise DataError("KenLM cannot read %s: %s" % (path, error))
 
 
 def perplexity(model, sentences):
@@ -98,23 +70,6 @@ def run_lmplz(lmplz, sentences, arpa, order, prune, fallback, folder):
         if process.wait() != 0:
             messages.seek(0)
             raise StorageError("lmplz failed: %s. Without it: --estimator numpy" % _last_lines(messages.read()))
-
-
-def run_build_binary(build_binary, arpa, binary, bits=None):
-    """Converts an ARPA file to a KenLM binary.
-
-    Args:
-      build_binary: path of the program.
-      arpa, binary: paths.
-      bits: bits for probabilities and back-offs in a quantized trie; None: a hash table with float32, the fastest.
-
-    Raises:
-      UsageError: the program refuses the model.
-    """
-    command = [build_binary] + (["-q", str(bits), "-b", str(bits), "-a", str(BACKOFF_BITS), "trie"] if bits else ["probing"])
-    done = subprocess.run(command + [arpa, binary], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        raise UsageError("build_binary failed: %s" % _last_lines(done.stdout))
 
 
 def _last_lines(output):
