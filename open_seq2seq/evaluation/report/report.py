@@ -17,8 +17,8 @@ FOLDER, PAGE = "report", "eval.html"
 Facts = collections.namedtuple("Facts", "title subtitle rows notes groups")
 Facts.__doc__ = """What the page says about the evaluation as a whole.
 
-title, subtitle: str. rows: list of (name, text): checkpoint, data, decoder. notes: list of sentences. groups: list of dicts: title,
-heads (list of str), rows (list of lists of str)."""
+title, subtitle: str. rows: list of (name, text): checkpoint, data, decoder. notes: list of sentences. groups: list of dicts:
+title, heads (list of str), rows (list of lists of str)."""
 
 
 class EvaluationReport:
