@@ -70,7 +70,7 @@ PARAMETERS = (
               doc="language model of the beam search, ARPA or KenLM binary; None: search without one"),
     Parameter("beam_width", Int(minimum=1, maximum=100000), default=64, doc="transcripts that the search keeps in each frame"),
     Parameter("alpha", Float(minimum=0.0), default=0.5, doc="weight of the language model's natural log probability"),
-    Parameter("beta", Float(), default=1.5, doc="score added for each word, which offsets the cost of words in the language model"),
+    Parameter("beta", Float(), default=1.5, doc="score added for each word; without it the search prefers few words"),
     Parameter("lexicon", Either(Bool(), FilePath()), default=True,
               doc="True: only words of the language model; False: any word; a path: only the words of this file, one a line"),
     Parameter("hot_words", HotWords(), default=None, doc="words or phrases that the search prefers, with their weights"),
@@ -103,7 +103,7 @@ PARAMETERS = (
 # flag, key, metavar, help for the parsers and for run.py --help
 Flag = collections.namedtuple("Flag", "name key metavar doc")
 FLAGS = (
-    Flag("decoder", "decoding", "greedy|beam", "how logits become text (default: greedy; beam if another of these flags is given)"),
+    Flag("decoder", "decoding", "greedy|beam", "default: greedy, or beam if another of these flags is given"),
     Flag("lm_path", "lm_path", "FILE", "language model for the beam search, ARPA or KenLM binary"),
     Flag("beam_width", "beam_width", "N", "transcripts that the search keeps in each frame (default: 64)"),
     Flag("alpha", "alpha", "X", "weight of the language model (default: 0.5)"),
@@ -124,8 +124,8 @@ def check_rules(params, path, report):
     """Checks the rules that join the decoding keys of checked ``decoder_params``; see ``experiment.checking``."""
     if params.get("decoding") is None and params.get("use_language_model"):
         if params.get("lm_path") is None:
-            report.problem(child_path(path, "use_language_model"), "is True, but lm_path is missing; give the KenLM model, or set "
-                                                                   "decoding to beam for a search without language model")
+            report.problem(child_path(path, "use_language_model"), "is True, but lm_path is missing; give the KenLM model, or "
+                                                                   "set decoding to beam for a search without language model")
     if _decoding(params) == GREEDY:
         for key in ("lm_path", "hot_words"):
             if params.get(key):
@@ -135,7 +135,7 @@ def check_rules(params, path, report):
         report.problem(child_path(path, "search_library"), "is 'coqui', which needs a lexicon with a language model; expected "
                                                            "'pyctcdecode' for lexicon False")
     if isinstance(params.get("lexicon"), str) and not params.get("lm_path"):
-        report.problem(child_path(path, "lexicon"), "is a list of words, but lm_path is missing; a lexicon needs a language model")
+        report.problem(child_path(path, "lexicon"), "is a list of words, which needs a language model, but lm_path is missing")
 
 
 def _decoding(params):

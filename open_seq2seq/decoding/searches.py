@@ -1,0 +1,237 @@
+"""The beam searches of coqui_stt_ctcdecoder and pyctcdecode behind one interface, with what they do unexpectedly corrected.
+
+A search runs in one process, of its own (``search_worker``) or not. What it needs is a :class:`SearchSpec`, which can be pickled.
+"""
+import collections
+import logging
+import math
+import sys
+import types
+
+import numpy as np
+
+from open_seq2seq.decoding.alignment import align
+from open_seq2seq.decoding.decoder import Character, Hypothesis
+from open_seq2seq.decoding.kenlm_files import load_kenlm
+from open_seq2seq.decoding.options import COQUI
+
+SearchSpec = collections.namedtuple("SearchSpec", "characters options library lm_file words is_constrained")
+SearchSpec.__doc__ = """What a search needs.
+
+characters: tuple, the vocabulary. options: the DecodingOptions. library: "coqui" or "pyctcdecode". lm_file: path of the language
+model, for coqui of its scorer file; None without one. words: list of the words of the lexicon; None if they are unknown or the
+library has them in its file. is_constrained: only the words of the lexicon may occur."""
+
+_Found = collections.namedtuple("_Found", "text score acoustic_score")
+
+NO_BEAM = -1e30          # Coqui returns -3.4e38 where pruning has left no transcript
+RESCORED = 16            # transcripts of Coqui's search whose sentence end is scored
+UNKNOWN_FORBIDDEN = -1e4  # log10 probability that keeps unknown words out of pyctcdecode's result
+WIDEST_TOKEN_LOGP, WIDEST_BEAM_LOGP = -35.0, -1e9  # pyctcdecode clips at log(1e-15), about -34.5
+LN_10 = math.log(10.0)
+
+
+def make_search(spec):
+    """The search of a :class:`SearchSpec`, with the method ``search(log_probabilities)``."""
+    return (CoquiSearch if spec.library == COQUI else PyctcdecodeSearch)(spec)
+
+
+class _Search:
+    """What both searches have in common."""
+
+    def __init__(self, spec):
+        self._spec, self._options = spec, spec.options
+        self._labels = {character: label for label, character in enumerate(spec.characters)}
+
+    def search(self, log_probabilities, with_characters=False):
+        """Searches the best transcript of an utterance.
+
+        Args:
+          log_probabilities: float32 [valid frames, V + 1], normalized.
+          with_characters: also find the frames of each character.
+
+        Returns:
+          Hypothesis.
+        """
+        if not len(log_probabilities):
+            return Hypothesis("", 0.0, 0.0, [] if with_characters else None)
+        found = self._find(log_probabilities)
+        characters = self._aligned(found.text, log_probabilities) if with_characters else None
+        return Hypothesis(found.text, float(found.score), float(found.acoustic_score), characters)
+
+    def _find(self, log_probabilities):
+        raise NotImplementedError
+
+    def _aligned(self, text, log_probabilities):
+        """The Characters of a text on its most probable path."""
+        alignment, = align(log_probabilities[np.newaxis], np.array([len(log_probabilities)]),
+                           [[self._labels[character] for character in text]], len(self._spec.characters))
+        if alignment is None:
+            return []
+        characters = []
+        for position, character in enumerate(text):
+            frames = np.flatnonzero(alignment.positions == position)
+            characters.append(Character(character, int(frames[0]), int(frames[-1]) + 1,
+                                        float(alignment.log_probabilities[frames].mean())))
+        return characters
+
+
+class CoquiSearch(_Search):
+    """The search of coqui_stt_ctcdecoder: with a language model only words of its lexicon."""
+
+    def __init__(self, spec):
+        super().__init__(spec)
+        import coqui_stt_ctcdecoder
+        self._decode = coqui_stt_ctcdecoder.swigwrapper.ctc_beam_search_decoder
+        self._alphabet = coqui_stt_ctcdecoder.Alphabet()
+        self._alphabet.InitFromLabels(list(spec.characters))
+        self._scorer = self._model = None
+        options = spec.options
+        if spec.lm_file is not None:
+            self._scorer = coqui_stt_ctcdecoder.Scorer(options.alpha, options.beta, spec.lm_file, self._alphabet)
+            self._model = load_kenlm(spec.lm_file)
+        self._hot_words = {word.encode("utf-8"): weight for phrase, weight in options.hot_words.items()
+                           for word in phrase.split()}
+
+    def _find(self, log_probabilities):
+        options = self._options
+        probabilities = np.exp(log_probabilities.astype(np.float64))
+        found = self._best(probabilities, options.cutoff_prob, options.cutoff_top_n)
+        if found is None:
+            # the characters left after pruning are no beginning of a word
+            found = self._best(probabilities, 1.0, probabilities.shape[1])
+        if found is None:
+            # beyond the range of float32: the only transcript left is silence
+            found = _Found("", NO_BEAM, float(log_probabilities[:, -1].sum()))
+        return found
+
+    def _best(self, probabilities, cutoff_prob, cutoff_top_n):
+        rescores = self._model is not None and self._options.score_sentence_end
+        results = self._decode(probabilities, self._alphabet, self._options.beam_width, cutoff_prob, cutoff_top_n, self._scorer,
+                               self._hot_words, min(RESCORED, self._options.beam_width) if rescores else 1)
+        found = [self._scored("".join(self._spec.characters[token] for token in result.tokens), result.confidence)
+                 for result in results if result.confidence > NO_BEAM]
+        return max(found, key=lambda one: one.score) if found else None
+
+    def _scored(self, text, confidence):
+        # there may be a space at the end, or two
+        words = text.split(" ") if self._model is not None else ()
+        words = [word for word in words if word]
+        if self._model is None or not words:
+            return _Found(text.strip(" ") if self._model is None else "", confidence, confidence)
+        text, options = " ".join(words), self._options
+        language_score = options.alpha * LN_10 * self._model.score(text, bos=True, eos=False) + options.beta * len(words)
+        score = confidence
+        if options.score_sentence_end:
+            score += options.alpha * LN_10 * (self._model.score(text, bos=True, eos=True)
+                                              - self._model.score(text, bos=True, eos=False))
+        return _Found(text, score, confidence - language_score)
+
+
+class PyctcdecodeSearch(_Search):
+    """The search of pyctcdecode: any word, words outside the lexicon at a cost; or only words of the lexicon.
+
+    In a vocabulary without a space every character is a word, for language models of characters.
+    """
+
+    def __init__(self, spec):
+        super().__init__(spec)
+        pyctcdecode = import_pyctcdecode()
+        self._has_space = " " in spec.characters
+        of_words = self._has_space or spec.lm_file is None
+        labels = list(spec.characters) if of_words else ["\u2581" + character for character in spec.characters]
+        self._joiner = " " if of_words else ""
+        self._words = frozenset(spec.words or ())
+        self._model = self._language_model(pyctcdecode) if spec.lm_file is not None else None
+        alphabet = pyctcdecode.alphabet.Alphabet(labels + [""], not of_words)
+        self._decoder = pyctcdecode.BeamSearchDecoderCTC(alphabet, self._model)
+        self._hot_words = sorted(spec.options.hot_words) or None
+        self._hot_word_weight = next(iter(spec.options.hot_words.values()), 0.0)
+
+    def _language_model(self, pyctcdecode):
+        options = self._options
+        offset = UNKNOWN_FORBIDDEN if self._spec.is_constrained else options.unk_score_offset
+        return _corrected_language_model(pyctcdecode.language_model.LanguageModel)(
+            load_kenlm(self._spec.lm_file), self._spec.words, alpha=options.alpha, beta=options.beta, unk_score_offset=offset,
+            score_boundary=options.score_sentence_end)
+
+    def _find(self, log_probabilities):
+        options = self._options
+        pruned = _pruned(log_probabilities, options.cutoff_prob, options.cutoff_top_n)
+        found = self._best(pruned, options.token_min_logp, options.beam_prune_logp)
+        if found is None:
+            found = self._best(log_probabilities, WIDEST_TOKEN_LOGP, WIDEST_BEAM_LOGP)
+        if found is None:
+            found = self._known_words_of_best(log_probabilities)
+        silence = float(log_probabilities[:, -1].sum())
+        # an empty transcript has no words that the language model could score; pyctcdecode counts an unknown one
+        return found if found is not None and found.score >= silence else _Found("", silence, silence)
+
+    def _best(self, log_probabilities, token_min_logp, beam_prune_logp):
+        beams = self._beams(log_probabilities, token_min_logp, beam_prune_logp)
+        for text, _, _, acoustic_score, score in beams:
+            if not self._spec.is_constrained or self._words.issuperset(text.split()):
+                return _Found(text if self._joiner else text.replace(" ", ""), float(score), float(acoustic_score))
+        return None
+
+    def _known_words_of_best(self, log_probabilities):
+        """The best beam without its unknown words, where every beam has one, e.g. at the end of noise."""
+        text, _, _, acoustic_score, _ = self._beams(log_probabilities, WIDEST_TOKEN_LOGP, WIDEST_BEAM_LOGP)[0]
+        words, score, state = [word for word in text.split() if word in self._words], acoustic_score, self._model.get_start_state()
+        for number, word in enumerate(words, 1):
+            added, state = self._model.score(state, word, is_last_word=number == len(words))
+            score += added
+        return _Found(" ".join(words), float(score), float(acoustic_score))
+
+    def _beams(self, log_probabilities, token_min_logp, beam_prune_logp):
+        return self._decoder.decode_beams(
+            log_probabilities, beam_width=self._options.beam_width, beam_prune_logp=beam_prune_logp,
+            token_min_logp=token_min_logp, prune_history=False, hotwords=self._hot_words, hotword_weight=self._hot_word_weight)
+
+
+def _corrected_language_model(base):
+    """A class of pyctcdecode's language model that does not count the missing word after a space as an unknown one."""
+    class LanguageModel(base):
+        """See :func:`_corrected_language_model`."""
+
+        def get_start_state(self):
+            self._start = super().get_start_state()
+            return self._start
+
+        def score(self, prev_state, word, is_last_word=False):
+            if word:
+                return super().score(prev_state, word, is_last_word)
+            # the end of an empty transcript is not scored
+            ends = is_last_word and prev_state is not self._start
+            return self.alpha * LN_10 * self._get_raw_end_score(prev_state) if ends else 0.0, prev_state
+    return LanguageModel
+
+
+def _pruned(log_probabilities, cutoff_prob, cutoff_top_n):
+    """Log probabilities in which the outputs that Coqui's pruning drops in a frame are -100."""
+    outputs = log_probabilities.shape[1]
+    if cutoff_prob >= 1.0 and cutoff_top_n >= outputs:
+        return log_probabilities
+    order = np.argsort(-log_probabilities, axis=1, kind="stable")
+    ranked = np.take_along_axis(log_probabilities, order, 1)
+    before = np.cumsum(np.exp(ranked), axis=1) - np.exp(ranked)
+    keeps = (before < cutoff_prob) & (np.arange(outputs) < cutoff_top_n)
+    pruned = log_probabilities.copy()
+    np.put_along_axis(pruned, order, np.where(keeps, ranked, np.float32(-100.0)), 1)
+    return pruned
+
+
+def import_pyctcdecode():
+    """The package pyctcdecode; on NumPy before 1.20, too, where 0.5.0 cannot be imported.
+
+    It imports two names of ``numpy.typing``, which NumPy has since 1.20, for annotations that are never evaluated.
+    """
+    try:
+        import numpy.typing  # noqa: F401
+    except ImportError:
+        typing = sys.modules["numpy.typing"] = types.ModuleType("numpy.typing")
+        typing.NBitBase = typing.NDArray = object
+    # it warns about lexicons that are small, or that it does not get
+    logging.getLogger("pyctcdecode").setLevel(logging.ERROR)
+    import pyctcdecode
+    return pyctcdecode
