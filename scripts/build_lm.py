@@ -136,9 +136,9 @@ class Sources:
                 manifests = training
             dev = dev or evaluation
         self.vocabulary = Vocabulary.from_file(vocab_file)
-        if " " not in self.vocabulary.characters:
-            raise DataError("vocabulary %s has no space, so transcripts have no words; a language model of words needs one"
-                            % vocab_file)
+        self._of_characters = " " not in self.vocabulary.characters
+        if self._of_characters:
+            log_line("Note: vocabulary %s has no space, so the language model is one of characters" % vocab_file)
         self.texts, self.manifests, self.dev = texts, manifests, dev
         self._normalizer = TextNormalizer(self.vocabulary)
 
@@ -173,6 +173,8 @@ class Sources:
             words = text.split()
         else:
             words, unknown = self._normalizer.normalize(text)
+        if self._of_characters:
+            words = list("".join(words))
         if unknown is None and words:
             yield words
         else:
