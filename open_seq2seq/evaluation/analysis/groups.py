@@ -1,0 +1,171 @@
+"""Error rates of groups of utterances: of each speaker, length, noise level, or value of a manifest's column."""
+import collections
+import math
+import re
+
+import numpy as np
+
+from open_seq2seq.evaluation.analysis.intervals import bootstrap_interval
+from open_seq2seq.evaluation.utterance_scores import finite
+from open_seq2seq.evaluation.word_alignment import EditCounts
+
+SPEAKER, LENGTH, NOISE = "speaker", "length", "noise"
+"""Groupings that every evaluation has if it knows them."""
+
+MOST_VALUES = 20
+"""A column with more values than that is not a grouping by itself; numbers are grouped into quartiles then."""
+
+_SPEAKER_COLUMNS = ("speaker", "speaker_id", "spk", "spk_id", "client_id")
+_NOISE_COLUMNS = ("snr", "snr_db", "noise", "noise_level")
+_LIBRISPEECH = re.compile(r"(\d+)-\d+-\d{4}(?:\.\w+)?$")  # speaker-chapter-utterance
+_SECONDS, _WORDS, _DECIBELS = (2, 5, 10, 15, 20), (1, 2, 6, 11, 21), (0, 5, 10, 15, 20)
+
+Group = collections.namedtuple("Group", "name utterances words characters wrong_sentences interval")
+Group.__doc__ = """The errors of some utterances.
+
+name: str. utterances: their number. words, characters: ``EditCounts``. wrong_sentences: number of utterances with an error.
+interval: (low, high) of the word error rate, 95 %, by resampling utterances; None if no reference has words."""
+
+Grouping = collections.namedtuple("Grouping", "by groups mean standard_deviation median")
+Grouping.__doc__ = """Groups that together are all utterances.
+
+by: str. groups: list of :class:`Group`. mean, standard_deviation (n - 1), median: of the groups' word error rates, fractions or
+None; groups without reference words do not count."""
+
+
+def group_of(name, scores):
+    """The :class:`Group` of a list of ``UtteranceScore``."""
+    words = np.array([score.words for score in scores], np.int64).reshape(-1, 4)
+    characters = np.array([score.characters for score in scores], np.int64).reshape(-1, 4)
+    errors = words[:, 1:].sum(1)
+    return Group(name, len(scores), EditCounts(*words.sum(0).tolist()), EditCounts(*characters.sum(0).tolist()),
+                 int(np.count_nonzero(errors)), bootstrap_interval(errors, words[:, :3].sum(1)))
+
+
+def grouping_of(by, scores, names):
+    """The :class:`Grouping` of scores by names.
+
+    Args:
+      by: what the names are of.
+      scores: list of ``UtteranceScore``.
+      names: list of the name of each one's group; sortable.
+    """
+    members = collections.defaultdict(list)
+    for score, name in zip(scores, names):
+        members[name].append(score)
+    groups = [group_of(name if isinstance(name, str) else name[-1], members[name]) for name in sorted(members)]
+    rates = [group.words.rate for group in groups if group.words.length]
+    deviation = float(np.std(rates, ddof=1)) if len(rates) > 1 else None
+    return Grouping(by, groups, float(np.mean(rates)) if rates else None, deviation, float(np.median(rates)) if rates else None)
+
+
+def speaker_of(score):
+    """The speaker of an utterance: the column of the manifest, or else the first number of a name as in LibriSpeech; or None."""
+    for name in _SPEAKER_COLUMNS:
+        if score.columns.get(name):
+            return score.columns[name]
+    found = _LIBRISPEECH.search(score.wav_filename or score.id)
+    return found.group(1) if found else None
+
+
+def speakers_of(scores):
+    """List of the speaker of each utterance; None unless all are known and there are several."""
+    speakers = [speaker_of(score) for score in scores]
+    return speakers if all(speakers) and len(set(speakers)) > 1 else None
+
+
+def groupings(scores, group_by=()):
+    """The groupings of an evaluation.
+
+    By speaker, length (in seconds, or else in words of the reference), noise level (the column snr, snr_db, noise or
+    noise_level), every other column with 2 to :data:`MOST_VALUES` values, and the columns that are asked for.
+
+    Args:
+      scores: list of ``UtteranceScore``.
+      group_by: names of columns.
+
+    Returns:
+      List of :class:`Grouping`.
+    """
+    found, speakers = [], speakers_of(scores)
+    if speakers is not None:
+        found.append(grouping_of(SPEAKER, scores, speakers))
+    if scores:
+        found.append(grouping_of(LENGTH, scores, _length_classes(scores)))
+    columns = collections.Counter(name for score in scores for name, value in score.columns.items() if value)
+    for name in [name for name in _NOISE_COLUMNS if name in columns][:1]:
+        values = [score.columns.get(name, "") for score in scores]
+        if len(set(values)) > 1 or name in group_by:
+            found.append(grouping_of(NOISE, scores, _noise_classes(values)))
+    handled = set(_NOISE_COLUMNS) | set(_SPEAKER_COLUMNS)
+    for name in list(group_by) + sorted(set(columns) - handled - set(group_by)):
+        values = [score.columns.get(name, "") for score in scores]
+        distinct = len(set(values))
+        if name in handled and name not in group_by or name not in group_by and not 2 <= distinct <= MOST_VALUES:
+            continue
+        found.append(grouping_of(name, scores, _classes(values)))
+    return found
+
+
+def _length_classes(scores):
+    if all(score.duration is not None for score in scores):
+        return [_class_of(score.duration, _SECONDS, "s") for score in scores]
+    # lengths in words are whole numbers
+    return [_class_of(score.words.length, _WORDS, "words") for score in scores]
+
+
+def _class_of(number, limits, unit):
+    """(place, name) of the class of a number; the classes are half-open."""
+    place = sum(number >= limit for limit in limits)
+    if place == len(limits):
+        return place, ">= %g %s" % (limits[-1], unit)
+    if not place:
+        return place, "< %g %s" % (limits[0], unit)
+    low, high = limits[place - 1], limits[place]
+    if unit != "words":
+        return place, "%g to %g %s" % (low, high, unit)
+    return place, "%d %s" % (low, unit) if high == low + 1 else "%d to %d %s" % (low, high - 1, unit)
+
+
+def _noise_classes(values):
+    """Signal-to-noise ratios in steps of 5 dB where there are many; other names as they are."""
+    numbers = [_number(value) for value in values]
+    if len(set(values)) <= MOST_VALUES:
+        return _classes(values)
+    return [(math.inf, value or "(none)") if number is None else _class_of(number, _DECIBELS, "dB")
+            for number, value in zip(numbers, values)]
+
+
+def _classes(values):
+    """(place, name) of each value: numbers in their order, in quartiles where there are many; then other names."""
+    numbers = [_number(value) for value in values]
+    finite_numbers = [number for number in numbers if number is not None and math.isfinite(number)]
+    if len(set(finite_numbers)) <= MOST_VALUES:
+        return [((1, 0.0) if number is None else (0, number), value or "(none)") for number, value in zip(numbers, values)]
+    limits = sorted(set(np.percentile(finite_numbers, [25, 50, 75]).tolist()))
+    return [((1, 0), value or "(none)") if number is None else ((0, _class_of(number, limits, "")[0]),
+                                                              _class_of(number, limits, "")[1].strip())
+            for number, value in zip(numbers, values)]
+
+
+def _number(value):
+    """The number that a value begins with ("10", "-5 dB", "inf"), or None."""
+    try:
+        number = float(re.sub(r"\s*dB$", "", value, flags=re.IGNORECASE))
+        return None if math.isnan(number) else number
+    except ValueError:
+        return None
+
+
+def group_as_dict(group):
+    """A :class:`Group` as JSON values: rates are fractions, or null where no reference has words."""
+    return {"name": group.name, "utterances": group.utterances, "words": dict(group.words._asdict()),
+            "characters": dict(group.characters._asdict()), "wer": finite(group.words.rate), "cer": finite(group.characters.rate),
+            "ser": group.wrong_sentences / group.utterances if group.utterances else None,
+            "wrong_sentences": group.wrong_sentences, "wer_interval": group.interval and list(group.interval)}
+
+
+def grouping_as_dict(grouping):
+    """A :class:`Grouping` as JSON values."""
+    return {"by": grouping.by, "groups": [group_as_dict(group) for group in grouping.groups], "mean_wer": grouping.mean,
+            "standard_deviation_of_wer": grouping.standard_deviation, "median_wer": grouping.median}
