@@ -92,14 +92,20 @@ def _infer(experiment, arguments):
     _run_through_data(experiment, arguments, infer)
 
 
+def _align(experiment, arguments):
+    """``--mode=align``."""
+    from open_seq2seq.evaluation.alignment_mode import align_data
+    _run_through_data(experiment, arguments, align_data)
+
+
 def _run_through_data(experiment, arguments, evaluate_or_infer):
     """Calls a function of :mod:`open_seq2seq.evaluation` and returns its result."""
     directory, params = _run_directory(experiment, arguments), _params(experiment)
     with contextlib.ExitStack() as stack:
         device, group = stack.enter_context(_device_and_group(experiment, arguments))
-        if group.size > 1 and arguments.mode == "infer":
-            raise UsageError("--mode=infer writes one file and runs as one process; it was started as one of %d. Start it "
-                             "without the launcher" % group.size)
+        if group.size > 1 and arguments.mode in ("infer", "align"):
+            raise UsageError("--mode=%s writes its files in one process; it was started as one of %d. Start it without the "
+                             "launcher" % (arguments.mode, group.size))
         if group.is_first:
             # before the data are read, which may take minutes
             directory.read_checkpoint(lambda checkpoint: _require_trained_width(experiment, checkpoint),
@@ -152,7 +158,7 @@ def _replay(experiment, arguments):
 
 
 _OTHER_MODES = {"eval": _evaluate, "infer": _infer, "describe": _describe, "npu_check": _npu_check, "export": _export,
-                "combine": _combine, "replay": _replay, "robustness": _robustness,
+                "combine": _combine, "replay": _replay, "robustness": _robustness, "align": _align,
                 "tune_lm": _tune_lm}
 
 

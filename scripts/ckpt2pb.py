@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from open_seq2seq.cli import Parser, exit_status_of, file_path  # noqa: E402
 from open_seq2seq.errors import CheckpointError  # noqa: E402
-from open_seq2seq.experiment.command_line import EXPORT_FLAGS, add_flags  # noqa: E402
+from open_seq2seq.experiment.command_line import EXPORT_FLAGS, add_flags, checked_formats  # noqa: E402
 
 
 def parse(words):
@@ -27,7 +27,9 @@ def parse(words):
     parser.add_argument("--output_dir", "--export_dir", dest="export_dir", type=file_path, metavar="DIR", default="model",
                         help="the output folder (default: %(default)s)")
     add_flags(parser, [name for name in EXPORT_FLAGS if name != "export_dir"])
-    return parser.parse_args(words)
+    arguments = parser.parse_args(words)
+    arguments.format = checked_formats("export", arguments.format)
+    return arguments
 
 
 def export(arguments):

@@ -11,7 +11,8 @@ import collections
 
 import numpy as np
 
-from open_seq2seq.errors import DataError
+from open_seq2seq.data.speech2text.selection import frames_to_align
+from open_seq2seq.decoding.decoder import Character, NonFiniteLogits
 
 BLOCK = 64
 BLANK_STATE = -1
@@ -26,11 +27,6 @@ best_log_probabilities: float64 [T'], of the most probable output of each frame,
 _Scores = collections.namedtuple("_Scores", "blanks labels")
 _Scores.__doc__ = """Scores of the best paths that end in each state: float64 [B, S + 1] of the blanks, blank s precedes label s;
 float64 [B, S] of the labels."""
-
-
-def frames_needed(labels):
-    """The least number of frames in which CTC can write the labels: one each, and a blank between two equal ones."""
-    return len(labels) + sum(first == second for first, second in zip(labels, labels[1:]))
 
 
 def log_softmax(logits):
@@ -50,21 +46,57 @@ def align(logits, lengths, transcripts, blank):
       blank: index of the CTC blank.
 
     Returns:
-      List of B :class:`Alignment`; None for a transcript that needs more frames than its utterance has (:func:`frames_needed`).
+      List of B :class:`Alignment`; None for a transcript that needs more frames than its utterance has (``frames_to_align``).
 
     Raises:
-      DataError: valid logits are not finite; the message names the row.
+      NonFiniteLogits: a valid logit is NaN or infinite.
       ValueError: the arrays' shapes do not match, or a label is not one of the outputs, or the blank.
     """
     logits, lengths = np.asarray(logits), np.asarray(lengths)
     _check(logits, lengths, transcripts, blank)
-    fitting = [row for row, labels in enumerate(transcripts) if frames_needed(labels) <= lengths[row]]
+    fitting = [row for row, labels in enumerate(transcripts) if frames_to_align(labels) <= lengths[row]]
     aligned = [None] * len(transcripts)
     if fitting:
         some = _align([np.asarray(transcripts[row], np.int64) for row in fitting], lengths[fitting], logits[fitting], blank)
         for row, alignment in zip(fitting, some):
             aligned[row] = alignment
     return aligned
+
+
+def characters_of(alignment, text):
+    """The characters of an aligned transcript.
+
+    Args:
+      alignment: an :class:`Alignment`.
+      text: str, the transcript, a character for each of its labels.
+
+    Returns:
+      List of :class:`~open_seq2seq.decoding.decoder.Character`.
+    """
+    frames = np.flatnonzero(alignment.positions != BLANK_STATE)
+    # the frames of a label are consecutive, and the labels are in order
+    firsts = np.searchsorted(alignment.positions[frames], np.arange(len(text) + 1))
+    return [Character(character, int(frames[first]), int(frames[end - 1]) + 1,
+                      float(alignment.log_probabilities[frames[first]:frames[end - 1] + 1].mean()))
+            for character, first, end in zip(text, firsts, firsts[1:])]
+
+
+def worst_window(alignment, frames):
+    """Where the transcript fits the logits least.
+
+    Args:
+      alignment: an :class:`Alignment`.
+      frames: int, length of a window; an utterance that is shorter is one window.
+
+    Returns:
+      (score, first frame, end frame): the lowest sum, over a window, of the log probabilities of the path minus those of the most
+      probable outputs; 0 where the path is the most probable one. An utterance without frames has score 0.
+    """
+    losses = np.concatenate([[0.0], np.cumsum(alignment.log_probabilities - alignment.best_log_probabilities)])
+    frames = min(frames, len(losses) - 1)
+    windows = losses[frames:] - losses[:len(losses) - frames]
+    first = int(np.argmin(windows))
+    return min(float(windows[first]), 0.0), first, first + frames
 
 
 def _check(logits, lengths, transcripts, blank):
@@ -81,7 +113,7 @@ def _check(logits, lengths, transcripts, blank):
                 row, list(labels), logits.shape[2] - 1, blank))
         if not np.isfinite(logits[row, :lengths[row]]).all():
             frame = int(np.argmin(np.isfinite(logits[row, :lengths[row]]).all(axis=-1)))
-            raise DataError("utterance %d of the batch: the logits of frame %d are not finite (NaN or infinite)" % (row, frame))
+            raise NonFiniteLogits(row, frame)
 
 
 def _align(transcripts, lengths, logits, blank):

@@ -1,7 +1,11 @@
-"""Transcripts as files: text, JSON, SRT and WebVTT subtitles, NIST's CTM."""
+"""Transcripts as files: text, JSON, SRT and WebVTT subtitles, NIST's CTM, TextGrids of Praat."""
+import collections
+import itertools
 import json
 import os
 import re
+
+from open_seq2seq.files import replaced_file
 
 
 def text_of(transcript, name):
@@ -47,10 +51,98 @@ def vtt_of(transcript, name):
 
 def ctm_of(transcript, name):
     """Time-marked conversation scoring (NIST sctk): ``RECORDING CHANNEL START DURATION WORD CONFIDENCE``."""
-    # fields are separated by spaces, and lines that begin with ;; are comments
-    recording = re.sub(r"[\s;]+", "_", os.path.splitext(os.path.basename(name))[0]) or "_"
-    return "".join("%s 1 %.3f %.3f %s %.4f\n" % (recording, word.start, word.end - word.start, word.text, word.confidence)
-                   for word in transcript.words)
+    return ctm_lines(transcript.words, recording_names([name])[0])
+
+
+def ctm_lines(items, recording):
+    """Lines of a CTM.
+
+    Args:
+      items: list of Word or TimedCharacter.
+      recording: name of the recording without blanks, see :func:`recording_names`.
+    """
+    return "".join("%s 1 %.3f %.3f %s %.4f\n" % (recording, item.start, item.end - item.start, item.text, item.confidence)
+                   for item in items)
+
+
+def recording_names(paths):
+    """Names of recordings for a file that holds several, and for the names of files.
+
+    The name of a file without folders and extension. Where two would be equal, their folders are part of the names, then their
+    extensions, and then a number.
+
+    Args:
+      paths: list of str.
+
+    Returns:
+      List of str, all different, without blanks, slashes and semicolons.
+    """
+    def plain(text):
+        # fields of a CTM are separated by blanks, and lines that begin with ;; are comments
+        return re.sub(r"[\s;/\\]+", "_", text).strip("_") or "_"
+
+    candidates = [[plain(os.path.splitext(os.path.basename(path))[0]), plain(os.path.splitext(path)[0]), plain(path)]
+                  for path in paths]
+    names, open_rows = [""] * len(paths), range(len(paths))
+    for column in range(3):
+        for row in open_rows:
+            names[row] = candidates[row][column]
+        counts = collections.Counter(names)
+        open_rows = [row for row in open_rows if counts[names[row]] > 1]
+    used = set(names[row] for row in range(len(paths)) if row not in set(open_rows))
+    for row in open_rows:
+        number = next(number for number in itertools.count(1) if "%s_%d" % (names[row], number) not in used)
+        names[row] = "%s_%d" % (names[row], number)
+        used.add(names[row])
+    return names
+
+
+def textgrid_of(transcript):
+    """A TextGrid of Praat with the tiers words and characters."""
+    characters = [character for word in transcript.words for character in word.characters]
+    tiers = [("words", _intervals(transcript.words, transcript.duration)),
+             ("characters", _intervals(characters, transcript.duration))]
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", "xmax = %.3f" % transcript.duration,
+             "tiers? <exists>", "size = %d" % len(tiers), "item []:"]
+    for number, (name, intervals) in enumerate(tiers, 1):
+        lines += ["    item [%d]:" % number, '        class = "IntervalTier"', '        name = "%s"' % name, "        xmin = 0",
+                  "        xmax = %.3f" % transcript.duration, "        intervals: size = %d" % len(intervals)]
+        for place, (start, end, text) in enumerate(intervals, 1):
+            lines += ["        intervals [%d]:" % place, "            xmin = %.3f" % start, "            xmax = %.3f" % end,
+                      '            text = "%s"' % text.replace('"', '""')]
+    return "\n".join(lines) + "\n"
+
+
+def _intervals(items, duration):
+    """List of (start, end, text) that cover 0..duration without overlap; text is "" between items."""
+    intervals, reached = [], 0.0
+    for item in items:
+        start, end = max(round(item.start, 3), reached), min(round(item.end, 3), duration)
+        if end <= start:
+            continue
+        if start > reached:
+            intervals.append((reached, start, ""))
+        intervals.append((start, end, item.text))
+        reached = end
+    return intervals + [(reached, duration, "")] * (reached < duration)
+
+
+def write_json_array(path, records):
+    """Writes an array of JSON objects, one on a line, atomically.
+
+    Args:
+      path: of the file.
+      records: iterable of dict.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    with replaced_file(path) as file:
+        separator = "["
+        for record in records:
+            file.write("%s\n%s" % (separator, json.dumps(record, ensure_ascii=False)))
+            separator = ","
+        file.write("\n]\n" if separator == "," else "[]\n")
 
 
 # extension of the file, function of a transcript and the recording's name

@@ -2,6 +2,7 @@
 import argparse
 import collections
 import difflib
+import os
 
 import open_seq2seq
 from open_seq2seq.cli import Parser, command_name, file_path
@@ -12,9 +13,13 @@ from open_seq2seq.experiment.playbook import help_text, names_of_files, override
 from open_seq2seq.log_lines import LOG_FORMATS
 
 MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report", "robustness",
-         "tune_lm")
+         "tune_lm", "align")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
+INFER_FORMATS = ("csv", "json", "ctm", "srt", "vtt")
+ALIGN_FORMATS = ("ctm", "csv", "json", "textgrid")
+_FORMATS_OF_MODE = dict({mode: EXPORT_FORMATS for mode in ("export", "train", "train_eval", "npu_check")},
+                        infer=INFER_FORMATS, align=ALIGN_FORMATS)
 
 _EXAMPLES = """any key of the config can be set, at any depth; the last value of a key takes precedence:
   --batch_size_per_gpu=16 --optimizer_params/beta1=0.9
@@ -34,6 +39,7 @@ examples:
   python run.py --config_file=FILE --mode=replay     recomputes the last batch with a non-finite loss or gradient, layer by layer
   python run.py --config_file=FILE --mode=robustness  WER on the evaluation data in other recordings: noise, codecs, levels, rooms
   python run.py --config_file=FILE --mode=tune_lm --lm_path=lm.arpa  the weights of the language model with the lowest WER
+  python run.py --config_file=FILE --mode=align      when each word of the transcripts is said, and which transcripts are wrong
   python run.py --mode=report --logdir=runs/mine     writes runs/mine/report/index.html of a finished or running training
   python run.py --config_file=FILE --help            what each key of that config means
 
@@ -89,11 +95,8 @@ def _frames(text):
 
 
 def _formats(text):
-    names = tuple(name.strip() for name in text.split(","))
-    if not set(names) <= set(EXPORT_FORMATS) or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError("is %r, expected one or more of %s, separated by commas" % (
-            text, ", ".join(EXPORT_FORMATS)))
-    return names
+    # which ones a mode has is checked when the mode is known
+    return tuple(name.strip() for name in text.split(","))
 
 
 def _paths(text):
@@ -125,7 +128,8 @@ _FLAGS = (
     ("no_dir_check", _boolean, False, "write into a logdir that is not empty"),
     ("enable_logs", _boolean, False, "copy the output, the config and the state of the code into logdir; checkpoints are in "
                                      "logdir/logs"),
-    ("infer_output_file", file_path, "infer-out.txt", "file that --mode=infer writes its transcripts to, as CSV"),
+    ("infer_output_file", file_path, "infer-out.txt", "file that --mode=infer writes its transcripts to: CSV, or the format of "
+                                                          "--format or of the extension .json, .ctm, .srt or .vtt"),
     ("log_format", LOG_FORMATS, LOG_FORMATS[0], "whose lines a run prints for steps and evaluations; modelzoo: those that the "
                                                 "scripts of the ModelZoo port parse"),
     ("benchmark", _boolean, False, "train bench_steps steps, print the time per step, save nothing"),
@@ -142,7 +146,8 @@ _FLAGS = (
     ("batch_size", _whole(1, 10 ** 6), None, "--mode=export: utterances in a batch of the model (default: any number; 1 with "
                                              "--with_features or --no_fold, unless --frames=dynamic)"),
     ("frames", _frames, "2336", "--mode=export: feature frames of an utterance, or dynamic for any number, for CPUs"),
-    ("format", _formats, "pb", "--mode=export: pb, saved_model, onnx, or several separated by commas"),
+    ("format", _formats, None, "--mode=export: pb (default), saved_model, onnx, or several separated by commas; --mode=align: "
+                               "ctm (default), csv, json, textgrid; --mode=infer: one of csv, json, ctm, srt, vtt"),
     ("with_features", _boolean, False, "--mode=export: the model takes audio and computes the features itself"),
     ("fp16", _boolean, False, "--mode=export: weights and products in float16"),
     ("no_fold", _boolean, False, "--mode=export: do not fold batch norm and residual branches into the convolutions"),
@@ -156,7 +161,8 @@ _FLAGS = (
     ("combine_utterances", _whole(1), 256, "--mode=combine: utterances of the evaluation data to measure on"),
     ("bn_batches", _whole(1), None, "--mode=combine: batches of training data to measure batch norm's statistics on (default: "
                                     "the statistics are combined, too)"),
-    ("output", file_path, None, "--mode=combine: the folder to write to (default: combined/ next to the checkpoints)"),
+    ("output", file_path, None, "--mode=combine, --mode=align: the folder to write to (default: combined/ or alignment/ next to "
+                                "the checkpoints)"),
     ("preparations", _preparations, None, "--mode=robustness: only these, separated by commas (default: all; docs/robustness.md "
                                           "lists them)"),
     ("trials", _whole(1, 10 ** 5), 60, "--mode=tune_lm: pairs of alpha and beta to measure, those of an interrupted search "
@@ -235,6 +241,8 @@ def parse_command_line(words):
                            % _misspelled_config_file(others))
     if "dev_files" in names_of_files(others) and not any(flag.partition("=")[0] == "--mode" for flag in flags):
         arguments = arguments._replace(mode="train_eval")
+    formats = checked_formats(arguments.mode, arguments.format, arguments.infer_output_file)
+    arguments = arguments._replace(format=formats)
     _check_export(arguments)
     _check_combine(arguments)
     _check_replay(arguments)
@@ -318,6 +326,32 @@ def _check_tuning(arguments):
         raise _usage_error("--alpha_range begins at %g, expected at least 0" % arguments.alpha_range[0])
 
 
+def checked_formats(mode, names, output_file=""):
+    """The formats that a mode writes.
+
+    Args:
+      mode: of run.py.
+      names: tuple of what ``--format`` gives, or None for the mode's default.
+      output_file: of --mode=infer, whose default is the format of its extension.
+
+    Returns:
+      Tuple of names, the first one of the mode by default; for infer a name; in other modes ``names``.
+
+    Raises:
+      UsageError: the mode does not write such files.
+    """
+    known = _FORMATS_OF_MODE.get(mode)
+    if known is None:
+        return names
+    if names and (not set(names) <= set(known) or len(set(names)) < len(names) or mode == "infer" and len(names) > 1):
+        raise _usage_error("--format is %r; --mode=%s expects %s of %s" % (
+            ",".join(names), mode, "one" if mode == "infer" else "one or more, separated by commas,", ", ".join(known)))
+    if mode != "infer":
+        return names or known[:1]
+    extension = os.path.splitext(output_file)[1][1:].lower()
+    return names[0] if names else extension if extension in known else known[0]
+
+
 def _check_export(arguments):
     if arguments.mode == "export":
         if arguments.export_dir is None:
@@ -327,7 +361,10 @@ def _check_export(arguments):
         # --mode=npu_check takes a training's command line, and exports nothing
         return
     defaults = _parser().parse_args([])
+    defaults.format = checked_formats(arguments.mode, None)
     for name in EXPORT_FLAGS:
+        if name == "format" and arguments.mode in ("infer", "align"):
+            continue
         if getattr(arguments, name) != getattr(defaults, name):
             raise _usage_error("--%s belongs to --mode=export, and this is --mode=%s%s" % (
                 name, arguments.mode, " (did you mean --batch_size_per_gpu?)" if name == "batch_size" else ""))
@@ -337,7 +374,10 @@ def _check_combine(arguments):
     defaults = _parser().parse_args([])
     for name in COMBINE_FLAGS:
         if arguments.mode != "combine" and getattr(arguments, name) != getattr(defaults, name):
-            raise _usage_error("--%s belongs to --mode=combine, and this is --mode=%s" % (name, arguments.mode))
+            if name == "output" and arguments.mode == "align":
+                continue
+            raise _usage_error("--%s belongs to --mode=%s, and this is --mode=%s" % (
+                name, "combine or --mode=align" if name == "output" else "combine", arguments.mode))
 
 
 def _benchmark_overrides(arguments):

@@ -32,7 +32,7 @@ source: the file's bytes. overrides: list of ``Override``, from the command line
 
 PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "train_eval": ("train", "eval"),
                   "describe": ("describe",), "npu_check": ("train", "eval"), "export": ("export",), "combine": ("eval", "train"),
-                  "replay": ("train",), "robustness": ("eval",), "tune_lm": ("eval",)}
+                  "replay": ("train",), "robustness": ("eval",), "tune_lm": ("eval",), "align": ("eval",)}
 SUPPORTED = "this project has convolutional CTC speech models: base_model Speech2Text, encoder TDNNEncoder, decoder " \
             "FullyConnectedCTCDecoder, loss CTCLoss, data_layer Speech2TextDataLayer"
 
@@ -43,8 +43,8 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
     Args:
       config_file: path of a Python file that defines ``base_model`` and ``base_params``, and may define
         ``train_params``, ``eval_params`` and ``infer_params``.
-      mode: "train", "eval", "infer", "train_eval", "describe", "export", "replay", "robustness", "tune_lm", "npu_check" or
-        "combine"; the last two load the sections of train and eval that the config defines.
+      mode: "train", "eval", "infer", "train_eval", "describe", "export", "replay", "robustness", "tune_lm", "align", "npu_check"
+        or "combine"; the last two load the sections of train and eval that the config defines.
       overrides: list of :class:`~open_seq2seq.config.overrides.Override`.
       exports: whether the model is exported when training ends.
 

@@ -4,10 +4,12 @@ Each flag becomes one or more overrides that keep the flag's name for messages. 
 refused with a message that names the alternative.
 """
 import collections
+import functools
 import re
 
 from open_seq2seq.config.overrides import Override, parse_overrides, parse_value, section_of, typed
 from open_seq2seq.config.report import shown
+from open_seq2seq.decoding import options as decoding_options
 from open_seq2seq.errors import UsageError
 
 PlaybookFlag = collections.namedtuple("PlaybookFlag", "name keys value doc")
@@ -24,7 +26,7 @@ FLAGS = (
                  "to evaluate on once an epoch: eval_params/%s/%s; without --mode it is --mode=train_eval" % _DATA),
     PlaybookFlag("test_files", ("test_params",) + _DATA, "files",
                  "to test the best model on when training ends: test_params/%s/%s; with --mode=eval the data to evaluate, with "
-                 "--mode=infer the data to transcribe" % _DATA),
+                 "--mode=infer the data to transcribe, with --mode=align the data to align" % _DATA),
     PlaybookFlag("checkpoint_dir", None, None, "directory of checkpoints; training resumes from them if there are any"),
     PlaybookFlag("load_checkpoint_dir", None, None, "directory of the checkpoint to resume from; nothing is written there"),
     PlaybookFlag("save_checkpoint_dir", None, None, "directory that checkpoints are written to"),
@@ -52,17 +54,19 @@ FLAGS = (
     PlaybookFlag("plateau_reduction", None, None, "factor of the reduction, below 1"),
     PlaybookFlag("width_multiplier", None, None, "factor of every layer's channels; replaces n_hidden"),
 )
-_BY_NAME = {flag.name: flag for flag in FLAGS}
+DECODING_FLAGS = tuple(PlaybookFlag(flag.name, ("decoder_params", flag.key), None, flag.doc) for flag in decoding_options.FLAGS)
+"""Short forms of ``--decoder_params/KEY=VALUE``, which are flags of Coqui STT or like them."""
+_BY_NAME = {flag.name: flag for flag in FLAGS + DECODING_FLAGS}
 
 _NO_EFFECT = "it has no counterpart; remove it"
-_NO_SCORER = "it is for a language model in the decoder, which this project does not have; remove it"
+_SCORER = "use --lm_path=FILE, the ARPA file or KenLM binary of which the scorer was made"
 _FEATURES = "--data_layer_params/%s, in seconds"
 INSTEAD = {
     "n_hidden": "it is the width of Coqui STT's layers; use --width_multiplier=0.5 or another factor of the config's channels",
     "alphabet_config_path": "use --data_layer_params/vocab_file=FILE, a text file with one character a line",
     "bytes_output_mode": "use --data_layer_params/vocab_file=FILE with the characters of the transcripts",
-    "scorer": _NO_SCORER, "scorer_path": _NO_SCORER, "lm_alpha": _NO_SCORER, "lm_beta": _NO_SCORER, "beam_width": _NO_SCORER,
-    "cutoff_prob": _NO_SCORER, "cutoff_top_n": _NO_SCORER, "export_beam_width": _NO_SCORER,
+    "scorer": _SCORER, "scorer_path": _SCORER, "lm_alpha": "use --alpha=VALUE", "lm_beta": "use --beta=VALUE",
+    "export_beam_width": "an export has no beam width; use --beam_width=N where it is run",
     "augment": "use the keys of --train_params/data_layer_params/augmentation/..., e.g. speed_perturbation_ratio=0.1; run.py "
                "--help_params lists them",
     "train_cudnn": "it is for recurrent layers on a GPU; remove it",
@@ -100,12 +104,12 @@ INSTEAD = {
 """Flags of Coqui STT that run.py does not have, with the alternative."""
 INSTEAD.update(("dropout_rate%d" % layer, "use --encoder_params/convnet_layers/%d/dropout_keep_prob=%s" % (layer - 1, "1-RATE"))
                for layer in range(2, 7))
-_MODE_OF_TEST = {"eval": "eval_params", "infer": "infer_params"}
+_MODE_OF_TEST = {"eval": "eval_params", "infer": "infer_params", "align": "eval_params"}
 
 
 def playbook_names():
     """Names of the flags that this module parses, without those that run.py parses."""
-    return [flag.name for flag in FLAGS if flag.name != "export_dir"]
+    return [flag.name for flag in FLAGS + DECODING_FLAGS if flag.name != "export_dir"]
 
 
 def names_of_files(words):
@@ -144,6 +148,8 @@ def overrides_of(words, mode):
         name, equals, text = word[2:].partition("=")
         flag = _BY_NAME.get(name) if word.startswith("--") else None
         position += 1
+        if name == "decoder" and _names_class(text if equals else "".join(words[position:position + 1])):
+            flag = None  # base_params["decoder"]
         if flag is None or flag.keys is None:
             others.append(word)
             continue
@@ -156,7 +162,17 @@ def overrides_of(words, mode):
         if not any(values):
             raise UsageError("--%s is given without a value; %s. See run.py --help" % (name, flag.doc))
         overrides.append(_override(flag, values, mode))
-    return overrides + parse_overrides(others)
+    overrides += parse_overrides(others)
+    implied_by = decoding_options.implied_decoding({override.flag[2:] for override in overrides if override.flag})
+    if implied_by is not None:
+        beam = decoding_options.BEAM
+        overrides.append(Override(("decoder_params", "decoding"), beam, beam, "--" + implied_by))
+    return overrides
+
+
+def _names_class(text):
+    """Whether the value of ``--decoder`` is meant for the config's key of that name: a class, not a way of decoding."""
+    return "." in text or text[:1].isupper()
 
 
 def _override(flag, values, mode):
@@ -166,7 +182,8 @@ def _override(flag, values, mode):
     if flag.value == "files":
         files = [file for value in values for file in _files(value, flag.name)]
         return Override(keys, files, ",".join(files), "--" + flag.name)
-    value = parse_value(values[0])
+    parse = functools.partial(decoding_options.value_of_flag, flag.name) if flag in DECODING_FLAGS else parse_value
+    value = parse(values[0])
     if flag.name == "checkpoint_secs" and value == 0:
         value = None
     elif flag.name == "epochs" and isinstance(value, int) and value < 1:
@@ -248,4 +265,6 @@ def help_text():
     """The text about the flags for ``--help``."""
     width = max(len(flag.name) for flag in FLAGS) + 4
     lines = ["flags of Coqui STT's playbook, as --name value or --name=value; files separated by spaces or commas:"]
-    return "\n".join(lines + ["  %-*s %s" % (width, "--" + flag.name, flag.doc) for flag in FLAGS])
+    lines += ["  %-*s %s" % (width, "--" + flag.name, flag.doc) for flag in FLAGS]
+    lines += ["", "flags of decoding, short for --decoder_params/KEY=VALUE (docs/decoding.md):"]
+    return "\n".join(lines + ["  %-*s %s" % (width, "--" + flag.name, flag.doc) for flag in DECODING_FLAGS])

@@ -5,8 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from open_seq2seq.data.speech2text.selection import frames_to_align
 from open_seq2seq.decoding import alignment
-from open_seq2seq.decoding.alignment import BLANK_STATE, align, frames_needed, log_softmax
+from open_seq2seq.decoding.alignment import BLANK_STATE, align, characters_of, log_softmax, worst_window
 from open_seq2seq.errors import DataError
 
 
@@ -50,7 +51,7 @@ def test_the_path_is_the_best_of_all(block, monkeypatch):
         for row, found in enumerate(align(logits, lengths, transcripts, blank)):
             log_probabilities = log_softmax(logits[row, :lengths[row]])
             score, path = best_of_all_paths(log_probabilities, transcripts[row], blank)
-            assert (found is None) == (path is None) == (frames_needed(transcripts[row]) > lengths[row])
+            assert (found is None) == (path is None) == (frames_to_align(transcripts[row]) > lengths[row])
             if found is not None:
                 assert outputs_of(found, transcripts[row], blank) == path
                 assert found.log_probabilities.sum() == pytest.approx(score, abs=1e-12)
@@ -80,6 +81,24 @@ def test_long_transcripts_in_a_batch_of_unequal_ones(blank):
         assert np.array_equal(alone.positions, found.positions)
 
 
+def test_characters_and_the_worst_window():
+    log_probabilities = np.log([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.6, 0.2], [0.1, 0.1, 0.8], [0.3, 0.1, 0.6],
+                                [0.1, 0.8, 0.1]])
+    found, = align(log_probabilities[np.newaxis], [6], [[0, 1, 1]], 2)
+    assert found.positions.tolist() == [0, 1, 1, BLANK_STATE, BLANK_STATE, 2]
+    assert [item[:3] for item in characters_of(found, "abb")] == [("a", 0, 1), ("b", 1, 3), ("b", 5, 6)]
+    assert [np.exp(item.log_probability) for item in characters_of(found, "abb")] == pytest.approx([0.7, np.sqrt(0.48), 0.8])
+    assert worst_window(found, 2) == (0.0, 0, 2)
+    # the network does not hear the second character of "aa"
+    found, = align(log_probabilities[np.newaxis], [6], [[0, 0]], 2)
+    score, first, end = worst_window(found, 2)
+    path = [outputs[label] for outputs, label in zip(log_probabilities, outputs_of(found, [0, 0], 2))]
+    losses = np.array(path) - log_probabilities.max(axis=1)
+    assert score == pytest.approx(min(losses[:-1] + losses[1:])) and losses[first:end].sum() == pytest.approx(score)
+    empty = alignment.Alignment(np.zeros([0], int), np.zeros(0), np.zeros(0))
+    assert worst_window(empty, 5) == (0.0, 0, 0) and characters_of(empty, "") == []
+
+
 def test_memory_of_a_long_recording():
     frames, labels = 12000, 2000
     logits = np.random.RandomState(0).normal(size=[1, frames, 5]).astype(np.float32)
@@ -97,7 +116,7 @@ def test_invalid_input():
     logits = np.zeros([2, 5, 3])
     bad = logits.copy()
     bad[1, 3, 0] = np.nan
-    with pytest.raises(DataError, match="utterance 1 .*frame 3"):
+    with pytest.raises(DataError, match="utterance 1.*frame 3"):
         align(bad, [5, 5], [[0], [1]], 2)
     # beyond the valid frames it does not matter
     assert align(bad, [5, 3], [[0], [1]], 2)[1] is not None

@@ -49,6 +49,15 @@ def test_a_tilde_in_a_flag_with_a_path_is_the_home_directory(monkeypatch):
         parse_command_line(["--config_file=~nobody-at-all/c.py"])
 
 
+@pytest.mark.parametrize("words, formats", [
+    ([], ("pb",)), (["--mode=eval"], None), (["--mode=export", "--export_dir=m", "--format=onnx,pb"], ("onnx", "pb")),
+    (["--mode=infer"], "csv"), (["--mode=infer", "--infer_output_file=a/B.CTM"], "ctm"),
+    (["--mode=infer", "--infer_output_file=b.ctm", "--format=json"], "json"), (["--mode=align"], ("ctm",)),
+    (["--mode=align", "--format=csv,textgrid", "--output=d"], ("csv", "textgrid"))])
+def test_formats_of_the_modes(words, formats):
+    assert parse_command_line(["--config_file=c.py"] + words)[0].format == formats
+
+
 def test_everything_else_is_an_override_wherever_it_stands():
     arguments, overrides = parse_command_line(
         ["--batch_size_per_gpu=16", "--config_file=c.py", "--optimizer_params/beta1", "0.9", "--mode=eval", "--finetune",
@@ -84,6 +93,10 @@ def test_a_benchmark_changes_the_config():
     (["--confg_file=c.py"], r"--confg_file is unknown \(did you mean --config_file\?\)"),
     (["--config_file=c.py", "-mode=eval"], r"-mode is unknown \(did you mean --mode\?\)"),
     (["--config_file=c.py", "eval"], "'eval' belongs to no flag"),
+    (["--config_file=c.py", "--mode=infer", "--format=csv,ctm"], "'csv,ctm'; --mode=infer expects one of csv, json, ctm"),
+    (["--config_file=c.py", "--mode=align", "--format=pb"], "'pb'; --mode=align expects one or more"),
+    (["--config_file=c.py", "--mode=eval", "--format=ctm"], "--format belongs to"),
+    (["--config_file=c.py", "--mode=eval", "--output=d"], "--output belongs to --mode=combine or --mode=align"),
 ])
 def test_wrong_command_lines(words, message):
     with pytest.raises(UsageError, match=message) as caught:
@@ -102,8 +115,7 @@ def test_help_and_version_need_no_tensorflow():
     assert printed("--version") == "open_seq2seq %s\n" % open_seq2seq.__version__
     for word in ("--help", "-h"):
         text = " ".join(printed(word).split())
-        assert ("--infer_output_file FILE file that --mode=infer writes its transcripts to, as CSV (default: infer-out.txt)"
-                in text)
+        assert "--infer_output_file FILE file that --mode=infer writes its transcripts to" in text
         assert "--encoder_params/convnet_layers/3/num_channels=256" in text
 
 

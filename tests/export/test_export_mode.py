@@ -69,7 +69,7 @@ def test_the_word_error_rate_of_another_model_is_not_written(trained_digits, run
 @pytest.mark.parametrize("words, status, message", [
     (["--logdir=nowhere"], 3, 'checkpoint in logdir "nowhere"'),
     (["--frames=2337"], 2, "--frames is 2337; expected a multiple of 16"),
-    (["--format=pb,om"], 2, "is 'pb,om', expected one or more of pb, saved_model, onnx"),
+    (["--format=pb,om"], 2, "--format is 'pb,om'; --mode=export expects one or more, separated by commas, of pb, "),
     (["--data_layer_params/vocab_file={}/short.txt"], 3, "has another vocabulary: it was trained with the characters"),
     (["--data_layer_params/vocab_file={}/turned.txt"], 3, "it was trained with the characters \" abcdefghijklmnopqrstuvwxyz'\""),
     (["--data_layer_params/num_audio_features=64"], 3, "another architecture"),
