@@ -4,27 +4,14 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Any, Bool, Parameter
+from open_seq2seq.decoding import options as decoding_options
 from open_seq2seq.encoders.shapes import check_tensor, dimensions
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
 
 DecoderOutput = collections.namedtuple("DecoderOutput", "logits logit_lengths")
 DecoderOutput.__doc__ = """logits: float32 [B, T', V + 1], blank last; logit_lengths: int32 [B], valid lengths in frames."""
 
-_GREEDY = "transcripts are decoded greedily, without a language model"
 _VOCABULARY = "the vocabulary file of the data layer determines it"
-
-
-class _UnavailableWhenTrue(Bool):
-    """A flag that can only be False; True is accepted for compatibility, with a note that gives the reason."""
-
-    def __init__(self, reason):
-        self.reason = reason
-
-    def check(self, value, path, report):
-        value = super().check(value, path, report)
-        if value is True:
-            report.note(path, "is True, which has no effect: %s" % self.reason)
-        return value
 
 
 class FullyConnectedCTCDecoder:
@@ -40,17 +27,14 @@ class FullyConnectedCTCDecoder:
       ConfigError: an initializer or regularizer that does not take its params.
     """
 
-    PARAMETERS = (
-        Parameter("use_language_model", _UnavailableWhenTrue(_GREEDY), default=False,
-                  doc="search transcripts with a language model"),
+    # how its logits are decoded is a part of its params, as in OpenSeq2Seq; the layer itself does not read it
+    PARAMETERS = decoding_options.PARAMETERS + (
         Parameter("infer_logits_to_pickle", Bool(), default=False, doc="write logits instead of transcripts in infer mode"),
-    ) + tuple(Parameter(name, Any(), ignored=_GREEDY) for name in (
-        "beam_width", "alpha", "beta", "trie_weight", "decoder_library_path", "lm_path", "trie_path", "alphabet_config_path",
-        # spellings of OpenSeq2Seq before 18.10
-        "lm_weight", "word_count_weight", "valid_word_count_weight", "lm_binary_path", "lm_trie_path",
-    )) + tuple(Parameter(name, Any(), ignored=_VOCABULARY) for name in (
+    ) + tuple(Parameter(name, Any(), ignored=_VOCABULARY) for name in (
         "tgt_vocab_size", "logits_to_outputs_func",
     )) + VARIABLE_PARAMETERS
+
+    check_rules = staticmethod(decoding_options.check_rules)
 
     def __init__(self, params, vocabulary_size, mode, name="fully_connected_ctc_decoder"):
         if vocabulary_size < 1:

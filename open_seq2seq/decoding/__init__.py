@@ -4,12 +4,13 @@
 """
 
 
-def make_decoder(vocabulary, options):
+def make_decoder(vocabulary, options, verbose=False):
     """The decoder that ``options`` describe.
 
     Args:
       vocabulary: a ``Vocabulary``.
       options: a ``decoding.options.DecodingOptions``.
+      verbose: print which beam search it is.
 
     Returns:
       A :class:`~open_seq2seq.decoding.decoder.Decoder`; to be closed.
@@ -24,4 +25,4 @@ def make_decoder(vocabulary, options):
         from open_seq2seq.decoding.greedy import GreedyDecoder
         return GreedyDecoder(vocabulary)
     from open_seq2seq.decoding.beam_search import BeamSearchDecoder
-    return BeamSearchDecoder(vocabulary, options)
+    return BeamSearchDecoder(vocabulary, options, verbose)

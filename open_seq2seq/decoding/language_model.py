@@ -29,6 +29,8 @@ def search_spec(vocabulary, options):
       DataError: the language model or the lexicon is missing, damaged, or of another alphabet.
       UsageError: a package is missing, or the options do not fit the vocabulary or the library.
     """
+    if getattr(vocabulary, "characters", None) is None:
+        raise UsageError("a beam search needs a vocabulary with characters; that of the custom data layer has none")
     _require_spelled(vocabulary, options)
     if options.lm_path is None:
         library = _library(options, COQUI if not options.hot_words else PYCTCDECODE)

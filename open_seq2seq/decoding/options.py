@@ -183,6 +183,13 @@ def implied_decoding(given):
     return next((flag.name for flag in FLAGS if flag.name in given), None)
 
 
+def value_of_flag(name, text):
+    """The value of a flag for the check of its key: text for a path or words, else the Python literal."""
+    if name in ("lm_path", "hot_words") and text != "None":
+        return text
+    return parse_value(text)
+
+
 class _FlagPath:
     """Names keys in messages by their flags."""
 
@@ -203,8 +210,7 @@ def options_from_arguments(arguments):
       UsageError: a value is invalid, or flags contradict each other.
     """
     texts = {flag.name: getattr(arguments, flag.name) for flag in FLAGS if getattr(arguments, flag.name) is not None}
-    values = {flag.key: text if flag.key in ("lm_path", "hot_words") else parse_value(text)
-              for flag in FLAGS for text in [texts.get(flag.name)] if text is not None}
+    values = {flag.key: value_of_flag(flag.name, texts[flag.name]) for flag in FLAGS if flag.name in texts}
     if implied_decoding(texts) is not None:
         values["decoding"] = BEAM
     report, path = Report(), _FlagPath()

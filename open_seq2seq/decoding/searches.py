@@ -177,7 +177,8 @@ class PyctcdecodeSearch(_Search):
     def _known_words_of_best(self, log_probabilities):
         """The best beam without its unknown words, where every beam has one, e.g. at the end of noise."""
         text, _, _, acoustic_score, _ = self._beams(log_probabilities, WIDEST_TOKEN_LOGP, WIDEST_BEAM_LOGP)[0]
-        words, score, state = [word for word in text.split() if word in self._words], acoustic_score, self._model.get_start_state()
+        words = [word for word in text.split() if word in self._words]
+        score, state = acoustic_score, self._model.get_start_state()
         for number, word in enumerate(words, 1):
             added, state = self._model.score(state, word, is_last_word=number == len(words))
             score += added

@@ -1,9 +1,12 @@
 """The operations of a model in evaluation or inference mode, and the data sets that run through them."""
 import collections
+import concurrent.futures
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.decoding.decoder import NonFiniteLogits
 from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.encoders.shapes import dimension
@@ -15,16 +18,18 @@ from open_seq2seq.graph_analysis.step_memory import advised_batch
 # what an inference fetches of a batch; an evaluation fetches more
 INFERENCE_FETCHES = ("indices", "best_path", "lengths")
 
+MOST_WAITING = 8  # batches whose search has not ended; the decoder bounds the number of utterances, too
+
 # iterator: of the data, not initialized. batch: Batch of tensors. fetches: dict of tensors. logits: float32 [B, T', V + 1]
 _ShapeGraph = collections.namedtuple("_ShapeGraph", "iterator batch fetches logits")
 
 
-def build_evaluation(base_model, params, mode, data_layer, device, group, observer=None):
+def build_evaluation(base_model, params, mode, data_layer, device, group, observer=None, decoder=None):
     """Builds the :class:`EvaluationGraph` of a model in the current graph, and the :class:`Evaluation` of ``data_layer`` with it.
 
-    Arguments: see :class:`EvaluationGraph`.
+    Arguments: see :class:`EvaluationGraph` and :class:`Evaluation`.
     """
-    return Evaluation(EvaluationGraph(base_model, params, mode, data_layer, device, group, observer), data_layer)
+    return Evaluation(EvaluationGraph(base_model, params, mode, data_layer, device, group, observer), data_layer, decoder)
 
 
 class EvaluationGraph:
@@ -89,20 +94,28 @@ class Evaluation:
       graph: an :class:`EvaluationGraph`.
       data_layer: a data layer of the same mode, features, vocabulary and batch shapes as the graph was built for; its batches are
         this rank's share.
+      decoder: a ``decoding.decoder.Decoder``, which stays open; None: decodes greedily.
 
     Attributes:
-      graph, data_layer: as given. params: the graph's.
+      graph, data_layer: as given. params: the graph's. decoder: as given, or the greedy one.
     """
 
-    def __init__(self, graph, data_layer):
+    def __init__(self, graph, data_layer, decoder=None):
         self.graph, self.data_layer, self.params = graph, data_layer, graph.params
-        self._decoder = GreedyDecoder(data_layer.vocabulary)
+        self.decoder = decoder or GreedyDecoder(data_layer.vocabulary)
         self._initializers = [shape_graph.iterator.make_initializer(dataset)
                               for shape_graph, dataset in zip(graph.shape_graphs, graph.datasets(data_layer))]
 
     def runs(self):
         """List of (name, list of what is fetched), one for each shape of batches."""
-        return [(self._name(shape_graph), list(shape_graph.fetches.values())) for shape_graph in self.graph.shape_graphs]
+        return [(self._name(shape_graph), list(self._fetches(shape_graph, False).values()))
+                for shape_graph in self.graph.shape_graphs]
+
+    def _fetches(self, shape_graph, with_logits):
+        """Dict of the tensors that a run fetches of a batch."""
+        if with_logits or self.decoder.needs_logits:
+            return dict(shape_graph.fetches, logits=shape_graph.logits)
+        return shape_graph.fetches
 
     def _name(self, shape_graph):
         frames = shape_graph.batch.features.shape.as_list()[1]
@@ -118,7 +131,7 @@ class Evaluation:
             self._name(shape_graph), self.data_layer.batch_size, key, reported, advice or "Lower eval_batch_size_per_gpu"))
 
     def batches(self, session, with_logits=False, observations=None):
-        """Runs through the data once.
+        """Runs through the data once. A beam search runs next to the network: a batch is yielded some batches later.
 
         Args:
           session: a session whose variables are set.
@@ -127,12 +140,49 @@ class Evaluation:
 
         Yields:
           A dict of arrays per batch, without padding rows: indices [B], transcripts (list of str), lengths [B]; in eval mode
-          losses [B], counted [B] and entropies [B] (nats, summed over the frames); logits [B, T', V + 1] if ``with_logits``.
+          losses [B], counted [B] and entropies [B] (nats, summed over the frames); logits [B, T', V + 1] if ``with_logits``;
+          scores [B] of the transcripts if the decoder searches.
           observed: the values of the observations, if any.
+
+        Raises:
+          NonFiniteLogits: a beam search got logits that are NaN or infinite; the message names the utterance.
         """
+        waiting = collections.deque()
+        for values in self._network_batches(session, with_logits, observations):
+            waiting.append((values, self._transcripts(values)))
+            if not with_logits:
+                values.pop("logits", None)
+            while waiting and (waiting[0][1].done() or len(waiting) > MOST_WAITING):
+                yield self._transcribed(*waiting.popleft())
+        while waiting:
+            yield self._transcribed(*waiting.popleft())
+
+    def _transcripts(self, values):
+        """Future of the Hypotheses or transcripts of a batch."""
+        if not self.decoder.needs_logits:
+            future = concurrent.futures.Future()
+            future.set_result(self.decoder.decode_best_path(values["best_path"], values["lengths"]))
+            return future
+        try:
+            return self.decoder.submit(values["logits"], values["lengths"])
+        except NonFiniteLogits as error:
+            utterance = self.data_layer.utterances[values["indices"][error.row]]
+            raise NonFiniteLogits(error.row, error.frame, "utterance %s" % utterance.id)
+
+    def _transcribed(self, values, future):
+        """``values`` with transcripts and, of a beam search, scores."""
+        found = future.result()
+        if self.decoder.needs_logits:
+            values["scores"] = np.array([hypothesis.score for hypothesis in found])
+            found = [hypothesis.text for hypothesis in found]
+        values["transcripts"] = found
+        return values
+
+    def _network_batches(self, session, with_logits, observations):
+        """Yields what the network computes of each batch; see :meth:`batches`."""
         session.run(self._initializers)
         for number, shape_graph in enumerate(self.graph.shape_graphs):
-            wanted = dict(shape_graph.fetches, logits=shape_graph.logits) if with_logits else shape_graph.fetches
+            wanted = self._fetches(shape_graph, with_logits)
             observed = observations[number] if observations is not None else ()
             while True:
                 try:
@@ -146,7 +196,6 @@ class Evaluation:
                 is_utterance = values["indices"] >= 0
                 values = {name: value[is_utterance] for name, value in values.items()}
                 values["observed"] = observed_values
-                values["transcripts"] = self._decoder.decode_best_path(values["best_path"], values["lengths"])
                 yield values
 
 

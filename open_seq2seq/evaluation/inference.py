@@ -29,7 +29,8 @@ def infer(base_model, params, run_directory, arguments, device, group):
     require_writable(arguments.infer_output_file)
     to_pickle = params["decoder_params"]["infer_logits_to_pickle"]
     transcripts, logits, audio_seconds = {}, {}, 0.0
-    with restored(base_model, params, "infer", run_directory, arguments, device, group) as (session, evaluation, _):
+    with restored(base_model, params, "infer", run_directory, arguments, device, group, decodes=not to_pickle) as (
+            session, evaluation, _):
         layer = evaluation.data_layer
         if to_pickle:
             _require_distinct_names(layer.utterances)

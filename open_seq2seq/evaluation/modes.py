@@ -20,7 +20,8 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
     Returns:
       EvaluationResult.
     """
-    with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, checkpoint):
+    with restored(base_model, params, "eval", run_directory, arguments, device, group, decodes=True) as (
+            session, evaluation, checkpoint):
         if group.is_first:
             _compare_audio(checkpoint, evaluation.data_layer, params)
         log_line("Running evaluation:")

@@ -6,6 +6,8 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.checkpoints.description import note_on_features, require_vocabulary
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.restore import describe_restore, read_values
+from open_seq2seq.decoding import make_decoder
+from open_seq2seq.decoding.options import options_from_config
 from open_seq2seq.devices.session import open_session, report_compiled_graphs
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
 from open_seq2seq.evaluation.evaluation_graph import build_evaluation
@@ -14,12 +16,17 @@ from open_seq2seq.log_lines import log_line
 
 
 @contextlib.contextmanager
-def restored(base_model, params, mode, run_directory, arguments, device, group):
-    """Context of a session with the checkpoint's variables, the ``Evaluation``, and the checkpoint (None on other ranks)."""
+def restored(base_model, params, mode, run_directory, arguments, device, group, decodes=False):
+    """Context of a session with the checkpoint's variables, the ``Evaluation``, and the checkpoint (None on other ranks).
+
+    The evaluation decodes as the config says if ``decodes`` is True, else greedily.
+    """
+    options = options_from_config(params["decoder_params"] if decodes else {})
     with data_being_read(group, lambda: open_session(device)):
         layer = build_data_layer(params, mode, device, group, run_directory.rejected_file if group.is_first else None)
-    with tf.Graph().as_default():
-        evaluation = build_evaluation(base_model, params, mode, layer, device, group)
+        decoder = make_decoder(layer.vocabulary, options, verbose=group.is_first)
+    with decoder, tf.Graph().as_default():
+        evaluation = build_evaluation(base_model, params, mode, layer, device, group, decoder=decoder)
         broadcast, initialize = group.broadcast(tf.global_variables()), tf.global_variables_initializer()
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:
             group.start(session)

@@ -48,7 +48,8 @@ def measure_robustness(base_model, params, run_directory, arguments, device, gro
         raise UsageError("--mode=robustness changes the lengths of utterances, and device %s compiles a graph for every length; "
                          "use --device=cpu, which gives the same transcripts" % device.name)
     preparations, measurements = _chosen(arguments.preparations), []
-    with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, checkpoint):
+    with restored(base_model, params, "eval", run_directory, arguments, device, group, decodes=True) as (
+            session, evaluation, checkpoint):
         layer = evaluation.data_layer
         if not hasattr(layer, "prepared"):
             raise UsageError("--mode=robustness needs a data layer with the method prepared, as Speech2TextDataLayer has; %s has "
@@ -58,7 +59,7 @@ def measure_robustness(base_model, params, run_directory, arguments, device, gro
         log_line("%-16s %8s  %s" % ("preparation", "WER", "95 % interval"))
         with ProgressBar(len(preparations), description="preparations") as bar:
             for done, preparation in enumerate(preparations, 1):
-                result = run_evaluation(session, Evaluation(evaluation.graph, layer.prepared(preparation)))
+                result = run_evaluation(session, Evaluation(evaluation.graph, layer.prepared(preparation), evaluation.decoder))
                 measurements.append(measurement_of(preparation, result))
                 log_line(_line(measurements[-1]))
                 bar.update(done)
