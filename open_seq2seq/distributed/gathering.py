@@ -32,6 +32,19 @@ def gather_numbers(group, session, numbers):
     return np.ascontiguousarray(np.concatenate(blocks + [np.zeros([group.size, 0], np.int32)], 1)[:, :len(numbers)])
 
 
+def gather_bytes(group, session, data):
+    """Every rank's ``data``, of any length: list of bytes in the order of the ranks. All ranks have to call it together.
+
+    Args:
+      group, session: see :func:`gather_numbers`.
+      data: bytes.
+    """
+    sizes = gather_numbers(group, session, [len(data)])[:, 0]
+    padded = data.ljust(4 * -(-int(sizes.max()) // 4), b"\0")
+    gathered = gather_numbers(group, session, np.frombuffer(padded, np.int32))
+    return [row.tobytes()[:size] for row, size in zip(gathered, sizes)]
+
+
 def _operations(group, graph):
     """(placeholder int32 [BLOCK], int32 [size, BLOCK]) of a graph."""
     known = graph.get_collection_ref(_COLLECTION)

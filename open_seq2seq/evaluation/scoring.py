@@ -16,7 +16,8 @@ SUMMED = ("loss", "counted", "uncounted", "utterances", "unscored", "audio_secon
 
 EvaluationResult = collections.namedtuple(
     "EvaluationResult", ("loss",) + RATES + ("frame_entropy", "num_utterances", "num_uncounted", "num_unscored", "audio_seconds",
-                                             "seconds", "utterances", "transcripts", "uncounted"))
+                                             "seconds", "utterances", "transcripts", "uncounted", "outputs"),
+    defaults=[()])
 EvaluationResult.__doc__ = """Figures of a whole data set, over all ranks, and this rank's share of it.
 
 loss: mean over the utterances with a finite CTC loss. The rates are ``error_rates.ErrorRate``. frame_entropy: of the distribution
@@ -24,8 +25,14 @@ over labels and blank, mean over all valid frames, in nats: near 0 for a model t
 number of scored utterances. num_uncounted: how many of these have no finite loss. num_unscored: utterances whose files have
 become unreadable since the start (at most max_rejected_fraction of all). audio_seconds: of the scored utterances. seconds:
 duration of the evaluation. utterances, transcripts: lists, this rank's share. uncounted: list of this rank's utterances without
-a finite loss.
+a finite loss. outputs: list of this rank's :class:`UtteranceOutput`, in the order of the utterances.
 """
+
+UtteranceOutput = collections.namedtuple("UtteranceOutput", "index transcript loss entropy")
+UtteranceOutput.__doc__ = """What a model made of an utterance.
+
+index: of the utterance in the data layer. transcript: str. loss: CTC loss, a float, or None if it is not finite. entropy: of the
+distribution over labels and blank, mean over the frames, in nats; None if it is not finite."""
 
 
 def run_evaluation(session, evaluation, verbose=False, observations=None, observe=None, is_interrupted=lambda: False):
@@ -76,7 +83,7 @@ class _Scores:
     """What this rank has scored of an evaluation."""
 
     def __init__(self, layer):
-        self._layer, self._transcripts, self._losses, self._uncounted = layer, {}, [], []
+        self._layer, self._outputs, self._losses, self._uncounted = layer, {}, [], []
         self._entropy, self._frames = 0.0, 0
 
     def add(self, values):
@@ -85,23 +92,25 @@ class _Scores:
         finite = np.isfinite(values["entropies"])
         self._entropy += float(values["entropies"][finite].sum(dtype="float64"))
         self._frames += int(values["lengths"][finite].sum())
-        rows = zip(values["indices"], values["transcripts"], values["losses"], values["counted"])
-        for index, transcript, loss, counted in rows:
+        entropies = values["entropies"] / np.maximum(values["lengths"], 1)
+        rows = zip(values["indices"].tolist(), values["transcripts"], values["losses"].tolist(), values["counted"],
+                   entropies.tolist(), finite)
+        for index, transcript, loss, counted, entropy, is_finite in rows:
             utterance = self._layer.utterances[index]
-            if index in self._transcripts:
+            if index in self._outputs:
                 raise DataError("utterance %s occurred twice in one evaluation; it would be scored twice. Please report this "
                                 "as a bug" % utterance.id)
-            self._transcripts[index] = transcript
+            self._outputs[index] = UtteranceOutput(index, transcript, loss if counted else None, entropy if is_finite else None)
             if counted:
-                self._losses.append(float(loss))
+                self._losses.append(loss)
             else:
                 self._uncounted.append(utterance)
 
     @property
     def _scored(self):
         """(utterances, transcripts), in the order of the manifests."""
-        indices = sorted(self._transcripts)
-        return [self._layer.utterances[index] for index in indices], [self._transcripts[index] for index in indices]
+        indices = sorted(self._outputs)
+        return [self._layer.utterances[index] for index in indices], [self._outputs[index].transcript for index in indices]
 
     def summands(self):
         """This rank's numbers that are summed over the ranks."""
@@ -123,7 +132,7 @@ class _Scores:
             *[ErrorRate(int(sums[rate + "_edits"]), int(sums[rate + "_length"])) for rate in RATES],
             sums["entropy"] / sums["frames"] if sums["frames"] else float("nan"),
             int(sums["utterances"]), int(sums["uncounted"]), int(sums["unscored"]), sums["audio_seconds"], seconds, utterances,
-            transcripts, self._uncounted)
+            transcripts, self._uncounted, [self._outputs[index] for index in sorted(self._outputs)])
 
 
 def log_evaluation(result, name="Validation"):
