@@ -102,8 +102,15 @@ class Trials:
 
 
 def best_of(trials):
-    """The trial with the lowest word error rate; of equal ones the lowest character error rate, then the smallest weights."""
-    return min(trials, key=lambda trial: (trial.wer, trial.cer, trial.alpha, abs(trial.beta)))
+    """The trial with the lowest word error rate, then the lowest character error rate.
+
+    Of equal ones it is the one next to their mean: far from where the rates rise, which is at another place on other data.
+    """
+    lowest = min((trial.wer, trial.cer) for trial in trials)
+    equal = [trial for trial in trials if (trial.wer, trial.cer) == lowest]
+    values = np.array([[trial.alpha, trial.beta] for trial in equal])
+    distances = ((values - values.mean(axis=0)) / np.maximum(np.ptp(values, axis=0), STEP)) ** 2
+    return equal[int(np.argmin(distances.sum(axis=1)))]
 
 
 def run_search(decoding, options, trials, count, alphas, betas, seed, bar):
@@ -127,15 +134,16 @@ def run_search(decoding, options, trials, count, alphas, betas, seed, bar):
             if values is None:
                 log_line("All values in the ranges have been tried")
                 break
+        before = min((trial.wer for trial in done), default=np.inf)
         trials.add(decoding.measure(options._replace(alpha=values[0], beta=values[1])))
-        _log_trial(trials.finished[-1], len(done) + 1, count, best_of(trials.within(alphas, betas)))
+        _log_trial(trials.finished[-1], len(done) + 1, count, before)
     bar.update(len(trials.within(alphas, betas)))
 
 
-def _log_trial(trial, number, count, best):
-    log_line("Trial %d/%d: alpha %.2f, beta %.2f: WER %.2f %%, CER %.2f %%, %.1f s%s" % (
+def _log_trial(trial, number, count, before):
+    log_line("Trial %d/%d: alpha %.2f, beta %.2f: WER %.2f %%, CER %.2f %%, %.1f s; %s" % (
         number, count, trial.alpha, trial.beta, 100 * trial.wer, 100 * trial.cer, trial.seconds,
-        " (the best so far)" if best is trial else "; best %.2f %% (%.2f, %.2f)" % (100 * best.wer, best.alpha, best.beta)))
+        "the best so far" if trial.wer < before else "best so far %.2f %%" % (100 * before)))
 
 
 def _planned(options, alphas, betas):
