@@ -5,8 +5,8 @@
 # Seen:      2026-11-30, CPython 3.11
 # Behavior:  A WAV of 8 bits per sample is read as 8-bit linear PCM, whatever the format tag in its header. For format 7 (mu-law) and 6 (A-law)
 #            load_scp and load_mat return the uint8 codes, which fold the small amplitudes around zero to both ends of the range: after
-#            conversion, as for 8-bit PCM, a tone at -20 dB has a level of -4 to -6 dB and a signal-to-noise ratio of -13 to -15 dB (soundfile: 36 to
-#            38 dB). Rate, length and shape are right, and nothing is logged. Kaldi itself, kaldi_native_io and
+#            conversion, as for 8-bit PCM, a tone at -20 dB has a level of -4 to -6 dB and a signal-to-noise ratio of -13 to -15 dB
+#            (soundfile: 36 to 38 dB). Rate, length and shape are right, and nothing is logged. Kaldi itself, kaldi_native_io and
 #            SciPy refuse such files.
 # Hurt:      whoever trains or tests on telephone speech (for example the output of "sph2pipe -f wav", which keeps mu-law
 #            unless -p is given): the features are those of noise, and all else works.
