@@ -249,6 +249,8 @@ def parse_command_line(words):
     _check_robustness(arguments)
     _check_tuning(arguments)
     overrides = overrides_of(others, arguments.mode)
+    if arguments.mode == "tune_lm":
+        overrides.insert(0, Override(("decoder_params", "decoding"), "beam", "beam"))
     if arguments.use_xla_jit:
         overrides.append(Override(("use_xla_jit",), True, "True"))
     if arguments.benchmark:

@@ -15,19 +15,20 @@ from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import ProgressBar
 from open_seq2seq.text.vocabulary import Vocabulary
 
-DevLogits = collections.namedtuple("DevLogits", "checkpoint key vocabulary references logits")
+DevLogits = collections.namedtuple("DevLogits", "checkpoint key vocabulary names references logits")
 DevLogits.__doc__ = """What a search decodes.
 
-checkpoint: path. key: hexadecimal digits that identify checkpoint, model and data. vocabulary: ``Vocabulary``. references: list
-of str. logits: list of float32 [T', V + 1], of the valid frames, in the order of the references."""
+checkpoint: path. key: hexadecimal digits that identify checkpoint, model and data. vocabulary: ``Vocabulary``. names: list of str,
+manifest and line of each utterance. references: list of str. logits: list of float32 [T', V + 1], of the valid frames."""
 
 
-def dev_logits(base_model, params, run_directory, arguments, device, group, folder):
+def dev_logits(base_model, params, run_directory, arguments, device, group, folder, check):
     """The logits of the evaluation data: from the file of an earlier call, else from the network.
 
     Args:
       base_model, params, run_directory, arguments, device, group: see :func:`open_seq2seq.evaluation.modes.evaluate`.
       folder: the folder of the file.
+      check: function of the vocabulary, called before the network runs.
 
     Returns:
       :class:`DevLogits`.
@@ -42,6 +43,7 @@ def dev_logits(base_model, params, run_directory, arguments, device, group, fold
     vocabulary = Vocabulary.from_file(layer_params["vocab_file"])
     checkpoint, identity = run_directory.read_checkpoint(lambda path: (path, _identity(path)), params["restore_best_checkpoint"])
     require_vocabulary(checkpoint, vocabulary.characters)
+    check(vocabulary)
     files = layer_params["dataset_files"]
     manifests = [files] if isinstance(files, str) else list(files)
     key = checksum_of({"checkpoint": identity, "model": model_fingerprint(params, vocabulary.characters),
@@ -53,10 +55,10 @@ def dev_logits(base_model, params, run_directory, arguments, device, group, fold
         _write(path, *found)
     else:
         log_line("Logits of %s on %d utterances: %s" % (os.path.basename(checkpoint), len(found[0]), path))
-    references, logits = found
+    names, references, logits = found
     if not any(reference.split() for reference in references):
         raise DataError("%s: no transcript has a word; --mode=tune_lm needs word error rates" % ", ".join(manifests))
-    return DevLogits(checkpoint, key, vocabulary, references, logits)
+    return DevLogits(checkpoint, key, vocabulary, names, references, logits)
 
 
 def _identity(checkpoint):
@@ -74,7 +76,7 @@ def _content(path):
 
 
 def _compute(base_model, params, run_directory, arguments, device, group):
-    """(references, logits) of the network, in the order of the manifests."""
+    """(names, references, logits) of the network, in the order of the manifests."""
     rows = {}
     with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, _):
         layer = evaluation.data_layer
@@ -85,30 +87,32 @@ def _compute(base_model, params, run_directory, arguments, device, group):
                 bar.update(done)
         layer.raise_if_too_many_rejected()
     # utterances whose audio could not be read have no logits
-    return [layer.utterances[index].transcript for index in sorted(rows)], [rows[index] for index in sorted(rows)]
+    utterances = [layer.utterances[index] for index in sorted(rows)]
+    return ([utterance.id for utterance in utterances], [utterance.transcript for utterance in utterances],
+            [rows[index] for index in sorted(rows)])
 
 
-def _write(path, references, logits):
+def _write(path, names, references, logits):
     # one of an earlier checkpoint is of no further use
     for old in glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "logits-*.npz")):
         os.remove(old)
     try:
         with replaced_file(path, "wb") as file:
-            np.savez(file, references=np.array(references), lengths=np.array([len(rows) for rows in logits]),
-                     logits=np.concatenate(logits) if logits else np.zeros([0, 0], np.float32))
+            np.savez(file, names=np.array(names), references=np.array(references),
+                     lengths=np.array([len(rows) for rows in logits]), logits=np.concatenate(logits) if logits else np.zeros([0, 0], np.float32))
     except StorageError as error:
         log_line("Note: the logits are not kept for the next call: %s" % error)
 
 
 def _read(path):
-    """(references, logits) of a file; None if there is none or it is damaged."""
+    """(names, references, logits) of a file; None if there is none or it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             lengths, together = file["lengths"], file["logits"]
-            references = [str(reference) for reference in file["references"]]
-        if lengths.sum() != len(together) or len(lengths) != len(references):
+            names, references = ([str(text) for text in file[key]] for key in ("names", "references"))
+        if lengths.sum() != len(together) or not len(lengths) == len(references) == len(names):
             raise ValueError("its arrays do not match")
-        return references, np.split(together, np.cumsum(lengths)[:-1])
+        return names, references, np.split(together, np.cumsum(lengths)[:-1])
     except FileNotFoundError:
         return None
     except Exception as error:  # a damaged archive raises many kinds

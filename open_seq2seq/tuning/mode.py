@@ -1,6 +1,7 @@
 """``--mode=tune_lm``: the weights of the language model, alpha and beta, with the lowest word error rate on evaluation data."""
 import os
 
+from open_seq2seq.decoding import make_decoder
 from open_seq2seq.decoding.options import BEAM, GREEDY, options_from_config
 from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.files import checksum_of
@@ -10,6 +11,7 @@ from open_seq2seq.tuning.dev_logits import dev_logits
 from open_seq2seq.tuning.report import log_result, write_result
 from open_seq2seq.tuning.search import Decoding, Trials, best_of, require_optuna, run_search, trials_path
 
+WIDEST = 1024  # beam width to compare with
 FOLDER = os.path.join("report", "tune_lm")
 
 
@@ -40,7 +42,9 @@ def tune_language_model(base_model, params, run_directory, arguments, device, gr
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise StorageError("cannot create %s: %s; --mode=tune_lm keeps its trials there" % (folder, error.strerror))
-    data = dev_logits(base_model, params, run_directory, arguments, device, group, folder)
+    # a mistake in the language model is reported before the network runs
+    data = dev_logits(base_model, params, run_directory, arguments, device, group, folder,
+                      lambda vocabulary: make_decoder(vocabulary, options).close())
     decoding = Decoding(data)
     fixed = {name: value for name, value in options._asdict().items() if name not in ("alpha", "beta", "decoder_workers")}
     key = checksum_of({"data": data.key, "options": fixed, "language model": identity})[:16]
@@ -55,9 +59,16 @@ def tune_language_model(base_model, params, run_directory, arguments, device, gr
         run_search(decoding, options, trials, arguments.trials, arguments.alpha_range, arguments.beta_range,
                    params["random_seed"] or 0, bar)
     best = best_of(trials.within(arguments.alpha_range, arguments.beta_range))
-    log_result(decoding, options, trials, best, references, arguments)
-    write_result(folder, decoding, options, trials, best, references, data)
+    widths = [(width, decoding.measure(options._replace(alpha=best.alpha, beta=best.beta, beam_width=width)))
+              for width in _widths(options.beam_width)]
+    log_result(decoding, options, trials, best, references, widths, arguments)
+    write_result(folder, decoding, options, trials, best, references, widths, data)
     return best
+
+
+def _widths(width):
+    """The beam widths to compare: a quarter, the given one, four times as wide."""
+    return sorted({max(1, width // 4), width, min(4 * width, WIDEST)})
 
 
 def _file_identity(path):

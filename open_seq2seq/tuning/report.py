@@ -7,38 +7,23 @@ import os
 import numpy as np
 
 from open_seq2seq.errors import StorageError
+from open_seq2seq.evaluation.analysis.intervals import bootstrap_interval
 from open_seq2seq.files import replaced_file
 from open_seq2seq.log_lines import log_line
 
 TABLE, SUMMARY, PICTURE = "trials.csv", "tune_lm.json", "tune_lm.png"
-RESAMPLES, CONFIDENCE = 1000, 0.95
 CELLS = 6  # rows and columns of the printed grid
 
 
-def gain_interval(before, after, words, seed=0):
-    """The 95 % interval of the difference of two word error rates on the same utterances, by paired bootstrap.
-
-    Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004.
-
-    Args:
-      before, after, words: int [utterances], word errors of the two systems and words of the references.
-      seed: int.
-
-    Returns:
-      (low, high) of the rate before minus the rate after, fractions.
-    """
-    random, gain, words = np.random.RandomState(seed), np.array(before) - np.array(after), np.array(words)
-    drawn = random.randint(len(words), size=(RESAMPLES, len(words)))
-    rates = gain[drawn].sum(axis=1) / np.maximum(words[drawn].sum(axis=1), 1)
-    return tuple(float(value) for value in np.percentile(rates, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]))
-
-
-def log_result(decoding, options, trials, best, references, arguments):
-    """Prints the grid, the best values and the lines for the config and the command line."""
+def log_result(decoding, options, trials, best, references, widths, arguments):
+    """Prints the grid, the beam widths, the best values and the lines for the config and the command line."""
     for line in grid_lines(trials.within(arguments.alpha_range, arguments.beta_range), arguments.alpha_range,
                            arguments.beta_range):
         log_line(line)
-    low, high = gain_interval(references["greedy"].edits, best.edits, decoding.words)
+    for width, trial in widths:
+        log_line("Beam width %d: WER %.2f %%, %.1f s" % (width, 100 * trial.wer, trial.seconds))
+    gains = np.array(references["greedy"].edits) - np.array(best.edits)
+    low, high = bootstrap_interval(gains, decoding.words)
     log_line("Best: alpha %.2f, beta %.2f: WER %.2f %%, CER %.2f %%; greedy %.2f %%, beam search without language model %.2f %%"
              % (best.alpha, best.beta, 100 * best.wer, 100 * best.cer, 100 * references["greedy"].wer,
                 100 * references["beam"].wer))
@@ -82,12 +67,13 @@ def _span(edges, index):
     return "%.2f..%.2f" % (edges[index], edges[index + 1])
 
 
-def write_result(folder, decoding, options, trials, best, references, data):
+def write_result(folder, decoding, options, trials, best, references, widths, data):
     """Writes the table of trials, a summary and a picture; a read-only folder is reported only."""
     summary = {"checkpoint": os.path.basename(data.checkpoint), "lm_path": options.lm_path, "beam_width": options.beam_width,
                "alpha": best.alpha, "beta": best.beta, "wer": best.wer, "cer": best.cer, "greedy_wer": references["greedy"].wer,
                "beam_wer_without_language_model": references["beam"].wer, "utterances": len(decoding.words),
-               "words": sum(decoding.words), "trials": len(trials.finished), "config": config_line(options, best)}
+               "words": sum(decoding.words), "wer_of_beam_widths": {width: trial.wer for width, trial in widths},
+               "trials": len(trials.finished), "config": config_line(options, best)}
     try:
         with replaced_file(os.path.join(folder, TABLE), newline="") as file:
             writer = csv.writer(file, lineterminator="\n")

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 
 from open_seq2seq.decoding import make_decoder
+from open_seq2seq.decoding.decoder import NonFiniteLogits
 from open_seq2seq.errors import StorageError, UsageError
 from open_seq2seq.evaluation.error_rates import transcript_errors
 from open_seq2seq.files import parsed_json, replaced_file
@@ -41,7 +42,7 @@ class Decoding:
         began = time.monotonic()
         texts = [None] * len(self.data.references)
         with make_decoder(self.data.vocabulary, options) as decoder:
-            futures = [(batch, decoder.submit(*self._padded(batch))) for batch in self._batches]
+            futures = [(batch, self._submitted(decoder, batch)) for batch in self._batches]
             for batch, future in futures:
                 for index, hypothesis in zip(batch, future.result()):
                     texts[index] = hypothesis.text
@@ -50,6 +51,12 @@ class Decoding:
         edits = [transcript_errors([reference], [text]).word_error_rate.edits
                  for reference, text in zip(self.data.references, texts)]
         return Trial(options.alpha, options.beta, errors.word_error_rate.rate, errors.character_error_rate.rate, seconds, edits)
+
+    def _submitted(self, decoder, batch):
+        try:
+            return decoder.submit(*self._padded(batch))
+        except NonFiniteLogits as error:
+            raise NonFiniteLogits(error.row, error.frame, self.data.names[batch[error.row]])
 
     def _padded(self, batch):
         lengths = np.array([len(self.data.logits[index]) for index in batch])
@@ -124,6 +131,16 @@ def run_search(decoding, options, trials, count, alphas, betas, seed, bar):
       count: int. alphas, betas: (lowest, highest). seed: int.
       bar: a ``ProgressBar`` over ``count``.
     """
+    try:
+        _search(decoding, options, trials, count, alphas, betas, seed, bar)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Interrupted after %d of %d trials. The same command resumes the search" % (
+            len(trials.within(alphas, betas)), count))
+    bar.update(len(trials.within(alphas, betas)))
+
+
+def _search(decoding, options, trials, count, alphas, betas, seed, bar):
+    """See :func:`run_search`."""
     planned = _planned(options, alphas, betas)
     while len(trials.within(alphas, betas)) < count:
         done = trials.within(alphas, betas)
@@ -137,7 +154,6 @@ def run_search(decoding, options, trials, count, alphas, betas, seed, bar):
         before = min((trial.wer for trial in done), default=np.inf)
         trials.add(decoding.measure(options._replace(alpha=values[0], beta=values[1])))
         _log_trial(trials.finished[-1], len(done) + 1, count, before)
-    bar.update(len(trials.within(alphas, betas)))
 
 
 def _log_trial(trial, number, count, before):
