@@ -18,8 +18,8 @@ from open_seq2seq.text.vocabulary import Vocabulary
 DevLogits = collections.namedtuple("DevLogits", "checkpoint key vocabulary names references logits")
 DevLogits.__doc__ = """What a search decodes.
 
-checkpoint: path. key: hexadecimal digits that identify checkpoint, model and data. vocabulary: ``Vocabulary``. names: list of str,
-manifest and line of each utterance. references: list of str. logits: list of float32 [T', V + 1], of the valid frames."""
+checkpoint: path. key: hexadecimal digits that identify checkpoint, model and data. vocabulary: ``Vocabulary``. names: list of
+str, manifest and line of each utterance. references: list of str. logits: list of float32 [T', V + 1], of the valid frames."""
 
 
 def dev_logits(base_model, params, run_directory, arguments, device, group, folder, check):
@@ -99,7 +99,8 @@ def _write(path, names, references, logits):
     try:
         with replaced_file(path, "wb") as file:
             np.savez(file, names=np.array(names), references=np.array(references),
-                     lengths=np.array([len(rows) for rows in logits]), logits=np.concatenate(logits) if logits else np.zeros([0, 0], np.float32))
+                     lengths=np.array([len(rows) for rows in logits]),
+                     logits=np.concatenate(logits) if logits else np.zeros([0, 0], np.float32))
     except StorageError as error:
         log_line("Note: the logits are not kept for the next call: %s" % error)
 
