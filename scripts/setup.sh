@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 show_help() {
     cat <<'HELP'
-usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx]
+usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx] [--decoding]
 
 Creates the Python environment; does nothing if it is complete, repairs it if it is not.
 
@@ -16,6 +16,7 @@ Creates the Python environment; does nothing if it is complete, repairs it if it
   --tensorflow current  in .venv-current, with Python 3.9 or newer
   --distributed         also builds Horovod (needs a C++ compiler; takes several minutes)
   --onnx                also installs tf2onnx and onnxruntime, for models in ONNX format
+  --decoding            also installs what a beam search and language models need (needs a C++ compiler; takes a minute)
   --help
 
 PYTHON=PATH selects the interpreter. The other scripts create the environment themselves.
@@ -59,15 +60,56 @@ install_onnx() {
     say "tf2onnx and onnxruntime are installed"
 }
 
+# Packages for beam search and language models, and KenLM's build_binary.
+install_decoding() {
+    local folder="$1" stamp sources
+    stamp="$(sha256sum < "$repository/requirements-decoding.txt") $(cat "$folder/jasper-stamp")"
+    if [ "$(cat "$folder/jasper-decoding-stamp" 2>/dev/null || true)" = "$stamp" ]; then
+        say "the packages for decoding are already installed"
+        return 0
+    fi
+    command -v g++ >/dev/null || { complain "g++ was not found; KenLM needs a C++ compiler (Debian: apt install g++)"; return 3; }
+    run_with_progress "$folder/decoding.log" "$folder/bin/python" -m pip install --progress-bar off \
+        -r "$repository/requirements-decoding.txt" || return
+    run_with_progress "$folder/decoding.log" "$folder/bin/python" -m pip install --progress-bar off --no-deps \
+        pyctcdecode==0.5.0 || return
+    sources="$(mktemp -d)"
+    run_with_progress "$folder/decoding.log" build_kenlm "$folder" "$sources" || { rm -rf "$sources"; return 3; }
+    rm -rf "$sources"
+    run_with_progress "$folder/check.log" env PYTHONPATH="$repository" "$folder/bin/python" -c \
+        'import kenlm, optuna; from open_seq2seq.decoding.searches import import_pyctcdecode; import_pyctcdecode()' || return
+    say "$stamp" > "$folder/jasper-decoding-stamp"
+    say "the packages for decoding are installed"
+}
+
+# Compiles KenLM's build_binary from the source of the Python package into environment $1, in folder $2. Its own build needs Boost.
+build_kenlm() {
+    local folder="$1" sources="$2" version
+    version="$(grep '^kenlm==' "$repository/requirements-decoding.txt")"
+    "$folder/bin/python" -m pip download --progress-bar off --no-deps --no-binary kenlm -d "$sources" "$version" || return
+    tar -xzf "$sources"/kenlm-*.tar.gz -C "$sources" --strip-components=1 || return
+    (
+        cd "$sources"
+        {
+            find lm util util/double-conversion -maxdepth 1 -name '*.cc' ! -name '*test.cc' ! -name '*main.cc'
+            echo lm/build_binary_main.cc
+        } | sort -u | xargs -P "$(nproc)" -I '{}' g++ -I. -O2 -w -DNDEBUG -DKENLM_MAX_ORDER=6 -std=c++11 -c '{}' -o '{}.o' || exit
+        find lm util -name '*.o' -exec g++ -o build_binary -lrt '{}' +
+    ) || return
+    install -m 755 "$sources/build_binary" "$folder/bin/build_binary"
+}
+
 tensorflow=1.15.0
 distributed=no
 onnx=no
+decoding=no
 while [ $# -gt 0 ]; do
     case "$1" in
         --tensorflow) tensorflow="$(option_value "$@")"; shift ;;
         --tensorflow=*) tensorflow="${1#*=}" ;;
         --distributed) distributed=yes ;;
         --onnx) onnx=yes ;;
+        --decoding) decoding=yes ;;
         --help | -h) show_help; exit 0 ;;
         *) usage_error "unknown option $1" ;;
     esac
@@ -80,5 +122,8 @@ if [ "$distributed" = yes ]; then
 fi
 if [ "$onnx" = yes ]; then
     install_onnx "$(environment_folder "$tensorflow")"
+fi
+if [ "$decoding" = yes ]; then
+    install_decoding "$(environment_folder "$tensorflow")"
 fi
 say "ready: $environment_python (TensorFlow $environment_tensorflow)"
