@@ -8,7 +8,7 @@ utterance is correct.
 import collections
 import math
 
-from open_seq2seq.evaluation.word_alignment import EditCounts, align, aligned_words, count
+from open_seq2seq.evaluation.word_alignment import EditCounts, align, align_by, aligned_words, count
 
 _FIELDS = ("id", "wav_filename", "audio_path", "columns", "duration", "reference", "hypothesis", "operations", "words",
            "characters", "loss", "entropy", "confidence")
@@ -53,6 +53,12 @@ def score_utterance(id, reference, hypothesis, wav_filename=None, audio_path=Non
     characters = count(align(" ".join(reference_words), " ".join(hypothesis_words)))
     return UtteranceScore(id, wav_filename, audio_path, dict(columns or {}), duration, reference, hypothesis, operations,
                           count(operations), characters, loss, entropy, confidence)
+
+
+def realigned(scores, rule):
+    """The scores with the words aligned by a ``word_alignment.Rule``; the characters stay."""
+    aligned = align_by(rule, [score.reference.split() for score in scores], [score.hypothesis.split() for score in scores])
+    return [score._replace(operations=operations, words=count(operations)) for score, operations in zip(scores, aligned)]
 
 
 def score_as_dict(score):

@@ -110,8 +110,7 @@ def groupings(scores, group_by=()):
 def _length_classes(scores):
     if all(score.duration is not None for score in scores):
         return [_class_of(score.duration, _SECONDS, "s") for score in scores]
-    # lengths in words are whole numbers
-    return [_class_of(score.words.length, _WORDS, "words") for score in scores]
+    return [_word_class(score.words.length) for score in scores]
 
 
 def _class_of(number, limits, unit):
@@ -121,10 +120,16 @@ def _class_of(number, limits, unit):
         return place, ">= %g %s" % (limits[-1], unit)
     if not place:
         return place, "< %g %s" % (limits[0], unit)
-    low, high = limits[place - 1], limits[place]
-    if unit != "words":
-        return place, "%g to %g %s" % (low, high, unit)
-    return place, "%d %s" % (low, unit) if high == low + 1 else "%d to %d %s" % (low, high - 1, unit)
+    return place, "%g to %g %s" % (limits[place - 1], limits[place], unit)
+
+
+def _word_class(number):
+    """(place, name) of the class of a number of words."""
+    limits = (0,) + _WORDS
+    place = sum(number >= limit for limit in _WORDS)
+    low, high = limits[place], limits[place + 1] - 1 if place < len(_WORDS) else None
+    numbers = "%d or more" % low if high is None else "%d" % low if low == high else "%d to %d" % (low, high)
+    return place, "%s word%s" % (numbers, "" if numbers == "1" else "s")
 
 
 def _noise_classes(values):

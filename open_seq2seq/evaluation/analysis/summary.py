@@ -12,14 +12,14 @@ LISTED = 50  # entries of each list of words in the JSON file
 _SHOWN, _SHOWN_GROUPS = 10, 20  # of the text
 
 
-def summarize(scores, missing=(), group_by=(), partial=False):
+def summarize(scores, not_scored=(), group_by=(), absent=0):
     """The figures of a data set.
 
     Args:
       scores: list of ``UtteranceScore``.
-      missing: ids of utterances that have a reference and no hypothesis, or could not be read; they are not among the scores.
+      not_scored: ids of utterances without a hypothesis that are not among the scores.
       group_by: names of columns to group by in addition, see ``groups.groupings``.
-      partial: whether ``missing`` makes the result partial in Kaldi's sense.
+      absent: number of utterances without a hypothesis, whether they are among the scores or not.
 
     Returns:
       Dict of JSON values: of all utterances what ``groups.group_as_dict`` returns, with cer_interval, ser_interval,
@@ -38,8 +38,8 @@ def summarize(scores, missing=(), group_by=(), partial=False):
     durations = [score.duration for score in scores]
     summary["audio_seconds"] = sum(durations) if scores and None not in durations else None
     summary["loss"], summary["entropy"] = (_mean([getattr(score, name) for score in scores]) for name in ("loss", "entropy"))
-    summary["not_scored"] = list(missing)
-    summary["kaldi"] = kaldi_lines(kaldi_counts(scores), total.wrong_sentences, total.utterances, len(missing) if partial else 0)
+    summary["not_scored"] = list(not_scored)
+    summary["kaldi"] = kaldi_lines(kaldi_counts(scores), total.wrong_sentences, total.utterances, absent)
     summary["groupings"] = [grouping_as_dict(grouping) for grouping in groupings(scores, group_by)]
     summary["errors"] = word_errors_as_dict(word_errors(scores), LISTED)
     return summary
