@@ -52,7 +52,8 @@ def align_data(base_model, params, run_directory, arguments, device, group):
       UsageError: the data layer has no audio files.
     """
     aligned, skipped = [], []
-    with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, checkpoint):
+    with restored(base_model, params, "eval", run_directory, arguments, device, group, decodes=True) as (
+            session, evaluation, checkpoint):
         layer = evaluation.data_layer
         times = UtteranceTimes(params, layer)
         folder = arguments.output or os.path.join(directory_of_run(checkpoint), FOLDER)

@@ -130,50 +130,55 @@ class Evaluation:
         return DeviceError("out of memory in %s with a batch of %d utterances (%s): %s. %s" % (
             self._name(shape_graph), self.data_layer.batch_size, key, reported, advice or "Lower eval_batch_size_per_gpu"))
 
-    def batches(self, session, with_logits=False, observations=None):
+    def batches(self, session, with_logits=False, observations=None, with_characters=False):
         """Runs through the data once. A beam search runs next to the network: a batch is yielded some batches later.
 
         Args:
           session: a session whose variables are set.
           with_logits: fetch the logits, too.
           observations: list of what else to fetch, one (tensors in any structure) for each shape of batches; None: nothing.
+          with_characters: find the frames of the transcripts' characters.
 
         Yields:
           A dict of arrays per batch, without padding rows: indices [B], transcripts (list of str), lengths [B]; in eval mode
           losses [B], counted [B] and entropies [B] (nats, summed over the frames); logits [B, T', V + 1] if ``with_logits``;
-          scores [B] of the transcripts if the decoder searches.
+          scores [B] of the transcripts if the decoder searches; hypotheses, a list of B ``Hypothesis``, if ``with_characters``.
           observed: the values of the observations, if any.
 
         Raises:
-          NonFiniteLogits: a beam search got logits that are NaN or infinite; the message names the utterance.
+          NonFiniteLogits: a beam search, or a search for characters, got logits that are NaN or infinite; the message names the
+            utterance.
         """
         waiting = collections.deque()
-        for values in self._network_batches(session, with_logits, observations):
-            waiting.append((values, self._transcripts(values)))
+        for values in self._network_batches(session, with_logits or with_characters, observations):
+            waiting.append((values, self._transcripts(values, with_characters)))
             if not with_logits:
                 values.pop("logits", None)
             while waiting and (waiting[0][1].done() or len(waiting) > MOST_WAITING):
-                yield self._transcribed(*waiting.popleft())
+                yield self._transcribed(*waiting.popleft(), with_characters=with_characters)
         while waiting:
-            yield self._transcribed(*waiting.popleft())
+            yield self._transcribed(*waiting.popleft(), with_characters=with_characters)
 
-    def _transcripts(self, values):
-        """Future of the Hypotheses or transcripts of a batch."""
-        if not self.decoder.needs_logits:
+    def _transcripts(self, values, with_characters):
+        """Future of the Hypotheses or, in greedy decoding without characters, the transcripts of a batch."""
+        if not self.decoder.needs_logits and not with_characters:
             future = concurrent.futures.Future()
             future.set_result(self.decoder.decode_best_path(values["best_path"], values["lengths"]))
             return future
         try:
-            return self.decoder.submit(values["logits"], values["lengths"])
+            return self.decoder.submit(values["logits"], values["lengths"], with_characters)
         except NonFiniteLogits as error:
             utterance = self.data_layer.utterances[values["indices"][error.row]]
             raise NonFiniteLogits(error.row, error.frame, "utterance %s" % utterance.id)
 
-    def _transcribed(self, values, future):
-        """``values`` with transcripts and, of a beam search, scores."""
+    def _transcribed(self, values, future, with_characters):
+        """``values`` with transcripts, with scores of a beam search, and with hypotheses if they have characters."""
         found = future.result()
         if self.decoder.needs_logits:
             values["scores"] = np.array([hypothesis.score for hypothesis in found])
+        if with_characters:
+            values["hypotheses"] = found
+        if self.decoder.needs_logits or with_characters:
             found = [hypothesis.text for hypothesis in found]
         values["transcripts"] = found
         return values

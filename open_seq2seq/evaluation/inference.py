@@ -1,23 +1,31 @@
 """``--mode=infer``: restores a checkpoint, runs through the data once, writes transcripts or logits."""
 import csv
+import os
 import pickle
 import time
 
-from open_seq2seq.errors import DataError
+from open_seq2seq.decoding.writers import FORMATS, ctm_lines, json_record, recording_names, write_json_array
+from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.evaluation.restored import log_speed, restored
+from open_seq2seq.evaluation.utterance_times import UtteranceTimes, feature_frames_per_logit_frame
 from open_seq2seq.files import replaced_file, require_writable
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import ProgressBar
 
+CSV, SUBTITLES = "csv", ("srt", "vtt")
 
 def infer(base_model, params, run_directory, arguments, device, group):
-    """Transcribes the data set and writes ``wav_filename,predicted_transcript`` in the order of the manifest.
+    """Transcribes the data set and writes the transcripts in the order of the manifest.
+
+    As CSV the columns are ``wav_filename,predicted_transcript``. The other formats have words with times and confidences: CTM and
+    JSON of all utterances in one file, SRT and WebVTT of one utterance in a file, or of several in a folder.
 
     With ``infer_logits_to_pickle`` the logits are written instead, in the format that OpenSeq2Seq's decode script reads: a
     pickled dict of "logits" {wav_filename: float32 [T', V + 1]}, "vocab" {label: character} and "step_size" (seconds between
     frames of the logits).
 
-    Args: see :func:`open_seq2seq.evaluation.modes.evaluate`; ``arguments.infer_output_file`` is the file.
+    Args: see :func:`open_seq2seq.evaluation.modes.evaluate`; ``arguments.infer_output_file`` is the file, ``arguments.format``
+      the name of its format.
 
     Returns:
       List of (wav_filename, transcript).
@@ -25,43 +33,67 @@ def infer(base_model, params, run_directory, arguments, device, group):
     Raises:
       DataError: utterances were lost, or logits are to be written and two recordings have the same ``wav_filename``.
       StorageError: the file cannot be written.
+      UsageError: the format does not hold these utterances, or the data layer has no audio files.
     """
-    require_writable(arguments.infer_output_file)
-    to_pickle = params["decoder_params"]["infer_logits_to_pickle"]
-    transcripts, logits, audio_seconds = {}, {}, 0.0
+    path, to_pickle = arguments.infer_output_file, params["decoder_params"]["infer_logits_to_pickle"]
+    if to_pickle and arguments.format != CSV:
+        raise UsageError("infer_logits_to_pickle writes logits, and %s was requested; write one of them at a time"
+                         % arguments.format)
+    if arguments.format not in SUBTITLES:
+        require_writable(path)
+    texts, transcripts, logits, audio_seconds = {}, {}, {}, 0.0
     with restored(base_model, params, "infer", run_directory, arguments, device, group, decodes=not to_pickle) as (
             session, evaluation, _):
         layer = evaluation.data_layer
         if to_pickle:
             _require_distinct_names(layer.utterances)
+        if arguments.format in SUBTITLES:
+            _prepare_subtitles(path, len(layer.utterances))
+        times = UtteranceTimes(params, layer) if arguments.format != CSV else None
         begin = time.monotonic()
         with ProgressBar(layer.batches_per_epoch, description="inference") as bar:
-            for done, values in enumerate(evaluation.batches(session, with_logits=to_pickle), 1):
-                transcripts.update(zip(values["indices"], values["transcripts"]))
+            for done, values in enumerate(evaluation.batches(session, to_pickle, with_characters=times is not None), 1):
+                texts.update(zip(values["indices"], values["transcripts"]))
                 audio_seconds += sum(layer.utterances[index].duration for index in values["indices"])
                 if to_pickle:
                     for index, row, length in zip(values["indices"], values["logits"], values["lengths"]):
                         logits[layer.utterances[index].wav_filename] = row[:length]
+                if times is not None:
+                    for index, hypothesis, length in zip(values["indices"], values["hypotheses"], values["lengths"]):
+                        transcripts[index] = times.transcript(hypothesis.characters, int(length), layer.utterances[index])
                 bar.update(done)
                 log_line("Processed %d/%d batches" % (done, layer.batches_per_epoch))
         seconds = time.monotonic() - begin
         layer.raise_if_too_many_rejected()
-    if len(transcripts) + len(layer.run_time_rejections) != len(layer.utterances):
+    if len(texts) + len(layer.run_time_rejections) != len(layer.utterances):
         raise DataError("only %d of %d utterances were transcribed, and %d could not be read; the data layer lost the others. "
-                        "Please report this as a bug" % (len(transcripts), len(layer.utterances), len(layer.run_time_rejections)))
+                        "Please report this as a bug" % (len(texts), len(layer.utterances), len(layer.run_time_rejections)))
     log_speed(layer, params, audio_seconds, seconds)
-    rows = [(layer.utterances[index].wav_filename, transcripts[index]) for index in sorted(transcripts)]
+    rows = [(layer.utterances[index].wav_filename, texts[index]) for index in sorted(texts)]
     if to_pickle:
-        frames = 1000  # many, to make rounding at the end negligible
-        encoder_frames = params["encoder"].output_frames(params["encoder_params"], frames)
-        _write_logits(arguments.infer_output_file, logits, layer.vocabulary,
-                      params["data_layer_params"]["window_stride"] * round(frames / encoder_frames))
+        _write_logits(path, logits, layer.vocabulary,
+                      params["data_layer_params"]["window_stride"] * feature_frames_per_logit_frame(params))
+    elif times is None:
+        _write_csv(path, rows)
     else:
-        _write_transcripts(arguments.infer_output_file, rows)
-    log_line("Wrote %s to %s" % ("%d logit matrices" % len(logits) if to_pickle else "%d transcripts" % len(rows),
-                                 arguments.infer_output_file))
+        _write_timed(path, arguments.format, [name for name, _ in rows], [transcripts[index] for index in sorted(transcripts)])
+    log_line("Wrote %s to %s" % ("%d logit matrices" % len(logits) if to_pickle else "%d transcripts" % len(rows), path))
     log_line("Finished inference")
     return rows
+
+
+def _prepare_subtitles(path, count):
+    """Proves that ``path`` can hold the subtitles of ``count`` utterances: of one in a file, of several in a folder."""
+    if count > 1 and os.path.splitext(path)[1]:
+        raise UsageError("--infer_output_file is %s; a subtitle file has one recording, and the data set has %d. Give the name of a "
+                         "folder for them and --format=srt or vtt, or write a .ctm or .json" % (path, count))
+    if count > 1:
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise StorageError("cannot make the folder %s: %s. Choose another one with --infer_output_file" % (
+                path, error.strerror))
+    require_writable(os.path.join(path, "subtitles") if os.path.isdir(path) else path)
 
 
 def _require_distinct_names(utterances):
@@ -80,8 +112,25 @@ def _write_logits(path, logits, vocabulary, step_size):
         pickle.dump({"logits": logits, "vocab": dict(enumerate(vocabulary.characters)), "step_size": step_size}, file, protocol=2)
 
 
-def _write_transcripts(path, rows):
+def _write_csv(path, rows):
     with replaced_file(path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["wav_filename", "predicted_transcript"])
         writer.writerows(rows)
+
+
+def _write_timed(path, name, wav_filenames, transcripts):
+    """Writes transcripts with times."""
+    recordings = recording_names(wav_filenames)
+    if name == "json":
+        write_json_array(path, (json_record(transcript, wav_filename)
+                                for transcript, wav_filename in zip(transcripts, wav_filenames)))
+    elif name == "ctm":
+        with replaced_file(path) as file:
+            for transcript, recording in zip(transcripts, recordings):
+                file.write(ctm_lines(transcript.words, recording))
+    else:
+        extension, text_of = FORMATS[name]
+        for transcript, recording in zip(transcripts, recordings):
+            with replaced_file(os.path.join(path, "%s.%s" % (recording, extension)) if os.path.isdir(path) else path) as file:
+                file.write(text_of(transcript, recording))
