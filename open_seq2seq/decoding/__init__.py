@@ -4,13 +4,14 @@
 """
 
 
-def make_decoder(vocabulary, options, verbose=False):
+def make_decoder(vocabulary, options, verbose=False, log=None):
     """The decoder that ``options`` describe.
 
     Args:
       vocabulary: a ``Vocabulary``.
       options: a ``decoding.options.DecodingOptions``.
       verbose: print which beam search it is.
+      log: function of a line that is printed; None: ``log_line``.
 
     Returns:
       A :class:`~open_seq2seq.decoding.decoder.Decoder`; to be closed.
@@ -25,4 +26,4 @@ def make_decoder(vocabulary, options, verbose=False):
         from open_seq2seq.decoding.greedy import GreedyDecoder
         return GreedyDecoder(vocabulary)
     from open_seq2seq.decoding.beam_search import BeamSearchDecoder
-    return BeamSearchDecoder(vocabulary, options, verbose)
+    return BeamSearchDecoder(vocabulary, options, verbose, log)

@@ -13,17 +13,18 @@ class BeamSearchDecoder(Decoder):
       vocabulary: a ``Vocabulary``.
       options: the ``DecodingOptions``.
       verbose: print which search it is.
+      log: function of a line that is printed; None: ``log_line``.
 
     Raises:
       DataError, UsageError: see :func:`language_model.search_spec`.
     """
 
-    def __init__(self, vocabulary, options, verbose=False):
+    def __init__(self, vocabulary, options, verbose=False, log=None):
         super().__init__(vocabulary)
         self._spec, notes = search_spec(vocabulary, options)
         self._pool = WorkerPool(self._spec, options.decoder_workers)
         for line in [self.describe()] * verbose + ["Note: " + note for note in notes]:
-            log_line(line)
+            (log or log_line)(line)
 
     def submit(self, logits, lengths, characters=False):
         return self._pool.submit(self.log_probabilities(logits, lengths), characters)

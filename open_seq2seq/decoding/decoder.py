@@ -21,7 +21,7 @@ network alone: of the best path in greedy decoding, summed over the paths of the
 
 
 class Decoder:
-    """Transcripts of logits. Subclasses define :meth:`submit`.
+    """Transcripts of logits. Subclasses define :meth:`submit` and :meth:`describe`.
 
     Args:
       vocabulary: a ``Vocabulary``; the blank is the output after its last label.
@@ -61,6 +61,10 @@ class Decoder:
     def decode_logits(self, logits, lengths):
         """The transcripts, a list of B str; arguments and errors: see :meth:`submit`."""
         return [hypothesis.text for hypothesis in self.submit(logits, lengths).result()]
+
+    def describe(self):
+        """A sentence on how transcripts are found."""
+        raise NotImplementedError
 
     def close(self):
         """Ends the processes of the decoder, if it has any; it cannot be used afterwards."""

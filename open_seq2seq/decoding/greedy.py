@@ -88,6 +88,9 @@ class GreedyDecoder(Decoder):
 
     needs_logits = False
 
+    def describe(self):
+        return "Greedy decoding"
+
     def decode_logits(self, logits, lengths):
         return self.decode_best_path(best_path(self.checked(logits)), lengths)
 
