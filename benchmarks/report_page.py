@@ -14,8 +14,8 @@ import soundfile
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, REPOSITORY)
 
-from open_seq2seq.evaluation.analysis.intervals import bootstrap_interval  # noqa: E402
-from open_seq2seq.evaluation.report.content import page_content  # noqa: E402
+from open_seq2seq.evaluation.analysis.summary import summarize  # noqa: E402
+from open_seq2seq.evaluation.report.content import WORD, page_content  # noqa: E402
 from open_seq2seq.evaluation.report.overview import headline  # noqa: E402
 from open_seq2seq.evaluation.report.page import write_page  # noqa: E402
 from open_seq2seq.evaluation.report.posteriors import posteriors_of  # noqa: E402
@@ -82,8 +82,8 @@ def write(path, count, megabytes):
         chosen = chosen_utterances([score.words for score in scores], count if megabytes else 0)
         recordings = embedded_recordings(scores, chosen, RATE, int(megabytes * 1e6), views)
         recorded = time.perf_counter()
-        content = page_content(scores, os.path.dirname(path), bootstrap_interval, {
-            "headline": headline(scores, bootstrap_interval), "facts": [], "notes": [], "groups": []},
+        content = page_content(scores, os.path.dirname(path), {
+            "headline": headline(summarize(scores), WORD), "facts": [], "notes": [], "groups": []},
             [number for number, _ in recordings])
         with open(path, "w", encoding="utf-8") as file:
             write_page(file, "Evaluation", "%d utterances" % count, content, recordings)

@@ -7,6 +7,7 @@ import urllib.parse
 
 import numpy as np
 
+from open_seq2seq.evaluation.analysis.intervals import bootstrap_interval
 from open_seq2seq.evaluation.utterance_scores import finite
 from open_seq2seq.evaluation.word_alignment import DELETION, INSERTION, SUBSTITUTION, align, aligned_words
 from open_seq2seq.files import printable
@@ -47,15 +48,16 @@ def operations_of(scores, unit):
     """The alignments of the units, a str for each of the scores."""
     if unit == WORD:
         return [score.operations for score in scores]
-    return [align(_single_spaces(score.reference), _single_spaces(score.hypothesis)) for score in scores]
+    return [align(single_spaces(score.reference), single_spaces(score.hypothesis)) for score in scores]
 
 
 def _units(text, unit):
     """The words or characters of a text; a list or str."""
-    return text.split() if unit == WORD else _single_spaces(text)
+    return text.split() if unit == WORD else single_spaces(text)
 
 
-def _single_spaces(text):
+def single_spaces(text):
+    """The text with one space between words."""
     return " ".join(text.split())
 
 
@@ -63,8 +65,8 @@ def utterance_columns(scores, unit, operations):
     """The columns of the list of utterances: dict of lists."""
     other = CHARACTER if unit == WORD else WORD
     return {"id": [printable(score.id) for score in scores],
-            "reference": [_single_spaces(score.reference) for score in scores],
-            "hypothesis": [_single_spaces(score.hypothesis) for score in scores],
+            "reference": [single_spaces(score.reference) for score in scores],
+            "hypothesis": [single_spaces(score.hypothesis) for score in scores],
             "operations": operations,
             "other_rate": [_rounded(counts_of(score, other).rate, 4) for score in scores],
             "duration": [_rounded(score.duration, 3) for score in scores],
@@ -152,13 +154,12 @@ def word_tables(scores, unit, operations):
 
 # distributions
 
-def distributions(scores, unit, interval):
+def distributions(scores, unit):
     """Bar charts: utterances by error rate; error rate by duration, and by speaking rate.
 
     Args:
       scores: list of ``UtteranceScore``.
       unit: see :func:`unit_of`.
-      interval: function (errors, lengths: int [n]) -> (low, high), the confidence interval of a rate.
 
     Returns:
       List of dicts, see charts.js.
@@ -173,7 +174,7 @@ def distributions(scores, unit, interval):
     for key, values, label, of_bar in (
             ("duration", durations, "duration (s)", "s"),
             ("speaking_rate", speaking, "speaking rate (%ss per second)" % unit, "%ss per second" % unit)):
-        bars = _bars(values, errors, lengths, interval)
+        bars = _bars(values, errors, lengths, unit)
         if len(bars) > 1:
             charts.append({"key": key, "title": "%s by %s" % (rate_name, label.split(" (")[0]), "x_label": label,
                            "y_label": rate_name + ", with 95 % interval", "unit": of_bar, "is_rate": True, "bars": bars})
@@ -201,7 +202,7 @@ def _rate_chart(errors, lengths, rate_name):
             "y_label": "utterances", "unit": "", "is_rate": False, "bars": bars}
 
 
-def _bars(values, errors, lengths, interval):
+def _bars(values, errors, lengths, unit):
     """Bars of about equally many utterances each, whose limits are round numbers."""
     known = np.isfinite(values)
     if not known.any():
@@ -215,11 +216,11 @@ def _bars(values, errors, lengths, interval):
             continue
         total, words = int(errors[within].sum()), int(lengths[within].sum())
         rate = total / words if words else 0.0
-        low_rate, high_rate = interval(errors[within], lengths[within]) if words else (rate, rate)
+        low_rate, high_rate = bootstrap_interval(errors[within], lengths[within]) or (rate, rate)
         label = "%g and more" % low if high == math.inf else "%g to %g" % (low, high) if number else "below %g" % high
         bars.append({"label": label, "tick": "%g" % low if number else "", "at_edge": True, "height": rate,
                      "low": float(low_rate), "high": float(high_rate), "utterances": int(within.sum()),
-                     "value": "%.1f %% of %d words, %d utterances" % (100 * rate, words, within.sum()),
+                     "value": "%.1f %% of %d %ss, %d utterances" % (100 * rate, words, unit, within.sum()),
                      "from": float(low) if number else None, "to": None if high == math.inf else float(high)})
     return bars
 
@@ -247,13 +248,12 @@ def round_limits(values, most):
     return limits
 
 
-def page_content(scores, folder, interval, overview, embedded=(), comparison=None):
+def page_content(scores, folder, overview, embedded=(), comparison=None):
     """Everything that the page shows except for the recordings.
 
     Args:
       scores: list of ``UtteranceScore``, at least one.
       folder: that of the page.
-      interval: see :func:`distributions`.
       overview: dict: headline, list of dicts name, value, note; facts, list of [name, text]; notes, list of str; groups, list of
         dicts title, heads, rows.
       embedded: numbers of the utterances whose recordings are embedded.
@@ -269,5 +269,5 @@ def page_content(scores, folder, interval, overview, embedded=(), comparison=Non
     if comparison is not None:
         columns.update(comparison.pop("columns"))
     return dict(overview, unit=unit, columns=columns, labels=label_columns(scores), audio=audio_addresses(scores, folder),
-                distributions=distributions(scores, unit, interval), embedded=sorted(embedded), comparison=comparison,
+                distributions=distributions(scores, unit), embedded=sorted(embedded), comparison=comparison,
                 **word_tables(scores, unit, operations))

@@ -1,57 +1,85 @@
-"""The first part of the page: the figures of the whole data set, and where they come from."""
-import numpy as np
+"""The first part of the page: the figures of the whole data set, and those of its groups."""
+from open_seq2seq.evaluation.analysis.summary import interval_text, percent
+from open_seq2seq.evaluation.report.content import CHARACTER, WORD
 
-from open_seq2seq.evaluation.report.content import CHARACTER, WORD, unit_of
-from open_seq2seq.evaluation.utterance_scores import finite
-from open_seq2seq.evaluation.word_alignment import NO_EDITS
+_GROUP_HEADS = ("", "Utterances", "Words", "WER", "95 % interval", "Sub", "Del", "Ins", "CER", "SER")
 
 
-def headline(scores, interval):
+def headline(summary, unit):
     """The figures of the data set.
 
     Args:
-      scores: list of ``UtteranceScore``, at least one.
-      interval: function (errors, lengths: int [n]) -> (low, high), the 95 % confidence interval of a rate.
+      summary: dict of ``analysis.summary.summarize``.
+      unit: "word" or "character", in which errors are counted.
 
     Returns:
       List of dicts: name, value, note.
     """
-    unit = unit_of(score.reference for score in scores)
-    words, characters = (sum(counts, NO_EDITS) for counts in (
-        [score.words for score in scores], [score.characters for score in scores]))
-    rates = [_rate("WER", "words", words, [score.words for score in scores], interval),
-             _rate("CER", "characters", characters, [score.characters for score in scores], interval)]
+    words, characters = _length(summary["words"]), _length(summary["characters"])
+    rates = [_rate("WER", summary["wer"], summary["wer_interval"], "words"),
+             _rate("CER", summary["cer"], summary["cer_interval"], "characters")]
     if unit == CHARACTER:
         rates.reverse()
-    wrong = sum(not score.is_correct for score in scores)
-    errors = words if unit == WORD else characters
-    cells = rates + [_cell("SER", "%.2f %%" % (100.0 * wrong / len(scores)), "%s of %s utterances have an error" % (
-        _grouped(wrong), _grouped(len(scores))))]
-    for name, number in (("Substitutions", errors.substitutions), ("Deletions", errors.deletions),
-                         ("Insertions", errors.insertions)):
-        share = "%.2f %% of the %ss" % (100.0 * number / errors.length, unit) if errors.length else ""
-        cells.append(_cell(name, _grouped(number), share))
-    losses = [score.loss for score in scores if finite(score.loss) is not None]
-    if losses:
-        without = len(scores) - len(losses)
-        cells.append(_cell("Loss", "%.4g" % np.mean(losses), "mean CTC loss in nats" + (
-            "; %s utterances without a finite loss are excluded" % _grouped(without) if without else "")))
-    hours = sum(score.duration or 0.0 for score in scores) / 3600.0
-    cells.append(_cell("Data", "%s utterances" % _grouped(len(scores)), "%s words, %s of audio" % (
-        _grouped(words.length), "%.2f h" % hours if hours >= 0.1 else "%.1f min" % (60.0 * hours))))
+    cells = rates + [_cell("SER", percent(summary["ser"]), "%s of %s utterances have an error" % (
+        grouped(summary["wrong_sentences"]), grouped(summary["utterances"])))]
+    counts, length = (summary["words"], words) if unit == WORD else (summary["characters"], characters)
+    for name in ("substitutions", "deletions", "insertions"):
+        cells.append(_cell(name.capitalize(), grouped(counts[name]), "%.2f %% of the %ss" % (
+            100.0 * counts[name] / length, unit) if length else ""))
+    if summary["loss"] is not None:
+        cells.append(_cell("Loss", "%.4g" % summary["loss"], "mean CTC loss in nats"))
+    cells.append(_cell("Data", "%s utterances" % grouped(summary["utterances"]), "%s words%s" % (
+        grouped(words), "" if summary["audio_seconds"] is None else ", %s of audio" % readable_time(summary["audio_seconds"]))))
     return cells
 
 
-def _rate(name, units, total, counts, interval):
-    if not total.length:
+def _rate(name, rate, interval, units):
+    if rate is None or interval is None:
         return _cell(name, "–", "the references have no %s" % units)
-    low, high = interval(np.array([count.errors for count in counts]), np.array([count.length for count in counts]))
-    return _cell(name, "%.2f %%" % (100.0 * total.rate), "95 %% interval %.2f to %.2f %%" % (100.0 * low, 100.0 * high))
+    return _cell(name, percent(rate), "95 %% interval %s %%" % interval_text(interval))
 
 
 def _cell(name, value, note):
     return {"name": name, "value": value, "note": note}
 
 
-def _grouped(number):
+def _length(counts):
+    return counts["correct"] + counts["substitutions"] + counts["deletions"]
+
+
+def grouped(number):
+    """A number for people, with commas."""
     return "{:,}".format(number)
+
+
+def readable_time(seconds):
+    """A time for people."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= length:
+            return "%.2f %s" % (seconds / length, unit)
+    return "%.1f s" % seconds
+
+
+def group_tables(summary):
+    """The tables of groups.
+
+    Args:
+      summary: dict of ``analysis.summary.summarize``.
+
+    Returns:
+      List of dicts: title, heads, rows.
+    """
+    tables = []
+    for grouping in summary["groupings"]:
+        if len(grouping["groups"]) < 2:
+            continue
+        title = "By %s" % grouping["by"]
+        if grouping["mean_wer"] is not None and grouping["standard_deviation_of_wer"] is not None:
+            title += ": mean of the WERs %s, standard deviation %.2f" % (
+                percent(grouping["mean_wer"]), 100.0 * grouping["standard_deviation_of_wer"])
+        rows = [[group["name"], grouped(group["utterances"]), grouped(_length(group["words"])), percent(group["wer"]),
+                 interval_text(group["wer_interval"])] + [
+                     grouped(group["words"][name]) for name in ("substitutions", "deletions", "insertions")] + [
+                         percent(group["cer"]), percent(group["ser"])] for group in grouping["groups"]]
+        tables.append({"title": title, "heads": [grouping["by"]] + list(_GROUP_HEADS[1:]), "rows": rows})
+    return tables

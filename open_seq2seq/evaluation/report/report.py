@@ -5,7 +5,7 @@ import os
 
 from open_seq2seq.errors import StorageError
 from open_seq2seq.evaluation.report.content import counts_of, page_content, unit_of
-from open_seq2seq.evaluation.report.overview import headline
+from open_seq2seq.evaluation.report.overview import group_tables, headline
 from open_seq2seq.evaluation.report.page import write_page
 from open_seq2seq.evaluation.report.posteriors import PosteriorCollector
 from open_seq2seq.evaluation.report.recordings import chosen_utterances, embedded_recordings, random_utterances
@@ -14,11 +14,10 @@ from open_seq2seq.files import replaced_file
 
 FOLDER, PAGE = "report", "eval.html"
 
-Facts = collections.namedtuple("Facts", "title subtitle rows notes groups")
+Facts = collections.namedtuple("Facts", "title subtitle rows notes")
 Facts.__doc__ = """What the page says about the evaluation as a whole.
 
-title, subtitle: str. rows: list of (name, text): checkpoint, data, decoder. notes: list of sentences. groups: list of dicts:
-title, heads (list of str), rows (list of lists of str)."""
+title, subtitle: str. rows: list of (name, text): checkpoint, data, decoder. notes: list of sentences."""
 
 
 class EvaluationReport:
@@ -42,14 +41,14 @@ class EvaluationReport:
         """Takes a batch into account, a dict as of ``Evaluation.batches`` with logits."""
         self._collector.add(values)
 
-    def write(self, directory, scores, facts, interval, comparison=None):
+    def write(self, directory, scores, summary, facts, comparison=None):
         """Writes ``report/eval.html``.
 
         Args:
           directory: the run's folder.
           scores: list of ``UtteranceScore``, of all utterances.
+          summary: dict of ``analysis.summary.summarize``.
           facts: :class:`Facts`.
-          interval: function (errors, lengths: int [n]) -> (low, high), the 95 % confidence interval of a rate.
           comparison: see ``content.page_content``.
 
         Returns:
@@ -64,9 +63,9 @@ class EvaluationReport:
         except OSError as error:
             raise StorageError("cannot create %s: %s. Free some space or fix the permissions" % (folder, error.strerror))
         recordings = self._recordings(scores) if self._most_recordings else []
-        content = page_content(scores, folder, interval, {
-            "headline": headline(scores, interval), "facts": [list(row) for row in facts.rows], "notes": facts.notes,
-            "groups": facts.groups}, [number for number, _ in recordings], comparison)
+        content = page_content(scores, folder, {
+            "headline": headline(summary, self._unit), "facts": [list(row) for row in facts.rows], "notes": facts.notes,
+            "groups": group_tables(summary)}, [number for number, _ in recordings], comparison)
         path = os.path.join(folder, PAGE)
         with replaced_file(path) as file:
             write_page(file, facts.title, facts.subtitle, content, recordings)

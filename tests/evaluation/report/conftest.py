@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from open_seq2seq.evaluation.report.content import page_content
+from open_seq2seq.evaluation.analysis.summary import summarize
+from open_seq2seq.evaluation.report.content import page_content, unit_of
 from open_seq2seq.evaluation.report.overview import headline
 from open_seq2seq.evaluation.report.page import write_page
 from open_seq2seq.evaluation.report.posteriors import posteriors_of
@@ -55,11 +56,6 @@ def scored(tmp_path_factory):
     return make
 
 
-def interval(errors, lengths):
-    """A stand-in for the bootstrap, which is tested elsewhere: known numbers."""
-    return 0.9 * errors.sum() / lengths.sum(), 1.1 * errors.sum() / lengths.sum()
-
-
 def views_of(scores):
     """Pictures in which the network spells each hypothesis, a character each 40 ms."""
     def views(number, samples):
@@ -80,8 +76,9 @@ def write(tmp_path):
     """A factory: writes the page of scores and returns its path; ``embedded``: numbers of the utterances with recordings."""
     def write_scores(scores, embedded=(), comparison=None, groups=(), name="eval.html"):
         recordings = embedded_recordings(scores, list(embedded), RATE, 1 << 20, views_of(scores))
-        content = page_content(scores, str(tmp_path), interval, {
-            "headline": headline(scores, interval), "facts": [["Checkpoint", "model-<3>"]], "notes": ["A note & more."],
+        unit = unit_of(score.reference for score in scores)
+        content = page_content(scores, str(tmp_path), {
+            "headline": headline(summarize(scores), unit), "facts": [["Checkpoint", "model-<3>"]], "notes": ["A note & more."],
             "groups": list(groups)}, [number for number, _ in recordings], comparison)
         path = tmp_path / name
         with open(str(path), "w", encoding="utf-8") as file:
