@@ -1,13 +1,22 @@
 """``--mode=eval``: restores a checkpoint, runs through the data once, reports."""
+import os
+
+from open_seq2seq.checkpoints.files import checkpoint_step
 from open_seq2seq.data.speech2text.audio_profile import differences, read_profile
-from open_seq2seq.evaluation.record import directory_of_run, record_evaluation
+from open_seq2seq.decoding.options import options_from_config
+from open_seq2seq.errors import DataError, StorageError
+from open_seq2seq.evaluation.analysis.summary import overall_lines, summarize
+from open_seq2seq.evaluation.evaluation_files import gathered_outputs, scores_of, write_evaluation_files
+from open_seq2seq.evaluation.record import data_set_name, directory_of_run, record_evaluation
 from open_seq2seq.evaluation.restored import log_speed, restored
 from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
 from open_seq2seq.log_lines import log_line
 
 
 def evaluate(base_model, params, run_directory, arguments, device, group):
-    """Evaluates the newest (or best) checkpoint of the run directory and prints the speed, the loss, the WER and the CER.
+    """Evaluates the newest (or best) checkpoint of the run directory and prints the speed, the loss and the error rates.
+
+    The first rank writes all utterances and figures into ``report/`` next to the checkpoints, see ``evaluation_files``.
 
     Args:
       base_model: the model class.
@@ -24,14 +33,41 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
             session, evaluation, checkpoint):
         if group.is_first:
             _compare_audio(checkpoint, evaluation.data_layer, params)
+        _require_columns(arguments.group_by or (), evaluation.data_layer)
         log_line("Running evaluation:")
         result = run_evaluation(session, evaluation, verbose=True)
+        gathered = gathered_outputs(group, session, result, evaluation.data_layer)
     log_speed(evaluation.data_layer, params, result.audio_seconds, result.seconds)
     log_evaluation(result)
     if group.is_first:
         record_evaluation(checkpoint, evaluation, result)
+        _report(checkpoint, evaluation, arguments.group_by, *gathered)
     log_line("Finished evaluation")
     return result
+
+
+def _report(checkpoint, evaluation, group_by, outputs, rejected):
+    """Prints the figures of all ranks' utterances with intervals, and writes the files."""
+    layer = evaluation.data_layer
+    scores = scores_of(layer.utterances, outputs)
+    summary = summarize(scores, [row["id"] for row in rejected], group_by or (), len(rejected))
+    facts = {"checkpoint": os.path.basename(checkpoint), "step": checkpoint_step(checkpoint), "data_set": data_set_name(layer),
+             "decoding": options_from_config(evaluation.params["decoder_params"])._asdict(), "rejected": rejected}
+    for line in summary["kaldi"] + overall_lines(summary):
+        log_line(line, offset=4)
+    try:
+        log_line("Report: %s" % write_evaluation_files(directory_of_run(checkpoint), facts, summary, scores))
+    except StorageError as error:
+        # an evaluation of a read-only folder is still valid
+        log_line("The report could not be written: %s" % error)
+
+
+def _require_columns(names, layer):
+    known = sorted({name for utterance in layer.utterances for name, _ in getattr(utterance, "columns", ())})
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise DataError("--group_by: the manifests have no column %s; besides wav_filename, wav_filesize and transcript they "
+                        "have %s" % (", ".join(unknown), ", ".join(known) or "none"))
 
 
 def _compare_audio(checkpoint, layer, params):

@@ -28,9 +28,7 @@ def record_evaluation(checkpoint, evaluation, result, is_test=False):
       is_test: whether it was a test of the model that other evaluations had chosen.
     """
     layer = evaluation.data_layer
-    # a custom data layer may have no manifests
-    manifests = getattr(layer, "manifests", [type(layer).__name__])
-    entry = {"step": checkpoint_step(checkpoint), "data_set": ", ".join(os.path.basename(path) for path in manifests),
+    entry = {"step": checkpoint_step(checkpoint), "data_set": data_set_name(layer),
              "wer": result.word_error_rate.rate, "cer": result.character_error_rate.rate,
              "utterances": result.num_utterances, "words": result.word_error_rate.length,
              "test": is_test, "model": model_fingerprint(evaluation.params, layer.vocabulary.characters)}
@@ -40,6 +38,12 @@ def record_evaluation(checkpoint, evaluation, result, is_test=False):
     except OSError as error:
         # an evaluation of a read-only folder is still valid
         log_line("The evaluation could not be recorded next to %s: %s" % (checkpoint, error.strerror))
+
+
+def data_set_name(data_layer):
+    """What records and metrics call the data of a data layer: the file names of its manifests."""
+    # a custom data layer may have none
+    return ", ".join(os.path.basename(path) for path in getattr(data_layer, "manifests", [type(data_layer).__name__]))
 
 
 def recorded_word_error_rate(checkpoint, fingerprint=None):

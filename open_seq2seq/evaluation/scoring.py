@@ -35,7 +35,8 @@ index: of the utterance in the data layer. transcript: str. loss: CTC loss, a fl
 distribution over labels and blank, mean over the frames, in nats; None if it is not finite."""
 
 
-def run_evaluation(session, evaluation, verbose=False, observations=None, observe=None, is_interrupted=lambda: False):
+def run_evaluation(session, evaluation, verbose=False, observations=None, observe=None, is_interrupted=lambda: False,
+                   collect=None):
     """Evaluates the model in ``session`` on all utterances of ``evaluation``'s data layer.
 
     Every rank scores its share; all of them return the sums over all ranks. The ranks have to call this together.
@@ -47,6 +48,7 @@ def run_evaluation(session, evaluation, verbose=False, observations=None, observ
       observations, observe: what else to fetch, see ``Evaluation.batches``, and a function to call with each batch's values of
         it; or None.
       is_interrupted: function, called after every batch, that says whether this rank has to stop.
+      collect: function that is called with the dict of each batch, with the logits, see ``Evaluation.batches``; or None.
 
     Returns:
       EvaluationResult; None on all ranks if one of them was interrupted.
@@ -58,7 +60,10 @@ def run_evaluation(session, evaluation, verbose=False, observations=None, observ
     scores, interrupted = _Scores(layer), False
     total, every = layer.batches_per_epoch, max(1, layer.batches_per_epoch // 10)
     with ProgressBar(total, description="evaluation") as bar:
-        for done, values in enumerate(evaluation.batches(session, observations=observations), 1):
+        batches = evaluation.batches(session, with_logits=collect is not None, observations=observations)
+        for done, values in enumerate(batches, 1):
+            if collect is not None:
+                collect(values)
             if observe is not None:
                 observe(values["observed"])
             scores.add(values)

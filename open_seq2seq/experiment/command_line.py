@@ -106,6 +106,13 @@ def _paths(text):
     return [file_path(path) for path in paths]
 
 
+def _columns(text):
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError("is %r, expected different names of columns separated by commas" % text)
+    return names
+
+
 def _preparations(text):
     # takes a third of a second, and most command lines do not need it
     from open_seq2seq.data.effects.preparations import NAMES
@@ -163,6 +170,8 @@ _FLAGS = (
                                     "the statistics are combined, too)"),
     ("output", file_path, None, "--mode=combine, --mode=align: the folder to write to (default: combined/ or alignment/ next to "
                                 "the checkpoints)"),
+    ("group_by", _columns, None, "--mode=eval: also show the error rates for each value of these columns of the manifests, "
+                                 "separated by commas (default: speaker, noise level, and columns with few values)"),
     ("preparations", _preparations, None, "--mode=robustness: only these, separated by commas (default: all; docs/robustness.md "
                                           "lists them)"),
     ("trials", _whole(1, 10 ** 5), 60, "--mode=tune_lm: pairs of alpha and beta to measure, those of an interrupted search "
@@ -210,7 +219,7 @@ def add_flags(parser, names):
         elif isinstance(kind, tuple):
             parser.add_argument("--" + name, choices=kind, default=default, help=doc)
         else:
-            text = "NAME" if kind in (str, file_path, _formats, _paths, _preparations) else "N"
+            text = "NAME" if kind in (str, file_path, _formats, _paths, _columns, _preparations) else "N"
             parser.add_argument("--" + name, type=kind, default=default, help=doc,
                                 metavar="FILE" if name.endswith("file") else text)
 
@@ -317,6 +326,8 @@ def _check_replay(arguments):
 def _check_robustness(arguments):
     if arguments.preparations is not None and arguments.mode != "robustness":
         raise _usage_error("--preparations belongs to --mode=robustness, and this is --mode=%s" % arguments.mode)
+    if arguments.group_by is not None and arguments.mode != "eval":
+        raise _usage_error("--group_by belongs to --mode=eval, and this is --mode=%s" % arguments.mode)
 
 
 def _check_tuning(arguments):

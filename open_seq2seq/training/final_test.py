@@ -5,11 +5,11 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import JasperError
 from open_seq2seq.evaluation.evaluation_graph import Evaluation, build_evaluation
-from open_seq2seq.evaluation.record import model_fingerprint, record_evaluation
+from open_seq2seq.evaluation.record import data_set_name, model_fingerprint, record_evaluation
 from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.metrics import data_set_name, evaluation_numbers
+from open_seq2seq.training.metrics import evaluation_numbers
 
 
 class FinalTest:

@@ -77,12 +77,6 @@ class Metrics:
                          % (self._path, error.strerror))
 
 
-def data_set_name(data_layer):
-    """What metrics call the data of a data layer: the file names of its manifests."""
-    # a custom data layer may have none
-    return ", ".join(os.path.basename(path) for path in getattr(data_layer, "manifests", [type(data_layer).__name__]))
-
-
 def evaluation_numbers(result):
     """The numbers of an ``EvaluationResult``: dict, the same for all kinds of metrics that score utterances."""
     return {"loss": result.loss, "word_error_rate": result.word_error_rate.rate,

@@ -5,9 +5,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.evaluation.error_rates import word_error_rate
+from open_seq2seq.evaluation.record import data_set_name
 from open_seq2seq.log_lines import has_modelzoo_format, log_line
 from open_seq2seq.progress import Throughput, clock_text, resident_bytes
-from open_seq2seq.training.metrics import data_set_name, evaluation_numbers
+from open_seq2seq.training.metrics import evaluation_numbers
 
 
 def is_due(every, step):

@@ -54,7 +54,7 @@ def batch(indices, transcripts, losses=None, counted=None, entropies=None, lengt
 
 def evaluate(batches, layer=None, group=None, **options):
     evaluation = types.SimpleNamespace(data_layer=layer or Layer())
-    evaluation.batches = lambda session, observations=None: iter(batches)
+    evaluation.batches = lambda session, with_logits, observations: iter(batches)
     with tf.Graph().as_default(), tf.Session() as session:
         evaluation.graph = types.SimpleNamespace(exchange=Exchange(group or Single(), SUMMED))
         return run_evaluation(session, evaluation, **options)

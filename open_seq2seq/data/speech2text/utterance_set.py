@@ -7,8 +7,11 @@ import numpy as np
 from open_seq2seq.data.rejection import Rejections
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.data.speech2text.selection import select_utterances
+from open_seq2seq.errors import DataError
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.text.vocabulary import Vocabulary
+
+SHOWN_EMPTY = 5
 
 
 class UtteranceSet:
@@ -61,6 +64,8 @@ class UtteranceSet:
         rejections.write()
         rejections.raise_if_too_many()
         rejections.raise_if_nothing_left(len(utterances))
+        if mode == "eval":
+            _require_references(manifests, utterances, note)
         if is_first_worker and rejections.items:
             log_line("%s data: %s" % (mode, rejections.summary()))
         return cls(manifests, vocabulary, utterances, rejections)
@@ -101,3 +106,14 @@ class UtteranceSet:
             if must_go_on:
                 self.rejections.raise_if_too_many()
                 self.rejections.raise_if_nothing_left(len(self.utterances) - len(self.run_time_rejections))
+
+
+def _require_references(manifests, utterances, note):
+    """DataError if no transcript has a word; a note on the utterances whose transcript is empty."""
+    empty = [utterance.id for utterance in utterances if not utterance.transcript.split()]
+    if len(empty) == len(utterances):
+        raise DataError("the references are missing: none of the %d utterances of %s has a transcript. An evaluation needs them "
+                        "in the column transcript; --mode=infer transcribes without" % (len(utterances), ", ".join(manifests)))
+    if empty:
+        note("%d of %d utterances have an empty transcript, so each word that is recognized in them is an insertion: %s%s" % (
+            len(empty), len(utterances), ", ".join(empty[:SHOWN_EMPTY]), ", ..." if len(empty) > SHOWN_EMPTY else ""))

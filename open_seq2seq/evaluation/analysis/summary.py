@@ -82,7 +82,16 @@ def summary_text(summary, all_groups=False):
     Returns:
       str of several lines.
     """
-    lines = list(summary["kaldi"]) + [""]
+    lines = list(summary["kaldi"]) + [""] + overall_lines(summary)
+    for grouping in summary["groupings"]:
+        lines += [""] + _grouping_lines(grouping, all_groups)
+    lines += _error_lines(summary["errors"])
+    return "\n".join(lines) + "\n"
+
+
+def overall_lines(summary):
+    """The figures of all utterances with their intervals: list of str."""
+    lines = []
     for name, rate, interval, counts in (("WER", "wer", "wer_interval", summary["words"]),
                                          ("CER", "cer", "cer_interval", summary["characters"])):
         lines.append("%s %8s  95 %% interval %s  (%d substitutions, %d deletions, %d insertions)" % (
@@ -96,10 +105,7 @@ def summary_text(summary, all_groups=False):
                      % interval_text(summary["wer_interval_by_speaker"]))
     if summary["not_scored"]:
         lines.append("%d utterances were not scored: %s" % (len(summary["not_scored"]), _few(summary["not_scored"])))
-    for grouping in summary["groupings"]:
-        lines += [""] + _grouping_lines(grouping, all_groups)
-    lines += _error_lines(summary["errors"])
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _few(names, most=5):
