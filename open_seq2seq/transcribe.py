@@ -1,4 +1,5 @@
 """Transcribes recordings: ``python -m open_seq2seq.transcribe FILE --model DIR``; see its ``--help`` and docs/transcribe.md."""
+import contextlib
 import os
 import signal
 import sys
@@ -32,13 +33,16 @@ def _run(arguments):
     from open_seq2seq.transcription.batch import Batch
 
     batch = Batch(recordings, arguments.formats, arguments.output, errors, skipped)
-    # without recordings the model is not loaded
-    return batch.run(_transcriber(arguments) if recordings else None)
+    if not recordings:
+        # the model is not needed
+        return batch.run(None)
+    with contextlib.closing(_transcriber(arguments)) as transcriber:
+        return batch.run(transcriber)
 
 
 def _transcriber(arguments):
     from open_seq2seq.transcription.transcriber import Transcriber
-    return Transcriber(arguments.model, arguments.device)
+    return Transcriber(arguments.model, arguments.device, decoding=arguments.decoding)
 
 
 def _stop_on_signals():
@@ -53,8 +57,9 @@ def _watch(arguments):
     from open_seq2seq.transcription.watch import FolderWatch
     if not os.path.isdir(arguments.watch):
         raise DataError("--watch %s is not a folder; create it, or give another one" % arguments.watch)
-    transcriber = _transcriber(arguments)
-    FolderWatch(transcriber, arguments.watch, arguments.output or arguments.watch, arguments.formats, _stop_on_signals()).run()
+    with contextlib.closing(_transcriber(arguments)) as transcriber:
+        FolderWatch(transcriber, arguments.watch, arguments.output or arguments.watch, arguments.formats,
+                    _stop_on_signals()).run()
     return 0
 
 
@@ -62,7 +67,8 @@ def _listen(arguments):
     from open_seq2seq.transcription.microphone import listen, require_sounddevice
     # checked before the model is loaded
     require_sounddevice()
-    listen(_transcriber(arguments), arguments.formats, arguments.output, _stop_on_signals(), arguments.microphone_device)
+    with contextlib.closing(_transcriber(arguments)) as transcriber:
+        listen(transcriber, arguments.formats, arguments.output, _stop_on_signals(), arguments.microphone_device)
     return 0
 
 

@@ -3,6 +3,7 @@ import argparse
 import os
 
 from open_seq2seq.cli import Parser
+from open_seq2seq.decoding.options import add_decoding_arguments, options_from_arguments
 from open_seq2seq.decoding.writers import FORMATS
 from open_seq2seq.errors import UsageError
 from open_seq2seq.files import expanded_home, expanded_path, printable
@@ -17,6 +18,7 @@ _EXAMPLES = """examples:
   ffmpeg -i film.mp4 -f wav - | python -m open_seq2seq.transcribe - --model export/ --format vtt
   python -m open_seq2seq.transcribe --model export/ --watch inbox/ --output transcripts/
   python -m open_seq2seq.transcribe --model export/ --microphone
+  python -m open_seq2seq.transcribe talk.flac --model export/ --decoder beam --lm_path lm.binary --hot_words zebra:8
 
 exit status: 0 every recording was transcribed; 2 wrong command line; 3 a recording, a folder or the model cannot be read, or a
 result cannot be written (the other recordings are still transcribed); 4 the device or the microphone is missing; 130 after
@@ -72,6 +74,7 @@ def _parser():
                         help="largest upload that --serve accepts (default 200)")
     parser.add_argument("--max_seconds", type=_number(float, 1, 1e6, "a time"), default=None,
                         help="longest recording that --serve accepts (default 3600)")
+    add_decoding_arguments(parser)
     return parser
 
 
@@ -83,8 +86,8 @@ def parse_options(arguments):
 
     Returns:
       ``argparse.Namespace`` of inputs, model, device, formats, output (None for standard output), watch, microphone,
-      microphone_device, serve, host, port, max_megabytes, max_seconds; None for options that were not given. ``~`` in paths is
-      expanded.
+      microphone_device, serve, host, port, max_megabytes, max_seconds; None for options that were not given; decoding, the
+      ``DecodingOptions``. ``~`` in paths is expanded.
 
     Raises:
       UsageError: an option is invalid, or options contradict each other.
@@ -100,6 +103,7 @@ def parse_options(arguments):
         arguments.output = None
         if arguments.watch is not None:
             raise UsageError("--watch writes into a folder; give one with --output, or omit --output")
+    arguments.decoding = options_from_arguments(arguments)
     _check_serve(arguments)
     if arguments.microphone_device is not None and not arguments.microphone:
         raise UsageError("--microphone_device has no effect without --microphone")

@@ -21,8 +21,12 @@ OUTER_PART = 0.25        # of the overlap, at each end, where one of the windows
 ENOUGH_AGREEMENT = 15    # frames on each side; more agreement is not safer
 BETWEEN_WORDS = 0.3      # s; pauses within a word are shorter
 
+LogitPath = collections.namedtuple("LogitPath", BestPath._fields + ("logits",))
+LogitPath.__doc__ = """A BestPath and the float32 [frames, V + 1] logits that it is of."""
+
 Piece = collections.namedtuple("Piece", "path first_frame after_pause")
-Piece.__doc__ = """A final BestPath, the number of its first frame in the recording, whether a word has ended before it."""
+Piece.__doc__ = """A final BestPath or LogitPath, the number of its first frame in the recording, whether a word has ended before
+it."""
 
 
 def find_seam(left, right, planned, blank):
@@ -80,7 +84,7 @@ class Stitcher:
         """Adds the path of a window.
 
         Args:
-          path: BestPath.
+          path: BestPath or LogitPath.
           first_frame: number of its first frame in the recording. If the previous window had an ``overlap_frame``, the windows
             overlap, and this is the same frame.
           overlap_frame: number of the frame where the next window begins; None if this window ends a section.
@@ -114,4 +118,4 @@ def _length_around(flags, border):
 
 
 def _part(path, first, end):
-    return BestPath(*[values[first:end] for values in path])
+    return type(path)(*[values[first:end] for values in path])

@@ -1,16 +1,21 @@
 """Transcribes recordings of any length to text with word times, in bounded memory, on the requested device."""
 import os
+import sys
 
 import numpy as np
 
+from open_seq2seq.decoding import make_decoder
+from open_seq2seq.decoding.options import default_options
 from open_seq2seq.decoding.sound_levels import loud_frames
 from open_seq2seq.decoding.transcript import make_transcript
 from open_seq2seq.decoding.word_times import WordBuilder, best_path
 from open_seq2seq.errors import CheckpointError, DataError, UsageError
 from open_seq2seq.export import load_model, model_in_folder
+from open_seq2seq.text.vocabulary import Vocabulary
 from open_seq2seq.transcription.audio_stream import blocks_of_array, blocks_of_file, warn_on_stderr
+from open_seq2seq.transcription.section_search import SectionSearch
 from open_seq2seq.transcription.segmentation import FOR_FILES, Segmenter
-from open_seq2seq.transcription.stitching import Stitcher
+from open_seq2seq.transcription.stitching import LogitPath, Stitcher
 
 
 class Transcriber:
@@ -20,13 +25,15 @@ class Transcriber:
       model: path of a frozen graph, an ONNX file or a run's folder, or a model that ``open_seq2seq.export.load_model`` returned.
       device: "cpu", "gpu" or "npu", where the model runs; only used with a path, see :func:`load_model_on`.
       segmentation: a Segmentation, how long recordings are split.
+      decoding: ``DecodingOptions``, how logits become text; None: greedily.
 
     Raises:
       CheckpointError: the model cannot be used, e.g. because its description is inconsistent.
-      DeviceError, UsageError: the device is missing, or it does not run such a model.
+      DataError: the language model cannot be used, or it has another alphabet than the model.
+      DeviceError, UsageError: the device is missing, or it does not run such a model; a package for the decoding is missing.
     """
 
-    def __init__(self, model, device="cpu", segmentation=FOR_FILES):
+    def __init__(self, model, device="cpu", segmentation=FOR_FILES, decoding=None):
         if isinstance(model, (str, os.PathLike)):
             # not at the top: it imports TensorFlow, which parsing the command line does not need
             from open_seq2seq.transcription.transcriber import load_model_on
@@ -38,6 +45,7 @@ class Transcriber:
         self._grid = model.extractor.hop * description.subsampling
         self._frame_seconds = self._grid / float(self.sample_rate)
         self._capacity = self._largest_window()
+        self._decoder = make_decoder(Vocabulary(description.vocabulary), decoding or default_options(), log=_print_on_stderr)
 
     @property
     def sample_rate(self):
@@ -94,28 +102,32 @@ class Transcriber:
           For each window the list of Words that are final after it; it may be empty.
         """
         segmenter = Segmenter(segmentation or self._segmentation, self.sample_rate, self._grid, self._capacity)
-        stitcher, builder = Stitcher(self.description.blank, self._frame_seconds), self._new_builder()
+        search = None
+        if self._decoder.needs_logits:
+            search = SectionSearch(self._decoder, self._frame_seconds, (segmentation or self._segmentation).eager)
+        reader = _Reader(Stitcher(self.description.blank, self._frame_seconds), search, self._new_builder())
         for block in blocks:
             for window in segmenter.add(block):
-                yield self._words(window, stitcher, builder, name, segmenter.overlap)
+                yield self._words(window, reader, name, segmenter.overlap)
         for window in segmenter.end():
-            yield self._words(window, stitcher, builder, name, segmenter.overlap)
+            yield self._words(window, reader, name, segmenter.overlap)
+
+    @property
+    def decoding(self):
+        """A sentence on how logits become text."""
+        return self._decoder.describe()
 
     def close(self):
-        """Frees the memory of the model."""
+        """Frees the memory of the model and ends the processes of the search."""
+        self._decoder.close()
         self.model.close()
 
-    def _words(self, window, stitcher, builder, name, overlap):
+    def _words(self, window, reader, name, overlap):
         first_frame = window.start // self._grid
         path = self._path(window.samples, name)
         if window.cut is None:
-            settled = stitcher.add(path, first_frame)
-        else:
-            settled = stitcher.add(path, first_frame, (window.cut - overlap) // self._grid, window.cut // self._grid)
-        words = []
-        for piece in settled:
-            words += builder.add(*piece)
-        return words + builder.end() if window.cut is None else words
+            return reader.end(path, first_frame)
+        return reader.add(path, first_frame, (window.cut - overlap) // self._grid, window.cut // self._grid)
 
     def _path(self, samples, name):
         logits, logit_lengths = self.model.logits_of_audio([samples])
@@ -123,7 +135,8 @@ class Transcriber:
         if not np.isfinite(logits).all():
             raise DataError("%s: the model's logits are not finite; it was exported from a damaged checkpoint, or its float16 "
                             "computation overflowed: export it again without --fp16" % name)
-        return best_path(logits, loud_frames(samples, self._grid, len(logits)))
+        path = best_path(logits, loud_frames(samples, self._grid, len(logits)))
+        return LogitPath(*path, logits=logits) if self._decoder.needs_logits else path
 
     def _new_builder(self):
         return WordBuilder(self.description.vocabulary, self.description.blank, self._frame_seconds)
@@ -142,6 +155,32 @@ class Transcriber:
         return samples
 
 
+class _Reader:
+    """From the paths of windows to words.
+
+    Args:
+      stitcher: Stitcher. search: SectionSearch, or None for greedy decoding. builder: WordBuilder.
+    """
+
+    def __init__(self, stitcher, search, builder):
+        self._stitcher, self._search, self._builder = stitcher, search, builder
+
+    def add(self, path, first_frame, overlap_frame, cut_frame):
+        """The Words that are final with a window that the next one overlaps; arguments: see ``Stitcher.add``."""
+        pieces = self._stitcher.add(path, first_frame, overlap_frame, cut_frame)
+        return self._read(pieces if self._search is None else self._search.add(pieces))
+
+    def end(self, path, first_frame):
+        """The Words that are left, with the last window before a silence."""
+        pieces = self._stitcher.add(path, first_frame)
+        if self._search is not None:
+            pieces = self._search.add(pieces) + self._search.end()
+        return self._read(pieces) + self._builder.end()
+
+    def _read(self, pieces):
+        return [word for piece in pieces for word in self._builder.add(*piece)]
+
+
 class _Seconds:
     """Counts the seconds of the blocks that are read."""
 
@@ -156,6 +195,10 @@ class _Seconds:
         for block in blocks:
             self._samples += len(block)
             yield block
+
+
+def _print_on_stderr(line):
+    print(line, file=sys.stderr, flush=True)
 
 
 DEVICES = ("cpu", "gpu", "npu")

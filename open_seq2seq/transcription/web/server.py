@@ -39,13 +39,15 @@ def serve(transcriber, host=LOOPBACK, port=PORT, max_bytes=MAX_BYTES, max_second
     """
     with listen(host, port) as http_server:
         # until the model is loaded, Ctrl-C ends the process at once; later it ends the server in order
-        transcriber = transcriber() if callable(transcriber) else transcriber
+        loaded = transcriber() if callable(transcriber) else transcriber
         stopped = threading.Event()
         handlers = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            with WebServer(transcriber, host, port, max_bytes, max_seconds, http_server=http_server) as server:
+            with WebServer(loaded, host, port, max_bytes, max_seconds, http_server=http_server) as server:
                 _serve_until(stopped, server, host, handlers)
         finally:
+            if loaded is not transcriber:
+                loaded.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
@@ -91,7 +93,8 @@ class WebServer:
         access = Access((host,) if self.is_loopback else (host, socket.gethostname()))
         self._recordings = Recordings(transcriber, Limits(max_bytes, max_seconds, max_waiting, max_kept))
         self._http.app = Application(access, self._recordings, {
-            "max_bytes": max_bytes, "max_seconds": max_seconds, "sample_rate": transcriber.sample_rate})
+            "max_bytes": max_bytes, "max_seconds": max_seconds, "sample_rate": transcriber.sample_rate,
+            "decoding": transcriber.decoding})
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, name="web", daemon=True)
 
     def __enter__(self):

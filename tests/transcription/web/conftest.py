@@ -39,6 +39,7 @@ class ToneTranscriber:
     """
 
     sample_rate = RATE
+    decoding = "Decoding of tones"
 
     def __init__(self):
         self.gate, self.started, self.calls, self.error = threading.Event(), threading.Event(), [], None

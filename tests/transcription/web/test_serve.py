@@ -16,7 +16,9 @@ from open_seq2seq.errors import JasperError
 from open_seq2seq.transcription.web.server import serve
 
 class Transcriber:
-    sample_rate = 16000
+    sample_rate, decoding = 16000, "Decoding of tones"
+    def close(self):
+        print("closed", flush=True)
     def transcribe(self, path, name=None, progress=None, warn=None):
         print("begun", flush=True)
         while True:

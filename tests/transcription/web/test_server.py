@@ -303,7 +303,8 @@ def test_health(web, wav):
     client = web(max_bytes=1234567)
     done(client, wav(500))
     assert client.ask("GET", "/health").json == {"status": "ok", "busy": 0, "finished": 1, "max_bytes": 1234567,
-                                                 "max_seconds": 3600.0, "sample_rate": 16000}
+                                                 "max_seconds": 3600.0, "sample_rate": 16000,
+                                                 "decoding": "Decoding of tones"}
 
 
 def test_connection_stays_open_after_a_refused_file(web, wav):

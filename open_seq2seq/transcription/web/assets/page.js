@@ -182,6 +182,7 @@ async function begin() {
   try {
     limits = await server.limits();
     element("limits").textContent = `WAV, FLAC, OGG, MP3 or AIFF, up to ${limitsText()}.`;
+    element("decoding").textContent = `${limits.decoding}.`;
   } catch (error) {
     showError(error.message);
     return;
