@@ -10,6 +10,7 @@ SCRIPTS = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(SCRIPTS))
 
 from open_seq2seq.cli import Parser, exit_status_of, file_path, whole_number  # noqa: E402
+from open_seq2seq.decoding.options import add_decoding_arguments, options_from_arguments  # noqa: E402
 from open_seq2seq.errors import UsageError  # noqa: E402
 
 DESCRIPTION = """Transcribes the audio of manifest CSVs with a .pb (or .onnx) file of run.py --mode=export, and prints the word
@@ -29,6 +30,7 @@ examples:
   offline_inference.py --model_path m.pb --data_dir corpus --output_dir work --pre_process True --batchSize 8
   offline_inference.py ... --pre_process True --inference False --post_process False     write only the bins, for om_infer.sh
   offline_inference.py ... --result_dir work/jasper/om_results                           score its results
+  offline_inference.py ... --lm_path lm.binary --alpha 0.6 --beta 1.2                     beam search with a language model
 
 exit status: 0 success, 2 command line, 3 data or model, 4 device"""
 
@@ -97,6 +99,7 @@ def make_parser():
                         help="device that runs the model (default: an NPU if there is one, else the CPU)")
     parser.add_argument("--precision_mode", choices=PRECISION_MODES, default="force_fp16",
                         help="precision on an NPU (default: force_fp16, as in the public Ascend port)")
+    add_decoding_arguments(parser)
     return parser
 
 
@@ -121,10 +124,13 @@ def open_model(path, device_name, precision_mode, batch_size):
 
 def run(arguments):
     """Runs the steps that the flags select."""
+    options = options_from_arguments(arguments)
+    from open_seq2seq.decoding import make_decoder
     from open_seq2seq.export import model_in_folder
     from open_seq2seq.export.ascend import offline
     from open_seq2seq.export.description import read_description
     from open_seq2seq.export.runtime.scoring import References, find_manifests
+    from open_seq2seq.text.vocabulary import Vocabulary
     if not (arguments.pre_process or arguments.post_process or arguments.inference):
         raise UsageError("--pre_process, --inference and --post_process are all False; set at least one of them to True")
     if os.path.isdir(arguments.model_path):
@@ -138,7 +144,9 @@ def run(arguments):
     infers = arguments.inference and not arguments.result_dir
     timing, results = None, arguments.result_dir or offline.results_folder(arguments.naming, folder, exists=not infers)
     with contextlib.ExitStack() as stack:
-        model = None
+        model = decoder = None
+        if arguments.post_process:
+            decoder = stack.enter_context(make_decoder(Vocabulary(description.vocabulary), options, verbose=True))
         if infers:
             # first, so that a wrong model or device is found before hours of computing features
             model = stack.enter_context(open_model(arguments.model_path, arguments.device, arguments.precision_mode,
@@ -148,9 +156,9 @@ def run(arguments):
                                 arguments.max_rejected_fraction, arguments.naming)
         if model is not None:
             timing = offline.infer(model, offline.open_bins(description, folder), results, arguments.batchSize)
-    if arguments.post_process:
-        offline.post_process(description, references, offline.open_bins(description, folder), results,
-                             os.path.join(folder, offline.TRANSCRIPTS_FILE))
+        if decoder is not None:
+            offline.post_process(description, references, offline.open_bins(description, folder), results,
+                                 os.path.join(folder, offline.TRANSCRIPTS_FILE), decoder)
     if timing is not None:
         offline.log_timing(timing, arguments.batchSize)
 

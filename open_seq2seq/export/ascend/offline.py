@@ -207,7 +207,7 @@ def log_timing(timing, batch_size):
                                                                timing.num_utterances / timing.seconds))
 
 
-def post_process(description, references, bins, folder, transcripts_path):
+def post_process(description, references, bins, folder, transcripts_path, decoder=None):
     """Decodes results, writes ``wav_filename,predicted_transcript`` and prints the word error rate.
 
     Args:
@@ -216,6 +216,7 @@ def post_process(description, references, bins, folder, transcripts_path):
       bins: the ``InputBins`` that the results were computed from; their masks tell the length of each utterance.
       folder: the results' folder, which this script, the public Ascend port's, ``msame`` or ``ais_bench`` wrote.
       transcripts_path: the CSV file to write.
+      decoder: a ``decoding.decoder.Decoder`` of the model's vocabulary, which stays open; None: decodes greedily.
 
     Returns:
       (OrderedDict from name to transcript in the manifests' order, ``TranscriptErrors`` or None)
@@ -227,13 +228,14 @@ def post_process(description, references, bins, folder, transcripts_path):
     folder, tool, paths = find_results(folder, {
         name: [stem] + stems_of(name, references.rows[name].wav_filename) for name, stem in stem_by_name.items()})
     longest = _longest_of_mask(description, bins.frames)
-    vocabulary, transcripts = Vocabulary(description.vocabulary), collections.OrderedDict()
-    decoder = GreedyDecoder(vocabulary)
+    vocabulary, found = Vocabulary(description.vocabulary), collections.OrderedDict()
+    decoder = decoder or GreedyDecoder(vocabulary)
     for name in references.rows:
         if name in paths:
             logits = read_result(paths[name], description.logit_frames(bins.frames), vocabulary.size + 1)
             length = description.logit_frames(longest[bins.mask_length(stem_by_name[name])])
-            transcripts[name] = decoder.decode_logits(logits[np.newaxis], [length])[0]
+            found[name] = decoder.submit(logits[np.newaxis], [length])
+    transcripts = collections.OrderedDict((name, future.result()[0].text) for name, future in found.items())
     with replaced_file(transcripts_path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["wav_filename", "predicted_transcript"])

@@ -165,13 +165,14 @@ def log_score(references, transcripts):
     return errors
 
 
-def transcribe_references(model, references, max_rejected_fraction=0.01):
+def transcribe_references(model, references, max_rejected_fraction=0.01, decoder=None):
     """Transcribes the utterances of manifests one by one: only a static model's own padding is added.
 
     Args:
       model: a ``LogitModel``.
       references: a ``References``.
       max_rejected_fraction: part of the rows that may be faulty.
+      decoder: a ``decoding.decoder.Decoder`` of the model's vocabulary, which stays open; None: decodes greedily.
 
     Returns:
       OrderedDict from name to transcript.
@@ -182,7 +183,7 @@ def transcribe_references(model, references, max_rejected_fraction=0.01):
     description = model.description
     chosen, rejections = references.select(description, model.extractor.num_frames, description.frames, max_rejected_fraction,
                                            None)
-    decoder, transcripts = GreedyDecoder(Vocabulary(description.vocabulary)), collections.OrderedDict()
+    decoder, found = decoder or GreedyDecoder(Vocabulary(description.vocabulary)), collections.OrderedDict()
     with ProgressBar(len(chosen), description="transcribing") as bar:
         for done, (name, utterance) in enumerate(chosen.items(), 1):
             try:
@@ -191,9 +192,9 @@ def transcribe_references(model, references, max_rejected_fraction=0.01):
                 sys.stderr.write("skipped utterance %s: %s: %s\n" % (utterance.id, rejected.reason.name, rejected))
                 rejections.add(utterance, rejected.reason, str(rejected))
                 continue
-            transcripts[name] = decoder.decode_logits(*model.logits_of_audio([waveform]))[0]
+            found[name] = decoder.submit(*model.logits_of_audio([waveform]))
             bar.update(done)
     raise_if_too_many(rejections)
     if len(rejections):
         log_line(rejections.summary())
-    return transcripts
+    return collections.OrderedDict((name, future.result()[0].text) for name, future in found.items())
