@@ -208,6 +208,7 @@ def _bars(values, errors, lengths, unit):
     if not known.any():
         return []
     limits = round_limits(values[known], BARS)
+    values = np.where(known, values, limits[0])
     bars = []
     for number, low in enumerate(limits):
         high = limits[number + 1] if number + 1 < len(limits) else math.inf
