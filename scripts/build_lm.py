@@ -32,7 +32,7 @@ from open_seq2seq.text.sentences import STDIN, read_sentences, total_bytes  # no
 ARPA_SUFFIXES, BINARY_SUFFIXES = (".arpa", ".arpa.gz"), (".bin", ".binary", ".klm", ".mmap")
 ESTIMATORS = ("auto", "numpy", "lmplz")
 BITS = (2, 25)
-LARGE_TEXT = 10 ** 9  # bytes
+LARGE_TEXT = 3 * 10 ** 8  # bytes
 POINTER_BITS = "22"   # build_binary's suggestion for the compression of a trie's pointers
 UNKNOWN, EMPTY = "with characters outside the vocabulary", "empty after normalization"
 
@@ -79,7 +79,7 @@ def parse(words):
                        help="in a binary: store probabilities in a trie with this many bits, e.g. 8")
     model.add_argument("--estimator", choices=ESTIMATORS, default="auto",
                        help="numpy: in memory; lmplz: KenLM's program, on disk, with the same numbers; auto: lmplz for more than "
-                            "1 GB of text if it is installed, else numpy (default: %(default)s)")
+                            "300 MB of text if it is installed, else numpy (default: %(default)s)")
     arguments, others = parser.parse_known_args(words)
     _check(parser, arguments)
     overrides = parse_overrides(others)

@@ -15,7 +15,7 @@ def write_arpa(model, file, progress=None):
     file.write("\\data\\\n")
     for number, order in enumerate(model.orders, 1):
         file.write("ngram %d=%d\n" % (number, len(order.word)))
-    done = 0
+    done, words = 0, np.array(model.words, object)
     for number, order in enumerate(model.orders, 1):
         file.write("\n\\%d-grams:\n" % number)
         with np.errstate(divide="ignore"):
@@ -23,11 +23,11 @@ def write_arpa(model, file, progress=None):
         backoff = np.log10(np.maximum(order.backoff, 1e-30)) if number < len(model.orders) else None
         for start in range(0, len(order.word), _LINES):
             rows = np.arange(start, min(start + _LINES, len(order.word)))
-            texts = map(" ".join, zip(*_words(model, number, rows)))
+            texts = map(" ".join, zip(*_words(model.orders[:number], words, rows)))
             if backoff is None:
-                lines = ["%.7g\t%s\n" % row for row in zip(probability[rows], texts)]
+                lines = ["%.7g\t%s\n" % row for row in zip(probability[rows].tolist(), texts)]
             else:
-                lines = ["%.7g\t%s\t%.7g\n" % row for row in zip(probability[rows], texts, backoff[rows])]
+                lines = ["%.7g\t%s\t%.7g\n" % row for row in zip(probability[rows].tolist(), texts, backoff[rows].tolist())]
             file.write("".join(lines))
             done += len(rows)
             if progress:
@@ -35,10 +35,10 @@ def write_arpa(model, file, progress=None):
     file.write("\n\\end\\\n")
 
 
-def _words(model, number, rows):
-    """The words of n-grams of order ``number``: a list for each place in the n-gram, of lists of str."""
+def _words(orders, words, rows):
+    """The words of n-grams of the last of ``orders``: a list for each place in the n-gram, of lists of str."""
     columns = []
-    for order in reversed(model.orders[:number]):
-        columns.append([model.words[word] for word in order.word[rows]])
+    for order in reversed(orders):
+        columns.append(words[order.word[rows]].tolist())
         rows = order.context[rows]
     return columns[::-1]

@@ -8,9 +8,12 @@ import collections
 
 import numpy as np
 
+from open_seq2seq.errors import DataError
+
 UNK, BOS, EOS = 0, 1, 2
 SPECIAL = ("<unk>", "<s>", "</s>")
-CHUNK = 1 << 24  # tokens that are sorted at a time
+CHUNK_BITS = 24         # of the number of tokens that are sorted at a time, at most
+LEAST_CHUNK_BITS = 12
 
 NgramTable = collections.namedtuple("NgramTable", "context word suffix count from_start")
 NgramTable.__doc__ = """The distinct n-grams of an order, sorted by context and word; arrays [n].
@@ -73,7 +76,7 @@ def count_ngrams(tokens, num_words, order, progress=None):
     count[[UNK, BOS]] = 0
     zeros = np.zeros(num_words, np.int64)
     tables = [NgramTable(zeros, np.arange(num_words), zeros, count, np.arange(num_words) == BOS)]
-    position, ending_here = _last_position(tokens, order), tokens.astype(np.int64)
+    position, ending_here = _last_position(tokens, order), tokens
     last = [int(ending_here[position])]
     if progress:
         progress(1)
@@ -88,44 +91,53 @@ def count_ngrams(tokens, num_words, order, progress=None):
 
 
 def _extend(shorter, shorter_here, tokens, num_words):
-    """The table of the next order, and int64 [tokens]: the n-gram that ends at each token, -1 where the sentence is too short.
+    """The table of the next order, and int32 [tokens]: the n-gram that ends at each token, -1 where the sentence is too short.
 
     Args:
       shorter: the table of the order below. shorter_here: the same array for it.
     """
-    found = []
-    for keys, suffixes in _keys(shorter_here, tokens, num_words):
-        inside = keys >= 0
-        unique, first, counts = np.unique(keys[inside], return_index=True, return_counts=True)
-        found.append((unique, suffixes[inside][first], counts))
-        if len(found) > 1 and sum(len(part[0]) for part in found[1:]) > len(found[0][0]):
-            found = [_merged(found)]
-    keys, suffix, count = _merged(found)
+    chunk_bits = min(CHUNK_BITS, 63 - (len(shorter.word) * num_words).bit_length())
+    if chunk_bits < LEAST_CHUNK_BITS:
+        raise DataError("the text has %d n-grams of %d words, too many to count in memory. Use lmplz, or less text" % (
+            len(shorter.word), num_words))
+    here, parts = np.full(len(tokens), -1, np.int32), []
+    for start in range(1, len(tokens), 1 << chunk_bits):
+        end = min(start + (1 << chunk_bits), len(tokens))
+        parts.append(_count_chunk(shorter_here[start - 1:end], tokens[start:end], num_words, chunk_bits, here[start:end])
+                     + (here[start:end],))
+    keys = parts[0][0] if len(parts) == 1 else np.unique(np.concatenate([part[0] for part in parts]))
+    suffix, count = np.empty(len(keys), np.int64), np.zeros(len(keys), np.int64)
+    for part_keys, part_suffix, part_count, part_here in parts:
+        numbers = np.searchsorted(keys, part_keys)
+        suffix[numbers] = part_suffix
+        count[numbers] += part_count
+        if len(parts) > 1:
+            part_here[:] = np.where(part_here >= 0, numbers[part_here], -1)
     context = keys // num_words
-    here = np.full(len(tokens), -1, np.int64)
-    end = 1
-    for chunk, _ in _keys(shorter_here, tokens, num_words):
-        inside = chunk >= 0
-        here[end:end + len(chunk)][inside] = np.searchsorted(keys, chunk[inside])
-        end += len(chunk)
     return NgramTable(context, keys % num_words, suffix, count, shorter.from_start[context]), here
 
 
-def _keys(shorter_here, tokens, num_words):
-    """Chunks of (key of the n-gram that ends at each token or -1, its suffix), from the second token on."""
-    for start in range(1, len(tokens), CHUNK):
-        end = min(start + CHUNK, len(tokens))
-        context, word = shorter_here[start - 1:end - 1], tokens[start:end]
-        yield np.where((context >= 0) & (word != BOS), context * num_words + word, -1), shorter_here[start:end]
+def _count_chunk(shorter_here, tokens, num_words, chunk_bits, here):
+    """Counts the n-grams that end in a part of the text.
 
+    Args:
+      shorter_here: the shorter n-grams that end at the token before the part and at each of its tokens.
+      here: receives the number of the n-gram that ends at each token, -1 where there is none.
 
-def _merged(parts):
-    """(sorted keys, suffixes, counts) of several such triples."""
-    if len(parts) == 1:
-        return parts[0]
-    keys, first, inverse = np.unique(np.concatenate([part[0] for part in parts]), return_index=True, return_inverse=True)
-    counts = np.concatenate([part[2] for part in parts])
-    return keys, np.concatenate([part[1] for part in parts])[first], np.bincount(inverse, counts).astype(np.int64)
+    Returns:
+      (keys, suffixes, counts) of the different n-grams, by key.
+    """
+    context = shorter_here[:-1]
+    position = np.flatnonzero((context >= 0) & (tokens != BOS))
+    # sorting keys with their positions in one number is faster than finding the order of the keys
+    packed = (context[position].astype(np.int64) * num_words + tokens[position]) << chunk_bits | position
+    packed.sort()
+    position, packed = packed & ((1 << chunk_bits) - 1), packed >> chunk_bits
+    is_new = np.ones(len(packed), bool)
+    is_new[1:] = packed[1:] != packed[:-1]
+    here[position] = np.cumsum(is_new) - 1
+    first = np.flatnonzero(is_new)
+    return packed[first], shorter_here[1:][position[first]], np.diff(np.append(first, len(packed)))
 
 
 def _last_position(tokens, order):

@@ -41,10 +41,11 @@ def ngrams(model):
     return found
 
 
-@pytest.mark.parametrize("chunk", [counts.CHUNK, 50])
+@pytest.mark.parametrize("chunk_bits", [counts.CHUNK_BITS, 6])
 @pytest.mark.parametrize("golden", GOLDEN["models"], ids=lambda model: "%d %s" % (model["order"], model["prune"]))
-def test_the_numbers_are_those_of_lmplz(golden, chunk, monkeypatch):
-    monkeypatch.setattr(counts, "CHUNK", chunk)
+def test_the_numbers_are_those_of_lmplz(golden, chunk_bits, monkeypatch):
+    monkeypatch.setattr(counts, "CHUNK_BITS", chunk_bits)
+    monkeypatch.setattr(counts, "LEAST_CHUNK_BITS", chunk_bits)
     own, theirs = ngrams(model_of(GOLDEN["text"], golden["order"], golden["prune"])), golden["ngrams"]
     assert set(own) == set(theirs)
     # lmplz computes in float32
