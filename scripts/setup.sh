@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 show_help() {
     cat <<'HELP'
-usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx] [--decoding]
+usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx] [--decoding] [--voices]
 
 Creates the Python environment; does nothing if it is complete, repairs it if it is not.
 
@@ -17,6 +17,7 @@ Creates the Python environment; does nothing if it is complete, repairs it if it
   --distributed         also builds Horovod (needs a C++ compiler; takes several minutes)
   --onnx                also installs tf2onnx and onnxruntime, for models in ONNX format
   --decoding            also installs what a beam search and language models need (needs a C++ compiler; takes a minute)
+  --voices              also installs the neural voice that speaks half of a synthetic corpus with --voices all
   --help
 
 PYTHON=PATH selects the interpreter. The other scripts create the environment themselves.
@@ -103,6 +104,7 @@ tensorflow=1.15.0
 distributed=no
 onnx=no
 decoding=no
+voices=no
 while [ $# -gt 0 ]; do
     case "$1" in
         --tensorflow) tensorflow="$(option_value "$@")"; shift ;;
@@ -110,6 +112,7 @@ while [ $# -gt 0 ]; do
         --distributed) distributed=yes ;;
         --onnx) onnx=yes ;;
         --decoding) decoding=yes ;;
+        --voices) voices=yes ;;
         --help | -h) show_help; exit 0 ;;
         *) usage_error "unknown option $1" ;;
     esac
@@ -125,5 +128,8 @@ if [ "$onnx" = yes ]; then
 fi
 if [ "$decoding" = yes ]; then
     install_decoding "$(environment_folder "$tensorflow")"
+fi
+if [ "$voices" = yes ]; then
+    install_voices "$(environment_folder "$tensorflow")"
 fi
 say "ready: $environment_python (TensorFlow $environment_tensorflow)"
