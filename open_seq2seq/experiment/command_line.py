@@ -172,12 +172,16 @@ _FLAGS = (
                                 "the checkpoints)"),
     ("group_by", _columns, None, "--mode=eval: also show the error rates for each value of these columns of the manifests, "
                                  "separated by commas (default: speaker, noise level, and columns with few values)"),
+    ("compare", file_path, None, "--mode=eval: another evaluation that the report compares with: its run's folder or eval.json"),
+    ("report_recordings", _whole(0, 10 ** 5), 200, "--mode=eval: recordings in the report, those of the worst utterances and of "
+                                                    "some others; 0: none"),
+    ("report_megabytes", _positive, 20.0, "--mode=eval: most space in MB for them"),
     ("preparations", _preparations, None, "--mode=robustness: only these, separated by commas (default: all; docs/robustness.md "
                                           "lists them)"),
     ("trials", _whole(1, 10 ** 5), 60, "--mode=tune_lm: pairs of alpha and beta to measure, those of an interrupted search "
                                           "included"),
     ("alpha_range", _range, "0,3", "--mode=tune_lm: lowest and highest alpha"),
-    ("beta_range", _range, "-2,6", "--mode=tune_lm: lowest and highest beta"),
+    ("beta_range", _range, "-2,8", "--mode=tune_lm: lowest and highest beta"),
     ("use_trt", _boolean, False, "accepted for old scripts; has no effect"),
     ("precision", str, "fp32", "accepted for old scripts; has no effect"),
     ("version", _boolean, False, "print the version and exit"),
@@ -186,6 +190,8 @@ _FLAGS = (
 )
 
 EXPORT_FLAGS = ("export_dir", "batch_size", "frames", "format", "with_features", "fp16", "no_fold", "convolutions")
+
+EVAL_FLAGS = ("group_by", "compare", "report_recordings", "report_megabytes")
 
 TUNE_FLAGS = ("trials", "alpha_range", "beta_range")
 
@@ -255,7 +261,7 @@ def parse_command_line(words):
     _check_export(arguments)
     _check_combine(arguments)
     _check_replay(arguments)
-    _check_robustness(arguments)
+    _check_evaluation(arguments)
     _check_tuning(arguments)
     overrides = overrides_of(others, arguments.mode)
     if arguments.mode == "tune_lm":
@@ -323,11 +329,13 @@ def _check_replay(arguments):
                            % arguments.mode)
 
 
-def _check_robustness(arguments):
+def _check_evaluation(arguments):
     if arguments.preparations is not None and arguments.mode != "robustness":
         raise _usage_error("--preparations belongs to --mode=robustness, and this is --mode=%s" % arguments.mode)
-    if arguments.group_by is not None and arguments.mode != "eval":
-        raise _usage_error("--group_by belongs to --mode=eval, and this is --mode=%s" % arguments.mode)
+    defaults = _parser().parse_args([])
+    for name in EVAL_FLAGS:
+        if arguments.mode != "eval" and getattr(arguments, name) != getattr(defaults, name):
+            raise _usage_error("--%s belongs to --mode=eval, and this is --mode=%s" % (name, arguments.mode))
 
 
 def _check_tuning(arguments):
