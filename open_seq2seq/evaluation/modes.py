@@ -8,6 +8,8 @@ from open_seq2seq.errors import DataError, StorageError
 from open_seq2seq.evaluation.analysis.summary import overall_lines, summarize
 from open_seq2seq.evaluation.evaluation_files import gathered_outputs, scores_of, write_evaluation_files
 from open_seq2seq.evaluation.record import data_set_name, directory_of_run, record_evaluation
+from open_seq2seq.evaluation.report.overview import page_facts
+from open_seq2seq.evaluation.report.report import EvaluationReport
 from open_seq2seq.evaluation.restored import log_speed, restored
 from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
 from open_seq2seq.log_lines import log_line
@@ -34,29 +36,33 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
         if group.is_first:
             _compare_audio(checkpoint, evaluation.data_layer, params)
         _require_columns(arguments.group_by or (), evaluation.data_layer)
+        page = EvaluationReport(params, evaluation.data_layer, arguments.report_recordings, int(1e6 * arguments.report_megabytes),
+                                group.is_first, arguments.compare)
         log_line("Running evaluation:")
-        result = run_evaluation(session, evaluation, verbose=True)
+        result = run_evaluation(session, evaluation, verbose=True, collect=page.collect)
         gathered = gathered_outputs(group, session, result, evaluation.data_layer)
     log_speed(evaluation.data_layer, params, result.audio_seconds, result.seconds)
     log_evaluation(result)
     if group.is_first:
         record_evaluation(checkpoint, evaluation, result)
-        _report(checkpoint, evaluation, arguments.group_by, *gathered)
+        _report(checkpoint, evaluation, result, arguments, page, *gathered)
     log_line("Finished evaluation")
     return result
 
 
-def _report(checkpoint, evaluation, group_by, outputs, rejected):
+def _report(checkpoint, evaluation, result, arguments, page, outputs, rejected):
     """Prints the figures of all ranks' utterances with intervals, and writes the files."""
     layer = evaluation.data_layer
     scores = scores_of(layer.utterances, outputs)
-    summary = summarize(scores, [row["id"] for row in rejected], group_by or (), len(rejected))
+    summary = summarize(scores, [row["id"] for row in rejected], arguments.group_by or (), len(rejected))
     facts = {"checkpoint": os.path.basename(checkpoint), "step": checkpoint_step(checkpoint), "data_set": data_set_name(layer),
              "decoding": options_from_config(evaluation.params["decoder_params"])._asdict(), "rejected": rejected}
     for line in summary["kaldi"] + overall_lines(summary):
         log_line(line, offset=4)
     try:
-        log_line("Report: %s" % write_evaluation_files(directory_of_run(checkpoint), facts, summary, scores))
+        folder = write_evaluation_files(directory_of_run(checkpoint), facts, summary, scores)
+        log_line("Results: %s" % folder)
+        log_line("Report: %s" % page.write(folder, scores, summary, page_facts(checkpoint, evaluation, result, len(rejected))))
     except StorageError as error:
         # an evaluation of a read-only folder is still valid
         log_line("The report could not be written: %s" % error)

@@ -1,8 +1,47 @@
-"""The first part of the page: the figures of the whole data set, and those of its groups."""
+"""The first part of the page: the figures of the whole data set and of its groups, and what was evaluated."""
+import collections
+import os
+import time
+
+from open_seq2seq.checkpoints.files import checkpoint_step
 from open_seq2seq.evaluation.analysis.summary import interval_text, percent
+from open_seq2seq.evaluation.record import data_set_name, directory_of_run
 from open_seq2seq.evaluation.report.content import CHARACTER, WORD
+from open_seq2seq.evaluation.scoring import note_on_uncounted
+from open_seq2seq.version import __version__
 
 _GROUP_HEADS = ("", "Utterances", "Words", "WER", "95 % interval", "Sub", "Del", "Ins", "CER", "SER")
+
+Facts = collections.namedtuple("Facts", "title subtitle rows notes")
+Facts.__doc__ = """What the page says about the evaluation as a whole.
+
+title, subtitle: str. rows: list of [name, text]: checkpoint, data, decoder. notes: list of sentences."""
+
+
+def page_facts(checkpoint, evaluation, result, num_rejected):
+    """The :class:`Facts` of an evaluation.
+
+    Args:
+      checkpoint: what was evaluated, path without extension.
+      evaluation: the ``Evaluation``.
+      result: ``EvaluationResult``.
+      num_rejected: rows of the manifests that are not among the utterances.
+    """
+    data_set, step = data_set_name(evaluation.data_layer), checkpoint_step(checkpoint)
+    run = os.path.abspath(directory_of_run(checkpoint))
+    # with --enable_logs the checkpoints are in logs/ in the logdir
+    run = os.path.basename(os.path.dirname(run) if os.path.basename(run) == "logs" else run)
+    rows = [["Checkpoint", "%s, step %d" % (checkpoint, step)],
+            ["Data", ", ".join(getattr(evaluation.data_layer, "manifests", [data_set]))],
+            ["Decoding", evaluation.decoder.describe()],
+            ["Speed", "%.1f s of audio per second on device %s" % (
+                result.audio_seconds / max(result.seconds, 1e-9), evaluation.graph.device.name)],
+            ["Evaluated", time.strftime("%Y-%m-%d %H:%M")], ["Version", __version__]]
+    notes = [note for note in [note_on_uncounted(result)] if note is not None]
+    if num_rejected:
+        notes.append("%d rows of the manifests were rejected or could not be read. They are not in this report; eval.json lists "
+                     "them." % num_rejected)
+    return Facts("Evaluation of %s" % run, "%s, step %d" % (data_set, step), rows, notes)
 
 
 def headline(summary, unit):

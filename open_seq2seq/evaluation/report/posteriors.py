@@ -23,9 +23,10 @@ def posteriors_of(logits):
     Args:
       logits: float [T', V + 1], valid frames only, the blank last.
     """
-    exponentials = np.exp(logits.astype(np.float32) - logits.max(axis=1, keepdims=True))
-    # where the logits are NaN, nothing is probable
-    values = np.rint(np.nan_to_num(exponentials / exponentials.sum(axis=1, keepdims=True)) * 255.0).astype(np.uint8)
+    with np.errstate(invalid="ignore"):
+        exponentials = np.exp(logits.astype(np.float32) - logits.max(axis=1, keepdims=True))
+        # where the logits are NaN, nothing is probable
+        values = np.rint(np.nan_to_num(exponentials / exponentials.sum(axis=1, keepdims=True)) * 255.0).astype(np.uint8)
     blank, largest = logits.shape[1] - 1, values.max(axis=0).astype(int) if len(values) else np.zeros(logits.shape[1], int)
     probable = [int(row) for row in np.argsort(-largest[:blank], kind="stable")[:MOST_ROWS] if largest[row] >= SMALLEST * 255]
     rows = [blank] + sorted(probable)
@@ -50,6 +51,8 @@ class PosteriorCollector:
 
     def add(self, values):
         """Takes a batch, a dict as of ``Evaluation.batches`` with logits."""
+        if not self._most:
+            return
         rows = zip(values["indices"].tolist(), values["transcripts"], values["logits"], values["lengths"])
         for index, transcript, logits, length in rows:
             counts = counts_of(score_utterance("", self._utterances[index].transcript, transcript), self._unit)

@@ -1,55 +1,67 @@
 """The report of an evaluation: what is collected while it runs, and the page that is written at its end."""
-import collections
 import contextlib
 import os
 
-from open_seq2seq.errors import StorageError
+from open_seq2seq.data.speech2text.speech2text import Speech2TextDataLayer
+from open_seq2seq.errors import DataError
+from open_seq2seq.evaluation.analysis.comparison import matched
+from open_seq2seq.evaluation.analysis.score_files import read_transcripts
+from open_seq2seq.evaluation.report.comparison import comparison_content
 from open_seq2seq.evaluation.report.content import counts_of, page_content, unit_of
 from open_seq2seq.evaluation.report.overview import group_tables, headline
 from open_seq2seq.evaluation.report.page import write_page
 from open_seq2seq.evaluation.report.posteriors import PosteriorCollector
 from open_seq2seq.evaluation.report.recordings import chosen_utterances, embedded_recordings, random_utterances
 from open_seq2seq.evaluation.report.views import NetworkViews
+from open_seq2seq.evaluation.utterance_scores import score_utterance
 from open_seq2seq.files import replaced_file
 
-FOLDER, PAGE = "report", "eval.html"
-
-Facts = collections.namedtuple("Facts", "title subtitle rows notes")
-Facts.__doc__ = """What the page says about the evaluation as a whole.
-
-title, subtitle: str. rows: list of (name, text): checkpoint, data, decoder. notes: list of sentences."""
+PAGE = "eval.html"
 
 
 class EvaluationReport:
     """Collects what the report needs while an evaluation runs, and writes it.
 
+    Every rank makes one; the ranks other than the first collect nothing.
+
     Args:
       params: the checked config of the model.
-      layer: the data layer of the evaluation.
+      layer: the data layer of the evaluation. Recordings are embedded if it is a ``Speech2TextDataLayer``.
       most_recordings: recordings that are embedded in the page at most.
       most_bytes: space that they take at most.
+      is_first: whether this is the first rank.
+      compare: path of another evaluation, see ``read_transcripts``, or None.
+
+    Raises:
+      DataError: the other evaluation cannot be read, or is of other utterances.
     """
 
-    def __init__(self, params, layer, most_recordings, most_bytes):
-        self._params, self._layer = params, layer
-        self._most_recordings, self._most_bytes = most_recordings if most_bytes else 0, most_bytes
+    def __init__(self, params, layer, most_recordings, most_bytes, is_first=True, compare=None):
+        self._params, self._layer, self._most_bytes = params, layer, most_bytes
+        self._most_recordings = most_recordings if isinstance(layer, Speech2TextDataLayer) else 0
         self._unit = unit_of(utterance.transcript for utterance in layer.utterances)
-        self._collector = PosteriorCollector(layer.utterances, self._most_recordings, random_utterances(
-            len(layer.utterances))[:self._most_recordings], self._unit)
+        self._other = None if compare is None else _read_other(compare, layer.utterances)
+        self._compare = compare
+        most = self._most_recordings if is_first else 0
+        self._collector = PosteriorCollector(
+            layer.utterances, most, random_utterances(len(layer.utterances))[:most], self._unit)
 
-    def add(self, values):
-        """Takes a batch into account, a dict as of ``Evaluation.batches`` with logits."""
-        self._collector.add(values)
+    @property
+    def collect(self):
+        """The function that is called with each batch, see ``scoring.run_evaluation``; None if no logits are needed.
 
-    def write(self, directory, scores, summary, facts, comparison=None):
-        """Writes ``report/eval.html``.
+        It is the same on all ranks: their devices run the same graphs.
+        """
+        return self._collector.add if self._most_recordings else None
+
+    def write(self, folder, scores, summary, facts):
+        """Writes ``eval.html``.
 
         Args:
-          directory: the run's folder.
-          scores: list of ``UtteranceScore``, of all utterances.
+          folder: an existing folder.
+          scores: list of ``UtteranceScore``, of all utterances, at least one.
           summary: dict of ``analysis.summary.summarize``.
-          facts: :class:`Facts`.
-          comparison: see ``content.page_content``.
+          facts: ``overview.Facts``.
 
         Returns:
           Path of the page, which is written atomically.
@@ -57,14 +69,10 @@ class EvaluationReport:
         Raises:
           StorageError: it cannot be written.
         """
-        folder = os.path.join(directory, FOLDER)
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise StorageError("cannot create %s: %s. Free some space or fix the permissions" % (folder, error.strerror))
         recordings = self._recordings(scores) if self._most_recordings else []
+        comparison = None if self._other is None else comparison_content(scores, self._other, self._compare)
         content = page_content(scores, folder, {
-            "headline": headline(summary, self._unit), "facts": [list(row) for row in facts.rows], "notes": facts.notes,
+            "headline": headline(summary, self._unit), "facts": facts.rows, "notes": facts.notes,
             "groups": group_tables(summary)}, [number for number, _ in recordings], comparison)
         path = os.path.join(folder, PAGE)
         with replaced_file(path) as file:
@@ -73,8 +81,18 @@ class EvaluationReport:
 
     def _recordings(self, scores):
         index_of = {utterance.id: utterance.index for utterance in self._layer.utterances}
-        counts = [counts_of(score, self._unit) for score in scores]
+        chosen = chosen_utterances([counts_of(score, self._unit) for score in scores], self._most_recordings)
         with contextlib.closing(NetworkViews(self._params, self._layer.vocabulary.characters, lambda number: self._collector.get(
-                index_of.get(scores[number].id)))) as views:
-            return embedded_recordings(scores, chosen_utterances(counts, self._most_recordings),
-                                       self._params["data_layer_params"]["sample_freq"], self._most_bytes, views)
+                index_of[scores[number].id]))) as views:
+            return embedded_recordings(scores, chosen, self._params["data_layer_params"]["sample_freq"], self._most_bytes, views)
+
+
+def _read_other(path, utterances):
+    """The list of ``UtteranceScore`` of another evaluation; DataError before this one if they cannot be compared."""
+    file = read_transcripts(path)
+    if file.scores is None:
+        raise DataError("--compare: %s has hypotheses only; expected an eval.json, which run.py --mode=eval writes into report/, "
+                        "or the folder of a run that has one" % file.path)
+    matched(file.scores, [score_utterance(utterance.id, utterance.transcript, "", getattr(utterance, "wav_filename", None))
+                          for utterance in utterances])
+    return file.scores

@@ -206,16 +206,25 @@ def test_picture_of_posteriors():
 
 def test_comparison():
     references = ["one two three", "four five", "six", "seven", "eight nine"]
-    own = [score_utterance("u%d" % number, reference, hypothesis) for number, (reference, hypothesis) in enumerate(zip(
-        references, ["one two three", "four", "six", "seven", "eight"]))]
-    other = [score_utterance("u%d" % number, reference, hypothesis) for number, (reference, hypothesis) in enumerate(zip(
-        references[:3] + ["something else", "eight nine"], ["one tree tree", "four", "sick six", "seven", "eight nine"]))]
-    other.append(score_utterance("u9", "ten", "ten"))
+
+    def scored_as(hypotheses):
+        return [score_utterance("u%d" % number, reference, hypothesis) for number, (reference, hypothesis) in enumerate(
+            zip(references, hypotheses))]
+
+    own = scored_as(["one two three", "four", "six", "seven", "eight"])
+    other = scored_as(["one tree tree", "four", "sick six", "seven", "eight nine"])
+    other[3] = score_utterance("u9", "ten", "ten")
     content = comparison_content(own, other, "before")
     assert content["columns"]["change"] == [-2, 0, -1, None, 1]
     assert content["columns"]["other_hypothesis"][0] == "one tree tree" and content["columns"]["other_operations"][2] == "IC"
-    assert content["rows"][0] == ["WER", "25.00 %", "50.00 %", "-25.00 %"]
-    assert content["sentences"][0] == "2 utterances have fewer errors here, 1 have more, 1 have as many."
-    assert "4 utterances that both" in content["sentences"][-1] and "1 are only in this one, 2 only" in content["sentences"][-1]
-    with pytest.raises(DataError, match="(?s)before.*none of the 5 utterances.*u0.*same data set"):
-        comparison_content(own, [score_utterance("x", "one", "one")], "before")
+    assert content["rows"][:2] == [["WER", "50.00 %", "25.00 %", "-25.00 points"], ["SER", "75.00 %", "50.00 %", "-25.00 points"]]
+    assert content["sentences"][0] == "2 utterances have fewer errors in this evaluation, 1 have more, 1 have as many."
+    assert content["sentences"][1].startswith("The WER changes by -25.00 points, 95 % interval ")
+    assert content["sentences"][-1] == ("4 utterances are in both evaluations and are compared; 1 are only in this one, 1 only "
+                                        "in the other.")
+    # characters where words are not separated
+    own, other = score_utterance("u", "今天天气", "今天气"), score_utterance("u", "今天天气", "今天天")
+    content = comparison_content([own, score_utterance("v", "你好", "你好")], [other, score_utterance("v", "你好", "好")], "-")
+    assert content["columns"]["change"] == [0, -1] and content["rows"][0] == ["CER", "33.33 %", "16.67 %", "-16.67 points"]
+    with pytest.raises(DataError, match="no utterance is in both"):
+        comparison_content([own], [score_utterance("x", "one", "one")], "before")
