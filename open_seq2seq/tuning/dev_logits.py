@@ -46,12 +46,20 @@ def dev_logits(base_model, params, run_directory, arguments, device, group, fold
     check(vocabulary)
     files = layer_params["dataset_files"]
     manifests = [files] if isinstance(files, str) else list(files)
-    key = checksum_of({"checkpoint": identity, "model": model_fingerprint(params, vocabulary.characters),
-                       "data": [_content(path) for path in manifests], "layer": plain(layer_params)})[:16]
+
+    def key_of(identity):
+        return checksum_of({"checkpoint": identity, "model": model_fingerprint(params, vocabulary.characters),
+                            "data": [_content(path) for path in manifests], "layer": plain(layer_params)})[:16]
+
+    key = key_of(identity)
     path = os.path.join(folder, "logits-%s.npz" % key)
     found = _read(path)
     if found is None:
-        found = _compute(base_model, params, run_directory, arguments, device, group)
+        restored_checkpoint, found = _compute(base_model, params, run_directory, arguments, device, group)
+        if restored_checkpoint != checkpoint:
+            # a training has saved another one meanwhile
+            checkpoint, key = restored_checkpoint, key_of(_identity(restored_checkpoint))
+            path = os.path.join(folder, "logits-%s.npz" % key)
         _write(path, *found)
     else:
         log_line("Logits of %s on %d utterances: %s" % (os.path.basename(checkpoint), len(found[0]), path))
@@ -76,9 +84,9 @@ def _content(path):
 
 
 def _compute(base_model, params, run_directory, arguments, device, group):
-    """(names, references, logits) of the network, in the order of the manifests."""
+    """(the checkpoint, (names, references, logits) of the network in the order of the manifests)."""
     rows = {}
-    with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, _):
+    with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, checkpoint):
         layer = evaluation.data_layer
         with ProgressBar(layer.batches_per_epoch, description="logits") as bar:
             for done, values in enumerate(evaluation.batches(session, with_logits=True), 1):
@@ -88,8 +96,8 @@ def _compute(base_model, params, run_directory, arguments, device, group):
         layer.raise_if_too_many_rejected()
     # utterances whose audio could not be read have no logits
     utterances = [layer.utterances[index] for index in sorted(rows)]
-    return ([utterance.id for utterance in utterances], [utterance.transcript for utterance in utterances],
-            [rows[index] for index in sorted(rows)])
+    return checkpoint, ([utterance.id for utterance in utterances], [utterance.transcript for utterance in utterances],
+                        [rows[index] for index in sorted(rows)])
 
 
 def _write(path, names, references, logits):

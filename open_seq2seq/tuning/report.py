@@ -12,6 +12,7 @@ from open_seq2seq.files import replaced_file
 from open_seq2seq.log_lines import log_line
 
 TABLE, SUMMARY, PICTURE = "trials.csv", "tune_lm.json", "tune_lm.png"
+NEAR_END = 0.1  # share of a range
 CELLS = 6  # rows and columns of the printed grid
 
 
@@ -31,8 +32,9 @@ def log_result(decoding, options, trials, best, references, widths, arguments):
         100 * (references["greedy"].wer - best.wer), 100 * low, 100 * high, len(decoding.words)))
     log_line("These values were chosen on this data; its WER is lower than that on other data. Measure on a test set")
     for name, value, limits in (("alpha", best.alpha, arguments.alpha_range), ("beta", best.beta, arguments.beta_range)):
-        if value in limits and not (name == "alpha" and value == 0):
-            log_line("Note: the best %s is at the end of its range, %g to %g; a wider one may have a better value: "
+        margin = NEAR_END * (limits[1] - limits[0])
+        if value > limits[1] - margin or value < limits[0] + margin and limits[0] != 0:
+            log_line("Note: the best %s is near the end of its range, %g to %g; a wider one may have a better value: "
                      "--%s_range=LOW,HIGH" % ((name,) + tuple(limits) + (name,)))
     if best.wer >= references["greedy"].wer:
         log_line("Note: the language model does not help on this data; keep greedy decoding")
@@ -100,7 +102,7 @@ def draw(trials, best, references):
         from matplotlib.figure import Figure
     except ImportError:
         return None
-    with matplotlib.rc_context({"font.size": 10, "axes.titlesize": 11}):
+    with matplotlib.rc_context({"font.size": 10, "axes.titlesize": 11, "axes.titlepad": 10}):
         figure = Figure(figsize=(7.0, 4.6), constrained_layout=True)
         FigureCanvasAgg(figure)
         axes = figure.add_subplot(1, 1, 1)

@@ -56,7 +56,7 @@ class Decoding:
         try:
             return decoder.submit(*self._padded(batch))
         except NonFiniteLogits as error:
-            raise NonFiniteLogits(error.row, error.frame, self.data.names[batch[error.row]])
+            raise NonFiniteLogits(error.row, error.frame, "utterance %s" % self.data.names[batch[error.row]])
 
     def _padded(self, batch):
         lengths = np.array([len(self.data.logits[index]) for index in batch])

@@ -38,6 +38,7 @@ COMMANDS = [
     ("replay", [], 0, "loss then nan on npu, now nan on the CPU"),
     ("report", [], 0, "Report: run/report/index.html"),
     ("robustness", [], 2, "UsageError: --mode=robustness"),
+    ("tune_lm", [], 2, "UsageError: --mode=tune_lm needs a language model"),
 ]
 
 DRIVER = """
