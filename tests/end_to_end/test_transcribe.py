@@ -121,6 +121,37 @@ def test_a_split_recording_has_the_text_of_the_whole(trained, transcriber):
     assert all(0 < word["confidence"] <= 1 for word in record["words"])
 
 
+def test_a_search_with_a_language_model_gives_the_same_text_with_every_kind_of_model(trained, monkeypatch, capsys):
+    pytest.importorskip("coqui_stt_ctcdecoder")
+    pytest.importorskip("onnxruntime")
+    from open_seq2seq.data.importers.corpus_folder import DIGIT_WORDS
+    from open_seq2seq.export.export_folder import export_model
+    from open_seq2seq.export.freeze.frozen_graph import ExportOptions
+    from open_seq2seq.export.freeze.model_from_run import trained_model_from_run
+    from open_seq2seq.transcribe import main
+    monkeypatch.chdir(str(trained))
+    export_model(trained_model_from_run("run"), ExportOptions(1, 800), "onnx", ("onnx",))
+    grams = "".join("-1.04\t%s\n" % word for word in DIGIT_WORDS)
+    (trained / "digits.arpa").write_text("\\data\\\nngram 1=13\n\n\\1-grams:\n-99\t<s>\n-1.2\t</s>\n-3\t<unk>\n%s\n\\end\\\n"
+                                         % grams)
+    words, samples, _ = speech(10, 77)
+    # a level at which some words are wrong
+    samples = samples + 0.01 * np.random.RandomState(1).standard_normal(len(samples)).astype(np.float32)
+    soundfile.write("noisy.wav", samples, RATE)
+    texts, handler = [], signal.getsignal(signal.SIGTERM)
+    try:
+        for model in ("run", "export", "onnx/jasper_infer_float32.onnx"):
+            for flags in ([], ["--lm_path=digits.arpa", "--beam_width=32", "--hot_words=nine:1"]):
+                assert main(["noisy.wav", "--model=" + model] + flags) == 0
+                texts.append(capsys.readouterr().out.split())
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    greedy, searched = texts[::2], texts[1::2]
+    assert greedy[0] == greedy[1] == greedy[2] and searched[0] == searched[1] == searched[2]
+    assert set(searched[0]) <= set(DIGIT_WORDS) and not set(greedy[0]) <= set(DIGIT_WORDS)
+    assert Levenshtein.distance(searched[0], words) < Levenshtein.distance(greedy[0], words)
+
+
 def test_bad_recordings_are_named_and_the_others_transcribed(trained, text):
     mixed = trained / "mixed"
     mixed.mkdir()

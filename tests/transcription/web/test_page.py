@@ -44,6 +44,11 @@ def pixels(tab):
     return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)
 
 
+def test_the_page_names_the_decoder(page):
+    tab = page()
+    assert texts(tab, "#decoding") == ["Decoding of tones."]
+
+
 def test_file_becomes_words_and_a_picture(page, wav):
     tab = page()
     tab.choose_files("#file", wav(500, 1000, 2000))

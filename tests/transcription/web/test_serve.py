@@ -107,10 +107,10 @@ def test_a_port_in_use_is_an_error(start):
         assert errors == ""
 
 
-def test_a_transcriber_may_be_loaded_once_the_port_is_bound(start):
+def test_a_transcriber_may_be_loaded_once_the_port_is_bound_and_is_closed(start):
     process = start(lazy=True)
     assert process.stdout.readline() == "loading\n"
     assert urllib.request.urlopen(address(process) + "health", timeout=60).status == 200
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
-    assert (process.returncode, output, errors) == (0, "stopping\nended\n", "")
+    assert (process.returncode, output, errors) == (0, "stopping\nclosed\nended\n", "")
