@@ -33,27 +33,36 @@ by: str. groups: list of :class:`Group`. mean, standard_deviation (n - 1), media
 None; groups without reference words do not count."""
 
 
+def counts_of(scores):
+    """The counts of a list of ``UtteranceScore``: int64 [utterances, 8], ``EditCounts`` of words, then of characters."""
+    return np.fromiter((number for score in scores for counts in (score.words, score.characters) for number in counts), np.int64,
+                       8 * len(scores)).reshape(-1, 8)
+
+
 def group_of(name, scores):
     """The :class:`Group` of a list of ``UtteranceScore``."""
-    words = np.array([score.words for score in scores], np.int64).reshape(-1, 4)
-    characters = np.array([score.characters for score in scores], np.int64).reshape(-1, 4)
-    errors = words[:, 1:].sum(1)
-    return Group(name, len(scores), EditCounts(*words.sum(0).tolist()), EditCounts(*characters.sum(0).tolist()),
-                 int(np.count_nonzero(errors)), bootstrap_interval(errors, words[:, :3].sum(1)))
+    return group_of_counts(name, counts_of(scores))
 
 
-def grouping_of(by, scores, names):
-    """The :class:`Grouping` of scores by names.
+def group_of_counts(name, counts):
+    """The :class:`Group` of counts, see :func:`counts_of`."""
+    errors, totals = counts[:, 1:4].sum(1), counts.sum(0).tolist()
+    return Group(name, len(counts), EditCounts(*totals[:4]), EditCounts(*totals[4:]), int(np.count_nonzero(errors)),
+                 bootstrap_interval(errors, counts[:, :3].sum(1)))
+
+
+def grouping_of(by, counts, names):
+    """The :class:`Grouping` of counts by names.
 
     Args:
       by: what the names are of.
-      scores: list of ``UtteranceScore``.
-      names: list of the name of each one's group; sortable.
+      counts: see :func:`counts_of`.
+      names: list of the name of each one's group: str, or tuples that end with a str and are sorted.
     """
     members = collections.defaultdict(list)
-    for score, name in zip(scores, names):
-        members[name].append(score)
-    groups = [group_of(name if isinstance(name, str) else name[-1], members[name]) for name in sorted(members)]
+    for place, name in enumerate(names):
+        members[name].append(place)
+    groups = [group_of_counts(name if isinstance(name, str) else name[-1], counts[members[name]]) for name in sorted(members)]
     rates = [group.words.rate for group in groups if group.words.length]
     deviation = float(np.std(rates, ddof=1)) if len(rates) > 1 else None
     return Grouping(by, groups, float(np.mean(rates)) if rates else None, deviation, float(np.median(rates)) if rates else None)
@@ -87,23 +96,22 @@ def groupings(scores, group_by=()):
     Returns:
       List of :class:`Grouping`.
     """
-    found, speakers = [], speakers_of(scores)
+    found, speakers, counts = [], speakers_of(scores), counts_of(scores)
     if speakers is not None:
-        found.append(grouping_of(SPEAKER, scores, speakers))
+        found.append(grouping_of(SPEAKER, counts, speakers))
     if scores:
-        found.append(grouping_of(LENGTH, scores, _length_classes(scores)))
-    columns = collections.Counter(name for score in scores for name, value in score.columns.items() if value)
-    for name in [name for name in _NOISE_COLUMNS if name in columns][:1]:
+        found.append(grouping_of(LENGTH, counts, _length_classes(scores)))
+    columns = {name for score in scores for name, value in score.columns.items() if value}
+    noise = next((name for name in _NOISE_COLUMNS if name in columns), None)
+    handled = set(_SPEAKER_COLUMNS if speakers is not None else ())
+    for name in [noise] * (noise is not None) + list(group_by) + sorted(columns - {noise} - set(group_by)):
         values = [score.columns.get(name, "") for score in scores]
-        if len(set(values)) > 1 or name in group_by:
-            found.append(grouping_of(NOISE, scores, _noise_classes(values)))
-    handled = set(_NOISE_COLUMNS) | set(_SPEAKER_COLUMNS)
-    for name in list(group_by) + sorted(set(columns) - handled - set(group_by)):
-        values = [score.columns.get(name, "") for score in scores]
-        distinct = len(set(values))
-        if name in handled and name not in group_by or name not in group_by and not 2 <= distinct <= MOST_VALUES:
+        is_useful = 2 <= len(set(values)) <= (len(scores) if name == noise else MOST_VALUES)
+        if name in handled or not is_useful and name not in group_by:
             continue
-        found.append(grouping_of(name, scores, _classes(values)))
+        handled.add(name)
+        classes = _noise_classes(set(values)) if name == noise else _classes(set(values))
+        found.append(grouping_of(NOISE if name == noise else name, counts, [classes[value] for value in values]))
     return found
 
 
@@ -133,24 +141,28 @@ def _word_class(number):
 
 
 def _noise_classes(values):
-    """Signal-to-noise ratios in steps of 5 dB where there are many; other names as they are."""
-    numbers = [_number(value) for value in values]
-    if len(set(values)) <= MOST_VALUES:
+    """The classes of a set of signal-to-noise ratios: steps of 5 dB where there are many; other names as they are."""
+    if len(values) <= MOST_VALUES:
         return _classes(values)
-    return [(math.inf, value or "(none)") if number is None else _class_of(number, _DECIBELS, "dB")
-            for number, value in zip(numbers, values)]
+    numbers = {value: _number(value) for value in values}
+    return {value: (math.inf, value or "(none)") if number is None else _class_of(number, _DECIBELS, "dB")
+            for value, number in numbers.items()}
 
 
 def _classes(values):
-    """(place, name) of each value: numbers in their order, in quartiles where there are many; then other names."""
-    numbers = [_number(value) for value in values]
-    finite_numbers = [number for number in numbers if number is not None and math.isfinite(number)]
-    if len(set(finite_numbers)) <= MOST_VALUES:
-        return [((1, 0.0) if number is None else (0, number), value or "(none)") for number, value in zip(numbers, values)]
-    limits = sorted(set(np.percentile(finite_numbers, [25, 50, 75]).tolist()))
-    return [((1, 0), value or "(none)") if number is None else ((0, _class_of(number, limits, "")[0]),
-                                                              _class_of(number, limits, "")[1].strip())
-            for number, value in zip(numbers, values)]
+    """Dict from a set of values to (place, name): numbers in their order, in quartiles where there are many; then other names."""
+    numbers = {value: _number(value) for value in values}
+    finite_numbers = [number for number in numbers.values() if number is not None and math.isfinite(number)]
+    limits = sorted(set(np.percentile(finite_numbers, [25, 50, 75]).tolist())) if len(finite_numbers) > MOST_VALUES else None
+    return {value: ((1, 0.0), value or "(none)") if number is None else _numeric_class(number, value, limits)
+            for value, number in numbers.items()}
+
+
+def _numeric_class(number, value, limits):
+    if limits is None:
+        return (0, number), value
+    place, name = _class_of(number, limits, "")
+    return (0, place), name.strip()
 
 
 def _number(value):

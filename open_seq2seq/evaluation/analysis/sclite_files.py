@@ -10,6 +10,7 @@ import re
 from open_seq2seq.errors import DataError
 
 _SPECIAL = re.compile(r"[{};()]|^@$|^\*|%(?=7B|7D|3B|28|29|40|2A|25)")
+_MAYBE_SPECIAL = re.compile(r"[{};()@*%]")
 _CODE = re.compile(r"%(7B|7D|3B|28|29|40|2A|25)")
 _TRN_LINE = re.compile(r"(?s)(.*)\(([^()\s]+)\)\s*$")
 
@@ -21,6 +22,8 @@ def sclite_word(word):
 
 def sclite_text(text):
     """The words of a text, separated by single spaces, as sclite reads them unchanged."""
+    if _MAYBE_SPECIAL.search(text) is None:
+        return " ".join(text.split())
     return " ".join(sclite_word(word) for word in text.split())
 
 

@@ -3,7 +3,14 @@ import collections
 
 import numpy as np
 
-from open_seq2seq.evaluation.analysis.groups import group_as_dict, group_of, grouping_as_dict, groupings, speakers_of
+from open_seq2seq.evaluation.analysis.groups import (
+    counts_of,
+    group_as_dict,
+    group_of_counts,
+    grouping_as_dict,
+    groupings,
+    speakers_of,
+)
 from open_seq2seq.evaluation.analysis.intervals import bootstrap_interval
 from open_seq2seq.evaluation.analysis.kaldi import kaldi_counts, kaldi_lines
 from open_seq2seq.evaluation.analysis.word_errors import word_errors, word_errors_as_dict
@@ -27,12 +34,12 @@ def summarize(scores, not_scored=(), group_by=(), absent=0):
       (mean of the finite ones) and entropy (mean over the utterances) or null; kaldi, list of the lines of compute-wer;
       groupings, list of what ``groups.grouping_as_dict`` returns; errors, see ``word_errors.word_errors_as_dict``.
     """
-    total, speakers = group_of("all", scores), speakers_of(scores)
+    counts, speakers = counts_of(scores), speakers_of(scores)
+    total = group_of_counts("all", counts)
     summary = group_as_dict(total)
     del summary["name"]
-    characters = np.array([score.characters for score in scores], np.int64).reshape(-1, 4)
-    wrong = np.array([not score.is_correct for score in scores], np.int64)
-    summary["cer_interval"] = _as_list(bootstrap_interval(characters[:, 1:].sum(1), characters[:, :3].sum(1)))
+    wrong = (counts[:, 1:4].sum(1) > 0).astype(np.int64)
+    summary["cer_interval"] = _as_list(bootstrap_interval(counts[:, 5:].sum(1), counts[:, 4:7].sum(1)))
     summary["ser_interval"] = _as_list(bootstrap_interval(wrong, np.ones_like(wrong)))
     summary["wer_interval_by_speaker"] = None if speakers is None else _as_list(_interval_by_speaker(scores, speakers))
     durations = [score.duration for score in scores]
@@ -84,7 +91,8 @@ def summary_text(summary, all_groups=False):
     """
     lines = list(summary["kaldi"]) + [""] + overall_lines(summary)
     for grouping in summary["groupings"]:
-        lines += [""] + _grouping_lines(grouping, all_groups)
+        if len(grouping["groups"]) > 1:
+            lines += [""] + _grouping_lines(grouping, all_groups)
     lines += _error_lines(summary["errors"])
     return "\n".join(lines) + "\n"
 
