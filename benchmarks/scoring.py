@@ -2,7 +2,7 @@
 
     python benchmarks/scoring.py [--utterances 100000] [--words 15]
 
-Random text of a vocabulary with Zipf's frequencies; a tenth of the words of a hypothesis is wrong. All in one process; CPU seconds.
+Random text of a vocabulary with Zipf's frequencies; a tenth of the words of a hypothesis is wrong. One process; CPU seconds.
 """
 import argparse
 import os

@@ -8,13 +8,16 @@ show_help() {
     cat <<'HELP'
 usage: bash scripts/install_test_tools.sh
 
-Installs Chromium if it is missing; the tests of the web page (python -m open_seq2seq.transcribe --serve) run in it. This needs root
-and apt-get (Debian and its derivatives). Elsewhere install Chromium or Chrome yourself, or set $CHROMIUM to its path. Without it
-those tests are skipped.
+Installs what is missing of two programs:
+  Chromium  the tests of the web page (python -m open_seq2seq.transcribe --serve) and of the evaluation report run in it
+  sclite    NIST's scoring program (Debian package sctk), which the tests of scoring compare with
+
+This needs root and apt-get (Debian and its derivatives). Elsewhere install them yourself: Chromium or Chrome, or set $CHROMIUM to
+its path; sclite on the PATH. Without a program its tests are skipped.
 
   --help
 
-Exit status: 0 if Chromium is installed; 3 if it could not be installed.
+Exit status: 0 if both are installed; 3 if one could not be installed.
 HELP
 }
 
@@ -27,6 +30,9 @@ has_chromium() {
     return 1
 }
 
+# Debian's package has it in a folder that is not on the PATH
+has_sclite() { command -v sclite > /dev/null || [ -x /usr/lib/sctk/bin/sclite ]; }
+
 while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h) show_help; exit 0 ;;
@@ -34,17 +40,24 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-if has_chromium; then say "Chromium is installed already"; exit 0; fi
-if [ -n "${CHROMIUM:-}" ]; then complain "CHROMIUM=$CHROMIUM is not a program; correct it or unset it"; exit 3; fi
-if ! command -v apt-get > /dev/null; then complain "Chromium is missing, and apt-get was not found"; exit 3; fi
-if [ "$(id -u)" != 0 ]; then complain "Chromium is missing; as root: apt-get install chromium"; exit 3; fi
-log="$(mktemp)"
-trap 'rm -f "$log"' EXIT
-say "installing Chromium for the tests of the web page"
-export DEBIAN_FRONTEND=noninteractive
-if ! { apt-get update && apt-get install --yes --no-install-recommends chromium; } > "$log" 2>&1 || ! has_chromium; then
-    tail -n 5 "$log" >&2
-    complain "Chromium could not be installed"
+missing=()
+has_chromium || missing+=(chromium)
+has_sclite || missing+=(sctk)
+if [ ${#missing[@]} = 0 ]; then say "Chromium and sclite are installed already"; exit 0; fi
+if ! has_chromium && [ -n "${CHROMIUM:-}" ]; then
+    complain "CHROMIUM=$CHROMIUM is not a program; correct it or unset it"
     exit 3
 fi
-say "Chromium is installed"
+if ! command -v apt-get > /dev/null; then complain "missing: ${missing[*]}, and apt-get was not found"; exit 3; fi
+if [ "$(id -u)" != 0 ]; then complain "missing; as root: apt-get install ${missing[*]}"; exit 3; fi
+log="$(mktemp)"
+trap 'rm -f "$log"' EXIT
+say "installing ${missing[*]} for the tests"
+export DEBIAN_FRONTEND=noninteractive
+if ! { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; } > "$log" 2>&1 \
+        || ! has_chromium || ! has_sclite; then
+    tail -n 5 "$log" >&2
+    complain "could not install ${missing[*]}"
+    exit 3
+fi
+say "installed ${missing[*]}"
