@@ -174,7 +174,7 @@ def find_arpa_problem(path):
         else:
             return number, "is the last one, but \\end\\ is missing: the file is truncated"
     if order and found[order] != counts.get(order) or set(counts) != set(range(1, (order or 0) + 1)):
-        return number, "ends %d %s-grams, but the header says %s" % (found[order], order, counts)
+        return number, "ends %d %s-grams, but the header says %s" % (found[order], order, counts.get(order))
     missing = {"<s>", "</s>"} - markers
     return (number, "ends a model without %s" % " and ".join(sorted(missing))) if missing else None
 

@@ -150,10 +150,12 @@ class PyctcdecodeSearch(_Search):
 
     def _language_model(self, pyctcdecode):
         options = self._options
-        offset = UNKNOWN_FORBIDDEN if self._spec.is_constrained else options.unk_score_offset
-        return _corrected_language_model(pyctcdecode.language_model.LanguageModel)(
-            load_kenlm(self._spec.lm_file), self._spec.words, alpha=options.alpha, beta=options.beta, unk_score_offset=offset,
-            score_boundary=options.score_sentence_end)
+        model = _corrected_language_model(pyctcdecode.language_model.LanguageModel)(
+            load_kenlm(self._spec.lm_file), self._spec.words, alpha=options.alpha, beta=options.beta,
+            unk_score_offset=options.unk_score_offset, score_boundary=options.score_sentence_end)
+        if self._spec.is_constrained:
+            model.forbid_other_words(self._words)
+        return model
 
     def _find(self, log_probabilities):
         options = self._options
@@ -195,13 +197,27 @@ def _corrected_language_model(base):
     class LanguageModel(base):
         """See :func:`_corrected_language_model`."""
 
+        _allowed = None
+
+        def forbid_other_words(self, words):
+            """Keeps all other words out of the result. Those that are not in the model, such as hot words, cost as before."""
+            self._allowed, self._cost_of_unknown = words, self.unk_score_offset
+            self._unigram_set = words
+            self._char_trie = type(self._char_trie).fromkeys(words)
+            self.unk_score_offset = UNKNOWN_FORBIDDEN
+
         def get_start_state(self):
             self._start = super().get_start_state()
             return self._start
 
         def score(self, prev_state, word, is_last_word=False):
-            if word:
+            if word and (self._allowed is None or word not in self._allowed):
                 return super().score(prev_state, word, is_last_word)
+            if word:
+                self.unk_score_offset = self._cost_of_unknown
+                scored = super().score(prev_state, word, is_last_word)
+                self.unk_score_offset = UNKNOWN_FORBIDDEN
+                return scored
             # the end of an empty transcript is not scored
             ends = is_last_word and prev_state is not self._start
             return self.alpha * LN_10 * self._get_raw_end_score(prev_state) if ends else 0.0, prev_state

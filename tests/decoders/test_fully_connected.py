@@ -52,11 +52,3 @@ def test_wrong_inputs_are_refused(graph):
         decoder(EncoderOutput(tf.zeros([3, 4]), tf.constant([3])))
     with pytest.raises(IncompatibleDtypeError, match="output_lengths"):
         decoder(EncoderOutput(tf.zeros([1, 3, 4]), tf.constant([3.0])))
-
-
-def test_a_language_model_is_noted():
-    _, report = checked(use_language_model=False, infer_logits_to_pickle=False)
-    assert report.notes == []
-    params, report = checked(use_language_model=True, beam_width=512, alpha=2.0, lm_path="language_model/4-gram.binary")
-    assert len(report.notes) == 4 and all("greedily" in note for note in report.notes)
-    assert "beam_width" not in params
