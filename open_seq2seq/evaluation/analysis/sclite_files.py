@@ -101,7 +101,7 @@ def parse_trn(text, path):
       DataError: a line has no id, or alternatives, which have no single text.
     """
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip() or line.startswith((";;", "**")):
             continue
         parts = _TRN_LINE.match(line)

@@ -69,7 +69,7 @@ def read_transcripts(path, format=None):
     elif format == "trn":
         scores, rows = None, [(name, words, {"speaker": re.split("[-_]", name)[0]}) for name, words in parse_trn(text, path)]
     else:
-        scores, rows = None, [(line.split()[0], " ".join(line.split()[1:]), {}) for line in text.splitlines() if line.split()]
+        scores, rows = None, [(line.split()[0], " ".join(line.split()[1:]), {}) for line in text.split("\n") if line.split()]
     if not rows:
         raise DataError("%s has no transcript; expected one on each line (format %s)" % (path, format))
     texts = collections.OrderedDict((name, words) for name, words, _ in rows)
@@ -163,8 +163,8 @@ def evaluation_from_json(text, path):
 def score_transcripts(references, hypotheses, mode=STRICT):
     """Scores a file of hypotheses against one of references.
 
-    Ids have to be equal. If one file is CSV and the other is not, the names of the audio files without folder and extension are
-    the ids. Hypotheses without a reference are ignored, as by Kaldi.
+    Ids have to be equal. Those of a CSV file are the names of the audio files, which an evaluation has, too; between CSV and other
+    files they are the names without folder and extension. Hypotheses without a reference are ignored, as by Kaldi.
 
     Args:
       references, hypotheses: :class:`TranscriptFile`.
@@ -177,12 +177,10 @@ def score_transcripts(references, hypotheses, mode=STRICT):
       DataError: no id is in both files, or a hypothesis is missing and ``mode`` is strict.
     """
     names = list(references.texts)
-    keys, texts = names, dict(hypotheses.texts)
+    keys, texts = _keys(references, hypotheses.format), hypotheses.texts.values()
     if hypotheses.scores is not None:
-        texts = {score.id: score.hypothesis for score in hypotheses.scores}
-    if (references.format == "csv") != (hypotheses.format == "csv"):
-        keys = _stems(references) if references.format == "csv" else names
-        texts = dict(zip(_stems(hypotheses), hypotheses.texts.values())) if hypotheses.format == "csv" else texts
+        texts = [score.hypothesis for score in hypotheses.scores]
+    texts = dict(zip(_keys(hypotheses, references.format), texts))
     missing = [name for name, key in zip(names, keys) if key not in texts]
     if len(missing) == len(names):
         raise DataError("no id of %s is in %s: the first ones are %s and %s. The ids of both files must be equal" % (
@@ -197,13 +195,20 @@ def score_transcripts(references, hypotheses, mode=STRICT):
     return scores, missing, len(set(texts) - set(keys))
 
 
-def _stems(file):
-    stems = [os.path.splitext(os.path.basename(name))[0] for name in file.texts]
-    if len(set(stems)) < len(stems):
-        repeated = [stem for stem, times in collections.Counter(stems).items() if times > 1]
-        raise DataError("%s: %d audio files have the same name in different folders (%s), and the other file has ids instead of "
-                        "paths. Use CSV for both" % (file.path, len(repeated), named(repeated)))
-    return stems
+def _keys(file, other_format):
+    """What the transcripts of a file are found by in a file of another format."""
+    formats = {file.format, other_format}
+    if formats == {"csv", "json"} and file.format == "json":
+        keys = [score.wav_filename or score.id for score in file.scores]
+    elif "csv" in formats and file.format == "csv" and not formats <= {"csv", "json"}:
+        keys = [os.path.splitext(os.path.basename(name))[0] for name in file.texts]
+    else:
+        return list(file.texts)
+    if len(set(keys)) < len(keys):
+        repeated = [key for key, times in collections.Counter(keys).items() if times > 1]
+        raise DataError("%s: %d audio files have the same name (%s), and the other file has no other ids. Use CSV for both" % (
+            file.path, len(repeated), named(repeated)))
+    return keys
 
 
 def named(names):

@@ -11,7 +11,9 @@ from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.data.speech2text.selection import select_utterances
 from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.errors import DataError
+from open_seq2seq.evaluation.analysis.summary import overall_lines, summarize
 from open_seq2seq.evaluation.error_rates import transcript_errors
+from open_seq2seq.evaluation.utterance_scores import score_utterance
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import ProgressBar
 from open_seq2seq.text.vocabulary import Vocabulary
@@ -136,7 +138,7 @@ def raise_if_too_many(rejections):
 
 
 def log_score(references, transcripts):
-    """Prints the word error rate in the form of ``run.py --mode=eval``, and that of each manifest where there are several.
+    """Prints the error rates in the form of ``run.py --mode=eval``, and the WER of each manifest if there are several.
 
     Args:
       references: a :class:`References`.
@@ -162,6 +164,12 @@ def log_score(references, transcripts):
     log_line("Validation CER:  %.4f" % errors.character_error_rate.rate, offset=4)
     log_line("%d utterances, %d words; %.1f %% of the sentences without an error" % (
         len(transcripts), errors.word_error_rate.length, 100 * (1 - errors.sentence_error_rate.rate)), offset=4)
+    scores = [score_utterance(name, references.rows[name].transcript, transcripts[name], references.rows[name].wav_filename,
+                              columns=dict(references.rows[name].columns)) for name in transcripts]
+    left_out = [name for name in references.rows if name not in transcripts]
+    summary = summarize(scores, left_out, absent=len(left_out))
+    for line in summary["kaldi"] + overall_lines(summary):
+        log_line(line, offset=4)
     return errors
 
 
