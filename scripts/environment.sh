@@ -256,10 +256,13 @@ ensure_environment() {
     exec 9<&-
 }
 
+# What the packages of the neural voice in environment folder $1 were installed from.
+voices_stamp() { printf '%s %s\n' "$(sha256sum < "$repository/requirements-voices.txt")" "$(cat "$1/jasper-stamp")"; }
+
 # Packages for the neural voice of synthetic corpora, into environment folder $1; nothing if they are already there.
 install_voices() {
     local folder="$1" stamp
-    stamp="$(sha256sum < "$repository/requirements-voices.txt") $(cat "$folder/jasper-stamp")"
+    stamp="$(voices_stamp "$folder")" || return
     if [ "$(cat "$folder/jasper-voices-stamp" 2>/dev/null || true)" = "$stamp" ]; then return 0; fi
     run_with_progress "$folder/voices.log" "$folder/bin/python" -m pip install --progress-bar off \
         -r "$repository/requirements-voices.txt" || return

@@ -5,9 +5,13 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 config=configs/speech2text/jasper_mini_digits.py
-synthetic_steps=2100
-synthetic_batch=8 # twice as many steps in the same time: a short training learns more
 recorded_steps=4600
+# for the synthetic corpus. Small batches: more steps in the same time, so a short training learns more. Fewer effects, because
+# the corpus itself has rooms, noise and codecs
+synthetic_steps=4000
+synthetic_corpus=(--train 6000 --voices all)
+synthetic_training=(--batch_size_per_gpu=8 --lr_policy_params/learning_rate=0.03
+    --train_params/data_layer_params/augmentation/effects_probability=0.5)
 
 show_help() {
     cat <<HELP
@@ -43,18 +47,18 @@ run_model() {
     "$environment_python" run.py --config_file="$config" --logdir="$output/model" \
         --train_params/data_layer_params/dataset_files="$(as_list "$corpus/train.csv")" \
         --eval_params/data_layer_params/dataset_files="$(as_list "$evaluated")" \
-        ${batch_size:+--batch_size_per_gpu="$batch_size"} "$@"
+        ${training_options[@]+"${training_options[@]}"} "$@"
 }
 
 make_corpus() {
-    local importer=synthetic_digits arguments=()
+    local importer=synthetic_digits arguments=("${synthetic_corpus[@]}")
     corpus="$repository/corpus/digits"
     if [ -n "$recordings" ]; then
         importer=fsdd
         arguments=(--recordings "$recordings")
         corpus="$repository/corpus/fsdd"
     fi
-    "$environment_python" -m "open_seq2seq.data.importers.$importer" ${arguments[@]+"${arguments[@]}"} --output "$corpus" || {
+    "$environment_python" -m "open_seq2seq.data.importers.$importer" "${arguments[@]}" --output "$corpus" || {
         local status=$?
         if [ -d "$corpus" ]; then complain "to create $corpus again, delete it first"; fi
         return "$status"
@@ -186,14 +190,15 @@ done
 if [ -n "$steps" ]; then check_number --max_steps "$steps"; fi
 if [ -n "$minutes" ]; then check_number --minutes "$minutes"; fi
 if [ -n "$steps" ] && [ -n "$minutes" ]; then usage_error "--max_steps and --minutes exclude each other; keep one"; fi
-batch_size=""
-if [ -z "$recordings" ]; then batch_size="$synthetic_batch"; fi
+training_options=()
+if [ -z "$recordings" ]; then training_options=("${synthetic_training[@]}"); fi
 if [ -n "$recordings" ]; then recordings="$(absolute "$recordings")"; fi
 if [ -n "$output" ]; then output="$(absolute "$output")"; else output="$repository/runs/quickstart${recordings:+_fsdd}"; fi
 
 cd "$repository"
 heading "1/5 environment"
 ensure_environment 1.15.0
+if [ -z "$recordings" ]; then install_voices "$(dirname "$(dirname "$environment_python")")"; fi
 heading "2/5 corpus"
 make_corpus
 evaluated="$corpus/dev.csv"

@@ -57,7 +57,8 @@ Frames = collections.namedtuple("Frames", "voiced unvoiced pitch")
 Frames.__doc__ = """Natural logarithms of the magnitudes of a word's voiced and unvoiced parts, float32 [BINS, F], and the pitch
 in Hz [F], below VOICED where the word is not voiced."""
 
-Talker = collections.namedtuple("Talker", "pitch pitch_range stretches tilt breath friction pace jitter intonation has_accent")
+Talker = collections.namedtuple("Talker", ("pitch", "pitch_range", "stretches", "tilt", "breath", "friction", "pace", "jitter",
+                                           "intonation", "has_accent"))
 Talker.__doc__ = """How a talker differs from the voice: mean pitch (Hz), factor of the pitch's excursions, factors of the
 frequencies at KNOTS, tilt (dB an octave), breath and friction (dB), factor of durations, jitter of the pitch, most frequent
 intonation, and whether words may have a foreign pronunciation."""
@@ -66,13 +67,13 @@ intonation, and whether words may have a foreign pronunciation."""
 def draw_talker(random):
     """A random :class:`Talker`; two thirds have the pitch of a man."""
     is_low = random.uniform() < 0.65
-    tract = random.uniform(0.78, 1.05) if is_low else random.uniform(0.9, 1.15)
-    return Talker(pitch=random.uniform(80, 160) if is_low else random.uniform(150, 270),
+    tract = random.uniform(0.78, 0.98) if is_low else random.uniform(0.9, 1.12)
+    return Talker(pitch=random.uniform(85, 150) if is_low else random.uniform(150, 260),
                   pitch_range=random.uniform(0.4, 1.5),
                   stretches=tract * np.exp(KNOT_SPREADS * random.normal(size=len(KNOTS))),
                   tilt=2 * random.normal(), breath=random.uniform(-40, -8), friction=4 * random.normal(),
-                  pace=np.exp(random.uniform(np.log(0.5), np.log(1.25))), jitter=random.uniform(0, 0.02),
-                  intonation=INTONATIONS[random.randint(len(INTONATIONS))], has_accent=random.uniform() < 0.6)
+                  pace=random.uniform(0.7, 1.35), jitter=random.uniform(0, 0.02),
+                  intonation=INTONATIONS[random.randint(len(INTONATIONS))], has_accent=random.uniform() < 0.4)
 
 
 class NeuralVoice:
@@ -89,7 +90,7 @@ class NeuralVoice:
     def speak(self, word, talker, random):
         """One word: float32 [samples] at ``SAMPLE_RATE``, without silence around it."""
         pronunciations = PRONUNCIATIONS[word]
-        is_foreign = talker.has_accent and random.uniform() < 0.7
+        is_foreign = talker.has_accent and random.uniform() < 0.6
         phonemes = pronunciations[random.randint(len(pronunciations)) if is_foreign else 0]
         intonation = talker.intonation if random.uniform() < 0.7 else INTONATIONS[random.randint(len(INTONATIONS))]
         frames = self.frames(phonemes + intonation, SPEEDS[random.randint(len(SPEEDS))])
