@@ -139,6 +139,8 @@ RENAMED = {
     ("config.parameters", "LARGEST_FLOAT32"): "config.kinds.LARGEST_FLOAT32",
     ("data.importers.folder", "find_audio"):
         "use open_seq2seq.data.importers.folder.read_folder, which also finds the transcripts",
+    ("data.importers.folder", "read_transcript"):
+        "use open_seq2seq.data.importers.entries.cleaned_transcript on what the file contains",
     ("data.importers.fsdd", "join"): "concatenate",
     ("data.importers.importer_command", "INTERRUPTED"): "cli.INTERRUPTED",
     ("data.importers.importer_command", "make_parser"): "cli.make_parser",

@@ -11,6 +11,7 @@ from open_seq2seq.data.audio.source import ByteSource
 from open_seq2seq.data.audio.structure import Checks
 from open_seq2seq.data.rejection import (
     CANCELLING_CHANNELS,
+    MISSING_CHANNEL,
     NOT_FINITE,
     UNREADABLE,
     WRONG_HEADER,
@@ -63,6 +64,69 @@ def samples_of(file, inspection, max_missing_fraction, level=None):
     block_size = inspection.num_samples if inspection.pcm16 is not None else LARGE_BLOCK
     blocks = list(blocks_of(file, inspection, max_missing_fraction, level, block_size))
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def samples_between(file, inspection, first, end, channel=None):
+    """Part of a recording.
+
+    Args:
+      file: the open file that was inspected.
+      inspection: its Inspection.
+      first, end: samples of each channel, 0 <= first <= end.
+      channel: the channel to read, counted from 0. None: the mean of all channels.
+
+    Returns:
+      float32 [at most end - first], fewer where decoding ends earlier.
+
+    Raises:
+      RejectedData: decoding fails, the samples are not finite, the channel does not exist, or the channels cancel each other.
+    """
+    if channel is not None and channel >= inspection.channels:
+        raise RejectedData(MISSING_CHANNEL, "channel %d is asked for, the file has %d, counted from 0"
+                           % (channel, inspection.channels))
+    level, pieces, position = Level(inspection), [], 0
+    for block in _blocks_from(file, inspection, first):
+        part = block[:end - first - position]
+        pieces.append(level.mono(part if channel is None else part[:, channel:channel + 1]))
+        position += len(block)
+        if position >= end - first:
+            break
+    level.check()
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+
+def _blocks_from(file, inspection, first):
+    """The blocks behind sample ``first``; other containers than these are decoded from their beginning, as seeking is inexact."""
+    if inspection.pcm16 is not None:
+        file.seek(inspection.pcm16 + 2 * inspection.channels * first)
+        left = inspection.num_samples - first
+        while left > 0:
+            block = _pcm16(file, min(left, BLOCK), inspection.channels)
+            if not len(block):
+                return
+            yield block
+            left -= len(block)
+    elif inspection.container == containers.FLAC and len(inspection.parts) == 1:
+        with open_part(file, inspection.parts[0]) as sound:
+            sound.seek(min(first, sound.frames))
+            block = _read_block(sound, BLOCK)
+            while len(block):
+                yield block
+                block = _read_block(sound, BLOCK)
+    else:
+        left = first
+        for block in _blocks(file, inspection, BLOCK):
+            if left < len(block):
+                yield block[left:]
+            left = max(0, left - len(block))
+
+
+def _read_block(sound, count):
+    """float32 [samples, channels] of an open SoundFile; no samples at its end."""
+    try:
+        return sound.read(count, dtype="float32", always_2d=True)
+    except RuntimeError as error:      # soundfile.LibsndfileError is one
+        raise RejectedData(UNREADABLE, "libsndfile stopped: %s" % str(error).strip())
 
 
 def first_look(file, inspection):

@@ -1,6 +1,6 @@
 """Writes a manifest for a folder of audio files, each with a text file of the same name: ``hello.wav`` and ``hello.txt``.
 
-    python -m open_seq2seq.data.importers.folder --corpus DIR --output train.csv
+    python -m open_seq2seq.data.importers folder --corpus DIR --output train.csv
 
 Sub-folders and links to folders are searched too. The audio files are not changed. What is skipped is reported.
 """
@@ -8,38 +8,58 @@ import collections
 import os
 import sys
 
-from open_seq2seq.cli import file_path, make_parser
+from open_seq2seq.cli import file_path
 from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS, CONVERTIBLE_EXTENSIONS, audio_by_content
+from open_seq2seq.data.importers.entries import BAD_TEXT, Entry, Names, Recording, Skip
+from open_seq2seq.data.importers.frame import SHOWN, Importer, chunked
 from open_seq2seq.data.importers.importer_command import run_importer
-from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.errors import DataError
 from open_seq2seq.files import files_below
-from open_seq2seq.text.text_file import printable, read_text_file, require_utf8_path
+from open_seq2seq.text.text_file import printable, read_text_file
 
 MODULE = "open_seq2seq.data.importers.folder"
 TEXT_EXTENSION = ".txt"
-SHOWN = 5  # names listed in a message
 
 
-def _print_note(text):
-    print(text, file=sys.stderr)
+class Folder(Importer):
+    name = "folder"
+    summary = "Write a manifest CSV for a folder of audio files, each with a .txt file of the same name."
+    lower_case = True
+
+    def add_arguments(self, parser):
+        parser.add_argument("--corpus", type=file_path, required=True, help="folder of the audio and text files")
+        parser.add_argument("--skip_unpaired", action="store_true", help="skip audio files without a text file")
+
+    def units(self, options, note):
+        names = Names()
+        return chunked((path, names.unique(*os.path.relpath(os.path.splitext(path)[0], options.corpus).split(os.sep)))
+                       for path in read_folder(options.corpus, options.skip_unpaired, note))
+
+    def read(self, unit, options, store):
+        manifest = os.path.basename(os.path.abspath(options.corpus))
+        for path, name in unit:
+            place = os.path.relpath(path, options.corpus)
+            try:
+                text = read_text_file(_text_path(path), "transcript")
+            except DataError as error:
+                yield Skip(manifest, place, "", BAD_TEXT, str(error))
+                continue
+            yield Entry(manifest, name, place, Recording(path), text)
 
 
-def read_folder(corpus, keep_case=False, skip_unpaired=False, note=_print_note):
-    """Reads the pairs of audio and text files in a folder and below it.
+def read_folder(corpus, skip_unpaired, note):
+    """Finds the pairs of audio and text files in a folder and below it.
 
     Args:
       corpus: path of the folder.
-      keep_case: False changes transcripts to lower case.
       skip_unpaired: skip audio files without a text file.
       note: function that is called with a str for each kind of file that is skipped.
 
     Returns:
-      List of ManifestRow, sorted by path.
+      List of the paths of the audio files, sorted.
 
     Raises:
-      DataError: the folder cannot be read, has no audio files or audio files without text; a transcript is empty or not UTF-8; a
-        file name is not valid UTF-8.
+      DataError: the folder cannot be read, has no audio files or audio files without text.
     """
     audio, others = _find_audio(corpus, note)
     unpaired = [path for path in audio if not os.path.exists(_text_path(path))]
@@ -51,7 +71,7 @@ def read_folder(corpus, keep_case=False, skip_unpaired=False, note=_print_note):
         note("skipped %d audio files without a transcript: %s" % (len(unpaired), _listed(unpaired)))
     _report_skipped(audio, others, note)
     missing = set(unpaired)
-    return [ManifestRow(path, read_transcript(_text_path(path), keep_case)) for path in audio if path not in missing]
+    return [path for path in audio if path not in missing]
 
 
 def _find_audio(corpus, note):
@@ -63,7 +83,6 @@ def _find_audio(corpus, note):
             "skipped the link %s: its folder was already read as %s" % (printable(link), printable(read_as))))):
         stem, extension = os.path.splitext(path)
         if extension.lower() in AUDIO_EXTENSIONS:
-            require_utf8_path(os.path.relpath(path, corpus))
             audio.setdefault(stem, []).append(path)
         else:
             others.append(path)
@@ -114,29 +133,8 @@ def _text_path(audio_path):
     return os.path.splitext(audio_path)[0] + TEXT_EXTENSION
 
 
-def read_transcript(path, keep_case):
-    """The text in ``path`` on one line, with single spaces between words.
-
-    Raises:
-      DataError: it is empty or not UTF-8.
-    """
-    text = " ".join(read_text_file(path, "transcript").split())
-    if not text:
-        raise DataError("%s is empty; expected the transcript of the audio file of the same name" % path)
-    return text if keep_case else text.lower()
-
-
-def main(arguments=None):
-    parser = make_parser(MODULE, "Write a manifest CSV for a folder of audio files, each with a .txt file of the same name.")
-    parser.add_argument("--corpus", type=file_path, required=True, help="folder of the audio and text files")
-    parser.add_argument("--output", type=file_path, required=True, help="the CSV to write")
-    parser.add_argument("--keep_case", action="store_true", help="do not change transcripts to lower case")
-    parser.add_argument("--skip_unpaired", action="store_true", help="skip audio files without a text file")
-    options = parser.parse_args(arguments)
-    rows = read_folder(options.corpus, options.keep_case, options.skip_unpaired)
-    os.makedirs(os.path.dirname(os.path.abspath(options.output)), exist_ok=True)
-    print("%s: %d utterances" % (options.output, write_manifest(options.output, rows)))
-
+IMPORTER = Folder()
+main = IMPORTER.main
 
 if __name__ == "__main__":
     sys.exit(run_importer(main))

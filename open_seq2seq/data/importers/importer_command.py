@@ -21,13 +21,13 @@ def run_importer(main, arguments=None):
 
 
 @contextlib.contextmanager
-def progress_bar(label, total):
-    """Yields a function that is called once for each finished item.
+def progress_bar(label, total, done=0):
+    """Yields a function that is called once for each finished item; ``done`` of them were finished before.
 
     On a terminal there is a bar with the time left; elsewhere one line is printed when the work is done.
     """
-    started, done = time.monotonic(), 0
-    with ProgressBar(total, description=label, on_stderr=True) as bar:
+    started, before = time.monotonic(), done
+    with ProgressBar(total, completed=done, description=label, on_stderr=True) as bar:
         def advance():
             nonlocal done
             done += 1
@@ -35,4 +35,5 @@ def progress_bar(label, total):
 
         yield advance
     if not bar.is_shown:
-        print("%s: %d done, %.0f s" % (label, total, time.monotonic() - started), file=sys.stderr, flush=True)
+        print("%s: %d done%s, %.0f s" % (label, done, ", %d of them before" % before if before else "",
+                                         time.monotonic() - started), file=sys.stderr, flush=True)

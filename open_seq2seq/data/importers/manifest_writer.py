@@ -5,6 +5,7 @@ write is atomic.
 """
 import collections
 import csv
+import io
 import os
 
 from open_seq2seq.errors import DataError
@@ -51,3 +52,34 @@ def _size(audio_path):
         return os.path.getsize(audio_path)
     except OSError as error:
         raise DataError("audio file %s cannot be read: %s" % (printable(audio_path), error.strerror))
+
+
+def manifest_bytes(rows, order=()):
+    """The content of a manifest with other columns.
+
+    Args:
+      rows: list of (path relative to the manifest, size in bytes, transcript, list of (column, value)).
+      order: names of columns that come first, in this order; others follow as they occur. A column without any value is left out.
+        A column with the name of one of :data:`COLUMNS` becomes ``source_NAME``.
+    """
+    present = collections.OrderedDict()
+    for _, _, _, columns in rows:
+        for name, value in columns:
+            if name and value:
+                present[name] = None
+    names = [name for name in order if name in present] + [name for name in present if name not in order]
+    titles = ["source_" + name if name in COLUMNS else name for name in names]
+    lines = []
+    for path, size, transcript, columns in rows:
+        values = dict(columns)
+        lines.append([path, size, transcript] + [values.get(name, "") for name in names])
+    return csv_bytes(list(COLUMNS) + titles, lines)
+
+
+def csv_bytes(columns, rows):
+    """A CSV file as bytes."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return stream.getvalue().encode("utf-8")

@@ -32,8 +32,9 @@ def run(corpus, *more):
 
 def test_every_subset_gets_a_manifest(corpus):
     assert run(corpus) == 0
-    assert sorted(p.name for p in (corpus / "manifests").iterdir()) == ["librispeech-dev-clean.csv", "librispeech-test-other.csv"]
-    with open(str(corpus / "manifests" / "librispeech-dev-clean.csv"), newline="") as stream:
+    assert sorted(p.name for p in (corpus / "manifests").iterdir()) == [
+        ".import", "librivox-dev-clean.csv", "librivox-test-other.csv"]
+    with open(str(corpus / "manifests" / "librivox-dev-clean.csv"), newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["transcript"] for row in rows] == ["forgotten too the name of gillian's", "go do you hear",
                                                    "but in less than five minutes"]
@@ -45,26 +46,26 @@ def test_every_subset_gets_a_manifest(corpus):
 
 def test_subsets_can_be_chosen(corpus, capsys):
     assert run(corpus / "LibriSpeech", "--subsets", "test-other") == 0
-    assert "librispeech-test-other.csv: 1 utterances" in capsys.readouterr().out
+    assert "librivox-test-other.csv: 1 utterances" in capsys.readouterr().out
     assert run(corpus, "--subsets", "train-clean-100") == 3
     assert "--subsets train-clean-100: not in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("damage,message", [
-    (lambda folder: (folder / "84-121123-0001.flac").unlink(), "84-121123-0001.flac has no audio file"),
-    (lambda folder: (folder / "84-121123-0009.flac").write_bytes(b"x"), "84-121123-0009.flac has no transcript in it"),
-    (lambda folder: (folder / "84-121123.trans.txt").unlink(), "121123: 2 FLAC files, but no .trans.txt file"),
+    (lambda folder: (folder / "84-121123-0001.flac").unlink(), "84-121123-0001.flac is missing"),
+    (lambda folder: (folder / "84-121123-0009.flac").write_bytes(b"x"), "84-121123-0009.flac has no transcript"),
+    (lambda folder: (folder / "84-121123.trans.txt").unlink(), "84-121123-0000.flac has no transcript"),
     (lambda folder: (folder / "84-121123.trans.txt").write_bytes(b"84-121123-0000 CAF\xc9\n"),
      "84-121123.trans.txt:1: the transcript file is not UTF-8 text (byte 0xc9"),
     (lambda folder: (folder / "84-121123.trans.txt").write_text("84-121123-0000\n"),
-     "84-121123.trans.txt:1: the line is '84-121123-0000', expected"),
+     "84-121123.trans.txt:1: 84-121123-0000: no transcript: the line has no transcript"),
 ])
 def test_a_damaged_subset_is_refused_and_nothing_written(corpus, capsys, damage, message):
     damage(corpus / "LibriSpeech" / "dev-clean" / "84" / "121123")
     assert run(corpus) == 3
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
-    assert not (corpus / "manifests").exists()
+    assert not list((corpus / "manifests").glob("librivox-*"))
 
 
 def test_a_folder_without_a_subset_is_refused(tmp_path, capsys):
