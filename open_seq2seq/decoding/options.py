@@ -74,7 +74,7 @@ PARAMETERS = (
     Parameter("lexicon", Either(Bool(), FilePath()), default=True,
               doc="True: only words of the language model; False: any word; a path: only the words of this file, one a line"),
     Parameter("hot_words", HotWords(), default=None, doc="words or phrases that the search prefers, with their weights"),
-    Parameter("cutoff_prob", Float(above=0.0, maximum=1.0), default=1.0,
+    Parameter("cutoff_prob", Float(above=0.0, maximum=1.0), default=0.999,
               doc="characters considered in a frame: the most probable ones up to this sum of probabilities"),
     Parameter("cutoff_top_n", Int(minimum=1), default=40, doc="characters considered in a frame: at most this many"),
     Parameter("token_min_logp", Float(maximum=0.0), default=-5.0,
@@ -111,7 +111,7 @@ FLAGS = (
     Flag("hot_words", "hot_words", "WORD:X,...", "words that the search prefers, with weights, e.g. zebra:8,quagga"),
     Flag("lexicon", "lexicon", "True|False|FILE", "True: only words of the language model (default); False: any word; a file: "
                                                   "only its words"),
-    Flag("cutoff_prob", "cutoff_prob", "X", "consider the most probable characters of a frame up to this sum (default: 1.0)"),
+    Flag("cutoff_prob", "cutoff_prob", "X", "consider the most probable characters of a frame up to this sum (default: 0.999)"),
     Flag("cutoff_top_n", "cutoff_top_n", "N", "consider at most this many characters of a frame (default: 40)"),
     Flag("search_library", "search_library", "coqui|pyctcdecode", "the package that searches (default: coqui where installed)"),
     Flag("decoder_workers", "decoder_workers", "N", "processes that search (default: one for each core)"),

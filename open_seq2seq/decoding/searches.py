@@ -109,7 +109,7 @@ class CoquiSearch(_Search):
         rescores = self._model is not None and self._options.score_sentence_end
         results = self._decode(probabilities, self._alphabet, self._options.beam_width, cutoff_prob, cutoff_top_n, self._scorer,
                                self._hot_words, min(RESCORED, self._options.beam_width) if rescores else 1)
-        found = [self._scored("".join(self._spec.characters[token] for token in result.tokens), result.confidence)
+        found = [self._scored(self._alphabet.Decode(result.tokens), result.confidence)
                  for result in results if result.confidence > NO_BEAM]
         return max(found, key=lambda one: one.score) if found else None
 

@@ -23,6 +23,7 @@ def normalized(logits):
 
 
 def spec(library, lm_file=None, words=None, is_constrained=False, **options):
+    options.setdefault("cutoff_prob", 1.0)
     return SearchSpec(VOCABULARY.characters, default_options(**options), library, lm_file, words, is_constrained)
 
 
