@@ -5,6 +5,7 @@
 Random text of a vocabulary with Zipf's frequencies; a tenth of the words of a hypothesis is wrong. One process; CPU seconds.
 """
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -23,7 +24,6 @@ from open_seq2seq.evaluation.utterance_scores import realigned, score_utterance 
 from open_seq2seq.evaluation.word_alignment import SCLITE  # noqa: E402
 
 VOCABULARY, SPEAKERS = 20000, 500
-JIWER = 10000  # utterances: its time per utterance grows with their number
 
 
 def corpus(utterances, mean_words, random):
@@ -46,13 +46,24 @@ def corpus(utterances, mean_words, random):
     return texts([[word] for word in words.tolist()]), texts(system(0.10)), texts(system(0.09))
 
 
-def timed(name, function, reference=None):
-    """Runs and prints; returns (result, seconds)."""
-    begin = time.process_time()
-    result = function()
-    seconds = time.process_time() - begin
-    print("%-58s %7.2f s%s" % (name, seconds, "" if reference is None else "  %6.1f times rapidfuzz" % (seconds / reference)))
-    return result, seconds
+class Clock:
+    """CPU seconds of steps, printed as they end.
+
+    Attributes:
+      seconds: dict from the name of a step.
+    """
+
+    def __init__(self):
+        self.seconds, self._reference = {}, None
+
+    def __call__(self, name, function):
+        """Runs a step; returns its result. The first step is what the others are compared with."""
+        begin = time.process_time()
+        result = function()
+        seconds = self.seconds[name] = time.process_time() - begin
+        self._reference = self._reference or seconds
+        print("%-58s %7.2f s  %6.1f times rapidfuzz" % (name, seconds, seconds / self._reference))
+        return result
 
 
 def main(words):
@@ -64,15 +75,14 @@ def main(words):
     references, system_a, system_b = corpus(arguments.utterances, arguments.words, np.random.RandomState(0))
     columns = [{"speaker": "s%d" % (place % SPEAKERS), "snr": str(5 * (place % 5))} for place in range(arguments.utterances)]
     print("%d utterances, %d words" % (arguments.utterances, sum(len(text.split()) for text in references)))
-    _, bare = timed("rapidfuzz: distances of words and of characters", lambda: [
+    clock = Clock()
+    clock("rapidfuzz: distances of words and of characters", lambda: [
         (Levenshtein.distance(reference.split(), hypothesis.split()), Levenshtein.distance(reference, hypothesis))
         for reference, hypothesis in zip(references, system_a)])
     try:
         import jiwer
-        count = min(JIWER, len(references))
-        timed("jiwer: words and characters of %d utterances" % count, lambda: (
-            jiwer.process_words(references[:count], system_a[:count]),
-            jiwer.process_characters(references[:count], system_a[:count])), bare * count / len(references))
+        clock("jiwer: process_words and process_characters", lambda: (
+            jiwer.process_words(references, system_a), jiwer.process_characters(references, system_a)))
     except ImportError:
         print("jiwer is not installed")
 
@@ -80,21 +90,21 @@ def main(words):
         return [score_utterance("u%d" % place, reference, hypothesis, "u%d.wav" % place, columns=columns[place], duration=3.0)
                 for place, (reference, hypothesis) in enumerate(zip(references, hypotheses))]
 
-    total = 0.0
-    scores_a, seconds = timed("ours: alignments and counts of words and characters", lambda: scored(system_a), bare)
-    total += seconds
-    summary, seconds = timed("ours: groups, intervals, Kaldi's counts, confusions, text",
-                             lambda: (lambda found: (found, summary_text(found)))(summarize(scores_a))[0], bare)
-    total += seconds
+    def summarized():
+        summary = summarize(scores_a)
+        summary_text(summary)
+        return summary
+
+    scores_a = clock("ours: alignments and counts of words and characters", lambda: scored(system_a))
+    summary = clock("ours: groups, intervals, Kaldi's counts, confusions, text", summarized)
     with tempfile.TemporaryDirectory() as folder:
-        _, seconds = timed("ours: eval.json, trn and stm files",
-                           lambda: write_evaluation_files(folder, {}, summary, scores_a), bare)
-    total += seconds
+        clock("ours: eval.json, trn and stm files", lambda: write_evaluation_files(folder, {}, summary, scores_a))
     scores_b = scored(system_b)
-    _, seconds = timed("ours: comparison of two systems with all tests", lambda: compare(scores_a, scores_b), bare)
-    total += seconds
+    clock("ours: comparison of two systems with all tests", lambda: compare(scores_a, scores_b))
+    total = clock.seconds["ours: all of it"] = sum(seconds for name, seconds in clock.seconds.items() if name.startswith("ours"))
     print("%-58s %7.2f s" % ("ours: all of it", total))
-    timed("ours: alignment with sclite's costs instead", lambda: realigned(scores_a, SCLITE), bare)
+    clock("ours: alignment with sclite's costs instead", lambda: realigned(scores_a, SCLITE))
+    print(json.dumps({"utterances": arguments.utterances, "cpu_seconds": clock.seconds}))
 
 
 if __name__ == "__main__":

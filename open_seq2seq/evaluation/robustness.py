@@ -12,6 +12,7 @@ from open_seq2seq.checkpoints.files import BEST_MODELS, checkpoint_step
 from open_seq2seq.data.effects.channel import missing_file_codecs
 from open_seq2seq.data.effects.preparations import PREPARATIONS, preparation_named
 from open_seq2seq.errors import DataError, StorageError, UsageError
+from open_seq2seq.evaluation.analysis.intervals import bootstrap_interval
 from open_seq2seq.evaluation.error_rates import transcript_errors
 from open_seq2seq.evaluation.evaluation_graph import Evaluation
 from open_seq2seq.evaluation.restored import restored
@@ -20,9 +21,6 @@ from open_seq2seq.evaluation.scoring import run_evaluation
 from open_seq2seq.files import replaced_file
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import ProgressBar
-
-RESAMPLES = 1000
-CONFIDENCE = 0.95
 
 Measurement = collections.namedtuple("Measurement", "preparation description wer low high words utterances")
 Measurement.__doc__ = """The word error rate of a preparation, with its 95 % interval (bootstrap over utterances); fractions."""
@@ -96,24 +94,6 @@ def measurement_of(preparation, result):
     low, high = bootstrap_interval(edits, words)
     return Measurement(preparation.name, preparation.description, result.word_error_rate.rate, low, high, int(words.sum()),
                        len(pairs))
-
-
-def bootstrap_interval(edits, words, seed=0):
-    """The 95 % interval of a word error rate by resampling utterances (Bisani and Ney, 2004).
-
-    Args:
-      edits, words: int [utterances].
-      seed: int.
-
-    Returns:
-      (low, high), fractions.
-    """
-    random = np.random.RandomState(seed)
-    rates = np.empty(RESAMPLES)
-    for number in range(RESAMPLES):
-        drawn = random.randint(len(edits), size=len(edits))
-        rates[number] = edits[drawn].sum() / max(words[drawn].sum(), 1)
-    return tuple(float(value) for value in np.percentile(rates, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]))
 
 
 def _line(measurement):

@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.distributed import open_group
 from open_seq2seq.distributed.agreement import check_agreement
 from open_seq2seq.distributed.exchange import Exchange, TextExchange
+from open_seq2seq.distributed.gathering import gather_bytes
 from open_seq2seq.errors import DeviceError
 
 group = open_group("cpu")
@@ -70,6 +71,8 @@ def exchange(results):
                   "bad": float("inf") if group.rank else float("-inf")}
         text = ["rank 0", "", "R\u00e4nge, whose end is cut", "\u8a9e\u8a9e\u8a9e\u8a9e\u8a9e"][group.rank]
         results.update(all=numbers.all(session, values), sum=numbers.sum(session, values), texts=texts.all(session, text))
+        parts = gather_bytes(group, session, bytes(range(256)) * (group.rank * 20) + b"\0" * group.rank)
+        results["bytes"] = [part.hex() for part in parts]
 
 
 def agreement(results):

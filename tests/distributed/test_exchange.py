@@ -49,3 +49,6 @@ def test_sums_are_exact_and_equal_on_every_rank(four_ranks):
     assert math.isnan(sums["bad"])
     # complete characters within 9 bytes, which are rounded up to 12
     assert results[0]["texts"] == ["rank 0", "", "R\u00e4nge, whose"[:11], "\u8a9e" * 4]
+    # bytes of any length, zeros at the end included
+    assert [bytes.fromhex(part) for part in results[0]["bytes"]] == [
+        bytes(range(256)) * (rank * 20) + b"\0" * rank for rank in range(4)]

@@ -1,4 +1,5 @@
 """Real runs of several processes, started by the launcher: the same numbers as one process, and all of them end together."""
+import json
 import os
 import re
 import subprocess
@@ -79,14 +80,21 @@ def test_one_and_several_ranks_have_the_same_losses_and_the_same_evaluation(laun
 
 def test_the_evaluation_of_a_checkpoint_does_not_depend_on_the_number_of_ranks(launch, corpus):
     assert launch(1, "--logdir=run", "--batch_size_per_gpu=4", mode="train").status == 0
-    figures = []
+    figures, reports = [], []
     for ranks in (1, 3):
         run = launch(ranks, "--logdir=run", "--eval_batch_size_per_gpu=2", mode="eval")
         assert run.status == 0, run.err + run.logs[-1]
+        report = json.loads((corpus / "run" / "report" / "eval.json").read_text(encoding="utf-8"))
+        losses = [utterance.pop("loss") for utterance in report["utterances"]]
+        reports.append([[utterance.pop("entropy") for utterance in report["utterances"]], losses, report["utterances"]])
         figures.append([_figures(run.logs[0], name) for name in ("loss", "WER", "CER")])
         assert "5 utterances, " in run.logs[0]
     assert len(figures[0][0]) == 1
     assert figures[0] == figures[1]
+    # the first rank has the utterances of all
+    assert len(reports[0][2]) == 5 and reports[0][2] == reports[1][2]
+    for one, several in zip(reports[0][:2], reports[1][:2]):
+        assert several == pytest.approx(one, rel=1e-4)
 
 
 def test_only_the_first_rank_writes_and_a_second_run_resumes(launch, corpus):

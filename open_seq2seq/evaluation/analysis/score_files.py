@@ -163,8 +163,8 @@ def evaluation_from_json(text, path):
 def score_transcripts(references, hypotheses, mode=STRICT):
     """Scores a file of hypotheses against one of references.
 
-    Ids have to be equal. Those of a CSV file are the names of the audio files, which an evaluation has, too; between CSV and other
-    files they are the names without folder and extension. Hypotheses without a reference are ignored, as by Kaldi.
+    Ids have to be equal. Those of a CSV file are the names of the audio files, which an evaluation also has; between CSV and
+    other files they are the names without folder and extension. Hypotheses without a reference are ignored, as by Kaldi.
 
     Args:
       references, hypotheses: :class:`TranscriptFile`.
