@@ -16,7 +16,8 @@ Hypothesis.__doc__ = """The best transcript of an utterance.
 
 text: str. score: what the decoder maximizes, natural log: the acoustic score, plus, in a beam search, alpha times the language
 model's log probability, beta for each word, and the weights of hot words. acoustic_score: log probability of the text by the
-network alone: of the best path in greedy decoding, summed over the paths of the beam in a beam search. characters: list of
+network alone: of the best path in greedy decoding, summed over the paths of the beam in a beam search (where the weights of hot
+words are a part of it). characters: list of
 :class:`Character`; None if they were not asked for."""
 
 
@@ -112,10 +113,11 @@ class NonFiniteLogits(DataError):
     """Logits are NaN or infinite.
 
     Attributes:
-      row: index of the utterance in the batch. frame: its first such frame.
+      row: index of the utterance in the batch. frame: its first such frame, None if it is unknown.
     """
 
     def __init__(self, row, frame, name=None):
-        super().__init__("the logits of %s are NaN or infinite, first in frame %d; the checkpoint is damaged, or the network's "
-                         "float16 computation overflowed" % (name or "utterance %d of the batch" % row, frame))
+        super().__init__("the logits of %s are NaN or infinite%s. The checkpoint is of a training that has diverged, or the "
+                         "network's float16 computation overflowed: use an earlier checkpoint, or --dtype=float32" % (
+                             name or "utterance %d of the batch" % row, "" if frame is None else ", first in frame %d" % frame))
         self.row, self.frame = row, frame

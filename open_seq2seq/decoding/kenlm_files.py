@@ -69,6 +69,9 @@ def _inspect_binary(path, beginning, size):
                         "again from the ARPA file with build_binary" % (path, _VERSION))
     if len(beginning) < _COUNTS_AT:
         raise DataError("language model %s is truncated: it has %d bytes. Copy it again" % (path, size))
+    if path.endswith(".scorer"):
+        raise DataError("language model %s is a scorer package for one alphabet; set lm_path to the ARPA file or "
+                        "KenLM binary that it was made from" % path)
     order, = struct.unpack_from("<B", beginning, _PARAMETERS_AT)
     _require_order(path, order)
     counts = struct.unpack_from("<%dQ" % order, beginning, _COUNTS_AT)
@@ -213,6 +216,7 @@ def load_kenlm(path):
         raise UsageError("a language model needs the package kenlm. Install it with bash scripts/setup.sh --decoding")
     config = kenlm.Config()
     config.show_progress, config.arpa_complain = False, kenlm.ARPALoadComplain.NONE
+    config.load_method = kenlm.LoadMethod.LAZY  # mapped into memory, which processes share
     try:
         return kenlm.Model(path, config)
     except OSError as error:

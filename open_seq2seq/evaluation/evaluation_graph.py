@@ -94,7 +94,8 @@ class Evaluation:
       graph: an :class:`EvaluationGraph`.
       data_layer: a data layer of the same mode, features, vocabulary and batch shapes as the graph was built for; its batches are
         this rank's share.
-      decoder: a ``decoding.decoder.Decoder``, which stays open; None: decodes greedily.
+      decoder: a ``decoding.decoder.Decoder``, which stays open; None: decodes greedily, and non-finite logits are not an error,
+        because a training handles them itself.
 
     Attributes:
       graph, data_layer: as given. params: the graph's. decoder: as given, or the greedy one.
@@ -102,7 +103,7 @@ class Evaluation:
 
     def __init__(self, graph, data_layer, decoder=None):
         self.graph, self.data_layer, self.params = graph, data_layer, graph.params
-        self.decoder = decoder or GreedyDecoder(data_layer.vocabulary)
+        self.decoder, self._refuses_non_finite = decoder or GreedyDecoder(data_layer.vocabulary), decoder is not None
         self._initializers = [shape_graph.iterator.make_initializer(dataset)
                               for shape_graph, dataset in zip(graph.shape_graphs, graph.datasets(data_layer))]
 
@@ -146,8 +147,8 @@ class Evaluation:
           observed: the values of the observations, if any.
 
         Raises:
-          NonFiniteLogits: a beam search, or a search for characters, got logits that are NaN or infinite; the message names the
-            utterance.
+          NonFiniteLogits: logits are NaN or infinite, and a decoder was given or characters are sought; the message names the
+            utterance. In inference greedy decoding without characters does not look at the logits.
         """
         waiting = collections.deque()
         for values in self._network_batches(session, with_logits or with_characters, observations):
@@ -161,6 +162,9 @@ class Evaluation:
 
     def _transcripts(self, values, with_characters):
         """Future of the Hypotheses or, in greedy decoding without characters, the transcripts of a batch."""
+        if self._refuses_non_finite and not np.isfinite(values.get("entropies", 0.0)).all():
+            row = int(np.flatnonzero(~np.isfinite(values["entropies"]))[0])
+            raise NonFiniteLogits(row, None, self._named(values, row))
         if not self.decoder.needs_logits and not with_characters:
             future = concurrent.futures.Future()
             future.set_result(self.decoder.decode_best_path(values["best_path"], values["lengths"]))
@@ -168,8 +172,10 @@ class Evaluation:
         try:
             return self.decoder.submit(values["logits"], values["lengths"], with_characters)
         except NonFiniteLogits as error:
-            utterance = self.data_layer.utterances[values["indices"][error.row]]
-            raise NonFiniteLogits(error.row, error.frame, "utterance %s" % utterance.id)
+            raise NonFiniteLogits(error.row, error.frame, self._named(values, error.row))
+
+    def _named(self, values, row):
+        return "utterance %s" % self.data_layer.utterances[values["indices"][row]].id
 
     def _transcribed(self, values, future, with_characters):
         """``values`` with transcripts, with scores of a beam search, and with hypotheses if they have characters."""

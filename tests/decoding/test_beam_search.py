@@ -212,6 +212,13 @@ def test_damaged_binaries(tmp_path, arpa, kind, damage):
         make_decoder(VOCABULARY, options(lm_path=path)).close()
 
 
+def test_scorer_packages_are_refused(tmp_path, arpa):
+    with make_decoder(VOCABULARY, options(lm_path=arpa)):
+        scorer, = [name for name in os.listdir(str(tmp_path)) if name.endswith(".scorer")]
+    with pytest.raises(DataError, match="scorer package.*ARPA"):
+        make_decoder(VOCABULARY, options(lm_path=str(tmp_path / scorer))).close()
+
+
 @pytest.mark.parametrize("values, error, parts", [
     (dict(hot_words={"café": 5.0}), UsageError, ["café", "'é'", "vocabulary"]),
     (dict(hot_words={"cat": 5.0, "zebra": 2.0}), UsageError, ["different weights", "cat:5"]),

@@ -67,3 +67,25 @@ def test_wrong_input_is_named(weak_digits, flags, status, parts):
     found, printed = run_py(weak_digits, "--mode=eval", *flags)
     assert found == status and "Traceback" not in printed, printed
     assert all(part in printed for part in parts), printed
+
+
+NAN_FEATURES = """
+import tensorflow as tf
+class NanDataLayer(Speech2TextDataLayer):
+    def _features_of(self, waveform, seed):
+        features = super()._features_of(waveform, seed)
+        return features * tf.where(tf.size(waveform) > 40000, float("nan"), 1.0)
+
+base_params["data_layer"] = NanDataLayer
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [["--decoder=greedy"], ["--decoder=beam"]])
+def test_non_finite_logits_end_an_evaluation(weak_digits, flags):
+    (weak_digits / "nan.py").write_text((weak_digits / "config.py").read_text() + NAN_FEATURES)
+    status, printed = run(weak_digits, os.path.join(REPOSITORY, "run.py"), "--config_file=nan.py", "--device=cpu", "--mode=eval",
+                          *flags)
+    assert status == 3 and "Traceback" not in printed, printed
+    assert re.search(r"logits of utterance dev/.*NaN or infinite", printed), printed
+    assert "Validation WER" not in printed
