@@ -67,7 +67,7 @@ def headline(summary, unit):
             100.0 * counts[name] / length, unit) if length else ""))
     if summary["loss"] is not None:
         cells.append(_cell("Loss", "%.4g" % summary["loss"], "mean CTC loss in nats"))
-    cells.append(_cell("Data", "%s utterances" % grouped(summary["utterances"]), "%s words%s" % (
+    cells.append(_cell("Utterances", grouped(summary["utterances"]), "%s words%s" % (
         grouped(words), "" if summary["audio_seconds"] is None else ", %s of audio" % readable_time(summary["audio_seconds"]))))
     return cells
 

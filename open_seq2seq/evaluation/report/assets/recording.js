@@ -68,7 +68,8 @@ function picture(recording, audio, name) {
     const shown = make("div", {className: "band posteriors"}, image, letters);
     sheet.append(shown);
   }
-  const step = TIME_STEPS.find((value) => value * SMALLEST_SCALE >= 40) ?? 1;
+  const width = Math.max(duration * SMALLEST_SCALE, 0.7 * Math.min(innerWidth, 1300));
+  const step = TIME_STEPS.find((value) => value / duration * width >= 45) ?? duration;
   const times = make("div", {className: "times", "aria-hidden": "true"});
   for (let i = 0; i * step < duration; i++) {
     const mark = make("span", {}, `${+(i * step).toFixed(1)} s`);
