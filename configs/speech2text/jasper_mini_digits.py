@@ -68,11 +68,12 @@ base_params = {
     "encoder": TDNNEncoder,
     "encoder_params": {
         "convnet_layers": [
+            # a frame of 40 ms: three times as many steps in the same time as with 20 ms and wider kernels
             dict(block(1, 11, 96, 1.0), stride=[2]),
-            dense_block(9, 96, 1.0),
-            dense_block(9, 128, 0.95),
-            dense_block(11, 160, 0.9),
-            dict(block(1, 11, 192, 0.9), dilation=[2]),
+            dict(block(1, 7, 128, 1.0), stride=[2]),
+            dense_block(7, 128, 0.95),
+            dense_block(7, 160, 0.9),
+            dict(block(1, 7, 192, 0.9), dilation=[2]),
             block(1, 1, 256, 0.8),
         ],
         "dropout_keep_prob": 0.9,
