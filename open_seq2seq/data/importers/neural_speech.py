@@ -36,16 +36,16 @@ INSTALL = "bash scripts/setup.sh --voices installs it"
 
 # phonemes in the voice's alphabet (capital letters are diphthongs); the first pronunciation is the American one
 PRONUNCIATIONS = collections.OrderedDict((
-    ("zero", ("zˈɪɹO", "zˈiɹO", "zˈɪɹə", "sˈɪɹO", "zˈɛɹO", "zˈɪɹɔ", "sˈiɹO")),
-    ("one", ("wˈʌn", "wˈɑn", "vˈʌn", "wˈɔn", "wˈæn", "vˈɑn", "wˈʌm")),
-    ("two", ("tˈu", "tˈuː", "tjˈu", "tˈʊ", "ʧˈu", "dˈu", "tˈɪu")),
-    ("three", ("θɹˈi", "sɹˈi", "tɹˈi", "fɹˈi", "θɹˈɪ", "zɹˈi", "θɹˈiː")),
-    ("four", ("fˈɔɹ", "fˈɔ", "fˈɔː", "fˈOɹ", "fˈOə", "vˈɔɹ", "fˈɔɹə")),
+    ("zero", ("zˈɪɹO", "zˈiɹO", "zˈɪɹə", "sˈɪɹO", "zˈɛɹO", "zˈɪɹɔ", "zˈiɹo", "sˈiɹO", "zˈIɹO")),
+    ("one", ("wˈʌn", "wˈɑn", "vˈʌn", "wˈɔn", "ʌˈʌn", "wˈæn", "vˈɑn", "wˈɛn", "wˈʌm")),
+    ("two", ("tˈu", "tˈuː", "tjˈu", "tˈʊ", "tʃˈu", "ʧˈu", "dˈu", "tˈɪu", "tsˈu")),
+    ("three", ("θɹˈi", "sɹˈi", "tɹˈi", "fɹˈi", "θɹˈɪ", "ʃɹˈi", "zɹˈi", "θɹˈiː", "tʃɹˈi")),
+    ("four", ("fˈɔɹ", "fˈɔ", "fˈɔː", "fˈOɹ", "fˈOə", "vˈɔɹ", "fˈɔə", "fˈɑɹ", "fˈɔɹə")),
     ("five", ("fˈIv", "fˈIf", "vˈIf", "fˈAv", "fˈYv", "fˈɑv", "fˈIvə")),
-    ("six", ("sˈɪks", "sˈiks", "zˈɪks", "sˈɛks", "sˈɪkʃ", "sˈɪkəs", "zˈiks")),
-    ("seven", ("sˈɛvən", "sˈɛfən", "zˈɛvən", "sˈɛbən", "sˈævən", "sˈɛvɪn", "zˈɛfən")),
-    ("eight", ("ˈAt", "ˈAtʰ", "ˈɛt", "ˈit", "ˈAd", "hˈAt", "ˈAtə")),
-    ("nine", ("nˈIn", "nˈɑn", "nˈAn", "nˈYn", "nˈInə", "nˈIm", "nˈɛn")),
+    ("six", ("sˈɪks", "sˈiks", "zˈɪks", "sˈɛks", "sˈɪkʃ", "sˈɪkəs", "zˈiks", "sˈIks")),
+    ("seven", ("sˈɛvən", "sˈɛfən", "zˈɛvən", "sˈɛbən", "sˈævən", "sˈɛvɪn", "sˈAvən", "sˈɛvɛn", "zˈɛfən")),
+    ("eight", ("ˈAt", "ˈAtʰ", "ˈɛt", "ˈit", "ˈAd", "ˈIt", "hˈAt", "ˈAtə", "ˈɛɪt")),
+    ("nine", ("nˈIn", "nˈɑn", "nˈAn", "nˈYn", "nˈænd", "nˈInə", "nˈIm", "nˈɛn")),
 ))
 INTONATIONS = (".", ",", "?")
 SPEEDS = (0.9, 1.15)
@@ -67,13 +67,13 @@ intonation, and whether words may have a foreign pronunciation."""
 def draw_talker(random):
     """A random :class:`Talker`; two thirds have the pitch of a man."""
     is_low = random.uniform() < 0.65
-    tract = random.uniform(0.78, 0.98) if is_low else random.uniform(0.9, 1.12)
+    tract = random.uniform(0.78, 0.95) if is_low else random.uniform(0.9, 1.12)
     return Talker(pitch=random.uniform(85, 150) if is_low else random.uniform(150, 260),
                   pitch_range=random.uniform(0.4, 1.5),
                   stretches=tract * np.exp(KNOT_SPREADS * random.normal(size=len(KNOTS))),
                   tilt=2 * random.normal(), breath=random.uniform(-40, -8), friction=4 * random.normal(),
-                  pace=random.uniform(0.7, 1.35), jitter=random.uniform(0, 0.02),
-                  intonation=INTONATIONS[random.randint(len(INTONATIONS))], has_accent=random.uniform() < 0.4)
+                  pace=random.uniform(0.75, 1.35), jitter=random.uniform(0, 0.02),
+                  intonation=INTONATIONS[random.randint(len(INTONATIONS))], has_accent=random.uniform() < 0.6)
 
 
 class NeuralVoice:
@@ -90,7 +90,7 @@ class NeuralVoice:
     def speak(self, word, talker, random):
         """One word: float32 [samples] at ``SAMPLE_RATE``, without silence around it."""
         pronunciations = PRONUNCIATIONS[word]
-        is_foreign = talker.has_accent and random.uniform() < 0.6
+        is_foreign = talker.has_accent and random.uniform() < 0.7
         phonemes = pronunciations[random.randint(len(pronunciations)) if is_foreign else 0]
         intonation = talker.intonation if random.uniform() < 0.7 else INTONATIONS[random.randint(len(INTONATIONS))]
         frames = self.frames(phonemes + intonation, SPEEDS[random.randint(len(SPEEDS))])

@@ -77,7 +77,7 @@ FOREIGN = collections.OrderedDict((
     ("grk/el", ("ζίροου", "ουάν", "του", "θρι", "φορ", "φάιβ", "σιξ", "σέβεν", "έιτ", "νάιν")),
     ("urj/fi", ("siirou", "uan", "tuu", "srii", "foor", "faiv", "siks", "seven", "eit", "nain")),
 ))
-FOREIGN_PROBABILITY = 0.15
+FOREIGN_PROBABILITY = 0.25
 
 # style "studio"
 RATES = (130, 200)  # words a minute
