@@ -1,20 +1,25 @@
-"""What ``--mode=eval`` leaves in ``report/`` next to the checkpoints: all utterances, figures, files for sclite."""
+"""What an evaluation leaves in ``report/`` next to the checkpoints: all utterances, figures, files for sclite.
+
+``--mode=eval`` writes them, and a training with ``--test_files`` at its end into ``report/test/``."""
 import json
 import os
 import zlib
 
+from open_seq2seq.checkpoints.files import checkpoint_step
+from open_seq2seq.decoding.options import options_from_config
 from open_seq2seq.decoding.writers import recording_names
 from open_seq2seq.distributed.gathering import gather_bytes
 from open_seq2seq.errors import StorageError
 from open_seq2seq.evaluation.analysis.groups import speakers_of
 from open_seq2seq.evaluation.analysis.sclite_files import sclite_ids, stm_lines, trn_lines
 from open_seq2seq.evaluation.analysis.score_files import write_evaluation
-from open_seq2seq.evaluation.analysis.summary import summary_text
+from open_seq2seq.evaluation.analysis.summary import summarize, summary_text
+from open_seq2seq.evaluation.record import data_set_name
 from open_seq2seq.evaluation.scoring import UtteranceOutput
 from open_seq2seq.evaluation.utterance_scores import score_utterance
 from open_seq2seq.files import replaced_file
 
-FOLDER = "report"
+FOLDER, TEST_FOLDER = "report", os.path.join("report", "test")
 EVALUATION, SUMMARY, REFERENCES, HYPOTHESES, STM = "eval.json", "eval.txt", "ref.trn", "hyp.trn", "ref.stm"
 
 
@@ -67,22 +72,38 @@ def scores_of(utterances, outputs):
     return scores
 
 
-def write_evaluation_files(directory, facts, summary, scores):
-    """Writes the files into ``report/``; each is written atomically.
+def figures_of(checkpoint, evaluation, outputs, rejected, group_by=()):
+    """What is known of an evaluation.
 
     Args:
-      directory: folder of the checkpoints.
+      checkpoint: path without extension.
+      evaluation: the ``Evaluation``.
+      outputs, rejected: see :func:`gathered_outputs`.
+      group_by: names of columns, see ``groups.groupings``.
+
+    Returns:
+      (facts, summary, scores), see :func:`write_evaluation_files`.
+    """
+    scores = scores_of(evaluation.data_layer.utterances, outputs)
+    summary = summarize(scores, [row["id"] for row in rejected], group_by, len(rejected))
+    facts = {"checkpoint": os.path.basename(checkpoint), "step": checkpoint_step(checkpoint),
+             "data_set": data_set_name(evaluation.data_layer),
+             "decoding": options_from_config(evaluation.params["decoder_params"])._asdict(), "rejected": rejected}
+    return facts, summary, scores
+
+
+def write_evaluation_files(folder, facts, summary, scores):
+    """Writes the files; each is written atomically.
+
+    Args:
+      folder: of the files, is created.
       facts: dict of JSON values: what was evaluated.
       summary: dict of ``summary.summarize``.
       scores: list of ``UtteranceScore``.
 
-    Returns:
-      Path of the folder.
-
     Raises:
       StorageError: a file cannot be written.
     """
-    folder = os.path.join(directory, FOLDER)
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
@@ -98,4 +119,3 @@ def write_evaluation_files(directory, facts, summary, scores):
     for name, lines in lines_of.items():
         with replaced_file(os.path.join(folder, name)) as file:
             file.writelines(lines)
-    return folder

@@ -1,13 +1,11 @@
 """``--mode=eval``: restores a checkpoint, runs through the data once, reports."""
 import os
 
-from open_seq2seq.checkpoints.files import checkpoint_step
 from open_seq2seq.data.speech2text.audio_profile import differences, read_profile
-from open_seq2seq.decoding.options import options_from_config
 from open_seq2seq.errors import DataError, StorageError
-from open_seq2seq.evaluation.analysis.summary import overall_lines, summarize
-from open_seq2seq.evaluation.evaluation_files import gathered_outputs, scores_of, write_evaluation_files
-from open_seq2seq.evaluation.record import data_set_name, directory_of_run, record_evaluation
+from open_seq2seq.evaluation.analysis.summary import overall_lines
+from open_seq2seq.evaluation.evaluation_files import FOLDER, figures_of, gathered_outputs, write_evaluation_files
+from open_seq2seq.evaluation.record import directory_of_run, record_evaluation
 from open_seq2seq.evaluation.report.overview import page_facts
 from open_seq2seq.evaluation.report.report import EvaluationReport
 from open_seq2seq.evaluation.restored import log_speed, restored
@@ -52,15 +50,12 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
 
 def _report(checkpoint, evaluation, result, arguments, page, outputs, rejected):
     """Prints the figures of all ranks' utterances with intervals, and writes the files."""
-    layer = evaluation.data_layer
-    scores = scores_of(layer.utterances, outputs)
-    summary = summarize(scores, [row["id"] for row in rejected], arguments.group_by or (), len(rejected))
-    facts = {"checkpoint": os.path.basename(checkpoint), "step": checkpoint_step(checkpoint), "data_set": data_set_name(layer),
-             "decoding": options_from_config(evaluation.params["decoder_params"])._asdict(), "rejected": rejected}
+    facts, summary, scores = figures_of(checkpoint, evaluation, outputs, rejected, arguments.group_by or ())
     for line in summary["kaldi"] + overall_lines(summary):
         log_line(line, offset=4)
     try:
-        folder = write_evaluation_files(directory_of_run(checkpoint), facts, summary, scores)
+        folder = os.path.join(directory_of_run(checkpoint), FOLDER)
+        write_evaluation_files(folder, facts, summary, scores)
         log_line("Results: %s" % folder)
         log_line("Report: %s" % page.write(folder, scores, summary, page_facts(checkpoint, evaluation, result, len(rejected))))
     except StorageError as error:

@@ -3,7 +3,8 @@ import os
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.errors import JasperError
+from open_seq2seq.errors import JasperError, StorageError
+from open_seq2seq.evaluation.evaluation_files import TEST_FOLDER, figures_of, gathered_outputs, write_evaluation_files
 from open_seq2seq.evaluation.evaluation_graph import Evaluation, build_evaluation
 from open_seq2seq.evaluation.record import data_set_name, model_fingerprint, record_evaluation
 from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
@@ -28,7 +29,7 @@ class FinalTest:
 
     def __init__(self, base_model, params, graph, device, group, rejected_file):
         layer = build_data_layer(params, "eval", device, group, rejected_file)
-        self._best_is_known = graph.evaluation is not None
+        self._group, self._best_is_known = group, graph.evaluation is not None
         if has_operations_for(graph.evaluation, params, layer):
             # the same operations: on a device that compiles graphs, others would take as many graphs again
             self._graph = Evaluation(graph.evaluation.graph, layer)
@@ -64,10 +65,21 @@ class FinalTest:
                               "with --mode=eval %s--test_files=..." % (
                                   error, "--restore_best_checkpoint=True " if self._best_is_known else ""))
         log_evaluation(result, "Test")
+        gathered = gathered_outputs(self._group, session, result, self._graph.data_layer)
         if directory is not None:
             record_evaluation(checkpoint, self._graph, result, is_test=True)
+            self._write(os.path.join(directory, TEST_FOLDER), checkpoint, *gathered)
         metrics.write("test", step, data_set=data_set_name(self._graph.data_layer), **evaluation_numbers(result))
         return result
+
+    def _write(self, folder, checkpoint, outputs, rejected):
+        """Writes every utterance of the test into a folder."""
+        try:
+            write_evaluation_files(folder, *figures_of(checkpoint, self._graph, outputs, rejected))
+            log_line("Results: %s" % folder)
+        except StorageError as error:
+            # the training and its test are valid
+            log_line("The results of the test could not be written: %s" % error)
 
 
 def has_operations_for(evaluation, params, layer):

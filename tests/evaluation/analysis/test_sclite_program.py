@@ -61,7 +61,8 @@ def utterances(output):
 
 
 def test_sclite_reads_our_transcripts_and_finds_our_counts(sclite, scores, tmp_path):
-    folder = write_evaluation_files(str(tmp_path), {}, summarize(scores), scores)
+    folder = str(tmp_path)
+    write_evaluation_files(folder, {}, summarize(scores), scores)
     reference, hypothesis = (os.path.join(folder, name) for name in ("ref.trn", "hyp.trn"))
     output = sclite("-r", reference, "trn", "-h", hypothesis, "trn", "-i", "rm")
     ids = [re.search(r"\((\S+)\)$", line).group(1).lower() for line in open(reference, encoding="utf-8")]
@@ -79,7 +80,8 @@ def test_sclite_reads_our_transcripts_and_finds_our_counts(sclite, scores, tmp_p
 
 
 def test_sclite_leaves_out_utterances_without_a_hypothesis(sclite, scores, tmp_path):
-    folder = write_evaluation_files(str(tmp_path), {}, summarize(scores), scores)
+    folder = str(tmp_path)
+    write_evaluation_files(folder, {}, summarize(scores), scores)
     hypothesis = os.path.join(folder, "hyp.trn")
     with open(hypothesis, encoding="utf-8") as file:
         lines = file.readlines()
