@@ -58,6 +58,8 @@ def test_training_stops_tests_exports_and_resumes_on_request(with_test_set, run_
 
     # the figures of the test are those of the best model, and the exported one's
     tested = figures(trained.out, "Test loss") + figures(trained.out, "Test WER")
+    report = json.loads((corpus / "checkpoints" / "report" / "test" / "eval.json").read_text(encoding="utf-8"))
+    assert report["data_set"] == "test.csv" and report["summary"]["wer"] == pytest.approx(tested[1], abs=1e-4)
     evaluate = ["--mode=eval", "--checkpoint_dir=checkpoints", "--test_files=test.csv", "--restore_best_checkpoint=True"]
     evaluated = run_here("--width_multiplier=0.5", *evaluate)
     assert evaluated.status == 0, evaluated.err
