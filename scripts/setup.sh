@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 show_help() {
     cat <<'HELP'
-usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx] [--decoding] [--voices]
+usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx] [--decoding] [--voices] [--data]
 
 Creates the Python environment; does nothing if it is complete, repairs it if it is not.
 
@@ -18,6 +18,7 @@ Creates the Python environment; does nothing if it is complete, repairs it if it
   --onnx                also installs tf2onnx and onnxruntime, for models in ONNX format
   --decoding            also installs what a beam search and language models need (needs a C++ compiler; takes a minute)
   --voices              also installs the neural voice that speaks half of a synthetic corpus with --voices all
+  --data                also installs pyarrow, for corpora in Parquet or Arrow files
   --help
 
 PYTHON=PATH selects the interpreter. The other scripts create the environment themselves.
@@ -100,11 +101,27 @@ build_kenlm() {
     install -m 755 "$sources/build_binary" "$folder/bin/build_binary"
 }
 
+# A package for corpora in Parquet and Arrow files.
+install_data() {
+    local folder="$1" stamp
+    stamp="$(sha256sum < "$repository/requirements-data.txt") $(cat "$folder/jasper-stamp")"
+    if [ "$(cat "$folder/jasper-data-stamp" 2>/dev/null || true)" = "$stamp" ]; then
+        say "pyarrow is already installed"
+        return 0
+    fi
+    run_with_progress "$folder/data.log" "$folder/bin/python" -m pip install --progress-bar off \
+        -r "$repository/requirements-data.txt" || return
+    run_with_progress "$folder/check.log" "$folder/bin/python" -c 'import pyarrow.parquet' || return
+    say "$stamp" > "$folder/jasper-data-stamp"
+    say "pyarrow is installed"
+}
+
 tensorflow=1.15.0
 distributed=no
 onnx=no
 decoding=no
 voices=no
+data=no
 while [ $# -gt 0 ]; do
     case "$1" in
         --tensorflow) tensorflow="$(option_value "$@")"; shift ;;
@@ -113,6 +130,7 @@ while [ $# -gt 0 ]; do
         --onnx) onnx=yes ;;
         --decoding) decoding=yes ;;
         --voices) voices=yes ;;
+        --data) data=yes ;;
         --help | -h) show_help; exit 0 ;;
         *) usage_error "unknown option $1" ;;
     esac
@@ -131,5 +149,8 @@ if [ "$decoding" = yes ]; then
 fi
 if [ "$voices" = yes ]; then
     install_voices "$(environment_folder "$tensorflow")"
+fi
+if [ "$data" = yes ]; then
+    install_data "$(environment_folder "$tensorflow")"
 fi
 say "ready: $environment_python (TensorFlow $environment_tensorflow)"

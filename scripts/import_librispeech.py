@@ -1,0 +1,12 @@
+#!/usr/bin/env python
+"""Writes manifests for LibriSpeech: the same as ``python -m open_seq2seq.data.importers librispeech``. docs/importers.md describes it."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from open_seq2seq.data.importers.importer_command import run_importer  # noqa: E402
+from open_seq2seq.data.importers.librispeech import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(run_importer(main))
