@@ -101,8 +101,8 @@ class CoquiSearch(_Search):
             # the characters left after pruning are no beginning of a word
             found = self._best(probabilities, 1.0, probabilities.shape[1])
         if found is None:
-            # beyond the range of float32: the only transcript left is silence
-            found = _Found("", NO_BEAM, float(log_probabilities[:, -1].sum()))
+            silence = float(log_probabilities[:, -1].sum())
+            found = _Found("", silence, silence)
         return found
 
     def _best(self, probabilities, cutoff_prob, cutoff_top_n):
@@ -137,8 +137,7 @@ class PyctcdecodeSearch(_Search):
     def __init__(self, spec):
         super().__init__(spec)
         pyctcdecode = import_pyctcdecode()
-        self._has_space = " " in spec.characters
-        of_words = self._has_space or spec.lm_file is None
+        of_words = " " in spec.characters or spec.lm_file is None
         labels = list(spec.characters) if of_words else ["\u2581" + character for character in spec.characters]
         self._joiner = " " if of_words else ""
         self._words = frozenset(spec.words or ())
