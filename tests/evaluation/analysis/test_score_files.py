@@ -120,7 +120,7 @@ def test_references_with_times():
         "a 1 s2 0.000 2.000 \n", "b 1 s1 0.000 1.500 one%3B two\n"]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(["a.trn", "a.csv", "a.json", "text", "a.txt"]),
        data=st.binary(max_size=40) | st.text("{}[]()\",:;\n\r ab\u2028/", max_size=30).map(lambda text: text.encode("utf-8")))
 def test_any_bytes_are_transcripts_or_an_error(name, data, tmp_path):
