@@ -53,10 +53,12 @@ def documented_modules():
 def test_the_package_is_the_installed_one_with_its_data_files(installed, tmp_path):
     code = ("import open_seq2seq, os; from open_seq2seq.graph_analysis import npu_operators; "
             "print(open_seq2seq.__file__); print(os.path.exists(npu_operators.BUILT_IN_FILE)); "
-            "print(sorted(os.listdir(os.path.join(os.path.dirname(open_seq2seq.__file__), 'transcription/web/assets')))); "
+            "print([sorted(os.listdir(os.path.join(os.path.dirname(open_seq2seq.__file__), package, 'assets'))) "
+            "for package in ('transcription/web', 'evaluation/report')]); "
             "print(os.listdir(os.path.join(os.path.dirname(open_seq2seq.__file__), 'test_utils/toy_speech_data')))")
     place, operators, assets, vocabulary = run(installed / "python", "-c", code, cwd=tmp_path).stdout.splitlines()
-    assert place.startswith(str(installed.parent)) and operators == "True" and "page.html" in assets and "vocab.txt" in vocabulary
+    assert place.startswith(str(installed.parent)) and operators == "True" and "vocab.txt" in vocabulary
+    assert assets.count("'page.html'") == 2 and "'utterances.js'" in assets
 
 
 @pytest.mark.slow

@@ -45,12 +45,19 @@ def _in_unit(scores, unit):
 
 def _rows(other, own, unit):
     there, here = (group_as_dict(group_of("", scores)) for scores in (other, own))
-    rows = [[title, percent(there[key]), percent(here[key]), "–" if None in (there[key], here[key]) else "%+.2f points" % (
-        100.0 * (here[key] - there[key]))] for title, key in (("WER" if unit == WORD else "CER", "wer"), ("SER", "ser"))]
+    rows = []
+    for title, key in (("WER" if unit == WORD else "CER", "wer"), ("SER", "ser")):
+        known = None not in (there[key], here[key])
+        rows.append([title, percent(there[key]), percent(here[key]),
+                     _signed("%+.2f points", 100.0 * (here[key] - there[key])) if known else "–"])
     for kind in ("substitutions", "deletions", "insertions"):
         rows.append([kind.capitalize(), grouped(there["words"][kind]), grouped(here["words"][kind]),
-                     "%+d" % (here["words"][kind] - there["words"][kind])])
+                     _signed("%+d", here["words"][kind] - there["words"][kind])])
     return rows
+
+
+def _signed(form, difference):
+    return (form % difference if difference else (form % 0)[1:]).replace("-", "−")
 
 
 def _sentences(result, only_there, only_here, unit):
@@ -59,8 +66,9 @@ def _sentences(result, only_there, only_here, unit):
     sentences = ["%s utterances have fewer errors in this evaluation, %s have more, %s have as many." % (
         grouped(better), grouped(worse), grouped(result["utterances"] - better - worse))]
     if result["difference"] is not None:
-        sentences.append("The %s changes by %+.2f points, 95 %% interval %s." % (
-            "WER" if unit == WORD else "CER", 100.0 * result["difference"], interval_text(result["difference_interval"])))
+        sentences.append("The %s changes by %s, 95 %% interval %s." % (
+            "WER" if unit == WORD else "CER", _signed("%+.2f points", 100.0 * result["difference"]),
+            interval_text(result["difference_interval"]).replace("-", "−")))
     for name, key in (("Matched pairs test of the errors", "matched_pairs"),
                       ("McNemar's test of the correct utterances", "mcnemar"),
                       ("Wilcoxon's test of the error rates of the speakers", "wilcoxon")):

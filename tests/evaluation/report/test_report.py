@@ -217,14 +217,14 @@ def test_comparison():
     content = comparison_content(own, other, "before")
     assert content["columns"]["change"] == [-2, 0, -1, None, 1]
     assert content["columns"]["other_hypothesis"][0] == "one tree tree" and content["columns"]["other_operations"][2] == "IC"
-    assert content["rows"][:2] == [["WER", "50.00 %", "25.00 %", "-25.00 points"], ["SER", "75.00 %", "50.00 %", "-25.00 points"]]
+    assert content["rows"][:2] == [["WER", "50.00 %", "25.00 %", "−25.00 points"], ["SER", "75.00 %", "50.00 %", "−25.00 points"]]
     assert content["sentences"][0] == "2 utterances have fewer errors in this evaluation, 1 have more, 1 have as many."
-    assert content["sentences"][1].startswith("The WER changes by -25.00 points, 95 % interval ")
+    assert content["sentences"][1].startswith("The WER changes by −25.00 points, 95 % interval ")
     assert content["sentences"][-1] == ("4 utterances are in both evaluations and are compared; 1 are only in this one, 1 only "
                                         "in the other.")
     # characters where words are not separated
     own, other = score_utterance("u", "今天天气", "今天气"), score_utterance("u", "今天天气", "今天天")
     content = comparison_content([own, score_utterance("v", "你好", "你好")], [other, score_utterance("v", "你好", "好")], "-")
-    assert content["columns"]["change"] == [0, -1] and content["rows"][0] == ["CER", "33.33 %", "16.67 %", "-16.67 points"]
+    assert content["columns"]["change"] == [0, -1] and content["rows"][0] == ["CER", "33.33 %", "16.67 %", "−16.67 points"]
     with pytest.raises(DataError, match="no utterance is in both"):
         comparison_content([own], [score_utterance("x", "one", "one")], "before")

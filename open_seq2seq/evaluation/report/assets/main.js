@@ -78,7 +78,7 @@ function showComparison() {
   byId("comparison_title").textContent = `Comparison with ${comparison.name}`;
   byId("comparison_content").append(
     make("div", {className: "scroll"}, table(comparison.heads, comparison.rows)),
-    ...comparison.sentences.map((sentence) => make("p", {className: "note"}, sentence)));
+    make("ul", {}, ...comparison.sentences.map((sentence) => make("li", {}, sentence))));
 }
 
 function main() {
