@@ -50,6 +50,8 @@ def test_coquis_results(goldens, cases, number):
         cutoff_prob=settings["cutoff_prob"], cutoff_top_n=settings["cutoff_top_n"], hot_words=settings["hot_words"],
         score_sentence_end=False))
     for name, (best, *_) in case["results"].items():
+        if name.startswith("random") and settings["beam_size"] == 500 and not settings["scorer"]:
+            continue  # takes seconds
         found = search.search(cases[name])
         if best["confidence"] < -1e30:
             # pruning has left no beam: searched again without it
@@ -75,10 +77,12 @@ def test_pyctcdecodes_results(goldens, cases, number):
     # the others take many seconds
     names = CASES if settings["beam_width"] <= 10 else ("clear_T100", "ambiguous_T120", "doubles_T110", "all_blank_T60")
     if settings["token_min_logp"] < -5:
-        names = ("clear_T100", "all_blank_T60")
+        names = ("all_blank_T60",) if settings["token_min_logp"] < -50 else ("clear_T100", "all_blank_T60")
+    texts = {"clear_T100": "the cat sat on the mat", "all_blank_T60": ""}
     equal = 0
     for name in names:
         best, found = case["results"][name][0], search.search(cases[name])
+        assert found.text == texts.get(name, found.text)
         # pyctcdecode counts an unknown word after a space at the end, and in an empty text; then our best scores higher
         assert found.score > best["lm_score"] - 1e-4
         if found.score < best["lm_score"] + 1e-4:
@@ -86,8 +90,6 @@ def test_pyctcdecodes_results(goldens, cases, number):
             assert found.acoustic_score == pytest.approx(best["logit_score"], abs=1e-4)
             equal += 1
     assert equal or settings["alpha"] == 2.0
-    assert search.search(cases["clear_T100"]).text == "the cat sat on the mat"
-    assert search.search(cases["all_blank_T60"]).text == ""
 
 
 @pytest.mark.shared
