@@ -21,7 +21,8 @@ MatchedPairs.__doc__ = """The matched-pairs sentence-segment word error test.
 
 segments: number of segments in which a system has an error. mean, standard_deviation (n - 1): of the errors of A minus those of
 B in a segment. z: mean / (standard deviation / sqrt(segments)). p: two-sided, of the normal distribution. errors: (A, B) in the
-segments, which are all errors. z is None and p 1 if there is no difference or only one segment."""
+segments, which are all errors. If the difference is the same in every segment, the deviation says nothing: z is None, and p is
+that of the sign test over the segments."""
 
 McNemar = collections.namedtuple("McNemar", "both_correct only_a_correct only_b_correct both_wrong p")
 McNemar.__doc__ = """McNemar's test over utterances: whether one system has more correct ones. p: exact binomial, two-sided."""
@@ -91,7 +92,7 @@ def matched_pairs(operations_a, operations_b):
     mean = float(differences.mean()) if segments else 0.0
     deviation = float(differences.std(ddof=1)) if segments > 1 else 0.0
     if not deviation:
-        return MatchedPairs(segments, mean, deviation, None, 1.0, totals)
+        return MatchedPairs(segments, mean, deviation, None, binomial_p(segments if mean else 0, 0), totals)
     z = mean / (deviation / math.sqrt(segments))
     return MatchedPairs(segments, mean, deviation, z, _two_sided(z), totals)
 

@@ -36,7 +36,10 @@ FILES = {"ref.trn": "the cat (anna-1)\r\n;; a comment\n\n (anna-2)\nun été (be
 @pytest.mark.parametrize("references", ["ref.trn", "text", "dev.csv"])
 @pytest.mark.parametrize("hypotheses", sorted(FILES))
 def test_equal_transcripts_in_all_formats(write, references, hypotheses):
-    files = [read_transcripts(write(name, FILES[name])) for name in (references, hypotheses)]
+    texts = dict(FILES)
+    if references == "dev.csv":  # two CSV files have the same names of audio files
+        texts.update({name: text.replace("wav/", "").replace(".flac", ".wav") for name, text in FILES.items()})
+    files = [read_transcripts(write(name, texts[name])) for name in (references, hypotheses)]
     scores, missing, ignored = score_transcripts(*files)
     assert [score.words for score in scores] == [(2, 0, 0, 0), (0, 0, 0, 0), (2, 0, 0, 0)]
     assert (missing, ignored) == ([], 0)

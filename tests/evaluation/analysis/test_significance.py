@@ -59,6 +59,9 @@ def test_matched_pairs_by_hand():
     assert found.p == pytest.approx(2 * scipy.stats.norm.sf(1.0))
     for same in (["SS"], ["CC"], []):
         assert matched_pairs(same, same).p == 1.0 and matched_pairs(same, same).z is None
+    # the same difference everywhere: as likely as heads each time
+    always = matched_pairs(["SC"] * 6, ["CC"] * 6)
+    assert (always.mean, always.z, always.p) == (1.0, None, 2 / 2 ** 6)
 
 
 def test_mcnemar_and_sign_test_by_hand():
