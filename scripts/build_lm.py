@@ -215,6 +215,7 @@ def build(words):
     uses_lmplz = arguments.estimator == "lmplz" or (
         arguments.estimator == "auto" and lmplz is not None and not _needs_numpy(arguments) and size is not None
         and size > LARGE_TEXT)
+    dev = _read_dev(sources)
     folder = os.path.dirname(arguments.output) or "."
     with tempfile.TemporaryDirectory(prefix=".build_lm-", dir=folder) as temporary:
         arpa = os.path.join(temporary, "lm.arpa")
@@ -227,8 +228,8 @@ def build(words):
                                          ["-q", bits, "-b", bits, "-a", POINTER_BITS, "trie"]))
         _publish(result, arguments.output)
     log_line("Wrote %s, %.1f MB" % (arguments.output, os.path.getsize(arguments.output) / 1e6))
-    if sources.dev:
-        _evaluate(arguments.output, sources)
+    if dev:
+        _evaluate(arguments.output, dev)
 
 
 def _estimate_in_memory(arguments, sources, arpa, _, __):
@@ -296,25 +297,32 @@ def _publish(path, output):
             compressed.close()
 
 
-def _evaluate(path, sources):
+def _read_dev(sources):
+    """The words of each sentence of the dev data, a list: a mistake in them is reported before the model is estimated."""
+    if not sources.dev:
+        return []
+    names, dropped = ", ".join(sources.dev), Dropped()
+    sentences = list(sources.development(dropped))
+    if dropped.total:
+        log_line("Dropped %d sentences of the dev data:" % dropped.total)
+        for line in dropped.lines():
+            log_line(line)
+    if not sentences:
+        raise DataError("dev data %s: no sentence is left, so there is no perplexity; expected transcripts or text with words "
+                        "that the vocabulary can write" % names)
+    return sentences
+
+
+def _evaluate(path, dev):
     """Prints the perplexity and the share of unknown words on the dev data."""
     from open_seq2seq.decoding.kenlm_files import load_kenlm
     from open_seq2seq.text.ngrams.kenlm import perplexity
-    names = ", ".join(sources.dev)
     try:
         model = load_kenlm(path)
     except UsageError as error:
-        log_line("No perplexity on %s: %s" % (names, error))
+        log_line("No perplexity on the dev data: %s" % error)
         return
-    dropped = Dropped()
-    found = perplexity(model, sources.development(dropped))
-    if dropped.total:
-        log_line("Dropped %d sentences of %s:" % (dropped.total, names))
-        for line in dropped.lines():
-            log_line(line)
-    if not found.words:
-        raise DataError("--dev %s: no sentence is left, so there is no perplexity; expected transcripts or text with words that "
-                        "the vocabulary can write. The language model %s was written" % (names, path))
+    found = perplexity(model, dev)
     log_line("Dev: %d sentences, %d words, %d of them unknown (%.2f %%)" % (
         found.sentences, found.words, found.oov, 100.0 * found.oov / found.words))
     log_line("Perplexity: %.2f with unknown words, %.2f without" % (found.with_oov, found.without_oov))

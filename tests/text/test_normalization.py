@@ -1,5 +1,7 @@
 """Text becomes words of the vocabulary, or is excluded with the reason."""
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from open_seq2seq.text.normalization import Dropped, TextNormalizer
 from open_seq2seq.text.vocabulary import Vocabulary
@@ -39,6 +41,19 @@ def test_what_would_be_spoken_and_cannot_be_written_is_unknown(text, unknown):
 def test_other_vocabularies(characters, text, words):
     found, unknown = TextNormalizer(Vocabulary(characters)).normalize(text)
     assert (" ".join(found), unknown) == (words, None) if words is not None else found == ["ae\u0301"] and unknown == "\u00e9"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=30), st.sampled_from([ENGLISH, Vocabulary(" aé'"), Vocabulary(" ABC"), Vocabulary(" ae\u0301")]))
+def test_words_have_characters_of_the_vocabulary_only_and_stay_as_they_are(text, vocabulary):
+    words, unknown = TextNormalizer(vocabulary).normalize(text)
+    assert all(word and set(word) <= set(vocabulary.characters) - {" "} for word in words)
+    again = TextNormalizer(vocabulary).normalize(" ".join(words))
+    assert again == (words, None)
+    # what training accepts is not changed
+    composed = vocabulary.composed(text.strip())
+    if set(composed) <= set(vocabulary.characters):
+        assert (words, unknown) == (composed.split(), None)
 
 
 def test_special_words_are_unknown():
