@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Writes manifests for LibriSpeech: the same as ``python -m open_seq2seq.data.importers librispeech``. docs/importers.md describes it."""
+"""Writes manifests for LibriSpeech, as ``python -m open_seq2seq.data.importers librispeech`` does; see docs/importers.md."""
 import os
 import sys
 

@@ -14,7 +14,7 @@ def main(arguments=None):
     """Runs the importer that the first argument names."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_USAGE + "\n\nWrite manifests (wav_filename,wav_filesize,transcript) for a corpus. NAME --help shows its options.\n")
+        print(_USAGE + "\n\nWrite manifests, wav_filename,wav_filesize,transcript, for a corpus. NAME --help lists options.\n")
         width = max(map(len, SUMMARIES))
         for name, summary in SUMMARIES.items():
             print("  %s  %s" % (name.ljust(width), summary))

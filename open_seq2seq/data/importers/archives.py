@@ -12,10 +12,11 @@ from open_seq2seq.files import printable
 
 EXTENSIONS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 LARGEST_MEMBER = 1 << 30
+_ERRORS = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError)
 
 Member = collections.namedtuple("Member", "name parts size read problem")
-Member.__doc__ = """A member of an archive. name: as stored. parts: its path's components. size: bytes. read: function that returns
-its content. problem: why it must not be used (a link, a device, a path out of the archive), or None."""
+Member.__doc__ = """A member of an archive. name: as stored. parts: its path's components. size: bytes. read: function that
+returns its content. problem: why it must not be used (a link, a device, a path out of the archive), or None."""
 
 
 def members_of(path):
@@ -28,22 +29,27 @@ def members_of(path):
         with tarfile.open(path, "r:*") as archive:
             for info in archive:
                 if not info.isdir():
-                    yield _member(archive, info)
-            _require_end(archive, path)
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError("cannot read the archive %s: %s. Is it complete? Compare its checksum, or fetch it again"
-                        % (printable(path), reason))
+                    yield _member(archive, info, path)
+            _require_end(archive)
+    except _ERRORS as error:
+        raise _damaged(path, error)
 
 
-def _require_end(archive, path):
+def _damaged(path, error):
+    return DataError("cannot read the archive %s: %s. Is it complete? Compare its checksum, or fetch it again"
+                     % (printable(path), getattr(error, "strerror", None) or error))
+
+
+def _require_end(archive):
     """tarfile takes an archive for complete that is cut off between two members or has a damaged header there."""
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("it has no end marker at byte %d" % archive.offset)
+    while archive.fileobj.read(1 << 20):      # a compressed file's checksum is at its end
+        pass
 
 
-def _member(archive, info):
+def _member(archive, info, path):
     problem = None
     parts = [part for part in info.name.split("/") if part not in ("", ".")]
     if not info.isfile():
@@ -56,9 +62,12 @@ def _member(archive, info):
     def read():
         if problem is not None:
             raise RejectedData(UNSAFE_MEMBER, "%s: %s" % (printable(info.name), problem))
-        data = archive.extractfile(info).read()
+        try:
+            data = archive.extractfile(info).read()
+        except _ERRORS as error:
+            raise _damaged(path, error)
         if len(data) < info.size:
-            raise tarfile.ReadError("it ends within %s" % printable(info.name))
+            raise _damaged(path, "it ends within %s" % printable(info.name))
         return data
 
     return Member(info.name, parts, info.size, read, problem)

@@ -38,8 +38,8 @@ class CommonVoice(Importer):
         parser.add_argument("--corpus", type=file_path, required=True, help="folder of the language: train.tsv, ..., clips/")
         parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS[:3]), help="the TSV files to import")
         parser.add_argument("--split_by_client", nargs=2, type=share, metavar=("DEV", "TEST"),
-                            help="instead of --sets, divide validated.tsv by client into train, dev and test; the numbers are the "
-                                 "shares of the utterances in dev and test, e.g. 0.05 0.05")
+                            help="instead of --sets, divide validated.tsv by client into train, dev and test; the numbers are "
+                                 "the shares of the utterances in dev and test, e.g. 0.05 0.05")
         parser.add_argument("--seed", type=whole_number(0), default=1, help="of the division by client")
 
     def prepare(self, options):

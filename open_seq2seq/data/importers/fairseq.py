@@ -1,4 +1,4 @@
-"""Manifests of fairseq: ``train.tsv`` (the root, then path and number of samples) with ``train.wrd``, ``train.txt`` or ``train.ltr``.
+"""Manifests of fairseq: ``train.tsv`` (the root, then path and number of samples) with ``train.wrd``, ``.txt`` or ``.ltr``.
 
     python -m open_seq2seq.data.importers fairseq --corpus train.tsv dev.tsv --output corpus
 
@@ -25,8 +25,8 @@ class Fairseq(Importer):
         parser.add_argument("--corpus", type=file_path, nargs="+", required=True, help="TSV files")
         parser.add_argument("--root", type=file_path, help="folder of the audio files, instead of the first line of the TSV file")
         parser.add_argument("--labels", choices=LABELS,
-                            help="extension of the transcripts: wrd and txt words, ltr letters with | between words (default: the first "
-                                 "of them that exists)")
+                            help="extension of the transcripts: wrd and txt words, ltr letters with | between words (default: "
+                                 "the first of them that exists)")
 
     def units(self, options, note):
         items, manifests = [], Names()

@@ -95,8 +95,8 @@ class Importer:
                                  "with one manifest")
         if self.has_formats:
             parser.add_argument("--format", choices=FORMATS, default=KEEP,
-                                help="keep: audio files stay where and as they are, parts of recordings are written as FLAC; flac, "
-                                     "wav: all audio is written so, with 16 bits and one channel")
+                                help="keep: audio files stay where and as they are, parts of recordings are written as FLAC; "
+                                     "flac, wav: all audio is written so, with 16 bits and one channel")
         if self.lower_case:
             parser.add_argument("--keep_case", action="store_true", help="do not change transcripts to lower case")
         else:

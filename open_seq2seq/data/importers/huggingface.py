@@ -1,9 +1,9 @@
-"""Data sets of Hugging Face on the disk: Parquet or Arrow files with the audio inside, or audio files with metadata.csv or .jsonl.
+"""Data sets of Hugging Face on the disk: Parquet or Arrow files with the audio inside, or audio files with metadata.
 
     python -m open_seq2seq.data.importers huggingface --corpus DIR --output corpus
 
-Parquet and Arrow are read by pyarrow (``bash scripts/setup.sh --data`` installs it). The name of a split comes from the file's or the
-folder's name, e.g. ``data/train-00000-of-00002.parquet``.
+Parquet and Arrow are read by pyarrow (``bash scripts/setup.sh --data`` installs it). The name of a split comes from the file's or
+the folder's name, e.g. ``data/train-00000-of-00002.parquet``. Metadata is ``metadata.csv`` or ``metadata.jsonl``.
 """
 import collections
 import csv
@@ -82,12 +82,12 @@ def _pyarrow():
         import pyarrow.parquet
         return pyarrow
     except ImportError:
-        raise ConfigError("Parquet and Arrow files are read by the package pyarrow, which is not installed; install it with: bash "
-                          "scripts/setup.sh --data")
+        raise ConfigError("Parquet and Arrow files are read by the package pyarrow, which is not installed; install it with: "
+                          "bash scripts/setup.sh --data")
 
 
 def _units_of(path, options, names):
-    """A unit for each row group of a Parquet file, or one for an Arrow file; the columns are checked."""
+    """A unit for each row group of a Parquet file, or one for an Arrow file."""
     pyarrow = _pyarrow()
     manifest = Names().unique(split_of(path, options.corpus))
     folder = names.unique(manifest, os.path.splitext(os.path.basename(path))[0])
@@ -111,8 +111,9 @@ def _units_of(path, options, names):
 
 def _unreadable(pyarrow, path, error):
     text = " ".join(str(error).split())[:300]
-    half = ("; pyarrow %s cannot open files with a half-precision column (float16). Convert the column where a newer pyarrow is "
-            "installed, or delete it" % pyarrow.__version__ if re.search("half|float16", text, re.I) else "")
+    # what version 12 says about float16
+    half = (". pyarrow %s cannot open files with a half-precision column (float16). Convert the column where a newer pyarrow is "
+            "installed, or drop it" % pyarrow.__version__ if re.search("half|float16|LogicalType", text, re.I) else "")
     return DataError("pyarrow cannot read %s: %s%s" % (path, text, half))
 
 
@@ -147,28 +148,36 @@ def _rows_of(unit, options):
     _, manifest, folder, group, text_key, path = unit[:6]
     pyarrow, names, number = _pyarrow(), Names(), 0
     prefix = folder if group is None else "%s-%03d" % (folder, group)
-    try:
-        if group is None:
-            with _arrow_batches(pyarrow, path) as reader:
-                batches = (batch.slice(start, _ROWS) for batch in reader for start in range(0, batch.num_rows, _ROWS))
-                for batch in batches:
-                    for row in _dicts(batch, options.audio_key, text_key):
-                        yield _table_item(manifest, "%s:%d" % (os.path.basename(path), number), prefix, number, row, options.audio_key,
-                                          text_key, path, names)
-                        number += 1
-        else:
-            for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=_ROWS, row_groups=[group]):
-                for row in _dicts(batch, options.audio_key, text_key):
-                    yield _table_item(manifest, "%s:%d:%d" % (os.path.basename(path), group, number), prefix, number, row,
-                                      options.audio_key, text_key, path, names)
-                    number += 1
-    except (pyarrow.ArrowException, OSError) as error:
-        raise _unreadable(pyarrow, path, error)
+    where = os.path.basename(path) + ("" if group is None else ":group %d" % group)
+    batches = _batches_of(pyarrow, path, group)
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise _unreadable(pyarrow, path, error)
+        if batch is None:
+            return
+        for row in _dicts(batch, options.audio_key, text_key):
+            audio, text = row.pop(options.audio_key), row.pop(text_key)
+            yield _table_item(manifest, "%s:row %d" % (where, number), (prefix, "%06d" % number), audio, text, row, path, names)
+            number += 1
+
+
+def _batches_of(pyarrow, path, group):
+    """Yields the rows of a unit, a few at a time."""
+    if group is not None:
+        yield from pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=_ROWS, row_groups=[group])
+        return
+    with _arrow_batches(pyarrow, path) as reader:
+        for batch in reader:
+            for start in range(0, batch.num_rows, _ROWS):
+                yield batch.slice(start, _ROWS)
 
 
 def _dicts(batch, audio_key, text_key):
     """The rows of a batch as dicts of the audio, the text and columns that are texts, numbers or classes."""
-    names = [name for name in batch.schema.names if name in (audio_key, text_key) or not _is_nested(batch.schema.field(name).type)]
+    names = [name for name in batch.schema.names
+             if name in (audio_key, text_key) or not _is_nested(batch.schema.field(name).type)]
     columns = [batch.column(batch.schema.get_field_index(name)).to_pylist() for name in names]
     return [dict(zip(names, values)) for values in zip(*columns)]
 
@@ -177,18 +186,19 @@ def _is_nested(kind):
     return str(kind).startswith(("list", "large_list", "fixed_size_list", "struct", "map", "binary", "large_binary"))
 
 
-def _table_item(manifest, place, prefix, number, row, audio_key, text_key, path, names):
-    audio = row[audio_key]
+def _table_item(manifest, place, target, audio, text, columns, path, names):
+    """The Entry or Skip of a row; ``target`` is the folder and the name of audio that has no name of its own."""
+    prefix, number = target
     data = audio.get("bytes") if isinstance(audio, dict) else audio
     stored = audio.get("path") if isinstance(audio, dict) else None
-    stem = os.path.splitext(os.path.basename(stored or ""))[0] or "%06d" % number
+    stem = os.path.splitext(os.path.basename(stored or ""))[0] or number
     if not isinstance(data, bytes) or not data:
         return Skip(manifest, place, stem, MISSING_FILE, "the row has no bytes of audio%s" % (
             ", only the path %s of another machine" % ascii(stored) if stored else ""))
-    if not isinstance(row[text_key], str):
-        return Skip(manifest, place, stem, NO_TRANSCRIPT, "the column %s is %s" % (text_key, ascii(row[text_key])[:80]))
-    return Entry(manifest, names.unique(*(prefix.split("/") + [stem])), place, Recording(path, data), row[text_key],
-                 scalar_columns(row, (audio_key, text_key)))
+    if not isinstance(text, str):
+        return Skip(manifest, place, stem, NO_TRANSCRIPT, "the transcript is %s" % ascii(text)[:80])
+    return Entry(manifest, names.unique(*(prefix.split("/") + [stem])), place, Recording(path, data), text,
+                 scalar_columns(columns))
 
 
 def _audiofolder(path, options):

@@ -40,10 +40,11 @@ class Kaldi(Importer):
     columns = ("speaker", "gender", "language")
 
     def add_arguments(self, parser):
-        parser.add_argument("--corpus", type=file_path, nargs="+", required=True, help="data directories, e.g. data/train data/dev")
+        parser.add_argument("--corpus", type=file_path, nargs="+", required=True,
+                            help="data directories, e.g. data/train data/dev")
         parser.add_argument("--root", type=file_path,
-                            help="folder that paths in wav.scp are relative to (default: the data directory, the working directory, or "
-                                 "the folder two levels above the data directory, where the file exists)")
+                            help="folder that paths in wav.scp are relative to (default: the data directory, the working "
+                                 "directory, or the folder two levels above the data directory, where the file exists)")
 
     def units(self, options, note):
         items, seen = [], {}
@@ -73,7 +74,7 @@ class _DataDirectory:
         else:
             utterances = [_Utterance(key, place, key) for key, (_, place) in recordings.items()]
         speakers, genders, languages = (self._table(name, name, True) for name in ("utt2spk", "spk2gender", "utt2lang"))
-        names, items, found = Names(), [], set()
+        names, items, found = Names(), [], {skip.name for skip in self._skips}
         for utterance in utterances:
             found.add(utterance.key)
             if utterance.recording not in recordings:

@@ -9,7 +9,8 @@ from open_seq2seq.data.rejection import RejectedData
 _OFFSET = re.compile(r"(.+):([0-9]+)$")
 _SHELL = re.compile(r"[|;&<>`$\n\\]|\(|\)")
 _DASH = ("-", "/dev/stdin", "/dev/stdout", "pipe:1", "pipe:")
-SUPPORTED = ("flac -c -d -s FILE |", "sph2pipe -f wav -p -c 1 FILE |", "sox FILE -t wav - |", "ffmpeg -i FILE -f wav - |", "cat FILE |")
+SUPPORTED = ("flac -c -d -s FILE |", "sph2pipe -f wav -p -c 1 FILE |", "sox FILE -t wav - |", "ffmpeg -i FILE -f wav - |",
+             "cat FILE |")
 
 # options without and with a value that do not change the samples, or only their rate, which the data layer adapts anyway
 _SOX = ({"-S", "-q", "-V", "-V0", "-V1", "-V2", "-V3", "-D", "-R", "--no-dither"},
@@ -55,8 +56,8 @@ def parse_source(text):
 
 
 def _unknown(text, reason):
-    return RejectedData(UNSUPPORTED, "the command %r is not run: %s. Supported are %s; for others, make WAV files first, e.g. with "
-                        "Kaldi's wav-copy" % (text[:120], reason, ", ".join(SUPPORTED)))
+    return RejectedData(UNSUPPORTED, "the command %r is not run: %s. Supported are %s; for others, make WAV files first, e.g. "
+                        "with Kaldi's wav-copy" % (text[:120], reason, ", ".join(SUPPORTED)))
 
 
 def _single(text, paths):

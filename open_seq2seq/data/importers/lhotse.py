@@ -2,7 +2,7 @@
 
     python -m open_seq2seq.data.importers lhotse --corpus cuts_train.jsonl.gz --output corpus
 
-Recordings must be files; cuts that are mixed, padded or transformed (speed, volume, ...) exist only inside lhotse and are skipped.
+Recordings must be files; cuts that are mixed, padded or transformed (speed, volume, ...) exist only in lhotse and are skipped.
 """
 import os
 import sys
@@ -65,13 +65,14 @@ class _Cuts:
     def _items(self, place, cut):
         name, kind = text_of(cut, "id"), cut.get("type", "MonoCut")
         if kind not in _CUTS:
-            return [Skip(self._manifest, place, name, UNSUPPORTED, "a %s, expected a MonoCut; lhotse's save_audios writes audio files of "
-                         "such cuts" % kind)]
+            return [Skip(self._manifest, place, name, UNSUPPORTED, "a %s, expected a MonoCut; lhotse's save_audios writes audio "
+                         "files of such cuts" % kind)]
         recording = cut.get("recording")
         if not isinstance(recording, dict):
             return [Skip(self._manifest, place, name, UNSUPPORTED, "the cut has no recording")]
         if recording.get("transforms"):
-            return [Skip(self._manifest, place, name, UNSUPPORTED, "its recording is transformed; lhotse's save_audios writes it")]
+            return [Skip(self._manifest, place, name, UNSUPPORTED, "its recording is transformed; lhotse's save_audios writes "
+                         "such recordings")]
         start, duration = number_of(cut, "start", 0.0), number_of(cut, "duration")
         if duration is None:
             raise ValueError("the cut has no duration")
@@ -113,8 +114,8 @@ class _Cuts:
             end = None      # the rest of the recording, without the rounding of sums
         columns = scalar_columns({name: supervision.get(name) for name in _COLUMNS}) + scalar_columns(
             supervision.get("custom") or {})
-        return Entry(self._manifest, self._names.unique(self._manifest, key), place, Recording(path), text_of(supervision, "text"),
-                     columns, Segment(start, end, place_in_file, NEAREST))
+        return Entry(self._manifest, self._names.unique(self._manifest, key), place, Recording(path),
+                     text_of(supervision, "text"), columns, Segment(start, end, place_in_file, NEAREST))
 
 
 IMPORTER = Lhotse()

@@ -2,8 +2,8 @@
 
     python -m open_seq2seq.data.importers synthetic_speech --sentences ky.txt --language ky --output corpus/ky
 
-Each sentence is spoken by randomly chosen languages and variants, at random rates and pitches. Equal sentences and options give equal
-files.
+Each sentence is spoken by randomly chosen languages and variants, at random rates and pitches. Equal sentences and options give
+equal files.
 """
 import difflib
 import glob
@@ -42,7 +42,8 @@ class SyntheticSpeech(Importer):
         parser.add_argument("--repetitions", type=whole_number(1), default=1, help="how often each sentence is spoken")
         parser.add_argument("--rates", type=whole_number(80), nargs=2, default=[120, 200], metavar=("LOW", "HIGH"),
                             help="words a minute, 80 to 450")
-        parser.add_argument("--pitches", type=whole_number(0), nargs=2, default=[25, 75], metavar=("LOW", "HIGH"), help="0 to 100")
+        parser.add_argument("--pitches", type=whole_number(0), nargs=2, default=[25, 75], metavar=("LOW", "HIGH"),
+                            help="0 to 100")
         parser.add_argument("--sample_rate", type=whole_number(8000), default=16000, help="Hz")
         parser.add_argument("--seed", type=whole_number(0), default=1, help="of all random choices")
 
@@ -64,9 +65,9 @@ class SyntheticSpeech(Importer):
             for number, line in spoken:
                 # a generator for each utterance: it does not depend on the other sentences
                 choose = random.Random("%d %d %d" % (options.seed, number, repetition))
-                requests.append((manifest, "%06d-%d" % (number, repetition), number, line, choose.choice(options.language),
-                                 choose.choice(options.variants), choose.randint(*options.rates), choose.randint(*options.pitches),
-                                 choose.randint(*options.pitches)))
+                voice = choose.choice(options.language), choose.choice(options.variants)
+                manner = [choose.randint(*span) for span in (options.rates, options.pitches, options.pitches)]
+                requests.append((manifest, "%06d-%d" % (number, repetition), number, line) + voice + tuple(manner))
         return [requests[start:start + UNIT] for start in range(0, len(requests), UNIT)]
 
     def read(self, unit, options, store):

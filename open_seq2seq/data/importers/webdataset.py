@@ -2,8 +2,8 @@
 
     python -m open_seq2seq.data.importers webdataset --corpus shards/train-*.tar --output corpus
 
-A sample's audio is the member whose extension is one of an audio file, its transcript is in ``.txt`` or in a key of ``.json``. Nothing
-is extracted under a name of the archive.
+A sample's audio is the member whose extension is one of an audio file, its transcript is in ``.txt`` or in a key of ``.json``.
+Nothing is extracted under a name of the archive.
 """
 import os
 import sys
@@ -27,7 +27,8 @@ class WebDataset(Importer):
     summary = "Write a manifest CSV for tar files of WebDataset."
 
     def add_arguments(self, parser):
-        parser.add_argument("--corpus", type=file_path, nargs="+", required=True, help="the tar files of one set, compressed or not")
+        parser.add_argument("--corpus", type=file_path, nargs="+", required=True,
+                            help="the tar files of one set, compressed or not")
         parser.add_argument("--name", default="train", help="name of the manifest, without .csv")
         parser.add_argument("--text_key", help="key of the transcript in .json (default: %s)" % " or ".join(TEXT_KEYS))
 

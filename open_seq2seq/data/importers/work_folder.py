@@ -1,8 +1,8 @@
 """The state of an import on the disk: what is finished, so that an interrupted import continues, and temporary files.
 
-``OUTPUT/.import/NAME-CHECKSUM/`` exists while an import runs: ``unit-N.json`` has the rows of each finished unit of work, ``tmp/``
-has incomplete files. ``OUTPUT/.import/NAME-CHECKSUM.json`` describes a finished import. The checksum covers the importer, its options
-and what it found in the corpus.
+``OUTPUT/.import/NAME-CHECKSUM/`` exists while an import runs: ``unit-N.json`` has the rows of each finished unit of work,
+``tmp/`` has incomplete files. ``OUTPUT/.import/NAME-CHECKSUM.json`` describes a finished import. The checksum covers the
+importer, its options and what it found in the corpus.
 """
 import contextlib
 import fcntl

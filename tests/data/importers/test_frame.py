@@ -174,7 +174,7 @@ def test_workers_end_with_a_killed_importer_and_leave_no_lock(tmp_path):
     while not list((tmp_path / "out").glob(".import/*/unit-*.json")) and process.poll() is None:
         time.sleep(0.01)
     children = [int(pid) for pid in subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], stdout=subprocess.PIPE,
-                                                  universal_newlines=True).stdout.split()]
+                                                  text=True).stdout.split()]
     process.kill()
     process.wait()
     assert len(children) >= 2

@@ -1,0 +1,436 @@
+"""What is special about each form of corpora."""
+import base64
+import csv
+import hashlib
+import http.server
+import json
+import os
+import sys
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+
+from open_seq2seq.data.importers import __main__
+from open_seq2seq.data.importers.importer_command import run_importer
+from open_seq2seq.data.importers.kaldi_commands import parse_source
+from open_seq2seq.data.rejection import RejectedData
+from open_seq2seq.data.speech2text.manifest import read_manifest
+from tests.fixtures import corpora
+from tests.fixtures.corpora import encoded, utterances, write
+from tests.paths import REPOSITORY
+
+GOLDENS = os.path.join(REPOSITORY, os.pardir, "shared", "goldens", "kaldi")
+
+
+@pytest.fixture
+def imported(tmp_path, capsys):
+    """Function (command line without --output) -> (dict manifest -> rows, list of (name, reason) of what is skipped)."""
+    def run(*words, limit="1", status=0):
+        output = tmp_path / "out"
+        arguments = [str(word) for word in words] + ["--output", str(output), "--workers", "1", "--max_skipped", limit]
+        assert run_importer(__main__.main, arguments) == status, capsys.readouterr().err
+        found = {path.stem: read_manifest(str(path)) for path in sorted(output.glob("*.csv")) if path.name != "skipped.csv"}
+        skips = []
+        if (output / "skipped.csv").exists():
+            with open(str(output / "skipped.csv"), newline="", encoding="utf-8") as file:
+                skips = [(row["name"], row["reason"]) for row in csv.DictReader(file)]
+        return found, skips
+    return run
+
+
+def columns(row):
+    return dict(row.columns)
+
+
+def samples_of(row):
+    return soundfile.read(row.audio_path, dtype="int16")[0]
+
+
+# LibriSpeech
+
+def test_librispeech_from_a_hostile_tar(tmp_path, imported):
+    items = corpora.librispeech_names(utterances("abcd"))
+    members = corpora.librispeech_members(items)
+    link = tarfile.TarInfo("LibriSpeech/dev-clean/84/12/84-12-0003.flac")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    device = tarfile.TarInfo("84-12-0007.flac")
+    device.type = tarfile.CHRTYPE
+    audio = encoded(items[0].samples)
+    members = [link, device, ("/tmp/84-12-0004.flac", audio), ("../../84-12-0005.flac", audio),
+               ("LibriSpeech/dev-clean/84/12/84-12-0006.flac", audio), ("../escaped.txt", b"x")] + [
+        member for member in members if not member[0].endswith("84-12-0003.flac")] + [members[1]]
+    write(tmp_path / "corpus" / "dev-clean.tar", corpora.tar_bytes(members))
+    found, skips = imported("librispeech", "--corpus", tmp_path / "corpus")
+    (rows,) = found.values()
+    assert list(found) == ["librivox-dev-clean"]
+    assert [row.transcript for row in rows] == ["text %d of the corpus" % number for number in range(3)]
+    assert columns(rows[0]) == {"speaker": "84", "gender": "female", "chapter": "12"}
+    assert rows[0].wav_filename == "audio/dev-clean/84/12/84-12-0000.flac"
+    assert sorted(skips) == [("84-12-0000", "duplicate id"), ("84-12-0003", "missing file"),
+                             ("84-12-0003", "unsafe archive member"), ("84-12-0004", "unsafe archive member"), ("84-12-0005", "unsafe archive member"),
+                             ("84-12-0006", "no transcript"), ("84-12-0007", "unsafe archive member")]
+    assert sorted(os.listdir(str(tmp_path))) == ["corpus", "out"]
+
+
+@pytest.mark.parametrize("suffix, mode", [("tar", "w"), ("tar.gz", "w:gz")])
+def test_an_archive_that_is_cut_off_is_refused_wherever_that_is(tmp_path, imported, capsys, suffix, mode):
+    path = tmp_path / "corpus" / ("dev-clean." + suffix)
+    complete = corpora.tar_bytes(corpora.librispeech_members(corpora.librispeech_names(utterances("abc"))), mode)
+    ends = (512, 1024, 1536, 5632, 6000, len(complete) - 10240) if mode == "w" else (20, len(complete) // 2, len(complete) - 9)
+    for end in ends:
+        write(path, complete[:end])
+        assert imported("librispeech", "--corpus", tmp_path / "corpus", status=3) == ({}, [])
+        assert "cannot read the archive" in capsys.readouterr().err
+
+
+class _Server(http.server.SimpleHTTPRequestHandler):
+    """Serves ``files``, ranges included; breaks off ``broken`` answers after 1000 bytes."""
+
+    files, broken, log = {}, 0, []
+
+    def do_GET(self):
+        content = self.files.get(self.path)
+        self.log.append((self.path, self.headers.get("Range")))
+        if content is None:
+            self.send_error(404)
+            return
+        start = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        rest = content[start:]
+        if type(self).broken and self.path.endswith("gz"):
+            type(self).broken -= 1
+            rest = rest[:1000]
+        self.wfile.write(rest)
+
+    def log_message(self, *words):
+        pass
+
+
+def test_downloads_continue_and_are_checked(tmp_path, imported, capsys):
+    archive = corpora.tar_bytes(corpora.librispeech_members(corpora.librispeech_names(utterances("abc"))), "w:gz")
+    _Server.files = {"/12/dev-clean.tar.gz": archive, "/12/md5sum.txt": b"%s  dev-clean.tar.gz\n" % hashlib.md5(
+        archive).hexdigest().encode()}
+    _Server.broken, _Server.log[:] = 1, []
+    with http.server.HTTPServer(("127.0.0.1", 0), _Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        words = ["librispeech", "--corpus", tmp_path / "corpus", "--subsets", "dev-clean", "--download", "--base_url",
+                 "http://127.0.0.1:%d/12" % server.server_port]
+        imported(*words, status=3)
+        assert "closed after 1000 of %d bytes" % len(archive) in capsys.readouterr().err
+        found, _ = imported(*words)
+        assert len(found["librivox-dev-clean"]) == 3 and _Server.log[-1] == ("/12/dev-clean.tar.gz", "bytes=1000-")
+        (tmp_path / "corpus" / "dev-clean.tar.gz").unlink()
+        _Server.files["/12/dev-clean.tar.gz"] = b"x" + archive[1:]
+        imported(*words, status=3)
+        assert "MD5 checksum" in capsys.readouterr().err and not os.listdir(str(tmp_path / "corpus"))
+        imported(*(words[:4] + ["test-clean"] + words[5:]), status=3)
+        assert "no checksum of test-clean is known" in capsys.readouterr().err
+        server.shutdown()
+
+
+# Common Voice
+
+def _common_voice(root, sets):
+    """A corpus with ``sets``: name -> list of (client, clip, sentence)."""
+    for name, rows in sets.items():
+        lines = ["client_id\tpath\tsentence\tage\tgender\taccents\tlocale"]
+        for client, clip, sentence in rows:
+            lines.append("\t".join(("%0128x" % client, clip, sentence, "twenties", "male", 'a "b", c', "ky")))
+            if os.path.basename(clip) == clip and clip:
+                write(root / "clips" / clip, encoded(utterances("x", seed=client)[0].samples))
+        write(root / (name + ".tsv"), "\n".join(lines) + "\n")
+
+
+def test_common_voice_is_read_without_quoting_and_clients_are_kept_apart(tmp_path, imported):
+    _common_voice(tmp_path / "ky", {
+        "train": [(1, "a.mp3", '"Open quote'), (2, "b.mp3", "line\u2028separator"), (3, "c.mp3", "of the test client"),
+                  (1, "../x.mp3", "outside"), (1, "a.mp3", "again"), (1, "", "nothing")],
+        "dev": [(4, "d.mp3", "cafe\u0301"), (3, "e.mp3", "also of the test client")],
+        "test": [(3, "f.mp3", "\u041e\u0440\u0443\u0441")],
+        "other": [(4, "g.mp3", "dev client"), (5, "h.mp3", "new client")]})
+    with (tmp_path / "ky" / "train.tsv").open("a") as file:
+        file.write("only\ttwo\n")
+    found, skips = imported("common_voice", "--corpus", tmp_path / "ky")
+    assert {name: [row.transcript for row in rows] for name, rows in found.items()} == {
+        "train": ['"Open quote', "line separator"], "dev": ["caf\u00e9"], "test": ["\u041e\u0440\u0443\u0441"]}
+    row = found["train"][0]
+    assert row.wav_filename == "../ky/clips/a.mp3" and columns(row) == {
+        "speaker": columns(row)["speaker"], "age": "twenties", "gender": "male", "accents": 'a "b", c', "locale": "ky"}
+    speakers = {columns(row)["speaker"] for rows in found.values() for row in rows}
+    assert len(speakers) == 4      # a beginning of 12 digits would be equal for all
+    assert sorted(skips) == [("", "malformed row"), ("", "unusable file name"), ("../x.mp3", "unusable file name"),
+                             ("a.mp3", "duplicate id"), ("c.mp3", "client is in the dev or test set"),
+                             ("e.mp3", "client is in the dev or test set")]
+    # the dev set counts although it is not imported
+    found, skips = imported("common_voice", "--corpus", tmp_path / "ky", "--sets", "other")
+    assert [row.transcript for row in found["other"]] == ["new client"] and skips == [("g.mp3", "client is in the dev or test set")]
+
+
+def test_common_voice_can_be_divided_by_client(tmp_path, imported):
+    rows = [(client, "%d-%d.mp3" % (client, number), "s") for client in range(1, 21) for number in range(1 + client % 3)]
+    _common_voice(tmp_path / "ky", {"validated": rows})
+    found, _ = imported("common_voice", "--corpus", tmp_path / "ky", "--split_by_client", "0.2", "0.1", "--seed", "3")
+    sizes = {name: len(own) / float(len(rows)) for name, own in found.items()}
+    assert sum(sizes.values()) == pytest.approx(1) and 0.1 < sizes["dev"] <= 0.2 and 0.02 < sizes["test"] <= 0.1
+    clients = [{columns(row)["speaker"] for row in own} for own in found.values()]
+    assert sum(map(len, clients)) == len(set().union(*clients)) == 20
+
+
+# Kaldi
+
+@pytest.mark.shared
+def test_kaldi_golden_directory(tmp_path, imported):
+    golden = np.load(os.path.join(GOLDENS, "io_decoded.npz"))
+    wave = golden["wave/rec1"][0].astype(np.int16)
+    found, skips = imported("kaldi", "--corpus", os.path.join(GOLDENS, "io"), "--keep_empty")
+    (rows,) = found.values()
+    assert [row.transcript for row in rows] == ["seven", "se ven", ""] and not skips
+    assert [columns(row)["speaker"] for row in rows] == ["spk1", "spk1", "spk2"]
+    # Kaldi rounds: 0.1 to 0.2503 s are 2405 samples; kaldiio reads 2404
+    for row, (first, end) in zip(rows, ((0, 1600), (1600, 4005), (3200, None))):
+        np.testing.assert_array_equal(samples_of(row), wave[first:end])
+    kaldiio = golden["kaldiio_segment/spk1-u2"]
+    np.testing.assert_array_equal(samples_of(rows[1])[:-1], kaldiio.ravel())
+
+
+def test_kaldi_without_segments_reads_archives_and_commands(tmp_path, imported):
+    base = tmp_path / "data" / "train"
+    items = utterances(["plain", "ark1", "ark2", "cat", "flac", "sph", "sox", "ffmpeg", "blank"])
+    by_name = {item.name: item for item in items}
+    wav = {item.name: encoded(item.samples, "WAV") for item in items}
+    ark = b"ark1 " + wav["ark1"] + b"ark2 " + wav["ark2"]
+    offsets = ark.index(b"RIFF"), ark.rindex(b"RIFF")
+    write(base / "audio.ark", ark)
+    for name in ("plain", "cat", "sox", "ffmpeg"):
+        write(base / (name + ".wav"), wav[name])
+    write(base / "a b.wav", wav["blank"])
+    write(base / "flac.flac", encoded(by_name["flac"].samples))
+    other = by_name["plain"].samples[:1600]
+    stereo = np.stack([other, by_name["sph"].samples[:1600]], axis=1)
+    write(base / "stereo.sph", encoded(stereo, "NIST"))
+    write(base / "wav.scp", "\n".join((
+        "plain plain.wav", "ark1 audio.ark:%d" % offsets[0], "ark2 %s/audio.ark:%d" % (base, offsets[1]), "cat cat cat.wav |",
+        "flac flac -c -d -s flac.flac |", "sph sph2pipe -f wav -p -c 2 stereo.sph|",
+        "sox /usr/bin/sox -t wav sox.wav -r 16000 -t wav - |", "ffmpeg ffmpeg -v 8 -i ffmpeg.wav -f wav -ar 16000 - |",
+        "blank a b.wav", "evil touch %s/evil |" % tmp_path, "shell cat cat.wav; touch %s/evil |" % tmp_path, "feats feats.ark:5",
+        "cut audio.ark:%d" % (offsets[1] + 4), "lost lost.wav")))
+    write(base / "feats.ark", b"key \0BFM \4\1\0\0\0\4\1\0\0\0" + bytes(4))
+    keys = [item.name for item in items] + ["evil", "shell", "feats", "cut", "lost", "textonly"]
+    write(base / "text", "".join("%s text of %s\n" % (key, key) for key in keys))
+    write(base / "utt2spk", "".join("%s spk\n" % key for key in keys))
+    write(base / "spk2gender", "spk f\n")
+    found, skips = imported("kaldi", "--corpus", base)
+    rows = {row.transcript[8:]: row for row in found["train"]}
+    assert list(rows) == [item.name for item in items] and columns(rows["cat"]) == {"speaker": "spk", "gender": "female"}
+    for name, row in rows.items():
+        expected = by_name[name].samples[:1600] if name == "sph" else by_name[name].samples
+        np.testing.assert_array_equal(samples_of(row), expected)
+    assert rows["plain"].wav_filename == "../data/train/plain.wav" and rows["sox"].wav_filename.endswith("train/sox.wav")
+    assert sorted(skips) == [("cut", "unsupported source of audio"), ("evil", "unsupported source of audio"),
+                             ("feats", "unsupported source of audio"), ("lost", "missing file"),
+                             ("shell", "unsupported source of audio"), ("textonly", "missing file")]
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("source, expected", [
+    ("a.wav", ("a.wav", None, None)), ("x/a.ark:12", ("x/a.ark", 12, None)), ("sox a.mp3 -t wav - remix 2 |", ("a.mp3", None, 1)),
+    ("sox -t mp3 a.mp3 -b 16 -c 1 -t wav - |", ("a.mp3", None, None)), ("flac -cds 'a b.flac' |", ("a b.flac", None, None)),
+    ("ffmpeg -nostdin -i a.m4a -ac 1 -acodec pcm_s16le -f wav pipe:1 |", ("a.m4a", None, None)),
+    ("sph2pipe -f wav -c 1 a.sph |", ("a.sph", None, 0)), ("sox a.wav -t wav - speed 1.1 |", "effect speed"),
+    ("sox -v 0.5 a.wav -t wav - |", "option -v"), ("sox --combine mix a.wav b.wav -t wav - |", "--combine"),
+    ("ffmpeg -i a.wav -af volume=2 -f wav - |", "-af"), ("flac -c a.wav |", "encodes"),
+    ("flac -d --skip=3 a.flac |", "other options"), ("cat a.wav b.wav |", "2 files"), ("cat $HOME/a.wav |", "shell"), ("cat a.wav | sox - -t wav - |", "shell"), ("|", "written"),
+    ("rm -rf / |", "program rm"), ("cat 'a.wav |", "quotation"), ("sph2pipe -t 1:2 -f wav a.sph |", "option -t"),
+    ("cat `id` |", "shell")])
+def test_commands_of_kaldi_are_recognized_or_refused(source, expected):
+    if isinstance(expected, str):
+        with pytest.raises(RejectedData, match=expected):
+            parse_source(source)
+    else:
+        assert parse_source(source) == expected
+
+
+def test_kaldi_segments_that_cannot_be_cut(tmp_path, imported):
+    words = corpora.kaldi(tmp_path, utterances("ab", shortest=16000))
+    base = tmp_path / "corpus" / "train"
+    length = sum(len(item.samples) for item in utterances("ab", shortest=16000)) / 16000.0
+    bad = {"short": (0, 0.0999), "beyond": (1, length + 0.6), "behind": (length, -1), "over": (1.5, length + 0.4),
+           "rest": (1.5, -1), "turned": (0.5, 0.2), "nan": (0.5, float("nan"))}
+    with (base / "segments").open("a") as file:
+        file.write("".join("%s rec %s %s\n" % (key, start, end) for key, (start, end) in bad.items()))
+        file.write("a rec 0 1\nfew rec 1\nnorec lost 0 1\n")
+    with (base / "text").open("a") as file:
+        file.write("".join("%s x\n" % key for key in list(bad) + ["norec"]))
+    found, skips = imported("kaldi", *words)
+    assert len(found["train"]) == 4
+    np.testing.assert_array_equal(samples_of(found["train"][2]), samples_of(found["train"][3]))
+    assert dict(skips) == {"short": "segment shorter than 0.1 s", "beyond": "segment outside the recording", "a": "duplicate id",
+                           "behind": "segment outside the recording", "turned": "segment outside the recording",
+                           "nan": "segment outside the recording", "few": "malformed row", "norec": "missing file"}
+
+
+# JSON and text
+
+def test_nemo_offsets_columns_and_bad_lines(tmp_path, imported):
+    item = utterances("a", shortest=16000)[0]
+    write(tmp_path / "nemo" / "wavs" / "a.wav", encoded(item.samples, "WAV"))
+    path = str(tmp_path / "nemo" / "wavs" / "a.wav")
+    lines = [{"audio_filepath": "wavs/a.wav", "duration": 0.99, "text": "whole", "speaker": 7, "wav_filesize": 1},
+             {"audio_filepath": path, "offset": 0.25, "duration": 0.5, "text": "part"},
+             {"audio_filepath": path, "offset": 0.25, "text": "rest"},
+             {"audio_filepath": path, "offset": 0.5, "duration": 2, "text": "too long"}, {"audio_filepath": path, "duration": 1},
+             {"audio_filepath": path, "duration": "1", "text": "x"}, {"duration": 1, "text": "x"}, [1]]
+    text = "\n".join(json.dumps(line) for line in lines) + '\n{"text": 1, "text": 2}\n{"a": NaN}\n{\n'
+    write(tmp_path / "nemo" / "train.json", text)
+    found, skips = imported("nemo", "--corpus", tmp_path / "nemo" / "train.json")
+    rows = found["train"]
+    assert [row.transcript for row in rows] == ["whole", "part", "rest"]
+    assert rows[0].wav_filename == "../nemo/wavs/a.wav" and columns(rows[0]) == {"speaker": "7", "source_wav_filesize": "1"}
+    np.testing.assert_array_equal(samples_of(rows[1]), item.samples[4000:12000])
+    np.testing.assert_array_equal(samples_of(rows[2]), item.samples[4000:])
+    assert sorted(reason for _, reason in skips) == ["malformed row"] * 6 + ["no transcript", "segment outside the recording"]
+
+
+def test_lhotse_supervisions_channels_and_what_exists_only_in_lhotse(tmp_path, imported):
+    items = utterances("ab", shortest=16000)
+    stereo = np.stack([np.concatenate([np.zeros(800, np.int16), item.samples[:16000]]) for item in items], axis=1)
+    write(tmp_path / "cuts" / "r.wav", encoded(stereo, "WAV"))
+    cut = corpora.lhotse_cut(items[0]._replace(samples=items[0].samples[:16000]), "r.wav")
+    cut["recording"]["sources"][0]["channels"] = [0, 1]
+    supervision = cut["supervisions"][0]
+    several = dict(cut, channel=1, supervisions=[
+        dict(supervision, id="s%d" % number, start=start, duration=duration, channel=1, custom={"snr": 3, "list": [1]})
+        for number, (start, duration) in enumerate(((-0.1, 0.3), (0.1, 0.30003), (0.9, 5.0)))])
+    cuts = [cut, several, dict(cut, id="mixed", type="MixedCut"), dict(cut, id="silent", supervisions=[]),
+            dict(cut, id="fast", recording=dict(cut["recording"], transforms=[{"name": "Speed"}])),
+            dict(cut, id="pipe", supervisions=[dict(supervision, id="pipe")], recording=dict(
+                cut["recording"], sources=[{"type": "command", "channels": [0], "source": "touch evil"}])),
+            dict(cut, id="late", supervisions=[dict(supervision, id="late", start=2.0)]), {"id": "bare"}]
+    write(tmp_path / "cuts" / "cuts.jsonl", "\n".join(map(json.dumps, cuts)))
+    found, skips = imported("lhotse", "--corpus", tmp_path / "cuts" / "cuts.jsonl")
+    rows = found["cuts"]
+    one, two = stereo.T
+    for row, expected in zip(rows, (one[800:], two[800:4000], two[2400:7200], two[15200:])):
+        np.testing.assert_array_equal(samples_of(row), expected)
+    assert columns(rows[1]) == {"speaker": "s1", "gender": "f", "snr": "3"}
+    unsupported = dict.fromkeys(["mixed", "fast", "pipe", "bare"], "unsupported source of audio")
+    assert dict(skips) == dict(unsupported, silent="no transcript", late="segment outside the recording")
+
+
+def test_fairseq_rows_must_have_as_many_labels(tmp_path, imported, capsys):
+    words = corpora.fairseq(tmp_path, utterances("abc"))
+    write(tmp_path / "corpus" / "train.wrd", "one\ntwo\n")
+    imported("fairseq", *words, status=3)
+    assert "3 rows" in capsys.readouterr().err
+    assert [row.transcript for row in imported("fairseq", *words, "--labels", "ltr")[0]["train"]] == [
+        "text %d of the Corpus" % number for number in range(3)]
+
+
+# Hugging Face and WebDataset
+
+HALF_PRECISION = (      # text, h (float16), audio; one row, written by pyarrow 26.0.1
+    "UEFSMRUEFQoVCkwVAhUAEgAAAQAAAGEVABUSFRIsFQIVEBUGFQYcAAAAAgAAAAIBAQIAFQQVBBUETBUCFQASAAAAPBUAFRIVEiwVAhUQFQYVBhwAAAACAA",
+    "AAAgEBAgAVBBUKFQpMFQIVABIAAAEAAAB4FQAVEhUSLBUCFRAVBhUGHAAAAAIAAAACAgECABUEFQoVCkwVAhUAEgAAAQAAAHAVABUSFRIsFQIVEBUGFQYc",
+    "AAAAAgAAAAICAQIAFQQZbDUAGAZzY2hlbWEVBgAVDCUCGAR0ZXh0JQBMHAAAABUOFQQVAhgBaGz8AAAANQIYBWF1ZGlvFQQAFQwlAhgFYnl0ZXMAFQwlAh",
+    "gEcGF0aCUATBwAAAAWAhkcGUwmABwVDBk1AAYQGRgEdGV4dBUAFgIWXhZeJi4mCCksFQQVABUCABUAFRAVAgA8FgIZBhkmAAIAAAAmABwVDhk1AAYQGRgB",
+    "aBUAFgIWWBZYJoYBJmYpLBUEFQAVAgAVABUQFQIAPCkGGSYAAgAAACYAHBUMGTUABhAZKAVhdWRpbwVieXRlcxUAFgIWXhZeJuQBJr4BKSwVBBUAFQIAFQ",
+    "AVEBUCADwWAhkGGTYAAAIAAAAmABwVDBk1AAYQGSgFYXVkaW8EcGF0aBUAFgIWXhZeJsICJpwCKSwVBBUAFQIAFQAVEBUCADwWAhkGGTYAAAIAAAAW8gIW",
+    "AiYIFvICACggcGFycXVldC1jcHAtYXJyb3cgdmVyc2lvbiAyNi4wLjEZTBwAABwAABwAABwAAACOAQAAUEFSMQ==",
+)
+
+
+def test_a_parquet_file_with_a_half_precision_column(tmp_path, imported, capsys):
+    pyarrow = pytest.importorskip("pyarrow", reason="bash scripts/setup.sh --data installs it")
+    write(tmp_path / "hf" / "train.parquet", base64.b64decode("".join(HALF_PRECISION)))
+    if int(pyarrow.__version__.split(".")[0]) > 14:      # reads the file, whose audio is not audio
+        assert imported("huggingface", "--corpus", tmp_path / "hf", status=3) == ({}, [("p", "not audio")])
+    else:
+        imported("huggingface", "--corpus", tmp_path / "hf", status=3)
+        assert "half-precision column" in capsys.readouterr().err
+
+
+def test_parquet_and_arrow_splits_columns_and_empty_audio(tmp_path, imported, capsys):
+    pyarrow = pytest.importorskip("pyarrow", reason="bash scripts/setup.sh --data installs it")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    item = utterances("a")[0]
+    table = pyarrow.table({"audio": [{"bytes": encoded(item.samples), "path": "a.flac"}, {"bytes": None, "path": "/x/b.flac"},
+                                     {"bytes": encoded(item.samples), "path": "a.flac"},
+                                     {"bytes": encoded(item.samples), "path": None}],
+                           "words": ["one", "two", None, "four"], "label": [1, 2, 3, 4], "tokens": [[1], [2], [3], [4]]})
+    (tmp_path / "hf" / "test").mkdir(parents=True)
+    parquet.write_table(table, str(tmp_path / "hf" / "validation-00000-of-00001.parquet"))
+    imported("huggingface", "--corpus", tmp_path / "hf", status=3)
+    assert "no column of the transcript; choose one with --text_key: audio, words, label, tokens" in capsys.readouterr().err
+    found, skips = imported("huggingface", "--corpus", tmp_path / "hf", "--text_key", "words")
+    assert [(row.transcript, columns(row)) for row in found["validation"]] == [("one", {"label": "1"}), ("four", {"label": "4"})]
+    assert skips == [("b", "missing file"), ("a", "no transcript")]
+    (tmp_path / "hf" / "validation-00000-of-00001.parquet").unlink()
+    for folder, new in (("test", pyarrow.ipc.new_stream), ("train", pyarrow.ipc.new_file)):
+        (tmp_path / "hf" / folder).mkdir(exist_ok=True)
+        with new(str(tmp_path / "hf" / folder / "data-00000-of-00001.arrow"), table.schema) as writer:
+            writer.write_table(table)
+    found, _ = imported("huggingface", "--corpus", tmp_path / "hf", "--text_key", "words")
+    assert {name: len(rows) for name, rows in found.items()} == {"test": 2, "train": 2, "validation": 2}
+    np.testing.assert_array_equal(samples_of(found["test"][0]), item.samples)
+
+
+def test_without_pyarrow_the_message_says_what_installs_it(tmp_path, imported, capsys, monkeypatch):
+    write(tmp_path / "hf" / "train.parquet", b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    imported("huggingface", "--corpus", tmp_path / "hf", status=2)
+    assert "scripts/setup.sh --data" in capsys.readouterr().err
+
+
+def test_audiofolder_with_a_csv(tmp_path, imported):
+    for name in ("a.wav", "sub/b.wav"):
+        write(tmp_path / "af" / name, encoded(utterances("a")[0].samples, "WAV"))
+    write(tmp_path / "af" / "metadata.csv", 'file_name,transcription,speaker\na.wav,"one, two",s1\nsub/b.wav,three,s2\n'
+                                            "../c.wav,out,s3\nd.wav,gone,s4\n,x,y\nshort\n")
+    found, skips = imported("huggingface", "--corpus", tmp_path / "af")
+    assert [(row.transcript, columns(row)["speaker"]) for row in found["train"]] == [("one, two", "s1"), ("three", "s2")]
+    assert sorted(reason for _, reason in skips) == ["malformed row", "malformed row", "missing file", "unusable file name"]
+
+
+def test_webdataset_samples_and_hostile_members(tmp_path, imported):
+    items = utterances("abcdef")
+    audio = {item.name: encoded(item.samples) for item in items}
+    link = tarfile.TarInfo("e.flac")
+    link.type, link.linkname = tarfile.LNKTYPE, "a.seg1.flac"
+    members = [("a.flac", audio["a"]), ("a.TXT", b"caps"), ("a.json", b'{"text": "other", "speaker": "s1", "x": {}}'),
+               ("d/b.seg.flac", audio["b"]), ("d/b.json", b'{"transcript": "keyed"}'), ("c.flac", audio["c"]), link,
+               ("e.txt", b"linked"), ("../d.flac", audio["d"]), ("f.flac", audio["f"]), ("f.txt", b"caf\xe9"), ("g.cls", b"3")]
+    write(tmp_path / "wds" / "s0.tar.gz", corpora.tar_bytes(members, "w:gz"))
+    write(tmp_path / "wds" / "s1.tar", corpora.tar_bytes([("a.flac", audio["a"]), ("a.txt", b"second shard")]))
+    found, skips = imported("webdataset", "--corpus", tmp_path / "wds" / "s0.tar.gz", tmp_path / "wds" / "s1.tar", "--name",
+                            "dev")
+    assert [row.transcript for row in found["dev"]] == ["caps", "keyed", "second shard"]
+    assert columns(found["dev"][0]) == {"speaker": "s1", "text": "other"}
+    assert sorted(skips) == [("", "unsafe archive member"), ("", "unsafe archive member"), ("c", "no transcript"),
+                             ("e", "missing file"), ("f", "malformed row")]
+
+
+# Synthetic speech
+
+def test_synthetic_speech_in_several_languages(tmp_path, imported, capsys):
+    write(tmp_path / "s.txt", "\u0421\u0430\u043b\u0430\u043c\n\nсегиз тогуз\n")
+    words = ["synthetic_speech", "--sentences", tmp_path / "s.txt", "--repetitions", "3", "--language", "ky", "ru",
+             "--variants", "m1", "f2"]
+    found, _ = imported(*words)
+    rows = found["s"]
+    assert [row.transcript for row in rows] == ["\u0421\u0430\u043b\u0430\u043c", "сегиз тогуз"] * 3
+    assert {columns(row)["language"] for row in rows} == {"ky", "ru"}
+    assert {columns(row)["speaker"] for row in rows} == {"m1", "f2"}
+    assert all(soundfile.info(row.audio_path).samplerate == 16000 and samples_of(row).std() > 100 for row in rows)
+    first = [samples_of(row) for row in rows]
+    again = [samples_of(row) for row in imported(*words, "--seed", "2")[0]["s"]]
+    assert any(len(one) != len(two) for one, two in zip(first, again))
+    for option, value, close in (("--language", "kyr", "ky"), ("--variants", "m99", "m9")):
+        place = words.index(option)
+        imported(*(words[:place + 1] + [value] + words[place + 3:]), status=2)
+        error = capsys.readouterr().err
+        assert "%s %s: espeak-ng has no such" % (option, value) in error and close in error
