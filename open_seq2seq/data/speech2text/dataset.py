@@ -20,7 +20,7 @@ utterance_indices: int32 [B], into the data layer's ``utterances``; -1 in paddin
   the index of the first one.
 weights: float32 [B], factor of each row's loss; 0 in padding rows.
 positions: int64 [B], which together with the seed determine everything random about a row; in training its position in the stream
-  of all workers' rows.
+  of all workers' rows, in an evaluation 0.
 
 A model accepts None for weights that are all 1, and for positions of rows that are not part of a stream; the data layer always
 provides both."""
@@ -104,7 +104,8 @@ class FeaturePipeline:
             indices = tf.numpy_function(lambda i: batches[i], [number], tf.int64)
             indices.set_shape([None])
             ones = tf.ones_like(indices, tf.int32)
-            rows = tf.data.Dataset.from_tensor_slices((indices, indices, tf.cast(ones, tf.float32), ones))
+            # the same dither in every utterance, wherever it is in a manifest
+            rows = tf.data.Dataset.from_tensor_slices((indices, tf.zeros_like(indices), tf.cast(ones, tf.float32), ones))
             return self._batched(self._examples(rows, keep_rows=False), batch_size, drop_remainder=False, prefetch=False)
 
         return tf.data.Dataset.range(len(batches)).flat_map(_plain(one_batch)).prefetch(PREFETCHED_BATCHES)

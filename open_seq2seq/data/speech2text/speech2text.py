@@ -265,7 +265,7 @@ class Speech2TextDataLayer:
 
             def request_of(number):
                 indices = batches[number]
-                return Request(indices, np.maximum(indices, 0), (indices >= 0).astype(np.float32),
+                return Request(indices, np.zeros_like(indices), (indices >= 0).astype(np.float32),
                                np.zeros([self.batch_size], np.int32))
 
             return self._pipeline().static_dataset(request_of, (0, len(batches)), self.batch_size, self.buckets[bucket])
