@@ -40,6 +40,7 @@ def parse(words):
 
 def score(arguments):
     """Scores the files that the flags name."""
+    from open_seq2seq.errors import DataError
     from open_seq2seq.evaluation.analysis.score_files import PRESENT, named, read_transcripts, score_transcripts, write_evaluation
     from open_seq2seq.evaluation.analysis.summary import summarize, summary_text
     from open_seq2seq.evaluation.utterance_scores import realigned
@@ -53,6 +54,10 @@ def score(arguments):
     scores, missing, ignored = score_transcripts(*files, arguments.mode)
     if arguments.costs != COSTS[0]:
         scores = realigned(scores, {"sclite": SCLITE, "kaldi": KALDI}[arguments.costs])
+    known = sorted({name for columns in files[0].columns.values() for name in columns})
+    for name in arguments.group_by:
+        if name not in known:
+            raise DataError("--group_by: %s has no column %s; it has %s" % (arguments.references, name, ", ".join(known) or "none"))
     if ignored:
         sys.stderr.write("%d hypotheses have no reference and are ignored\n" % ignored)
     if missing:

@@ -41,6 +41,8 @@ def test_files_are_scored_and_compared(files):
     assert json.loads(same.stdout)["matched_pairs"]["p"] == 1.0
     no_references = run_script("compare_evaluations.py", "a.trn", "b.txt", folder=files)
     assert no_references.returncode == 2 and "--references" in no_references.stderr
+    no_column = run_script("score.py", "ref.trn", "a.trn", "--group_by", "snr", folder=files)
+    assert no_column.returncode == 3 and "ref.trn has no column snr; it has speaker" in no_column.stderr
     absent = run_script("score.py", "ref.trn", "gone.trn", folder=files)
     assert absent.returncode == 3 and "gone.trn" in absent.stderr and "Traceback" not in absent.stderr
 
