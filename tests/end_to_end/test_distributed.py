@@ -80,7 +80,7 @@ def test_one_and_several_ranks_have_the_same_losses_and_the_same_evaluation(laun
 
 def test_the_evaluation_of_a_checkpoint_does_not_depend_on_the_number_of_ranks(launch, corpus):
     assert launch(1, "--logdir=run", "--batch_size_per_gpu=4", mode="train").status == 0
-    figures, reports = [], []
+    figures, reports, recordings = [], [], []
     for ranks in (1, 3):
         run = launch(ranks, "--logdir=run", "--eval_batch_size_per_gpu=2", mode="eval")
         assert run.status == 0, run.err + run.logs[-1]
@@ -89,7 +89,12 @@ def test_the_evaluation_of_a_checkpoint_does_not_depend_on_the_number_of_ranks(l
         reports.append([[utterance.pop("entropy") for utterance in report["utterances"]], losses, report["utterances"]])
         figures.append([_figures(run.logs[0], name) for name in ("loss", "WER", "CER")])
         assert "5 utterances, " in run.logs[0]
+        page = (corpus / "run" / "report" / "eval.html").read_text(encoding="utf-8")
+        recordings.append([json.loads(text) for text in re.findall('id="recording-[0-4]">(.*?)</script>', page)])
     assert len(figures[0][0]) == 1
+    # the page has the audio and features of all utterances, and posteriors of those that the first rank evaluated
+    assert [[sum(key in recording for recording in part) for key in ("audio", "features", "posteriors")]
+            for part in recordings] == [[5, 5, 5], [5, 5, 2]]
     assert figures[0] == figures[1]
     # the first rank has the utterances of all
     assert len(reports[0][2]) == 5 and reports[0][2] == reports[1][2]

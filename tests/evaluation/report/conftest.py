@@ -45,7 +45,9 @@ def scored(tmp_path_factory):
         texts = list(TEXTS.items()) + [("other.csv:%d" % i, ("one two", "one two")) for i in range(2, 2 + FILLER)]
         scores = []
         for number, (name, (reference, hypothesis)) in enumerate(texts):
-            path, duration = str(folder / ("%d #.wav" % number)), 0.5 + 0.1 * (number % 10)
+            # the names of those without a file are not UTF-8
+            path = str(folder / ("%d #%s.wav" % (number, "" if number < len(TEXTS) else "\udcff")))
+            duration = 0.5 + 0.1 * (number % 10)
             if audio and number < len(TEXTS):
                 time = np.arange(int(duration * RATE)) / RATE
                 soundfile.write(path, 0.3 * np.sin(2 * np.pi * 1000 * time), RATE)

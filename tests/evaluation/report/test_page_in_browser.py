@@ -171,11 +171,13 @@ def test_audio_plays_and_pictures_are_shown(opened, scored):
     assert tab.evaluate("document.querySelector('audio').src").startswith("file:")
     assert tab.evaluate("document.querySelector('audio').duration") == pytest.approx(0.7, abs=0.001)
     assert "not embedded" in texts(tab, ".detail .note")[0]
+    assert texts(tab, ".facts_line b")[-1] == tab.page.scores[2].audio_path
     assert tab.problems() == []
     # this one's file does not exist
     choose(tab, "#search", "other.csv:2")
     open_utterance(tab, "other.csv:2")
     tab.wait_for("document.querySelector('.detail .note').textContent.includes('cannot open')")
+    assert "11%20%23%FF.wav" in texts(tab, ".detail .note")[0]
     # nothing is loaded from anywhere else
     assert {address.split(":")[0] for address in tab.requested_addresses()} <= {"file", "data"}
 

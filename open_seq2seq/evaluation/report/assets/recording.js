@@ -11,28 +11,41 @@ function embedded(number) {
 
 // Where the audio of an utterance can be: in the page, or files next to it or elsewhere on this machine.
 function audioSources(number, recording) {
-  if (recording?.audio) return [recording.audio];
-  const {names, bases} = EVALUATION.audio;
-  return names[number] === null ? [] : bases.map((base) => base + names[number]);
+  const {names, bases} = EVALUATION.audio, files = names[number] === null ? [] : bases.map((base) => base + names[number]);
+  return recording?.audio ? [recording.audio, ...files] : files;
 }
 
+// The path of the audio file of an utterance as text.
+function audioPath(number) {
+  const {names, bases} = EVALUATION.audio;
+  if (names[number] === null) return "–";
+  const address = (bases[bases.length - 1] + names[number]).replace(/^file:\/\//, "");
+  try {
+    return decodeURIComponent(address);
+  } catch {
+    return address;                             // a name that is not UTF-8
+  }
+}
+
+// [audio element or null, what to show]
 function audioPlayer(number, recording, name) {
   const sources = audioSources(number, recording);
   if (!sources.length) return [null, make("p", {className: "note"}, "The audio of this utterance is not known.")];
   const audio = make("audio", {controls: true, preload: recording?.audio ? "auto" : "metadata", "aria-label": `Audio of ${name}`});
-  const status = make("div", {}, audio);
+  const shown = make("div", {}, audio);
   let next = 0;
   audio.addEventListener("error", () => {
-    if (next < sources.length) audio.src = sources[next++];
-    else {
-      audio.hidden = true;
-      status.append(make("p", {className: "note"}, "The audio is not embedded in this page, and the browser cannot open the " +
-        `file: ${decodeURI(sources[sources.length - 1])}. It must exist on this machine, in a format that browsers play, and ` +
-        "the page must be opened as a file."));
+    if (next < sources.length) {
+      audio.src = sources[next++];
+      return;
     }
+    audio.hidden = true;
+    shown.append(make("p", {className: "note"}, recording?.audio ? "This browser cannot play the audio."
+      : `The audio is not embedded in this page, and the browser cannot open ${audioPath(number)}. The file must exist on this ` +
+        "machine, in a format that browsers play, and the page must be opened as a file."));
   });
   audio.src = sources[next++];
-  return [audio, status];
+  return [audio, shown];
 }
 
 // The picture of an utterance: log-mel features, the words of the best path, posteriors; a click moves to a time.

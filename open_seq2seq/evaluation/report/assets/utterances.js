@@ -238,8 +238,7 @@ class Utterances {
       fact("Substitutions", record.substitutions), fact("Deletions", record.deletions), fact("Insertions", record.insertions),
       record.speakingRate === null ? null : fact("Speaking rate", `${record.speakingRate.toFixed(1)} ${unit}s per second`),
       ...this.labelsOf(record).map(([name, value]) => fact(name, value)),
-      fact("File", this.evaluation.audio.names[record.number] === null ? "–" : decodeURI(
-        this.evaluation.audio.bases[this.evaluation.audio.bases.length - 1] + this.evaluation.audio.names[record.number])));
+      fact("File", audioPath(record.number)));
     const [audio, player] = audioPlayer(record.number, recording, record.id);
     const shown = [facts, player];
     if (recording?.features || recording?.posteriors) shown.push(picture(recording, audio, record.id));
