@@ -57,7 +57,8 @@ def score(arguments):
     known = sorted({name for columns in files[0].columns.values() for name in columns})
     for name in arguments.group_by:
         if name not in known:
-            raise DataError("--group_by: %s has no column %s; it has %s" % (arguments.references, name, ", ".join(known) or "none"))
+            raise DataError("--group_by: %s has no column %s; it has %s" % (
+                arguments.references, name, ", ".join(known) or "none"))
     if ignored:
         sys.stderr.write("%d hypotheses have no reference and are ignored\n" % ignored)
     if missing:
