@@ -125,7 +125,7 @@ def alone(network_of):
 @settings(max_examples=10, deadline=None, derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture] if hasattr(HealthCheck, "function_scoped_fixture") else [])
 @given(st.permutations(range(COUNT)), st.integers(1, COUNT), st.integers(1, 9), st.integers(1, 3),
-       st.sampled_from([None, (None, 4), (None, 2), ([64, 176], 4)]), st.sampled_from([16, 48]), st.sampled_from([0.0, 1e-3]))
+       st.sampled_from([None, (None, 4), (None, 2), ([96, 192], 4)]), st.sampled_from([16, 48]), st.sampled_from([0.0, 1e-3]))
 @example(list(range(COUNT)), COUNT, 8, 1, (None, 1), 16, 0.0)
 def test_a_masked_network_does_not_see_the_batch(network_of, alone, order, count, batch_size, workers, static, pad_to, dither):
     found = network_of("masked").evaluate(order[:max(count, workers)], batch_size, workers, static, pad_to=pad_to, dither=dither,
