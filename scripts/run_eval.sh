@@ -20,7 +20,8 @@ HELP
     cat <<'HELP'
 
   result/1p/eval_N.log    all output (result/8p for a run of 8p, result for a directory); the last line is
-                          "turing eval success" or "turing eval fail"
+                          "turing eval success" or "turing eval fail". The line "*** Report: ..." before it names
+                          the page that shows the errors (docs/evaluation_report.md)
 
 Exit status: 0 success, 2 command line or config, 3 data, files or no checkpoint, 4 device, 130 or 143 stopped by a signal,
 1 a bug.

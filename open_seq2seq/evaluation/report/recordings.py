@@ -75,15 +75,20 @@ def _data_address(kind, file):
     return "data:%s;base64,%s" % (kind, base64.b64encode(file.getvalue()).decode("ascii"))
 
 
+def require_pillow():
+    """Raises ImportError if Pillow, which writes the pictures, is not installed."""
+    import PIL.Image
+    return PIL.Image
+
+
 def picture(levels):
     """A PNG as a data address.
 
     Args:
       levels: float [columns, rows], 0 (dark) to 1 (bright); the first row is at the bottom.
     """
-    from PIL import Image
     points = np.clip(np.rint(levels.T[::-1] * (LEVELS - 1)), 0, LEVELS - 1).astype(np.uint8)
-    image = Image.fromarray(points, "P")
+    image = require_pillow().frombytes("P", points.shape[::-1], points.tobytes())
     places = np.linspace(0, len(_COLORS) - 1, LEVELS)
     image.putpalette(np.stack([np.interp(places, np.arange(len(_COLORS)), part) for part in zip(*_COLORS)], 1)
                      .round().astype(np.uint8).tobytes())

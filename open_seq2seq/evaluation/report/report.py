@@ -15,6 +15,7 @@ from open_seq2seq.evaluation.report.recordings import chosen_utterances, embedde
 from open_seq2seq.evaluation.report.views import NetworkViews
 from open_seq2seq.evaluation.utterance_scores import score_utterance
 from open_seq2seq.files import replaced_file
+from open_seq2seq.log_lines import log_line
 
 PAGE = "eval.html"
 
@@ -82,9 +83,19 @@ class EvaluationReport:
     def _recordings(self, scores):
         index_of = {utterance.id: utterance.index for utterance in self._layer.utterances}
         chosen = chosen_utterances([counts_of(score, self._unit) for score in scores], self._most_recordings)
-        with contextlib.closing(NetworkViews(self._params, self._layer.vocabulary.characters, lambda number: self._collector.get(
-                index_of[scores[number].id]))) as views:
+        with contextlib.ExitStack() as stack:
+            try:
+                views = stack.enter_context(contextlib.closing(NetworkViews(
+                    self._params, self._layer.vocabulary.characters, lambda number: self._collector.get(
+                        index_of[scores[number].id]))))
+            except ImportError:
+                log_line("The report has no pictures: Pillow is not installed. Install it with pip install -r requirements.txt")
+                views = _no_views
             return embedded_recordings(scores, chosen, self._params["data_layer_params"]["sample_freq"], self._most_bytes, views)
+
+
+def _no_views(number, samples):
+    return {}
 
 
 def _read_other(path, utterances):

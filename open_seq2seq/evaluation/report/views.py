@@ -3,7 +3,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.feature_graph import make_feature_function
 from open_seq2seq.devices.cpu import Cpu
-from open_seq2seq.evaluation.report.recordings import features_picture, posteriors_picture, words_of_best_path
+from open_seq2seq.evaluation.report.recordings import features_picture, posteriors_picture, require_pillow, words_of_best_path
 
 _TITLES = {"logfbank": "%d log-mel bands", "mfcc": "%d cepstral coefficients", "spectrogram": "%d bins of the spectrum"}
 _MANY_FRAMES = 1000  # to make rounding at the end negligible
@@ -26,9 +26,13 @@ class NetworkViews:
       params: the checked config of the model.
       characters: list of str, the vocabulary without the blank.
       posteriors_of: function number of an utterance -> ``Posteriors``, or None if they are not known.
+
+    Raises:
+      ImportError: Pillow is not installed.
     """
 
     def __init__(self, params, characters, posteriors_of):
+        require_pillow()
         self._characters, self._posteriors_of = characters, posteriors_of
         self._seconds_per_frame = seconds_per_logit_frame(params)
         layer_params, graph = params["data_layer_params"], tf.Graph()

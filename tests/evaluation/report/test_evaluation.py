@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import types
 
 import pytest
@@ -83,7 +84,7 @@ def test_page_of_an_evaluation(evaluate, browser, trained_digits):
     assert tab.problems() == []
 
 
-def test_space_and_errors(evaluate, tmp_path, trained_digits):
+def test_space_and_errors(evaluate, tmp_path, monkeypatch):
     small = evaluate("small", "--report_megabytes=0.1", "--report_recordings=30")
     assert small.status == 0, small.err
     evaluation, recordings = data_of(small.page)
@@ -94,6 +95,12 @@ def test_space_and_errors(evaluate, tmp_path, trained_digits):
     assert rates.index(max(rates)) in recordings
     none = evaluate("none", "--report_recordings=0")
     assert none.status == 0 and data_of(none.page)[1] == {} and len(data_of(none.page)[0]["columns"]["id"]) == 40
+
+    with monkeypatch.context() as context:
+        context.setitem(sys.modules, "PIL", None)
+        bare = evaluate("bare", "--report_recordings=5")
+    assert bare.status == 0 and "no pictures: Pillow is not installed" in bare.out
+    assert [sorted(recording) for recording in data_of(bare.page)[1].values()] == [["audio", "duration"]] * 5
 
     # what cannot be compared is reported before the evaluation
     (tmp_path / "hypotheses.trn").write_text("one two (a_1)\n")
