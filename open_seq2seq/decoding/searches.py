@@ -25,7 +25,10 @@ library has them in its file. is_constrained: only the words of the lexicon may 
 _Found = collections.namedtuple("_Found", "text score acoustic_score")
 
 NO_BEAM = -1e30          # Coqui returns -3.4e38 where pruning has left no transcript
-RESCORED = 16            # transcripts of Coqui's search whose sentence end is scored
+LEAST_BLANK = 1e-5       # probability of the blank in a frame that is pruned
+DROPPED = 1e-30          # a probability below is that of a dropped output
+JUST_BELOW_1 = 1 - 1e-7  # reached by the sum of what is kept, and not without the least of it
+RESCORED = 8             # transcripts of Coqui's search whose sentence end is scored
 UNKNOWN_FORBIDDEN = -1e4  # log10 probability that keeps unknown words out of pyctcdecode's result
 WIDEST_TOKEN_LOGP, WIDEST_BEAM_LOGP = -35.0, -1e9  # pyctcdecode clips at log(1e-15), about -34.5
 LN_10 = math.log(10.0)
@@ -90,26 +93,25 @@ class CoquiSearch(_Search):
         if spec.lm_file is not None:
             self._scorer = coqui_stt_ctcdecoder.Scorer(options.alpha, options.beta, spec.lm_file, self._alphabet)
             self._model = load_kenlm(spec.lm_file)
+        rescores = self._model is not None and options.score_sentence_end
+        self._results = min(RESCORED, options.beam_width) if rescores else 1
         self._hot_words = {word.encode("utf-8"): weight for phrase, weight in options.hot_words.items()
                            for word in phrase.split()}
 
     def _find(self, log_probabilities):
         options = self._options
-        probabilities = np.exp(log_probabilities.astype(np.float64))
-        found = self._best(probabilities, options.cutoff_prob, options.cutoff_top_n)
+        found = self._best(*_for_coqui(log_probabilities, options.cutoff_prob, options.cutoff_top_n))
         if found is None:
-            # the characters left after pruning are no beginning of a word
-            found = self._best(probabilities, 1.0, probabilities.shape[1])
+            found = self._best(*_for_coqui(log_probabilities, 1.0, log_probabilities.shape[1]))
         if found is None:
             silence = float(log_probabilities[:, -1].sum())
             found = _Found("", silence, silence)
         return found
 
-    def _best(self, probabilities, cutoff_prob, cutoff_top_n):
-        rescores = self._model is not None and self._options.score_sentence_end
-        results = self._decode(probabilities, self._alphabet, self._options.beam_width, cutoff_prob, cutoff_top_n, self._scorer,
-                               self._hot_words, min(RESCORED, self._options.beam_width) if rescores else 1)
-        found = [self._scored(self._alphabet.Decode(result.tokens), result.confidence)
+    def _best(self, probabilities, cutoff_prob, offset):
+        results = self._decode(probabilities, self._alphabet, self._options.beam_width, cutoff_prob, probabilities.shape[1],
+                               self._scorer, self._hot_words, self._results)
+        found = [self._scored(self._alphabet.Decode(result.tokens), result.confidence + offset)
                  for result in results if result.confidence > NO_BEAM]
         return max(found, key=lambda one: one.score) if found else None
 
@@ -221,6 +223,27 @@ def _corrected_language_model(base):
             ends = is_last_word and prev_state is not self._start
             return self.alpha * LN_10 * self._get_raw_end_score(prev_state) if ends else 0.0, prev_state
     return LanguageModel
+
+
+def _for_coqui(log_probabilities, cutoff_prob, cutoff_top_n):
+    """Probabilities that Coqui prunes as the options say, but for the blank, which stays in every frame.
+
+    Where it drops the blank, beams die; it may then return -3.4e38, or end the process by SIGSEGV when it returns a dead beam. So
+    the frames get their pruning here: what is dropped is 0, the rest is scaled to a sum of 1, and Coqui's cutoff is just below 1.
+
+    Args:
+      log_probabilities: float32 [T', V + 1]. cutoff_prob, cutoff_top_n: see ``options``.
+
+    Returns:
+      (float64 [T', V + 1], the cutoff for Coqui, what has to be added to its scores)
+    """
+    if cutoff_prob >= 1.0 and cutoff_top_n >= log_probabilities.shape[1]:
+        return np.exp(log_probabilities.astype(np.float64)), 1.0, 0.0
+    kept = np.exp(_pruned(log_probabilities, cutoff_prob, cutoff_top_n).astype(np.float64))
+    kept[kept < DROPPED] = 0.0
+    kept[:, -1] = np.maximum(np.exp(log_probabilities[:, -1].astype(np.float64)), LEAST_BLANK)
+    sums = kept.sum(axis=1, keepdims=True)
+    return kept / sums, JUST_BELOW_1, float(np.log(sums).sum())
 
 
 def _pruned(log_probabilities, cutoff_prob, cutoff_top_n):

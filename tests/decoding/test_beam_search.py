@@ -111,6 +111,18 @@ def test_non_finite_logits_are_named(arpa):
             assert decoder.hypotheses(logits[:2], lengths[:2])[1].text == "all"
 
 
+@pytest.mark.parametrize("with_lm", [True, False])
+@pytest.mark.parametrize("pruning", [dict(cutoff_prob=0.999), dict(cutoff_prob=0.5, cutoff_top_n=1)])
+def test_pruning_never_ends_a_process(arpa, with_lm, pruning):
+    """coqui_stt_ctcdecoder ends by SIGSEGV if its own pruning leaves fewer texts than are wanted."""
+    random = np.random.RandomState(5)
+    with make_decoder(VOCABULARY, options(lm_path=arpa if with_lm else None, **pruning)) as decoder:
+        for frames in (1, 2, 4, 30):
+            logits = 6 * random.randn(60, frames, BLANK + 1)
+            for found in decoder.submit(logits, [frames] * 60).result():
+                assert -1e4 < found.score and found.acoustic_score < 1e-3
+
+
 def processes_of(decoder):
     return decoder._pool._processes
 
