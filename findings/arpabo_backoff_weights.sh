@@ -4,13 +4,13 @@
 # Software:  arpabo 0.3.0; kenlm 0.3.0 to read the models, kaldingram 0.1.2 as comparison
 # Seen:      2026-11-30, CPython 3.11
 # Behavior:  With each smoothing method the back-off weight of all or nearly all n-grams is written as 0.0000, a factor of 1, whatever was
-#            discounted. On 600 sentences of 37 words, p(word | history) over all words adds up to 1.4 to 1.8 for the median history
-#            and to 2.0 to 2.9 for the worst; kaldingram's model of the same text adds up to 1.000. Perplexity, --compare-smoothing and
-#            recommend() use these numbers: good_turing has a lower perplexity than the well-formed model (3.4 to 3.5), and divided
-#            by its sums a much higher one. (The files separate by spaces and begin with a comment, so KenLM does not read them
-#            as they are; PocketSphinx does.)
-# Hurt:      whoever picks the order or the smoothing of a decoder's language model by it, or decodes with it: unseen word pairs
-#            cost too little, and language model weights tuned with other models do not carry over.
+#            discounted. On 600 sentences of 37 words, p(word | history) over all words adds up to 1.4 to 1.8 for the median history and
+#            to 2.0 to 2.9 for the worst; kaldingram's model of the same text adds up to 1.000. Perplexities mean little: read by KenLM,
+#            good_turing has 3.4 and the well-formed model 3.5, and divided by its sums good_turing has 6.2; --eval and
+#            --compare-smoothing of arpabo do not divide either. (The files separate by spaces and begin with a comment, so KenLM does not
+#            read them as they are; PocketSphinx does.)
+# Hurt:      whoever picks the order or the smoothing of a decoder's language model by it, or decodes with it: unseen word pairs cost too
+#            little, and language model weights tuned with other models do not carry over.
 # What to do: estimate the model with KenLM's lmplz, SRILM or kaldingram; test a model by adding up p(word | history) over the vocabulary.
 # Exit status 0 while the behavior is as described, 1 when it has changed.
 set -euo pipefail

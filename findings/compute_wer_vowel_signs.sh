@@ -4,13 +4,13 @@
 # Software:  compute-wer 0.2.5 (command and Python module); jiwer 4.0.0 as comparison
 # Seen:      2026-11-30, CPython 3.11
 # Behavior:  The tokenizer keeps letters and digits and drops every combining mark, and a dropped mark also ends the word. Hindi का, की,
-#            के and को all become the token क: a hypothesis with three wrong words in "वह राम का घर है" is reported as 0.00 %, with
-#            6 reference words instead of 5. The signs of other Indian scripts (Telugu, Marathi, Bengali, Tamil) and decomposed accents
-#            (e + U+0301) are treated the same way. Thai, Lao, Burmese and Khmer are split into characters and keep them.
-#            Tags are removed after this step, when "<noise>" is already three tokens: with remove_tag (the default of the
-#            command) "hello <noise> there" against "hello there" is 60 %. No warning.
-# Hurt:      whoever scores a recognizer of Hindi, Marathi, Nepali, Bengali, Tamil, Telugu and similar languages: the rate is far too low and
-#            the word count is not the number of words. Whoever has tags in the transcripts: the rate is too high.
+#            के and को all become the token क: a hypothesis with three wrong words in "वह राम का घर है" is reported as 0.00 %, with 6
+#            reference words instead of 5. The signs of other Indian scripts (Telugu, Marathi, Bengali, Tamil) and decomposed accents (e +
+#            U+0301) are treated the same way. Thai, Lao, Burmese and Khmer are split into characters and keep them. Tags are removed
+#            after this step, when "<noise>" is already three tokens: with remove_tag (the default of the command) "hello <noise> there"
+#            against "hello there" is 60 %. No warning.
+# Hurt:      whoever scores a recognizer of Hindi, Marathi, Nepali, Bengali, Tamil, Telugu and similar languages: the rate is far too low
+#            and the word count is not the number of words. Whoever has tags in the transcripts: the rate is too high.
 # What to do: split at whitespace and score with jiwer or kaldialign; remove tags before scoring, and normalize to NFC.
 # Exit status 0 while the behavior is as described, 1 when it has changed.
 set -euo pipefail

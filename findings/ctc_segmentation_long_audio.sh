@@ -68,7 +68,8 @@ def early(output, sentences, starts, settings):
 wrong = {"default": [], "full window": [], "from max t": []}
 for count, seed in [(120, seed) for seed in range(6)] + [(40, 6)]:
     sentences, starts, output = recording(count, seed)
-    for name, settings in (("default", {}), ("full window", {"min_window_size": len(output)}), ("from max t", {"backtrack_from_max_t": True})):
+    for name, settings in (("default", {}), ("full window", {"min_window_size": len(output)}),
+                           ("from max t", {"backtrack_from_max_t": True})):
         counter = logging.getLogger("ctc_segmentation").handlers[0]
         counter.count = 0
         seconds, scores = early(output, sentences, starts, settings)

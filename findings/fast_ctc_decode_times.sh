@@ -3,12 +3,12 @@
 #
 # Software:  fast-ctc-decode 0.3.7, fast-ctc-decoder 0.3.9 (a fork)
 # Seen:      2026-11-30, CPython 3.11
-# Behavior:  beam_search returns the text and a time for each label. With the default beam_cut_threshold of 0 this is the frame at which the
-#            beam first tried the label, however unlikely it was there, not the frame of the label: on an output with peaks
-#            of 0.99 the words "good", "morning" and "everybody" come at 0, 113 and 181 instead of 100, 163 and 231, each of them
-#            early by the pause before it (100 and 50 frames), the other labels by 1 to 3 frames and the "o" after "g" by 99. A beam of
-#            100 moves more labels. viterbi_search and beam_search with beam_cut_threshold=0.01 are right on the same input.
-#            The text is right in all cases, and without pauses the times look right too.
+# Behavior:  beam_search returns the text and a time for each label. With the default beam_cut_threshold of 0 this is the frame at which
+#            the beam first tried the label, however unlikely it was there, not the frame of the label: on an output with peaks of 0.99
+#            the words "good", "morning" and "everybody" come at 0, 113 and 181 instead of 100, 163 and 231, each of them early by the
+#            pause before it (100 and 50 frames), the other labels by 1 to 3 frames and the "o" after "g" by 99. A beam of 100 moves more
+#            labels. viterbi_search and beam_search with beam_cut_threshold=0.01 are right on the same input. The text is right in all
+#            cases, and without pauses the times look right too.
 # Hurt:      whoever makes word times, subtitles or segments from them: at 20 ms a frame these words are 2 s and 1 s early.
 # What to do: take the times from viterbi_search where the texts agree, or from a forced alignment of the text; or set beam_cut_threshold
 #            above the probability that the network gives to wrong labels, and check that this does not change the text.

@@ -5,12 +5,12 @@
 # Seen:      2026-11-30, CPython 3.11
 # Behavior:  The transform is applied to references and hypotheses separately, and what is left is paired in order. In four utterances,
 #            the second one is silence for which the system wrote "c d", the third has the words "c d" and no output: RemoveEmptyStrings
-#            leaves three and three, and the WER is 0 % instead of 80 %. In general all utterances between the two are compared
-#            with their neighbors. Only unequal numbers of empty texts raise an error, so that a test set works or fails by chance.
-#            RemoveSpecificWords and SubstituteWords look for word boundaries: "[noise]" and "<unk>" are never
-#            found, "um" is also taken out of "um's" (leaving "'s"), and replacements are replaced again ({"a": "b", "b": "c"} makes "c" of "a").
+#            leaves three and three, and the WER is 0 % instead of 80 %. In general all utterances between the two are compared with their
+#            neighbors. Only unequal numbers of empty texts raise an error, so that a test set works or fails by chance.
+#            RemoveSpecificWords and SubstituteWords look for word boundaries: "[noise]" and "<unk>" are never found, "um" is also taken
+#            out of "um's" (leaving "'s"), and replacements are replaced again ({"a": "b", "b": "c"} makes "c" of "a").
 # Hurt:      whoever scores test sets with silent utterances and outputs (voice activity, far field, wake words) with a chain that has the
-#            transform in it, as many recipes do; whoever removes markers of noise by name.
+#            transform in it; whoever removes markers of noise by name.
 # What to do: leave RemoveEmptyStrings out (jiwer 4 counts words for an empty reference as insertions), or drop pairs before the call;
 #            remove markers by RemoveKaldiNonWords or str.replace.
 # Exit status 0 while the behavior is as described, 1 when it has changed.

@@ -3,11 +3,11 @@
 #
 # Software:  kaldi-io 0.9.8 (read_mat_scp); kaldiio 2.18.1 and kaldi_native_io 1.23.0 as comparison
 # Seen:      2026-11-30, CPython 3.11
-# Behavior:  In Kaldi, "features.ark:123[0:9]" are the rows 0 to 9, both included; so it is in kaldiio and kaldi_native_io. kaldi_io takes the
-#            range as a Python slice and returns 9 rows; [5:9,1:2] is 4 by 1 instead of 5 by 2, and [7:7], one frame, is empty. Nothing is
-#            logged.
-# Hurt:      whoever reads features of segments or of selected dimensions that are written as ranges: one frame less per segment, labels and
-#            alignments of the same segment are one longer, and the last of the dimensions is missing.
+# Behavior:  In Kaldi, "features.ark:123[0:9]" are the rows 0 to 9, both included; so it is in kaldiio and kaldi_native_io. kaldi_io takes
+#            the range as a Python slice and returns 9 rows; [5:9,1:2] is 4 by 1 instead of 5 by 2, and [7:7], one frame, is empty.
+#            Nothing is logged.
+# Hurt:      whoever reads features of segments or of selected dimensions that are written as ranges: one frame less per segment, labels
+#            and alignments of the same segment are one longer, and the last of the dimensions is missing.
 # What to do: read by kaldiio or kaldi_native_io, or compare the number of rows with the range.
 # Exit status 0 while the behavior is as described, 1 when it has changed.
 set -euo pipefail

@@ -5,9 +5,9 @@
 # Seen:      2026-11-30, CPython 3.11
 # Behavior:  SequentialFloatMatrixReader, SequentialFloatVectorReader and their random access versions return NumPy arrays that use the
 #            reader's own memory, which is given back when the reader moves to the next entry. dict(reader), a list of its items or
-#            features = {name: reader[name] for name in names} then have arrays of the right shape with other content: values of
-#            10^35, of a different utterance, or right by chance. Inside of the loop the values are right. Readers of integer vectors
-#            return lists and are safe. No error, no warning; the documentation shows only loops that compare at once.
+#            features = {name: reader[name] for name in names} then have arrays of the right shape with other content: values of 10^35, of
+#            a different utterance, or right by chance. Inside of the loop the values are right. Readers of integer vectors return lists
+#            and are safe. No error, no warning; the documentation shows only loops that compare at once.
 # Hurt:      whoever collects features, statistics, speaker vectors or scores before using them (to sort by length, to batch, to average).
 # What to do: keep value.copy(), or FloatMatrix.read(address).numpy() for one entry of an scp file; kaldiio's arrays can be kept.
 # Exit status 0 while the behavior is as described, 1 when it has changed.

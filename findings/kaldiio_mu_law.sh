@@ -3,13 +3,13 @@
 #
 # Software:  kaldiio 2.18.1; soundfile 0.14.0 (libsndfile 1.2.2) as comparison
 # Seen:      2026-11-30, CPython 3.11
-# Behavior:  A WAV of 8 bits per sample is read as 8-bit linear PCM, whatever the format tag in its header. For format 7 (mu-law) and 6 (A-law)
-#            load_scp and load_mat return the uint8 codes, which fold the small amplitudes around zero to both ends of the range: after
-#            conversion, as for 8-bit PCM, a tone at -20 dB has a level of -4 to -6 dB and a signal-to-noise ratio of -13 to -15 dB
-#            (soundfile: 36 to 38 dB). Rate, length and shape are right, and nothing is logged. Kaldi itself, kaldi_native_io and
-#            SciPy refuse such files.
-# Hurt:      whoever trains or tests on telephone speech (for example the output of "sph2pipe -f wav", which keeps mu-law
-#            unless -p is given): the features are those of noise, and all else works.
+# Behavior:  A WAV of 8 bits per sample is read as 8-bit linear PCM, whatever the format tag in its header. For format 7 (mu-law) and 6
+#            (A-law) load_scp and load_mat return the uint8 codes, which are not linear: the quietest samples of mu-law are 255 and 127,
+#            in 8-bit PCM full scale and zero. After conversion, as for PCM, a tone at -20 dB has a level of -4 to -6 dB and a
+#            signal-to-noise ratio of -13 to -15 dB (soundfile: 36 to 38 dB). Rate, length and shape are right, and nothing is logged.
+#            Kaldi itself, kaldi_native_io and SciPy refuse such files.
+# Hurt:      whoever trains or tests on telephone speech (for example the output of "sph2pipe -f wav", which keeps mu-law unless -p is
+#            given): the features are those of noise, and all else works.
 # What to do: convert to 16 bits first (sph2pipe -p, sox -e signed -b 16), or read by soundfile; check that the dtype is int16.
 # Exit status 0 while the behavior is as described, 1 when it has changed.
 set -euo pipefail

@@ -3,8 +3,8 @@
 #
 # Software:  nltk 3.10.4 (nltk.lm)
 # Seen:      2026-11-30, CPython 3.11
-# Behavior:  pad_both_ends and padded_everygram_pipeline, which the documentation uses for training and test, put n - 1 end symbols after each
-#            sentence. In training they teach that an end symbol follows an end symbol; in perplexity() each of them is an event with
+# Behavior:  pad_both_ends and padded_everygram_pipeline, which the documentation uses for training and test, put n - 1 end symbols after
+#            each sentence. In training they teach that an end symbol follows an end symbol; in perplexity() each of them is an event with
 #            a probability of nearly 1, and the sentence counts as n - 2 words longer. On 30 sentences of training text the perplexity of
 #            Witten-Bell models per word and one end is 7.8, 8.0, 9.0, 10.3 and 11.7 for n = 2 to 6; perplexity() reports 7.8, 6.2, 5.6,
 #            5.2 and 4.9. KenLM, SRILM and other tools count one end per sentence. Bigrams are not affected. No warning.

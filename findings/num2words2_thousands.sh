@@ -3,11 +3,11 @@
 #
 # Software:  num2words2 1.0.20 (Rust), indic-num2words 1.3.2
 # Seen:      2026-11-30, CPython 3.11
-# Behavior:  A comma is a decimal point in each language: "I have 1,000 cats" becomes "I have one cats", 2,500 "two point five"; "10 000" is
-#            "ten zero". In German "3.14" becomes "dritte14" (third). Tamil and Malay drop decimals (0.5 is "zero"); in Persian,
-#            Slovenian and Bengali 0.05 and 0.5 are the same words. Marathi, Gujarati, Punjabi and Nepali have a word of its own for each
-#            number up to 99 (22 is बावीस in Marathi), num2words2 composes them (दोनवीस, "two twenty"): 66 to 72 of 99 are not the
-#            words that indic-num2words has. Kyrgyz and Odia come in Latin letters, and zero is the English "zero" in Kazakh, Tatar and Uzbek.
+# Behavior:  A comma is a decimal point in each language: "I have 1,000 cats" becomes "I have one cats", 2,500 "two point five"; "10 000"
+#            is "ten zero". In German "3.14" becomes "dritte14" (third). Tamil and Malay drop decimals (0.5 is "zero"); in Persian,
+#            Slovenian and Bengali 0.05 and 0.5 are the same words. Marathi, Gujarati, Punjabi and Nepali have words of their own for each
+#            number up to 99 (22 is बावीस in Marathi), num2words2 composes them (दोनवीस, "two twenty"): 66 to 72 of 99 are not the words
+#            that indic-num2words has. Kyrgyz and Odia come in Latin letters, and zero is the English "zero" in Kazakh, Tatar and Uzbek.
 #            Equal words for unequal numbers: 17 and 70 in num2words2's Odia, 9 and 10 in indic-num2words' Odia. No error.
 # Hurt:      whoever writes out numbers in training transcripts, language model text or prompts of a synthesizer by it.
 # What to do: remove separators of thousands first; use num2words for its languages and indic-num2words for those of India except Odia 10;

@@ -3,15 +3,15 @@
 #
 # Software:  panphon 0.22.2 (gruut's and espeak-ng's American English use such symbols)
 # Seen:      2026-11-30, CPython 3.11
-# Behavior:  ipa_segs leaves out what is not in its table: ɚ, ɝ and ᵻ, the letter g (its table has ɡ, U+0261), the ligatures ʧ ʤ ʦ ʣ and the
-#            consonants ʜ ʢ ʡ. "fɑːðɚ" (father) has the segments f, ɑː, ð. phoneme_error_rate and each feature edit distance are built on
-#            it, so that "bd" instead of "bɝd" (bird), "at" instead of "gat" and "ɛk" instead of "ʧɛk" are 0.0, and the reference length
-#            is short as well. fast_levenshtein_distance counts characters and reports 1. phoneme_error_rate and feature_error_rate
+# Behavior:  ipa_segs leaves out what is not in its table: ɚ, ɝ and ᵻ, the letter g (its table has ɡ, U+0261), the ligatures ʧ ʤ ʦ ʣ and
+#            the consonants ʜ ʢ ʡ. "fɑːðɚ" (father) has the segments f, ɑː, ð. phoneme_error_rate and each feature edit distance are built
+#            on it, so that "bd" instead of "bɝd" (bird), "at" instead of "gat" and "ɛk" instead of "ʧɛk" are 0.0, and the reference
+#            length is short as well. fast_levenshtein_distance counts characters and reports 1. phoneme_error_rate and feature_error_rate
 #            also skip what one of the two lists has in excess. No warning.
-# Hurt:      whoever scores phoneme recognizers or pronunciations of English by it, or clusters words by distance: the
-#            most frequent errors on r-colored vowels vanish, and rates are too low.
-# What to do: replace the symbols first (ɚ and ɝ by ə˞, ʧ by t͡ʃ, g by ɡ, ᵻ by ɪ), and check that "".join(ipa_segs(word)) is the word without
-#            stress marks.
+# Hurt:      whoever scores phoneme recognizers or pronunciations of English by it, or clusters words by distance: errors on r-colored
+#            vowels vanish, and rates are too low.
+# What to do: replace the symbols first (ɚ and ɝ by ə˞, ʧ by t͡ʃ, g by ɡ, ᵻ by ɪ), and check that "".join(ipa_segs(word)) is the word
+#            without stress marks.
 # Exit status 0 while the behavior is as described, 1 when it has changed.
 set -euo pipefail
 # shellcheck source=findings/environment.sh

@@ -3,13 +3,14 @@
 #
 # Software:  av (PyAV) 18.1.0 with libswresample 6.3.102
 # Seen:      2026-11-30, CPython 3.11
-# Behavior:  AudioResampler(layout="mono") takes the mean of both channels for the formats s16 and s32, and 0.707 times their sum for flt, fltp
-#            and dbl: two equal channels come out at 0 dB in integers and at +3.0 dB in floats, whatever the format of the file. A
-#            tone that reaches 0.9 in both channels reaches 1.27 and is clipped when it is stored later. A voice in the center channel
-#            of a 5.1 file has -10.7 dB in integers and 0 dB in floats. soundfile's mean and librosa agree with the integers
-#            for stereo. FFmpeg normalizes the mixing matrix for integers only; nothing is logged.
-# Hurt:      whoever reads training data as s16 and test data (or a service's uploads) as flt: stereo files differ by 3 dB between the two, mono
-#            files do not; level-dependent features, noise mixed at a given level and silence thresholds are wrong for one group.
+# Behavior:  AudioResampler(layout="mono") takes the mean of both channels for the formats s16 and s32, and 0.707 times their sum for flt,
+#            fltp and dbl: two equal channels come out at 0 dB in integers and at +3.0 dB in floats, whatever the format of the file. A
+#            tone that reaches 0.9 in both channels reaches 1.27 and is clipped when it is stored later. A voice in the center channel of
+#            a 5.1 file has -10.7 dB in integers and 0 dB in floats. soundfile's mean and librosa agree with the integers for stereo.
+#            FFmpeg normalizes the mixing matrix for integers only; nothing is logged.
+# Hurt:      whoever reads training data as s16 and test data (or a service's uploads) as flt: stereo files differ by 3 dB between the
+#            two, mono files do not; level-dependent features, noise mixed at a given level and silence thresholds are wrong for one
+#            group.
 # What to do: read both channels and take the mean in NumPy, or resample to s16 and divide by 32768 everywhere.
 # Exit status 0 while the behavior is as described, 1 when it has changed.
 set -euo pipefail

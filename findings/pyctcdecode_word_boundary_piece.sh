@@ -3,16 +3,16 @@
 #
 # Software:  pyctcdecode 0.5.0, ctc-beam-decoder 0.2.0 (a C++ version that does the same); sentencepiece 0.2.1 makes the vocabulary
 # Seen:      2026-11-30, CPython 3.11
-# Behavior:  A piece that ends in "▁" makes the next piece start a new word. The lone piece "▁" counts as one that ends in it (so does <unk>), and
-#            the note is kept for the whole search, not for the hypothesis that used the piece: as soon as "▁" is considered in a frame
-#            (probability above 0.0067, the default token_min_logp of -5), the next piece of another hypothesis is split off. The
-#            output "▁he" (0.99), "llo" (0.99) with 0.01 for "▁" is decoded as "he llo"; with 0.005, as "hello". On 60 sentences with
-#            average peaks of 0.96 to 0.99, greedy decoding has no error and the beam search a WER of 1.6 to 7 %, by splits
-#            alone: "h ome", "cu p". No message. Models of characters with a space are not affected.
+# Behavior:  A piece that ends in "▁" makes the next piece start a new word. The lone piece "▁" counts as one that ends in it (so does
+#            <unk>), and the note is kept for the whole search, not for the hypothesis that used the piece: as soon as "▁" is considered
+#            in a frame (probability above 0.0067, the default token_min_logp of -5), the next piece of another hypothesis is split off.
+#            The output "▁he" (0.99), "llo" (0.99) with 0.01 for "▁" is decoded as "he llo"; with 0.005, as "hello". On 60 sentences with
+#            average peaks of 0.96 to 0.99, greedy decoding has no error and the beam search a WER of 1.6 to 7 %, by splits alone: "h
+#            ome", "cu p". No message. Models of characters with a space are not affected.
 # Hurt:      whoever decodes a CTC model of word pieces (NeMo's BPE models, SentencePiece vocabularies of wav2vec 2.0 or Conformer): the
 #            beam search is worse than greedy decoding where the model is unsure, and a language model pays for the halves of words.
-# What to do: compare with greedy decoding before tuning; use another decoder for word pieces (flashlight-text), or a token_min_logp of -2:
-#            no split here, and fewer alternatives for the language model.
+# What to do: compare with greedy decoding before tuning; use another decoder for word pieces (flashlight-text), or a token_min_logp of
+#            -2: no split here, and fewer alternatives for the language model.
 # Exit status 0 while the behavior is as described, 1 when it has changed.
 set -euo pipefail
 # shellcheck source=findings/environment.sh
