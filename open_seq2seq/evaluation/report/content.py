@@ -64,7 +64,9 @@ def single_spaces(text):
 def utterance_columns(scores, unit, operations):
     """The columns of the list of utterances: dict of lists."""
     other = CHARACTER if unit == WORD else WORD
-    return {"id": [printable(score.id) for score in scores],
+    # a folder that all names begin with says nothing
+    folder = os.path.commonprefix([score.id for score in scores]).rpartition("/")[0]
+    return {"id": [printable(score.id[len(folder) + 1 if folder else 0:]) for score in scores],
             "reference": [single_spaces(score.reference) for score in scores],
             "hypothesis": [single_spaces(score.hypothesis) for score in scores],
             "operations": operations,

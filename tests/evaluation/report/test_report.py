@@ -11,7 +11,14 @@ from PIL import Image
 
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.report.comparison import comparison_content
-from open_seq2seq.evaluation.report.content import audio_addresses, distributions, round_limits, unit_of, word_tables
+from open_seq2seq.evaluation.report.content import (
+    audio_addresses,
+    distributions,
+    round_limits,
+    unit_of,
+    utterance_columns,
+    word_tables,
+)
 from open_seq2seq.evaluation.report.page import json_in_html
 from open_seq2seq.evaluation.report.posteriors import PosteriorCollector, posteriors_of
 from open_seq2seq.evaluation.report.recordings import (
@@ -121,6 +128,14 @@ def test_round_limits(values, limits):
 def test_unit_follows_the_script():
     assert unit_of(["one two", "", "你好"]) == "word" and unit_of(["今天天气很好 ok"]) == "character"
     assert unit_of(["ありがとう"]) == "character" and unit_of(["안녕하세요 여러분"]) == "word" and unit_of([""]) == "word"
+
+
+@pytest.mark.parametrize("ids, shown", [
+    (["/data/a/dev.csv:2", "/data/a/dev.csv:3"], ["dev.csv:2", "dev.csv:3"]), (["/data/a.csv:2"], ["a.csv:2"]),
+    (["/data/a/dev.csv:2", "/data/b/dev.csv:2"], ["a/dev.csv:2", "b/dev.csv:2"]), (["a/1", "b/1"], ["a/1", "b/1"])])
+def test_names_are_shown_without_their_common_folder(ids, shown):
+    scores = [score_utterance(name, "one", "one") for name in ids]
+    assert utterance_columns(scores, "word", [score.operations for score in scores])["id"] == shown
 
 
 def test_audio_addresses_survive_any_name(tmp_path):
