@@ -18,7 +18,7 @@ from open_seq2seq.data.importers.entries import Skip, checked_path, cleaned_tran
 from open_seq2seq.data.importers.importer_command import progress_bar
 from open_seq2seq.data.importers.manifest_writer import csv_bytes, manifest_bytes
 from open_seq2seq.data.importers.work_folder import WorkFolder, checksum_of_file
-from open_seq2seq.data.importers.workers import map_unordered
+from open_seq2seq.data.importers.workers import map_unordered, report_utterance
 from open_seq2seq.data.rejection import Reason, RejectedData
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.files import printable
@@ -148,7 +148,7 @@ def import_corpus(importer, options):
     output = _Output(options.output, importer, options, units)
     os.makedirs(output.base, exist_ok=True)
     if not options.overwrite and output.is_complete():
-        output.work.finish_interrupted_finish()
+        output.work.remove_leftovers()
         print("%s is already complete; --overwrite imports it again" % options.output)
         return
     with output.work.locked(fresh=options.overwrite):
@@ -184,7 +184,7 @@ def _work(importer, options, units, output):
     tasks = [(importer.name, options, output.base, output.audio_folder, output.identity, number, unit)
              for number, unit in enumerate(units) if number not in finished]
     with progress_bar("import", len(units), len(finished)) as advance:
-        for number in map_unordered(do_unit, tasks, options.workers):
+        for number in map_unordered(do_unit, tasks, options.workers, lambda count: advance(0, ["%d utterances" % count])):
             finished[number] = output.work.read_unit(number)
             advance()
     rows, skips = [], []
@@ -208,6 +208,7 @@ def do_unit(task):
     store = AudioStore(audio_folder, work.temporary_path, options.format if importer.has_formats else KEEP)
     rows, skips = [], []
     for item in importer.read(unit, options, store):
+        report_utterance()
         if isinstance(item, Skip):
             skips.append(_shown(item))
             continue

@@ -24,14 +24,16 @@ def run_importer(main, arguments=None):
 def progress_bar(label, total, done=0):
     """Yields a function that is called once for each finished item; ``done`` of them were finished before.
 
+    The function's arguments, if any, are the number of further items and a list of figures to show next to the bar.
+
     On a terminal there is a bar with the time left; elsewhere one line is printed when the work is done.
     """
     started, before = time.monotonic(), done
     with ProgressBar(total, completed=done, description=label, on_stderr=True) as bar:
-        def advance():
+        def advance(steps=1, figures=()):
             nonlocal done
-            done += 1
-            bar.update(done)
+            done += steps
+            bar.update(done, figures)
 
         yield advance
     if not bar.is_shown:

@@ -107,7 +107,7 @@ class WorkFolder:
             self.write(self.record_path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode("ascii"))
         self.clear()
 
-    def finish_interrupted_finish(self):
+    def remove_leftovers(self):
         """Removes what is left if the process was killed within :meth:`finish`."""
         if os.path.isdir(self._path):
             with self.locked():

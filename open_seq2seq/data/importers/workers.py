@@ -1,6 +1,7 @@
 """Processes that do the units of work of an import. They end with the importer, also when it is killed."""
 import concurrent.futures
 import ctypes
+import itertools
 import multiprocessing
 import os
 import signal
@@ -11,13 +12,24 @@ from open_seq2seq.errors import StorageError
 _PR_SET_PDEATHSIG = 1
 
 
-def map_unordered(function, tasks, workers):
+_report = None                # function of the number of utterances that a task of this process has finished
+_SECONDS = 0.5                # between two reports of other processes
+
+
+def report_utterance():
+    """To be called by a task for each utterance that it has finished."""
+    if _report is not None:
+        _report()
+
+
+def map_unordered(function, tasks, workers, on_utterances):
     """Yields ``function(task)`` for every task, in the order in which they finish.
 
     Args:
       function: of a module, for other processes.
       tasks: list of what pickle can store.
       workers: number of processes; 1: this one.
+      on_utterances: function that receives the number of utterances that are finished, from time to time.
 
     Raises:
       StorageError: a process was killed.
@@ -25,13 +37,14 @@ def map_unordered(function, tasks, workers):
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
-        for task in tasks:
-            yield function(task)
+        yield from _in_this_process(function, tasks, on_utterances)
         return
     # a forked child would inherit locks and threads, e.g. of the progress bar
-    pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (os.getpid(),))
+    context = multiprocessing.get_context("spawn")
+    counter, running = context.Value("q"), set()
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _begin, (os.getpid(), counter))
     try:
-        left, running = iter(tasks), set()
+        left = iter(tasks)
         while True:
             for task in left:
                 running.add(pool.submit(function, task))
@@ -39,7 +52,8 @@ def map_unordered(function, tasks, workers):
                     break
             if not running:
                 return
-            done, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            done, running = concurrent.futures.wait(running, _SECONDS, concurrent.futures.FIRST_COMPLETED)
+            on_utterances(counter.value)
             for future in done:
                 yield future.result()
     except concurrent.futures.process.BrokenProcessPool:
@@ -51,7 +65,25 @@ def map_unordered(function, tasks, workers):
         pool.shutdown()
 
 
-def _begin(parent):
+def _in_this_process(function, tasks, on_utterances):
+    global _report
+    numbers = itertools.count(1)
+    _report = lambda: on_utterances(next(numbers))      # noqa: E731
+    try:
+        for task in tasks:
+            yield function(task)
+    finally:
+        _report = None
+
+
+def _begin(parent, counter):
+    global _report
+
+    def add_one():
+        with counter.get_lock():
+            counter.value += 1
+
+    _report = add_one
     signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl-C is handled by the importer
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

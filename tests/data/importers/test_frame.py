@@ -119,6 +119,19 @@ def test_bad_utterances_are_skipped_with_a_reason_or_refused(form, tmp_path, cap
     assert sum(record["skipped"].values()) == len(reasons)
 
 
+def test_what_was_skipped_is_tried_again(tmp_path):
+    words = make("nemo", tmp_path)
+    path = tmp_path / "corpus" / "u3.wav"
+    content = path.read_bytes()
+    path.unlink()
+    assert run(words, tmp_path / "out") == 3 and [row["reason"] for row in skipped(tmp_path / "out")] == ["missing file"]
+    path.write_bytes(content)
+    assert run(words, tmp_path / "out") == 0 and len(manifests(tmp_path / "out")["train.csv"]) == 5
+    assert not (tmp_path / "out" / "skipped.csv").exists()
+    path.unlink()      # a complete import whose audio is gone is not complete
+    assert run(words, tmp_path / "out") == 3
+
+
 class Killer:
     """Kills the process before or after the n-th file has its name."""
 
