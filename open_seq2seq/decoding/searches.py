@@ -251,7 +251,7 @@ def _pruned(log_probabilities, cutoff_prob, cutoff_top_n):
     outputs = log_probabilities.shape[1]
     if cutoff_prob >= 1.0 and cutoff_top_n >= outputs:
         return log_probabilities
-    order = np.argsort(-log_probabilities, axis=1, kind="stable")
+    order = np.argsort(-log_probabilities, axis=1)
     ranked = np.take_along_axis(log_probabilities, order, 1)
     before = np.cumsum(np.exp(ranked), axis=1) - np.exp(ranked)
     keeps = (before < cutoff_prob) & (np.arange(outputs) < cutoff_top_n)
