@@ -92,7 +92,7 @@ def _align_batch(utterances, values, blank, times):
     try:
         alignments = align(values["logits"], values["lengths"], [utterance.labels for utterance in utterances], blank)
     except NonFiniteLogits as error:
-        raise NonFiniteLogits(error.row, error.frame, utterances[error.row].id)
+        raise NonFiniteLogits(error.row, error.frame, "utterance %s" % utterances[error.row].id)
     results = []
     for utterance, alignment, frames, hypothesis in zip(utterances, alignments, values["lengths"], values["transcripts"]):
         if not utterance.labels:

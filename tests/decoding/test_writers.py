@@ -2,7 +2,7 @@
 import json
 
 from open_seq2seq.decoding.transcript import TimedCharacter, Word, make_transcript
-from open_seq2seq.decoding.writers import FORMATS
+from open_seq2seq.decoding.writers import FORMATS, recording_names, textgrid_of
 
 WORDS = [Word("tom", 0.5, 0.9, 0.987654, [TimedCharacter("tom", 0.5, 0.9, 0.987654)]),
          Word("&", 1.0, 1.1, 0.5), Word("<jerry>", 3599.9996, 3661.5, 1.0)]
@@ -50,3 +50,26 @@ def test_json():
                                   "characters": [{"text": "tom", "start": 0.5, "end": 0.9, "confidence": 0.9877}]}
     assert record["segments"] == [{"text": "tom &", "start": 0.5, "end": 1.1, "words": 2},
                                   {"text": "<jerry>", "start": 3599.9996, "end": 3661.5, "words": 1}]
+
+
+def test_recordings_of_one_file_have_different_names():
+    assert recording_names(["a/1.wav", "a/2.wav"]) == ["1", "2"]
+    assert recording_names(["a/1.wav", "b/1.wav", "b/3 x;.wav"]) == ["a_1", "b_1", "3_x"]
+    assert recording_names(["a/1.wav", "a/1.flac", "a/1.flac"]) == ["a_1.wav", "a_1.flac_1", "a_1.flac_2"]
+    assert recording_names(["", ".wav"]) == ["_", ".wav"] and recording_names([]) == []
+
+
+def test_a_textgrid_covers_the_recording_without_gaps_and_overlaps():
+    characters = [TimedCharacter('"', 0.5, 0.7, 0.9), TimedCharacter("b", 0.7, 0.9, 0.9)]
+    # the last word has no duration left
+    words = [Word('"b', 0.5, 0.9, 0.9, characters), Word("c", 0.9, 1.2, 1.0), Word("d", 2.0, 2.0, 1.0)]
+    lines = [line.strip() for line in textgrid_of(make_transcript(words, 2.0)).splitlines()]
+    assert lines[:7] == ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", "xmax = 2.000",
+                         "tiers? <exists>", "size = 2"]
+    tiers = [block.splitlines() for block in "\n".join(lines).split("item [")[2:]]
+    for tier, name, texts in ((tiers[0], "words", ["", '""b', "c", ""]), (tiers[1], "characters", ["", '""', "b", ""])):
+        assert tier[2] == 'name = "%s"' % name and tier[5] == "intervals: size = 4"
+        assert [line[8:-1] for line in tier if line.startswith("text")] == texts
+        starts = [float(line[7:]) for line in tier[6:] if line.startswith("xmin")]
+        ends = [float(line[7:]) for line in tier[6:] if line.startswith("xmax")]
+        assert starts[0] == 0 and ends[-1] == 2 and starts[1:] == ends[:-1] and all(a < b for a, b in zip(starts, ends))

@@ -122,7 +122,7 @@ def alone(network_of):
     return of
 
 
-@settings(max_examples=10, deadline=None, derandomize=True, database=None,
+@settings(max_examples=6, deadline=None, derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture] if hasattr(HealthCheck, "function_scoped_fixture") else [])
 @given(st.permutations(range(COUNT)), st.integers(1, COUNT), st.integers(1, 9), st.integers(1, 3),
        st.sampled_from([None, (None, 4), (None, 2), ([96, 192], 4)]), st.sampled_from([16, 48]), st.sampled_from([0.0, 1e-3]))
