@@ -52,31 +52,43 @@ def read_manifest(path, transcripts=True, vocabulary=None, note=None):
     Raises:
       DataError: the file cannot be read, its path or contents are not UTF-8, it is not CSV, lacks a column or has no rows.
     """
-    require_utf8_path(path)
-    text = read_text_file(path, "manifest", _EXPECTED)
-    # a quote after a blank begins a quoted field only where the reader skips the blank
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=_BLANK_AND_QUOTE.search(text) is not None)
-    rows, columns, header, start = [], None, None, 1
-    try:
-        for fields in reader:
-            row, start = start, reader.line_num + 1
-            if not any(field.strip() for field in fields):
-                continue
-            if header is None:
-                header = [name.strip() for name in fields]
-                columns = _find_columns(path, header, transcripts)
-                continue
-            rows.append(_row(path, row, fields, header, columns))
-    except csv.Error as error:
-        raise DataError("%s:%d: not a row of CSV: %s. Expected fields separated by commas; a field that contains a comma or a "
-                        "quote must be in double quotes, with the quotes in it doubled. Is a closing quote missing?"
-                        % (path, start, error))
+    rows, columns, header = [], None, None
+    for row, fields in read_records(path):
+        if header is None:
+            header = [name.strip() for name in fields]
+            columns = _find_columns(path, header, transcripts)
+            continue
+        rows.append(_row(path, row, fields, header, columns))
     if header is None:
         raise DataError("manifest %s is empty; expected the line wav_filename,wav_filesize,transcript and a row for each "
                         "utterance" % path)
     if not rows:
         raise DataError("manifest %s has a header but no rows; expected one for each utterance" % path)
     return _cleaned(path, rows, vocabulary, note or (lambda text: None))
+
+
+def read_records(path):
+    """Yields (number of the first line, list of str) for each row of a CSV file that is not empty; the first one is the header.
+
+    The fields are as in the file, with the blanks around them.
+
+    Raises:
+      DataError: the file cannot be read, its path or contents are not UTF-8, or it is not CSV.
+    """
+    require_utf8_path(path)
+    text = read_text_file(path, "manifest", _EXPECTED)
+    # a quote after a blank begins a quoted field only where the reader skips the blank
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=_BLANK_AND_QUOTE.search(text) is not None)
+    start = 1
+    try:
+        for fields in reader:
+            row, start = start, reader.line_num + 1
+            if any(field.strip() for field in fields):
+                yield row, fields
+    except csv.Error as error:
+        raise DataError("%s:%d: not a row of CSV: %s. Expected fields separated by commas; a field that contains a comma or a "
+                        "quote must be in double quotes, with the quotes in it doubled. Is a closing quote missing?"
+                        % (path, start, error))
 
 
 def _cleaned(path, rows, vocabulary, note):
