@@ -28,7 +28,6 @@ NO_BEAM = -1e30          # Coqui returns -3.4e38 where pruning has left no trans
 LEAST_BLANK = 1e-5       # probability of the blank in a frame that is pruned
 DROPPED = 1e-30          # a probability below is that of a dropped output
 JUST_BELOW_1 = 1 - 1e-7  # reached by the sum of what is kept, and not without the least of it
-RESCORED = 8             # transcripts of Coqui's search whose sentence end is scored
 UNKNOWN_FORBIDDEN = -1e4  # log10 probability that keeps unknown words out of pyctcdecode's result
 WIDEST_TOKEN_LOGP, WIDEST_BEAM_LOGP = -35.0, -1e9  # pyctcdecode clips at log(1e-15), about -34.5
 LN_10 = math.log(10.0)
@@ -93,8 +92,6 @@ class CoquiSearch(_Search):
         if spec.lm_file is not None:
             self._scorer = coqui_stt_ctcdecoder.Scorer(options.alpha, options.beta, spec.lm_file, self._alphabet)
             self._model = load_kenlm(spec.lm_file)
-        rescores = self._model is not None and options.score_sentence_end
-        self._results = min(RESCORED, options.beam_width) if rescores else 1
         self._hot_words = {word.encode("utf-8"): weight for phrase, weight in options.hot_words.items()
                            for word in phrase.split()}
 
@@ -109,11 +106,13 @@ class CoquiSearch(_Search):
         return found
 
     def _best(self, probabilities, cutoff_prob, offset):
+        # one result: if fewer beams are alive than are wanted, as with a small lexicon, the process ends by SIGSEGV
         results = self._decode(probabilities, self._alphabet, self._options.beam_width, cutoff_prob, probabilities.shape[1],
-                               self._scorer, self._hot_words, self._results)
-        found = [self._scored(self._alphabet.Decode(result.tokens), result.confidence + offset)
-                 for result in results if result.confidence > NO_BEAM]
-        return max(found, key=lambda one: one.score) if found else None
+                               self._scorer, self._hot_words, 1)
+        best = results[0]
+        if best.confidence <= NO_BEAM:
+            return None
+        return self._scored(self._alphabet.Decode(best.tokens), best.confidence + offset)
 
     def _scored(self, text, confidence):
         # there may be a space at the end, or two
@@ -228,8 +227,8 @@ def _corrected_language_model(base):
 def _for_coqui(log_probabilities, cutoff_prob, cutoff_top_n):
     """Probabilities that Coqui prunes as the options say, but for the blank, which stays in every frame.
 
-    Where it drops the blank, beams die; it may then return -3.4e38, or end the process by SIGSEGV when it returns a dead beam. So
-    the frames get their pruning here: what is dropped is 0, the rest is scaled to a sum of 1, and Coqui's cutoff is just below 1.
+    Where it drops the blank, beams die, and it may return a dead one, with the score -3.4e38. So the frames get their pruning here:
+    what is dropped is 0, the rest is scaled to a sum of 1, and Coqui's cutoff is just below 1.
 
     Args:
       log_probabilities: float32 [T', V + 1]. cutoff_prob, cutoff_top_n: see ``options``.

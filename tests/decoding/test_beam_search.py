@@ -114,7 +114,7 @@ def test_non_finite_logits_are_named(arpa):
 @pytest.mark.parametrize("with_lm", [True, False])
 @pytest.mark.parametrize("pruning", [dict(cutoff_prob=0.999), dict(cutoff_prob=0.5, cutoff_top_n=1)])
 def test_pruning_never_ends_a_process(arpa, with_lm, pruning):
-    """coqui_stt_ctcdecoder ends by SIGSEGV if its own pruning leaves fewer texts than are wanted."""
+    """coqui_stt_ctcdecoder ends by SIGSEGV if fewer texts are left than are wanted."""
     random = np.random.RandomState(5)
     with make_decoder(VOCABULARY, options(lm_path=arpa if with_lm else None, **pruning)) as decoder:
         for frames in (1, 2, 4, 30):
