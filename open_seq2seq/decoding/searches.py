@@ -227,8 +227,8 @@ def _corrected_language_model(base):
 def _for_coqui(log_probabilities, cutoff_prob, cutoff_top_n):
     """Probabilities that Coqui prunes as the options say, but for the blank, which stays in every frame.
 
-    Where it drops the blank, beams die, and it may return a dead one, with the score -3.4e38. So the frames get their pruning here:
-    what is dropped is 0, the rest is scaled to a sum of 1, and Coqui's cutoff is just below 1.
+    Where it drops the blank, beams die, and it may return a dead one, with the score -3.4e38. So the frames are pruned here: what
+    is dropped is 0, the rest is scaled to a sum of 1, and Coqui's cutoff is just below 1.
 
     Args:
       log_probabilities: float32 [T', V + 1]. cutoff_prob, cutoff_top_n: see ``options``.
@@ -250,13 +250,12 @@ def _pruned(log_probabilities, cutoff_prob, cutoff_top_n):
     outputs = log_probabilities.shape[1]
     if cutoff_prob >= 1.0 and cutoff_top_n >= outputs:
         return log_probabilities
-    order = np.argsort(-log_probabilities, axis=1)
-    ranked = np.take_along_axis(log_probabilities, order, 1)
-    before = np.cumsum(np.exp(ranked), axis=1) - np.exp(ranked)
-    keeps = (before < cutoff_prob) & (np.arange(outputs) < cutoff_top_n)
-    pruned = log_probabilities.copy()
-    np.put_along_axis(pruned, order, np.where(keeps, ranked, np.float32(-100.0)), 1)
-    return pruned
+    probabilities = np.exp(log_probabilities)
+    ranked = np.sort(probabilities, axis=1)[:, ::-1]
+    before = np.cumsum(ranked, axis=1) - ranked
+    counts = np.minimum((before < cutoff_prob).sum(axis=1), cutoff_top_n)
+    least = ranked[np.arange(len(ranked)), counts - 1]
+    return np.where(probabilities >= least[:, np.newaxis], log_probabilities, np.float32(-100.0))
 
 
 def import_pyctcdecode():
