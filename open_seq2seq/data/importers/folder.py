@@ -11,7 +11,7 @@ import sys
 from open_seq2seq.cli import file_path
 from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS, CONVERTIBLE_EXTENSIONS, audio_by_content
 from open_seq2seq.data.importers.entries import BAD_TEXT, Entry, Names, Recording, Skip
-from open_seq2seq.data.importers.frame import SHOWN, Importer, chunked
+from open_seq2seq.data.importers.frame import SHOWN, Importer, audio_folder_of, chunked
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.errors import DataError
 from open_seq2seq.files import files_below
@@ -33,7 +33,7 @@ class Folder(Importer):
     def units(self, options, note):
         names = Names()
         return chunked((path, names.unique(*os.path.relpath(os.path.splitext(path)[0], options.corpus).split(os.sep)))
-                       for path in read_folder(options.corpus, options.skip_unpaired, note))
+                       for path in read_folder(options.corpus, options.skip_unpaired, note, audio_folder_of(options.output)))
 
     def read(self, unit, options, store):
         manifest = os.path.basename(os.path.abspath(options.corpus))
@@ -47,13 +47,14 @@ class Folder(Importer):
             yield Entry(manifest, name, place, Recording(path), text)
 
 
-def read_folder(corpus, skip_unpaired, note):
+def read_folder(corpus, skip_unpaired, note, without=None):
     """Finds the pairs of audio and text files in a folder and below it.
 
     Args:
       corpus: path of the folder.
       skip_unpaired: skip audio files without a text file.
       note: function that is called with a str for each kind of file that is skipped.
+      without: absolute path of a folder that is ignored: what an import has written.
 
     Returns:
       List of the paths of the audio files, sorted.
@@ -61,7 +62,7 @@ def read_folder(corpus, skip_unpaired, note):
     Raises:
       DataError: the folder cannot be read, has no audio files or audio files without text.
     """
-    audio, others = _find_audio(corpus, note)
+    audio, others = _find_audio(corpus, note, without)
     unpaired = [path for path in audio if not os.path.exists(_text_path(path))]
     if unpaired and not (skip_unpaired and len(unpaired) < len(audio)):
         raise DataError("%d of %d audio files have no transcript next to them (%s needs %s): %s%s" % (
@@ -74,13 +75,15 @@ def read_folder(corpus, skip_unpaired, note):
     return [path for path in audio if path not in missing]
 
 
-def _find_audio(corpus, note):
+def _find_audio(corpus, note, without):
     """(list of the audio files, list of all other files), both sorted; see :func:`read_folder`."""
     if not os.path.isdir(corpus):
         raise DataError("--corpus %s: the folder does not exist" % corpus)
     audio, others = {}, []
     for path in sorted(files_below(corpus, lambda link, read_as: note(
             "skipped the link %s: its folder was already read as %s" % (printable(link), printable(read_as))))):
+        if without is not None and os.path.abspath(path).startswith(without + os.sep):
+            continue
         stem, extension = os.path.splitext(path)
         if extension.lower() in AUDIO_EXTENSIONS:
             audio.setdefault(stem, []).append(path)

@@ -125,6 +125,15 @@ def share(text):
     return value
 
 
+def audio_folder_of(output):
+    """The absolute path of the folder into which an import with this ``--output`` writes audio."""
+    return os.path.abspath(output[:-4] + "_audio" if _is_csv(output) else os.path.join(output, AUDIO_FOLDER))
+
+
+def _is_csv(output):
+    return output.lower().endswith(".csv")
+
+
 def chunked(entries):
     """Units of at most :data:`CHUNK` entries."""
     entries = list(entries)
@@ -153,7 +162,7 @@ def import_corpus(importer, options):
         return
     with output.work.locked(fresh=options.overwrite):
         rows, skips = _work(importer, options, units, output)
-        output.write_skipped(skips)
+        output.write_skipped(rows, skips)
         _refuse_too_many(rows, skips, options.max_skipped, output.skipped_path)
         sizes = output.write_manifests(rows)
         output.work.finish(None if output.is_single else output.record(rows, skips, sizes))
@@ -244,14 +253,11 @@ class _Output:
 
     def __init__(self, output, importer, options, units):
         self._output, self._importer = output, importer
-        self.is_single = output.lower().endswith(".csv")
+        self.is_single, self.audio_folder = _is_csv(output), audio_folder_of(output)
         if self.is_single:
-            self.base = os.path.dirname(os.path.abspath(output))
-            self.audio_folder, self.skipped_path = output[:-4] + "_audio", output[:-4] + ".skipped.csv"
+            self.base, self.skipped_path = os.path.dirname(os.path.abspath(output)), output[:-4] + ".skipped.csv"
         else:
-            self.base = os.path.abspath(output)
-            self.audio_folder, self.skipped_path = os.path.join(output, AUDIO_FOLDER), os.path.join(output, "skipped.csv")
-        self.audio_folder = os.path.abspath(self.audio_folder)
+            self.base, self.skipped_path = os.path.abspath(output), os.path.join(output, "skipped.csv")
         self._options = {key: value for key, value in sorted(vars(options).items()) if key not in _FREE_OPTIONS}
         self.identity = "%s-%s" % (importer.name, self._checksum(units))
         self.work = WorkFolder(self.base, self.identity)
@@ -297,11 +303,21 @@ class _Output:
             written[path] = own
         return written
 
-    def write_skipped(self, skips):
-        """Writes the list of what is skipped, in place of an older list."""
-        if skips:
-            self.work.write(self.skipped_path, csv_bytes(
-                SKIPPED_COLUMNS, [skip._replace(reason=skip.reason.name) for skip in skips]))
+    def _older_skipped(self):
+        """The rows of an existing list; none if it is damaged."""
+        try:
+            with open(self.skipped_path, encoding="utf-8", newline="") as file:
+                return [line for line in csv.reader(file) if len(line) == len(SKIPPED_COLUMNS) and line[0] != SKIPPED_COLUMNS[0]]
+        except (OSError, UnicodeDecodeError, csv.Error):
+            return []
+
+    def write_skipped(self, rows, skips):
+        """Writes the list of what is skipped; what an older list says of other manifests stays in it."""
+        own = {row.manifest for row in rows} | {skip.manifest for skip in skips}
+        lines = [line for line in self._older_skipped() if line[0] not in own]
+        lines += [skip._replace(reason=skip.reason.name) for skip in skips]
+        if lines:
+            self.work.write(self.skipped_path, csv_bytes(SKIPPED_COLUMNS, lines))
         elif os.path.exists(self.skipped_path):
             os.remove(self.skipped_path)
 

@@ -71,6 +71,14 @@ def test_every_form_becomes_a_manifest(form, tmp_path, capsys):
     assert corpora.checksums_below(tmp_path / "out") == content
 
 
+def test_a_folder_can_be_converted_within_itself(tmp_path):
+    words = make("folder", tmp_path)
+    assert run(words, tmp_path / "corpus", "--format", "flac") == 0
+    assert run(words, tmp_path / "corpus", "--format", "flac", "--overwrite") == 0
+    assert [row.wav_filename for row in manifests(tmp_path / "corpus")["corpus.csv"]] == [
+        "audio/%s.flac" % name for name in NAMES]
+
+
 @pytest.mark.parametrize("form, wanted", [("folder", "flac"), ("librispeech", "wav"), ("webdataset", "wav")])
 def test_audio_is_converted_on_request(form, wanted, tmp_path):
     assert run(make(form, tmp_path), tmp_path / "out", "--format", wanted) == 0
@@ -97,9 +105,8 @@ def damaged(form, root):
         corpora.encoded = original
 
 
+@pytest.mark.parametrize("form", [name for name in corpora.FORMS if name != "synthetic_speech"], indirect=True)
 def test_bad_utterances_are_skipped_with_a_reason_or_refused(form, tmp_path, capsys):
-    if form == "synthetic_speech":
-        pytest.skip("its input is text")
     words = damaged(form, tmp_path)
     if form == "kaldi":      # all segments are in one recording
         (tmp_path / "corpus" / "train" / "segments").open("a").write("u4 rec 900 901\nu5 rec 900 901\n")
@@ -199,6 +206,39 @@ def test_workers_end_with_a_killed_importer_and_leave_no_lock(tmp_path):
     assert corpora.checksums_below(tmp_path / "out") == corpora.checksums_below(tmp_path / "alone")
 
 
+def mutate(path, random):
+    """Damages a file at a few places."""
+    content = bytearray(path.read_bytes())
+    pieces = (b"\0", b"\n", b"\t", b'"', b"{", b"\xff", b",", b"-1", b"1e999", b"null", b"[]", b"|")
+    for _ in range(random.choice([1, 2, 5])):
+        place, kind = random.randint(len(content) + 1), random.randint(4)
+        if kind == 0:
+            content[place:place] = pieces[random.randint(len(pieces))]
+        elif kind == 1:
+            del content[place:place + random.choice([1, 50])]
+        elif kind == 2 and random.randint(3) == 0:
+            del content[place:]
+        elif place < len(content):
+            content[place] ^= 1 << random.randint(8)
+    path.write_bytes(bytes(content))
+
+
+def test_damaged_corpora_are_imported_or_refused_with_a_message(form, tmp_path, capsys):
+    random = np.random.RandomState(100 + sorted(corpora.FORMS).index(form))
+    for number in range(8):
+        root = tmp_path / str(number)
+        words = make(form, root, corpora.utterances(NAMES[:3]))
+        files = sorted(path for path in (root / "corpus").rglob("*") if path.is_file())
+        texts = [path for path in files if path.suffix not in (".wav", ".flac", ".mp3")]
+        chosen = texts if random.randint(3) else files
+        mutate(chosen[random.randint(len(chosen))], random)
+        status = run(words, root / "out", "--max_skipped", "1")      # a traceback would be raised here
+        output = capsys.readouterr()
+        assert status in (0, 2, 3) and bool(manifests(root / "out")) is (status == 0)
+        assert status == 0 or "Error: " in output.err
+        assert sorted(os.listdir(str(root))) in (["corpus", "out"], ["corpus"])
+
+
 def test_names_are_not_trusted(form, tmp_path):
     names = [name for name in corpora.HOSTILE_NAMES if form not in ("folder", "audiofolder") or name != ".."]
     words = make(form, tmp_path / "in", corpora.utterances(names))
@@ -277,8 +317,14 @@ def test_two_imports_into_one_folder_and_one_csv_for_two_manifests(tmp_path, cap
     second.write_bytes((tmp_path / "corpus" / "train.json").read_bytes())
     assert run(words + [str(second)], tmp_path / "m" / "my.csv") == 2
     assert "2 manifests" in capsys.readouterr().err
-    assert run(words, tmp_path / "both") == 0 and run(["nemo", "--corpus", str(second)], tmp_path / "both") == 0
+    (tmp_path / "corpus" / "train.json").open("a").write("{}\n")
+    second.open("a").write("[]\n")
+    words += ["--max_skipped", "0.5"]
+    assert run(words, tmp_path / "both") == 0
+    assert run(["nemo", "--max_skipped", "0.5", "--corpus", str(second)], tmp_path / "both") == 0
     assert sorted(manifests(tmp_path / "both")) == ["dev.csv", "train.csv"]
+    assert [(row["manifest"], row["place"]) for row in skipped(tmp_path / "both")] == [
+        ("train", "train.json:6"), ("dev", "dev.json:6")]
     assert run(words, tmp_path / "both") == 0 and "already complete" in capsys.readouterr().out
 
 
