@@ -132,6 +132,12 @@ def _tune_lm(experiment, arguments):
     _run_through_data(experiment, arguments, tune_language_model)
 
 
+def _validate_data(experiment, arguments):
+    """``--mode=validate_data``."""
+    from open_seq2seq.experiment.data_validation import validate_data
+    validate_data(experiment, arguments.output, not arguments.headers)
+
+
 def _describe(experiment, arguments):
     from open_seq2seq.experiment.description import print_description
     print_description(experiment, as_json=arguments.json)
@@ -159,7 +165,7 @@ def _replay(experiment, arguments):
 
 _OTHER_MODES = {"eval": _evaluate, "infer": _infer, "describe": _describe, "npu_check": _npu_check, "export": _export,
                 "combine": _combine, "replay": _replay, "robustness": _robustness, "align": _align,
-                "tune_lm": _tune_lm}
+                "tune_lm": _tune_lm, "validate_data": _validate_data}
 
 
 def _params(experiment):

@@ -13,7 +13,7 @@ from open_seq2seq.experiment.playbook import help_text, names_of_files, override
 from open_seq2seq.log_lines import LOG_FORMATS
 
 MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report", "robustness",
-         "tune_lm", "align")
+         "tune_lm", "align", "validate_data")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 INFER_FORMATS = ("csv", "json", "ctm", "srt", "vtt")
@@ -39,6 +39,7 @@ examples:
   python run.py --config_file=FILE --mode=replay     recomputes the last batch with a non-finite loss or gradient, layer by layer
   python run.py --config_file=FILE --mode=robustness  WER on the evaluation data in other recordings: noise, codecs, levels, rooms
   python run.py --config_file=FILE --mode=tune_lm --lm_path=lm.arpa  the weights of the language model with the lowest WER
+  python run.py --config_file=FILE --mode=validate_data  what is wrong with its manifests and their audio; a repaired copy
   python run.py --config_file=FILE --mode=align      when each word of the transcripts is said, and which transcripts are wrong
   python run.py --mode=report --logdir=runs/mine     writes runs/mine/report/index.html of a finished or running training
   python run.py --config_file=FILE --help            what each key of that config means
@@ -168,8 +169,9 @@ _FLAGS = (
     ("combine_utterances", _whole(1), 256, "--mode=combine: utterances of the evaluation data to measure on"),
     ("bn_batches", _whole(1), None, "--mode=combine: batches of training data to measure batch norm's statistics on (default: "
                                     "the statistics are combined, too)"),
-    ("output", file_path, None, "--mode=combine, --mode=align: the folder to write to (default: combined/ or alignment/ next to "
-                                "the checkpoints)"),
+    ("output", file_path, None, "--mode=combine, --mode=align, --mode=validate_data: the folder to write to (default: combined/ "
+                                "or alignment/ next to the checkpoints; validation/ in the working directory)"),
+    ("headers", _boolean, False, "--mode=validate_data: read only the headers of audio files, which is much faster"),
     ("group_by", _columns, None, "--mode=eval: also show the error rates for each value of these columns of the manifests, "
                                  "separated by commas (default: speaker, noise level, and columns with few values)"),
     ("compare", file_path, None, "--mode=eval: another evaluation that the report compares with: its run's folder or eval.json"),
@@ -339,6 +341,8 @@ def _check_evaluation(arguments):
 
 
 def _check_tuning(arguments):
+    if arguments.headers and arguments.mode != "validate_data":
+        raise _usage_error("--headers belongs to --mode=validate_data, and this is --mode=%s" % arguments.mode)
     defaults = _parser().parse_args([])
     for name in TUNE_FLAGS:
         if arguments.mode != "tune_lm" and getattr(arguments, name) != getattr(defaults, name):
@@ -395,10 +399,10 @@ def _check_combine(arguments):
     defaults = _parser().parse_args([])
     for name in COMBINE_FLAGS:
         if arguments.mode != "combine" and getattr(arguments, name) != getattr(defaults, name):
-            if name == "output" and arguments.mode == "align":
+            if name == "output" and arguments.mode in ("align", "validate_data"):
                 continue
             raise _usage_error("--%s belongs to --mode=%s, and this is --mode=%s" % (
-                name, "combine or --mode=align" if name == "output" else "combine", arguments.mode))
+                name, "combine, align or validate_data" if name == "output" else "combine", arguments.mode))
 
 
 def _benchmark_overrides(arguments):

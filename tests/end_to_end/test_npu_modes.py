@@ -39,6 +39,7 @@ COMMANDS = [
     ("report", [], 0, "Report: run/report/index.html"),
     ("robustness", [], 2, "UsageError: --mode=robustness"),
     ("tune_lm", [], 2, "UsageError: --mode=tune_lm needs a language model"),
+    ("validate_data", ["--headers"], 0, "0 errors and "),
 ]
 
 DRIVER = """

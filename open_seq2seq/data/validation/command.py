@@ -52,9 +52,11 @@ def run_validation(sets, pairs, output, repaired, decode=True, workers=None):
     _print(validation, repairs, output)
     errors = errors_of(validation)
     if errors:
-        raise DataError("%d errors in %d rows were found; %s lists them all%s" % (
-            len(errors), len({finding[2:5] for finding in errors}), os.path.join(output, PAGE_FILE),
-            "".join("; %s is the data without these rows" % repair.path for repair in repairs.values() if repair.path)))
+        written = [repair.path for repair in repairs.values() if repair.path]
+        raise DataError("%d error%s found in the data; %s lists %s%s" % (
+            len(errors), " was" if len(errors) == 1 else "s were", os.path.join(output, PAGE_FILE),
+            "it" if len(errors) == 1 else "them",
+            ". What can be used is in %s" % ", ".join(written) if written else ""))
     return validation
 
 
