@@ -196,8 +196,15 @@ def test_kaldi_golden_directory(tmp_path, imported):
     # Kaldi rounds: 0.1 to 0.2503 s are 2405 samples; kaldiio reads 2404
     for row, (first, end) in zip(rows, ((0, 1600), (1600, 4005), (3200, None))):
         np.testing.assert_array_equal(samples_of(row), wave[first:end])
-    kaldiio = golden["kaldiio_segment/spk1-u2"]
-    np.testing.assert_array_equal(samples_of(rows[1])[:-1], kaldiio.ravel())
+    np.testing.assert_array_equal(samples_of(rows[1])[:-1], golden["kaldiio_segment/spk1-u2"].ravel())
+    # the recordings themselves: a file, one with two channels, and a command
+    base = tmp_path / "whole"
+    with open(os.path.join(GOLDENS, "io", "wav.scp")) as file:
+        write(base / "wav.scp", file.read())
+    write(base / "text", "rec1 one\nrec2 two\nrec3 three\n")
+    found, _ = imported("kaldi", "--corpus", base, "--root", os.path.join(GOLDENS, "io"), "--format", "flac")
+    for row, name in zip(found["whole"], ("rec1", "rec2", "rec3")):
+        np.testing.assert_array_equal(samples_of(row), np.rint(golden["wave/" + name].mean(axis=0)))
 
 
 def test_kaldi_without_segments_reads_archives_and_commands(tmp_path, imported):
