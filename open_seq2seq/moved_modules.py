@@ -215,6 +215,7 @@ RENAMED = {
     ("training.graph", "TowerBuilder"): "ShapeStepBuilder",
     ("training.graph", "tower_name"): "shape_scope",
     ("training.improvement", "Improvement"): "MetricTracker",
+    ("training.metrics", "data_set_name"): "evaluation.record.data_set_name",
     ("training.signals", "say_on_stderr"): "print_on_stderr",
     ("training.troubles.spoilt_batches", "SpoiltBatch"): "NonFiniteBatch",
     ("training.troubles.spoilt_batches", "SpoiltBatches"): "NonFiniteBatches",
