@@ -28,6 +28,7 @@ from open_seq2seq.log_lines import log_line  # noqa: E402
 from open_seq2seq.progress import ProgressBar  # noqa: E402
 from open_seq2seq.text.normalization import Dropped, TextNormalizer  # noqa: E402
 from open_seq2seq.text.sentences import STDIN, read_sentences, total_bytes  # noqa: E402
+from open_seq2seq.text.steps import Emptied, Normalization, Refused  # noqa: E402
 
 ARPA_SUFFIXES, BINARY_SUFFIXES = (".arpa", ".arpa.gz"), (".bin", ".binary", ".klm", ".mmap")
 ESTIMATORS = ("auto", "numpy", "lmplz")
@@ -35,6 +36,7 @@ BITS = (2, 25)
 LARGE_TEXT = 3 * 10 ** 8  # bytes
 POINTER_BITS = "22"   # build_binary's suggestion for the compression of a trie's pointers
 UNKNOWN, EMPTY = "with characters outside the vocabulary", "empty after normalization"
+REFUSED = "with numbers that cannot be read"
 
 
 def _threshold(text):
@@ -129,9 +131,9 @@ class Sources:
     def __init__(self, arguments, overrides):
         from open_seq2seq.text.vocabulary import Vocabulary
         texts, manifests, dev = list(arguments.text), list(arguments.manifest), list(arguments.dev)
-        vocab_file = arguments.vocab_file
+        vocab_file, layer = arguments.vocab_file, {}
         if arguments.config_file is not None:
-            vocab_file, training, evaluation = _of_config(arguments.config_file, overrides)
+            vocab_file, layer, training, evaluation = _of_config(arguments.config_file, overrides)
             if not texts and not manifests:
                 manifests = training
             dev = dev or evaluation
@@ -140,7 +142,8 @@ class Sources:
         if self._of_characters:
             log_line("Note: vocabulary %s has no space, so the language model is one of characters" % vocab_file)
         self.texts, self.manifests, self.dev = texts, manifests, dev
-        self._normalizer = TextNormalizer(self.vocabulary)
+        self._normalization = Normalization.of(layer, self.vocabulary)
+        self._normalizer = TextNormalizer(self.vocabulary, self._normalization)
 
     def training(self, dropped):
         """Yields the words of each sentence."""
@@ -167,12 +170,17 @@ class Sources:
 
     def _known(self, place, text, dropped, is_transcript=False):
         """The words of a sentence once, or nothing."""
-        if is_transcript:
-            # as in training: a transcript is not changed, and rejected if it has an unknown character
-            unknown = next((character for character in text if character not in self.vocabulary.characters), None)
-            words = text.split()
-        else:
-            words, unknown = self._normalizer.normalize(text)
+        try:
+            if is_transcript:
+                # as in training: only the config's steps change a transcript, and one with an unknown character is rejected
+                text = self._normalization.apply(text).text
+                unknown = next((character for character in text if character not in self.vocabulary), None)
+                words = text.split()
+            else:
+                words, unknown = self._normalizer.normalize(text)
+        except Refused as error:
+            dropped.add(EMPTY if isinstance(error, Emptied) else REFUSED, "%s:%d" % place, text)
+            return
         if self._of_characters:
             words = list("".join(words))
         if unknown is None and words:
@@ -182,7 +190,7 @@ class Sources:
 
 
 def _of_config(config_file, overrides):
-    """(the vocabulary's path, the training manifests, the evaluation manifests) of a config."""
+    """(the vocabulary's path, a data layer's params, the training manifests, the evaluation manifests) of a config."""
     from open_seq2seq.experiment.loading import load_experiment
     params = load_experiment(config_file, "combine", overrides).params
     layers = {name: params[name]["data_layer_params"] for name in ("train", "eval") if name in params}
@@ -190,10 +198,11 @@ def _of_config(config_file, overrides):
     for name, layer in layers.items():
         files = layer.get("dataset_files") or []
         manifests[name] = [files] if isinstance(files, str) else list(files)
-    vocab_file = next(iter(layers.values())).get("vocab_file")
+    layer = next(iter(layers.values()))
+    vocab_file = layer.get("vocab_file")
     if vocab_file is None:
         raise UsageError("%s: the data layer has no vocab_file; use --vocab_file and --text" % config_file)
-    return vocab_file, manifests.get("train", []), manifests.get("eval", [])
+    return vocab_file, layer, manifests.get("train", []), manifests.get("eval", [])
 
 
 def build(words):

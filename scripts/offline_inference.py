@@ -140,7 +140,7 @@ def run(arguments):
     folder = os.path.join(arguments.output_dir, offline.BINS_FOLDER)
     references = None
     if arguments.pre_process or arguments.post_process:
-        references = References(find_manifests(arguments.data_dir, arguments.manifest))
+        references = References(find_manifests(arguments.data_dir, arguments.manifest), description.text_normalization())
     infers = arguments.inference and not arguments.result_dir
     timing, results = None, arguments.result_dir or offline.results_folder(arguments.naming, folder, exists=not infers)
     with contextlib.ExitStack() as stack:

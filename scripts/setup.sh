@@ -18,7 +18,7 @@ Creates the Python environment; does nothing if it is complete, repairs it if it
   --onnx                also installs tf2onnx and onnxruntime, for models in ONNX format
   --decoding            also installs what a beam search and language models need (needs a C++ compiler; takes a minute)
   --voices              also installs the neural voice that speaks half of a synthetic corpus with --voices all
-  --data                also installs pyarrow, for corpora in Parquet or Arrow files
+  --data                also installs pyarrow, for corpora in Parquet or Arrow files, and num2words, for numbers in transcripts
   --help
 
 PYTHON=PATH selects the interpreter. The other scripts create the environment themselves.
@@ -101,19 +101,19 @@ build_kenlm() {
     install -m 755 "$sources/build_binary" "$folder/bin/build_binary"
 }
 
-# A package for corpora in Parquet and Arrow files.
+# Packages for corpora in Parquet and Arrow files and for numbers in transcripts.
 install_data() {
     local folder="$1" stamp
     stamp="$(sha256sum < "$repository/requirements-data.txt") $(cat "$folder/jasper-stamp")"
     if [ "$(cat "$folder/jasper-data-stamp" 2>/dev/null || true)" = "$stamp" ]; then
-        say "pyarrow is already installed"
+        say "pyarrow and num2words are already installed"
         return 0
     fi
     run_with_progress "$folder/data.log" "$folder/bin/python" -m pip install --progress-bar off \
         -r "$repository/requirements-data.txt" || return
-    run_with_progress "$folder/check.log" "$folder/bin/python" -c 'import pyarrow.parquet' || return
+    run_with_progress "$folder/check.log" "$folder/bin/python" -c 'import pyarrow.parquet, num2words' || return
     say "$stamp" > "$folder/jasper-data-stamp"
-    say "pyarrow is installed"
+    say "pyarrow and num2words are installed"
 }
 
 tensorflow=1.15.0

@@ -14,6 +14,7 @@ from open_seq2seq.errors import StorageError
 from open_seq2seq.experiment.saving import plain
 from open_seq2seq.files import parsed_json
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.text import steps
 
 FILE_NAME = "evaluations.jsonl"
 
@@ -122,6 +123,8 @@ def model_fingerprint(params, characters):
         "features": {name: value for name, value in given.items() if name in features},
         "encoder": [getattr(encoder, "__name__", str(encoder)), _relevant(params["encoder_params"])],
         "characters": list(characters)}
+    # other transcripts have another word error rate
+    values.update(steps.chosen(given))
     # if a checkpoint has moving averages, its weights are another network
     if params.get("evaluate_ema") is False:
         values["evaluate_ema"] = False

@@ -28,7 +28,9 @@ from open_seq2seq.data.speech2text.features import LARGEST_FEATURES, LARGEST_PAD
 from open_seq2seq.encoders.convnet_layers import convolved_frames
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.files import checksum_of, replaced_file, unique_keys
-from open_seq2seq.text.vocabulary import check_labels
+from open_seq2seq.text import steps
+from open_seq2seq.text.steps import Normalization
+from open_seq2seq.text.vocabulary import Vocabulary, check_labels
 
 FORMAT_VERSION = 1
 FEATURES_INPUT, MASK_INPUT = "input", "input_reshape"
@@ -81,7 +83,7 @@ PARAMETERS = (
     Parameter("wer", _WER, default=None, doc="word error rate, where it is known"),
     Parameter("project_version", String(), default=open_seq2seq.__version__, doc="version of the exporting code"),
     Parameter("sha256", Dict(), default={}, doc="SHA-256 of the model's files, by their extension"),
-)
+) + steps.parameters(loads_languages=False)
 CHECKSUM = "checksum"  # SHA-256 of the other fields; files of earlier versions have none
 
 Tensor = collections.namedtuple("Tensor", "name shape dtype")
@@ -135,7 +137,20 @@ class ExportDescription(collections.namedtuple("ExportDescription", [parameter.n
             values[key] = [collections.OrderedDict(one._asdict(), shape=list(one.shape)) for one in values[key]]
         if self.wer is not None:
             values["wer"] = self.wer._asdict()
+        # at their defaults they are not written: earlier versions do not know them, and read transcripts as they are
+        used = steps.chosen(values)
+        for parameter in steps.parameters(loads_languages=False):
+            if parameter.name not in used:
+                del values[parameter.name]
         return values
+
+    def text_normalization(self):
+        """The :class:`~open_seq2seq.text.steps.Normalization` of references.
+
+        Raises:
+          DataError: it reads numbers, and num2words is not installed.
+        """
+        return Normalization(self.normalization, self.unknown_characters, Vocabulary(self.vocabulary))
 
     def with_batch_size(self, batch_size):
         """A copy for batches of ``batch_size`` (an int) of a model that accepts any batch."""

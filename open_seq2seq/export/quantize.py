@@ -72,7 +72,7 @@ def compare(onnx_path, quantized_path, manifests, threads=0):
       UsageError: the manifests have no transcripts.
       DataError: a manifest is wrong, or too many of its rows are faulty.
     """
-    references = References(manifests)
+    references = References(manifests, read_description(onnx_path).text_normalization())
     if not references.has_transcripts:
         raise UsageError("%s: the manifests have no reference transcripts" % ", ".join(manifests))
     rates = []

@@ -7,14 +7,12 @@ convert, such as digits, is left for the caller to exclude, as training does.
 import collections
 import unicodedata
 
+from open_seq2seq.text.steps import APOSTROPHE, APOSTROPHES, Normalization, is_punctuation
 from open_seq2seq.text.vocabulary import described
 
 SPECIAL_WORDS = ("<s>", "</s>", "<unk>")  # words with a meaning in language models
 EXAMPLES = 3
 
-# category P, but spoken: a sentence without them says something else
-_SPOKEN = "%&@#*/\\\u00a7\u2030\u2116"
-_APOSTROPHES = "'\u2019\u2018\u02bc\u02b9\u00b4`\u2032\uff07"
 _INVISIBLE = ("Cf", "Mn")  # format characters, e.g. soft hyphen and byte order mark; marks that NFC could not compose
 
 
@@ -29,10 +27,12 @@ class TextNormalizer:
 
     Args:
       vocabulary: :class:`~open_seq2seq.text.vocabulary.Vocabulary` that includes a space.
+      normalization: :class:`~open_seq2seq.text.steps.Normalization` of the config. Its steps come first; its replacements of
+        unknown characters apply to what the conversion leaves. None: none.
     """
 
-    def __init__(self, vocabulary):
-        self._vocabulary = vocabulary
+    def __init__(self, vocabulary, normalization=None):
+        self._vocabulary, self._normalization = vocabulary, normalization or Normalization()
         self._known = set(vocabulary.characters)
         self._replacements, self._words = {}, {}
 
@@ -44,7 +44,12 @@ class TextNormalizer:
 
         Returns:
           (words, unknown): list of str, and the first character without a replacement (the words are incomplete then), or None.
+
+        Raises:
+          Refused: the config's steps cannot be applied to the text.
         """
+        if self._normalization.steps:
+            text = self._normalization.apply(self._vocabulary.composed(text), unknown=False).text
         words, cache = [], self._words
         for word in text.split():
             found = cache.get(word)
@@ -76,8 +81,8 @@ class TextNormalizer:
 
     def _replacement(self, character):
         """What a character becomes: str, or ``_UNKNOWN``."""
-        if character in _APOSTROPHES:
-            return "'" if "'" in self._known else ""
+        if character in APOSTROPHES:
+            return APOSTROPHE if APOSTROPHE in self._known else ""
         for candidate in (character, unicodedata.normalize("NFKC", character)):
             for form in (candidate, candidate.lower(), candidate.upper()):
                 if form and all(part in self._known or part.isspace() for part in form):
@@ -85,9 +90,10 @@ class TextNormalizer:
         category = unicodedata.category(character)
         if category in _INVISIBLE:
             return ""
-        if category.startswith("P") and character not in _SPOKEN:
+        if is_punctuation(character):
             return " "
-        return _UNKNOWN
+        replacement = self._normalization.replacement(character)
+        return _UNKNOWN if replacement == character else replacement
 
 
 _UNKNOWN = object()

@@ -76,6 +76,9 @@ class Vocabulary:
     def __len__(self):
         return len(self.characters)
 
+    def __contains__(self, character):
+        return character in self._labels
+
     def encode(self, text):
         """Labels of a text.
 

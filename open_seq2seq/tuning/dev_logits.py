@@ -13,6 +13,7 @@ from open_seq2seq.experiment.saving import plain
 from open_seq2seq.files import checksum_of, replaced_file
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import ProgressBar
+from open_seq2seq.text import steps
 from open_seq2seq.text.vocabulary import Vocabulary
 
 DevLogits = collections.namedtuple("DevLogits", "checkpoint key vocabulary names references logits")
@@ -47,9 +48,13 @@ def dev_logits(base_model, params, run_directory, arguments, device, group, fold
     files = layer_params["dataset_files"]
     manifests = [files] if isinstance(files, str) else list(files)
 
+    # without the default of a parameter that earlier versions did not have, so their searches can be resumed
+    unused = {parameter.name for parameter in steps.parameters()} - set(steps.chosen(layer_params))
+    layer = {name: value for name, value in layer_params.items() if name not in unused}
+
     def key_of(identity):
         return checksum_of({"checkpoint": identity, "model": model_fingerprint(params, vocabulary.characters),
-                            "data": [_content(path) for path in manifests], "layer": plain(layer_params)})[:16]
+                            "data": [_content(path) for path in manifests], "layer": plain(layer)})[:16]
 
     key = key_of(identity)
     path = os.path.join(folder, "logits-%s.npz" % key)

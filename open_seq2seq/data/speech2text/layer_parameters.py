@@ -3,6 +3,7 @@ from open_seq2seq.config.parameters import Bool, Either, FilePath, Float, Int, K
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
+from open_seq2seq.text import steps
 
 
 class Unsupported(Kind):
@@ -26,7 +27,7 @@ PARAMETERS = (
     Parameter("dataset_files", Either(List(FilePath(), minimum_length=1), FilePath()),
               doc="manifest CSVs (wav_filename,wav_filesize,transcript), a list or one"),
     Parameter("vocab_file", FilePath(), doc="one character per line; relative to the working directory, else to the repository"),
-) + FeatureGraph.PARAMETERS + (
+) + FeatureGraph.PARAMETERS + steps.parameters() + (
     Parameter("augmentation", Struct(Augmentation.PARAMETERS), default=None,
               doc="random changes of training audio; evaluation and inference do not change it"),
     Parameter("shuffle", Bool(), default=True, doc="a new random order in every epoch of training; evaluation sorts by length"),

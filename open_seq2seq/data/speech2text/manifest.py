@@ -27,7 +27,7 @@ ManifestRow.__doc__ = """One row of a manifest.
 
 manifest: path of the CSV file. row: number of the row's first line in the file. wav_filename: the audio file as written there,
 without blanks around it. audio_path: the same relative to the manifest's folder. transcript: str. problem: what is wrong with the
-row (the other fields may be empty then), or None. columns: the other columns, tuple of (name, value)."""
+row (the other fields may be empty then), a str or a RejectedData, or None. columns: the other columns, tuple of (name, value)."""
 
 Utterance = collections.namedtuple(
     "Utterance", "index id audio_path wav_filename manifest row duration num_samples transcript labels columns", defaults=[()])

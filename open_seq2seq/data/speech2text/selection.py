@@ -35,6 +35,8 @@ def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames,
     utterances = []
     for row in rows:
         try:
+            if isinstance(row.problem, RejectedData):
+                raise row.problem
             if row.problem is not None:
                 raise RejectedData(rejection.MALFORMED_ROW, row.problem)
             info = next(found)

@@ -7,8 +7,10 @@ import numpy as np
 from open_seq2seq.data.rejection import Rejections
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.data.speech2text.selection import select_utterances
+from open_seq2seq.data.speech2text.transcripts import normalized_rows
 from open_seq2seq.errors import DataError
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.text.steps import Normalization
 from open_seq2seq.text.vocabulary import Vocabulary
 
 SHOWN_EMPTY = 5
@@ -57,6 +59,7 @@ class UtteranceSet:
         files = params["dataset_files"]
         manifests = [files] if isinstance(files, str) else files
         rows = [row for path in manifests for row in read_manifest(path, mode != "infer", vocabulary, note)]
+        rows = normalized_rows(rows, Normalization.of(params, vocabulary), mode != "infer", note)
         rejections = Rejections(len(rows), params["max_rejected_fraction"], rejected_file if is_first_worker else None,
                                 manifests=manifests)
         utterances = select_utterances(rows, params, mode, vocabulary, num_frames, output_frames, rejections,

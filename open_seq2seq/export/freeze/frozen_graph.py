@@ -26,6 +26,7 @@ from open_seq2seq.export.freeze.folding import fold
 from open_seq2seq.export.freeze.inference_graph import InferenceGraph
 from open_seq2seq.export.freeze.model_inputs import audio_inputs, feature_inputs
 from open_seq2seq.export.freeze.trained_model import evaluation_network, read_weights, restored_session
+from open_seq2seq.text import steps
 
 DEFAULT_FRAMES = 2336  # 23.4 s in 10 ms steps: what the public Ascend port exports
 LARGEST_GRAPH = (1 << 31) - (1 << 20)  # bytes of weights: a protocol buffer has at most 2 GiB, 1 MiB is for the operations
@@ -193,5 +194,5 @@ def description_of(trained, options, tensors):
         depends_on_padding=params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"]),
         folded=options.folded, convolutions="fast" if options.fast_convolutions else "plain",
         precision="float16" if options.half_precision else "float32", checkpoint=os.path.basename(trained.checkpoint),
-        step=step if step >= 0 else None, config_sha256=trained.config_sha256)
+        step=step if step >= 0 else None, config_sha256=trained.config_sha256, **steps.chosen(params["data_layer_params"]))
     return ExportDescription.of(ExportDescription(**values).as_dict(), "the description of the export")

@@ -19,6 +19,7 @@ from open_seq2seq.experiment.saving import plain
 from open_seq2seq.export.description import FEATURE_PARAMETERS, check_feature_params
 from open_seq2seq.export.freeze.trained_model import TrainedModel
 from open_seq2seq.models import Speech2Text
+from open_seq2seq.text import steps
 from open_seq2seq.text.vocabulary import Vocabulary
 
 _REMEDY = "Give the config that the model was trained with: run.py --config_file=FILE --mode=export --logdir=%s exports it"
@@ -97,6 +98,7 @@ def _params(base_model, section, path, folder):
     if not isinstance(data, dict):
         report.problem("data_layer_params", "is %r, expected a dict" % (data,))
         data = {}
+    text = check_parameters(steps.parameters(loads_languages=False), steps.chosen(data), "data_layer_params", report)
     data = {name: data[name] for name in FEATURE_PARAMETERS if name in data}
     check_feature_params(data, "data_layer_params", report)
     params = {
@@ -105,7 +107,7 @@ def _params(base_model, section, path, folder):
         "decoder_params": check_parameters(FullyConnectedCTCDecoder.PARAMETERS, decoder, "decoder_params", report),
         "loss": None, "loss_params": {}, "initializer": None, "initializer_params": {}, "regularizer": None,
         "regularizer_params": {}, "evaluate_ema": section.get("evaluate_ema") is not False,
-        "data_layer_params": check_parameters(FeatureGraph.PARAMETERS, data, "data_layer_params", report),
+        "data_layer_params": dict(check_parameters(FeatureGraph.PARAMETERS, data, "data_layer_params", report), **text),
     }
     if not report.problems:
         TDNNEncoder.check_rules(params["encoder_params"], "encoder_params", report)

@@ -9,6 +9,7 @@ from open_seq2seq.data.rejection import RejectedData, Rejections
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.data.speech2text.selection import select_utterances
+from open_seq2seq.data.speech2text.transcripts import normalized_rows
 from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.analysis.summary import overall_lines, summarize
@@ -85,6 +86,8 @@ class References:
 
     Args:
       manifests: list of paths.
+      normalization: a :class:`~open_seq2seq.text.steps.Normalization` of the transcripts, as the model's description has it;
+        None: they stay as they are.
 
     Attributes:
       rows: dict from name to ManifestRow, in the manifests' order; it includes bad rows, so names do not depend on them.
@@ -94,9 +97,11 @@ class References:
       DataError: a manifest cannot be read.
     """
 
-    def __init__(self, manifests):
+    def __init__(self, manifests, normalization=None):
         self.manifests = list(manifests)
         rows = [row for path in self.manifests for row in read_manifest(path, transcripts=False)]
+        if normalization is not None:
+            rows = normalized_rows(rows, normalization, note=lambda text: log_line("Note: " + text))
         self.rows = collections.OrderedDict(zip(utterance_names([row.wav_filename for row in rows]), rows))
         self.has_transcripts = any(row.transcript.strip() for row in rows)
 
