@@ -8,8 +8,8 @@ config=configs/speech2text/jasper_mini_digits.py
 recorded_steps=7000
 # for the synthetic corpus. Small batches: more steps in the same time, so a short training learns more. Fewer effects, because
 # the corpus itself has rooms, noise and codecs
-synthetic_steps=3600
-synthetic_corpus=(--train 5000 --voices all)
+synthetic_steps=3300
+synthetic_corpus=(--train 4500 --voices all)
 synthetic_training=(--batch_size_per_gpu=8 --lr_policy_params/learning_rate=0.03 --eval_steps=1000
     --train_params/data_layer_params/augmentation/effects_probability=0.3)
 
