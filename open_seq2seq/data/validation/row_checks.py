@@ -150,7 +150,7 @@ def _unprintable(text, model):
 
 def _blank_problem(row, raw, model):
     known = set(model.vocabulary.characters) if model.vocabulary is not None else ()
-    if raw != raw.strip():
+    if raw.strip() and raw != raw.strip():
         return "blanks around the transcript"
     if raw_audio(row) != row.wav_filename:
         return "blanks around the name of the audio file"

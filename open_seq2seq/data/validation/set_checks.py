@@ -11,8 +11,8 @@ from open_seq2seq.data.validation.rows import INFER
 
 LEAST_ROWS = 20                        # with fewer, nothing is usual
 MOST_CHARACTERS_PER_SECOND = 60.0      # nobody speaks so fast
-RATE_DEVIATIONS = 6.0                  # robust standard deviations of the logarithm
-LEAST_RATE_DEVIATION = 0.1             # of the logarithm; also where all rates are almost equal
+RATE_DEVIATIONS = 5.0                  # robust standard deviations of the logarithm
+RATE_DEVIATION = (0.1, 0.25)           # least and most, of the logarithm: almost equal rates, and a mixed corpus
 LEAST_RATE_FACTOR = 2.0                # an unusual rate differs from the median by this factor
 MAD_TO_DEVIATION = 1.4826              # of a normal distribution
 DURATION_FACTOR = 3.0                  # beyond the 5 % and 95 % quantiles
@@ -102,7 +102,7 @@ def _speaking_rate_findings(usable):
         return
     logarithms = np.log([rate for _, rate in rated])
     middle = float(np.median(logarithms))
-    deviation = max(MAD_TO_DEVIATION * float(np.median(np.abs(logarithms - middle))), LEAST_RATE_DEVIATION)
+    deviation = float(np.clip(MAD_TO_DEVIATION * np.median(np.abs(logarithms - middle)), *RATE_DEVIATION))
     for (row, rate), logarithm in zip(rated, logarithms):
         difference = abs(logarithm - middle)
         score = difference / deviation
