@@ -1,0 +1,229 @@
+#!/usr/bin/env python
+"""Makes a vocabulary file from the transcripts of manifests or of a config's training data.
+
+    python scripts/make_vocab.py train.csv --lower --output vocab.txt
+    python scripts/make_vocab.py --config_file FILE --min_count 20 --output vocab.txt
+
+Prints every character with its number of occurrences and example rows, what each minimum count would drop, and what is probably
+a mistake: look-alike letters, several apostrophes, dashes or spaces, digits, control characters. With a config the characters
+are those after its normalization; other --key=value arguments change the config, as those of run.py do. Without --output
+nothing is written. docs/text.md explains the tables.
+"""
+import argparse
+import os
+import sys
+import unicodedata
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from open_seq2seq.cli import Parser, exit_status_of, file_path, whole_number  # noqa: E402
+from open_seq2seq.config.overrides import parse_overrides  # noqa: E402
+from open_seq2seq.data.speech2text.manifest import read_manifest  # noqa: E402
+from open_seq2seq.errors import DataError, UsageError  # noqa: E402
+from open_seq2seq.files import replaced_file, require_writable  # noqa: E402
+from open_seq2seq.log_lines import log_line  # noqa: E402
+from open_seq2seq.progress import ProgressBar, print_table  # noqa: E402
+from open_seq2seq.text.character_table import CharacterTable, script_of  # noqa: E402
+from open_seq2seq.text.steps import LOWER, Changes, Normalization, Refused, name_and_option  # noqa: E402
+from open_seq2seq.text.vocabulary import Vocabulary, described  # noqa: E402
+
+MOST_HEADERS = 2000  # audio files whose duration is read for one line of the table; the hours of more rows stay unknown
+MOST_CHARACTERS = 200  # in the table; Chinese has thousands
+
+
+def parse(words):
+    """(the flags, list of Override of the config)."""
+    parser = Parser(prog="make_vocab.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifests", nargs="*", type=file_path, metavar="CSV", help="manifests")
+    parser.add_argument("--config_file", type=file_path, metavar="FILE",
+                        help="a config: its normalization and, without manifests, its training data")
+    parser.add_argument("--output", type=file_path, metavar="FILE", help="the vocabulary file to write")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    parser.add_argument("--min_count", type=whole_number(1), default=1, metavar="N",
+                        help="leave out characters that occur fewer than N times (default: %(default)s)")
+    parser.add_argument("--lower", action="store_true", help="count lower-case letters; training needs the step \"lower\", too")
+    parser.add_argument("--exclude", default="", metavar="CHARACTERS", help="leave out these characters, e.g. --exclude '\"!?'")
+    parser.add_argument("--keep", default="", metavar="CHARACTERS",
+                        help="punctuation that the config's step \"punctuation\" keeps, besides the apostrophe, e.g. --keep=-")
+    parser.add_argument("--all", action="store_true", help="print all characters; default: the %d most frequent and all rare ones"
+                        % MOST_CHARACTERS)
+    arguments, others = parser.parse_known_args(words)
+    overrides = parse_overrides(others)
+    if overrides and arguments.config_file is None:
+        parser.error("%s is unknown; keys of a config need --config_file" % others[0])
+    if not arguments.manifests and arguments.config_file is None:
+        parser.error("there are no transcripts; name manifests, or give --config_file")
+    return arguments, overrides
+
+
+def sources(arguments, overrides):
+    """(the manifests, the Normalization of their transcripts)."""
+    manifests, layer = arguments.manifests, {}
+    if arguments.config_file is not None:
+        # without a config TensorFlow is not needed
+        from open_seq2seq.experiment.loading import load_experiment
+        params = load_experiment(arguments.config_file, "combine", overrides).params
+        layer = next((params[name]["data_layer_params"] for name in ("train", "eval") if name in params), {})
+        if not manifests:
+            files = params.get("train", {}).get("data_layer_params", {}).get("dataset_files") or []
+            manifests = [files] if isinstance(files, str) else list(files)
+        if not manifests:
+            raise UsageError("%s: the config names no training data; name manifests" % arguments.config_file)
+    steps = list(layer.get("normalization") or [])
+    if arguments.lower and LOWER not in [name_and_option(step)[0] for step in steps]:
+        steps.append(LOWER)
+    return manifests, Normalization(steps, keep=arguments.keep)
+
+
+class Rows:
+    """The transcripts that were counted: where their audio is, and how long it is."""
+
+    def __init__(self):
+        self._rows, self._seconds = [], {}
+
+    def add(self, row):
+        self._rows.append(row)
+
+    def hours(self, numbers):
+        """Hours of some rows as text; "?" where a duration is not known."""
+        unknown = [number for number in numbers if self._of_column(self._rows[number]) is None and number not in self._seconds]
+        if len(unknown) > MOST_HEADERS:
+            return "?"
+        for number in unknown:
+            self._seconds[number] = _of_header(self._rows[number].audio_path)
+        seconds = [self._of_column(self._rows[number]) or self._seconds.get(number) for number in numbers]
+        return "?" if None in seconds else "%.2f" % (sum(seconds) / 3600.0)
+
+    @staticmethod
+    def _of_column(row):
+        try:
+            return float(dict(row.columns)["duration"])
+        except (KeyError, ValueError):
+            return None
+
+
+def _of_header(path):
+    import soundfile
+    try:
+        return soundfile.info(path).duration
+    except (RuntimeError, TypeError, ValueError):
+        return None
+
+
+def count(manifests, normalization):
+    """(CharacterTable, Rows) of the transcripts."""
+    table, rows, changes, refused = CharacterTable(), Rows(), Changes(), []
+    with ProgressBar(len(manifests), description="transcripts") as bar:
+        for done, path in enumerate(manifests, 1):
+            for row in read_manifest(path, note=lambda text: log_line("Note: " + text)):
+                place = "%s:%d" % (row.manifest, row.row)
+                if row.problem is not None:
+                    refused.append("%s: %s" % (place, row.problem))
+                    continue
+                try:
+                    normalized = normalization.apply(row.transcript)
+                except Refused as error:
+                    refused.append("%s: %s" % (place, error))
+                    continue
+                changes.add(row.transcript, normalized)
+                table.add(place, normalized.text)
+                rows.add(row)
+            bar.update(done)
+    if changes.changed:
+        log_line("Note: " + str(changes))
+    if refused:
+        log_line("Skipped %d rows: %s%s" % (len(refused), "; ".join(refused[:3]), "; ..." if len(refused) > 3 else ""))
+    if not table.counts:
+        raise DataError("%s: no transcript has a character; expected the column transcript to hold text" % ", ".join(manifests))
+    return table, rows
+
+
+def left_out_of(table, arguments):
+    """Dict from the characters that do not enter the vocabulary to the reason."""
+    reasons = {character: "fewer than %d" % arguments.min_count for character in table.below(arguments.min_count)}
+    excluded = unicodedata.normalize("NFC", arguments.exclude)
+    for character in excluded:
+        if character in table.counts:
+            reasons[character] = "--exclude"
+        elif character != " ":
+            log_line("Note: --exclude has %s, which no transcript has" % described(character))
+    for character, problem in table.impossible().items():
+        reasons[character] = problem.split(" is ", 1)[-1]
+    return reasons
+
+
+def print_characters(table, reasons, everything):
+    """Prints the table of the characters."""
+    ranked = sorted(table.counts, key=lambda character: (-table.counts[character], character))
+    shown = [character for place, character in enumerate(ranked)
+             if everything or place < MOST_CHARACTERS or character in reasons or table.counts[character] < 10]
+    print_table("Characters", ["", "code", "count", "rows", "name", "script", "examples", "left out"], [
+        [character if character.isprintable() else "", "U+%04X" % ord(character), str(table.counts[character]),
+         str(table.rows_of[character]), unicodedata.name(character, "?"), script_of(character).lower(),
+         ", ".join(place for place, _ in table.examples[character]), reasons.get(character, "")] for character in shown],
+        left=("", "code", "name", "script", "examples", "left out"), min_width=160,
+        caption="%d more, all frequent (--all prints them)" % (len(ranked) - len(shown)) if len(shown) < len(ranked) else None)
+
+
+def print_thresholds(table, rows):
+    """Prints what each minimum count would drop."""
+    lines = []
+    for threshold in table.thresholds():
+        dropped = table.below(threshold)
+        affected = table.rows_with(dropped)
+        lines.append([str(threshold), str(len(table.counts) - len(dropped)), str(len(dropped)), str(len(affected)),
+                      "%.3f" % (100.0 * len(affected) / table.num_rows), rows.hours(affected),
+                      "".join(character if character.isprintable() else "?" for character in dropped[-20:])])
+    print_table("Minimum counts: what they drop, and the rows that training would reject", [
+        "--min_count", "kept", "dropped", "rows", "% of rows", "hours", "the last dropped"], lines, left=("the last dropped",))
+
+
+def write(path, characters):
+    """Writes a vocabulary file."""
+    with replaced_file(path, newline="\n") as file:
+        file.writelines("%s%s\n" % ("\\" if character == "#" else "", character) for character in characters)
+    if Vocabulary.from_file(path).characters != tuple(characters):
+        raise DataError("%s does not read back as it was written; please report this as a bug" % path)
+
+
+def make(words):
+    """Runs the command."""
+    arguments, overrides = parse(words)
+    if arguments.output is not None:
+        if os.path.exists(arguments.output) and not arguments.force:
+            raise UsageError("%s exists, and a model needs the vocabulary that it was trained with. Choose another name, or add "
+                             "--force to replace the file" % arguments.output)
+        require_writable(arguments.output)
+    manifests, normalization = sources(arguments, overrides)
+    table, rows = count(manifests, normalization)
+    reasons = left_out_of(table, arguments)
+    print_characters(table, reasons, arguments.all)
+    print_thresholds(table, rows)
+    for warning in table.warnings():
+        log_line("Warning: " + warning)
+    # the space first, as in OpenSeq2Seq's vocabularies
+    characters = sorted((character for character in table.counts if character not in reasons),
+                        key=lambda character: (character != " ", character))
+    affected = table.rows_with(reasons)
+    log_line("%d transcripts with %d characters; %d are left out, which affects %d rows (%.3f %%), %s hours" % (
+        table.num_rows, len(table.counts), len(reasons), len(affected), 100.0 * len(affected) / table.num_rows,
+        rows.hours(affected)))
+    if not characters:
+        raise DataError("every character is left out; lower --min_count, or exclude fewer")
+    if arguments.output is None:
+        log_line("Nothing was written; --output FILE writes the vocabulary of %d characters" % len(characters))
+        return
+    write(arguments.output, characters)
+    log_line("Wrote %s, %d characters" % (arguments.output, len(characters)))
+    if arguments.lower and arguments.config_file is None:
+        log_line("Note: the transcripts keep their capitals; set data_layer_params[\"normalization\"] = [\"lower\"]")
+
+
+def main(words):
+    """Runs the command line and returns its exit status."""
+    return exit_status_of(make, words)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
