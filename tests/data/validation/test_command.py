@@ -41,9 +41,9 @@ def test_exit_status_of_the_script(corpus, tmp_path):
 def test_mode_checks_the_sets_of_a_config(corpus, write_config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(str(tmp_path))
     train, dev = corpus("train").fill(3), corpus("dev").fill(3, seed=50)
-    # the network of the config halves the frames of 10 ms
+    # 56 frames of 10 ms with the padding of the features, of which the network of the config makes 28
     train.add("fits.flac", speech(0.5, 90), "abcdefghijklmnopqrstuvwx'")
-    too_long = train.add("too long.flac", speech(0.5, 91), "abcdefghijklmnopqrstuvwx'abc")
+    too_long = train.add("too long.flac", speech(0.5, 91), "abcdefghijklmnopqrstuvwx'abbcd")
     train.add("digit.flac", speech(2, 92), "bal 5")
     config = write_config("""
 train_params["data_layer_params"]["dataset_files"] = [%r]
@@ -54,7 +54,9 @@ infer_params["data_layer_params"]["dataset_files"] = [%r]
     captured = capsys.readouterr()
     printed = "".join(captured.out.split())
     assert "manifestsofinferarethoseofeval" in printed and "train.csv:%d:" % too_long in printed and "2 errors" in captured.err
-    assert "28labelsneed28" in printed and "'5'(DIGITFIVE)" in printed
+    with open(str(tmp_path / "out" / "validation.json")) as file:
+        lines = "".join(file.read().split())
+    assert "are28framesaftertheencoder,but30labelswith1repeatsneed31" in lines and "'5'(DIGITFIVE)" in lines
     with open(str(tmp_path / "out" / "fixed-train.csv")) as file:
         names = file.read()
     assert "fits.flac" in names and "too long" not in names and "digit" not in names
