@@ -2,6 +2,7 @@
 import collections
 import glob
 import os
+import zipfile
 
 import numpy as np
 
@@ -121,6 +122,9 @@ def _write(path, names, references, logits):
 def _read(path):
     """(names, references, logits) of a file; None if there is none or it is damaged."""
     try:
+        if not zipfile.is_zipfile(path) and os.path.exists(path):
+            # NumPy 1.16 prints a traceback for such a file
+            raise ValueError("it is not a complete archive")
         with np.load(path, allow_pickle=False) as file:
             lengths, together = file["lengths"], file["logits"]
             names, references = ([str(text) for text in file[key]] for key in ("names", "references"))

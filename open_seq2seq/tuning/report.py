@@ -3,9 +3,11 @@ import csv
 import io
 import json
 import os
+import shlex
 
 import numpy as np
 
+from open_seq2seq.decoding.options import FLAGS, default_options
 from open_seq2seq.errors import StorageError
 from open_seq2seq.evaluation.analysis.intervals import bootstrap_interval
 from open_seq2seq.files import replaced_file
@@ -39,14 +41,33 @@ def log_result(decoding, options, trials, best, references, widths, arguments):
     if best.wer >= references["greedy"].wer:
         log_line("Note: the language model does not help on this data; keep greedy decoding")
     log_line("For the config: " + config_line(options, best))
-    log_line("For a command line: --decoder=beam --lm_path=%s --beam_width=%d --alpha=%g --beta=%g" % (
-        options.lm_path, options.beam_width, best.alpha, best.beta))
+    log_line("For a command line: " + command_line(options, best))
+
+
+def _settings(options, best):
+    """List of (key of ``decoder_params``, value) with which an evaluation repeats the best trial."""
+    options, defaults = options._replace(alpha=best.alpha, beta=best.beta, decoder_workers=None), default_options()
+    always = ("decoding", "lm_path", "beam_width", "alpha", "beta")
+    return [(key, getattr(options, key)) for key in always + tuple(key for key in options._fields if key not in always)
+            if key in always or getattr(options, key) != getattr(defaults, key)]
+
+
+def _literal(value):
+    return "%.12g" % value if isinstance(value, float) else repr(value)
 
 
 def config_line(options, best):
     """The entries of ``decoder_params``, as Python."""
-    return '"decoding": "beam", "lm_path": %r, "beam_width": %d, "alpha": %g, "beta": %g' % (
-        options.lm_path, options.beam_width, best.alpha, best.beta)
+    return ", ".join('"%s": %s' % (key, '"beam"' if key == "decoding" else _literal(value))
+                     for key, value in _settings(options, best))
+
+
+def command_line(options, best):
+    """The flags of ``run.py``, quoted for a shell."""
+    flags = {flag.key: flag.name for flag in FLAGS}
+    return " ".join(shlex.quote("--%s=%s" % (
+        flags[key] if key in flags and not isinstance(value, dict) else "decoder_params/" + key,
+        value if isinstance(value, str) else _literal(value))) for key, value in _settings(options, best))
 
 
 def grid_lines(trials, alphas, betas):

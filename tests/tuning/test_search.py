@@ -1,14 +1,18 @@
 """The search for alpha and beta: what it proposes, how it resumes, what it chooses and prints."""
 import json
 import os
+import shlex
 
 import numpy as np
 import pytest
 
-from open_seq2seq.decoding.options import default_options
+from open_seq2seq.config.parameters import check_parameters
+from open_seq2seq.config.report import Report
+from open_seq2seq.decoding.options import PARAMETERS, default_options, options_from_config
 from open_seq2seq.errors import StorageError
+from open_seq2seq.experiment.command_line import parse_command_line
 from open_seq2seq.progress import ProgressBar
-from open_seq2seq.tuning.report import config_line, draw, grid_lines
+from open_seq2seq.tuning.report import command_line, config_line, draw, grid_lines
 from open_seq2seq.tuning.search import STEP, Trial, Trials, best_of, run_search
 
 optuna = pytest.importorskip("optuna")
@@ -94,3 +98,18 @@ def test_the_grid_has_the_lowest_rate_of_each_cell_and_the_picture_is_drawn():
     assert draw(trials, trials[1], {"greedy": trials[0]}).startswith(b"\x89PNG")
     assert eval("{%s}" % config_line(OPTIONS, trials[1])) == {
         "decoding": "beam", "lm_path": "lm.arpa", "beam_width": 64, "alpha": 0.4, "beta": -1.0}
+
+
+@pytest.mark.parametrize("others", [
+    {}, {"lexicon": False, "cutoff_prob": 0.99}, {"lexicon": "my words.txt"},
+    {"score_sentence_end": False, "beam_prune_logp": -20.0},
+    {"hot_words": {"it's": 8.0, "new york": 2.5}, "search_library": "pyctcdecode", "lm_path": "a folder/lm 'x'.arpa"}])
+def test_the_printed_lines_repeat_all_options_of_the_search(others):
+    options, best = OPTIONS._replace(decoder_workers=3, **others), Trial(0.4, -1.0, 0.25, 0.2, 1.0, [1])
+    expected = options._replace(alpha=0.4, beta=-1.0, decoder_workers=None)
+    assert options_from_config(eval("{%s}" % config_line(options, best))) == expected
+    _, overrides = parse_command_line(["--config_file=x.py", "--mode=eval"] + shlex.split(command_line(options, best)))
+    assert all(override.keys[0] == "decoder_params" for override in overrides)
+    report = Report()
+    params = check_parameters(PARAMETERS, {override.keys[1]: override.value for override in overrides}, "decoder_params", report)
+    assert not report.problems and options_from_config(params) == expected

@@ -31,7 +31,7 @@ def comparison_content(scores, others, name):
         columns["other_hypothesis"].append(None if counterpart is None else single_spaces(counterpart.hypothesis))
         columns["other_operations"].append(None if counterpart is None else counterpart.operations)
         columns["change"].append(None if counterpart is None else score.words.errors - counterpart.words.errors)
-    return {"name": name, "heads": ["", name, "This evaluation", "Difference"], "rows": _rows(other, own, unit),
+    return {"name": name, "heads": ["", "Other run", "This run", "Difference"], "rows": _rows(other, own, unit),
             "sentences": _sentences(compare(other, own), len(only_there), len(only_here), unit), "columns": columns}
 
 

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from open_seq2seq.evaluation.report.comparison import comparison_content
 from open_seq2seq.evaluation.utterance_scores import score_utterance
 
 pytestmark = pytest.mark.slow
@@ -183,10 +184,13 @@ def test_audio_plays_and_pictures_are_shown(opened, scored):
 
 
 @pytest.mark.parametrize("width, scheme", [(400, "light"), (1600, "dark")])
-def test_nothing_is_wider_than_the_window(opened, width, scheme, tmp_path):
+def test_nothing_is_wider_than_the_window(opened, scored, width, scheme):
     groups = [{"title": "speaker", "heads": ["speaker"] + ["a long head %d" % i for i in range(9)],
                "rows": [["a_name_without_any_space_" * 3] + ["%d to %d" % (i, i) for i in range(9)]]}]
-    tab = opened(width=width, scheme=scheme, embedded=range(11), groups=groups)
+    scores = scored()
+    comparison = comparison_content(scores, [score_utterance(score.id, score.reference, "two two") for score in scores],
+                                    "/a/folder/with_a_name_without_any_space/" * 4)
+    tab = opened(scores, width=width, scheme=scheme, embedded=range(11), groups=groups, comparison=comparison)
     for number in range(11):
         tab.evaluate("document.querySelector('#search').value = ''")
         choose(tab, "#search", tab.page.scores[number].id)
@@ -199,6 +203,14 @@ def test_nothing_is_wider_than_the_window(opened, width, scheme, tmp_path):
             !element.closest('.scroll, .tall, .picture, .unseen') && element.getBoundingClientRect().width > 0 &&
             element.getBoundingClientRect().right > element.closest('section').getBoundingClientRect().right + 0.5
             ).map(element => element.outerHTML.slice(0, 80))""") == []
+    # the comparison is visible without scrolling, and none of its words is broken
+    assert tab.evaluate("""[...document.querySelectorAll('#comparison .scroll')].every(
+        element => element.scrollWidth <= element.clientWidth)""")
+    assert tab.evaluate("""[...document.querySelectorAll('#comparison tbody td:first-child')].map(element => {
+        const range = document.createRange();
+        range.selectNodeContents(element);
+        return range.getClientRects().length;
+    })""") == [1] * 5
     dark = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(json.loads(dark.replace("rgb(", "[").replace(")", "]"))) < 200) == (scheme == "dark")
     assert tab.problems() == []
