@@ -12,6 +12,8 @@ from open_seq2seq.text.text_file import require_utf8_path, wide_encoding
 STDIN = "-"
 LONGEST_LINE = 1 << 20  # bytes; a file with longer ones has no lines
 
+MANIFEST_HEAD = "wav_filename,"
+
 Sentence = collections.namedtuple("Sentence", "path line text")
 Sentence.__doc__ = """A line of a text file. path: str. line: number from 1. text: str, not empty."""
 
@@ -27,7 +29,7 @@ def read_sentences(paths, progress=None):
       :class:`Sentence`.
 
     Raises:
-      DataError: a file cannot be read, is not UTF-8 text or is a damaged archive. The message names the line.
+      DataError: a file cannot be read, is not UTF-8 text, is a damaged archive or a manifest. The message names the line.
     """
     before = 0
     for path in paths:
@@ -92,6 +94,9 @@ def _lines(file, name):
         except UnicodeDecodeError as error:
             raise DataError("%s:%d: the text file is not UTF-8 text (byte 0x%02x). Save it as UTF-8, e.g. with: "
                             "iconv -f latin1 -t utf-8" % (name, number, line[error.start]))
+        if number == 1 and text.startswith(MANIFEST_HEAD):
+            raise DataError("%s:1: the text file is a manifest: %s. Give it with --manifest, or to --dev with a name ending in "
+                            ".csv, to read its transcripts only" % (name, text.strip()[:80]))
         if "\0" in text:
             raise DataError("%s:%d: the text file contains a NUL character, so it is not a text file; expected UTF-8 text, one "
                             "sentence a line" % (name, number))

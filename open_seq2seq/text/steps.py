@@ -21,6 +21,7 @@ SPACE, REMOVE = "space", "remove"
 APOSTROPHE, APOSTROPHES = "'", "'\u2019\u2018\u02bc\u02b9\u00b4`\u2032\uff07"
 SPOKEN = "%&@#*/\\\u00a7\u2030\u2116"  # of Unicode's punctuation, but spoken: a sentence without them says something else
 EXAMPLES = 3
+MOST_PASSES = 8
 
 _TURKIC = ("tr", "az")  # with a dotless i
 _EXPECTED = ('a list of steps: "nfkc", {"numbers": LANGUAGE}, "lower", "punctuation" or {"punctuation": "remove"}, '
@@ -196,8 +197,8 @@ def _check_maps(steps, path, report):
     normalization = Normalization([step for step in steps if name_and_option(step)[0] != NUMBERS])
     for name, option in map(name_and_option, steps):
         for character in option if name == MAP else ():
-            once = normalization.apply(character).text
-            twice = normalization.apply(once).text
+            once = normalization.once(character)
+            twice = normalization.once(once)
             if once != twice:
                 report.problem(path, "turns %r into %r, and applied again into %r; expected a result that the steps leave as it "
                                "is. Change the map, or move it before the other steps" % (character, once, twice))
@@ -251,25 +252,37 @@ class Normalization:
           :class:`Normalized`; it may have characters outside the vocabulary.
 
         Raises:
-          Refused: a number cannot be read. Emptied: nothing is left.
+          Refused: a number cannot be read, or the steps do not come to an end. Emptied: nothing is left.
         """
         if self.changes_nothing:
             return Normalized(text, [])
         original, changed = text, []
-        for name, function in self._functions:
-            text, before = function(text), text
-            if text != before:
-                changed.append(name)
-        text = " ".join(self._composed(text).split())
-        if unknown and self.unknown != REFUSE:
-            before = text
-            text = "".join(character if self._is_known(character) else self.replacement(character) for character in text)
-            if text != before:
-                changed.append("unknown_characters")
-                text = " ".join(self._composed(text).split())
+        # a map before the step "lower" may have a letter whose capital is in the text, so the steps are repeated
+        for _ in range(MOST_PASSES):
+            text, before = self.once(text, unknown, changed), text
+            if text == before:
+                break
+        else:
+            raise Refused("the maps of the normalization change their own results of %r without end" % original[:80])
         if original.strip() and not text:
             raise Emptied("nothing is left of %r after %s" % (original[:80], ", ".join(changed) or "normalization"))
         return Normalized(text, changed)
+
+    def once(self, text, unknown=True, changed=None):
+        """The text after every step once; the names of those that change it are added to the list ``changed``."""
+        last = [("unknown_characters", self._replace_unknown)] if unknown and self.unknown != REFUSE else []
+        for name, function in self._functions + [("spaces", self._tidied)] + last:
+            text, before = function(text), text
+            if changed is not None and text != before and name not in changed:
+                changed.append(name)
+        return self._tidied(text)
+
+    def _tidied(self, text):
+        """The text in composed form, with single spaces between words."""
+        return " ".join(self._composed(text).split())
+
+    def _replace_unknown(self, text):
+        return "".join(character if self._is_known(character) else self.replacement(character) for character in text)
 
     def replacement(self, character):
         """What an unknown character becomes: a text, or the character itself if it stays unknown."""

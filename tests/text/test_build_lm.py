@@ -89,6 +89,7 @@ def test_binary_and_quantized_models_give_the_scores_of_the_text_file(build):
     ({"text.txt": "abc".encode("utf-16")}, [], 3, ["text.txt:1", "UTF-16", "iconv -f utf-16"]),
     ({"text.txt.gz": gzip.compress(b"abc\n" * 1000)[:40]}, ["--text", "text.txt.gz"], 3, ["text.txt.gz", "not a complete gzip"]),
     ({"text.txt.gz": b"abc\n"}, ["--text", "text.txt.gz"], 3, ["text.txt.gz", "gzip"]),
+    ({"text.txt": b"wav_filename,wav_filesize,transcript\na.wav,1,one\n"}, [], 3, ["text.txt:1", "manifest", "--manifest"]),
     ({}, ["--text", "missing.txt"], 3, ["missing.txt", "No such file"]),
     ({"dev.csv": b"wav_filename,wav_filesize\na.wav,1\n"}, ["--dev", "dev.csv"], 3, ["dev.csv", "transcript"]),
     ({"dev.csv": b"wav_filename,wav_filesize,transcript\na.wav,1,\n"}, ["--dev", "dev.csv"], 3, ["dev.csv", "no sentence"]),
