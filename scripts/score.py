@@ -40,13 +40,17 @@ def parse(words):
 
 def score(arguments):
     """Scores the files that the flags name."""
-    from open_seq2seq.errors import DataError
+    from open_seq2seq.errors import DataError, UsageError
     from open_seq2seq.evaluation.analysis.score_files import PRESENT, named, read_transcripts, score_transcripts, write_evaluation
     from open_seq2seq.evaluation.analysis.summary import summarize, summary_text
     from open_seq2seq.evaluation.utterance_scores import realigned
     from open_seq2seq.evaluation.word_alignment import KALDI, SCLITE
     from open_seq2seq.files import require_writable
     if arguments.output is not None:
+        given = (arguments.references, arguments.hypotheses)
+        if os.path.realpath(arguments.output) in map(os.path.realpath, given):
+            raise UsageError("--output %s is one of the files to score and would be replaced; give another name"
+                             % arguments.output)
         require_writable(arguments.output)
     files = [read_transcripts(path, arguments.format) for path in (arguments.references, arguments.hypotheses)]
     if arguments.ignore_case:

@@ -43,6 +43,8 @@ def test_files_are_scored_and_compared(files):
     assert no_references.returncode == 2 and "--references" in no_references.stderr
     no_column = run_script("score.py", "ref.trn", "a.trn", "--group_by", "snr", folder=files)
     assert no_column.returncode == 3 and "ref.trn has no column snr; it has speaker" in no_column.stderr
+    over_input = run_script("score.py", "ref.trn", "a.trn", "--output", os.path.join("..", files.name, "a.trn"), folder=files)
+    assert over_input.returncode == 2 and "a.trn" in over_input.stderr and "hat sat" in (files / "a.trn").read_text()
     absent = run_script("score.py", "ref.trn", "gone.trn", folder=files)
     assert absent.returncode == 3 and "gone.trn" in absent.stderr and "Traceback" not in absent.stderr
 
