@@ -177,15 +177,16 @@ def test_ci_counts_both_test_runs_and_fails_when_either_does(repository):
         "import os, pytest", "def test_fast(): assert not os.environ.get('BREAK')",
         "@pytest.mark.slow", "def test_slow(): pass", "def test_skipped(): pytest.skip('why')")))
     write(repository / "conftest.py", "def pytest_addoption(parser): parser.addoption('--shuffle')\n")
-    # Horovod counts as built, onnxruntime as installed
-    made_of = (repository / ".venv" / "jasper-stamp").read_text()
+    # Horovod counts as built, the other packages as installed
     nothing = hashlib.sha256(b"# nothing\n").hexdigest() + "  - "
-    for name in ("onnx", "data"):
-        (repository / ".venv" / ("jasper-%s-stamp" % name)).write_text(nothing + made_of)
+    for folder in (".venv", ".venv-current"):
+        made_of = (repository / folder / "jasper-stamp").read_text()
+        for name in ("onnx", "decoding", "data"):
+            (repository / folder / ("jasper-%s-stamp" % name)).write_text(nothing + made_of)
     horovod = "horovod==0.28.1\n"
     (repository / "requirements-distributed.txt").write_text("# nothing\n" + horovod)
-    made_of = " ".join((repository / ".venv" / "jasper-stamp").read_text().split(" ")[:3]) + "\n" + horovod
-    (repository / ".venv" / "jasper-horovod-stamp").write_text(hashlib.sha256(made_of.encode()).hexdigest() + "  -\n")
+    built_of = " ".join((repository / ".venv" / "jasper-stamp").read_text().split(" ")[:3]) + "\n" + horovod
+    (repository / ".venv" / "jasper-horovod-stamp").write_text(hashlib.sha256(built_of.encode()).hexdigest() + "  -\n")
     fine = call(repository, ".ci/run")
     assert fine.status == 0 and "Horovod is already built" in fine.out
     assert "tf2onnx and onnxruntime are already installed" in fine.out
