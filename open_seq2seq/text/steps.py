@@ -122,7 +122,7 @@ class NormalizationSteps(Kind):
         elif name == NFKC and option is not None:
             report.problem(path, "is %s, expected \"nfkc\", which has no option" % shown(step))
         elif name not in ORDER + (MAP,):
-            report.problem(path, "is an unknown step " + did_you_mean(name, ORDER + (MAP,)))
+            report.problem(path, "is %s, which is unknown %s" % (shown(name), did_you_mean(name, ORDER + (MAP,))))
         return step
 
     @staticmethod

@@ -16,6 +16,7 @@ from open_seq2seq.export.description import (
     write_description,
 )
 from open_seq2seq.export.freeze.frozen_graph import ExportOptions, check_options
+from open_seq2seq.export.runtime.scoring import References
 from tests.export.networks import VOCABULARY, layer, trained_model, write
 
 
@@ -196,3 +197,30 @@ def test_an_export_that_could_not_be_read_is_refused_before_it_is_made(tmp_path)
         check_options(trained._replace(params=params), ExportOptions())
     with pytest.raises(ConfigError, match=r"the vocabulary has an invalid character: U\+200B \(ZERO WIDTH SPACE\) is a control"):
         check_options(trained._replace(vocabulary=(" ", "a", "\u200b")), ExportOptions())
+
+
+def test_the_normalization_of_references(exported, tmp_path):
+    path, values = exported
+    # without steps the file is that of earlier versions, which would not know the fields
+    assert "normalization" not in values and "unknown_characters" not in values
+    assert read_description(path).text_normalization().apply("A  B!").text == "A  B!"
+    steps = {"normalization": ["lower", {"map": {"&": " b "}}, "punctuation"], "unknown_characters": {"\u00e9": "c"}}
+    write_description(read_description(path)._replace(**steps), path)
+    description = read_description(path)
+    assert {name: getattr(description, name) for name in steps} == steps
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("wav_filename,wav_filesize,transcript\na.wav,1,A&C!\nb.wav,1,\u00e9 a\nc.wav,1,...\n", encoding="utf-8")
+    rows = References([str(manifest)], description.text_normalization()).rows
+    assert [row.transcript for row in rows.values()] == ["a b c", "c a", "..."]
+    assert [row.problem is None for row in rows.values()] == [True, True, False]
+    rewrite(tmp_path, dict(values, normalization=["lwoer"]))
+    with pytest.raises(CheckpointError, match="lwoer"):
+        read_description(path)
+
+
+def test_an_export_carries_the_normalization_of_the_config(tmp_path):
+    trained = trained_model(tmp_path, [layer(stride=[2])])
+    trained.params["data_layer_params"].update(normalization=["lower"], unknown_characters="drop")
+    write(trained, ExportOptions(2, 64), tmp_path / "model.pb")
+    description = read_description(str(tmp_path / "model.pb"))
+    assert (description.normalization, description.unknown_characters) == (["lower"], "drop")

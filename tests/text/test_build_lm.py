@@ -64,6 +64,20 @@ def test_a_config_gives_vocabulary_training_text_and_dev(build, tmp_path, write_
         assert text in output
 
 
+def test_the_steps_of_the_config_apply_to_transcripts_and_text(build, tmp_path, write_config, capsys):
+    pytest.importorskip("num2words")
+    header = "wav_filename,wav_filesize,transcript\n"
+    (tmp_path / "train.csv").write_text(header + "a.wav,1,One 2\nb.wav,1,the 1st\nc.wav,1,caf\u00e9\n", encoding="utf-8")
+    (tmp_path / "dev.csv").write_text(header + "d.wav,1,ONE two\n")
+    config = write_config('base_params["data_layer_params"].update(vocab_file=%r, unknown_characters={"\u00e9": "e"},\n'
+                          '    normalization=[{"numbers": "en"}, "lower"])\n'
+                          'train_params["data_layer_params"]["dataset_files"] = ["train.csv"]\n'
+                          'eval_params = {"data_layer_params": {"dataset_files": ["dev.csv"]}}\n' % VOCABULARY)
+    assert build("--config_file", config, "--manifest", "train.csv", "--text", "text.txt", "--output", "lm.arpa") == 0
+    assert sorted(inspect("lm.arpa").words) == sorted("one two cafe the cat sat dog it's old ran room twelve a".split())
+    assert "train.csv:3: 'the 1st'" in capsys.readouterr().out
+
+
 def test_a_vocabulary_without_space_has_a_model_of_characters(build, tmp_path):
     (tmp_path / "vocab.txt").write_text("\u4f60\n\u597d\n\u5417\n", encoding="utf-8")
     (tmp_path / "text.txt").write_text("\u4f60\u597d\n\u4f60\u597d\uff0c \u5417\uff1f\n", encoding="utf-8")

@@ -5,7 +5,7 @@ import soundfile
 
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.data import Speech2TextDataLayer
-from open_seq2seq.data.rejection import MISSING_FILE, RejectedData
+from open_seq2seq.data.rejection import MISSING_FILE, NOT_NORMALIZED, RejectedData
 from open_seq2seq.data.speech2text.utterance_set import UtteranceSet
 from open_seq2seq.errors import DataError
 
@@ -90,3 +90,40 @@ def test_a_file_is_rejected_once_at_run_time(write, capsys, tmp_path):
     found.reject_at_run_time(second, RejectedData(MISSING_FILE, "deleted"), must_go_on=False)
     with pytest.raises(DataError, match="2 of 4 utterances"):
         found.reject_at_run_time(second, RejectedData(MISSING_FILE, "deleted"), must_go_on=True)
+
+
+STEPS = {"normalization": ["lower", "punctuation"], "unknown_characters": "drop"}
+
+
+def test_the_steps_of_the_config_change_labels_references_and_rejections(write, capsys):
+    params = write("AB\u2014c", "a, x cafe\u0301!", "xyz...", "c", max_rejected_fraction=0.5, separator=',"', **STEPS)
+    manifest = params["dataset_files"]
+    with open(manifest, encoding="utf-8") as file:
+        text = file.read().replace("\n", '"\n').replace('transcript"', "transcript")
+    with open(manifest, "w", encoding="utf-8") as file:
+        file.write(text)
+    for mode in ("train", "eval"):
+        found = utterance_set(params, mode)
+        assert [utterance.transcript for utterance in found.utterances] == ["ab c", "a ca\u00e9", "c"]
+        assert [utterance.labels for utterance in found.utterances] == [(0, 1, 4, 2), (0, 4, 2, 0, 3), (2,)]
+        assert [(item.row, item.reason.name) for item in found.rejections] == [(4, "empty transcript")]
+        assert "'xyz...'" in found.rejections.items[0].detail and "punctuation" in found.rejections.items[0].detail
+        assert "Note: normalization changed 2 of 4 transcripts (lower 1, punctuation 2" in capsys.readouterr().out
+    # inference uses every row
+    assert [utterance.transcript for utterance in utterance_set(params, "infer").utterances] == [
+        "ab c", "a ca\u00e9", "xyz...", "c"]
+
+
+def test_a_number_that_cannot_be_read_rejects_the_row(write):
+    pytest.importorskip("num2words")
+    params = write("5 a", "5th a", vocabulary="five a", max_rejected_fraction=0.5, normalization=[{"numbers": "en"}])
+    found = utterance_set(params)
+    assert [utterance.transcript for utterance in found.utterances] == ["five a"]
+    assert [(item.row, item.reason) for item in found.rejections] == [(3, NOT_NORMALIZED)]
+    assert "'5th'" in found.rejections.items[0].detail
+
+
+def test_without_steps_nothing_changes(write, capsys):
+    params = write("a  b", "c A", max_rejected_fraction=0.5)
+    assert [utterance.labels for utterance in utterance_set(params).utterances] == [(0, 4, 4, 1)]
+    assert "normalization" not in capsys.readouterr().out
