@@ -5,6 +5,7 @@ from open_seq2seq.data.validation.command import DEFAULT_OUTPUT, run_validation
 from open_seq2seq.data.validation.rows import DataSet, Model
 from open_seq2seq.errors import UsageError
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.text.steps import Normalization
 from open_seq2seq.text.vocabulary import Vocabulary
 
 _MODES = {"train": "train", "eval": "eval", "test": "eval", "infer": "infer"}
@@ -49,6 +50,7 @@ def _data_set(name, params):
     for note in vocabulary.notes:
         log_line("Note: " + note)
     model = Model(data["sample_freq"], vocabulary, lambda count: encoder.output_frames(encoder_params, num_frames(count)),
-                  data["max_missing_fraction"], data["min_duration"], data["max_duration"], bool(data["dynamic_range"]))
+                  data["max_missing_fraction"], data["min_duration"], data["max_duration"], bool(data["dynamic_range"]),
+                  Normalization.of(data, vocabulary))
     files = data["dataset_files"]
     return DataSet(name, _MODES[name], [files] if isinstance(files, str) else list(files), model)

@@ -48,6 +48,8 @@ _CHECKS = (
     Check("high_rate", INFO, False, "higher sample rate than the model's", "is resampled; convert once to save time"),
     Check("several_channels", WARNING, False, "several channels", "are averaged; choose one if they hold different speakers"),
     Check("empty_transcript", ERROR, False, "empty transcript", "write what is said, or remove the row"),
+    Check("not_normalized", ERROR, False, "transcript that cannot be normalized",
+          "correct it, or the steps of normalization in the config"),
     Check("unknown_character", ERROR, False, "character outside the vocabulary",
           "normalize the transcripts, or add the character to the vocabulary"),
     Check("nonprintable_character", WARNING, False, "character that cannot be printed", "remove it; fixed.csv does"),

@@ -38,6 +38,7 @@ p { margin: .25rem 0; } .faint { color: var(--faint); }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1rem; margin-bottom: 1rem; }
 a { color: inherit; }
 table { border-collapse: collapse; width: 100%; }
+.columns-3 { table-layout: fixed; } .columns-3 th { width: 22%; } .columns-3 th:last-child { width: auto; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .error { color: var(--error); font-weight: 600; } .warning { color: var(--warning); font-weight: 600; }
@@ -48,9 +49,9 @@ svg { display: block; width: 100%; height: auto; } svg text { font-size: 11px; f
 svg line { stroke: var(--line); } svg rect { fill: var(--bar); }
 audio { display: block; width: 18rem; max-width: 100%; height: 2.25rem; margin-top: .25rem; }
 @media (max-width: 44rem) {
-  table.rows, table.rows tbody, table.rows tr, table.rows td { display: block; padding-right: 0; }
-  table.rows thead { display: none; } table.rows td { border: 0; padding-bottom: 0; }
-  table.rows tr { border-bottom: 1px solid var(--line); padding: .4rem 0; } .number { text-align: left; }
+  table, tbody, tr, td { display: block; padding-right: 0; } thead { display: none; }
+  td { border: 0; padding: 0; } tr { border-bottom: 1px solid var(--line); padding: .4rem 0; } .number { text-align: left; }
+  td::before { content: attr(data-head) " "; color: var(--faint); font-weight: 400; }
 }
 """
 
@@ -103,13 +104,14 @@ def verdict(validation):
         "" if validation.decoded else "; only headers of audio files were read")
 
 
-def _table(heads, rows, kind=""):
+def _table(heads, rows):
     """rows: lists of cells: HTML, or (HTML, class)."""
-    lines = ['<table class="%s"><thead><tr>%s</tr></thead><tbody>' % (kind, "".join(
+    lines = ['<table class="columns-%d"><thead><tr>%s</tr></thead><tbody>' % (len(heads), "".join(
         '<th scope="col">%s</th>' % text(head) for head in heads))]
     for row in rows:
-        lines.append("<tr>%s</tr>" % "".join(
-            '<td class="%s">%s</td>' % (cell[1], cell[0]) if isinstance(cell, tuple) else "<td>%s</td>" % cell for cell in row))
+        cells = [cell if isinstance(cell, tuple) else (cell, "") for cell in row]
+        lines.append("<tr>%s</tr>" % "".join('<td data-head="%s" class="%s">%s</td>' % (text(head), kind, content)
+                                             for head, (content, kind) in zip(heads, cells)))
     return "\n".join(lines) + "</tbody></table>"
 
 
@@ -122,7 +124,7 @@ def _sets(validation, repairs):
                      ("%.2f" % hours_of(own, validation.facts), "number"),
                      "–" if repair is None else "no row is left" if repair.path is None else text(
                          "%s: %d rows, %d changed, %d dropped" % (repair.path, repair.kept, repair.changed, repair.dropped))])
-    return "<section><h2>Sets</h2>\n%s</section>\n" % _table(("set", "manifests", "rows", "hours", "repaired copy"), rows, "rows")
+    return "<section><h2>Sets</h2>\n%s</section>\n" % _table(("set", "manifests", "rows", "hours", "repaired copy"), rows)
 
 
 def _checks(validation, by_check):
@@ -135,7 +137,7 @@ def _checks(validation, by_check):
         if check.name not in by_check:
             passed.append(check.title)
     return '<section id="checks"><h2>Checks</h2>\n%s<p class="faint">Nothing found: %s.</p></section>\n' % (
-        _table(("", "found", "count", "what to do"), rows, "rows") if rows else "", text("; ".join(passed)))
+        _table(("", "found", "count", "what to do"), rows) if rows else "", text("; ".join(passed)))
 
 
 def _rows(name, findings, validation, players):
@@ -153,7 +155,7 @@ def _rows(name, findings, validation, players):
     more = len(findings) - len(rows)
     return '<section id="%s"><h2 class="%s">%s: %s</h2>\n<p class="faint">%s.</p>\n%s%s</section>\n' % (
         name, findings[0].severity, text(CHECKS[name].title), "{:,}".format(len(findings)), text(CHECKS[name].advice),
-        _table(("row", "file", "found"), rows, "rows"),
+        _table(("row", "file", "found"), rows),
         '<p class="faint">%s more are in validation.json.</p>' % "{:,}".format(more) if more else "")
 
 

@@ -6,7 +6,7 @@ import os
 from open_seq2seq.data.speech2text.manifest import AUDIO_COLUMN, SIZE_COLUMN, TRANSCRIPT_COLUMN
 from open_seq2seq.data.validation.checks import CHECKS, ERROR
 from open_seq2seq.data.validation.row_checks import alignment_findings, repaired_transcript, text_findings
-from open_seq2seq.data.validation.rows import INFER
+from open_seq2seq.data.validation.rows import INFER, normalized
 from open_seq2seq.errors import UsageError
 from open_seq2seq.files import replaced_file
 
@@ -14,7 +14,7 @@ DROPPED_FILE = "dropped.csv"
 DROPPED_COLUMNS = ("set", "manifest", "row", "wav_filename", "reason", "detail")
 # not errors, but a repaired set lacks these rows, too
 _ALSO_DROPPED = ("duplicate_audio",)
-_OF_TRANSCRIPT = ("empty_transcript", "unknown_character", "too_few_frames")
+_OF_TRANSCRIPT = ("empty_transcript", "not_normalized", "unknown_character", "too_few_frames")
 
 Repair = collections.namedtuple("Repair", "path kept changed dropped")
 Repair.__doc__ = """A repaired set. path: the CSV file; None: no row is left, and no file was written. kept, changed, dropped:
@@ -77,11 +77,12 @@ def _forget_repaired(row, data_set, facts, reasons):
     if row.problem is not None or data_set.mode == INFER:
         return
     transcript = repaired_transcript(row.raw.get(TRANSCRIPT_COLUMN, ""), data_set.model)
-    if transcript == row.transcript:
+    if transcript == row.raw.get(TRANSCRIPT_COLUMN, "").strip():
         return
     raw = collections.OrderedDict(row.raw)
     raw[TRANSCRIPT_COLUMN] = transcript
-    repaired = row._replace(transcript=transcript, raw=raw)
+    transcript, refusal = normalized(transcript, data_set.model)
+    repaired = row._replace(transcript=transcript, raw=raw, refusal=refusal)
     found = list(text_findings(repaired, data_set.mode, data_set.model))
     if facts[row.path].reason is None:
         found.extend(alignment_findings(repaired, facts[row.path], data_set.mode, data_set.model))

@@ -75,7 +75,9 @@ def text_findings(row, mode, model):
     blanks = _blank_problem(row, raw, model)
     if blanks:
         yield found("blanks", row, blanks)
-    if model.vocabulary is not None and row.transcript.strip():
+    if row.refusal:
+        yield found("not_normalized", row, row.refusal)
+    elif model.vocabulary is not None and row.transcript.strip():
         try:
             labels_of(row.transcript, model)
         except DataError as error:
@@ -84,7 +86,7 @@ def text_findings(row, mode, model):
 
 def alignment_findings(row, facts, mode, model):
     """Yields whether CTC cannot align a transcript with its audio."""
-    if mode == INFER or model.logit_frames is None or not row.transcript.strip():
+    if mode == INFER or model.logit_frames is None or row.refusal or not row.transcript.strip():
         return
     try:
         labels = labels_of(row.transcript, model)
@@ -106,8 +108,6 @@ def labels_of(transcript, model):
     Raises:
       DataError: a character has no label.
     """
-    if model.encode is not None:
-        return model.encode(transcript)
     return model.vocabulary.encode(transcript) if model.vocabulary is not None else list(transcript)
 
 

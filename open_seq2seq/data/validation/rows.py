@@ -6,6 +6,7 @@ import re
 from open_seq2seq.data.speech2text.manifest import AUDIO_COLUMN, TRANSCRIPT_COLUMN, read_manifest, read_records
 from open_seq2seq.data.validation.checks import CHECKS, Finding
 from open_seq2seq.errors import DataError
+from open_seq2seq.text.steps import Refused
 
 TRAIN, EVAL, INFER = "train", "eval", "infer"
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "spk", "spk_id", "client_id")
@@ -17,21 +18,22 @@ DataSet.__doc__ = """Manifests that are used together.
 name: for messages. mode: "train", "eval" or "infer", as of the data layer. manifests: list of paths. model: :class:`Model`."""
 
 Model = collections.namedtuple(
-    "Model", "sample_rate vocabulary logit_frames max_missing_fraction min_duration max_duration has_dynamic_range encode")
+    "Model", "sample_rate vocabulary logit_frames max_missing_fraction min_duration max_duration has_dynamic_range normalization")
 Model.__new__.__defaults__ = (None, None, 0.01, None, None, False, None)
 Model.__doc__ = """What validation needs to know of the model that the data are for.
 
 sample_rate: Hz. vocabulary: Vocabulary, or None: any character. logit_frames: function int samples at that rate -> int frames
 after the encoder, or None: CTC is not checked. max_missing_fraction, min_duration, max_duration: as of the data layer, None: no
-limit. has_dynamic_range: whether the features have a ``dynamic_range``. encode: function str -> list of int labels that raises
-DataError for what has none; None: that of the vocabulary.
+limit. has_dynamic_range: whether the features have a ``dynamic_range``. normalization: a ``text.steps.Normalization`` of the
+transcripts, or None.
 """
 
-Row = collections.namedtuple("Row", "set manifest row wav_filename path raw transcript problem speaker id")
+Row = collections.namedtuple("Row", "set manifest row wav_filename path raw transcript problem refusal speaker id")
 Row.__doc__ = """One row.
 
-set: name of the DataSet. manifest, row, wav_filename, transcript, problem: see ``manifest.ManifestRow``. path: of the audio file
-that the data layer would open. raw: OrderedDict from column to str as in the file. speaker, id: of a column, or "".
+set: name of the DataSet. manifest, row, wav_filename, problem: see ``manifest.ManifestRow``. path: of the audio file that the
+data layer would open. raw: OrderedDict from column to str as in the file. transcript: as the data layer uses it. refusal: why it
+cannot be normalized, or "". speaker, id: of a column, or "".
 """
 
 _COMPONENT = re.compile("[^A-Za-z0-9]+")
@@ -60,8 +62,21 @@ def _rows_of(path, read, data_set):
         for name, value in zip(header, raw_of[row.row]):
             raw.setdefault(name, value)
         columns = {_COMPONENT.sub("_", name.strip().lower()): value for name, value in row.columns}
-        yield Row(data_set.name, path, row.row, row.wav_filename, _existing(row), raw, row.transcript, row.problem,
+        transcript, refusal = row.transcript, ""
+        if data_set.mode != INFER:
+            transcript, refusal = normalized(row.transcript, data_set.model)
+        yield Row(data_set.name, path, row.row, row.wav_filename, _existing(row), raw, transcript, row.problem, refusal,
                   _first(columns, SPEAKER_COLUMNS), _first(columns, ID_COLUMNS))
+
+
+def normalized(transcript, model):
+    """(a transcript in composed form as the data layer uses it, ""); (the same transcript, why it cannot be normalized)."""
+    if model.normalization is None or not transcript.strip():
+        return transcript, ""
+    try:
+        return model.normalization.apply(transcript).text, ""
+    except Refused as refused:
+        return transcript, str(refused)
 
 
 def _first(columns, names):

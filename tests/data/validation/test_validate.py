@@ -14,6 +14,7 @@ from open_seq2seq.data.validation.command import run_validation
 from open_seq2seq.data.validation.repair import write_repaired
 from open_seq2seq.data.validation.validate import validate
 from open_seq2seq.errors import DataError, UsageError
+from open_seq2seq.text.steps import Normalization
 from tests.data.validation.conftest import RATE, WORDS, sentence, speech
 
 FILLER = 24
@@ -121,7 +122,7 @@ def test_every_defect_is_found_in_its_row(corpus, data_set, tmp_path):
             ("speaker_overlap", number + 2) for number in range(FILLER) if number % 4 == 2}
         assert {finding.set for finding in validation.findings} == {"train"}
         assert ("unreadable_manifest", None) in reasons and "absent.csv" in reasons["unreadable_manifest", None]
-    assert {check for check, _, _ in planted} | {"unreadable_manifest", "audio_differs"} == set(CHECKS)
+    assert {check for check, _, _ in planted} | {"unreadable_manifest", "audio_differs", "not_normalized"} == set(CHECKS)
 
 
 def test_sets_that_sound_different(corpus, data_set):
@@ -141,6 +142,24 @@ def test_copies_in_another_format_are_found_where_audio_is_decoded(corpus, data_
     for decode, expected in ((False, []), (True, [("duplicate_audio", row)])):
         validation = validate([data_set([train])], [], decode)
         assert [(finding.check, finding.row) for finding in validation.findings if finding.severity != INFO] == expected
+
+
+def test_transcripts_are_normalized_as_in_training(corpus, data_set, model, tmp_path):
+    data = corpus("data").fill(3)
+    # equal after normalization, so these two do not conflict
+    data.add("a.flac", speech(2, 40), "Bal, Bel!")
+    data.add("b.flac", transcript="bal bel")
+    (data.folder / "b.flac").write_bytes((data.folder / "a.flac").read_bytes())
+    emptied, unknown = data.add("c.flac", speech(2, 41), "!?"), data.add("d.flac", speech(2, 42), "Bal \u00c9t.")
+    data.add("e.flac", speech(2, 43), "Bal\u200b  bel.")
+    steps = Normalization(["lower", "punctuation"], vocabulary=model.vocabulary)
+    validation = validate([data_set([data], normalization=steps)], [])
+    found = {(finding.check, finding.row): finding.detail for finding in validation.findings if finding.severity == ERROR}
+    assert set(found) == {("not_normalized", emptied), ("unknown_character", unknown), ("unknown_character", unknown + 1)}
+    assert "'\u00e9'" in found["unknown_character", unknown]
+    write_repaired(str(tmp_path), validation, ["train"])
+    # the steps are not applied to the repaired copy: the config keeps them
+    assert [row["transcript"] for row in read(tmp_path / "fixed.csv")][3:] == ["Bal, Bel!", "Bal bel."]
 
 
 def test_an_evaluation_may_have_what_training_may_not(corpus, data_set):
