@@ -255,21 +255,3 @@ ensure_environment() {
     fi
     exec 9<&-
 }
-
-# What the packages of the neural voice in environment folder $1 were installed from.
-voices_stamp() { printf '%s %s\n' "$(sha256sum < "$repository/requirements-voices.txt")" "$(cat "$1/jasper-stamp")"; }
-
-# Packages for the neural voice of synthetic corpora, into environment folder $1; nothing if they are already there.
-install_voices() {
-    local folder="$1" stamp
-    stamp="$(voices_stamp "$folder")" || return
-    if [ "$(cat "$folder/jasper-voices-stamp" 2>/dev/null || true)" = "$stamp" ]; then return 0; fi
-    run_with_progress "$folder/voices.log" "$folder/bin/python" -m pip install --progress-bar off \
-        -r "$repository/requirements-voices.txt" || return
-    run_with_progress "$folder/voices.log" "$folder/bin/python" -m pip install --progress-bar off --no-deps \
-        --ignore-requires-python hibari-tts==0.2.1 || return
-    run_with_progress "$folder/check.log" env PYTHONPATH="$repository" "$folder/bin/python" -c \
-        'from open_seq2seq.data.importers.neural_speech import NeuralVoice; NeuralVoice()' || return
-    say "$stamp" > "$folder/jasper-voices-stamp"
-    say "the packages of the neural voice are installed"
-}

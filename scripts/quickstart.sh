@@ -8,10 +8,10 @@ config=configs/speech2text/jasper_mini_digits.py
 recorded_steps=7000
 # for the synthetic corpus. Small batches: more steps in the same time, so a short training learns more. Fewer effects, because
 # the corpus itself has rooms, noise and codecs
-synthetic_steps=3300
-synthetic_corpus=(--train 4500 --voices all)
+synthetic_steps=3600
+synthetic_corpus=(--train 4500)
 synthetic_training=(--batch_size_per_gpu=8 --lr_policy_params/learning_rate=0.03 --eval_steps=1000
-    --train_params/data_layer_params/augmentation/effects_probability=0.3)
+    --train_params/data_layer_params/augmentation/effects_probability=0.4)
 
 show_help() {
     cat <<HELP
@@ -198,7 +198,6 @@ if [ -n "$output" ]; then output="$(absolute "$output")"; else output="$reposito
 cd "$repository"
 heading "1/5 environment"
 ensure_environment 1.15.0
-if [ -z "$recordings" ]; then install_voices "$(dirname "$(dirname "$environment_python")")"; fi
 heading "2/5 corpus"
 make_corpus
 evaluated="$corpus/dev.csv"

@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 show_help() {
     cat <<'HELP'
-usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx] [--decoding] [--voices] [--data]
+usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx] [--decoding] [--data]
 
 Creates the Python environment; does nothing if it is complete, repairs it if it is not.
 
@@ -17,7 +17,6 @@ Creates the Python environment; does nothing if it is complete, repairs it if it
   --distributed         also builds Horovod (needs a C++ compiler; takes several minutes)
   --onnx                also installs tf2onnx and onnxruntime, for models in ONNX format
   --decoding            also installs what a beam search and language models need (needs a C++ compiler; takes a minute)
-  --voices              also installs the neural voice that speaks half of a synthetic corpus with --voices all
   --data                also installs pyarrow, for corpora in Parquet or Arrow files, and num2words, for numbers in transcripts
   --help
 
@@ -120,7 +119,6 @@ tensorflow=1.15.0
 distributed=no
 onnx=no
 decoding=no
-voices=no
 data=no
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -129,7 +127,6 @@ while [ $# -gt 0 ]; do
         --distributed) distributed=yes ;;
         --onnx) onnx=yes ;;
         --decoding) decoding=yes ;;
-        --voices) voices=yes ;;
         --data) data=yes ;;
         --help | -h) show_help; exit 0 ;;
         *) usage_error "unknown option $1" ;;
@@ -146,9 +143,6 @@ if [ "$onnx" = yes ]; then
 fi
 if [ "$decoding" = yes ]; then
     install_decoding "$(environment_folder "$tensorflow")"
-fi
-if [ "$voices" = yes ]; then
-    install_voices "$(environment_folder "$tensorflow")"
 fi
 if [ "$data" = yes ]; then
     install_data "$(environment_folder "$tensorflow")"

@@ -91,9 +91,6 @@ def repository(bare):
         write(bare / folder / "bin" / "lint-imports", '#!/bin/sh\necho contracts\nexit "${LAYERS_STATUS:-0}"\n', executable=True)
         stamp = call(bare, "-c", "source scripts/environment.sh; stamp_of %s %s" % (tensorflow, VERSION)).out
         write(bare / folder / "jasper-stamp", stamp)
-        # the packages of the neural voice count as installed
-        voices = call(bare, "-c", "source scripts/environment.sh; voices_stamp %s" % folder).out
-        write(bare / folder / "jasper-voices-stamp", voices)
     write(bare / "run.py", RUN)
     for name in ("synthetic_digits", "fsdd"):
         write(bare / "open_seq2seq" / "data" / "importers" / (name + ".py"), IMPORTER)

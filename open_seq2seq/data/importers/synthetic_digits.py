@@ -4,9 +4,8 @@
 
 A voice is an accent of the language with a variant of espeak-ng (the shape of the vocal tract and the voice source). Rate, pitch,
 pitch range, level and additive noise differ between utterances; in style "people" also rooms, microphones, bands, codecs, pauses,
-the length of the vocal tract, and in train the accent. Variants take the role of speakers: train, dev and test share none. With
-``--voices all`` a neural voice (neural_speech.py), every time as another talker, speaks half of the training utterances. Equal
-parameters give equal bytes on machines of one kind.
+the length of the vocal tract, and in train the accent. Variants take the role of speakers: train, dev and test share none. Equal
+parameters give equal bytes.
 """
 import collections
 import concurrent.futures
@@ -21,7 +20,7 @@ from open_seq2seq.cli import file_path, make_parser, whole_number
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.cores import usable_cores
 from open_seq2seq.data.effects.pauses import without_outer_pauses
-from open_seq2seq.data.importers import espeak, neural_speech
+from open_seq2seq.data.importers import espeak
 from open_seq2seq.data.importers.corpus_folder import (
     DIGIT_WORDS,
     GERMAN_DIGIT_WORDS,
@@ -35,7 +34,6 @@ from open_seq2seq.data.importers.importer_command import progress_bar, run_impor
 from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
 from open_seq2seq.data.speech2text.waveform_effects import PARAMETERS as EFFECTS
 from open_seq2seq.data.speech2text.waveform_effects import WaveformEffects
-from open_seq2seq.errors import UsageError
 
 MODULE = "open_seq2seq.data.importers.synthetic_digits"
 VERSION = 2  # of style "studio"; increase it when equal parameters no longer give equal files
@@ -105,11 +103,6 @@ RECORDING = {
     "band": {"probability": 0.5},
     "codec": {"probability": 0.1, "kinds": ["mulaw_fast", "gsm_like"]},
 }
-VOICES = ("espeak", "all")
-NEURAL_PROBABILITY = 0.5  # of an utterance of train, with voices "all"
-NEURAL_SEPARATE = 0.7  # probability of PEOPLE.gaps between the words
-NEURAL_JOINTS = (-0.04, 0.06)  # s between words otherwise; below 0: they overlap
-WORD_LEVEL_DB = 2.0  # standard deviation
 CHUNK = 200  # utterances that one espeak-ng process speaks
 
 
@@ -119,7 +112,7 @@ def voices_of(split, language="en", style="studio"):
     return tuple("%s+%s" % (accent, variant) for variant in variants for accent in LANGUAGES[language].accents)
 
 
-def make_corpus(output, sizes, seed, overwrite=False, language="en", style="people", voices="espeak"):
+def make_corpus(output, sizes, seed, overwrite=False, language="en", style="people"):
     """Writes the corpus, unless it is already complete.
 
     Args:
@@ -130,34 +123,25 @@ def make_corpus(output, sizes, seed, overwrite=False, language="en", style="peop
       overwrite: replace a corpus made with other parameters.
       language: key of LANGUAGES.
       style: "people": many voices, ways to speak and recordings; "studio": clear speech with a little noise.
-      voices: "espeak": those of espeak-ng; "all": half of train is spoken by the neural voice (English, style "people").
 
     Returns:
       False if the corpus was already complete, else True.
 
     Raises:
       StorageError: ``output`` exists or cannot be written.
-      DataError: espeak-ng or the neural voice does not work.
-      UsageError: the neural voice does not speak this language or style.
+      DataError: espeak-ng does not work.
     """
-    if voices == "all" and (language != "en" or style != "people"):
-        raise UsageError("--voices all: the neural voice speaks English in style people only, not language %s in style %s; "
-                         "expected --voices espeak" % (language, style))
     order = {"importer": "synthetic_digits", "version": STYLES[style], "parameters": dict(sizes, seed=seed)}
     if language != "en":
         order["parameters"]["language"] = language
     if style != "studio":
         order["parameters"]["style"] = style
-    if voices != "espeak":
-        order["parameters"]["voices"] = voices
     if is_complete(output, order):
         return False
-    neural_voice = neural_speech.NeuralVoice() if voices == "all" else None
     with new_corpus(output, order, overwrite) as (folder, description):
         description["voices"] = {}
         for number, split in enumerate(VARIANTS):
-            rows = _Split(folder, split, sizes[split], (seed, number), language, style,
-                          neural_voice if split == "train" else None).speak()
+            rows = _Split(folder, split, sizes[split], (seed, number), language, style).speak()
             write_manifest(os.path.join(folder, split + ".csv"), rows)
             description["voices"][split] = min(sizes[split], len(voices_of(split, language, style)))
     return True
@@ -166,13 +150,13 @@ def make_corpus(output, sizes, seed, overwrite=False, language="en", style="peop
 class _Split:
     """One split of a corpus, spoken into ``folder/split``.
 
-    Arguments: see :func:`make_corpus`. seeds: (seed, number of the split). neural_voice: a NeuralVoice, or None.
+    Arguments: see :func:`make_corpus`. seeds: (seed, number of the split).
     """
 
-    def __init__(self, folder, split, size, seeds, language, style, neural_voice=None):
+    def __init__(self, folder, split, size, seeds, language, style):
         self._folder, self._split, self._size, self._seeds = os.path.join(folder, split), split, size, seeds
         self._language, self._is_studio = language, style == "studio"
-        self._words, self._recorder, self._neural_voice = LANGUAGES[language].words, _recorder(seeds[0]), neural_voice
+        self._words, self._recorder = LANGUAGES[language].words, _recorder(seeds[0])
         self._voices = [str(voice) for voice in np.random.RandomState(seeds).permutation(voices_of(split, language, style))]
 
     def speak(self):
@@ -205,14 +189,10 @@ class _Split:
 
     def _recording(self, speaker, digits, voice, random):
         words = self._words
-        if self._neural_voice is not None and random.uniform() < NEURAL_PROBABILITY:
-            return self._recorded(_speak_neural(self._neural_voice, [words[digit] for digit in digits], random), random)
         if self._split == "train" and self._language == "en" and random.uniform() < FOREIGN_PROBABILITY:
             accent = list(FOREIGN)[random.randint(len(FOREIGN))]
             voice, words = accent + "+" + voice.partition("+")[2], FOREIGN[accent]
-        return self._recorded(_speak(speaker, [words[digit] for digit in digits], voice, random), random)
-
-    def _recorded(self, speech, random):
+        speech = _speak(speaker, [words[digit] for digit in digits], voice, random)
         return np.clip(self._recorder.apply(speech, random.randint(2 ** 31, size=2)), -1, 1)
 
 
@@ -241,23 +221,6 @@ def _speak(speaker, words, voice, random):
             spoken = without_outer_pauses(spoken, SAMPLE_RATE)
         parts += [spoken, np.zeros(int(SAMPLE_RATE * random.uniform(*PEOPLE.gaps)), np.float32)]
     signal = np.concatenate(parts[:-1] + [after])
-    return signal / np.float32(max(np.abs(signal).max(), 1e-3))
-
-
-def _speak_neural(voice, words, random):
-    """Speaks the words as one random talker; as :func:`_speak`."""
-    talker = neural_speech.draw_talker(random)
-    gaps = PEOPLE.gaps if random.uniform() < NEURAL_SEPARATE else NEURAL_JOINTS
-    position = int(SAMPLE_RATE * random.uniform(*PEOPLE.margins))
-    placed = []
-    for word in words:
-        spoken = voice.speak(word, talker, random) * np.float32(10 ** (WORD_LEVEL_DB * random.normal() / 20))
-        placed.append((position, spoken))
-        position += len(spoken) + int(SAMPLE_RATE * random.uniform(*gaps))
-    last, spoken = placed[-1]
-    signal = np.zeros(last + len(spoken) + int(SAMPLE_RATE * random.uniform(*PEOPLE.margins)), np.float32)
-    for position, spoken in placed:
-        signal[position:position + len(spoken)] += spoken
     return signal / np.float32(max(np.abs(signal).max(), 1e-3))
 
 
@@ -296,13 +259,10 @@ def main(arguments=None):
     parser.add_argument("--language", choices=sorted(LANGUAGES), default="en", help="language of the digits")
     parser.add_argument("--style", choices=sorted(STYLES), default="people",
                         help="people: many voices, ways to speak and recordings; studio: clear speech with a little noise")
-    parser.add_argument("--voices", choices=VOICES, default="espeak",
-                        help="espeak: espeak-ng's; all: half of train is spoken by a neural voice as many talkers, which is "
-                             "closer to people (English, style people; bash scripts/setup.sh --voices installs it)")
     parser.add_argument("--overwrite", action="store_true", help="replace a corpus made with other parameters")
     options = parser.parse_args(arguments)
     sizes = {split: getattr(options, split) for split in VARIANTS}
-    if make_corpus(options.output, sizes, options.seed, options.overwrite, options.language, options.style, options.voices):
+    if make_corpus(options.output, sizes, options.seed, options.overwrite, options.language, options.style):
         print("%s: %s utterances by %s voices (train, dev, test)" % (
             options.output, ", ".join(str(sizes[split]) for split in VARIANTS),
             ", ".join(str(min(sizes[split], len(voices_of(split, options.language, options.style)))) for split in VARIANTS)))
