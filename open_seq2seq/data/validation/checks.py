@@ -73,6 +73,8 @@ _CHECKS = (
     Check("audio_differs", WARNING, True, "audio of the sets differs", "see docs/robustness.md"),
     Check("repeated_transcript", INFO, False, "transcripts shared by several recordings",
           "normal for commands and digits; else check the corpus"),
+    Check("other_size", INFO, False, "wav_filesize is not the size of the file",
+          "the file was changed after the manifest was made"),
     Check("beyond_limit", INFO, False, "rows outside min_duration and max_duration",
           "are skipped; change the limits to use them"),
 )

@@ -4,6 +4,7 @@ import unicodedata
 
 from open_seq2seq.data import rejection
 from open_seq2seq.data.speech2text.audio import resampled_length
+from open_seq2seq.data.speech2text.manifest import SIZE_COLUMN
 from open_seq2seq.data.speech2text.selection import frames_to_align
 from open_seq2seq.data.validation.audio_files import duration_of
 from open_seq2seq.data.validation.checks import WARNING, found
@@ -35,6 +36,9 @@ def audio_findings(row, facts, mode, model):
     if facts.is_silent and (row.transcript or mode != EVAL):
         yield found("silent_audio", row, "%.3f s of silence%s" % (
             duration, ": %r" % row.transcript[:SHOWN] if row.transcript else ""))
+    size = row.raw.get(SIZE_COLUMN, "").strip()
+    if size.isdigit() and int(size) not in (0, facts.size):
+        yield found("other_size", row, "the file has %d bytes, the manifest states %s" % (facts.size, size))
     for note in facts.notes:
         yield found("audio_note", row, note)
     if facts.channels > 1:

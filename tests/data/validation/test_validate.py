@@ -89,6 +89,8 @@ def plant(train):
     expect("conflicting_transcripts", 5, "but row %d has 'bal bel bil bol'" % other)
     repeated = [add("%s.flac" % name, speech(2, 530 + ord(name)), "no no no") for name in "opr"]
     expect("repeated_transcript", repeated[0], "3 recordings of 'no no no'")
+    expect("other_size", add("s.flac", speech(2, 540)), "states 17")
+    train.rows[-1]["wav_filesize"] = "17"
     expect("beyond_limit", add("q.flac", speech(30, 531), sentence(79, 60)), "the limit is 25 s")
     return planted
 
