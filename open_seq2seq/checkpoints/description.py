@@ -8,6 +8,7 @@ from open_seq2seq.data.speech2text.features import PARAMETERS as FEATURE_PARAMET
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.files import parsed_json
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.text import steps
 
 
 def resolved_config_of(checkpoint):
@@ -110,7 +111,7 @@ _NOT_LEARNED = ("feature_engine", "dither", "pad_to")
 
 
 def note_on_features(params, checkpoint):
-    """Prints a note if a checkpoint is known to be trained with other features than a config computes.
+    """Prints a note if a checkpoint is known to be trained with other features or transcripts than those of a config.
 
     Args:
       params: the checked config of a mode.
@@ -121,6 +122,7 @@ def note_on_features(params, checkpoint):
         differing = [(parameter.name, trained.get(parameter.name, parameter.default), params["data_layer_params"][parameter.name])
                      for parameter in FEATURE_PARAMETERS if parameter.ignored is None and parameter.name not in _NOT_LEARNED]
         differing = [(name, before, now) for name, before, now in differing if before != now]
+        texts, own_texts = steps.chosen(trained), steps.chosen(params["data_layer_params"])
     except (OSError, CheckpointError, ValueError, TypeError, KeyError, AttributeError, StopIteration):
         # it is not known, or it is a custom data layer
         return
@@ -129,6 +131,9 @@ def note_on_features(params, checkpoint):
                  "Compute those of its training with %s" % (
                      checkpoint, ", ".join("%s was %r and is %r" % difference for difference in differing),
                      " ".join("--data_layer_params/%s=%s" % (name, before) for name, before, _ in differing)))
+    if texts != own_texts:
+        log_line("Note: checkpoint %s was trained with other transcripts than those of the config: data_layer_params had %s, "
+                 "now %s" % (checkpoint, steps.described(texts), steps.described(own_texts)))
 
 
 def _channels(params):

@@ -21,6 +21,7 @@ from open_seq2seq.config.report import Report, closest, shown
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.experiment.command_line import FLAG_NAMES
 from open_seq2seq.experiment.playbook import evaluate_each_epoch, note_contradictions, spread
+from open_seq2seq.text import steps
 
 Experiment = collections.namedtuple("Experiment", "path sha256 base_model params notes source overrides")
 Experiment.__doc__ = """A config, loaded and checked.
@@ -88,6 +89,7 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
             section_of(override)[0] == "eval_params" for override in overrides):
         report.problem("%s: eval_params" % config_file, "is missing; --mode=train_eval needs it, --mode=train does not")
     report.raise_problems()
+    _note_unequal_transcripts(params, report)
     return Experiment(config_file, sha256, base_model, params, report.notes, source, list(overrides))
 
 
@@ -161,6 +163,16 @@ def _check_without_evaluation(params, path, report):
         if params.get(key) is True:
             report.problem(path.child(key), "is True and needs evaluations, which --mode=train does not make; use "
                                             "--mode=train_eval, or --dev_files, which implies it")
+
+
+def _note_unequal_transcripts(params, report):
+    """Notes an evaluation whose references are not normalized like the transcripts of training."""
+    normalizations = {
+        name: steps.chosen(params[name].get("data_layer_params") or {}) for name in ("train", "eval") if name in params}
+    if len(normalizations) == 2 and normalizations["train"] != normalizations["eval"]:
+        report.note('eval_params["data_layer_params"]', "has other transcripts than training: %s, there %s; set normalization "
+                    "and unknown_characters in base_params" % tuple(
+                        steps.described(normalizations[name]) for name in ("eval", "train")))
 
 
 def _note_misspelled_sections(config, config_file, report):

@@ -12,7 +12,8 @@ from open_seq2seq.config.parameters import Kind, Parameter, child_path, did_you_
 from open_seq2seq.errors import DataError
 from open_seq2seq.text.spoken_numbers import NumberReader
 from open_seq2seq.text.text_file import read_text_file
-from open_seq2seq.text.vocabulary import REPOSITORY, described
+from open_seq2seq.text.vocabulary import REPOSITORY
+from open_seq2seq.text.vocabulary import described as described_character
 
 NFKC, NUMBERS, LOWER, PUNCTUATION, MAP = "nfkc", "numbers", "lower", "punctuation", "map"
 ORDER = (NFKC, NUMBERS, LOWER, PUNCTUATION)  # a map may be anywhere
@@ -58,7 +59,7 @@ class CharacterMap(Kind):
             elif not isinstance(text, str):
                 report.problem(child_path(path, key), "is %s, expected a text, which may be empty" % shown(text))
             elif composed in checked:
-                report.problem(path, "has %s twice, composed and decomposed" % described(composed))
+                report.problem(path, "has %s twice, composed and decomposed" % described_character(composed))
             else:
                 checked[composed] = unicodedata.normalize("NFC", text)
         for key, text in checked.items():
@@ -170,6 +171,11 @@ def chosen(params):
     """
     found = {parameter.name: params.get(parameter.name, parameter.default) for parameter in parameters()}
     return {name: value for name, value in found.items() if value not in (None, [], REFUSE)}
+
+
+def described(entries):
+    """How a message shows a result of :func:`chosen`; long maps are shortened."""
+    return shown(entries) if entries else "no normalization"
 
 
 def name_and_option(step):
@@ -342,8 +348,9 @@ class Changes:
         self.texts += 1
         if normalized.text != before:
             self.changed += 1
-            if len(self._examples) < EXAMPLES:
-                self._examples.append("%r becomes %r" % (_short(before), _short(normalized.text)))
+            example = "%r becomes %r" % (_short(before), _short(normalized.text))
+            if len(self._examples) < EXAMPLES and example not in self._examples:
+                self._examples.append(example)
         for step in normalized.changed:
             self._by_step[step] = self._by_step.get(step, 0) + 1
 

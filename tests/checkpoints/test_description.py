@@ -29,6 +29,18 @@ def test_other_features_are_named_with_what_to_type(tmp_path, capsys):
     assert "--data_layer_params/num_audio_features=40 --data_layer_params/dynamic_range=None" in note
 
 
+def test_other_transcripts_are_noted(tmp_path, capsys):
+    checkpoint = trained(tmp_path, json.dumps({"params": {"train": features()}}))  # of an earlier version
+    own = features()
+    own["data_layer_params"].update(normalization=None, unknown_characters="refuse")
+    note_on_features(own, checkpoint)
+    assert capsys.readouterr().out == ""
+    own["data_layer_params"]["normalization"] = ["lower"]
+    note_on_features(own, checkpoint)
+    note = capsys.readouterr().out
+    assert checkpoint in note and "had no normalization, now {'normalization': ['lower']}" in note
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"params": {}}', '{"params": {"train": {}}}', '{"params": {"train": 3}}',
                                      '{"params": {"train": {"data_layer_params": null}}}'])
 def test_an_unknown_training_is_not_compared(tmp_path, content, capsys):

@@ -39,6 +39,17 @@ def test_a_mode_s_params_are_base_params_updated_by_the_mode_s_own(write_config)
     assert both["train"]["batch_size_per_gpu"] == 32 and both["eval"]["batch_size_per_gpu"] == 4
 
 
+def test_references_that_are_not_normalized_like_the_transcripts_of_training_are_noted(write_config):
+    path, steps = write_config(), "data_layer_params/normalization=['lower', {'map': {'&': ' and '}}]"
+    for words, told in (([], False), (["--" + steps], False), (["--train_params/" + steps], True)):
+        experiment = load(path, *words, mode="train_eval")
+        notes = [note for note in experiment.notes if "normalization" in note]
+        assert len(notes) == told and all("eval_params" in note and "base_params" in note for note in notes)
+    assert experiment.params["train"]["data_layer_params"]["normalization"] == ["lower", {"map": {"&": " and "}}]
+    message = error_message(path, "--data_layer_params/normalization=['lower', 'lwoer']")
+    assert "--data_layer_params/normalization/1" in message and "'lwoer'" in message and '"lower"' in message
+
+
 def test_the_fields_of_an_experiment(write_config, capsys):
     path = write_config("print('a config may print')")
     experiment = load(path, "--batch_size_per_gpu=7")
