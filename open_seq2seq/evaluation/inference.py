@@ -6,19 +6,23 @@ import time
 
 from open_seq2seq.decoding.writers import FORMATS, ctm_lines, json_record, recording_names, write_json_array
 from open_seq2seq.errors import DataError, StorageError, UsageError
+from open_seq2seq.evaluation.analysis.groups import speakers_of
+from open_seq2seq.evaluation.analysis.sclite_files import sclite_ids, trn_lines
 from open_seq2seq.evaluation.restored import log_speed, restored
+from open_seq2seq.evaluation.utterance_scores import score_utterance
 from open_seq2seq.evaluation.utterance_times import UtteranceTimes, feature_frames_per_logit_frame
 from open_seq2seq.files import replaced_file, require_writable
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import ProgressBar
 
-CSV, SUBTITLES = "csv", ("srt", "vtt")
+CSV, TRN, SUBTITLES = "csv", "trn", ("srt", "vtt")
+
 
 def infer(base_model, params, run_directory, arguments, device, group):
     """Transcribes the data set and writes the transcripts in the order of the manifest.
 
-    As CSV the columns are ``wav_filename,predicted_transcript``. The other formats have words with times and confidences: CTM and
-    JSON of all utterances in one file, SRT and WebVTT of one utterance in a file, or of several in a folder.
+    As CSV the columns are ``wav_filename,predicted_transcript``; TRN is for sclite. The other formats have words with times and
+    confidences: CTM and JSON of all utterances in one file, SRT and WebVTT of one utterance in a file, or of several in a folder.
 
     With ``infer_logits_to_pickle`` the logits are written instead, in the format that OpenSeq2Seq's decode script reads: a
     pickled dict of "logits" {wav_filename: float32 [T', V + 1]}, "vocab" {label: character} and "step_size" (seconds between
@@ -33,12 +37,13 @@ def infer(base_model, params, run_directory, arguments, device, group):
     Raises:
       DataError: utterances were lost, or logits are to be written and two recordings have the same ``wav_filename``.
       StorageError: the file cannot be written.
-      UsageError: the format does not hold these utterances, or the data layer has no audio files.
+      UsageError: the file is the manifest, the format does not hold these utterances, or the data layer has no audio files.
     """
     path, to_pickle = arguments.infer_output_file, params["decoder_params"]["infer_logits_to_pickle"]
     if to_pickle and arguments.format != CSV:
         raise UsageError("infer_logits_to_pickle writes logits, and %s was requested; write one of them at a time"
                          % arguments.format)
+    _require_other_than_data(path, params["data_layer_params"].get("dataset_files") or [])
     if arguments.format not in SUBTITLES:
         require_writable(path)
     texts, transcripts, logits, audio_seconds = {}, {}, {}, 0.0
@@ -49,7 +54,7 @@ def infer(base_model, params, run_directory, arguments, device, group):
             _require_distinct_names(layer.utterances)
         if arguments.format in SUBTITLES:
             _prepare_subtitles(path, len(layer.utterances))
-        times = UtteranceTimes(params, layer) if arguments.format != CSV else None
+        times = UtteranceTimes(params, layer) if arguments.format not in (CSV, TRN) else None
         begin = time.monotonic()
         with ProgressBar(layer.batches_per_epoch, description="inference") as bar:
             for done, values in enumerate(evaluation.batches(session, to_pickle, with_characters=times is not None), 1):
@@ -73,6 +78,8 @@ def infer(base_model, params, run_directory, arguments, device, group):
     if to_pickle:
         _write_logits(path, logits, layer.vocabulary,
                       params["data_layer_params"]["window_stride"] * feature_frames_per_logit_frame(params))
+    elif arguments.format == TRN:
+        _write_trn(path, [(layer.utterances[index], texts[index]) for index in sorted(texts)])
     elif times is None:
         _write_csv(path, rows)
     else:
@@ -82,10 +89,17 @@ def infer(base_model, params, run_directory, arguments, device, group):
     return rows
 
 
+def _require_other_than_data(path, files):
+    for manifest in [files] if isinstance(files, str) else files:
+        if os.path.realpath(path) == os.path.realpath(manifest):
+            raise UsageError("--infer_output_file is %s, the manifest of the data set, which would be replaced; give another "
+                             "name" % path)
+
+
 def _prepare_subtitles(path, count):
     """Proves that ``path`` can hold the subtitles of ``count`` utterances: of one in a file, of several in a folder."""
     if count > 1 and os.path.splitext(path)[1]:
-        raise UsageError("--infer_output_file is %s; a subtitle file has one recording, and the data set has %d. Give the name of "
+        raise UsageError("--infer_output_file is %s; a subtitle file has one recording, and the data have %d. Give the name of "
                          "a folder for them and --format=srt or vtt, or write a .ctm or .json" % (path, count))
     if count > 1:
         try:
@@ -117,6 +131,15 @@ def _write_csv(path, rows):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["wav_filename", "predicted_transcript"])
         writer.writerows(rows)
+
+
+def _write_trn(path, transcribed):
+    """Writes the transcripts for sclite, with the ids of ``ref.trn`` of an evaluation of the same utterances."""
+    scores = [score_utterance(utterance.id, "", text, utterance.wav_filename, columns=dict(getattr(utterance, "columns", ())))
+              for utterance, text in transcribed]
+    ids = sclite_ids([score.wav_filename or score.id for score in scores], speakers_of(scores))
+    with replaced_file(path) as file:
+        file.writelines(trn_lines(ids, [score.hypothesis for score in scores]))
 
 
 def _write_timed(path, name, wav_filenames, transcripts):

@@ -16,7 +16,7 @@ MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "expor
          "tune_lm", "align", "validate_data")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
-INFER_FORMATS = ("csv", "json", "ctm", "srt", "vtt")
+INFER_FORMATS = ("csv", "json", "ctm", "trn", "srt", "vtt")
 ALIGN_FORMATS = ("ctm", "csv", "json", "textgrid")
 _FORMATS_OF_MODE = dict({mode: EXPORT_FORMATS for mode in ("export", "train", "train_eval", "npu_check")},
                         infer=INFER_FORMATS, align=ALIGN_FORMATS)
@@ -137,7 +137,7 @@ _FLAGS = (
     ("enable_logs", _boolean, False, "copy the output, the config and the state of the code into logdir; checkpoints are in "
                                      "logdir/logs"),
     ("infer_output_file", file_path, "infer-out.txt", "file that --mode=infer writes its transcripts to: CSV, or the format of "
-                                                          "--format or of the extension .json, .ctm, .srt or .vtt"),
+                                                          "--format or of the extension .json, .ctm, .trn, .srt or .vtt"),
     ("log_format", LOG_FORMATS, LOG_FORMATS[0], "whose lines a run prints for steps and evaluations; modelzoo: those that the "
                                                 "scripts of the ModelZoo port parse"),
     ("benchmark", _boolean, False, "train bench_steps steps, print the time per step, save nothing"),
@@ -155,7 +155,7 @@ _FLAGS = (
                                              "--with_features or --no_fold, unless --frames=dynamic)"),
     ("frames", _frames, "2336", "--mode=export: feature frames of an utterance, or dynamic for any number, for CPUs"),
     ("format", _formats, None, "--mode=export: pb (default), saved_model, onnx, or several separated by commas; --mode=align: "
-                               "ctm (default), csv, json, textgrid; --mode=infer: one of csv, json, ctm, srt, vtt"),
+                               "ctm (default), csv, json, textgrid; --mode=infer: one of csv, json, ctm, trn, srt, vtt"),
     ("with_features", _boolean, False, "--mode=export: the model takes audio and computes the features itself"),
     ("fp16", _boolean, False, "--mode=export: weights and products in float16"),
     ("no_fold", _boolean, False, "--mode=export: do not fold batch norm and residual branches into the convolutions"),

@@ -90,6 +90,10 @@ def test_an_evaluation_leaves_every_utterance_and_can_be_compared(run_here, corp
     assert run_here("--mode=infer", "--infer_output_file=hyp.csv", few).status == 0
     scored = run_script("score.py", "dev.csv", "hyp.csv", "--mode", "present", folder=corpus)
     assert "*** " + "    " + scored.stdout.splitlines()[0] == printed[1], scored.stderr
+    assert run_here("--mode=infer", "--infer_output_file=hyp.trn", few).status == 0
+    assert (corpus / "hyp.trn").read_text() == (folder / "hyp.trn").read_text()
+    over_manifest = run_here("--mode=infer", "--infer_output_file=" + os.path.join("run", "..", "dev.csv"), few)
+    assert over_manifest.status == 2 and "dev.csv" in over_manifest.err
     for other in (["run"], ["hyp.csv", "--references", "run"]):
         compared = run_script("compare_evaluations.py", "run", *other, "--json", folder=corpus)
         assert compared.returncode == 0, compared.stderr
