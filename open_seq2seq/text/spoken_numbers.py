@@ -4,6 +4,7 @@ num2words 0.5.14 drops the minus sign in some languages (Bengali, Vietnamese), l
 fraction in others (Persian, Italian, Turkish), and raises errors for what it lacks. So every result is compared with the words
 of similar numbers: a number that is read like another one is refused.
 """
+import functools
 import re
 import unicodedata
 from decimal import Decimal
@@ -59,7 +60,7 @@ class NumberReader:
         Raises:
           DataError: the text has a number that cannot be read reliably.
         """
-        if not any(_is_numeric(character) for character in text):
+        if not any(map(_is_numeric, set(text))):
             return text
         spaced = _SPACED.search(text)
         if spaced:
@@ -70,7 +71,7 @@ class NumberReader:
         return "".join(self._word(part, keep) for part in parts).replace("\0", "")
 
     def _word(self, word, keep):
-        if not any(_is_numeric(character) for character in word):
+        if not any(map(_is_numeric, word)):
             return word
         start, end = 0, len(word)
         while start < end and word[start] in _OPENING:
@@ -129,6 +130,7 @@ class NumberReader:
         return " ".join(words.split())
 
 
+@functools.lru_cache(maxsize=4096)
 def _is_numeric(character):
     # digits, fractions, Roman numerals, digits in circles; not ideographs that mean a number
     return not character.isalpha() and unicodedata.category(character).startswith("N") or unicodedata.category(character) == "Nl"

@@ -218,6 +218,19 @@ class Emptied(Refused):
     """Nothing is left of a text."""
 
 
+class _PunctuationTable(dict):
+    """For ``str.translate``: punctuation to ``replacement``, except ``keep``. Characters are added when they occur."""
+
+    def __init__(self, replacement, keep):
+        super().__init__()
+        self._replacement, self._keep = replacement, keep
+
+    def __missing__(self, code):
+        character = chr(code)
+        self[code] = self._replacement if is_punctuation(character) and character not in self._keep else character
+        return self[code]
+
+
 Normalized = collections.namedtuple("Normalized", "text changed")
 Normalized.__doc__ = """A text, and the names of the steps that changed it, a list in order."""
 
@@ -316,17 +329,15 @@ class Normalization:
         if name == MAP:
             table = str.maketrans(option)
             return lambda text: text.translate(table)
-        return lambda text: self._without_punctuation(text, "" if option == REMOVE else " ")
+        table = _PunctuationTable("" if option == REMOVE else " ", self._keep)
+        return lambda text: self._without_punctuation(text, table)
 
-    def _without_punctuation(self, text, replacement):
+    def _without_punctuation(self, text, table):
         """The text without punctuation that the vocabulary lacks. An apostrophe inside a word becomes ``'`` or nothing."""
-        if all(character.isalnum() or character == " " for character in text):
-            return text
         if any(character in text for character in APOSTROPHES):
             plain = APOSTROPHE if APOSTROPHE in self._keep else ""
             text = _INNER_APOSTROPHE.sub(lambda found: found.group() if found.group() in self._keep else plain, text)
-        return "".join(replacement if is_punctuation(character) and character not in self._keep else character
-                       for character in text)
+        return text.translate(table)
 
 
 def _refusing(function, text, keep):
