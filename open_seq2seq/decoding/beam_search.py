@@ -1,7 +1,7 @@
 """Beam search (Graves and Jaitly, 2014; Hannun et al., 2014) with an n-gram language model, in processes next to the network."""
 from open_seq2seq.decoding.decoder import Decoder
 from open_seq2seq.decoding.language_model import search_spec
-from open_seq2seq.decoding.options import COQUI
+from open_seq2seq.decoding.options import BEAM, COQUI
 from open_seq2seq.decoding.worker_pool import WorkerPool
 from open_seq2seq.log_lines import log_line
 
@@ -18,6 +18,8 @@ class BeamSearchDecoder(Decoder):
     Raises:
       DataError, UsageError: see :func:`language_model.search_spec`.
     """
+
+    name = BEAM
 
     def __init__(self, vocabulary, options, verbose=False, log=None):
         super().__init__(vocabulary)

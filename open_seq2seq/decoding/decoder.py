@@ -29,9 +29,11 @@ class Decoder:
 
     Attributes:
       vocabulary: as given.
+      name: "greedy" or "beam", as in the config.
       needs_logits: False if :meth:`decode_best_path` makes the same transcripts of the best path alone.
     """
 
+    name = None
     needs_logits = True
 
     def __init__(self, vocabulary):
@@ -102,7 +104,8 @@ class Decoder:
         rows = []
         for number, (row, length) in enumerate(zip(logits, lengths)):
             row = row[:length].astype(np.float64)
-            shifted = row - row.max(axis=1, keepdims=True)
+            with np.errstate(invalid="ignore"):  # the NaN of infinite logits is reported below
+                shifted = row - row.max(axis=1, keepdims=True)
             rows.append((shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))).astype(np.float32))
             if np.isnan(rows[-1]).any():
                 raise NonFiniteLogits(number, int(np.flatnonzero(np.isnan(rows[-1]).any(axis=1))[0]))

@@ -9,6 +9,7 @@ import concurrent.futures
 import numpy as np
 
 from open_seq2seq.decoding.decoder import Character, Decoder, Hypothesis
+from open_seq2seq.decoding.options import GREEDY
 
 Run = collections.namedtuple("Run", "label first end starts")
 Run.__doc__ = """Consecutive frames of a path with the same output.
@@ -86,6 +87,7 @@ class GreedyDecoder(Decoder):
       vocabulary: a ``Vocabulary``; the blank is the output after its last label.
     """
 
+    name = GREEDY
     needs_logits = False
 
     def describe(self):

@@ -16,7 +16,7 @@ from open_seq2seq.experiment.assembly import execution_of
 from open_seq2seq.graph_analysis.step_memory import advised_batch
 
 # what an inference fetches of a batch; an evaluation fetches more
-INFERENCE_FETCHES = ("indices", "best_path", "lengths")
+INFERENCE_FETCHES = ("indices", "best_path", "lengths", "entropies")
 
 MOST_WAITING = 8  # batches whose search has not ended; the decoder bounds the number of utterances, too
 
@@ -73,10 +73,11 @@ class EvaluationGraph:
         iterator = tf.data.Iterator.from_structure(tf.data.get_output_types(dataset), tf.data.get_output_shapes(dataset))
         batch = Batch(*iterator.get_next())
         output = model(batch)
-        fetches = dict(zip(INFERENCE_FETCHES, (batch.utterance_indices, output.best_path, output.logit_lengths)))
+        # the best path of logits that are NaN is a path like any other; their entropy is NaN
+        fetches = dict(zip(INFERENCE_FETCHES, (batch.utterance_indices, output.best_path, output.logit_lengths,
+                                               frame_entropies(output.logits, output.logit_lengths))))
         if self.mode == "eval":
-            fetches.update(losses=output.loss.per_utterance, counted=output.loss.counted,
-                           entropies=frame_entropies(output.logits, output.logit_lengths))
+            fetches.update(losses=output.loss.per_utterance, counted=output.loss.counted)
         return _ShapeGraph(iterator, batch, fetches, output.logits)
 
     @property
@@ -141,14 +142,14 @@ class Evaluation:
           with_characters: find the frames of the transcripts' characters.
 
         Yields:
-          A dict of arrays per batch, without padding rows: indices [B], transcripts (list of str), lengths [B]; in eval mode
-          losses [B], counted [B] and entropies [B] (nats, summed over the frames); logits [B, T', V + 1] if ``with_logits``;
+          A dict of arrays per batch, without padding rows: indices [B], transcripts (list of str), lengths [B], entropies [B]
+          (nats, summed over the frames); in eval mode losses [B] and counted [B]; logits [B, T', V + 1] if ``with_logits``;
           scores [B] of the transcripts if the decoder searches; hypotheses, a list of B ``Hypothesis``, if ``with_characters``.
           observed: the values of the observations, if any.
 
         Raises:
           NonFiniteLogits: logits are NaN or infinite, and a decoder was given or characters are sought; the message names the
-            utterance. In inference greedy decoding without characters does not look at the logits.
+            utterance.
         """
         waiting = collections.deque()
         for values in self._network_batches(session, with_logits or with_characters, observations):
@@ -162,7 +163,7 @@ class Evaluation:
 
     def _transcripts(self, values, with_characters):
         """Future of the Hypotheses or, in greedy decoding without characters, the transcripts of a batch."""
-        if self._refuses_non_finite and not np.isfinite(values.get("entropies", 0.0)).all():
+        if self._refuses_non_finite and not np.isfinite(values["entropies"]).all():
             row = int(np.flatnonzero(~np.isfinite(values["entropies"]))[0])
             raise NonFiniteLogits(row, None, self._named(values, row))
         if not self.decoder.needs_logits and not with_characters:

@@ -10,6 +10,7 @@ import os
 from open_seq2seq.checkpoints.files import BEST_MODELS, checkpoint_step
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
 from open_seq2seq.data.speech2text.features import LATER_PARAMETERS
+from open_seq2seq.decoding.options import GREEDY
 from open_seq2seq.errors import StorageError
 from open_seq2seq.experiment.saving import plain
 from open_seq2seq.files import parsed_json
@@ -32,7 +33,8 @@ def record_evaluation(checkpoint, evaluation, result, is_test=False):
     entry = {"step": checkpoint_step(checkpoint), "data_set": data_set_name(layer),
              "wer": result.word_error_rate.rate, "cer": result.character_error_rate.rate,
              "utterances": result.num_utterances, "words": result.word_error_rate.length,
-             "test": is_test, "model": model_fingerprint(evaluation.params, layer.vocabulary.characters)}
+             "test": is_test, "decoder": evaluation.decoder.name,
+             "model": model_fingerprint(evaluation.params, layer.vocabulary.characters)}
     try:
         with open(_record_next_to(checkpoint), "a", encoding="utf-8") as file:
             file.write(json.dumps(entry, sort_keys=True) + "\n")
@@ -48,7 +50,7 @@ def data_set_name(data_layer):
 
 
 def recorded_word_error_rate(checkpoint, fingerprint=None):
-    """The last recorded word error rate of a checkpoint.
+    """The last recorded word error rate of a checkpoint, decoded greedily: that of a beam search is not the network's alone.
 
     Args:
       checkpoint: path without extension; one of ``best_models`` is recorded with the others.
@@ -67,7 +69,8 @@ def recorded_word_error_rate(checkpoint, fingerprint=None):
     for line in lines:
         try:
             entry = parsed_json(line)
-            if entry["step"] == step and fingerprint in (None, entry.get("model")):
+            # earlier versions, which decoded greedily, did not write the decoder
+            if entry["step"] == step and fingerprint in (None, entry.get("model")) and entry.get("decoder", GREEDY) == GREEDY:
                 found = float(entry["wer"]), str(entry["data_set"])
         except (ValueError, KeyError, TypeError, OverflowError):
             continue

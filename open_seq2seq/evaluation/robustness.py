@@ -61,7 +61,7 @@ def measure_robustness(base_model, params, run_directory, arguments, device, gro
                 measurements.append(measurement_of(preparation, result))
                 log_line(_line(measurements[-1]))
                 bar.update(done)
-    summary = summary_of(checkpoint, _names(layer), measurements)
+    summary = summary_of(checkpoint, _names(layer), evaluation.decoder.describe(), measurements)
     log_line("Mean WER of %d preparations %.2f %%, worst %.2f %% (%s)" % (
         len(measurements), 100 * summary["mean_wer"], 100 * max(found.wer for found in measurements), summary["worst"]))
     return _write(checkpoint, summary, arguments.preparations is not None), measurements
@@ -101,11 +101,11 @@ def _line(measurement):
         measurement.preparation, 100 * measurement.wer, 100 * measurement.low, 100 * measurement.high, measurement.description)
 
 
-def summary_of(checkpoint, data_set, measurements):
+def summary_of(checkpoint, data_set, decoding, measurements):
     """What the JSON file holds: dict."""
     rates = [measurement.wer for measurement in measurements]
     return {"checkpoint": os.path.basename(checkpoint), "step": checkpoint_step(checkpoint), "data_set": data_set,
-            "mean_wer": float(np.mean(rates)), "worst": measurements[int(np.argmax(rates))].preparation,
+            "decoding": decoding, "mean_wer": float(np.mean(rates)), "worst": measurements[int(np.argmax(rates))].preparation,
             "preparations": [measurement._asdict() for measurement in measurements]}
 
 

@@ -30,6 +30,7 @@ COMMANDS = [
     ("train_eval", ["--continue_learning", "--max_steps=4", "--eval_steps=4"], 0, "Validation WER:"),
     ("eval", [], 0, "Finished evaluation"),
     ("infer", [], 0, "Wrote 5 transcripts to infer-out.txt"),
+    ("align", ["--decoder=beam"], 0, "Beam search: width 64"),
     ("describe", [], 0, "Total trainable parameters: 4717"),
     ("npu_check", [], 0, "Compiled shapes: train 2, eval 2; unknown shapes: 0"),
     ("export", ["--export_dir=model"], 0, "Wrote model/jasper_infer_float32.pb"),

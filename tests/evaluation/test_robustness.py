@@ -48,7 +48,8 @@ def test_a_measurement_counts_the_errors_of_an_evaluation():
     found = robustness.measurement_of(preparation_named("room"), result)
     assert (found.preparation, found.wer, found.words, found.utterances) == ("room", 0.5, 6, 3)
     assert found.low == 0.0 and 0.5 < found.high <= 2 / 3
-    summary = robustness.summary_of("/run/model.ckpt-7", "dev.csv", [found._replace(preparation="quiet", wer=0.1), found])
+    summary = robustness.summary_of("/run/model.ckpt-7", "dev.csv", "Greedy decoding",
+                                    [found._replace(preparation="quiet", wer=0.1), found])
     assert summary["worst"] == "room" and summary["mean_wer"] == pytest.approx(0.3) and summary["step"] == 7
 
 
