@@ -99,8 +99,8 @@ def _require_other_than_data(path, files):
 def _prepare_subtitles(path, count):
     """Proves that ``path`` can hold the subtitles of ``count`` utterances: of one in a file, of several in a folder."""
     if count > 1 and os.path.splitext(path)[1]:
-        raise UsageError("--infer_output_file is %s; a subtitle file has one recording, and the data have %d. Give the name of "
-                         "a folder for them and --format=srt or vtt, or write a .ctm or .json" % (path, count))
+        raise UsageError("--infer_output_file is %s; a subtitle file has one recording, and the data set has %d. Give the name "
+                         "of a folder for them and --format=srt or vtt, or write a .ctm or .json" % (path, count))
     if count > 1:
         try:
             os.makedirs(path, exist_ok=True)
