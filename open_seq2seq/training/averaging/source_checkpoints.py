@@ -11,6 +11,7 @@ from open_seq2seq.checkpoints.manifest import fault_of
 from open_seq2seq.checkpoints.moving_average import SUFFIX, is_average
 from open_seq2seq.checkpoints.restore import open_checkpoint, require_finite
 from open_seq2seq.checkpoints.source_names import MASTER_COPY, MODEL_SCOPE
+from open_seq2seq.decoding.options import GREEDY
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.evaluation.record import FILE_NAME as EVALUATIONS
 from open_seq2seq.log_lines import log_line
@@ -179,8 +180,8 @@ def _recorded(path):
             for line in file:
                 try:
                     entry = json.loads(line)
-                    if entry.get("test"):
-                        continue  # the test set must not decide which model is best
+                    if entry.get("test") or entry.get("decoder", GREEDY) != GREEDY:
+                        continue  # the test set must not decide which model is best; a beam search is not the network alone
                     entries.append((str(entry["data_set"]), int(entry["step"]), float(entry["wer"])))
                 except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
                     continue  # a damaged line, e.g. after a crash

@@ -118,7 +118,8 @@ def test_the_last_and_the_best(make_checkpoint, tmp_path, capsys):
     assert steps(last_checkpoints(str(run), 3)) == [20, 30, 100]
     # the data set that was evaluated last; a rate measured again; a damaged line; a step that is gone
     record(run, (9, 0.01, "other.csv"), (20, 0.9, "dev.csv"), (30, 0.2, "dev.csv"), (9, 0.3, "dev.csv"), (5, 0.0, "dev.csv"))
-    (run / "evaluations.jsonl").open("a").write('{"step": 30, "we\n')
+    (run / "evaluations.jsonl").open("a").write('{"step": 30, "we\n'
+                                                 '{"step": 9, "wer": 0.0, "data_set": "dev.csv", "decoder": "beam"}\n')
     record(run, (20, 0.2, "dev.csv"))
     assert steps(best_checkpoints(str(run), 2)) == [30, 20]  # of equal ones the later
     assert "dev.csv: 0.2000 at step 30, 0.2000 at step 20" in capsys.readouterr().out
