@@ -5,6 +5,7 @@ So a thread reads the numbers of the signals as they arrive (``signal.set_wakeup
 process at a second SIGINT, whatever the main thread is doing.
 """
 import contextlib
+import ctypes
 import os
 import shlex
 import signal
@@ -14,6 +15,9 @@ import threading
 NOTICED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 RESUME_COMMAND = "JASPER_RESUME_COMMAND"
 """Environment variable in which launchers and scripts pass on the command that the user typed, and that resumes the run."""
+
+
+_PR_SET_PDEATHSIG = 1  # of Linux
 
 
 class StoppedBySignal(KeyboardInterrupt):
@@ -136,6 +140,19 @@ class TrainingSignals:
             return number.name
         return "%s: the training will finish and save this step, then stop%s" % (
             number.name, "; a second SIGINT stops it at once, without saving" if number == signal.SIGINT else "")
+
+
+def follow_parent(parent):
+    """Makes this worker process end with the one that started it, also when that is killed; only the parent handles Ctrl-C.
+
+    Args:
+      parent: process id. If it has ended already, this process ends here.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def raise_if_stopped_by_signal(request, step, resume):

@@ -190,6 +190,16 @@ def value_of_flag(name, text):
     return parse_value(text)
 
 
+def flags_without_effect(given):
+    """A message for each flag of the search next to ``--decoder greedy``.
+
+    Args:
+      given: names of the flags on the command line, next to ``--decoder greedy``.
+    """
+    return ["--%s has no effect with --decoder greedy; remove it, or use --decoder beam" % flag.name
+            for flag in FLAGS if flag.name in given and flag.name != "decoder"]
+
+
 class _FlagPath:
     """Names keys in messages by their flags."""
 
@@ -217,8 +227,7 @@ def options_from_arguments(arguments):
     checked = check_parameters(PARAMETERS, values, path, report)
     if not report.problems:
         if checked["decoding"] == GREEDY:
-            for name in sorted(set(texts) - {"decoder"}):
-                report.problem("--" + name, "has no effect with --decoder greedy; remove it, or use --decoder beam")
+            report.problems.extend(flags_without_effect(texts))
         check_rules(checked, path, report)
     if report.problems:
         raise UsageError("\n".join(report.problems))

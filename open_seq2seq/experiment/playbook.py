@@ -163,7 +163,12 @@ def overrides_of(words, mode):
             raise UsageError("--%s is given without a value; %s. See run.py --help" % (name, flag.doc))
         overrides.append(_override(flag, values, mode))
     overrides += parse_overrides(others)
-    implied_by = decoding_options.implied_decoding({override.flag[2:] for override in overrides if override.flag})
+    given = {override.flag[2:]: override.value for override in overrides if override.flag}
+    if given.get("decoder") == decoding_options.GREEDY:
+        useless = decoding_options.flags_without_effect(given)
+        if useless:
+            raise UsageError("\n".join(useless))
+    implied_by = decoding_options.implied_decoding(given)
     if implied_by is not None:
         beam = decoding_options.BEAM
         overrides.append(Override(("decoder_params", "decoding"), beam, beam, "--" + implied_by))

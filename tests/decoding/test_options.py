@@ -113,3 +113,5 @@ def test_flags_of_run_py(write_config):
                            (["--lm_alpha=1"], "use --alpha"), (["--scorer=lm.scorer"], "--lm_path")):
         with pytest.raises(ConfigError, match=message):
             loaded(*words)
+    with pytest.raises(UsageError, match="--beam_width has no effect with --decoder greedy"):
+        loaded("--decoder=greedy", "--beam_width=8")

@@ -23,11 +23,12 @@ def audio_address(samples, sample_rate):
     with contextlib.suppress(soundfile.SoundFileError, ValueError):
         soundfile.write(file, samples, sample_rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=MP3_LEVEL,
                         bitrate_mode="VARIABLE")
-        return _data_address("audio/mpeg", file)
+        return data_address("audio/mpeg", file)
     file = io.BytesIO()
     soundfile.write(file, samples, sample_rate, format="FLAC", subtype="PCM_16")
-    return _data_address("audio/flac", file)
+    return data_address("audio/flac", file)
 
 
-def _data_address(kind, file):
+def data_address(kind, file):
+    """The data address of what an ``io.BytesIO`` contains; kind: its media type."""
     return "data:%s;base64,%s" % (kind, base64.b64encode(file.getvalue()).decode("ascii"))

@@ -1,16 +1,11 @@
 """Processes that do the units of work of an import. They end with the importer, also when it is killed."""
 import concurrent.futures
-import ctypes
 import itertools
 import multiprocessing
 import os
-import signal
-import sys
 
 from open_seq2seq.errors import StorageError
-
-_PR_SET_PDEATHSIG = 1
-
+from open_seq2seq.signals import follow_parent
 
 _report = None                # function of the number of utterances that a task of this process has finished
 _SECONDS = 0.5                # between two reports of other processes
@@ -84,8 +79,4 @@ def _begin(parent, counter):
             counter.value += 1
 
     _report = add_one
-    signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl-C is handled by the importer
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    follow_parent(parent)

@@ -1,12 +1,9 @@
 """Looks at audio files, or decodes them, on all cores: what each holds, and what is wrong with it."""
 import collections
 import concurrent.futures
-import ctypes
 import hashlib
 import multiprocessing
 import os
-import signal
-import sys
 
 import numpy as np
 
@@ -16,6 +13,7 @@ from open_seq2seq.data.audio.reading import Level, first_look, samples_of
 from open_seq2seq.data.rejection import EMPTY_AUDIO, RejectedData
 from open_seq2seq.data.speech2text.audio_profile import LONGEST, measure_waveform
 from open_seq2seq.errors import StorageError
+from open_seq2seq.signals import follow_parent
 
 CHUNK = 32                             # files that a process takes at a time
 WORTH_PROCESSES = {False: 2000, True: 64}      # files; for fewer, starting processes takes longer than the work; key: decode
@@ -27,8 +25,6 @@ FULL_SCALE = 0.97
 LONG_RUN, SHORT_RUN = 5, 3             # of samples; the long one below full scale, where a coarse encoding repeats values, too
 RUNS = {LONG_RUN: 5, SHORT_RUN: 3}
 LEAST_PEAK = 0.1                       # of full scale; the highest values of quieter recordings are equal by chance
-
-_PR_SET_PDEATHSIG = 1
 
 AudioFacts = collections.namedtuple("AudioFacts", (
     "path", "size", "container", "sample_rate", "channels", "num_samples", "is_silent", "notes", "reason", "detail", "clipped",
@@ -161,7 +157,7 @@ def look_at_files(paths, max_missing_fraction, decode, workers=None, advance=Non
             take(_look_at_chunk(task))
         return facts
     # a forked child would inherit the locks and threads of the progress bar and of TensorFlow
-    pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (os.getpid(),))
+    pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), follow_parent, (os.getpid(),))
     try:
         for found in pool.map(_look_at_chunk, tasks):
             take(found)
@@ -171,15 +167,6 @@ def look_at_files(paths, max_missing_fraction, decode, workers=None, advance=Non
     finally:
         pool.shutdown()
     return facts
-
-
-def _begin(parent):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)       # Ctrl-C is handled by the command
-    if sys.platform.startswith("linux"):
-        # the process ends with its parent, also when that is killed
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _look_at_chunk(task):

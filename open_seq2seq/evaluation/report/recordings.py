@@ -3,20 +3,18 @@
 Everything is stored as data addresses: PNG, and MP3, which every browser plays and which keeps the times of the recording. (Opus
 and Vorbis in Ogg do not play in every browser; FLAC takes six times the space.)
 """
-import base64
 import collections
 import concurrent.futures
-import contextlib
 import io
 
 import numpy as np
 
 from open_seq2seq.cores import usable_cores
+from open_seq2seq.data.audio.embedding import audio_address, data_address
 from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.evaluation.report.page import json_in_html
 
-MP3_LEVEL = 0.7                        # of libsndfile, 0 to 1; about 30 kbit/s for speech at 16 kHz
 LEVELS = 16                            # of brightness in a picture: four bits of a point
 LOWEST_PERCENTILE = 5.0                # of the features; what is below is as dark
 FULL = 0.98                            # part of the space that counts as used up
@@ -50,31 +48,6 @@ def random_utterances(count, seed=0):
     return np.random.RandomState(seed).permutation(count).tolist()
 
 
-def encoded_audio(samples, sample_rate):
-    """Audio as a data address.
-
-    Args:
-      samples: float32 [n], -1 to 1.
-      sample_rate: int.
-
-    Returns:
-      str: MP3, or FLAC where this libsndfile has no MP3 or MP3 does not have the rate.
-    """
-    import soundfile
-    samples, file = np.clip(samples, -1.0, 1.0), io.BytesIO()
-    with contextlib.suppress(soundfile.SoundFileError, ValueError):
-        soundfile.write(file, samples, sample_rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=MP3_LEVEL,
-                        bitrate_mode="VARIABLE")
-        return _data_address("audio/mpeg", file)
-    file = io.BytesIO()
-    soundfile.write(file, samples, sample_rate, format="FLAC", subtype="PCM_16")
-    return _data_address("audio/flac", file)
-
-
-def _data_address(kind, file):
-    return "data:%s;base64,%s" % (kind, base64.b64encode(file.getvalue()).decode("ascii"))
-
-
 def require_pillow():
     """Raises ImportError if Pillow, which writes the pictures, is not installed."""
     import PIL.Image
@@ -94,7 +67,7 @@ def picture(levels):
                      .round().astype(np.uint8).tobytes())
     file = io.BytesIO()
     image.save(file, "PNG", bits=4, optimize=True)
-    return _data_address("image/png", file)
+    return data_address("image/png", file)
 
 
 def features_picture(features, title):
@@ -171,7 +144,7 @@ def embedded_recordings(scores, numbers, sample_rate, most_bytes, views):
         except RejectedData:
             # it could be read for the evaluation, or its absence was reported there
             return None
-        return dict(views(number, samples), audio=encoded_audio(samples, sample_rate),
+        return dict(views(number, samples), audio=audio_address(samples, sample_rate),
                     duration=round(len(samples) / float(sample_rate), 3))
 
     found, total, workers = [], 0, usable_cores()

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from open_seq2seq.data.audio.embedding import audio_address
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.report.comparison import comparison_content
 from open_seq2seq.evaluation.report.content import (
@@ -24,7 +25,6 @@ from open_seq2seq.evaluation.report.posteriors import PosteriorCollector, poster
 from open_seq2seq.evaluation.report.recordings import (
     chosen_utterances,
     embedded_recordings,
-    encoded_audio,
     posteriors_picture,
     random_utterances,
     words_of_best_path,
@@ -151,12 +151,12 @@ def test_audio_addresses_survive_any_name(tmp_path):
 def test_embedded_audio_has_the_times_of_the_recording():
     samples = np.zeros(48000, np.float32)
     samples[16000:16010] = 0.9
-    kind, _, data = encoded_audio(samples, 16000).partition(",")
+    kind, _, data = audio_address(samples, 16000).partition(",")
     assert kind == "data:audio/mpeg;base64"
     decoded, rate = soundfile.read(io.BytesIO(base64.b64decode(data)))
     assert rate == 16000 and len(decoded) == 48000 and np.abs(decoded).argmax() == pytest.approx(16005, abs=20)
     # a rate that MP3 does not have
-    assert encoded_audio(samples[:100], 6000).startswith("data:audio/flac;base64,")
+    assert audio_address(samples[:100], 6000).startswith("data:audio/flac;base64,")
 
 
 def test_recordings_fit_into_the_space(scored):
