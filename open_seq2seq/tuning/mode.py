@@ -50,7 +50,8 @@ def tune_language_model(base_model, params, run_directory, arguments, device, gr
     key = checksum_of({"data": data.key, "options": fixed, "language model": identity})[:16]
     trials = Trials(trials_path(folder, key), {"checkpoint": os.path.basename(data.checkpoint), "options": fixed})
     if trials.finished:
-        log_line("%d finished trials in %s; the search continues" % (len(trials.finished), trials.path))
+        log_line("%d finished trials in %s; the search %s" % (
+            len(trials.finished), trials.path, "continues" if len(trials.finished) < arguments.trials else "is complete"))
     references = {"greedy": decoding.measure(options._replace(decoding=GREEDY, lm_path=None, hot_words={})),
                   "beam": decoding.measure(options._replace(lm_path=None))}
     for name, text in (("greedy", "Greedy decoding"), ("beam", "Beam search without a language model")):
