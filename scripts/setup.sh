@@ -46,19 +46,20 @@ build_horovod() {
     say "Horovod is built"
 }
 
-# Packages for models in ONNX format.
-install_onnx() {
-    local folder="$1" stamp
-    stamp="$(sha256sum < "$repository/requirements-onnx.txt") $(cat "$folder/jasper-stamp")"
-    if [ "$(cat "$folder/jasper-onnx-stamp" 2>/dev/null || true)" = "$stamp" ]; then
-        say "tf2onnx and onnxruntime are already installed"
+# Installs requirements-$2.txt into environment $1, unless its stamp says that this was done. $3: what it contains, for messages;
+# $4: the modules to import as a check.
+install_optional() {
+    local folder="$1" name="$2" packages="$3" modules="$4" stamp
+    stamp="$(sha256sum < "$repository/requirements-$name.txt") $(cat "$folder/jasper-stamp")"
+    if [ "$(cat "$folder/jasper-$name-stamp" 2>/dev/null || true)" = "$stamp" ]; then
+        say "$packages are already installed"
         return 0
     fi
-    run_with_progress "$folder/onnx.log" "$folder/bin/python" -m pip install --progress-bar off \
-        -r "$repository/requirements-onnx.txt" || return
-    run_with_progress "$folder/check.log" "$folder/bin/python" -c 'import tf2onnx, onnxruntime' || return
-    say "$stamp" > "$folder/jasper-onnx-stamp"
-    say "tf2onnx and onnxruntime are installed"
+    run_with_progress "$folder/$name.log" "$folder/bin/python" -m pip install --progress-bar off \
+        -r "$repository/requirements-$name.txt" || return
+    run_with_progress "$folder/check.log" "$folder/bin/python" -c "import $modules" || return
+    say "$stamp" > "$folder/jasper-$name-stamp"
+    say "$packages are installed"
 }
 
 # Packages for beam search and language models, and KenLM's build_binary.
@@ -100,21 +101,6 @@ build_kenlm() {
     install -m 755 "$sources/build_binary" "$folder/bin/build_binary"
 }
 
-# Packages for corpora in Parquet and Arrow files and for numbers in transcripts.
-install_data() {
-    local folder="$1" stamp
-    stamp="$(sha256sum < "$repository/requirements-data.txt") $(cat "$folder/jasper-stamp")"
-    if [ "$(cat "$folder/jasper-data-stamp" 2>/dev/null || true)" = "$stamp" ]; then
-        say "pyarrow and num2words are already installed"
-        return 0
-    fi
-    run_with_progress "$folder/data.log" "$folder/bin/python" -m pip install --progress-bar off \
-        -r "$repository/requirements-data.txt" || return
-    run_with_progress "$folder/check.log" "$folder/bin/python" -c 'import pyarrow.parquet, num2words' || return
-    say "$stamp" > "$folder/jasper-data-stamp"
-    say "pyarrow and num2words are installed"
-}
-
 tensorflow=1.15.0
 distributed=no
 onnx=no
@@ -139,12 +125,12 @@ if [ "$distributed" = yes ]; then
     build_horovod "$(environment_folder "$tensorflow")"
 fi
 if [ "$onnx" = yes ]; then
-    install_onnx "$(environment_folder "$tensorflow")"
+    install_optional "$(environment_folder "$tensorflow")" onnx "tf2onnx and onnxruntime" "tf2onnx, onnxruntime"
 fi
 if [ "$decoding" = yes ]; then
     install_decoding "$(environment_folder "$tensorflow")"
 fi
 if [ "$data" = yes ]; then
-    install_data "$(environment_folder "$tensorflow")"
+    install_optional "$(environment_folder "$tensorflow")" data "pyarrow and num2words" "pyarrow.parquet, num2words"
 fi
 say "ready: $environment_python (TensorFlow $environment_tensorflow)"
