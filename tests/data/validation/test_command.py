@@ -40,6 +40,7 @@ def test_exit_status_of_the_script(corpus, tmp_path):
 
 def test_mode_checks_the_sets_of_a_config(corpus, write_config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "1000")  # long names of temporary folders would be divided between the lines of a table
     train, dev = corpus("train").fill(3), corpus("dev").fill(3, seed=50)
     # 56 frames of 10 ms with the padding of the features, of which the network of the config makes 28
     train.add("fits.flac", speech(0.5, 90), "abcdefghijklmnopqrstuvwx'")
