@@ -78,12 +78,19 @@ class Decoder:
     def __exit__(self, *exception):
         self.close()
 
-    def checked(self, logits):
-        """``logits`` as an array; ValueError for a wrong shape, DataError for NaN or infinity anywhere."""
-        logits = np.asarray(logits)
+    def checked(self, logits, lengths):
+        """``logits`` and ``lengths`` as arrays; errors: see :meth:`submit`. A single output may be minus infinity."""
+        logits, lengths = np.asarray(logits), np.asarray(lengths)
         if logits.ndim != 3 or logits.shape[2] != self.vocabulary.size + 1:
             raise ValueError("logits have shape %s, expected [B, T', %d]" % (logits.shape, self.vocabulary.size + 1))
-        return logits
+        if lengths.shape != logits.shape[:1]:
+            raise ValueError("lengths have shape %s, expected [%d]" % (lengths.shape, len(logits)))
+        # the maximum of a frame is NaN if one of its logits is
+        wrong = ~np.isfinite(logits.max(axis=2)) & (np.arange(logits.shape[1]) < lengths[:, np.newaxis])
+        if wrong.any():
+            row, frame = np.argwhere(wrong)[0].tolist()
+            raise NonFiniteLogits(row, frame)
+        return logits, lengths
 
     def log_probabilities(self, logits, lengths):
         """Natural log probabilities of each utterance, cut to its valid frames.
@@ -97,18 +104,11 @@ class Decoder:
         Raises:
           DataError, ValueError: see :meth:`submit`.
         """
-        logits, lengths = self.checked(logits), np.asarray(lengths)
-        if lengths.shape != logits.shape[:1]:
-            raise ValueError("logits have shape %s and lengths %s, expected [B, T', V + 1] and [B]" % (
-                logits.shape, lengths.shape))
         rows = []
-        for number, (row, length) in enumerate(zip(logits, lengths)):
+        for row, length in zip(*self.checked(logits, lengths)):
             row = row[:length].astype(np.float64)
-            with np.errstate(invalid="ignore"):  # the NaN of infinite logits is reported below
-                shifted = row - row.max(axis=1, keepdims=True)
+            shifted = row - row.max(axis=1, keepdims=True)
             rows.append((shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))).astype(np.float32))
-            if np.isnan(rows[-1]).any():
-                raise NonFiniteLogits(number, int(np.flatnonzero(np.isnan(rows[-1]).any(axis=1))[0]))
         return rows
 
 

@@ -94,7 +94,8 @@ class GreedyDecoder(Decoder):
         return "Greedy decoding"
 
     def decode_logits(self, logits, lengths):
-        return self.decode_best_path(best_path(self.checked(logits)), lengths)
+        logits, lengths = self.checked(logits, lengths)
+        return self.decode_best_path(best_path(logits), lengths)
 
     def decode_best_path(self, paths, lengths):
         """Transcripts of best paths, for a graph that computes the argmax on its device.

@@ -24,7 +24,7 @@ _MAGIC = b"mmap lm http://kheafield.com/code format version"
 _INCOMPLETE = b"mmap lm http://kheafield.com/code incomplete\n"
 _VERSION = 5
 _PARAMETERS_AT, _COUNTS_AT = 88, 108
-_HAS_VOCABULARY_AT = _PARAMETERS_AT + 12
+HAS_VOCABULARY_AT = _PARAMETERS_AT + 12  # a byte: whether the words follow
 _GZIP = b"\x1f\x8b"
 
 _COUNT = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)\s*$")
@@ -76,7 +76,7 @@ def _inspect_binary(path, beginning, size):
     _require_order(path, order)
     counts = struct.unpack_from("<%dQ" % order, beginning, _COUNTS_AT)
     load_kenlm(path)
-    if not beginning[_HAS_VOCABULARY_AT]:
+    if not beginning[HAS_VOCABULARY_AT]:
         return LanguageModelFile(path, BINARY, order, None, None)
     end, words = _words_of_binary(path, counts[0])
     return LanguageModelFile(path, BINARY, order, words, end)

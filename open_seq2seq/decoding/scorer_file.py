@@ -7,11 +7,10 @@ import hashlib
 import os
 import shutil
 import struct
-import tempfile
 
 import numpy as np
 
-from open_seq2seq.decoding.kenlm_files import ARPA, build_binary, inspect
+from open_seq2seq.decoding.kenlm_files import ARPA, HAS_VOCABULARY_AT, build_binary, inspect
 from open_seq2seq.errors import DataError, StorageError
 from open_seq2seq.files import expanded_home, replaced_file
 
@@ -25,7 +24,6 @@ _ALIGNMENT = 16
 _STATE = np.dtype([("weight", "<f4"), ("first_arc", "<u4"), ("arcs", "<u4"), ("input_epsilons", "<u4"),
                    ("output_epsilons", "<u4")])
 _ARC = np.dtype([("input", "<i4"), ("output", "<i4"), ("weight", "<f4"), ("state", "<i4")])
-_HAS_VOCABULARY_AT = 100
 _END = -1  # the node after the space of a word
 
 
@@ -134,8 +132,7 @@ def _path_of(model, words, vocabulary):
     digest.update("\n".join(sorted(words)).encode("utf-8"))
     name = "%s.%s%s" % (os.path.basename(model.path), digest.hexdigest()[:12], EXTENSION)
     folders = [os.path.dirname(os.path.abspath(model.path)),
-               os.path.join(expanded_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), "jasper-ascend"),
-               os.path.join(tempfile.gettempdir(), "jasper-ascend-%d" % os.getuid())]
+               os.path.join(expanded_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), "jasper-ascend")]
     for folder in folders:
         if os.path.exists(os.path.join(folder, name)):
             return os.path.join(folder, name)
@@ -147,7 +144,8 @@ def _path_of(model, words, vocabulary):
             continue
         if os.access(folder, os.W_OK):
             return os.path.join(folder, name)
-    raise StorageError("no folder for %s, which is made of the language model, can be written: %s" % (name, ", ".join(folders)))
+    raise StorageError("no folder for %s, which is made of the language model, can be written: %s. Set XDG_CACHE_HOME to one "
+                       "that can" % (name, ", ".join(folders)))
 
 
 def _write_language_model(model, file):
@@ -169,6 +167,6 @@ def _copy(model, file):
         shutil.copyfileobj(source, file, 1 << 20)
     if model.end is not None:
         file.truncate(model.end)
-        file.seek(_HAS_VOCABULARY_AT)
+        file.seek(HAS_VOCABULARY_AT)
         file.write(b"\0")
     file.seek(0, os.SEEK_END)

@@ -108,6 +108,8 @@ def test_non_finite_logits_are_named(arpa):
             with pytest.raises(NonFiniteLogits, match="utterance 2 .*frame 4") as caught:
                 decoder.hypotheses(logits, lengths)
             assert (caught.value.row, caught.value.frame) == (2, 4)
+            with pytest.raises(NonFiniteLogits, match="utterance 2 .*frame 4"):
+                decoder.decode_logits(logits, lengths)
             assert decoder.hypotheses(logits[:2], lengths[:2])[1].text == "all"
 
 
