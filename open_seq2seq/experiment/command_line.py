@@ -193,9 +193,12 @@ _FLAGS = (
 
 EXPORT_FLAGS = ("export_dir", "batch_size", "frames", "format", "with_features", "fp16", "no_fold", "convolutions")
 
-EVAL_FLAGS = ("group_by", "compare", "report_recordings", "report_megabytes")
-
-TUNE_FLAGS = ("trials", "alpha_range", "beta_range")
+FLAGS_OF_MODE = collections.OrderedDict((
+    ("eval", ("group_by", "compare", "report_recordings", "report_megabytes")),
+    ("robustness", ("preparations",)),
+    ("tune_lm", ("trials", "alpha_range", "beta_range")),
+    ("validate_data", ("headers",)),
+))
 
 COMBINE_FLAGS = ("last", "best", "checkpoints", "combine_weights", "combine_utterances", "bn_batches", "output")
 
@@ -263,8 +266,7 @@ def parse_command_line(words):
     _check_export(arguments)
     _check_combine(arguments)
     _check_replay(arguments)
-    _check_evaluation(arguments)
-    _check_tuning(arguments)
+    _check_flags_of_modes(arguments)
     overrides = overrides_of(others, arguments.mode)
     if arguments.mode == "tune_lm":
         overrides.insert(0, Override(("decoder_params", "decoding"), "beam", "beam"))
@@ -331,22 +333,12 @@ def _check_replay(arguments):
                            % arguments.mode)
 
 
-def _check_evaluation(arguments):
-    if arguments.preparations is not None and arguments.mode != "robustness":
-        raise _usage_error("--preparations belongs to --mode=robustness, and this is --mode=%s" % arguments.mode)
+def _check_flags_of_modes(arguments):
     defaults = _parser().parse_args([])
-    for name in EVAL_FLAGS:
-        if arguments.mode != "eval" and getattr(arguments, name) != getattr(defaults, name):
-            raise _usage_error("--%s belongs to --mode=eval, and this is --mode=%s" % (name, arguments.mode))
-
-
-def _check_tuning(arguments):
-    if arguments.headers and arguments.mode != "validate_data":
-        raise _usage_error("--headers belongs to --mode=validate_data, and this is --mode=%s" % arguments.mode)
-    defaults = _parser().parse_args([])
-    for name in TUNE_FLAGS:
-        if arguments.mode != "tune_lm" and getattr(arguments, name) != getattr(defaults, name):
-            raise _usage_error("--%s belongs to --mode=tune_lm, and this is --mode=%s" % (name, arguments.mode))
+    for mode, names in FLAGS_OF_MODE.items():
+        for name in names:
+            if arguments.mode != mode and getattr(arguments, name) != getattr(defaults, name):
+                raise _usage_error("--%s belongs to --mode=%s, and this is --mode=%s" % (name, mode, arguments.mode))
     if arguments.alpha_range[0] < 0:
         raise _usage_error("--alpha_range begins at %g, expected at least 0" % arguments.alpha_range[0])
 

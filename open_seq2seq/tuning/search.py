@@ -190,7 +190,7 @@ def _rounded(value, limits):
 
 def _proposal(done, alphas, betas, seed):
     """The next (alpha, beta) of Optuna's TPE sampler that was not measured; None if the ranges are exhausted."""
-    optuna = _optuna()
+    optuna = require_optuna()
     distributions = {name: optuna.distributions.FloatDistribution(low, low + int((high - low) / STEP + 1e-9) * STEP, step=STEP)
                      for name, (low, high) in (("alpha", alphas), ("beta", betas))}
     with warnings.catch_warnings():
@@ -219,7 +219,7 @@ def _all(limits):
     return [round(limits[0] + step * STEP, 6) for step in range(int((limits[1] - limits[0]) / STEP + 1e-9) + 1)]
 
 
-def _optuna():
+def require_optuna():
     """The package optuna, without its log lines.
 
     Raises:
@@ -232,8 +232,6 @@ def _optuna():
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
-
-require_optuna = _optuna
 
 
 def trials_path(folder, key):
