@@ -57,7 +57,7 @@ def make_scores(count, audio):
         hypothesis = [generator.choice(words) if generator.random() < rate else word for word in reference
                       if generator.random() > 0.1 * rate]
         scores.append(score_utterance("dev.csv:%d" % (number + 2), " ".join(reference), " ".join(hypothesis), None, audio,
-                                      {"speaker": "%d" % (number % SPEAKERS)}, round(duration, 2), 30.0 * rate, 0.1, 1.0 - rate))
+                                      {"speaker": "%d" % (number % SPEAKERS)}, round(duration, 2), 30.0 * rate, 0.1))
     return scores
 
 

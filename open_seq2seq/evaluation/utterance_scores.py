@@ -11,7 +11,7 @@ import math
 from open_seq2seq.evaluation.word_alignment import EditCounts, align, align_by, aligned_words, count
 
 _FIELDS = ("id", "wav_filename", "audio_path", "columns", "duration", "reference", "hypothesis", "operations", "words",
-           "characters", "loss", "entropy", "confidence")
+           "characters", "loss", "entropy")
 
 
 class UtteranceScore(collections.namedtuple("UtteranceScore", _FIELDS)):
@@ -21,8 +21,7 @@ class UtteranceScore(collections.namedtuple("UtteranceScore", _FIELDS)):
     path of the audio file, or None. columns: dict from the other columns of the manifest, e.g. "speaker", to str. duration: in
     seconds, or None. reference, hypothesis: str. operations: str with a letter for each pair of aligned words, see
     ``word_alignment``. words, characters: ``EditCounts``. loss: CTC loss, float, or None where it is not finite or not computed.
-    entropy: of the distribution over labels and blank, mean over the frames, in nats, or None. confidence: the decoder's, from 0
-    to 1, or None.
+    entropy: of the distribution over labels and blank, mean over the frames, in nats, or None.
     """
 
     __slots__ = ()
@@ -39,7 +38,7 @@ class UtteranceScore(collections.namedtuple("UtteranceScore", _FIELDS)):
 
 
 def score_utterance(id, reference, hypothesis, wav_filename=None, audio_path=None, columns=None, duration=None, loss=None,
-                    entropy=None, confidence=None):
+                    entropy=None):
     """Aligns a hypothesis with its reference and counts the errors.
 
     Args:
@@ -52,7 +51,7 @@ def score_utterance(id, reference, hypothesis, wav_filename=None, audio_path=Non
     operations = align(reference_words, hypothesis_words)
     characters = count(align(" ".join(reference_words), " ".join(hypothesis_words)))
     return UtteranceScore(id, wav_filename, audio_path, dict(columns or {}), duration, reference, hypothesis, operations,
-                          count(operations), characters, loss, entropy, confidence)
+                          count(operations), characters, loss, entropy)
 
 
 def realigned(scores, rule):
@@ -65,7 +64,7 @@ def score_as_dict(score):
     """A :class:`UtteranceScore` as a dict of JSON values.
 
     Returns:
-      Dict: id, wav_filename, audio_path, columns, duration, reference, hypothesis, loss, entropy and confidence as in the record;
+      Dict: id, wav_filename, audio_path, columns, duration, reference, hypothesis, loss and entropy as in the record;
       alignment: list of [operation, reference word or null, hypothesis word or null]; words and characters: dicts of the counts
       correct, substitutions, deletions and insertions; wer and cer: floats, or null where the reference is empty and the
       hypothesis is not.
@@ -74,8 +73,7 @@ def score_as_dict(score):
             "duration": score.duration, "reference": score.reference, "hypothesis": score.hypothesis,
             "alignment": [list(column) for column in score.alignment], "words": dict(zip(EditCounts._fields, score.words)),
             "characters": dict(zip(EditCounts._fields, score.characters)), "wer": finite(score.words.rate),
-            "cer": finite(score.characters.rate), "loss": finite(score.loss), "entropy": finite(score.entropy),
-            "confidence": finite(score.confidence)}
+            "cer": finite(score.characters.rate), "loss": finite(score.loss), "entropy": finite(score.entropy)}
 
 
 def score_from_dict(values):

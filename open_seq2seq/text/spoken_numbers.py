@@ -13,7 +13,6 @@ from open_seq2seq.errors import DataError
 
 SETUP = "bash scripts/setup.sh --data"
 MOST_DIGITS = 15
-MINUS = "-\u2212"
 _OPENING = "([{<\"'\u00ab\u201e\u201c\u201d\u2018\u201a\u2039\u00bf\u00a1"
 _CLOSING = ".,;:!?)]}>\"'\u00bb\u201d\u201c\u2019\u203a\u2026\u3001\u3002\uff0c\uff1a\uff1b\uff01\uff1f\u060c\u061f\u061b\u0964"
 # languages whose decimal separator is a point; a comma separates thousands there, and the reverse elsewhere

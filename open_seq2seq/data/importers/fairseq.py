@@ -41,7 +41,7 @@ def _items(path, manifest, root, labels):
     stem, name = os.path.splitext(path)[0], os.path.basename(path)
     extension = labels or next((label for label in LABELS if os.path.exists("%s.%s" % (stem, label))), None)
     if extension is None:
-        raise DataError("%s: there is no file of transcripts next to it; expected %s" % (
+        raise DataError("%s has no transcripts: expected %s next to it" % (
             path, " or ".join("%s.%s" % (os.path.basename(stem), label) for label in LABELS)))
     rows, texts = _lines(path, "TSV file"), _lines("%s.%s" % (stem, extension), "file of transcripts")
     if not rows or len(rows) - 1 != len(texts):

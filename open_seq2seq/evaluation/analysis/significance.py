@@ -10,9 +10,6 @@ import numpy as np
 
 from open_seq2seq.evaluation.word_alignment import CORRECT, INSERTION
 
-BOUNDARY_WORDS = 2
-"""A segment ends where both systems have that many correct words in a row."""
-
 EXACT_SPEAKERS = 25
 """Up to so many speakers Wilcoxon's test uses the exact distribution if there are no ties."""
 

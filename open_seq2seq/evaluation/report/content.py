@@ -73,7 +73,7 @@ def utterance_columns(scores, unit, operations):
             "other_rate": [_rounded(counts_of(score, other).rate, 4) for score in scores],
             "duration": [_rounded(score.duration, 3) for score in scores],
             "loss": [_rounded(score.loss, 3) for score in scores],
-            "confidence": [_rounded(score.confidence, 4) for score in scores]}
+            "entropy": [_rounded(score.entropy, 4) for score in scores]}
 
 
 def _rounded(value, digits):

@@ -53,7 +53,7 @@ def scored(tmp_path_factory):
                 soundfile.write(path, 0.3 * np.sin(2 * np.pi * 1000 * time), RATE)
             loss = float("nan") if number == 1 else 0.25 * number
             scores.append(score_utterance(name, reference, hypothesis, "%d #.wav" % number, path,
-                                          {"speaker": "s%d" % (number % 3)}, duration, loss, 0.1, 0.9))
+                                          {"speaker": "s%d" % (number % 3)}, duration, loss, 0.1))
         return scores
     return make
 

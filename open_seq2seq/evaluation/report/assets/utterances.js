@@ -14,7 +14,7 @@ function makeRecords({columns, unit}) {
     return {
       number, id, duration, substitutions, deletions, insertions, errors, length, rate,
       reference: columns.reference[number], hypothesis: columns.hypothesis[number], operations,
-      otherRate: columns.other_rate[number], loss: columns.loss[number], confidence: columns.confidence[number],
+      otherRate: columns.other_rate[number], loss: columns.loss[number], entropy: columns.entropy[number],
       speakingRate: duration ? length / duration : null,
       change: columns.change ? columns.change[number] : null,
       get alignment() { return aligned(this.reference, this.hypothesis, this.operations, unit); },
@@ -34,7 +34,7 @@ function tableColumns(evaluation) {
     {key: "length", head: units, first: "descending", text: (record) => String(record.length)},
     {key: "duration", head: "Duration", first: "descending", text: (record) => seconds(record.duration)},
     {key: "loss", head: "Loss", first: "descending", text: (record) => decimal(record.loss, 2)},
-    {key: "confidence", head: "Confidence", first: "ascending", text: (record) => decimal(record.confidence, 2)},
+    {key: "entropy", head: "Entropy", first: "descending", text: (record) => decimal(record.entropy, 2)},
   ];
   if (evaluation.comparison) {
     columns.splice(3, 0, {key: "change", head: "Change", first: "descending", text: (record) => record.change === null
@@ -45,7 +45,7 @@ function tableColumns(evaluation) {
                   value: (record) => label.values[label.numbers[record.number]]});
   }
   for (const column of columns) column.value ??= (record) => record[column.key];
-  return columns.filter((column) => !["loss", "confidence", "duration", "otherRate"].includes(column.key) ||
+  return columns.filter((column) => !["loss", "entropy", "duration", "otherRate"].includes(column.key) ||
                                     evaluation.columns[column.key === "otherRate" ? "other_rate" : column.key].some((x) => x !== null));
 }
 
