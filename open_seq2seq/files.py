@@ -124,6 +124,23 @@ def checksum_of(values):
         raise ValueError("objects or lists are nested too deeply")
 
 
+def file_digest(path, algorithm="sha256"):
+    """The digest of a file's content, hexadecimal.
+
+    Args:
+      path: file name.
+      algorithm: a name of ``hashlib.new``.
+
+    Raises:
+      OSError: the file cannot be read.
+    """
+    digest = hashlib.new(algorithm)
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def require_writable(path):
     """Proves that ``path`` can be written, before hours of work whose result goes there.
 

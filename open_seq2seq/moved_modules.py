@@ -191,6 +191,7 @@ RENAMED = {
         "a batch larger than the model's takes several runs of the model, see open_seq2seq.export.ascend.offline.infer",
     ("export.bins", "bin_names"): "export.runtime.scoring.utterance_names",
     ("export.bins", "bins_of"): "stems_in",
+    ("export.description", "file_sha256"): "files.file_digest",
     ("export.freeze", "DEFAULT_FRAMES"): "export.freeze.frozen_graph.DEFAULT_FRAMES",
     ("export.freeze", "ExportOptions"): "export.freeze.frozen_graph.ExportOptions",
     ("export.freeze", "LARGEST_GRAPH"): "export.freeze.frozen_graph.LARGEST_GRAPH",

@@ -4,7 +4,6 @@ Inputs and outputs, features, vocabulary, and how many frames the network leaves
 file is read: a value that is wrong, out of range or in contradiction to another one is a :class:`CheckpointError`.
 """
 import collections
-import hashlib
 import json
 import os
 
@@ -27,7 +26,7 @@ from open_seq2seq.data.speech2text import features
 from open_seq2seq.data.speech2text.features import LARGEST_FEATURES, LARGEST_PAD_TO, LARGEST_RATE
 from open_seq2seq.encoders.convnet_layers import convolved_frames
 from open_seq2seq.errors import CheckpointError
-from open_seq2seq.files import checksum_of, replaced_file, unique_keys
+from open_seq2seq.files import checksum_of, file_digest, replaced_file, unique_keys
 from open_seq2seq.text import steps
 from open_seq2seq.text.steps import Normalization
 from open_seq2seq.text.vocabulary import Vocabulary, check_labels
@@ -160,7 +159,7 @@ class ExportDescription(collections.namedtuple("ExportDescription", [parameter.n
 
     def with_file(self, path):
         """A copy with the SHA-256 of a model's file."""
-        return self._replace(sha256=dict(self.sha256, **{_extension(path): file_sha256(path)}))
+        return self._replace(sha256=dict(self.sha256, **{_extension(path): file_digest(path)}))
 
     def mask_frames(self, frames):
         """Frames of the mask input for feature frames (an int)."""
@@ -214,7 +213,7 @@ def read_description(model_path):
                                object_pairs_hook=unique_keys)
         checksum = values.pop(CHECKSUM, None) if isinstance(values, dict) else None
         expected_checksum = checksum_of(values)
-        actual = file_sha256(model_path)
+        actual = file_digest(model_path)
     except OSError as error:
         raise CheckpointError("cannot read %s: %s" % (error.filename, error.strerror))
     except RecursionError:
@@ -230,15 +229,6 @@ def read_description(model_path):
         raise CheckpointError("%s does not belong to %s: it names a file with sha256 %s, and this one has %s. Copy both files of "
                               "one export, or export again" % (path, model_path, expected, actual))
     return description
-
-
-def file_sha256(path):
-    """The SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _extension(path):

@@ -1,5 +1,4 @@
 """Downloads of corpora: only when asked for, continued after an interruption, and used only with the expected checksum."""
-import hashlib
 import http.client
 import os
 import re
@@ -8,6 +7,7 @@ import urllib.request
 
 from open_seq2seq.data.importers.importer_command import progress_bar
 from open_seq2seq.errors import DataError, StorageError
+from open_seq2seq.files import file_digest
 
 BLOCK = 1 << 20
 TIMEOUT = 60     # seconds without a byte
@@ -28,7 +28,7 @@ def fetch(url, path, md5):
       StorageError: the file cannot be written, or another file is already there.
     """
     if os.path.exists(path):
-        if _md5_of(path) == md5:
+        if file_digest(path, "md5") == md5:
             return
         raise StorageError("%s exists, but its MD5 checksum is not %s; delete it to download it again" % (path, md5))
     part = path + ".part"
@@ -36,7 +36,7 @@ def fetch(url, path, md5):
     for _attempt in range(2):
         had_some = os.path.exists(part) and os.path.getsize(part) > 0
         _fetch_rest(url, part)
-        found = _md5_of(part)
+        found = file_digest(part, "md5")
         if found == md5:
             os.replace(part, path)
             return
@@ -104,11 +104,3 @@ def _open(request):
         raise DataError("%s: the server answered %d %s. Is --base_url correct?" % (request.full_url, error.code, error.reason))
     except (urllib.error.URLError, OSError, ValueError, http.client.HTTPException) as error:
         raise DataError("cannot download %s: %s" % (request.full_url, getattr(error, "reason", None) or error))
-
-
-def _md5_of(path):
-    digest = hashlib.md5()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(BLOCK), b""):
-            digest.update(block)
-    return digest.hexdigest()

@@ -17,11 +17,11 @@ from open_seq2seq.data.importers.audio_store import FORMATS, KEEP, AudioStore
 from open_seq2seq.data.importers.entries import Skip, checked_path, cleaned_transcript, cleaned_value
 from open_seq2seq.data.importers.importer_command import progress_bar
 from open_seq2seq.data.importers.manifest_writer import csv_bytes, manifest_bytes
-from open_seq2seq.data.importers.work_folder import WorkFolder, checksum_of_file
+from open_seq2seq.data.importers.work_folder import WorkFolder
 from open_seq2seq.data.importers.workers import map_unordered, report_utterance
 from open_seq2seq.data.rejection import Reason, RejectedData
 from open_seq2seq.errors import DataError, UsageError
-from open_seq2seq.files import printable
+from open_seq2seq.files import file_digest, printable
 from open_seq2seq.text.vocabulary import Vocabulary, described
 
 AUDIO_FOLDER = "audio"
@@ -277,7 +277,7 @@ class _Output:
             return False
         for name, entry in manifests.items():
             path = os.path.join(self.base, name)
-            if not isinstance(entry, dict) or checksum_of_file(path) != entry.get("sha256"):
+            if not isinstance(entry, dict) or not os.path.isfile(path) or file_digest(path) != entry.get("sha256"):
                 return False
             with open(path, encoding="utf-8", newline="") as file:
                 if not all(_has_size(os.path.join(self.base, row["wav_filename"]), int(row["wav_filesize"]))
@@ -325,7 +325,7 @@ class _Output:
         """The description of the finished import."""
         return {"importer": self._importer.name, "version": self._importer.version,
                 "options": {key: value for key, value in self._options.items()},
-                "manifests": {os.path.relpath(path, self.base): {"sha256": checksum_of_file(path), "utterances": len(own)}
+                "manifests": {os.path.relpath(path, self.base): {"sha256": file_digest(path), "utterances": len(own)}
                               for path, own in ((os.path.abspath(path), own) for path, own in sizes.items())},
                 "skipped": dict(collections.Counter(skip.reason.name for skip in skips))}
 

@@ -6,7 +6,6 @@ importer, its options and what it found in the corpus.
 """
 import contextlib
 import fcntl
-import hashlib
 import itertools
 import json
 import os
@@ -121,15 +120,3 @@ class WorkFolder:
 
     def _unit_path(self, number):
         return os.path.join(self._path, "unit-%06d.json" % number)
-
-
-def checksum_of_file(path):
-    """SHA-256 of a file, hexadecimal, or None if it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            digest = hashlib.sha256()
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-            return digest.hexdigest()
-    except OSError:
-        return None

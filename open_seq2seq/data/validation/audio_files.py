@@ -13,11 +13,11 @@ from open_seq2seq.data.audio.reading import Level, first_look, samples_of
 from open_seq2seq.data.rejection import EMPTY_AUDIO, RejectedData
 from open_seq2seq.data.speech2text.audio_profile import LONGEST, measure_waveform
 from open_seq2seq.errors import StorageError
+from open_seq2seq.files import file_digest
 from open_seq2seq.signals import follow_parent
 
 CHUNK = 32                             # files that a process takes at a time
 WORTH_PROCESSES = {False: 2000, True: 64}      # files; for fewer, starting processes takes longer than the work; key: decode
-BLOCK = 1 << 20                        # bytes of a file hashed at a time
 SAMPLED = 1 << 14                      # bytes of a first comparison of equally long files
 
 # flat tops: this many equal samples in a row at the highest or lowest value, this often
@@ -219,11 +219,7 @@ def _sampled_bytes(path):
 
 
 def _checksum_of_file(path):
-    digest = hashlib.blake2b(digest_size=16)
     try:
-        with open(path, "rb") as file:
-            for block in iter(lambda: file.read(BLOCK), b""):
-                digest.update(block)
-        return digest.digest()
+        return file_digest(path, "blake2b")
     except OSError:
         return None

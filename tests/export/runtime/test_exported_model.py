@@ -10,10 +10,11 @@ from open_seq2seq.devices import select_device
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.errors import CheckpointError, DataError, DeviceError
 from open_seq2seq.export import load_model, model_in_folder
-from open_seq2seq.export.description import CHECKSUM, Tensor, file_sha256, read_description, write_description
+from open_seq2seq.export.description import CHECKSUM, Tensor, read_description, write_description
 from open_seq2seq.export.freeze.frozen_graph import ExportOptions
 from open_seq2seq.export.runtime import graph_file
 from open_seq2seq.export.runtime.exported_model import ExportedModel, model_on_device
+from open_seq2seq.files import file_digest
 from tests.export.networks import FEATURES, batch, trained_model, write
 
 
@@ -77,7 +78,7 @@ def copy(folder, target, change):
     change(graph_def)
     (target / "model.pb").write_bytes(graph_def.SerializeToString())
     values = json.loads((folder / "static.json").read_text(encoding="utf-8"))
-    values["sha256"] = {"pb": file_sha256(str(target / "model.pb"))}
+    values["sha256"] = {"pb": file_digest(str(target / "model.pb"))}
     del values[CHECKSUM]
     (target / "model.json").write_text(json.dumps(values), encoding="utf-8")
     return str(target / "model.pb")
@@ -152,7 +153,7 @@ def test_a_file_that_is_not_a_graph_is_refused(folder, tmp_path):
     with pytest.raises(CheckpointError, match="does not belong to"):
         ExportedModel(path)
     values = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
-    values["sha256"] = {"pb": file_sha256(path)}
+    values["sha256"] = {"pb": file_digest(path)}
     (tmp_path / "model.json").write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(CheckpointError, match="is not a frozen graph"):
         ExportedModel(path)
