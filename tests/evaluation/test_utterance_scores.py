@@ -15,7 +15,7 @@ TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 @settings(max_examples=150, deadline=None)
 @given(TEXTS, TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=2), st.one_of(st.none(), st.floats(0, 1e6)))
 def test_json_and_back(reference, hypothesis, columns, loss):
-    score = score_utterance("dev.csv:2", reference, hypothesis, "a.wav", "/data/a.wav", columns, 1.5, loss, 0.25, 0.5)
+    score = score_utterance("dev.csv:2", reference, hypothesis, "a.wav", "/data/a.wav", columns, 1.5, loss, 0.25)
     stored = json.loads(json.dumps(score_as_dict(score), allow_nan=False))
     assert score_from_dict(stored) == score
     assert [word for _, word, _ in stored["alignment"] if word is not None] == reference.split()
