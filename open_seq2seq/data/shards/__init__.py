@@ -1,0 +1,1 @@
+"""Features or audio of a data set in checksummed TFRecord files."""
