@@ -18,9 +18,10 @@ from open_seq2seq.data.audio.reading import Level, first_look, samples_of
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
 from open_seq2seq.data.rejection import EMPTY_AUDIO, RejectedData
 
-AudioInfo = collections.namedtuple("AudioInfo", "path duration num_samples is_silent notes")
+AudioInfo = collections.namedtuple("AudioInfo", "path duration num_samples is_silent notes file_samples")
 AudioInfo.__doc__ = """What a scan finds. path: the one that exists. duration: s. num_samples: at the model's rate. is_silent: no
-sample differs from another. notes: tuple of sentences about what is wrong with the file although it is used."""
+sample differs from another. notes: tuple of sentences about what is wrong with the file although it is used. file_samples: at the
+file's own rate."""
 
 SCAN_CHUNK = 256                   # files a thread takes at a time
 PROGRESS_SECONDS = 5.0
@@ -83,7 +84,7 @@ def inspect_audio(path, sample_rate, fallback=None, max_missing_fraction=MAX_MIS
     length = resampled_length(num_samples, inspection.sample_rate, sample_rate)
     if length == 0:
         raise RejectedData(EMPTY_AUDIO, "no samples")
-    return AudioInfo(path, num_samples / float(inspection.sample_rate), length, is_silent, notes)
+    return AudioInfo(path, num_samples / float(inspection.sample_rate), length, is_silent, notes, num_samples)
 
 
 def scan_audio(paths, sample_rate, show_progress=True, max_missing_fraction=MAX_MISSING_FRACTION):

@@ -3,6 +3,8 @@
 Columns ``wav_filename,wav_filesize,transcript`` in any order; the size is not read. Other columns, e.g. ``speaker``, are kept for
 the report of an evaluation. UTF-8, with or without byte order mark, any line ends. A transcript is text: ``null``, ``nan`` and
 ``12`` too. Blanks around a field are removed, and transcripts are read in composed form (Unicode NFC); a note says how many.
+
+A TSV list of fairseq, whose name ends in .tsv, is read as a manifest without transcripts.
 """
 import collections
 import csv
@@ -12,10 +14,12 @@ import os
 import re
 import unicodedata
 
+from open_seq2seq.data.fairseq_files.audio_list import is_audio_list, read_audio_list
 from open_seq2seq.errors import DataError
 from open_seq2seq.text.text_file import read_text_file, require_utf8_path
 
 AUDIO_COLUMN, SIZE_COLUMN, TRANSCRIPT_COLUMN = "wav_filename", "wav_filesize", "transcript"
+SAMPLES_COLUMN = "samples"      # of a TSV list: at the file's own rate
 
 _EXPECTED = ('Expected a CSV file with wav_filename,wav_filesize,transcript; correct the file or '
              'data_layer_params["dataset_files"]')
@@ -50,8 +54,11 @@ def read_manifest(path, transcripts=True, vocabulary=None, note=None):
       List of :class:`ManifestRow`. Rows whose fields are all empty are skipped.
 
     Raises:
-      DataError: the file cannot be read, its path or contents are not UTF-8, it is not CSV, lacks a column or has no rows.
+      DataError: the file cannot be read, its path or contents are not UTF-8, it is not CSV, lacks a column or has no rows; it is
+        a TSV list, and transcripts are required.
     """
+    if is_audio_list(path):
+        return _rows_of_audio_list(path, transcripts)
     rows, columns, header = [], None, None
     for row, fields in read_records(path):
         if header is None:
@@ -65,6 +72,14 @@ def read_manifest(path, transcripts=True, vocabulary=None, note=None):
     if not rows:
         raise DataError("manifest %s has a header but no rows; expected one for each utterance" % path)
     return _cleaned(path, rows, vocabulary, note or (lambda text: None))
+
+
+def _rows_of_audio_list(path, transcripts):
+    if transcripts:
+        raise DataError("%s is a list of audio files without transcripts, which pre-training and inference read. For transcripts "
+                        "expected a CSV file; python -m open_seq2seq.data.importers fairseq writes it" % path)
+    return [ManifestRow(path, entry.row, entry.name, entry.path, "", None, ((SAMPLES_COLUMN, str(entry.num_samples)),))
+            for entry in read_audio_list(path).entries]
 
 
 def read_records(path):

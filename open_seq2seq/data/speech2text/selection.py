@@ -2,9 +2,10 @@
 import os
 
 from open_seq2seq.data import rejection
+from open_seq2seq.data.fairseq_files.audio_list import is_audio_list
 from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import MAX_MISSING_FRACTION, scan_audio
-from open_seq2seq.data.speech2text.manifest import Utterance
+from open_seq2seq.data.speech2text.manifest import SAMPLES_COLUMN, Utterance
 from open_seq2seq.errors import DataError
 from open_seq2seq.log_lines import log_line
 
@@ -42,6 +43,7 @@ def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames,
             info = next(found)
             if isinstance(info, RejectedData):
                 raise info
+            _check_samples(row, info)
             labels = () if mode == "infer" else _labels(row, mode, vocabulary)
             if labels and info.is_silent:
                 raise RejectedData(rejection.SILENT_AUDIO, "%.3f s of silence: %r" % (info.duration, row.transcript[:80]))
@@ -63,6 +65,13 @@ def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames,
 def _paths(row):
     """The path relative to the manifest and, as OpenSeq2Seq read it, relative to the working directory."""
     return row.audio_path, None if os.path.isabs(row.wav_filename) else row.wav_filename
+
+
+def _check_samples(row, info):
+    """Compares the number of samples that a TSV list gives with the file."""
+    listed = dict(row.columns).get(SAMPLES_COLUMN) if is_audio_list(row.manifest) else None
+    if listed is not None and int(listed) != info.file_samples:
+        raise RejectedData(rejection.WRONG_SAMPLES, "the list says %s samples, the file has %d" % (listed, info.file_samples))
 
 
 def _labels(row, mode, vocabulary):

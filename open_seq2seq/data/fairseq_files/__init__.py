@@ -1,0 +1,1 @@
+"""Files of fairseq's HuBERT recipe: lists of audio files (.tsv), frame labels (.km) and their dictionaries (dict.km.txt)."""
