@@ -20,7 +20,8 @@ MOVED = {
     "config.reference": "experiment.reference",
     "config.saving": "experiment.saving",
     "config.width": "experiment.checking",
-    "data.importers.digits": "data.importers.corpus_folder",
+    "data.importers.corpus_folder": "data.importers.digit_strings",
+    "data.importers.digits": "data.importers.digit_strings",
     "data.speech2text.joining": "data.speech2text.packing",
     "data.speech2text.rejection": "data.rejection",
     "data.speech2text.shapes_only": "npu_check.shapes_only",
@@ -133,6 +134,11 @@ MOVED = {
     "transcription.writers": "decoding.writers",
 }
 
+_COMMAND = "importers are run by open_seq2seq.data.importers.__main__"
+_CONTENT = "the content of a manifest is made by open_seq2seq.data.importers.manifest_writer.manifest_bytes"
+_FRAME = "corpora are written by open_seq2seq.data.importers.frame.import_corpus"
+_VERSION = "an importer's version is an attribute of open_seq2seq.data.importers.frame.Importer"
+
 # (path in earlier versions, name) -> name now, with the path of its module if that is another one than the module is now; or, for
 # a name that was removed, a sentence that names what replaces it
 RENAMED = {
@@ -141,11 +147,26 @@ RENAMED = {
         "use open_seq2seq.data.importers.folder.read_folder, which also finds the transcripts",
     ("data.importers.folder", "read_transcript"):
         "use open_seq2seq.data.importers.entries.cleaned_transcript on what the file contains",
+    ("data.importers.corpus_folder", "DESCRIPTION_FILE"): _FRAME,
+    ("data.importers.corpus_folder", "is_complete"): _FRAME,
+    ("data.importers.corpus_folder", "new_corpus"): _FRAME,
+    ("data.importers.corpus_folder", "read_description"): _FRAME,
+    ("data.importers.fsdd", "MODULE"): _COMMAND,
+    ("data.importers.fsdd", "VERSION"): _VERSION,
     ("data.importers.fsdd", "join"): "concatenate",
+    ("data.importers.fsdd", "make_corpus"): "use open_seq2seq.data.importers.fsdd.main with the words of the command line",
+    ("data.importers.fsdd", "read_all"): "use open_seq2seq.data.speech2text.audio.read_audio",
+    ("data.importers.fsdd", "read_recording"): "use open_seq2seq.data.speech2text.audio.read_audio",
     ("data.importers.importer_command", "INTERRUPTED"): "cli.INTERRUPTED",
     ("data.importers.importer_command", "make_parser"): "cli.make_parser",
     ("data.importers.importer_command", "whole_number"): "cli.whole_number",
+    ("data.importers.manifest_writer", "ManifestRow"): _CONTENT,
+    ("data.importers.manifest_writer", "write_manifest"): _CONTENT,
+    ("data.importers.synthetic_digits", "MODULE"): _COMMAND,
     ("data.importers.synthetic_digits", "NOISE_COLOURS"): "NOISE_COLORS",
+    ("data.importers.synthetic_digits", "VERSION"): _VERSION,
+    ("data.importers.synthetic_digits", "make_corpus"):
+        "use open_seq2seq.data.importers.synthetic_digits.main with the words of the command line",
     ("data.speech2text.audio", "BLOCK"): "data.audio.reading.BLOCK",
     ("data.speech2text.audio", "FLOAT_SUBTYPES"): "data.audio.inspection.FLOAT_SUBTYPES",
     ("data.speech2text.audio", "INT16_SCALE"): "data.audio.reading.INT16_SCALE",

@@ -37,7 +37,7 @@ def speech(groups, seed):
       (list of words, float32 samples, list of (start, end) in s of each word's group)
     """
     from open_seq2seq.data.importers import espeak
-    from open_seq2seq.data.importers.corpus_folder import DIGIT_WORDS
+    from open_seq2seq.data.importers.digit_strings import DIGIT_WORDS
     draw, words, limits = np.random.RandomState(seed), [], []
     pieces, position = [np.zeros(RATE // 5, np.float32)], RATE // 5
     with espeak.SpeakingProcess() as speaker:
@@ -124,7 +124,7 @@ def test_a_split_recording_has_the_text_of_the_whole(trained, transcriber):
 def test_a_search_with_a_language_model_gives_the_same_text_with_every_kind_of_model(trained, monkeypatch, capsys):
     pytest.importorskip("coqui_stt_ctcdecoder")
     pytest.importorskip("onnxruntime")
-    from open_seq2seq.data.importers.corpus_folder import DIGIT_WORDS
+    from open_seq2seq.data.importers.digit_strings import DIGIT_WORDS
     from open_seq2seq.export.export_folder import export_model
     from open_seq2seq.export.freeze.frozen_graph import ExportOptions
     from open_seq2seq.export.freeze.model_from_run import trained_model_from_run

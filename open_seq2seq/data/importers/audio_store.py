@@ -66,12 +66,20 @@ class AudioStore:
                     target = self.write(entry.name, samples, inspection.sample_rate)
         return StoredAudio(target, os.path.getsize(target), (end - first) / float(inspection.sample_rate))
 
-    def write(self, name, samples, rate):
-        """Writes float32 [samples] in -1..1 as 16-bit FLAC or WAV; returns the path."""
-        form = WAV if self._form == WAV else FLAC
+    def write(self, name, samples, rate, form=None):
+        """Writes int16 [samples], or float32 [samples] in -1..1, as 16-bit FLAC or WAV; returns the path.
+
+        Args:
+          name: as of an Entry.
+          samples: array.
+          rate: Hz.
+          form: FLAC or WAV; None: the form of this store.
+        """
+        form = form or (WAV if self._form == WAV else FLAC)
         temporary = self._temporary_path()
         # soundfile rounds floats differently for FLAC and WAV
-        integers = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+        integers = samples if samples.dtype == np.int16 else np.clip(
+            np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
         # libsndfile would wait for the disk after each file
         content = io.BytesIO()
         soundfile.write(content, integers, rate, format=form.upper(), subtype="PCM_16")
@@ -111,6 +119,12 @@ class AudioStore:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(temporary)
+
+
+def as_pcm16(samples):
+    """Floats in -1..1 as int16, rounded as libsndfile rounds them for WAV files: to 32 bits, of which the upper 16 are kept."""
+    scaled = np.clip(np.rint(samples.astype(np.float64) * 2.0 ** 31), -2.0 ** 31, 2.0 ** 31 - 1)
+    return (scaled.astype(np.int64) >> 16).astype(np.int16)
 
 
 def _complete(samples, count):

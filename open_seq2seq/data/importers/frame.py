@@ -5,6 +5,7 @@ which utterances a unit contains. Everything else is here.
 """
 import argparse
 import collections
+import contextlib
 import csv
 import hashlib
 import os
@@ -20,7 +21,7 @@ from open_seq2seq.data.importers.manifest_writer import csv_bytes, manifest_byte
 from open_seq2seq.data.importers.work_folder import WorkFolder
 from open_seq2seq.data.importers.workers import map_unordered, report_utterance
 from open_seq2seq.data.rejection import Reason, RejectedData
-from open_seq2seq.errors import DataError, UsageError
+from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.files import file_digest, printable
 from open_seq2seq.text.vocabulary import Vocabulary, described
 
@@ -43,19 +44,32 @@ class Importer:
       columns: tuple of str, the order of other columns in the manifests; further ones follow.
       lower_case: whether transcripts become lower case unless ``--keep_case`` is given.
       has_formats: whether ``--format`` applies.
+      has_texts: whether the corpus has transcripts, to which options apply.
+      audio_folder: folder within the output where audio is written; "": the output itself.
+      source_options: names of options that only say where the corpus is, so they do not change what is written.
     """
 
     name = summary = None
     version = 1
     columns = ()
     lower_case = False
-    has_formats = True
+    has_formats = has_texts = True
+    audio_folder = AUDIO_FOLDER
+    source_options = ()
 
     def add_arguments(self, parser):
         """Adds the options of this importer to an argparse parser."""
 
     def prepare(self, options):
         """Downloads, if the user asked for it, and checks options against each other."""
+
+    def generates(self, options):
+        """Names of the manifests whose audio the importer makes itself.
+
+        Such audio depends on the options. An import with other options would replace the audio of the older manifests one by one,
+        so it is refused without ``--overwrite``.
+        """
+        return ()
 
     def units(self, options, note):
         """The units of work.
@@ -97,11 +111,12 @@ class Importer:
             parser.add_argument("--format", choices=FORMATS, default=KEEP,
                                 help="keep: audio files stay where and as they are, parts of recordings are written as FLAC; "
                                      "flac, wav: all audio is written so, with 16 bits and one channel")
-        if self.lower_case:
-            parser.add_argument("--keep_case", action="store_true", help="do not change transcripts to lower case")
-        else:
-            parser.add_argument("--lower_case", action="store_true", help="change transcripts to lower case")
-        parser.add_argument("--keep_empty", action="store_true", help="do not skip utterances with an empty transcript")
+        if self.has_texts:
+            if self.lower_case:
+                parser.add_argument("--keep_case", action="store_true", help="do not change transcripts to lower case")
+            else:
+                parser.add_argument("--lower_case", action="store_true", help="change transcripts to lower case")
+            parser.add_argument("--keep_empty", action="store_true", help="do not skip utterances with an empty transcript")
         parser.add_argument("--vocab", type=file_path, help="count the characters that are not in this vocabulary file")
         parser.add_argument("--max_skipped", type=share, default=0.05, metavar="SHARE",
                             help="write no manifest if more than this share of the utterances cannot be imported")
@@ -111,7 +126,7 @@ class Importer:
 
     def is_lowered(self, options):
         """Whether transcripts become lower case."""
-        return not options.keep_case if self.lower_case else options.lower_case
+        return self.has_texts and (not options.keep_case if self.lower_case else options.lower_case)
 
 
 def share(text):
@@ -125,9 +140,14 @@ def share(text):
     return value
 
 
-def audio_folder_of(output):
-    """The absolute path of the folder into which an import with this ``--output`` writes audio."""
-    return os.path.abspath(output[:-4] + "_audio" if _is_csv(output) else os.path.join(output, AUDIO_FOLDER))
+def audio_folder_of(output, name=AUDIO_FOLDER):
+    """The absolute path of the folder into which an import with this ``--output`` writes audio.
+
+    Args:
+      output: a folder, or the path of a CSV file.
+      name: ``audio_folder`` of the Importer.
+    """
+    return os.path.abspath(output[:-4] + "_audio" if _is_csv(output) else os.path.join(output, name))
 
 
 def _is_csv(output):
@@ -160,7 +180,9 @@ def import_corpus(importer, options):
         output.work.remove_leftovers()
         print("%s is already complete; --overwrite imports it again" % options.output)
         return
+    output.require_free(importer.generates(options), options.overwrite)
     with output.work.locked(fresh=options.overwrite):
+        output.remove_generated(importer.generates(options))
         rows, skips = _work(importer, options, units, output)
         output.write_skipped(rows, skips)
         _refuse_too_many(rows, skips, options.max_skipped, output.skipped_path)
@@ -222,7 +244,8 @@ def do_unit(task):
             skips.append(_shown(item))
             continue
         try:
-            transcript = cleaned_transcript(item.transcript, importer.is_lowered(options), options.keep_empty)
+            transcript = cleaned_transcript(item.transcript, importer.is_lowered(options),
+                                            importer.has_texts and options.keep_empty)
             path, size, seconds = store.store(item)
             path = checked_path(os.path.relpath(path, base))
         except RejectedData as rejected:
@@ -253,12 +276,13 @@ class _Output:
 
     def __init__(self, output, importer, options, units):
         self._output, self._importer = output, importer
-        self.is_single, self.audio_folder = _is_csv(output), audio_folder_of(output)
+        self.is_single, self.audio_folder = _is_csv(output), audio_folder_of(output, importer.audio_folder)
         if self.is_single:
             self.base, self.skipped_path = os.path.dirname(os.path.abspath(output)), output[:-4] + ".skipped.csv"
         else:
             self.base, self.skipped_path = os.path.abspath(output), os.path.join(output, "skipped.csv")
-        self._options = {key: value for key, value in sorted(vars(options).items()) if key not in _FREE_OPTIONS}
+        self._options = {key: value for key, value in sorted(vars(options).items())
+                         if key not in _FREE_OPTIONS + importer.source_options}
         self.identity = "%s-%s" % (importer.name, self._checksum(units))
         self.work = WorkFolder(self.base, self.identity)
 
@@ -284,6 +308,43 @@ class _Output:
                            for row in csv.DictReader(file)):
                     return False
         return True
+
+    def require_free(self, names, overwrite):
+        """Raises StorageError if a manifest exists whose audio this import would replace by other audio.
+
+        Args:
+          names: see :meth:`Importer.generates`.
+          overwrite: whether a manifest that an importer wrote may be replaced.
+        """
+        if self.work.is_started() or self.work.read_record():
+            return
+        for path in filter(os.path.exists, map(self._path_of, names)):
+            if not self._is_recorded(path):
+                raise StorageError("%s exists, and it is not as this version of the importers wrote it; choose another --output, "
+                                   "or delete the corpus" % path)
+            if not overwrite:
+                raise StorageError("%s exists and was made with other options; choose another --output, or replace the corpus "
+                                   "with --overwrite" % path)
+
+    def remove_generated(self, names):
+        """Removes manifests that an importer wrote with other options, and their audio in the folder of the audio."""
+        own = os.path.join(self.audio_folder, "")
+        for path in filter(self._is_recorded, map(self._path_of, names)):
+            with open(path, encoding="utf-8", newline="") as file:
+                audio = [os.path.abspath(os.path.join(self.base, row["wav_filename"])) for row in csv.DictReader(file)]
+            for name in filter(lambda name: name.startswith(own), audio):
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(name)
+            os.remove(path)
+
+    def _is_recorded(self, path):
+        """Whether a manifest is as another import wrote it."""
+        name = os.path.relpath(path, self.base)
+        return os.path.exists(path) and any(record["manifests"].get(name, {}).get("sha256") == file_digest(path)
+                                            for record in self.work.other_records())
+
+    def _path_of(self, name):
+        return os.path.abspath(self._output if self.is_single else os.path.join(self._output, name + ".csv"))
 
     def write_manifests(self, rows):
         """Writes a manifest for each name; returns an OrderedDict from its path to its rows."""

@@ -1,6 +1,6 @@
 """Makes a corpus of synthetic speech: spoken digit strings in many voices, without network access.
 
-    python -m open_seq2seq.data.importers.synthetic_digits --output corpus/synthetic --train 3000 --dev 300 --test 300 --seed 1
+    python -m open_seq2seq.data.importers synthetic_digits --output corpus/synthetic --train 3000 --dev 300 --test 300 --seed 1
 
 A voice is an accent of the language with a variant of espeak-ng (the shape of the vocal tract and the voice source). Rate, pitch,
 pitch range, level and additive noise differ between utterances; in style "people" also rooms, microphones, bands, codecs, pauses,
@@ -8,36 +8,31 @@ the length of the vocal tract, and in train the accent. Variants take the role o
 parameters give equal bytes.
 """
 import collections
-import concurrent.futures
-import os
+import functools
 import sys
 
 import numpy as np
-import soundfile
 import soxr
 
-from open_seq2seq.cli import file_path, make_parser, whole_number
+from open_seq2seq.cli import whole_number
 from open_seq2seq.config.parameters import Report, check_parameters
-from open_seq2seq.cores import usable_cores
 from open_seq2seq.data.effects.pauses import without_outer_pauses
 from open_seq2seq.data.importers import espeak
-from open_seq2seq.data.importers.corpus_folder import (
+from open_seq2seq.data.importers.audio_store import WAV, as_pcm16
+from open_seq2seq.data.importers.digit_strings import (
     DIGIT_WORDS,
     GERMAN_DIGIT_WORDS,
     LONGEST_STRING,
     SHORTEST_STRING,
-    is_complete,
-    new_corpus,
     transcript_of,
 )
-from open_seq2seq.data.importers.importer_command import progress_bar, run_importer
-from open_seq2seq.data.importers.manifest_writer import ManifestRow, write_manifest
+from open_seq2seq.data.importers.entries import Entry, Recording
+from open_seq2seq.data.importers.frame import Importer
+from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.speech2text.waveform_effects import PARAMETERS as EFFECTS
 from open_seq2seq.data.speech2text.waveform_effects import WaveformEffects
 
-MODULE = "open_seq2seq.data.importers.synthetic_digits"
-VERSION = 2  # of style "studio"; increase it when equal parameters no longer give equal files
-STYLES = {"studio": VERSION, "people": 4}
+STYLES = ("people", "studio")
 SAMPLE_RATE = 16000  # Hz
 
 ACCENTS = ("gmw/en-US", "gmw/en-US-nyc", "gmw/en", "gmw/en-GB-x-rp", "gmw/en-GB-x-gbclan", "gmw/en-GB-x-gbcwmd",
@@ -112,76 +107,61 @@ def voices_of(split, language="en", style="studio"):
     return tuple("%s+%s" % (accent, variant) for variant in variants for accent in LANGUAGES[language].accents)
 
 
-def make_corpus(output, sizes, seed, overwrite=False, language="en", style="people"):
-    """Writes the corpus, unless it is already complete.
+class SyntheticDigits(Importer):
+    name = "synthetic_digits"
+    summary = "Make a corpus of spoken digit strings with espeak-ng, without a download."
+    audio_folder = ""
+    has_formats = has_texts = False
 
-    Args:
-      output: folder to create, with ``train.csv``, ``dev.csv``, ``test.csv`` and a folder of WAV files for each.
-      sizes: dict split -> number of utterances, for ``train``, ``dev`` and ``test``.
-      seed: int that determines digits, voices, manner, level and noise. The first utterances of a split do not depend on its
-        size.
-      overwrite: replace a corpus made with other parameters.
-      language: key of LANGUAGES.
-      style: "people": many voices, ways to speak and recordings; "studio": clear speech with a little noise.
+    def add_arguments(self, parser):
+        for split, default in (("train", 3000), ("dev", 300), ("test", 300)):
+            parser.add_argument("--" + split, type=whole_number(1), default=default, help="utterances in %s.csv" % split)
+        parser.add_argument("--seed", type=whole_number(0), default=1, help="seed of all random choices")
+        parser.add_argument("--language", choices=sorted(LANGUAGES), default="en", help="language of the digits")
+        parser.add_argument("--style", choices=STYLES, default="people",
+                            help="people: many voices, ways to speak and recordings; studio: clear speech with a little noise")
 
-    Returns:
-      False if the corpus was already complete, else True.
+    def generates(self, options):
+        return tuple(VARIANTS)
 
-    Raises:
-      StorageError: ``output`` exists or cannot be written.
-      DataError: espeak-ng does not work.
-    """
-    order = {"importer": "synthetic_digits", "version": STYLES[style], "parameters": dict(sizes, seed=seed)}
-    if language != "en":
-        order["parameters"]["language"] = language
-    if style != "studio":
-        order["parameters"]["style"] = style
-    if is_complete(output, order):
-        return False
-    with new_corpus(output, order, overwrite) as (folder, description):
-        description["voices"] = {}
-        for number, split in enumerate(VARIANTS):
-            rows = _Split(folder, split, sizes[split], (seed, number), language, style).speak()
-            write_manifest(os.path.join(folder, split + ".csv"), rows)
-            description["voices"][split] = min(sizes[split], len(voices_of(split, language, style)))
-    return True
+    def units(self, options, note):
+        # what a process of espeak-ng speaks depends on what it has spoken before; a unit has a process of its own
+        units = []
+        for split in VARIANTS:
+            size = getattr(options, split)
+            step = size if options.style == "studio" else CHUNK
+            units.extend((split, start, min(start + step, size)) for start in range(0, size, step))
+        return units
 
-
-class _Split:
-    """One split of a corpus, spoken into ``folder/split``.
-
-    Arguments: see :func:`make_corpus`. seeds: (seed, number of the split).
-    """
-
-    def __init__(self, folder, split, size, seeds, language, style):
-        self._folder, self._split, self._size, self._seeds = os.path.join(folder, split), split, size, seeds
-        self._language, self._is_studio = language, style == "studio"
-        self._words, self._recorder = LANGUAGES[language].words, _recorder(seeds[0])
-        self._voices = [str(voice) for voice in np.random.RandomState(seeds).permutation(voices_of(split, language, style))]
-
-    def speak(self):
-        """Writes the files and returns their manifest rows."""
-        os.mkdir(self._folder)
-        # what a process speaks depends on what it has spoken before; a chunk has a process of its own and so depends on nothing
-        starts = range(0, self._size, self._size if self._is_studio else CHUNK)
-        with progress_bar("%s.csv" % self._split, self._size) as advance, \
-                concurrent.futures.ThreadPoolExecutor(max_workers=usable_cores()) as pool:
-            return [row for rows in pool.map(lambda start: self._speak_chunk(start, advance), starts) for row in rows]
-
-    def _speak_chunk(self, start, advance):
-        rows, end = [], self._size if self._is_studio else min(start + CHUNK, self._size)
+    def read(self, unit, options, store):
+        split, start, end = unit
+        recorder = _DigitRecorder(split, options)
         with espeak.SpeakingProcess() as speaker:
             for index in range(start, end):
-                # one generator per utterance: an utterance does not depend on how many numbers the others drew
-                random = np.random.RandomState(self._seeds + (index,))
-                digits = random.randint(0, len(self._words), size=random.randint(SHORTEST_STRING, LONGEST_STRING + 1))
-                voice = self._voices[index % len(self._voices)]
-                samples = (self._studio_recording if self._is_studio else self._recording)(speaker, digits, voice, random)
-                path = os.path.join(self._folder, "%06d.wav" % index)
-                soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
-                rows.append(ManifestRow(path, transcript_of(digits, self._words)))
-                advance()
-        return rows
+                samples, transcript = recorder.utterance(speaker, index)
+                name = "%s/%06d" % (split, index)
+                path = store.write(name, as_pcm16(samples), SAMPLE_RATE, WAV)
+                yield Entry(split, name, "%s utterance %d" % (split, index), Recording(path), transcript)
+
+
+class _DigitRecorder:
+    """Makes the utterances of one split. An utterance does not depend on the number of utterances of its split."""
+
+    def __init__(self, split, options):
+        self._split, self._language, self._is_studio = split, options.language, options.style == "studio"
+        self._seeds = (options.seed, list(VARIANTS).index(split))
+        self._words, self._recorder = LANGUAGES[options.language].words, _recorder(options.seed)
+        self._voices = [str(voice) for voice in np.random.RandomState(self._seeds).permutation(
+            voices_of(split, options.language, options.style))]
+
+    def utterance(self, speaker, index):
+        """(float [samples] at ``SAMPLE_RATE``, transcript) of an utterance, spoken by an espeak.SpeakingProcess."""
+        # one generator per utterance: an utterance does not depend on how many numbers the others drew
+        random = np.random.RandomState(self._seeds + (index,))
+        digits = random.randint(0, len(self._words), size=random.randint(SHORTEST_STRING, LONGEST_STRING + 1))
+        voice = self._voices[index % len(self._voices)]
+        samples = (self._studio_recording if self._is_studio else self._recording)(speaker, digits, voice, random)
+        return samples, transcript_of(digits, self._words)
 
     def _studio_recording(self, speaker, digits, voice, random):
         manner = espeak.Manner(*(int(random.randint(low, high + 1)) for low, high in (RATES, PITCHES, PITCH_RANGES)))
@@ -196,6 +176,7 @@ class _Split:
         return np.clip(self._recorder.apply(speech, random.randint(2 ** 31, size=2)), -1, 1)
 
 
+@functools.lru_cache(maxsize=1)
 def _recorder(seed):
     report = Report()
     params = check_parameters(EFFECTS, RECORDING, "RECORDING", report)
@@ -249,26 +230,8 @@ def _noise(length, color, random):
     return noise / np.sqrt(np.mean(np.square(noise)))
 
 
-def main(arguments=None):
-    parser = make_parser(MODULE, "Make a corpus of synthetic spoken digit strings with espeak-ng. An interrupted run leaves no "
-                                 "files; a complete corpus with the same parameters is not changed.")
-    parser.add_argument("--output", type=file_path, required=True, help="folder to create")
-    for split, default in (("train", 3000), ("dev", 300), ("test", 300)):
-        parser.add_argument("--" + split, type=whole_number(1), default=default, help="utterances in %s.csv" % split)
-    parser.add_argument("--seed", type=whole_number(0), default=1, help="seed of all random choices")
-    parser.add_argument("--language", choices=sorted(LANGUAGES), default="en", help="language of the digits")
-    parser.add_argument("--style", choices=sorted(STYLES), default="people",
-                        help="people: many voices, ways to speak and recordings; studio: clear speech with a little noise")
-    parser.add_argument("--overwrite", action="store_true", help="replace a corpus made with other parameters")
-    options = parser.parse_args(arguments)
-    sizes = {split: getattr(options, split) for split in VARIANTS}
-    if make_corpus(options.output, sizes, options.seed, options.overwrite, options.language, options.style):
-        print("%s: %s utterances by %s voices (train, dev, test)" % (
-            options.output, ", ".join(str(sizes[split]) for split in VARIANTS),
-            ", ".join(str(min(sizes[split], len(voices_of(split, options.language, options.style)))) for split in VARIANTS)))
-    else:
-        print("%s is already complete with these parameters" % options.output)
-
+IMPORTER = SyntheticDigits()
+main = IMPORTER.main
 
 if __name__ == "__main__":
     sys.exit(run_importer(main))

@@ -17,7 +17,7 @@ import soxr
 
 from open_seq2seq.cli import file_path, whole_number
 from open_seq2seq.data.importers import espeak
-from open_seq2seq.data.importers.entries import Entry, Names, Recording, Skip
+from open_seq2seq.data.importers.entries import Entry, Recording, Skip, safe_name
 from open_seq2seq.data.importers.frame import Importer
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.rejection import Reason
@@ -54,13 +54,15 @@ class SyntheticSpeech(Importer):
         _require(options.language, languages(), "language", "--language")
         _require(options.variants, variants(), "variant", "--variants")
 
+    def generates(self, options):
+        return (_manifest_of(options.sentences),)
+
     def units(self, options, note):
         lines = [" ".join(line.split()) for line in read_text_file(options.sentences, "list of sentences").split("\n")]
         spoken = [(number, line) for number, line in enumerate(lines, 1) if line]
         if not spoken:
             raise DataError("--sentences %s has no sentence; expected one on each line" % options.sentences)
-        manifest = Names().unique(os.path.splitext(os.path.basename(options.sentences))[0])
-        requests = []
+        manifest, requests = _manifest_of(options.sentences), []
         for repetition in range(options.repetitions):
             for number, line in spoken:
                 # a generator for each utterance: it does not depend on the other sentences
@@ -84,6 +86,10 @@ class SyntheticSpeech(Importer):
                     samples = soxr.resample(samples, espeak.SAMPLE_RATE, options.sample_rate)
                 path = store.write("%s/%s" % (manifest, name), samples, options.sample_rate)
                 yield Entry(manifest, name, place, Recording(path), line, (("speaker", variant), ("language", language)))
+
+
+def _manifest_of(sentences):
+    return safe_name(os.path.splitext(os.path.basename(sentences))[0])
 
 
 def languages():

@@ -6,6 +6,7 @@ importer, its options and what it found in the corpus.
 """
 import contextlib
 import fcntl
+import glob
 import itertools
 import json
 import os
@@ -15,6 +16,15 @@ from open_seq2seq.errors import StorageError
 
 FOLDER = ".import"
 _numbers = itertools.count()
+
+
+def _read_record(path):
+    try:
+        with open(path, "rb") as file:
+            record = json.loads(file.read().decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 class WorkFolder:
@@ -91,14 +101,19 @@ class WorkFolder:
         with contextlib.suppress(FileNotFoundError):
             os.remove(self._unit_path(number))
 
+    def is_started(self):
+        """Whether this import was interrupted."""
+        return os.path.isdir(self._path)
+
     def read_record(self):
         """The description of the finished import, a dict, or None."""
-        try:
-            with open(self.record_path, "rb") as file:
-                record = json.loads(file.read().decode("utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return None
-        return record if isinstance(record, dict) else None
+        return _read_record(self.record_path)
+
+    def other_records(self):
+        """The descriptions of other finished imports into the folder that name manifests."""
+        paths = glob.glob(os.path.join(glob.escape(self.parent), "*.json"))
+        records = [_read_record(path) for path in sorted(paths) if path != self.record_path]
+        return [record for record in records if record and isinstance(record.get("manifests"), dict)]
 
     def finish(self, record):
         """Records the finished import; ``record`` None: removes every trace of it."""

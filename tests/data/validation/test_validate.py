@@ -182,7 +182,8 @@ def test_an_evaluation_may_have_what_training_may_not(corpus, data_set):
 
 @pytest.mark.parametrize("decode", [False, True])
 def test_clean_data_have_no_findings(fsdd_recordings, corpus, data_set, tmp_path, decode):
-    fsdd.make_corpus(fsdd_recordings, str(tmp_path / "digits"), train_utterances=60, seed=3)
+    fsdd.main(["--recordings", fsdd_recordings, "--output", str(tmp_path / "digits"), "--train_utterances", "60", "--seed", "3",
+               "--workers", "1"])
     digits = [data_set([str(tmp_path / "digits" / (name + ".csv"))], name, "train" if name == "train" else "eval")
               for name in ("train", "dev")]
     made = [data_set([corpus("own").fill(30)], "own"), data_set([corpus("other").fill(30, seed=100)], "other", "eval")]

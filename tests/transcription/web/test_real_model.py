@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from open_seq2seq.data.importers.corpus_folder import DIGIT_WORDS
+from open_seq2seq.data.importers.digit_strings import DIGIT_WORDS
 from tests.paths import REPOSITORY
 
 pytestmark = pytest.mark.slow
