@@ -5,6 +5,8 @@ import math
 import re
 import unicodedata
 
+import numpy as np
+
 from open_seq2seq.data.rejection import EMPTY_TRANSCRIPT, MALFORMED_ROW, Reason, RejectedData
 
 BAD_NAME = Reason("unusable file name", False)
@@ -32,9 +34,9 @@ Recording.__doc__ = """Encoded audio: the file ``path``; or ``data``, bytes of a
 file that begins at byte ``offset`` of ``path``."""
 
 KALDI, NEAREST, LENIENT = "kaldi", "nearest", "lenient"
-_OVERSHOOT = {KALDI: 0.5, NEAREST: 0.1, LENIENT: 0.1}   # seconds that a segment may end behind the recording
+_OVERSHOOT = 0.1                                        # seconds that a segment may end behind the recording
 _LENIENCE = 0.02                                        # seconds by which rounded durations differ from the file
-_KALDI_SHORTEST = 0.1                                   # seconds
+_KALDI_OVERSHOOT, _KALDI_SHORTEST = 0.5, 0.1            # seconds
 
 _Segment = collections.namedtuple("_Segment", "start end channel rule", defaults=[0.0, None, None, NEAREST])
 
@@ -55,29 +57,42 @@ class Segment(_Segment):
         """(first sample, sample behind the last one) of a recording of ``num_samples`` at ``rate`` Hz.
 
         Raises:
-          RejectedData: the segment is not within the recording; KALDI: or it is not longer than 0.1 s.
+          RejectedData: the segment is not within the recording; KALDI: or it is shorter than 0.1 s.
         """
+        if self.rule == KALDI:
+            return self._kaldi_samples(rate, num_samples)
         start, end = self.start, num_samples / float(rate) if self.end is None else self.end
         if not (math.isfinite(start) and math.isfinite(end)) or start < 0 or end <= start:
             raise RejectedData(BAD_SEGMENT, "the segment is %g to %g s; expected 0 <= start < end" % (start, end))
-        if self.rule == KALDI:
-            first, last = int(start * rate + 0.5), int(end * rate + 0.5)
-        else:      # the nearest numbers of samples in front of it and in it, as in lhotse; decimal times are not exact in binary
-            first = int(round(start * rate, 6) + 0.5)
-            last = first + int(round((end - start) * rate, 6) + 0.5)
-        last = num_samples if self.end is None else last
-        overshoot = int(_OVERSHOOT[self.rule] * rate)
-        if first >= num_samples or last > num_samples and last >= num_samples + overshoot:
+        # the nearest numbers of samples in front of it and in it, as in lhotse; decimal times are not exact in binary
+        first = int(round(start * rate, 6) + 0.5)
+        last = num_samples if self.end is None else first + int(round((end - start) * rate, 6) + 0.5)
+        if first >= num_samples or last > num_samples and last >= num_samples + int(_OVERSHOOT * rate):
             raise RejectedData(BAD_SEGMENT, "the segment is %g to %g s, the recording has %.3f s"
                                % (start, end, num_samples / float(rate)))
         last = min(last, num_samples)
-        if self.rule == KALDI and last - first < int(_KALDI_SHORTEST * rate):
-            raise RejectedData(SHORT_SEGMENT, "the segment has %.3f s" % ((last - first) / float(rate)))
         if self.rule == LENIENT and max(first, num_samples - last) <= _LENIENCE * rate:
             return 0, num_samples
         if last == first:
             raise RejectedData(BAD_SEGMENT, "the segment of %g to %g s has no sample" % (start, end))
         return first, last
+
+    def _kaldi_samples(self, rate, num_samples):
+        """As extract-segments since May 2019 (kaldi-asr/kaldi, pull requests 3321 and 3331), with its float32 arithmetic.
+
+        Except for segments of exactly 0.1 s: Kaldi compares with 0.1 as a float32 number, which is more than 0.1, so it skips
+        them, or, if it was compiled for double precision, those where the difference of the times happens to be less.
+        """
+        length = np.float32(num_samples) / np.float32(rate)
+        start, end = self.start, float(length) if self.end is None else self.end
+        if not (math.isfinite(start) and math.isfinite(end)) or start < 0 or self.end is not None and end <= start:
+            raise RejectedData(BAD_SEGMENT, "the segment is %g to %g s; expected 0 <= start < end" % (start, end))
+        if start >= num_samples / float(rate) or start > length or end > float(length + np.float32(_KALDI_OVERSHOOT)):
+            raise RejectedData(BAD_SEGMENT, "the segment is %g to %g s, the recording has %.3f s" % (start, end, length))
+        end = min(end, float(length))
+        if round(end - start, 6) < _KALDI_SHORTEST:
+            raise RejectedData(SHORT_SEGMENT, "the segment has %.3f s" % (end - start))
+        return int(start * rate + 0.5), min(int(end * rate + 0.5), num_samples)
 
 
 _UNSAFE = re.compile(r"[^\w.-]+")

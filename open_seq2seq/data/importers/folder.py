@@ -11,8 +11,9 @@ import sys
 from open_seq2seq.cli import file_path
 from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS, CONVERTIBLE_EXTENSIONS, audio_by_content
 from open_seq2seq.data.importers.entries import BAD_TEXT, Entry, Names, Recording, Skip
-from open_seq2seq.data.importers.frame import SHOWN, Importer, audio_folder_of, chunked
+from open_seq2seq.data.importers.frame import Importer, chunked
 from open_seq2seq.data.importers.importer_command import run_importer
+from open_seq2seq.data.importers.output import SHOWN, audio_folder_of
 from open_seq2seq.errors import DataError
 from open_seq2seq.files import files_below
 from open_seq2seq.text.text_file import printable, read_text_file

@@ -25,8 +25,9 @@ from open_seq2seq.data.importers import entries
 from open_seq2seq.data.importers.audio_store import WAV, as_pcm16
 from open_seq2seq.data.importers.digit_strings import LONGEST_STRING, SHORTEST_STRING, transcript_of
 from open_seq2seq.data.importers.entries import Entry, Skip
-from open_seq2seq.data.importers.frame import CHUNK, SHOWN, Importer
+from open_seq2seq.data.importers.frame import CHUNK, Importer
 from open_seq2seq.data.importers.importer_command import run_importer
+from open_seq2seq.data.importers.output import SHOWN
 from open_seq2seq.data.rejection import EMPTY_AUDIO, RejectedData
 from open_seq2seq.errors import DataError
 from open_seq2seq.text.text_file import printable, require_utf8_path

@@ -283,9 +283,15 @@ def test_names_are_unique_also_without_case_and_accents():
 
 @pytest.mark.parametrize("segment, samples", [
     (Segment(0.1, 0.2503, None, KALDI), (1600, 4005)), (Segment(0.2, None, None, KALDI), (3200, 16000)),
-    (Segment(0.9, 1.4999, None, KALDI), (14400, 16000)), (Segment(0.5, 0.6, None, KALDI), (8000, 9600)),
-    (Segment(0.5, 0.5999, None, KALDI), "segment shorter than 0.1 s"), (Segment(0.9, 1.5, None, KALDI), "segment outside"),
-    (Segment(1.0, 1.2, None, KALDI), "segment outside"), (Segment(-0.1, 0.2), "segment outside"),
+    (Segment(0.89, 1.4999, None, KALDI), (14240, 16000)), (Segment(0.85, 1.5, None, KALDI), (13600, 16000)),
+    (Segment(0.85, 1.50001, None, KALDI), "segment outside"), (Segment(1.0, 1.2, None, KALDI), "segment outside"),
+    # differences of these times are less or more than 0.1
+    (Segment(0.0, 0.1, None, KALDI), (0, 1600)), (Segment(0.5, 0.6, None, KALDI), (8000, 9600)),
+    (Segment(0.7, 0.8, None, KALDI), (11200, 12800)), (Segment(0.9, 1.4, None, KALDI), (14400, 16000)),
+    (Segment(0.9, None, None, KALDI), (14400, 16000)), (Segment(0.5, 0.59999, None, KALDI), "segment shorter than 0.1 s"),
+    (Segment(0.90001, 1.4, None, KALDI), "segment shorter than 0.1 s"),
+    (Segment(0.99999, None, None, KALDI), "segment shorter than 0.1 s"),
+    (Segment(-0.1, 0.2), "segment outside"),
     (Segment(float("nan"), 0.2), "segment outside"), (Segment(0.5, 0.5), "segment outside"),
     (Segment(0.00003125, 0.5), (1, 8001)), (Segment(0.0, 0.99, None, NEAREST), (0, 15840)),
     (Segment(0.0, 0.99, None, LENIENT), (0, 16000)), (Segment(0.0, 1.2, None, LENIENT), "segment outside")])
@@ -296,6 +302,12 @@ def test_segments_become_samples(segment, samples):
         assert raised.value.reason.name.startswith(samples)
     else:
         assert segment.samples(16000, 16000) == samples
+
+
+def test_the_end_of_a_long_recording_is_rounded_as_in_kaldi():
+    """Its length is a float32 number of seconds: 7 h and 1 sample at 16 kHz are 25200.0 s."""
+    assert Segment(25199.0, None, None, KALDI).samples(16000, 25200 * 16000 + 1) == (25199 * 16000, 25200 * 16000)
+    assert Segment(25199.0, 25200.1, None, KALDI).samples(16000, 25200 * 16000 + 1) == (25199 * 16000, 25200 * 16000)
 
 
 def test_the_command_lists_importers_and_suggests_names(tmp_path, capsys):
