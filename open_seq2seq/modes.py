@@ -217,8 +217,9 @@ def _start_log(stack, experiment, arguments, directory, device, group, advice=""
     for line in notes + [note] * bool(note) + list(device.describe()):
         log_line(line)
     if group.size > 1:
-        log_line("%d processes, joined by %s; the global batch is %d utterances" % (
-            group.size, group.name, group.size * params["batch_size_per_gpu"] * params["iter_size"]))
+        log_line("%d processes, joined by %s; the global batch is %s%d utterances" % (
+            group.size, group.name, "at most " if params["data_layer_params"].get("batch_frames") else "",
+            group.size * params["batch_size_per_gpu"] * params["iter_size"]))
     elif params["use_horovod"]:
         log_line("use_horovod is True, but this is one process; scripts/run_8p.sh starts several")
 

@@ -114,7 +114,7 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
                             if "accumulate" not in row.name and not row.name.startswith(DIAGNOSTICS)})
         rows_of_mode[mode] = rows
         if mode == "train":
-            padding_share = _padding_share(layer, params)
+            padding_share = layer.padding_share if layer.utterances else None
     graphs = [row for mode in shapes for row in rows_of_mode[mode]]
     findings = _joined(graphs) + [(finding, names) for finding, names in _about_shapes(graphs, shapes)]
     findings += check_memory(graphs, npu_params, memory_bytes)
@@ -223,15 +223,6 @@ def _frames(batch):
 def _checked(graph, name, fetches, operator_list, npu_params):
     return check_graph(graph, fetches, operator_list, name, _compiles_parts(npu_params),
                        half_precision=computes_in_float16(npu_params))
-
-
-def _padding_share(layer, params):
-    """Share of padding in the frames of an epoch, including padding rows; None without data."""
-    if not layer.utterances:
-        return None
-    padded = sum(layer.buckets[layer.bucket_of_batch(number)].frames * layer.batch_size
-                 for number in range(layer.batches_per_epoch))
-    return 1.0 - layer.total_duration / params["data_layer_params"]["window_stride"] / padded
 
 
 def _joined(graphs):

@@ -4,6 +4,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.buckets import LABELS_MULTIPLE, Bucket, check_bucket_frames
 from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.data.speech2text.training_batches import batch_sizes
 from open_seq2seq.text.vocabulary import Vocabulary
 
 
@@ -33,16 +34,18 @@ class ShapesOnlyDataLayer:
         self.num_audio_features = params["num_audio_features"]
         lengths = list(static_shapes.bucket_frames)
         check_bucket_frames(lengths, static_shapes.max_buckets, params["pad_to"])
+        # rows of each bucket's batches
+        self._rows = batch_sizes(params, mode, batch_size, num_workers).of_worker(lengths)
         self.buckets = [Bucket(frames, _rounded_up(output_frames(frames) if output_frames else frames, LABELS_MULTIPLE))
                         for frames in lengths]
 
     def training_dataset(self, first_batch=0, bucket=None):
         """An endless ``tf.data.Dataset`` of a Batch of zeros in the shape of bucket number ``bucket``."""
-        return self._zeros(self.buckets[bucket]).repeat()
+        return self._zeros(bucket).repeat()
 
     def evaluation_dataset(self, same_length_batches=None, bucket=None):
         """One Batch of zeros in the shape of bucket number ``bucket``, as a ``tf.data.Dataset``."""
-        return self._zeros(self.buckets[bucket])
+        return self._zeros(bucket)
 
     def subset(self, count, seed):
         """This data layer: a subset may have every length."""
@@ -55,8 +58,8 @@ class ShapesOnlyDataLayer:
     def raise_if_too_many_rejected(self, elsewhere=0):
         """Does nothing: no utterance can be rejected."""
 
-    def _zeros(self, bucket):
-        rows = self.batch_size
+    def _zeros(self, number):
+        rows, bucket = int(self._rows[number]), self.buckets[number]
         # created by the pipeline, so that the graph has no constant of this size
         return tf.data.Dataset.from_tensors(np.int32(0)).map(tf.autograph.experimental.do_not_convert(lambda zero: Batch(
             tf.zeros([rows, bucket.frames, self.num_audio_features]), tf.zeros([rows], tf.int32),

@@ -28,7 +28,7 @@ _COUNTS = frozenset(["step", "last_step", "steps_per_epoch", "processes", "utter
                      "skipped_steps", "evaluated_at", "best_step", "without_finite_loss", "limited_layer_changes",
                      "limited_total_changes", "limited_changes"])
 _NUMBERS = frozenset(["loss", "learning_rate", "loss_scale", "gradient_norm", "seconds_per_step", "utterances_per_second",
-                      "audio_seconds_per_second", "data_wait_share", "word_error_rate", "character_error_rate",
+                      "audio_seconds_per_second", "data_wait_share", "padding_share", "word_error_rate", "character_error_rate",
                       "sentence_error_rate", "frame_entropy", "seconds", "train_loss", "dev_loss", "dev_word_error_rate",
                       "best_word_error_rate", "parameter_norm", "relative_change", "dead_channels", "mean_drift",
                       "variance_drift"])

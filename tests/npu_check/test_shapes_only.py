@@ -6,7 +6,8 @@ from open_seq2seq.data.speech2text.buckets import StaticShapes
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.npu_check.shapes_only import ShapesOnlyDataLayer
 
-PARAMS = {"vocab_file": "open_seq2seq/test_utils/toy_speech_data/vocab.txt", "num_audio_features": 64, "pad_to": 16}
+PARAMS = {"vocab_file": "open_seq2seq/test_utils/toy_speech_data/vocab.txt", "num_audio_features": 64, "pad_to": 16,
+          "batch_frames": 0}
 
 
 def layer(lengths, **options):

@@ -30,6 +30,7 @@ class DataLayer:
     """Six utterances; 3 and 4 are packed into one row, whose index is that of the first."""
 
     manifests = ["data/dev.csv"]
+    utterances_per_batch = 32
     utterances = [types.SimpleNamespace(id="train.csv:%d" % (index + 2), duration=0.5, labels=[1] * (index + 1))
                   for index in range(6)]
 

@@ -25,20 +25,22 @@ class TrainingOrder:
     each, and so on. So the global batches are the same for any number of workers that share them.
 
     Args:
-      lengths: [n] lengths of the utterances in any unit; used only with ``length_pool``.
+      lengths: [n] lengths of the utterances in any unit; used only with ``length_pool`` and ``sortagrad``.
       batch_size: utterances in a batch of one worker.
       shuffle: False keeps the order of the manifest in every epoch.
       seed: int.
       num_workers, worker_id: how many workers share the global batches, and which one this is.
       length_pool: that many global batches of the stream are sorted by length together and cut into batches again, in an order
         drawn from (seed, pool): batches of similar lengths need less padding. 0: the stream is not sorted.
+      sortagrad: the first epoch goes from the shortest utterance to the longest. Not together with ``length_pool``.
     """
 
-    def __init__(self, lengths, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0, length_pool=0):
+    def __init__(self, lengths, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0, length_pool=0, sortagrad=False):
         self.lengths = np.asarray(lengths)
         self.batch_size, self.shuffle = batch_size, shuffle
         self.seed = seed % 2 ** 32         # the range that RandomState accepts
         self.num_workers, self.worker_id, self.length_pool = num_workers, worker_id, length_pool
+        self._sortagrad = sortagrad
         self._epochs = {}
         self._pools = {}
 
@@ -56,6 +58,10 @@ class TrainingOrder:
         if pool not in self._pools:
             self._pools = {pool: self._pool(pool, self.batch_size * self.num_workers)}
         return self._pools[pool][row]
+
+    def of_workers(self, number):
+        """The rows of a global batch by worker: int64 [num_workers, batch_size]."""
+        return self.global_batch(number).reshape(self.num_workers, self.batch_size)
 
     def _positions(self, number):
         global_size = self.batch_size * self.num_workers
@@ -79,6 +85,8 @@ class TrainingOrder:
         return np.concatenate([self._epochs[epoch][places[epochs == epoch]] for epoch in range(first, last + 1)])
 
     def _epoch(self, epoch):
+        if self._sortagrad and epoch == 0:
+            return np.argsort(self.lengths, kind="stable")
         if not self.shuffle:
             return np.arange(len(self.lengths))
         return np.random.RandomState([self.seed, EPOCH_STREAM, epoch]).permutation(len(self.lengths))

@@ -5,22 +5,26 @@ import numpy as np
 
 from open_seq2seq.data.speech2text.batch_order import EPOCH_STREAM, TrainingBatch
 
-SCHEDULE_STREAM = 3     # differs from EPOCH_STREAM and POOL_STREAM
+SCHEDULE_STREAM, WINDOW_STREAM = 3, 4     # differ from EPOCH_STREAM and POOL_STREAM
 
-_Epoch = collections.namedtuple("_Epoch", "members schedule")
+_Epoch = collections.namedtuple("_Epoch", "members schedule earlier")
 _Epoch.__doc__ = """members: for each bucket the indices of its utterances, in this epoch's order. schedule: int64
-[batches_per_epoch], the bucket of each batch."""
+[batches_per_epoch], the bucket of each batch. earlier: int64 [batches_per_epoch], how many batches of the same bucket come before
+each batch."""
 
 
 class BucketedOrder:
     """Training batches of one bucket each; all workers take the same bucket at the same time.
 
-    In every epoch the utterances of a bucket, in an order drawn from (seed, epoch), are cut into global batches of
-    ``batch_size * num_workers``. The last batch of a bucket is completed with padding rows: other utterances of the bucket with
-    weight 0, so that the batch's statistics are those of speech. The weights of the other rows are chosen so that the mean over
-    all workers of sum(weight * loss) / batch_size is the mean loss of the utterances with a weight. Then the batches of all
-    buckets are shuffled. So every utterance has a weight once per epoch, and every epoch has the same number of batches of each
-    bucket.
+    In every epoch the utterances of a bucket, in an order drawn from (seed, epoch), are cut into global batches of the bucket's
+    batch size times ``num_workers``. The last batch of a bucket is completed with padding rows: other utterances of the bucket
+    with weight 0, so that the batch's statistics are those of speech. Then the batches of all buckets are shuffled. So every
+    utterance has a weight once per epoch, and every epoch has the same number of batches of each bucket.
+
+    The weights of the other rows are chosen so that the mean over all workers of sum(weight * loss) / batch size is the mean loss
+    of the utterances with a weight. With ``equal_weights`` it is the sum of their losses, divided by the mean number of
+    utterances in a global batch: then every utterance counts alike, however many others its batch has, and the mean over the
+    batches of an epoch is the mean over its utterances.
 
     The first worker takes rows 0, num_workers, 2 * num_workers, ... of a global batch, and so on: the global batches are the same
     for any number of workers that share them, and the workers' numbers of padding rows differ by at most one.
@@ -30,11 +34,16 @@ class BucketedOrder:
 
     Args:
       bucket_of_utterance: int [n], numbers of the buckets; every bucket has an utterance.
-      batch_size: utterances in a batch of one worker.
+      batch_size: utterances in a batch of one worker: an int, or one for each bucket.
       shuffle: False keeps the order of the manifest within a bucket, and the batches in the order of their first utterances.
       seed: int.
       num_workers, worker_id: how many workers share the global batches, and which one this is.
       counts: int [n], the number of utterances in each row; None: one each.
+      lengths: [n] lengths of the utterances in any unit; needed only for the following two.
+      window: that many global batches of a bucket are sorted by length together and cut into batches again: then they need less
+        padding where a batch is padded only to its longest utterance. Not without ``shuffle``. 1: they are not sorted.
+      sortagrad: the first epoch goes from the shortest utterance to the longest.
+      equal_weights: see above.
 
     Attributes:
       batches_of_bucket: int64 [buckets], global batches per epoch.
@@ -42,29 +51,48 @@ class BucketedOrder:
     """
 
     def __init__(self, bucket_of_utterance, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0,
-                 counts=None):
+                 counts=None, lengths=None, window=1, sortagrad=False, equal_weights=False):
         self._bucket_of_utterance = np.asarray(bucket_of_utterance, np.int64)
         self._counts = np.ones_like(self._bucket_of_utterance) if counts is None else np.asarray(counts)
-        self._global_size, self._shuffle, self._seed = batch_size * num_workers, shuffle, seed % 2 ** 32
+        self._shuffle, self._seed, self._num_workers = shuffle, seed % 2 ** 32, num_workers
+        self._lengths, self._window, self._sortagrad = lengths, window, sortagrad
         self._rows = slice(worker_id, None, num_workers)
-        self.batches_of_bucket = -(-np.bincount(self._bucket_of_utterance) // self._global_size)
+        members = np.bincount(self._bucket_of_utterance)
+        self._global_sizes = np.broadcast_to(np.asarray(batch_size, np.int64) * num_workers, members.shape)
+        self.batches_of_bucket = -(-members // self._global_sizes)
         self.batches_per_epoch = int(self.batches_of_bucket.sum())
+        self._mean_utterances = self._counts.sum() / self.batches_per_epoch if equal_weights else None
         self._epochs = {}
 
     def batch(self, number):
         """This worker's part of global batch ``number``: a :class:`TrainingBatch`."""
-        epoch, place = divmod(int(number), self.batches_per_epoch)
-        members, schedule = self._epoch(epoch)
-        bucket = schedule[place]
-        members = members[bucket]
-        start = int(np.sum(schedule[:place] == bucket)) * self._global_size
-        weighted = min(self._global_size, len(members) - start)
-        rows = np.arange(self._global_size)
-        indices = members[(start + rows) % len(members)]
-        weight = self._global_size / float(self._counts[indices[:weighted]].sum())
-        weights = np.where(rows < weighted, weight, 0.0).astype(np.float32)
-        positions = number * self._global_size + rows
+        indices, positions, weights = self._global(number)
         return TrainingBatch(indices[self._rows], positions[self._rows], weights[self._rows])
+
+    def global_batch(self, number):
+        """Indices of the utterances of all workers, those of padding rows included: int64 [rows]."""
+        return self._global(number).indices
+
+    def of_workers(self, number):
+        """The rows of a global batch by worker: int64 [num_workers, rows]."""
+        return self.global_batch(number).reshape(-1, self._num_workers).T
+
+    def num_weighted(self, number):
+        """Rows of a global batch that have a weight; they come first, and the padding rows follow."""
+        return int(np.count_nonzero(self._global(number).weights))
+
+    def _global(self, number):
+        epoch, place = divmod(int(number), self.batches_per_epoch)
+        members, schedule, earlier = self._epoch(epoch)
+        bucket = schedule[place]
+        members, size = members[bucket], int(self._global_sizes[bucket])
+        start = int(earlier[place]) * size
+        weighted = min(size, len(members) - start)
+        rows = np.arange(size)
+        indices = members[(start + rows) % len(members)]
+        divisor = self._mean_utterances or float(self._counts[indices[:weighted]].sum())
+        weights = np.where(rows < weighted, size / divisor, 0.0).astype(np.float32)
+        return TrainingBatch(indices, number * int(self._global_sizes.max()) + rows, weights)
 
     def bucket_of_batch(self, number):
         """The number of the bucket from which global batch ``number`` comes, on all workers."""
@@ -89,18 +117,44 @@ class BucketedOrder:
         return self._epochs[epoch]
 
     def _make_epoch(self, epoch):
+        by_length = self._sortagrad and epoch == 0
         order = np.arange(len(self._bucket_of_utterance))
-        if self._shuffle:
+        if by_length:
+            order = np.argsort(self._lengths, kind="stable")
+        elif self._shuffle:
             order = np.random.RandomState([self._seed, EPOCH_STREAM, epoch]).permutation(len(order))
         bucket_in_order = self._bucket_of_utterance[order]
         members = [order[bucket_in_order == bucket] for bucket in range(len(self.batches_of_bucket))]
         schedule = np.repeat(np.arange(len(members)), self.batches_of_bucket)
-        if self._shuffle:
+        if by_length:
+            pass   # the buckets are in order of length
+        elif self._shuffle:
             schedule = np.random.RandomState([self._seed, SCHEDULE_STREAM, epoch]).permutation(schedule)
+            if self._window > 1:
+                members = [self._sorted_in_windows(indices, epoch, bucket) for bucket, indices in enumerate(members)]
         else:
-            first_utterances = np.concatenate([indices[::self._global_size] for indices in members])
+            first_utterances = np.concatenate([indices[::size] for indices, size in zip(members, self._global_sizes)])
             schedule = schedule[np.argsort(first_utterances, kind="stable")]
-        return _Epoch(members, schedule)
+        return _Epoch(members, schedule, _earlier(schedule))
+
+    def _sorted_in_windows(self, indices, epoch, bucket):
+        """The utterances of a bucket, rearranged so that each of its global batches has similar lengths."""
+        size = int(self._global_sizes[bucket])
+        count = len(indices) // size
+        # the incomplete batch stays a random sample of the bucket: sorted with others, it would always have the longest
+        full, rest = indices[:count * size], indices[count * size:]
+        parts = [full[start:start + self._window * size] for start in range(0, len(full), self._window * size)]
+        batches = np.concatenate([part[np.argsort(self._lengths[part], kind="stable")] for part in parts] or [full])
+        shuffled = np.random.RandomState([self._seed, WINDOW_STREAM, epoch, bucket]).permutation(count)
+        return np.concatenate([batches.reshape(count, size)[shuffled].reshape(-1), rest])
+
+
+def _earlier(schedule):
+    """int64 [n]: how many equal values come before each value."""
+    earlier = np.empty_like(schedule)
+    for bucket in np.unique(schedule):
+        earlier[schedule == bucket] = np.arange(np.sum(schedule == bucket))
+    return earlier
 
 
 def bucketed_evaluation_batches(frames, bucket_of_utterance, num_buckets, batch_size, num_workers=1, worker_id=0):

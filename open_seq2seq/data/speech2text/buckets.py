@@ -1,4 +1,4 @@
-"""Length buckets: the few static shapes to which a data set's batches are padded, for devices that compile each shape.
+"""Length buckets: utterances of similar lengths, from which batches are made, and the static shapes of devices that compile them.
 
 From the lengths of all utterances, the bucket lengths with the fewest frames in total are found exactly. Sorted by length, every
 bucket is a contiguous range of the utterances and as long as its last one, so the best division of the first j lengths into k
@@ -20,8 +20,32 @@ max_buckets: the most buckets allowed; each is a separately compiled graph."""
 Bucket = collections.namedtuple("Bucket", "frames labels")
 Bucket.__doc__ = """A static shape: frames, labels: int, to which features and labels are padded."""
 
+
+class BatchSizes(collections.namedtuple("BatchSizes", "most_rows frames num_workers")):
+    """How many rows a batch has, given the length that its rows are padded to.
+
+    most_rows: int, the most rows in a batch of one worker. frames: int, the most frames of such a batch, padding included; 0: no
+    limit, every batch has ``most_rows``. num_workers: workers that share a global batch.
+    """
+
+    __slots__ = ()
+
+    def of_worker(self, lengths):
+        """Rows of one worker's batch, at least 1: int64, as many as ``lengths`` (int or an array, in frames)."""
+        lengths = np.asarray(lengths, np.int64)
+        if not self.frames:
+            return np.full_like(lengths, self.most_rows)
+        return np.clip(self.frames // np.maximum(lengths, 1), 1, self.most_rows)
+
+    def of_all(self, lengths):
+        """The same for the global batch of all workers."""
+        return self.num_workers * self.of_worker(lengths)
+
+
 # labels are few, so rounding costs little, and a slightly changed data set rarely needs a new shape
 LABELS_MULTIPLE = 8
+# of more different lengths than this, only some can be the end of a bucket: the time grows with the square of their number
+MOST_ENDS = 4096
 CONFIG_KEY = 'npu_params["bucket_frames"]'
 
 
@@ -31,9 +55,9 @@ def make_buckets(frames, label_lengths, static_shapes, pad_to=1, global_batch=1,
     Args:
       frames: [n] the most feature frames that each utterance can have.
       label_lengths: [n] number of labels of each utterance.
-      static_shapes: StaticShapes.
+      static_shapes: StaticShapes; also where the shapes are not static, and only the number of buckets is limited.
       pad_to: frames are a multiple of this.
-      global_batch: utterances in a global batch; the padding rows of a bucket's last batch count as padding.
+      global_batch: see :func:`bucket_lengths`.
       names: function index -> str that names an utterance in a message.
 
     Returns:
@@ -64,21 +88,26 @@ def bucket_lengths(frames, max_buckets, pad_to=1, global_batch=1):
       frames: [n] feature frames, n at least 1.
       max_buckets: int.
       pad_to: the lengths are multiples of this.
-      global_batch: the number of a bucket's utterances is rounded up to a multiple of this.
+      global_batch: utterances in a global batch; the number of a bucket's utterances is rounded up to a multiple of it. An int,
+        or a function from int64 [k] lengths of buckets to int64 [k].
 
     Returns:
       List of int, ascending; the last is at least the longest utterance. Of equally good results, the one with the fewest.
     """
     lengths, counts = np.unique(_rounded_up(np.maximum(np.asarray(frames, np.int64), 1), pad_to), return_counts=True)
     ends = np.cumsum(counts)                           # utterances in the first 1, 2, ... lengths
+    if len(lengths) > MOST_ENDS:
+        kept = np.unique(np.linspace(0, len(lengths) - 1, MOST_ENDS).astype(np.int64))
+        lengths, ends = lengths[kept], ends[kept]
     starts = np.concatenate([[0], ends[:-1]])          # utterances before a bucket that begins with each length
-    cost = _rounded_up(ends, global_batch) * lengths   # of the first lengths, all in one bucket
+    batch = global_batch(lengths) if callable(global_batch) else np.full_like(lengths, global_batch)
+    cost = _rounded_up(ends, batch) * lengths          # of the first lengths, all in one bucket
     costs, first_lengths = [int(cost[-1])], []
     for _ in range(1, min(max_buckets, len(lengths))):
         before, cost = np.concatenate([[0], cost[:-1]]), np.empty_like(cost)
         first = np.empty(len(lengths), np.int64)
         for last, length in enumerate(lengths):
-            total = before[:last + 1] + _rounded_up(ends[last] - starts[:last + 1], global_batch) * length
+            total = before[:last + 1] + _rounded_up(ends[last] - starts[:last + 1], batch[last]) * length
             first[last] = np.argmin(total)
             cost[last] = total[first[last]]
         costs.append(int(cost[-1]))

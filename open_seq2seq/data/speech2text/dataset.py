@@ -69,9 +69,9 @@ class FeaturePipeline:
         Args:
           request_of: function int number -> ``Request``.
           first_batch: the number of the first batch.
-          batch_size: the static first dimension of every batch.
+          batch_size: the static first dimension of every batch; None: every batch has as many rows as its request.
           keep_rows: for an utterance whose file has become unusable. True: its row becomes a padding row. False: the utterances
-            after it move up, so the following batches differ from the requested ones.
+            after it move up, so the following batches differ from the requested ones; not with ``batch_size`` None.
           end: the number after the last batch.
         """
         examples = self._requested(tf.data.Dataset.range(first_batch, end), request_of, batch_size, keep_rows)
@@ -105,7 +105,8 @@ class FeaturePipeline:
             indices.set_shape([None])
             ones = tf.ones_like(indices, tf.int32)
             # the same dither in every utterance, wherever it is in a manifest
-            rows = tf.data.Dataset.from_tensor_slices((indices, tf.zeros_like(indices), tf.cast(ones, tf.float32), ones))
+            rows = tf.data.Dataset.from_tensor_slices((indices, tf.zeros_like(indices), tf.cast(ones, tf.float32), ones,
+                                                       tf.ones_like(indices)))
             return self._batched(self._examples(rows, keep_rows=False), batch_size, drop_remainder=False, prefetch=False)
 
         return tf.data.Dataset.range(len(batches)).flat_map(_plain(one_batch)).prefetch(PREFETCHED_BATCHES)
@@ -117,22 +118,26 @@ class FeaturePipeline:
             request = tf.numpy_function(request_of, [number], [tf.int64, tf.int64, tf.float32, tf.int32])
             for tensor in request:
                 tensor.set_shape([batch_size])
-            return tf.data.Dataset.from_tensor_slices(tuple(request))
+            rows = tf.fill(tf.shape(request[0]), tf.size(request[0], out_type=tf.int64))
+            return tf.data.Dataset.from_tensor_slices(tuple(request) + (rows,))
 
         return self._examples(numbers.flat_map(_plain(numbered)), keep_rows)
 
     def _examples(self, rows, keep_rows):
-        """Dataset of the rows of Requests -> Dataset of examples: (fields of a Batch, frames) without the batch dimension."""
-        def loaded(index, position, weight, frames):
+        """Dataset of the rows of Requests, each with its request's number of rows -> Dataset of examples.
+
+        An example is (fields of a Batch, frames, number of rows) without the batch dimension.
+        """
+        def loaded(index, position, weight, frames, rows):
             waveform, labels = tf.numpy_function(self._load_or_nothing, [index], [tf.float32, tf.int32])
             waveform.set_shape([None])
             labels.set_shape([None])
-            return waveform, labels, index, position, weight, frames
+            return waveform, labels, index, position, weight, frames, rows
 
         def is_usable(waveform, *others):
             return tf.size(waveform) > 0
 
-        def example(waveform, labels, index, position, weight, frames):
+        def example(waveform, labels, index, position, weight, frames, rows):
             usable = tf.cast(tf.size(waveform) > 0, tf.int32)
             # features need at least one sample; those of a padding row are removed again
             waveform = tf.pad(waveform, [[0, 1 - usable]])
@@ -140,7 +145,7 @@ class FeaturePipeline:
             features, labels = features[:tf.shape(features)[0] * usable], labels[:tf.size(labels) * usable]
             features.set_shape([None, self.num_audio_features])
             return (features, tf.shape(features)[0], labels, tf.size(labels), tf.cast(index, tf.int32) * usable + usable - 1,
-                    weight * tf.cast(usable, tf.float32), position, frames)
+                    weight * tf.cast(usable, tf.float32), position, frames, rows)
 
         examples = rows.map(_plain(loaded), num_parallel_calls=self.num_parallel_calls)
         if not keep_rows:
@@ -154,7 +159,7 @@ class FeaturePipeline:
 
     def _batched(self, examples, batch_size, drop_remainder, bucket=None, prefetch=True):
         def batch(features, *others):
-            fields, frames = others[:-1], others[-1]
+            fields, frames = others[:-2], others[-2]
             if bucket is None:
                 batch_dimension, longest = features.shape[0], tf.shape(features)[1]
                 length = tf.maximum(longest, frames[0])
@@ -164,8 +169,15 @@ class FeaturePipeline:
             return Batch(features, *fields)
 
         frames, labels = (None, None) if bucket is None else bucket
-        shapes = ([frames, self.num_audio_features], [], [labels], [], [], [], [], [])
-        batches = examples.padded_batch(batch_size, shapes, drop_remainder=drop_remainder).map(_plain(batch))
+        shapes = ([frames, self.num_audio_features], [], [labels], [], [], [], [], [], [])
+        if batch_size is None:
+            # the rows of a request follow each other, so a window of its size holds them all, and no others
+            padded = examples.apply(tf.data.experimental.group_by_window(
+                lambda *example: example[-1], lambda rows, window: window.padded_batch(rows, shapes),
+                window_size_func=lambda rows: rows))
+        else:
+            padded = examples.padded_batch(batch_size, shapes, drop_remainder=drop_remainder)
+        batches = padded.map(_plain(batch))
         return batches.prefetch(PREFETCHED_BATCHES) if prefetch else batches
 
 

@@ -21,6 +21,7 @@ class Unsupported(Kind):
 
 _LIMIT = Either(Float(), Int())
 _LARGEST_POOL = 10 ** 5  # batches; the utterances of all of them are sorted in memory
+_MOST_BUCKETS = 64
 _NO_CACHE = "features are computed when needed, which is faster than reading them from a file"
 
 PARAMETERS = (
@@ -33,9 +34,17 @@ PARAMETERS = (
     Parameter("shuffle", Bool(), default=True, doc="a new random order in every epoch of training; evaluation sorts by length"),
     Parameter("length_pool", Int(minimum=0, maximum=_LARGEST_POOL), default=0,
               doc="number of training batches that are sorted by length together, to reduce padding; 0: none. No effect on "
-                  "devices with length buckets"),
+                  "devices with static shapes"),
+    Parameter("num_buckets", Int(minimum=0, maximum=_MOST_BUCKETS), default=0,
+              doc="number of length buckets; a training batch comes from one of them, which reduces padding. Their lengths are "
+                  "computed from the manifests. 0: no buckets, or as many as a device with static shapes allows (4)"),
+    Parameter("batch_frames", Int(minimum=0), default=0,
+              doc="the most frames in a training batch of one device, padding included: batches of longer buckets have fewer "
+                  "utterances, at most batch_size_per_gpu. 0: every batch has batch_size_per_gpu utterances"),
+    Parameter("sortagrad", Bool(), default=False,
+              doc="the first epoch goes from short to long utterances, the following ones are shuffled"),
     Parameter("join_shorter_than", Either(Float(minimum=0.0), Int(minimum=0)), default=0,
-              doc="s; on devices with length buckets, shorter training utterances are packed end to end into rows as long as "
+              doc="s; on devices with static shapes, shorter training utterances are packed end to end into rows as long as "
                   "the longest utterance, to reduce padding; 0: no packing"),
     Parameter("same_length_batches", Bool(), default=False,
               doc="an evaluation's batches have only utterances of equal padded length, for models that do not mask padding"),

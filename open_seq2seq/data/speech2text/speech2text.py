@@ -7,8 +7,8 @@ from open_seq2seq.data.rejection import WRONG_HEADER, RejectedData
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.data.speech2text.audio_profile import measure_profile
 from open_seq2seq.data.speech2text.augmentation import Augmentation
-from open_seq2seq.data.speech2text.batch_order import TrainingOrder, evaluation_batches
-from open_seq2seq.data.speech2text.bucket_order import BucketedOrder, bucketed_evaluation_batches
+from open_seq2seq.data.speech2text.batch_order import evaluation_batches
+from open_seq2seq.data.speech2text.bucket_order import bucketed_evaluation_batches
 from open_seq2seq.data.speech2text.dataset import FeaturePipeline, Request, parallel_calls
 from open_seq2seq.data.speech2text.feature_graph import make_feature_function
 from open_seq2seq.data.speech2text.features import check_rules as check_feature_rules
@@ -16,6 +16,8 @@ from open_seq2seq.data.speech2text.layer_parameters import PARAMETERS
 from open_seq2seq.data.speech2text.packing import pack, single_rows
 from open_seq2seq.data.speech2text.row_layout import RowLayout
 from open_seq2seq.data.speech2text.selection import frames_to_align
+from open_seq2seq.data.speech2text.training_batches import TrainingBatches, batch_sizes, bucket_limits
+from open_seq2seq.data.speech2text.training_batches import check_rules as check_batch_rules
 from open_seq2seq.data.speech2text.utterance_set import UtteranceSet
 from open_seq2seq.log_lines import log_line
 
@@ -28,7 +30,7 @@ class Speech2TextDataLayer:
     Args:
       params: checked dict of ``PARAMETERS``.
       mode: "train", "eval" or "infer".
-      batch_size: utterances in a batch of one worker.
+      batch_size: utterances in a batch of one worker; with ``batch_frames`` the most in one of training.
       seed: decides the order and the augmentation of training, and the dither of evaluation.
       num_workers, worker_id: how many processes share the data, and which one this is.
       rejected_file: path of the CSV that lists the rejected rows; written only when there are any. None: not written.
@@ -76,11 +78,17 @@ class Speech2TextDataLayer:
         self.manifests, self.rejections = utterance_set.manifests, utterance_set.rejections
         self.run_time_rejections = utterance_set.run_time_rejections
         self._static_shapes, self._same_frames = static_shapes, same_frames_on_all_workers and mode == "train"
-        self._layout = self._make_layout(output_frames)
-        self.buckets = self._layout.buckets
-        self._schedule = self._bucketed_order() if self.buckets is not None and mode == "train" else None
-        if self.buckets is not None and worker_id == 0:
-            log_line("%s data: %s" % (mode, self._description_of_buckets()))
+        sizes = batch_sizes(params, mode, batch_size, num_workers)
+        self._layout = self._make_layout(output_frames, sizes)
+        self.buckets = self._layout.buckets if self._layout.is_static else None
+        self.training_batches = self._schedule = self._padding_share = None
+        if mode == "train":
+            self.training_batches = TrainingBatches(self._layout, params, sizes, seed, worker_id, self._same_frames)
+            self._schedule = self.training_batches.order()
+            # one rank reports it
+            self._padding_share = self.training_batches.padding_share() if worker_id == 0 else None
+        if worker_id == 0:
+            self._describe_batches()
         self._same_length_batches, self._batches = params["same_length_batches"], None
 
     def subset(self, count, seed):
@@ -108,7 +116,7 @@ class Speech2TextDataLayer:
         return type(self)(self._params, "eval", self.batch_size, self._seed, self.num_workers, self.worker_id,
                           utterance_set=self._set.subset(len(self.utterances), self._seed), preparation=preparation)
 
-    def _make_layout(self, output_frames):
+    def _make_layout(self, output_frames, sizes):
         rows, training = single_rows(self.utterances), self.mode == "train"
         if self._static_shapes is not None and training and self._params["join_shorter_than"]:
             def is_alignable(labels, num_samples):
@@ -117,20 +125,36 @@ class Speech2TextDataLayer:
             rows = pack(self.utterances, self._params["join_shorter_than"] * self._params["sample_freq"], self._separator,
                         is_alignable)
         # in an evaluation the shapes, and with them the result of a model that sees its padding, are those of any batch size
-        return RowLayout(rows, self._most_frames_of, self._params["pad_to"], self._static_shapes,
-                         self.batch_size * self.num_workers if training else 1,
-                         lambda row: " + ".join(self.utterances[index].id for index in row.indices))
+        return RowLayout(rows, self._most_frames_of, self._params["pad_to"],
+                         bucket_limits(self._params, self.mode, self._static_shapes), sizes.of_all if training else 1,
+                         lambda row: " + ".join(self.utterances[index].id for index in row.indices),
+                         self._static_shapes is not None, self._features.num_frames)
 
     @property
     def _separator(self):
         """Labels between those of packed utterances."""
         return tuple(self.vocabulary.encode(" ")) if " " in self.vocabulary.characters else ()
 
-    def _description_of_buckets(self):
+    def _describe_batches(self):
+        """Log lines on the buckets and the share of padding."""
+        if self.buckets is not None:
+            log_line("%s data: %s" % (self.mode, self._description_of_shapes()))
+        elif self._layout.buckets is not None:
+            log_line("train data: %s%s" % (
+                self.training_batches.description(), "; join_shorter_than has no effect, because the shapes are not static"
+                if self._params["join_shorter_than"] else ""))
+        if self.training_batches is not None:
+            log_line("train data: padding: %.1f %% of the frames" % (100.0 * self._padding_share))
+
+    def _description_of_shapes(self):
         rows, training = self._layout.rows, self.mode == "train"
         packed = len(self.utterances) - sum(len(row.indices) == 1 for row in rows)
-        return "%d static shapes (frames x labels): %s%s%s" % (
-            len(self.buckets), ", ".join("%d x %d" % bucket for bucket in self.buckets),
+        with_rows = training and bool(self._params["batch_frames"])
+        shapes = ["%d x %d" % bucket for bucket in self.buckets]
+        if with_rows:
+            shapes = ["%d x %s" % (self.training_batches.rows_of(number), shape) for number, shape in enumerate(shapes)]
+        return "%d static shapes (%sframes x labels): %s%s%s" % (
+            len(self.buckets), "utterances x " if with_rows else "", ", ".join(shapes),
             "; %d utterances are packed into %d rows" % (packed, len(rows) - len(self.utterances) + packed) if packed else "",
             "; length_pool has no effect" if training and self._params["length_pool"] else "")
 
@@ -138,6 +162,7 @@ class Speech2TextDataLayer:
     def check_rules(params, path, report):
         """Reports contradictions between checked params; ``path`` names them."""
         check_feature_rules(params, path, report)
+        check_batch_rules(params, path, report)
         if params["augmentation"] is not None:
             Augmentation.check_rules(params["augmentation"], child_path(path, "augmentation"), report,
                                      params["num_audio_features"])
@@ -159,14 +184,22 @@ class Speech2TextDataLayer:
     def batches_per_epoch(self):
         """Batches of this worker: in training the full batches of an epoch (at least 1), else those of an evaluation.
 
-        In training with static shapes the last batch of every bucket is completed with padding rows, so it is the number of
+        In training with length buckets the last batch of every bucket is completed with padding rows, so it is the number of
         batches that contain an epoch.
         """
         if self.mode != "train":
             return len(self._evaluation_batches()) if self.buckets is None else sum(map(len, self._evaluation_batches()))
-        if self.buckets is not None:
-            return self._schedule.batches_per_epoch
-        return max(1, len(self.utterances) // self.batch_size // self.num_workers)
+        return self.training_batches.batches_per_epoch
+
+    @property
+    def utterances_per_batch(self):
+        """The mean number of utterances in a training batch of this worker: ``batch_size``, or less with ``batch_frames``."""
+        return self.training_batches.utterances_per_batch
+
+    @property
+    def padding_share(self):
+        """The share of padding in all frames of a training epoch; see ``TrainingBatches.padding_share``. None on other ranks."""
+        return self._padding_share
 
     def raise_if_too_many_rejected(self, elsewhere=0):
         """Raises DataError when more rows than ``max_rejected_fraction`` allows have turned out to be faulty.
@@ -195,7 +228,7 @@ class Speech2TextDataLayer:
         return self._schedule.bucket_of_batch(number)
 
     def training_dataset(self, first_batch=0, bucket=None):
-        """An endless ``tf.data.Dataset`` of Batch with static B.
+        """An endless ``tf.data.Dataset`` of Batch, with static B unless the batches have different sizes.
 
         Args:
           first_batch: number of the first batch; those before are skipped, not computed. The batches that follow are the same
@@ -204,25 +237,13 @@ class Speech2TextDataLayer:
             dimensions are static.
         """
         self._check_bucket(bucket)
+        batches, pipeline = self.training_batches, self._pipeline()
         if bucket is not None:
-            order = self._bucketed_order()
-
-            def request_of(count):
-                batch = order.batch(order.number_of_batch(bucket, count))
-                return Request(self._layout.first_utterances[batch.indices], batch.positions, batch.weights,
-                               np.zeros([self.batch_size], np.int32))
-
-            return self._pipeline().static_dataset(request_of, (order.batches_before(bucket, first_batch), None),
-                                                   self.batch_size, self.buckets[bucket])
-        order = TrainingOrder([utterance.num_samples for utterance in self.utterances], self.batch_size,
-                              self._params["shuffle"], self._seed, self.num_workers, self.worker_id,
-                              self._params["length_pool"])
-
-        def request_of(number):
-            frames = self._layout.most_frames[order.global_batch(number)].max() if self._same_frames else 1
-            return Request(*order.batch(number), frames=np.full([self.batch_size], frames, np.int32))
-
-        return self._pipeline().training_dataset(request_of, first_batch, self.batch_size, keep_rows=self._same_frames)
+            request_of, first = batches.requests_of_bucket(bucket, first_batch)
+            return pipeline.static_dataset(request_of, (first, None), batches.rows_of(bucket), self.buckets[bucket])
+        # rows that move up would leave their bucket
+        keep_rows = self._same_frames or self._layout.buckets is not None
+        return pipeline.training_dataset(batches.requests(), first_batch, batches.static_rows, keep_rows)
 
     def longest_dataset(self, count, bucket=None):
         """A ``tf.data.Dataset`` that repeats ``count`` times the training Batch that takes the most memory.
@@ -235,19 +256,15 @@ class Speech2TextDataLayer:
           bucket: see :meth:`training_dataset`.
         """
         self._check_bucket(bucket)
-        layout = self._layout
-        own = layout.longest_rows(self.batch_size * self.num_workers, bucket)[self.worker_id::self.num_workers].copy()
-        own[-1] = layout.row_with_most_labels(bucket)
-        frames = np.full([self.batch_size], 0 if bucket is not None else self.longest_shape()[0], np.int32)
-        request = Request(layout.first_utterances[own], np.arange(self.batch_size), np.ones([self.batch_size], np.float32),
-                          frames)
+        request, rows = self.training_batches.longest_request(bucket), self.training_batches.rows_of(bucket)
         if bucket is not None:
-            return self._pipeline().static_dataset(lambda number: request, (0, count), self.batch_size, self.buckets[bucket])
-        return self._pipeline().training_dataset(lambda number: request, 0, self.batch_size, keep_rows=True, end=count)
+            return self._pipeline().static_dataset(lambda number: request, (0, count), rows, self.buckets[bucket])
+        return self._pipeline().training_dataset(lambda number: request, 0, self.training_batches.static_rows, keep_rows=True,
+                                                 end=count)
 
     def longest_shape(self, bucket=None):
-        """(frames, labels) to which :meth:`longest_dataset` is padded."""
-        return self._layout.longest_shape(bucket)
+        """(rows, frames, labels) of the batches of :meth:`longest_dataset`, padding included."""
+        return self.training_batches.longest_shape(bucket)
 
     def evaluation_dataset(self, same_length_batches=None, bucket=None):
         """A finite ``tf.data.Dataset`` of Batch: every utterance of this worker's share once, the longest first.
@@ -277,10 +294,6 @@ class Speech2TextDataLayer:
         if (bucket is None) != (self.buckets is None) or bucket is not None and not 0 <= bucket < len(self.buckets):
             raise ValueError("bucket is %r, expected %s" % (bucket, "None, because there are no static shapes"
                                                             if self.buckets is None else "0 to %d" % (len(self.buckets) - 1)))
-
-    def _bucketed_order(self):
-        return BucketedOrder(self._layout.bucket_of_row, self.batch_size, self._params["shuffle"], self._seed,
-                             self.num_workers, self.worker_id, [len(row.indices) for row in self._layout.rows])
 
     def _evaluation_batches(self):
         """List of arrays of indices; with static shapes, for each bucket an array [batches, batch_size]."""

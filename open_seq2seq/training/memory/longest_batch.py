@@ -47,8 +47,7 @@ def try_longest_batches(session, params, graph, device, group):
     optional = [device.static_shapes and params[key] is not None for key in ("print_samples_steps", "save_summaries_steps")]
     available = _available_to_each(session, group) if device.name == "cpu" else float("inf")
     for number, shape_step in enumerate(graph.shape_steps):
-        shape = BatchShape(params["batch_size_per_gpu"], *graph.data_layer.longest_shape(
-            number if graph.data_layer.buckets else None))
+        shape = BatchShape(*graph.data_layer.longest_shape(number if graph.data_layer.buckets else None))
         what = "%d utterances x %d frames, %d labels" % shape
         fetches = shape_step.update_fetches(*optional)
         if not _is_worth_trying(shape_step, list(fetches.values()), shape, what, available, group):

@@ -38,6 +38,8 @@ def summary(entries):
                       ("Utterances in a step", "utterances_per_step")):
         if start.get(key) is not None:
             rows.append((name, str(start[key])))
+    if isinstance(start.get("padding_share"), (int, float)):
+        rows.append(("Padding", "%.1f %% of the frames" % (100.0 * start["padding_share"])))
     starts = [entry for entry in entries if entry["kind"] == "start"]
     if starts:
         rows.append(("Started", _date(starts[0]) + ("; resumed %d times" % (len(starts) - 1) if len(starts) > 1 else "")))

@@ -25,7 +25,7 @@ def test_without_static_shapes_a_row_is_padded_to_a_multiple():
 
 
 def test_with_static_shapes_a_row_is_as_long_as_its_bucket():
-    found = layout(static_shapes=StaticShapes(max_buckets=2))
+    found = layout(limits=StaticShapes(max_buckets=2))
     assert found.buckets == [Bucket(12, 8), Bucket(32, 16)] and found.bucket_of_row.tolist() == [0, 1, 0, 1]
     assert [found.frame_limit(index) for index in range(4)] == [12, 32, 12, 32]
     assert [found.longest_shape(bucket) for bucket in (0, 1)] == found.buckets
@@ -39,7 +39,7 @@ def test_a_row_is_found_by_its_first_utterance():
 
 
 def test_longest_rows_are_chosen_from_all_or_from_a_bucket():
-    found = layout(static_shapes=StaticShapes(max_buckets=2))
+    found = layout(limits=StaticShapes(max_buckets=2))
     assert found.longest_rows(2).tolist() == [3, 1] and found.longest_rows(5).tolist() == [3, 1, 2, 0, 3]
     assert found.longest_rows(3, bucket=0).tolist() == [2, 0, 2]
     assert found.row_with_most_labels() == 1 and found.row_with_most_labels(bucket=0) == 0

@@ -69,7 +69,7 @@ def test_it_holds_the_longest_utterances_and_that_with_the_most_labels(training)
     graph.start_longest_batch(session, 0)
     batch = graph.shape_steps[0].batch
     first, second = session.run(batch), session.run(batch)
-    assert list(first.utterance_indices) == [1, 2] and graph.data_layer.longest_shape() == (144, 8)
+    assert list(first.utterance_indices) == [1, 2] and graph.data_layer.longest_shape() == (2, 144, 8)
     assert first.features.shape == (2, 144, 8) and first.labels.shape == (2, 8)
     np.testing.assert_array_equal(first.utterance_indices, second.utterance_indices)
     # two a step, and as many as the data layer has ready while it is computed
