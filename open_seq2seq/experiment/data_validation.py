@@ -1,5 +1,6 @@
 """``--mode=validate_data``: checks the sets of a config, with its vocabulary, features and network."""
 from open_seq2seq.data.speech2text.feature_graph import make_feature_function
+from open_seq2seq.data.speech2text.selection import LIMITS
 from open_seq2seq.data.speech2text.speech2text import Speech2TextDataLayer
 from open_seq2seq.data.validation.command import DEFAULT_OUTPUT, run_validation
 from open_seq2seq.data.validation.rows import DataSet, Model
@@ -50,7 +51,7 @@ def _data_set(name, params):
     for note in vocabulary.notes:
         log_line("Note: " + note)
     model = Model(data["sample_freq"], vocabulary, lambda count: encoder.output_frames(encoder_params, num_frames(count)),
-                  data["max_missing_fraction"], data["min_duration"], data["max_duration"], bool(data["dynamic_range"]),
+                  data["max_missing_fraction"], {name: data[name] for name in LIMITS}, num_frames, bool(data["dynamic_range"]),
                   Normalization.of(data, vocabulary))
     files = data["dataset_files"]
     return DataSet(name, _MODES[name], [files] if isinstance(files, str) else list(files), model)

@@ -47,7 +47,7 @@ def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames,
             labels = () if mode == "infer" else _labels(row, mode, vocabulary)
             if labels and info.is_silent:
                 raise RejectedData(rejection.SILENT_AUDIO, "%.3f s of silence: %r" % (info.duration, row.transcript[:80]))
-            _check_limits(info, labels, params, num_frames)
+            check_limits(info, labels, params, num_frames)
             if mode == "train" and output_frames is not None:
                 _check_alignable(row, labels, num_frames(info.num_samples), output_frames)
         except RejectedData as rejected:
@@ -85,8 +85,18 @@ def _labels(row, mode, vocabulary):
         raise RejectedData(rejection.UNKNOWN_CHARACTER, str(error))
 
 
-def _check_limits(info, labels, params, num_frames):
-    """A limit that is None, zero or negative does not apply, as in OpenSeq2Seq."""
+LIMITS = ("max_duration", "min_duration", "max_feature_length", "max_label_length")
+
+
+def check_limits(info, labels, params, num_frames):
+    """Raises RejectedData if an utterance exceeds a limit of the config.
+
+    Args:
+      info: has ``duration`` in seconds and ``num_samples`` at the model's rate.
+      labels: the labels of its transcript.
+      params: dict of the limits :data:`LIMITS`. One that is None, zero or negative does not apply, as in OpenSeq2Seq.
+      num_frames: function int samples -> int feature frames.
+    """
     def limit(name):
         return params[name] if params[name] is not None and params[name] > 0 else None
 

@@ -24,6 +24,8 @@ manifest. detail: what was found, a phrase. value: how bad it is; the largest ar
 _CHECKS = (
     Check("unreadable_manifest", ERROR, False, "manifest that cannot be read", "correct the file as the message says"),
     Check("malformed_row", ERROR, False, "malformed row", "quote fields that contain commas; add missing fields"),
+    Check("cut_off_manifest", WARNING, False, "manifest whose last line has no line end",
+          "compare the last row with the original: the file may have been cut off"),
     Check("missing_file", ERROR, False, "missing audio file",
           "correct the path, which is relative to the manifest's folder, or remove the row"),
     Check("unreadable_audio", ERROR, False, "unreadable audio file",
@@ -52,6 +54,8 @@ _CHECKS = (
           "correct it, or the steps of normalization in the config"),
     Check("unknown_character", ERROR, False, "character outside the vocabulary",
           "normalize the transcripts, or add the character to the vocabulary"),
+    Check("reserved_word", WARNING, False, "word with a special meaning in language models",
+          "replace it by what is said, or remove it"),
     Check("nonprintable_character", WARNING, False, "character that cannot be printed", "remove it; fixed.csv does"),
     Check("not_nfc", WARNING, False, "transcript not in composed form (Unicode NFC)", "is composed when read; fixed.csv is"),
     Check("blanks", WARNING, False, "superfluous or unusual blanks", "use single spaces; fixed.csv does"),
@@ -64,6 +68,8 @@ _CHECKS = (
     Check("duplicate_audio", WARNING, False, "same audio under another name", "keep one of the rows; fixed.csv keeps the first"),
     Check("conflicting_transcripts", ERROR, False, "same audio with different transcripts",
           "find out which transcript is right; fixed.csv has none of the rows"),
+    Check("several_genders", WARNING, False, "speaker with several genders",
+          "correct the gender, or the speaker: two people may share a name"),
     Check("speaker_overlap", WARNING, False, "speaker also in the data of the evaluation",
           "results will be too good for new speakers; split by speaker"),
     Check("audio_overlap", ERROR, False, "audio also in the data of the evaluation",
@@ -73,10 +79,14 @@ _CHECKS = (
     Check("audio_differs", WARNING, True, "audio of the sets differs", "see docs/robustness.md"),
     Check("repeated_transcript", INFO, False, "transcripts shared by several recordings",
           "normal for commands and digits; else check the corpus"),
+    Check("one_speaker", INFO, False, "set with a single speaker",
+          "a model of one voice; for other voices add speakers"),
+    Check("other_duration", WARNING, False, "duration column is not the duration of the file",
+          "check whether the file is that of the row, then correct the column"),
     Check("other_size", INFO, False, "wav_filesize is not the size of the file",
           "the file was changed after the manifest was made"),
-    Check("beyond_limit", INFO, False, "rows outside min_duration and max_duration",
-          "are skipped; change the limits to use them"),
+    Check("beyond_limit", INFO, False, "rows outside the limits of the config",
+          "are skipped; change min_duration, max_duration, max_feature_length or max_label_length to use them"),
 )
 
 CHECKS = collections.OrderedDict((check.name, check) for check in _CHECKS)

@@ -1,4 +1,5 @@
 """Checks of single rows: the audio file, the transcript, and both together."""
+import math
 import re
 import unicodedata
 
@@ -16,6 +17,8 @@ CLIPPED_SHARE = 0.0005
 QUIET_DB = -40.0                       # peak against full scale
 SILENCE_SHARE = 0.4                    # of the frames without any sound
 OFFSET = 0.1                           # of the peak
+DURATION_TOLERANCE, DURATION_SHARE = 0.05, 0.01   # seconds, and a share of the duration, by which a stated one may differ
+RESERVED_WORDS = frozenset(("<s>", "</s>", "<unk>", "<eps>", "<blank>", "<pad>", "#0"))
 SHOWN = 80                             # characters of a transcript in a message
 
 _CHECK_OF_REASON = {
@@ -39,6 +42,10 @@ def audio_findings(row, facts, mode, model):
     size = row.raw.get(SIZE_COLUMN, "").strip()
     if size.isdigit() and int(size) not in (0, facts.size):
         yield found("other_size", row, "the file has %d bytes, the manifest states %s" % (facts.size, size))
+    stated = _number(row.duration)
+    if stated is not None and abs(stated - duration) > DURATION_TOLERANCE + DURATION_SHARE * duration:
+        yield found("other_duration", row, "the file has %.3f s, the manifest states %g" % (duration, stated),
+                    abs(stated - duration))
     for note in facts.notes:
         yield found("audio_note", row, note)
     if facts.channels > 1:
@@ -61,6 +68,15 @@ def audio_findings(row, facts, mode, model):
         yield found("offset", row, "a constant of %.2f of the peak" % facts.offset, facts.offset)
 
 
+def _number(text):
+    """The float that a field contains, or None."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
 def text_findings(row, mode, model):
     """Yields what is wrong with the transcript of a row, apart from its length."""
     if mode == INFER:
@@ -71,6 +87,9 @@ def text_findings(row, mode, model):
     if not row.transcript.strip():
         # an evaluation scores it: each word that is recognized is an insertion
         yield found("empty_transcript", row, "there is no transcript", severity=WARNING if mode == EVAL else None)
+    reserved = sorted(RESERVED_WORDS.intersection(raw.lower().split()))
+    if reserved:
+        yield found("reserved_word", row, "%s in %r" % (", ".join(reserved), raw[:SHOWN]))
     unprintable = _unprintable(raw, model)
     if unprintable:
         yield found("nonprintable_character", row, "%s in %r" % (", ".join(unprintable[:3]), raw[:SHOWN]), len(unprintable))

@@ -10,6 +10,8 @@ from open_seq2seq.text.steps import Refused
 
 TRAIN, EVAL, INFER = "train", "eval", "infer"
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "spk", "spk_id", "client_id")
+GENDER_COLUMNS = ("gender", "sex")
+DURATION_COLUMN = "duration"
 ID_COLUMNS = ("id", "utterance_id", "utt_id", "utterance")
 
 DataSet = collections.namedtuple("DataSet", "name mode manifests model")
@@ -18,22 +20,24 @@ DataSet.__doc__ = """Manifests that are used together.
 name: for messages. mode: "train", "eval" or "infer", as of the data layer. manifests: list of paths. model: :class:`Model`."""
 
 Model = collections.namedtuple(
-    "Model", "sample_rate vocabulary logit_frames max_missing_fraction min_duration max_duration has_dynamic_range normalization")
+    "Model", "sample_rate vocabulary logit_frames max_missing_fraction limits feature_frames has_dynamic_range normalization")
 Model.__new__.__defaults__ = (None, None, 0.01, None, None, False, None)
 Model.__doc__ = """What validation needs to know of the model that the data are for.
 
 sample_rate: Hz. vocabulary: Vocabulary, or None: any character. logit_frames: function int samples at that rate -> int frames
-after the encoder, or None: CTC is not checked. max_missing_fraction, min_duration, max_duration: as of the data layer, None: no
-limit. has_dynamic_range: whether the features have a ``dynamic_range``. normalization: a ``text.steps.Normalization`` of the
-transcripts, or None.
+after the encoder, or None: CTC is not checked. max_missing_fraction: as of the data layer. limits: dict of the data layer's
+limits, see ``selection.LIMITS``; None: no limits. feature_frames: function int samples -> int feature frames, needed for a limit
+of features. has_dynamic_range: whether the features have a ``dynamic_range``. normalization: a ``text.steps.Normalization`` of
+the transcripts, or None.
 """
 
-Row = collections.namedtuple("Row", "set manifest row wav_filename path raw transcript problem refusal speaker id")
+Row = collections.namedtuple(
+    "Row", "set manifest row wav_filename path raw transcript problem refusal speaker id gender duration")
 Row.__doc__ = """One row.
 
 set: name of the DataSet. manifest, row, wav_filename, problem: see ``manifest.ManifestRow``. path: of the audio file that the
 data layer would open. raw: OrderedDict from column to str as in the file. transcript: as the data layer uses it. refusal: why it
-cannot be normalized, or "". speaker, id: of a column, or "".
+cannot be normalized, or "". speaker, id, gender, duration: of a column, or "".
 """
 
 _COMPONENT = re.compile("[^A-Za-z0-9]+")
@@ -66,7 +70,8 @@ def _rows_of(path, read, data_set):
         if data_set.mode != INFER:
             transcript, refusal = normalized(row.transcript, data_set.model)
         yield Row(data_set.name, path, row.row, row.wav_filename, _existing(row), raw, transcript, row.problem, refusal,
-                  _first(columns, SPEAKER_COLUMNS), _first(columns, ID_COLUMNS))
+                  _first(columns, SPEAKER_COLUMNS), _first(columns, ID_COLUMNS), _first(columns, GENDER_COLUMNS),
+                  columns.get(DURATION_COLUMN, ""))
 
 
 def normalized(transcript, model):

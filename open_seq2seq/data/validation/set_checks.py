@@ -1,13 +1,19 @@
 """Checks of a set as a whole, and of two sets against each other: duplicates, outliers, rates, overlap."""
 import collections
 import math
+import os
 
 import numpy as np
 
+from open_seq2seq.data.rejection import RejectedData
+from open_seq2seq.data.speech2text.audio import resampled_length
 from open_seq2seq.data.speech2text.audio_profile import AudioProfile, differences
+from open_seq2seq.data.speech2text.selection import check_limits
 from open_seq2seq.data.validation.audio_files import duration_of
 from open_seq2seq.data.validation.checks import CHECKS, Finding, found
-from open_seq2seq.data.validation.rows import INFER
+from open_seq2seq.data.validation.row_checks import labels_of
+from open_seq2seq.data.validation.rows import INFER, TRAIN
+from open_seq2seq.errors import DataError
 
 LEAST_ROWS = 20                        # with fewer, nothing is usual
 MOST_CHARACTERS_PER_SECOND = 60.0      # nobody speaks so fast
@@ -20,6 +26,8 @@ BAND_FACTOR = 0.55                     # of the median of the set
 SENTENCE_WORDS = 4                     # shorter texts are repeated by chance
 SMALL_VOCABULARY = 100                 # different words; in digits and commands, equal texts are normal
 SHOWN = 60                             # characters of a transcript in a message
+
+_Lengths = collections.namedtuple("_Lengths", "duration num_samples")
 
 
 def duplicate_findings(rows, groups):
@@ -62,6 +70,30 @@ def duplicate_findings(rows, groups):
                         place(alike[0], row), alike[0].wav_filename))
 
 
+def manifest_findings(rows):
+    """Yields manifests that may have been cut off: the last line has no line end, as every writer of CSV files gives it."""
+    for path, last in collections.OrderedDict((row.manifest, row) for row in rows).items():
+        with open(path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) not in b"\r\n":
+                yield found("cut_off_manifest", last, "the last row is %r" % ",".join(last.raw.values())[-SHOWN:])
+
+
+def speaker_findings(rows, data_set):
+    """Yields speakers with several genders, and training data in which all rows have the same speaker."""
+    first, reported = {}, set()
+    for row in rows:
+        if row.speaker and row.gender:
+            other = first.setdefault(row.speaker, row)
+            if other.gender.lower() != row.gender.lower() and row.speaker not in reported:
+                reported.add(row.speaker)
+                yield found("several_genders", row, "%s: %s, but %s in row %s" % (
+                    row.speaker[:SHOWN], row.gender[:SHOWN], other.gender[:SHOWN], place(other, row)))
+    speakers = {row.speaker for row in rows}
+    if data_set.mode == TRAIN and len(rows) >= LEAST_ROWS and len(speakers) == 1 and rows[0].speaker:
+        yield found("one_speaker", rows[0], "all %d rows are by %s" % (len(rows), rows[0].speaker[:SHOWN]))
+
+
 def place(row, seen_from):
     """How a message about the Row ``seen_from`` names another one."""
     return "%d" % row.row if row.manifest == seen_from.manifest else "%s:%d" % (row.manifest, row.row)
@@ -75,15 +107,14 @@ def outlier_findings(rows, facts, data_set):
       facts: dict from path to AudioFacts.
       data_set: DataSet.
     """
-    usable, model = [], data_set.model
+    usable = []
     for row in rows:
         if not _is_usable(row, facts):
             continue
         duration = duration_of(facts[row.path])
-        if model.max_duration and model.max_duration > 0 and duration > model.max_duration:
-            yield found("beyond_limit", row, "%.3f s, the limit is %g s" % (duration, model.max_duration), duration)
-        elif model.min_duration and model.min_duration > 0 and duration < model.min_duration:
-            yield found("beyond_limit", row, "%.3f s, the limit is %g s" % (duration, model.min_duration))
+        exceeded = _exceeded_limit(row, facts[row.path], data_set)
+        if exceeded is not None:
+            yield found("beyond_limit", row, "%s: %s" % (exceeded.reason.name, exceeded), duration)
         else:
             usable.append((row, duration))
     if len(usable) >= LEAST_ROWS:
@@ -94,6 +125,24 @@ def outlier_findings(rows, facts, data_set):
                     duration, middle, low, high), abs(math.log(duration / middle)))
     if data_set.mode != INFER:
         yield from _speaking_rate_findings(usable)
+
+
+def _exceeded_limit(row, facts, data_set):
+    """The RejectedData of a row that a limit of the config excludes, or None."""
+    model, labels = data_set.model, ()
+    if model.limits is None:
+        return None
+    if data_set.mode != INFER and not row.refusal:
+        try:
+            labels = labels_of(row.transcript, model)
+        except DataError:      # is another finding
+            pass
+    try:
+        check_limits(_Lengths(duration_of(facts), resampled_length(facts.num_samples, facts.sample_rate, model.sample_rate)),
+                     labels, model.limits, model.feature_frames)
+    except RejectedData as exceeded:
+        return exceeded
+    return None
 
 
 def _speaking_rate_findings(usable):

@@ -9,9 +9,11 @@ from open_seq2seq.data.validation.set_checks import (
     band_and_rate_findings,
     difference_findings,
     duplicate_findings,
+    manifest_findings,
     outlier_findings,
     overlap_findings,
     repetition_findings,
+    speaker_findings,
 )
 from open_seq2seq.errors import DataError
 from open_seq2seq.progress import ProgressBar
@@ -87,6 +89,8 @@ def _findings_of_set(data_set, rows, facts, groups):
         yield from text_findings(row, mode, model)
         if facts[row.path].reason is None:
             yield from alignment_findings(row, facts[row.path], mode, model)
+    yield from manifest_findings(rows)
+    yield from speaker_findings(rows, data_set)
     yield from duplicate_findings(rows, groups)
     yield from outlier_findings(rows, facts, data_set)
     yield from band_and_rate_findings(rows, facts)

@@ -63,7 +63,8 @@ class Corpus:
 @pytest.fixture(scope="session")
 def model():
     """A model at 16 kHz with an output frame every 20 ms."""
-    return Model(RATE, Vocabulary(CHARACTERS), lambda samples: -(-samples // 320))
+    return Model(RATE, Vocabulary(CHARACTERS), lambda samples: -(-samples // 320),
+                 feature_frames=lambda samples: -(-samples // 160))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from open_seq2seq.text.steps import Normalization
 from tests.data.validation.conftest import RATE, WORDS, sentence, speech
 
 FILLER = 24
+LIMITS = {"min_duration": 0.1, "max_duration": 25.0, "max_feature_length": 2400, "max_label_length": 250}
 
 
 def encoded(samples, form, subtype="PCM_16"):
@@ -66,6 +67,11 @@ def plant(train):
     expect("several_channels", add("stereo.wav", np.stack([speech(2, 513), speech(2, 514)], 1)), "2 channels")
     expect("empty_transcript", add("a.flac", speech(2, 515), " "), "no transcript")
     expect("unknown_character", add("b.flac", speech(2, 516), "caf\u00e9 bar sun 7"), "'\u00e9'", "'7'")
+    expect("reserved_word", add("w.flac", speech(2, 541), "bal <unk> bel </s>"), "</s>, <unk> in")
+    expect("other_duration", add("x.flac", speech(2, 542), duration="2.1"), "has 2.000 s, the manifest states 2.1")
+    train.rows[3]["duration"], train.rows[4]["duration"] = "2.1", "unknown"      # 2.125 s
+    expect("several_genders", add("y.flac", speech(2, 543), gender="F", speaker="train0"), "train0: F, but male in row 2")
+    train.rows[0]["gender"], train.rows[4]["gender"] = "male", "Male"
     expect("nonprintable_character", add("c.flac", speech(2, 517), "bal bel\u200bbil bol"), "U+200B")
     expect("nonprintable_character", add("d.flac", speech(2, 518), "bal bel\tbil bol"), "U+0009")
     expect("not_nfc", add("e.flac", speech(2, 519), "cafe\u0301 bal bel"))
@@ -91,7 +97,10 @@ def plant(train):
     expect("repeated_transcript", repeated[0], "3 recordings of 'no no no'")
     expect("other_size", add("s.flac", speech(2, 540)), "states 17")
     train.rows[-1]["wav_filesize"] = "17"
-    expect("beyond_limit", add("q.flac", speech(30, 531), sentence(79, 60)), "the limit is 25 s")
+    expect("beyond_limit", add("q.flac", speech(30, 531), sentence(79, 60)), "30.000 s, the limit is 25 s")
+    expect("beyond_limit", add("t.flac", speech(0.05, 532), "bal"), "0.050 s, the limit is 0.1 s")
+    expect("beyond_limit", add("u.flac", speech(24.5, 533), sentence(80, 60)), "2450 frames, the limit is 2400")
+    expect("beyond_limit", add("v.flac", speech(20, 534), sentence(81, 64)), "255 labels, the limit is 250")
     return planted
 
 
@@ -104,10 +113,10 @@ def test_every_defect_is_found_in_its_row(corpus, data_set, tmp_path):
     (evaluation.folder / "eval 2.flac").write_bytes((train.folder / "train 9.flac").read_bytes())
     planted += [("speaker_overlap", 8, ("train2", "eval.csv:2")), ("text_overlap", 10, ("eval.csv:3",)),
                 ("audio_overlap", 11, ("eval.csv:4",))]
-    sets = [data_set([train, str(tmp_path / "absent.csv")], max_duration=25.0), data_set([evaluation], "eval", "eval")]
+    sets = [data_set([train, str(tmp_path / "absent.csv")], limits=LIMITS), data_set([evaluation], "eval", "eval")]
     # a row with a field too many
     with open(sets[0].manifests[0], "a") as file:
-        file.write("z.wav,0,one, two,,\n")
+        file.write("z.wav,0,one, two,,,,\n")
     planted.append(("malformed_row", len(train.rows) + 2, ("double quotes",)))
     for decode in (False, True):
         validation = validate(sets, [("train", "eval")], decode)
@@ -124,7 +133,22 @@ def test_every_defect_is_found_in_its_row(corpus, data_set, tmp_path):
             ("speaker_overlap", number + 2) for number in range(FILLER) if number % 4 == 2}
         assert {finding.set for finding in validation.findings} == {"train"}
         assert ("unreadable_manifest", None) in reasons and "absent.csv" in reasons["unreadable_manifest", None]
-    assert {check for check, _, _ in planted} | {"unreadable_manifest", "audio_differs", "not_normalized"} == set(CHECKS)
+    assert {check for check, _, _ in planted} | {
+        "unreadable_manifest", "audio_differs", "not_normalized", "cut_off_manifest", "one_speaker"} == set(CHECKS)
+
+
+def test_a_manifest_that_may_be_cut_off_and_a_set_with_one_speaker(corpus, data_set):
+    data = corpus("data").fill(20)
+    for row in data.rows:
+        row["speaker"] = "ann"
+    source = data_set([data])
+    with open(source.manifests[0], "rb+") as file:
+        file.truncate(os.path.getsize(source.manifests[0]) - len("nn\r\n"))      # the speaker of the last row is now "a"
+    (found,) = validate([source], []).findings
+    assert (found.check, found.row) == ("cut_off_manifest", 21) and found.detail.endswith(",a'")
+    source = data_set([data])
+    (found,) = validate([source], []).findings
+    assert (found.check, found.row) == ("one_speaker", 2) and "20 rows are by ann" in found.detail
 
 
 def test_sets_that_sound_different(corpus, data_set):
@@ -213,7 +237,7 @@ def test_repaired_copy(corpus, data_set, tmp_path):
         "c": "bal belbil bol", "d": "bal bel bil bol", "f": "bal bel bil bol", "g": "bal bel bil bol", "h": "bal bel bil bol"}
     assert by_name["note.flac"] == {
         "wav_filename": os.path.join("train", "note.flac"), "wav_filesize": str(os.path.getsize(str(train.folder / "note.flac"))),
-        "transcript": "bal bel", "speaker": "", "id": "", "comment": "kept, as it is"}
+        "transcript": "bal bel", "speaker": "", "gender": "", "id": "", "duration": "", "comment": "kept, as it is"}
     # the first of two equal recordings stays; of conflicting ones none
     assert "train 2.flac" in by_name and "copy.flac" not in by_name
     assert "train 3.flac" not in by_name and "other words.flac" not in by_name
