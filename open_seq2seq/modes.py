@@ -42,7 +42,9 @@ def run(command_line):
         from open_seq2seq.training.report.mode import run_report
         run_report(arguments.config_file, overrides)
         return 0
-    experiment = load_experiment(arguments.config_file, arguments.mode, overrides)
+    experiment = None
+    if arguments.config_file is not None and arguments.mode not in ("kmeans", "labels"):
+        experiment = load_experiment(arguments.config_file, arguments.mode, overrides)
     _OTHER_MODES[arguments.mode](experiment, arguments)
     return 0
 
@@ -163,9 +165,64 @@ def _replay(experiment, arguments):
     run_replay(experiment, arguments)
 
 
+def _features(experiment, arguments):
+    """``--mode=features``."""
+    from open_seq2seq.pretraining.features import dump_mfcc, manifests_of
+    manifests = arguments.manifest or manifests_of(experiment.params)
+    if arguments.layer is None:
+        rate = arguments.sample_rate or (_params(experiment)["data_layer_params"]["sample_freq"] if experiment else None)
+        dump_mfcc(manifests, rate, arguments)
+        return
+    from open_seq2seq.pretraining.layer_outputs import dump_layer
+    directory = _run_directory(experiment, arguments)
+    with contextlib.ExitStack() as stack:
+        device, group = stack.enter_context(_device_and_group(experiment, arguments))
+        _start_log(stack, experiment, arguments, directory, device, group)
+        dump_layer(_params(experiment), manifests, directory, arguments, device, group)
+
+
+def _kmeans(experiment, arguments):
+    """``--mode=kmeans``, which needs no config."""
+    from open_seq2seq.pretraining.kmeans import learn_clusters
+    learn_clusters(arguments)
+
+
+def _labels(experiment, arguments):
+    """``--mode=labels``, which needs no config."""
+    from open_seq2seq.pretraining.labels import write_labels
+    write_labels(arguments)
+
+
+def _label_quality(experiment, arguments):
+    """``--mode=label_quality``."""
+    from open_seq2seq.pretraining.features import manifests_of
+    from open_seq2seq.pretraining.label_quality import (
+        labels_to_measure,
+        measure_label_quality,
+        read_segments,
+        transcript_segments,
+    )
+    manifest, path = labels_to_measure(arguments.manifest or manifests_of(experiment.params), arguments)
+    segments_of = transcript_segments
+    if arguments.reference != "transcript" or arguments.alignment is not None:
+        times = read_segments(arguments.alignment or _aligned_times(experiment, arguments, manifest))
+        segments_of = lambda row: times.get(row.wav_filename)  # noqa: E731
+    measure_label_quality(manifest, path, arguments, segments_of, arguments.reference)
+
+
+def _aligned_times(experiment, arguments, manifest):
+    """Aligns the transcripts of a manifest; returns the file of the times of characters or words."""
+    from open_seq2seq.evaluation.alignment_mode import FOLDER, align_data
+    folder = os.path.join(arguments.labels or os.path.dirname(manifest), FOLDER)
+    _params(experiment)["data_layer_params"]["dataset_files"] = [manifest]
+    _run_through_data(experiment, arguments._replace(output=folder, format=("csv",)), align_data)
+    return os.path.join(folder, arguments.reference + ".csv")
+
+
 _OTHER_MODES = {"eval": _evaluate, "infer": _infer, "describe": _describe, "npu_check": _npu_check, "export": _export,
                 "combine": _combine, "replay": _replay, "robustness": _robustness, "align": _align,
-                "tune_lm": _tune_lm, "validate_data": _validate_data}
+                "tune_lm": _tune_lm, "validate_data": _validate_data, "features": _features, "kmeans": _kmeans, "labels": _labels,
+                "label_quality": _label_quality}
 
 
 def _params(experiment):

@@ -13,10 +13,11 @@ from open_seq2seq.experiment.playbook import help_text, names_of_files, override
 from open_seq2seq.log_lines import LOG_FORMATS
 
 MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report", "robustness",
-         "tune_lm", "align", "validate_data")
+         "tune_lm", "align", "validate_data", "features", "kmeans", "labels", "label_quality")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 INFER_FORMATS = ("csv", "json", "ctm", "trn", "srt", "vtt")
+REFERENCES = ("characters", "words", "transcript")
 ALIGN_FORMATS = ("ctm", "csv", "json", "textgrid")
 _FORMATS_OF_MODE = dict({mode: EXPORT_FORMATS for mode in ("export", "train", "train_eval", "npu_check")},
                         infer=INFER_FORMATS, align=ALIGN_FORMATS)
@@ -41,6 +42,8 @@ examples:
   python run.py --config_file=FILE --mode=tune_lm --lm_path=lm.arpa  the weights of the language model with the lowest WER
   python run.py --config_file=FILE --mode=validate_data  what is wrong with its manifests and their audio; a repaired copy
   python run.py --config_file=FILE --mode=align      when each word of the transcripts is said, and which transcripts are wrong
+  python run.py --mode=features --manifest=train.tsv,valid.tsv  features to pre-train on without transcripts; then --mode=kmeans
+                                                     and --mode=labels (docs/pretraining.md)
   python run.py --mode=report --logdir=runs/mine     writes runs/mine/report/index.html of a finished or running training
   python run.py --config_file=FILE --help            what each key of that config means
 
@@ -114,6 +117,28 @@ def _columns(text):
     return names
 
 
+def _files(text):
+    paths = [path.strip() for path in text.split(",")]
+    if not all(paths) or len(set(paths)) < len(paths):
+        raise argparse.ArgumentTypeError("is %r, expected different files separated by commas" % text)
+    return [file_path(path) for path in paths]
+
+
+def _numbers(text):
+    parse = _whole(0)
+    return [parse(number.strip()) for number in text.split(",")]
+
+
+def _share(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value != -1 and not 0.0 < value <= 1.0:
+        raise argparse.ArgumentTypeError("is %r, expected a share above 0 and at most 1, or -1 for all" % text)
+    return value
+
+
 def _preparations(text):
     # takes a third of a second, and most command lines do not need it
     from open_seq2seq.data.effects.preparations import NAMES
@@ -170,7 +195,8 @@ _FLAGS = (
     ("bn_batches", _whole(1), None, "--mode=combine: batches of training data to measure batch norm's statistics on (default: "
                                     "the statistics are combined, too)"),
     ("output", file_path, None, "--mode=combine, --mode=align, --mode=validate_data: the folder to write to (default: combined/ "
-                                "or alignment/ next to the checkpoints; validation/ in the working directory)"),
+                                "or alignment/ next to the checkpoints; validation/ in the working directory); "
+                                "--mode=label_quality: the JSON file (default: label_quality.json next to the labels)"),
     ("headers", _boolean, False, "--mode=validate_data: read only the headers of audio files, which is much faster"),
     ("group_by", _columns, None, "--mode=eval: also show the error rates for each value of these columns of the manifests, "
                                  "separated by commas (default: speaker, noise level, and columns with few values)"),
@@ -184,6 +210,29 @@ _FLAGS = (
                                           "included"),
     ("alpha_range", _range, "0,3", "--mode=tune_lm: lowest and highest alpha"),
     ("beta_range", _range, "-2,8", "--mode=tune_lm: lowest and highest beta"),
+    ("manifest", _files, None, "--mode=features, --mode=label_quality: CSV or TSV lists of utterances, separated by commas "
+                               "(default: dataset_files of the config)"),
+    ("features", file_path, "features", "--mode=features, --mode=kmeans, --mode=labels: the folder of the features"),
+    ("layer", str, None, "--mode=features: outputs of this layer of the encoder, e.g. conv53 (default: MFCC)"),
+    ("nshard", _whole(1, 10 ** 5), 1, "--mode=features: files that the features of a manifest are divided into"),
+    ("shard", _numbers, None, "--mode=features: compute only these shards, separated by commas, the first is 0"),
+    ("sample_rate", _whole(2000, 192000), None, "--mode=features: Hz at which MFCC are computed (default: sample_freq of the "
+                                                "config, 16000 without one)"),
+    ("split", str, None, "--mode=kmeans: the name of the manifest to learn from (default: train); --mode=labels: those to label, "
+                         "separated by commas (default: all)"),
+    ("clusters", _whole(2, 10 ** 6), 100, "--mode=kmeans: number of clusters"),
+    ("percent", _share, -1.0, "--mode=kmeans: share of the utterances to learn from, above 0 to 1, as in fairseq; -1: all"),
+    ("seed", _whole(0), 0, "--mode=kmeans: decides the utterances and the first centroids"),
+    ("clusters_file", file_path, None, "--mode=kmeans, --mode=labels: file of the clusters, also one of fairseq (default: "
+                                       "clusters.npz in the folder of the features)"),
+    ("labels", file_path, None, "--mode=labels, --mode=label_quality: folder of the labels (default: that of the features; that "
+                                "of the manifest)"),
+    ("label_name", str, "km", "--mode=labels, --mode=label_quality: extension of the labels' files"),
+    ("label_rate", _positive, None, "--mode=labels, --mode=label_quality: labels per second, for files of fairseq, which do not "
+                                    "say it"),
+    ("reference", REFERENCES, REFERENCES[0], "--mode=label_quality: compare with characters aligned by the config's model, with "
+                                             "the words, or with the whole transcript (single words)"),
+    ("alignment", file_path, None, "--mode=label_quality: characters.csv or words.csv of --mode=align, instead of aligning"),
     ("use_trt", _boolean, False, "accepted for old scripts; has no effect"),
     ("precision", str, "fp32", "accepted for old scripts; has no effect"),
     ("version", _boolean, False, "print the version and exit"),
@@ -198,6 +247,10 @@ FLAGS_OF_MODE = collections.OrderedDict((
     ("robustness", ("preparations",)),
     ("tune_lm", ("trials", "alpha_range", "beta_range")),
     ("validate_data", ("headers",)),
+    ("features", ("manifest", "features", "layer", "nshard", "shard", "sample_rate")),
+    ("kmeans", ("features", "split", "clusters", "percent", "seed", "clusters_file")),
+    ("labels", ("features", "split", "clusters_file", "labels", "label_name", "label_rate")),
+    ("label_quality", ("manifest", "labels", "label_name", "label_rate", "reference", "alignment")),
 ))
 
 COMBINE_FLAGS = ("last", "best", "checkpoints", "combine_weights", "combine_utterances", "bn_batches", "output")
@@ -230,7 +283,7 @@ def add_flags(parser, names):
         elif isinstance(kind, tuple):
             parser.add_argument("--" + name, choices=kind, default=default, help=doc)
         else:
-            text = "NAME" if kind in (str, file_path, _formats, _paths, _columns, _preparations) else "N"
+            text = "NAME" if kind in (str, file_path, _formats, _paths, _columns, _preparations, _files) else "N"
             parser.add_argument("--" + name, type=kind, default=default, help=doc,
                                 metavar="FILE" if name.endswith("file") else text)
 
@@ -256,7 +309,7 @@ def parse_command_line(words):
         raise SystemExit(0)
     refuse_foreign(others)
     _suggest(others)
-    if arguments.config_file is None and arguments.mode != "report":
+    if arguments.config_file is None and _needs_config(arguments):
         raise _usage_error("%s--config_file is missing; expected e.g. --config_file=configs/speech2text/jasper_mini_digits.py"
                            % _misspelled_config_file(others))
     if "dev_files" in names_of_files(others) and not any(flag.partition("=")[0] == "--mode" for flag in flags):
@@ -267,6 +320,8 @@ def parse_command_line(words):
     _check_combine(arguments)
     _check_replay(arguments)
     _check_flags_of_modes(arguments)
+    if arguments.config_file is None and arguments.mode != "report":
+        _refuse_overrides(others)
     overrides = overrides_of(others, arguments.mode)
     if arguments.mode == "tune_lm":
         overrides.insert(0, Override(("decoder_params", "decoding"), "beam", "beam"))
@@ -276,6 +331,21 @@ def parse_command_line(words):
         arguments = arguments._replace(mode="train", no_dir_check=True)
         overrides += _benchmark_overrides(arguments)
     return arguments, overrides
+
+
+def _needs_config(arguments):
+    """Whether the mode reads a config."""
+    if arguments.mode == "features":
+        return arguments.layer is not None or arguments.manifest is None
+    if arguments.mode == "label_quality":
+        return arguments.manifest is None or arguments.alignment is None and arguments.reference != "transcript"
+    return arguments.mode not in ("report", "kmeans", "labels")
+
+
+def _refuse_overrides(others):
+    """UsageError for arguments that only a config has a use for."""
+    if others:
+        raise _usage_error("%s is not a flag, and without --config_file there is no key of a config to set" % others[0])
 
 
 def _split(words):
@@ -335,10 +405,14 @@ def _check_replay(arguments):
 
 def _check_flags_of_modes(arguments):
     defaults = _parser().parse_args([])
-    for mode, names in FLAGS_OF_MODE.items():
-        for name in names:
-            if arguments.mode != mode and getattr(arguments, name) != getattr(defaults, name):
-                raise _usage_error("--%s belongs to --mode=%s, and this is --mode=%s" % (name, mode, arguments.mode))
+    for name in sorted(set().union(*FLAGS_OF_MODE.values())):
+        modes = [mode for mode, names in FLAGS_OF_MODE.items() if name in names]
+        if arguments.mode not in modes and getattr(arguments, name) != getattr(defaults, name):
+            raise _usage_error("--%s belongs to --mode=%s, and this is --mode=%s" % (name, " or ".join(modes), arguments.mode))
+    if arguments.shard is not None and (max(arguments.shard) >= arguments.nshard
+                                        or len(set(arguments.shard)) < len(arguments.shard)):
+        raise _usage_error("--shard is %s, expected different numbers from 0 to %d, which is --nshard less 1" % (
+            ",".join(map(str, arguments.shard)), arguments.nshard - 1))
     if arguments.alpha_range[0] < 0:
         raise _usage_error("--alpha_range begins at %g, expected at least 0" % arguments.alpha_range[0])
 
@@ -391,10 +465,10 @@ def _check_combine(arguments):
     defaults = _parser().parse_args([])
     for name in COMBINE_FLAGS:
         if arguments.mode != "combine" and getattr(arguments, name) != getattr(defaults, name):
-            if name == "output" and arguments.mode in ("align", "validate_data"):
+            if name == "output" and arguments.mode in ("align", "validate_data", "label_quality"):
                 continue
             raise _usage_error("--%s belongs to --mode=%s, and this is --mode=%s" % (
-                name, "combine, align or validate_data" if name == "output" else "combine", arguments.mode))
+                name, "combine, align, validate_data or label_quality" if name == "output" else "combine", arguments.mode))
 
 
 def _benchmark_overrides(arguments):

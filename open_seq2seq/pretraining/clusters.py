@@ -1,8 +1,8 @@
 """The clusters of k-means: their file, and the nearest one of each frame.
 
-``clusters.npz`` is read without pickle. Next to it, ``clusters.npz.joblib`` is scikit-learn's object, which fairseq's scripts read.
-Such a joblib file is a pickle, and a pickle can run any code when it is read: of fairseq's, only the arrays and the classes that a
-MiniBatchKMeans consists of are accepted, and scikit-learn's class itself is not called.
+``clusters.npz`` is read without pickle. Next to it, ``clusters.npz.joblib`` is scikit-learn's object, for fairseq's scripts. A
+joblib file is a pickle, and a pickle can run any code when it is read. Of the files of ``learn_kmeans.py``, only the arrays and
+the classes that a MiniBatchKMeans consists of are accepted, and scikit-learn's class itself is not called.
 """
 import hashlib
 import io
@@ -89,7 +89,7 @@ class Clusters:
         if zipfile.is_zipfile(io.BytesIO(content)):
             centroids, description = _from_npz(path, content)
         else:
-            centroids, description = _from_joblib(path, content), {"origin": "scikit-learn"}
+            centroids, description = _from_joblib(path, content), {}
         if centroids.ndim != 2 or not centroids.size or centroids.dtype.kind != "f" or not np.isfinite(centroids).all():
             raise DataError("%s has centroids of shape %s and type %s; expected finite floats [clusters, values]" % (
                 path, centroids.shape, centroids.dtype))
@@ -117,8 +117,8 @@ def _from_joblib(path, content):
             if module.startswith("sklearn.cluster.") and name in _MODELS:
                 return _Model
             if (module, name) not in _ALLOWED:
-                raise DataError("%s is a pickle that refers to %s.%s, which a k-means model does not have; it is not read, because "
-                                "a pickle can run any code" % (path, module, name))
+                raise DataError("%s is a pickle that refers to %s.%s, which a k-means model does not have. It is not read, "
+                                "because a pickle can run any code" % (path, module, name))
             return super().find_class(module, name)
 
     try:

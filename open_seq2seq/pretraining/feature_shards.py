@@ -159,6 +159,14 @@ class FeatureShards:
         return int(sum(lengths.sum() for lengths in self.lengths))
 
     @property
+    def origin(self):
+        """What was computed, whatever the data: "mfcc", or the layer and its checkpoint; None for fairseq's files."""
+        if self.description is None:
+            return None
+        checkpoint = self.description.checkpoint
+        return self.description.features + (", checkpoint %s" % checkpoint[:16] if checkpoint else "")
+
+    @property
     def identity(self):
         """A digest of what the features are, str; of the files' sizes where that is not known."""
         if self.description is not None:

@@ -105,6 +105,15 @@ def _counted(batches, bar, done):
         bar.update(done)
 
 
+def manifests_of(params):
+    """The manifests of a config's modes, each once: list of str."""
+    files = [section["data_layer_params"].get("dataset_files") or [] for section in params.values()]
+    listed = [path for paths in files for path in ([paths] if isinstance(paths, str) else paths)]
+    if not listed:
+        raise UsageError("the config has no dataset_files; give the lists of utterances with --manifest")
+    return list(dict.fromkeys(listed))
+
+
 def splits_of(manifests):
     """List of :class:`Split` of manifests.
 

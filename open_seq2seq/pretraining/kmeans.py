@@ -26,8 +26,9 @@ def learn_clusters(arguments):
     """Learns the clusters, prints their inertia and writes them.
 
     Args:
-      arguments: ``features`` is the folder of shards, ``split`` the split to learn from, ``clusters`` their number, ``percent`` the
-        share of the utterances, ``seed``, and ``clusters_file``, None for clusters.npz in the folder.
+      arguments: ``features`` is the folder of shards, ``split`` the split to learn from, None for train; ``clusters`` the number
+        of clusters, ``percent`` the share of the utterances, -1 for all, ``seed``, and ``clusters_file``, None for clusters.npz
+        in the folder.
 
     Returns:
       The :class:`~open_seq2seq.pretraining.clusters.Clusters`.
@@ -42,7 +43,7 @@ def learn_clusters(arguments):
     require_writable(path)
     shards = FeatureShards(arguments.features, split)
     settings = {"clusters": arguments.clusters, "percent": arguments.percent, "seed": arguments.seed, "split": split}
-    description = dict(settings, features=shards.identity, kind=None if shards.description is None else shards.description.features)
+    description = dict(settings, features=shards.identity, origin=shards.origin)
     done = _existing(path, description)
     if done is not None:
         log_line("%s exists and has these %d clusters; skipped" % (path, len(done)))
@@ -93,7 +94,7 @@ def _existing(path, description):
     different = [name for name in description if clusters.description.get(name) != description[name]]
     if not different:
         return clusters
-    if clusters.description.get("features") != description["features"] and clusters.description.get("split") != description["split"]:
+    if clusters.description.get("split") != description["split"]:
         raise UsageError("%s has the clusters of %s. One set of clusters serves all splits: apply them to %s with --mode=labels. "
                          "Labels of clusters that were learned apart do not mean the same" % (
                              path, clusters.description.get("split", "other data"), description["split"]))

@@ -72,17 +72,17 @@ def _require_size(clusters, shards):
         raise DataError("the clusters have %d values, the features of %s in %s have %d; expected clusters of the same features. "
                         "Learn them with --mode=kmeans --features=%s" % (clusters.size, shards.split, shards.folder, shards.size,
                                                                         shards.folder))
-    kind = clusters.description.get("kind")
-    if kind is not None and shards.description is not None and kind != shards.description.features:
+    origin = clusters.description.get("origin")
+    if origin is not None and shards.origin is not None and origin != shards.origin:
         raise DataError("the clusters are of %s, the features of %s in %s are %s; expected clusters of the same features" % (
-            kind, shards.split, shards.folder, shards.description.features))
+            origin, shards.split, shards.folder, shards.origin))
 
 
 def _label_rate(shards, label_rate):
     if shards.description is None:
         if label_rate is None:
-            raise UsageError("%s does not say how many frames per second it has; give --label_rate (100 for MFCC of 10 ms, 50 for "
-                             "layers of HuBERT)" % shards.paths[0])
+            raise UsageError("%s does not say how many frames per second it has; give --label_rate (100 for MFCC of 10 ms, 50 "
+                             "for layers of HuBERT)" % shards.paths[0])
         return label_rate
     if label_rate is not None and abs(label_rate - shards.description.frame_rate) > 1e-6:
         raise UsageError("--label_rate is %g, and the features in %s have %g frames per second; leave the flag out" % (
