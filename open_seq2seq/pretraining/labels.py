@@ -9,6 +9,7 @@ from open_seq2seq.cores import usable_cores
 from open_seq2seq.data.fairseq_files.dictionary import LabelDictionary
 from open_seq2seq.data.fairseq_files.frame_labels import (
     LabelDescription,
+    description_path,
     label_lines,
     read_description,
     write_description,
@@ -48,7 +49,8 @@ def write_labels(arguments):
         shards = FeatureShards(arguments.features, split)
         _require_size(clusters, shards)
         path = os.path.join(folder, "%s.%s" % (split, arguments.label_name))
-        description = LabelDescription(_label_rate(shards, arguments.label_rate), clusters.digest, len(clusters), shards.identity)
+        description = LabelDescription(_label_rate(shards, arguments.label_rate), clusters.digest, len(clusters), shards.origin,
+                                       shards.identity)
         work.append((shards, path, description))
     make_folder(folder, "--labels")
     _refuse_other_clusters(folder, arguments.label_name, work)
@@ -57,6 +59,8 @@ def write_labels(arguments):
             log_line("%s exists and has these labels; skipped" % path)
             continue
         began = time.monotonic()
+        if os.path.exists(description_path(path)):
+            os.remove(description_path(path))     # an interrupted run must not leave it next to other labels
         utterances, frames, used = _write(shards, path, clusters)
         write_description(path, description)
         log_line("Wrote %d labels of %d utterances to %s, %g per second; %d of %d clusters occur (%.1f s)" % (

@@ -20,11 +20,12 @@ _LEGAL = _DIGITS | np.array([byte in b" \n" for byte in range(256)])
 
 WINDOW_SECONDS = 0.025
 
-LabelDescription = collections.namedtuple("LabelDescription", "label_rate clusters num_clusters features")
+LabelDescription = collections.namedtuple("LabelDescription", "label_rate clusters num_clusters features identity")
 LabelDescription.__doc__ = """What is known of a file of labels.
 
 label_rate: labels per second. clusters: SHA-256 of the centroids, hexadecimal. num_clusters: int. features: str, what was
-clustered, e.g. "mfcc" or "layer conv53 of model.ckpt-2000"."""
+clustered, e.g. "mfcc" or "layer conv53, checkpoint 0123456789abcdef"; None if not known. identity: digest of the features and their
+data."""
 
 
 class FrameLabels:
