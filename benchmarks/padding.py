@@ -1,4 +1,4 @@
-"""Fraction of padding in the batches of a LibriSpeech-like training set: one length, length buckets, no static shapes.
+"""Fraction of padding in the batches of a LibriSpeech-like training set: one length, static shapes, length buckets, neither.
 
     python benchmarks/padding.py
 
@@ -6,8 +6,8 @@ No audio is needed: the durations of LibriSpeech's 281,241 training utterances a
 fitted by least squares, so that a set of every utterance at speeds 0.9, 1 and 1.1 has the quantiles and the mean that
 k2-fsa/icefall publishes for such sets (egs/librispeech/ASR/local/display_manifest_statistics.py); the largest deviation is
 printed. The batches of an epoch then follow the data layer's order of training. Padding is every frame that the network computes
-in addition to the
-utterances with a weight: the ends of rows, and the padding rows of a bucket's last batch.
+in addition to the utterances with a weight: the ends of rows, and the padding rows of a bucket's last batch. "relative" is the
+number of computed frames for each valid one, relative to that of batches without buckets or length_pool.
 """
 import argparse
 import collections
@@ -20,15 +20,17 @@ import numpy as np
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from open_seq2seq.data.speech2text.augmentation import changed_length, new_rate  # noqa: E402
-from open_seq2seq.data.speech2text.batch_order import TrainingOrder  # noqa: E402
 from open_seq2seq.data.speech2text.bucket_order import BucketedOrder  # noqa: E402
-from open_seq2seq.data.speech2text.buckets import StaticShapes, make_buckets  # noqa: E402
+from open_seq2seq.data.speech2text.buckets import BatchSizes, StaticShapes, make_buckets  # noqa: E402
 from open_seq2seq.data.speech2text.packing import pack, single_rows  # noqa: E402
+from open_seq2seq.data.speech2text.row_layout import RowLayout  # noqa: E402
+from open_seq2seq.data.speech2text.training_batches import TrainingBatches  # noqa: E402
 
 SAMPLE_FREQ, HOP = 16000, 160
 PAD_TO = 16
 MODEL_ZOO_FRAMES = 1664  # the Ascend ModelZoo port pads everything to this
 SPEEDS = (0.9, 1.0, 1.1)
+WITHOUT_BUCKETS = "each batch to its longest"
 
 # durations in s at these quantiles of the original recordings
 SHARES = (0, .001, .005, .01, .03, .06, .1, .15, .2, .25, .3, .4, .5, .6, .7, .8, .9, .95, .98, .995, 1)
@@ -98,17 +100,19 @@ def bucketed(utterances, arguments, static_shapes, join_shorter_than=0, ratios=(
     return 1 - valid / computed, " ".join("%d" % bucket.frames for bucket in buckets)
 
 
-def unbucketed(utterances, arguments, length_pool=0):
-    """(fraction of padding, "") where every worker pads each batch to its longest utterance."""
-    frames = np.array([num_frames(utterance.num_samples) for utterance in utterances])
-    order = TrainingOrder(frames, arguments.batch_size * arguments.workers, length_pool=length_pool)
-    computed = valid = 0
-    for number in range(len(frames) // (arguments.batch_size * arguments.workers)):
-        batches = frames[order.global_batch(number)].reshape(arguments.workers, arguments.batch_size)
-        longest = -(-batches.max(1) // PAD_TO) * PAD_TO
-        computed += int(longest.sum()) * arguments.batch_size
-        valid += int(batches.sum())
-    return 1 - valid / computed, ""
+def unbucketed(utterances, arguments, num_buckets=0, batch_frames=0, length_pool=0, sortagrad=False, ratios=(1.0,)):
+    """(fraction of padding, description of the buckets) where every worker pads each batch to its longest utterance."""
+    sizes = BatchSizes(arguments.batch_size, batch_frames, arguments.workers)
+    layout = RowLayout(single_rows(utterances), lambda num_samples: most_frames(num_samples, max(ratios)), PAD_TO,
+                       StaticShapes(None, num_buckets) if num_buckets else None, sizes.of_all, is_static=False)
+    frames = np.array([[most_frames(utterance.num_samples, ratio) for utterance in utterances] for ratio in ratios])
+    layout.frames = frames[np.random.RandomState(0).randint(len(ratios), size=len(utterances)), np.arange(len(utterances))]
+    params = {"shuffle": True, "length_pool": length_pool, "sortagrad": sortagrad}
+    batches = TrainingBatches(layout, params, sizes, seed=0)
+    lengths = "" if layout.buckets is None else " ".join(
+        "%d" % bucket.frames if not batch_frames else "%d:%d" % (bucket.frames, batches.rows_of(number))
+        for number, bucket in enumerate(layout.buckets))
+    return batches.padding_share(), lengths
 
 
 def measure(utterances, arguments):
@@ -116,9 +120,18 @@ def measure(utterances, arguments):
     short = [utterance for utterance in utterances if num_frames(utterance.num_samples) <= MODEL_ZOO_FRAMES]
     rows = [
         ("all to %d frames (ModelZoo)" % MODEL_ZOO_FRAMES, bucketed(short, arguments, StaticShapes([MODEL_ZOO_FRAMES]))),
-        ("each batch to its longest", unbucketed(utterances, arguments)),
-        ("the same, length_pool 50", unbucketed(utterances, arguments, length_pool=50)),
+        (WITHOUT_BUCKETS, unbucketed(utterances, arguments)),
+        ("length_pool 50", unbucketed(utterances, arguments, length_pool=50)),
     ]
+    for count in (4, 8):
+        rows.append(("%d buckets" % count, unbucketed(utterances, arguments, count)))
+    longest = -(-max(num_frames(utterance.num_samples) for utterance in utterances) // PAD_TO) * PAD_TO
+    rows += [("8 buckets, batch_frames %d" % (arguments.batch_size * longest),
+              unbucketed(utterances, argparse.Namespace(batch_size=8 * arguments.batch_size, workers=arguments.workers), 8,
+                         arguments.batch_size * longest)),
+             ("8 buckets, sortagrad's first epoch", unbucketed(utterances, arguments, 8, sortagrad=True)),
+             ("8 buckets, speeds 0.9, 1, 1.1", unbucketed(utterances, arguments, 8, ratios=SPEEDS)),
+             ("length_pool 50, the same speeds", unbucketed(utterances, arguments, length_pool=50, ratios=SPEEDS))]
     for count in (1, 2, 4, 6, 8):
         rows.append(("1 length" if count == 1 else "%d lengths" % count,
                      bucketed(utterances, arguments, StaticShapes(None, count))))
@@ -145,11 +158,13 @@ def main():
     print("%d of them are at most %g s long; %d workers with batches of %d" % (
         len(kept), arguments.max_duration, arguments.workers, arguments.batch_size))
     rows = measure(utterances, arguments)
-    print("%-34s %8s  %s" % ("", "padding", "frames of the lengths"))
+    (plain, _), = [found for name, found in rows if name == WITHOUT_BUCKETS]
+    print("%-34s %8s %9s  %s" % ("", "padding", "relative", "frames of the lengths"))
     for name, (share, lengths) in rows:
-        print("%-34s %7.2f%%  %s" % (name, 100 * share, lengths))
+        print("%-34s %7.2f%% %9.3f  %s" % (name, 100 * share, (1 - plain) / (1 - share), lengths))
     print(json.dumps({"title": "padding", "utterances": len(utterances), "rows": [
-        {"name": name, "padding_share": share, "lengths": lengths} for name, (share, lengths) in rows]}))
+        {"name": name, "padding_share": share, "relative_frames": (1 - plain) / (1 - share), "lengths": lengths}
+        for name, (share, lengths) in rows]}))
 
 
 if __name__ == "__main__":
