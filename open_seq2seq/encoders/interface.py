@@ -4,8 +4,8 @@ import contextlib
 
 import tensorflow.compat.v1 as tf
 
-Execution = collections.namedtuple("Execution", "fast_gradients dtype sum_over_ranks host_scope random_seed observer")
-Execution.__new__.__defaults__ = (True, tf.float32, None, contextlib.suppress, None, None)
+Execution = collections.namedtuple("Execution", "fast_gradients dtype sum_over_ranks host_scope random_seed observer mean_over_ranks")
+Execution.__new__.__defaults__ = (True, tf.float32, None, contextlib.suppress, None, None, None)
 Execution.__doc__ = """Settings of the device and the process group that change how a model is computed, but not its result.
 
 fast_gradients: compute convolution gradients as forward convolutions, see ``encoders/convolution.py``. It works for both dtypes,
@@ -20,6 +20,8 @@ observer: an object whose methods are called while the graph is built, see ``tra
   calls. ``normalization(scope, inputs [B, 1, T, C], mask [B, T, 1] or None, moving_mean [C], moving_variance [C])`` receives the
   inputs of a batch norm that uses moving statistics, ``activation(scope, outputs [B, T, C], lengths [B])`` the outputs of an
   activation function; scope is the variable scope.
+mean_over_ranks: function from a list of float32 tensors to a list of their means over all processes, for losses that are divided
+  by a number that differs between the processes. None: one process.
 """
 
 ALONE = Execution()  # one process, float32
@@ -30,3 +32,14 @@ EncoderOutput.__doc__ = """The output of an encoder.
 outputs: float32 or, in half precision, float16 [B, T', C], not masked.
 output_lengths: int32 [B], valid lengths in encoder frames.
 """
+
+ENCODER_VARIABLES = "encoder_variables"  # a graph collection: the trained variables of encoders
+
+
+def connected(encoder, *inputs, **options):
+    """Calls an encoder, and adds the trained variables that it creates to the collection :data:`ENCODER_VARIABLES`."""
+    earlier = len(tf.trainable_variables())
+    output = encoder(*inputs, **options)
+    for variable in tf.trainable_variables()[earlier:]:
+        tf.add_to_collection(ENCODER_VARIABLES, variable)
+    return output

@@ -11,6 +11,7 @@ from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.encoders.shapes import dimension
 from open_seq2seq.errors import DeviceError
+from open_seq2seq.evaluation.pretraining_evaluation import PretrainingEvaluation
 from open_seq2seq.evaluation.scoring import SUMMED
 from open_seq2seq.experiment.assembly import execution_of
 from open_seq2seq.graph_analysis.step_memory import advised_batch
@@ -27,8 +28,10 @@ _ShapeGraph = collections.namedtuple("_ShapeGraph", "iterator batch fetches logi
 def build_evaluation(base_model, params, mode, data_layer, device, group, observer=None, decoder=None):
     """Builds the :class:`EvaluationGraph` of a model in the current graph, and the :class:`Evaluation` of ``data_layer`` with it.
 
-    Arguments: see :class:`EvaluationGraph` and :class:`Evaluation`.
+    Arguments: see :class:`EvaluationGraph` and :class:`Evaluation`. A pre-training model has a ``PretrainingEvaluation``.
     """
+    if getattr(base_model, "is_pretraining", False):
+        return PretrainingEvaluation(base_model, params, data_layer, device, group)
     return Evaluation(EvaluationGraph(base_model, params, mode, data_layer, device, group, observer), data_layer, decoder)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.error_rates import ErrorRate, transcript_errors
+from open_seq2seq.evaluation.pretraining_evaluation import PretrainingEvaluation, PretrainingResult, log_pretraining
 from open_seq2seq.log_lines import has_modelzoo_format, log_line
 from open_seq2seq.progress import ProgressBar
 
@@ -43,7 +44,7 @@ def run_evaluation(session, evaluation, verbose=False, observations=None, observ
 
     Args:
       session: a session whose variables are set.
-      evaluation: an ``Evaluation`` of mode "eval".
+      evaluation: an ``Evaluation`` of mode "eval", or a ``PretrainingEvaluation``, which has a ``PretrainingResult``.
       verbose: print ``Processed k/n batches`` at intervals.
       observations, observe: what else to fetch, see ``Evaluation.batches``, and a function to call with each batch's values of
         it; or None.
@@ -56,6 +57,8 @@ def run_evaluation(session, evaluation, verbose=False, observations=None, observ
     Raises:
       DataError: an utterance was scored twice or not at all, or too many files have become unreadable since the start.
     """
+    if isinstance(evaluation, PretrainingEvaluation):
+        return evaluation.run(session, verbose, is_interrupted)
     layer, started = evaluation.data_layer, time.monotonic()
     scores, interrupted = _Scores(layer), False
     total, every = layer.batches_per_epoch, max(1, layer.batches_per_epoch // 10)
@@ -146,6 +149,9 @@ def log_evaluation(result, name="Validation"):
     In the ModelZoo port's format only the line of the WER has the word "Validation": its scripts take every line with this word
     for a word error rate.
     """
+    if isinstance(result, PretrainingResult):
+        log_pretraining(result, name)
+        return
     wer = "%s WER:  %.4f" % (name, result.word_error_rate.rate)
     if has_modelzoo_format():
         lines = [wer, "CER:  %.4f, loss: %.4f" % (result.character_error_rate.rate, result.loss)]

@@ -46,4 +46,5 @@ def execution_of(params, mode, device, group):
         return Execution(False, dtype, host_scope=device.host_scope)
     together = params["sync_batch_norm"] and group.size > 1
     return Execution(device.fast_gradients, dtype, group.sum if together else None, device.host_scope,
-                     params["random_seed"] if device.stateless_dropout else None)
+                     params["random_seed"] if device.stateless_dropout else None,
+                     mean_over_ranks=group.average if group.size > 1 else None)

@@ -54,6 +54,9 @@ def check_params(base_model, mode, params, path, report):
                       path, report)
     check_factories(checked, path, report)
     _check_rules(checked, mode, path, report)
+    rules = getattr(base_model, "check_rules", None)
+    if rules is not None:
+        rules(checked, mode, path, report)
     return checked
 
 

@@ -4,7 +4,7 @@ import inspect
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.encoders.interface import ALONE
+from open_seq2seq.encoders.interface import ALONE, connected
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.models.base_params import BASE_PARAMETERS
 
@@ -40,15 +40,15 @@ class Speech2Text:
     PARAMETERS = BASE_PARAMETERS
 
     def __init__(self, params, mode, vocabulary_size, execution=ALONE):
-        encoder_params = _with_defaults_of(params, params["encoder_params"])
-        decoder_params = _with_defaults_of(params, params["decoder_params"])
+        encoder_params = with_defaults_of(params, params["encoder_params"])
+        decoder_params = with_defaults_of(params, params["decoder_params"])
         self._encoder = params["encoder"](encoder_params, mode, execution=execution)
         self._decoder = params["decoder"](decoder_params, vocabulary_size, mode)
         self._loss = None
         if mode != "infer":
             if params["loss"] is None:
                 raise ConfigError('base_params["loss"] is missing: mode %s needs a loss, e.g. CTCLoss' % mode)
-            self._loss = params["loss"](params["loss_params"], **_accepted(params["loss"], host_scope=execution.host_scope))
+            self._loss = params["loss"](params["loss_params"], **accepted(params["loss"], host_scope=execution.host_scope))
 
     def __call__(self, batch):
         """Builds the forward pass. A second call in the same graph shares the variables.
@@ -66,20 +66,20 @@ class Speech2Text:
         with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE, use_resource=False):
             # a batch of the caller's own type may have no positions
             positions = getattr(batch, "positions", None)
-            encoder_output = self._encoder(batch.features, batch.feature_lengths,
-                                           **({} if positions is None else _accepted(self._encoder, positions=positions)))
+            encoder_output = connected(self._encoder, batch.features, batch.feature_lengths, **(
+                {} if positions is None else accepted(self._encoder, positions=positions)))
             decoder_output = self._decoder(encoder_output)
             loss = None
             if self._loss is not None:
                 # a batch of the caller's own type may have no weights
                 weights = getattr(batch, "weights", None)
                 loss = self._loss(decoder_output.logits, decoder_output.logit_lengths, batch.labels, batch.label_lengths,
-                                  **({} if weights is None else _accepted(self._loss, weights=weights)))
+                                  **({} if weights is None else accepted(self._loss, weights=weights)))
             best_path = tf.argmax(decoder_output.logits, 2, output_type=tf.int32, name="best_path")
         return ModelOutput(decoder_output.logits, decoder_output.logit_lengths, best_path, loss, encoder_output)
 
 
-def _with_defaults_of(params, part_params):
+def with_defaults_of(params, part_params):
     """The params of a part, with the model's initializer and regularizer where the part has none."""
     merged = dict(part_params)
     for key in ("initializer", "regularizer"):
@@ -88,7 +88,7 @@ def _with_defaults_of(params, part_params):
     return merged
 
 
-def _accepted(function, **arguments):
+def accepted(function, **arguments):
     """The keyword arguments that a function or class accepts."""
     parameters = inspect.signature(function).parameters
     if any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):

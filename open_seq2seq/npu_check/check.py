@@ -24,7 +24,7 @@ from open_seq2seq.graph_analysis.memory_limits import check_memory
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
 from open_seq2seq.npu_check.compilations import DIAGNOSTICS, RunGraph, predicted_compilations
 from open_seq2seq.npu_check.copied_updates import CopyingOptimization
-from open_seq2seq.npu_check.shapes_only import ShapesOnlyDataLayer
+from open_seq2seq.npu_check.shapes_only import ShapesOnlyDataLayer, ShapesOnlyPretrainingLayer
 from open_seq2seq.training.diagnostics.diagnostics import diagnosed_utterances
 from open_seq2seq.training.final_test import has_operations_for
 
@@ -104,7 +104,7 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
                         for bucket, fetches in zip(layer.buckets, built.graph.fetches_of_buckets)]
                 if mode == "eval":
                     evaluation = built
-                    if _compiles_parts(npu_params):
+                    if _compiles_parts(npu_params) and not getattr(base_model, "is_pretraining", False):
                         # without the loss there are fewer parts
                         rows_of_mode["infer"] = [_checked(graph, "infer", [fetches[name] for name in INFERENCE_FETCHES],
                                                           operator_list, npu_params)
@@ -184,8 +184,9 @@ def _with_shapes(params_of_mode):
     if next(iter(params_of_mode.values()))["npu_params"]["bucket_frames"] is None:
         raise DataError("%s does not exist, and --mode=npu_check needs the lengths of the batches. Give the manifests, or the "
                         'lengths, e.g. --npu_params/bucket_frames="[400, 800, 1200, 1680]"' % missing[0])
-    replaced = collections.OrderedDict((mode, dict(params, data_layer=ShapesOnlyDataLayer))
-                                       for mode, params in params_of_mode.items())
+    replaced = collections.OrderedDict(
+        (mode, dict(params, data_layer=ShapesOnlyPretrainingLayer if "label_sets" in params["data_layer_params"]
+                    else ShapesOnlyDataLayer)) for mode, params in params_of_mode.items())
     return replaced, "lengths from npu_params bucket_frames (%s does not exist); number of labels: the maximum that CTC can " \
                      "align, one for each output frame" % missing[0]
 

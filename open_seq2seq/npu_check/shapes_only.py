@@ -1,11 +1,17 @@
 """A data layer without data: batches of zeros in the shapes of given buckets, for building and checking graphs."""
+import collections
+
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.buckets import LABELS_MULTIPLE, Bucket, check_bucket_frames
 from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.data.speech2text.frame_targets import PretrainingBatch
 from open_seq2seq.data.speech2text.training_batches import batch_sizes
 from open_seq2seq.text.vocabulary import Vocabulary
+
+CLASSES = 504  # 500 clusters and fairseq's special symbols
+_Classes = collections.namedtuple("_Classes", "size characters")
 
 
 class ShapesOnlyDataLayer:
@@ -29,7 +35,7 @@ class ShapesOnlyDataLayer:
 
     def __init__(self, params, mode, batch_size, seed=0, num_workers=1, worker_id=0, rejected_file=None, output_frames=None,
                  static_shapes=None, same_frames_on_all_workers=False):
-        self.vocabulary = Vocabulary.from_file(params["vocab_file"])
+        self.vocabulary = self._vocabulary(params)
         self.mode, self.batch_size, self.utterances = mode, batch_size, []
         self.num_audio_features = params["num_audio_features"]
         lengths = list(static_shapes.bucket_frames)
@@ -38,6 +44,10 @@ class ShapesOnlyDataLayer:
         self._rows = batch_sizes(params, mode, batch_size, num_workers).of_worker(lengths)
         self.buckets = [Bucket(frames, _rounded_up(output_frames(frames) if output_frames else frames, LABELS_MULTIPLE))
                         for frames in lengths]
+
+    @staticmethod
+    def _vocabulary(params):
+        return Vocabulary.from_file(params["vocab_file"])
 
     def training_dataset(self, first_batch=0, bucket=None):
         """An endless ``tf.data.Dataset`` of a Batch of zeros in the shape of bucket number ``bucket``."""
@@ -65,6 +75,25 @@ class ShapesOnlyDataLayer:
             tf.zeros([rows, bucket.frames, self.num_audio_features]), tf.zeros([rows], tf.int32),
             tf.zeros([rows, bucket.labels], tf.int32), tf.zeros([rows], tf.int32), tf.zeros([rows], tf.int32) - 1,
             tf.zeros([rows]), tf.zeros([rows], tf.int64))))
+
+
+class ShapesOnlyPretrainingLayer(ShapesOnlyDataLayer):
+    """Replaces ``PretrainingDataLayer``; every label set has :data:`CLASSES` classes."""
+
+    def __init__(self, params, mode, batch_size, seed=0, num_workers=1, worker_id=0, rejected_file=None, output_frames=None,
+                 static_shapes=None, same_frames_on_all_workers=False):
+        super().__init__(params, mode, batch_size, seed, num_workers, worker_id, rejected_file, output_frames, static_shapes,
+                         same_frames_on_all_workers)
+        self._sets, self._output_frames = len(params["label_sets"]), output_frames
+
+    @staticmethod
+    def _vocabulary(params):
+        return _Classes((CLASSES,) * len(params["label_sets"]), None)
+
+    def _zeros(self, number):
+        rows, outputs = int(self._rows[number]), int(self._output_frames(self.buckets[number].frames))
+        return super()._zeros(number).map(tf.autograph.experimental.do_not_convert(lambda batch: PretrainingBatch(
+            *batch, targets=tf.zeros([rows, outputs, self._sets], tf.int32), mask=tf.zeros([rows, outputs], tf.bool))))
 
 
 def _rounded_up(number, multiple):

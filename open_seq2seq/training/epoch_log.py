@@ -51,9 +51,8 @@ class EpochLog:
     def evaluated(self, step, result):
         """Notes the ``EvaluationResult`` of a step."""
         self._evaluation = (step, result)
-        rate = result.word_error_rate.rate
-        if rate < self._lowest[0]:
-            self._lowest = (rate, step)
+        if result.word_error_rate is not None and result.word_error_rate.rate < self._lowest[0]:
+            self._lowest = (result.word_error_rate.rate, step)
 
     def end_if_due(self, step):
         """Prints the line and writes the metrics of an epoch that ends with this step; called after the step's evaluation."""
@@ -65,8 +64,11 @@ class EpochLog:
         if self._evaluation is not None:
             evaluated_at, result = self._evaluation
             where = "" if evaluated_at == step else " (at step %d)" % evaluated_at
-            parts += ["dev loss %.4f%s" % (result.loss, where), "dev WER %.4f%s" % (result.word_error_rate.rate, where)]
-            numbers.update(dev_loss=result.loss, dev_word_error_rate=result.word_error_rate.rate, evaluated_at=evaluated_at)
+            parts.append("dev loss %.4f%s" % (result.loss, where))
+            numbers.update(dev_loss=result.loss, evaluated_at=evaluated_at)
+            if result.word_error_rate is not None:
+                parts.append("dev WER %.4f%s" % (result.word_error_rate.rate, where))
+                numbers["dev_word_error_rate"] = result.word_error_rate.rate
         if self._lowest[0] < INITIAL_STATE["lowest_wer"] and math.isfinite(self._lowest[0]):
             parts.append("best WER %.4f at step %d" % self._lowest)
             numbers.update(best_word_error_rate=self._lowest[0], best_step=self._lowest[1])

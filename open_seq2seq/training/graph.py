@@ -12,6 +12,8 @@ from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES
 from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.evaluation.evaluation_graph import build_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer, execution_of
+from open_seq2seq.losses.masked_prediction import MaskedPredictionOutput
+from open_seq2seq.models.hubert_pretraining import PretrainingOutput
 from open_seq2seq.optimizers import Optimization
 from open_seq2seq.optimizers.update_operations import cond_with_updates
 from open_seq2seq.training.determinism import INITIAL_STATE as DETERMINISTIC_STATE
@@ -75,6 +77,8 @@ class ShapeStep(collections.namedtuple(
     def _of_batch(self):
         fetches = {"counted": self.loss.counted, "indices": self.batch.utterance_indices, "frames": self.batch.feature_lengths,
                    "weights": self.batch.weights, "batch_loss": self.batch_loss}
+        if isinstance(self.loss, MaskedPredictionOutput):
+            fetches.update(sums=self.loss.sums, predicted=self.loss.predicted, expected=self.loss.expected)
         return fetches if self.data_wait is None else dict(fetches, data_wait=self.data_wait)
 
 
@@ -135,8 +139,10 @@ class ShapeStepBuilder:
         if self.averages is not None:
             update = self.averages.updated_after(update, train.gradients_finite)
         tf.summary.scalar("train_loss", mean_loss)
-        samples = {"best_path": output.best_path, "logit_lengths": output.logit_lengths, "labels": batch.labels,
-                   "label_lengths": batch.label_lengths}
+        samples = {}
+        if not isinstance(output, PretrainingOutput):
+            samples = {"best_path": output.best_path, "logit_lengths": output.logit_lengths, "labels": batch.labels,
+                       "label_lengths": batch.label_lengths}
         return ShapeStep(batch, output.loss, loss, mean_loss, train, accumulate, update, samples,
                      tf.summary.merge(added(tf.GraphKeys.SUMMARIES)), requests, data_wait)
 
@@ -230,10 +236,12 @@ class TrainingGraph:
                                 for shape_step in self.shape_steps]
         self.averages = builder.averages
         self.evaluation = diagnostics = None
-        if diagnosed_utterances(params, device):
+        if diagnosed_utterances(params, device) and not getattr(base_model, "is_pretraining", False):
             diagnostics = DiagnosticGraph(base_model, params, evaluation_params, self.data_layer, device, group)
         if evaluation_params is not None:
             layer = build_data_layer(evaluation_params, "eval", device, group, rejected_file)
+            if hasattr(layer.vocabulary, "require_same"):
+                self.data_layer.vocabulary.require_same(layer.vocabulary)
             with self.evaluated_weights(evaluation_params):
                 observer = diagnostics.observer if diagnostics is not None and diagnostics.shares_evaluation else None
                 self.evaluation = build_evaluation(base_model, evaluation_params, "eval", layer, device, group, observer)

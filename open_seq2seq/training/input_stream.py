@@ -1,7 +1,6 @@
 """The stream of training batches: where a resumed run continues in it, and how long a step waits for its batch."""
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.errors import UsageError
 from open_seq2seq.log_lines import log_line
 
@@ -64,14 +63,14 @@ def next_batch(iterator, timed):
       timed: whether to measure. False on devices that compile the step, which have no clock operation.
 
     Returns:
-      (Batch, float32 scalar with the seconds; None where it is not measured).
+      (Batch or PretrainingBatch, float32 scalar with the seconds; None where it is not measured).
     """
     if not timed:
-        return Batch(*iterator.get_next()), None
+        return iterator.get_next(), None
     with tf.name_scope("data_wait"):
         asked = tf.timestamp()
         with tf.control_dependencies([asked]):
-            batch = Batch(*iterator.get_next())
+            batch = iterator.get_next()
         with tf.control_dependencies([batch.features.op]):
             answered = tf.timestamp()
         # the clock may be set back in between

@@ -354,7 +354,7 @@ class TrainingRun:
             return
         self.evaluation, self.evaluation_is_pending = result, False
         log_evaluation(result)
-        if self.saving.writes:
+        if self.saving.writes and result.word_error_rate is not None:
             record_evaluation(os.path.join(self.run_directory.checkpoints, "model.ckpt-%d" % self.step), self.graph.evaluation,
                               result)
         self.saving.save_if_best(self.session, self.step, self.position, result)

@@ -78,7 +78,9 @@ class Metrics:
 
 
 def evaluation_numbers(result):
-    """The numbers of an ``EvaluationResult``: dict, the same for all kinds of metrics that score utterances."""
+    """The numbers of an ``EvaluationResult`` or ``PretrainingResult``: dict, the same for all kinds of metrics of data sets."""
+    if result.word_error_rate is None:
+        return dict(result.figures, loss=result.loss, utterances=result.num_utterances, seconds=result.seconds)
     return {"loss": result.loss, "word_error_rate": result.word_error_rate.rate,
             "character_error_rate": result.character_error_rate.rate, "sentence_error_rate": result.sentence_error_rate.rate,
             "frame_entropy": result.frame_entropy, "utterances": result.num_utterances,

@@ -193,7 +193,10 @@ class Saving:
         """
         state = self._graph.state.get()
         # rounded as the state keeps them: an evaluation that is repeated after a resume is not better than the first time
-        measured = {"loss": float(np.float32(evaluation.loss)), "wer": float(np.float32(evaluation.word_error_rate.rate))}
+        measured = {"loss": float(np.float32(evaluation.loss))}
+        if evaluation.word_error_rate is not None:
+            # a pre-training has none
+            measured["wer"] = float(np.float32(evaluation.word_error_rate.rate))
         better = {name: value for name, value in measured.items() if math.isfinite(value) and value < state["best_" + name]}
         self._graph.state.set(**dict(position, **{"best_" + name: value for name, value in better.items()}))
         metric = self._params["best_metric"]

@@ -5,10 +5,15 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.evaluation.error_rates import word_error_rate
+from open_seq2seq.evaluation.pretraining_figures import PretrainingFigures, figures_line
 from open_seq2seq.evaluation.record import data_set_name
 from open_seq2seq.log_lines import has_modelzoo_format, log_line
+from open_seq2seq.losses.masked_prediction import MaskedPredictionOutput
 from open_seq2seq.progress import Throughput, clock_text, resident_bytes
 from open_seq2seq.training.metrics import evaluation_numbers
+
+# steps after which predictions of few clusters are a collapse; an untrained model predicts the most frequent ones
+PATIENCE = 300
 
 
 def is_due(every, step):
@@ -53,6 +58,11 @@ class StepLog:
         self._recent, self._measured, self._whole, self._since_start = (Throughput(frame_seconds) for _ in range(4))
         self._reported_uncounted, self._speeds = set(), []
         self._loss_sum, self._num_losses = 0.0, 0
+        # of pre-training: since the last lines and since the last metrics
+        self._recent_figures = self._measured_figures = None
+        self._has_collapsed = False
+        if isinstance(graph.shape_steps[0].loss, MaskedPredictionOutput):
+            self._recent_figures, self._measured_figures = (PretrainingFigures(graph.data_layer.vocabulary.size) for _ in range(2))
 
     def wants(self, step):
         """(samples, summary): what ``ShapeStep.update_fetches`` is to fetch at a step."""
@@ -75,6 +85,9 @@ class StepLog:
         Args:
           values: what was fetched with the batch, see ``ShapeStep.accumulate_fetches``.
         """
+        for figures in (self._recent_figures, self._measured_figures):
+            if figures is not None:
+                figures.add(values["sums"], values["predicted"], values["expected"])
         valid = values["weights"] > 0
         for throughput in (self._recent, self._measured, self._whole, self._since_start):
             # the batches of the other ranks are about as large as this one
@@ -145,9 +158,20 @@ class StepLog:
         seconds = self._seconds_per_step(self._recent)
         log_line("%s ***     Train loss: %.4f " % (where, 0.0 if -1e-4 < loss < 0.0 else loss))
         log_line("time per step = " + clock_text(seconds), start="")
+        if self._recent_figures is not None:
+            self._print_figures(step)
         log_line("%.1f utterances/s, %.1f audio seconds/s, %s to go" % (
             self._recent.utterances_per_second, self._recent.audio_seconds_per_second,
             datetime.timedelta(seconds=round(seconds * (self._graph.last_step - step)))), offset=4)
+
+    def _print_figures(self, step):
+        """Prints the figures of pre-training since the last line, of this rank's batches, and a collapse once."""
+        log_line(figures_line(self._recent_figures.figures()), offset=4)
+        collapse = self._recent_figures.collapse() if step >= PATIENCE else None
+        if collapse is not None and not self._has_collapsed:
+            log_line(collapse, offset=4)
+        self._has_collapsed = collapse is not None
+        self._recent_figures.restart()
 
     def _print_modelzoo_step(self, step, loss):
         """Prints the ModelZoo port's line, which has every step and is in the log of every rank.
@@ -164,6 +188,9 @@ class StepLog:
     def _write_metrics(self, step, loss, values):
         """Writes the metrics of a step; the speeds are averages since the metrics before."""
         speed, others = self._measured, {}
+        if self._measured_figures is not None:
+            others.update(self._measured_figures.figures())
+            self._measured_figures.restart()
         if "limited_changes" in values:
             # both since the beginning of the training
             others = {"limited_layer_changes": values["limited_changes"][:-1].sum(),
@@ -178,9 +205,13 @@ class StepLog:
     def evaluated(self, step, result):
         """Writes the summaries and metrics of an ``EvaluationResult``, and excludes its time from the speeds."""
         if self._summaries is not None:
+            scores = {"eval_loss": result.loss}
+            if result.word_error_rate is not None:
+                scores["eval_WER"] = result.word_error_rate.rate
+            else:
+                scores.update(("eval_" + name, value) for name, value in result.figures.items())
             self._summaries.add_summary(tf.Summary(value=[
-                tf.Summary.Value(tag="eval_loss", simple_value=result.loss),
-                tf.Summary.Value(tag="eval_WER", simple_value=result.word_error_rate.rate)]), step)
+                tf.Summary.Value(tag=name, simple_value=value) for name, value in scores.items()]), step)
         self._metrics.write("evaluation", step, data_set=data_set_name(self._graph.evaluation.data_layer),
                             **evaluation_numbers(result))
         self.exclude(result.seconds)

@@ -2,6 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.losses.ctc_loss import required_frames
+from open_seq2seq.models.hubert_pretraining import PretrainingOutput
 
 
 def watched_loss(output, batch):
@@ -12,12 +13,14 @@ def watched_loss(output, batch):
     although labels fit, the network has diverged, and a loss of 0 with a gradient of 0 would hide it.
 
     Args:
-      output: a ModelOutput with a LossOutput.
+      output: a ModelOutput with a LossOutput, or a PretrainingOutput, whose loss excludes nothing.
       batch: the Batch that the output was computed from.
 
     Returns:
       float32 scalar.
     """
+    if isinstance(output, PretrainingOutput):
+        return output.loss.loss
     with tf.name_scope("watched_loss"):
         non_finite = tf.logical_not(tf.reduce_all(tf.is_finite(output.logits)))
         counted, fits = output.loss.counted, labels_fit(output, batch)

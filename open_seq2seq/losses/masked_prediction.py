@@ -1,0 +1,132 @@
+"""Masked prediction of cluster labels (HuBERT, arXiv:2106.07447), and the figures that show how it goes."""
+import collections
+
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.config.parameters import Float, Parameter
+from open_seq2seq.encoders.shapes import dimension
+
+MaskedPredictionOutput = collections.namedtuple("MaskedPredictionOutput", "loss per_utterance counted sums predicted expected")
+MaskedPredictionOutput.__doc__ = """The output of :class:`MaskedPredictionLoss`.
+
+loss: float32 scalar, nats per counted frame of the first label set.
+per_utterance: float32 [B], weighted sum of the cross-entropies of an utterance's frames, in nats.
+counted: bool [B], whether that is finite.
+sums: float32 [label sets, len(SUMS)], see :data:`SUMS`.
+predicted, expected: float32 [classes of all label sets]: how many masked frames have each class as prediction and as target.
+"""
+
+SUMS = ("masked", "unmasked", "masked_loss", "unmasked_loss", "masked_correct", "unmasked_correct", "masked_entropy")
+"""Numbers of frames, sums of cross-entropies (nats), numbers of right predictions, sum of the entropies of the predicted
+distributions over masked frames (nats)."""
+
+_IMPOSSIBLE = -1e9
+
+
+class MaskedPredictionLoss:
+    """Cross-entropy of the clusters of masked frames, and with ``pred_nomask_weight`` of the others.
+
+    With inputs of static shape every operation has a static shape: all frames are computed, and those that do not count are
+    multiplied by 0.
+
+    Args:
+      params: checked dict of :attr:`PARAMETERS`.
+    """
+
+    PARAMETERS = (
+        Parameter("pred_masked_weight", Float(minimum=0.0), default=1.0, doc="factor of the loss of masked frames"),
+        Parameter("pred_nomask_weight", Float(minimum=0.0), default=0.0, doc="factor of the loss of frames that are not masked"),
+        Parameter("feature_penalty", Float(minimum=0.0), default=0.0,
+                  doc="factor of the mean square of the encoder's outputs, which is added to the loss; HuBERT has 10 for the outputs "
+                      "of its convolutions"),
+    )
+
+    def __init__(self, params):
+        self._masked_weight, self._unmasked_weight = params["pred_masked_weight"], params["pred_nomask_weight"]
+        self._penalty = params["feature_penalty"]
+
+    def __call__(self, output, targets, mask, weights=None, encoder_output=None, mean_over_ranks=None):
+        """Connects the loss to logits and targets.
+
+        Args:
+          output: ClusterOutput.
+          targets: int32 [B, T', label sets], negative for frames without a label.
+          mask: bool [B, T'].
+          weights: float32 [B]; rows with weight 0 do not count. The mean is over frames, so other weights have no effect. None: all
+            count.
+          encoder_output: EncoderOutput, for ``feature_penalty``.
+          mean_over_ranks: function from a list of tensors to a list of their means over all processes: the sum of a rank's losses is
+            divided by the mean number of frames, so that the mean of the ranks' losses is that of one process. None: one process.
+
+        Returns:
+          MaskedPredictionOutput.
+        """
+        with tf.name_scope("masked_prediction"):
+            frames = dimension(targets, 1)
+            valid = tf.sequence_mask(output.logit_lengths, frames)
+            if weights is not None:
+                valid = tf.logical_and(valid, weights[:, tf.newaxis] > 0.0)
+            parts = [_LabelSet(logits, duplicates, targets[:, :, number], mask, valid) for number, (logits, duplicates) in enumerate(
+                zip(output.logits, output.duplicates))]
+            per_utterance = tf.add_n([part.loss(self._masked_weight, self._unmasked_weight) for part in parts])
+            first = parts[0]
+            count = tf.zeros([])
+            if self._masked_weight:
+                count += tf.reduce_sum(first.masked)
+            if self._unmasked_weight:
+                count += tf.reduce_sum(first.unmasked)
+            if mean_over_ranks is not None:
+                count = mean_over_ranks([count])[0]
+            loss = tf.reduce_sum(per_utterance) / tf.maximum(count, 1.0)
+            if self._penalty:
+                loss += self._penalty * mean_square(encoder_output.outputs, tf.cast(valid, tf.float32))
+            return MaskedPredictionOutput(loss, per_utterance, tf.is_finite(per_utterance), tf.stack([part.sums for part in parts]),
+                                          tf.concat([part.predicted for part in parts], 0),
+                                          tf.concat([part.expected for part in parts], 0))
+
+
+def mean_square(features, valid):
+    """Mean of the squares of features [B, T, C] over the frames for which ``valid`` (float32 [B, T]) is 1; float32 scalar."""
+    features = tf.cast(features, tf.float32)
+    total = tf.reduce_sum(tf.reduce_mean(tf.square(features), 2) * valid)
+    return total / tf.maximum(tf.reduce_sum(valid), 1.0)
+
+
+class _LabelSet:
+    """Cross-entropies and figures of one label set.
+
+    Attributes:
+      masked, unmasked: float32 [B, T'], 1 for the frames that count. sums, predicted, expected: see MaskedPredictionOutput.
+      cross_entropy: float32 [B, T'], nats.
+    """
+
+    def __init__(self, logits, duplicates, targets, mask, valid):
+        classes = logits.shape.as_list()[-1]
+        valid = tf.logical_and(valid, targets >= 0)
+        self.masked = tf.cast(tf.logical_and(valid, mask), tf.float32)
+        self.unmasked = tf.cast(tf.logical_and(valid, tf.logical_not(mask)), tf.float32)
+        true_class = tf.maximum(targets, 0)
+        is_true = tf.one_hot(true_class, classes)
+        true_logits = tf.reduce_sum(logits * is_true, 2)
+        # copies of the true class's embedding are excluded from the softmax
+        logits += tf.gather(duplicates, true_class) * _IMPOSSIBLE
+        self.cross_entropy = tf.reduce_logsumexp(logits, 2) - true_logits
+        best_other = tf.reduce_max(logits + is_true * _IMPOSSIBLE, 2)
+        correct = tf.cast(true_logits >= best_other, tf.float32)
+        log_probabilities = tf.nn.log_softmax(logits)
+        entropy = -tf.reduce_sum(tf.exp(log_probabilities) * log_probabilities, 2)
+        masked, unmasked = self.masked, self.unmasked
+        self.sums = tf.stack([tf.reduce_sum(values) for values in (
+            masked, unmasked, self._counted(self.cross_entropy, masked), self._counted(self.cross_entropy, unmasked),
+            correct * masked, correct * unmasked, self._counted(entropy, masked))])
+        best = tf.one_hot(tf.argmax(logits, 2, output_type=tf.int32), classes)
+        self.predicted = tf.reduce_sum(best * masked[:, :, tf.newaxis], [0, 1])
+        self.expected = tf.reduce_sum(is_true * masked[:, :, tf.newaxis], [0, 1])
+
+    @staticmethod
+    def _counted(values, counts):
+        return values * counts
+
+    def loss(self, masked_weight, unmasked_weight):
+        """float32 [B], the weighted sum of each utterance's cross-entropies."""
+        return tf.reduce_sum(self.cross_entropy * (masked_weight * self.masked + unmasked_weight * self.unmasked), 1)
