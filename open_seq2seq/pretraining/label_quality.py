@@ -54,7 +54,7 @@ def quality_of(counts):
     references, labels = joint.sum(1), joint.sum(0)
     reference_entropy, label_entropy = _entropy(references), _entropy(labels)
     mutual_information = max(0.0, reference_entropy + label_entropy - _entropy(joint.ravel()))
-    pnmi = mutual_information / reference_entropy if reference_entropy > 0 else 0.0
+    pnmi = min(1.0, mutual_information / reference_entropy) if reference_entropy > 0 else 0.0
     return Quality(float(joint.max(0).sum()), float(joint.max(1).sum()), pnmi, mutual_information, reference_entropy,
                    label_entropy, joint.shape[0], joint.shape[1], int(frames))
 

@@ -58,8 +58,9 @@ def test_dictionary_of_fairseq(goldens, tmp_path):
     for factor in (8, 1):
         path = str(tmp_path / "dict.km.txt")
         LabelDictionary.of_counts(labels.counts(), factor).write(path)
+        expected = golden["dict.km.txt%s_padding_factor_%d" % ("_default" * (factor == 8), factor)]
         with open(path, encoding="utf-8") as file:
-            assert file.read().split("\n") == golden["dict.km.txt%s_padding_factor_%d" % ("_default" * (factor == 8), factor)] + [""]
+            assert file.read().split("\n") == expected + [""]
         dictionary = LabelDictionary.read(path)
         assert {symbol: dictionary.index(symbol) for symbol in dictionary.symbols} == {
             symbol: golden["index_of"][symbol] for symbol in dictionary.symbols}
@@ -67,8 +68,8 @@ def test_dictionary_of_fairseq(goldens, tmp_path):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("", "is empty"), ("0 1\n1\n", ":2: found '1'"), ("0 1\n1 one\n", ":2: "), ("0 1\n0 2\n", ":2: the label 0 is also in line 1"),
-    ("<unk> 1\n", ":1: <unk> is a special symbol")])
+    ("", "is empty"), ("0 1\n1\n", ":2: found '1'"), ("0 1\n1 one\n", ":2: "),
+    ("0 1\n0 2\n", ":2: the label 0 is also in line 1"), ("<unk> 1\n", ":1: <unk> is a special symbol")])
 def test_invalid_dictionaries(tmp_path, text, message):
     path = written(tmp_path / "dict.km.txt", text)
     with pytest.raises(DataError, match=re.escape(path) + ".*" + message):
