@@ -149,19 +149,55 @@ class Augmentation:
         Raises:
           ConfigError: a band can be wider than the number of features.
         """
-        params, num_features = self._params, features.shape.as_list()[1]
-        adaptive = params["adaptive_time_masks"] > 0
-        if not params["n_freq_mask"] + params["n_time_mask"] + adaptive:
+        num_features = features.shape.as_list()[1]
+        if not self.has_masks:
             return features
-        require_rules(functools.partial(self.check_rules, num_features=num_features), params, NamePath("augmentation"))
+        require_rules(functools.partial(self.check_rules, num_features=num_features), self._params, NamePath("augmentation"))
         with tf.name_scope("masks"):
-            drawn = tf.random.stateless_uniform([params["n_freq_mask"] + params["n_time_mask"], 2], stream_seed(seed, "masks"))
-            bands = _intervals(drawn[:params["n_freq_mask"]], params["width_freq_mask"], num_features)
-            spans = _intervals(drawn[params["n_freq_mask"]:], params["width_time_mask"], tf.shape(features)[0])
-            if adaptive:
-                spans = tf.concat([spans, self._adaptive_spans(tf.shape(features)[0], seed)], 0)
-            return masked(features, bands, spans)
+            return masked(features, *self._drawn_masks(tf.shape(features)[0], num_features, seed))
 
+    @property
+    def has_masks(self):
+        """Whether :meth:`features` changes anything."""
+        params = self._params
+        return bool(params["n_freq_mask"] + params["n_time_mask"] + (params["adaptive_time_masks"] > 0))
+
+    def batch_features(self, features, lengths, seeds):
+        """:meth:`features` of each row of a batch.
+
+        Args:
+          features: float32 [B, T, num_audio_features].
+          lengths: int32 [B], frames of each row without padding.
+          seeds: int [B, 2] tensor.
+
+        Returns:
+          float32 [B, T, num_audio_features], the values that :meth:`features` gives for each row.
+
+        Raises:
+          ConfigError: a band can be wider than the number of features.
+        """
+        num_features, frames = features.shape.as_list()[2], tf.shape(features)[1]
+        if not self.has_masks:
+            return features
+        require_rules(functools.partial(self.check_rules, num_features=num_features), self._params, NamePath("augmentation"))
+
+        def factors(row):
+            bands, spans = self._drawn_masks(row[0], num_features, row[1])
+            return _outside(bands, num_features), _outside(spans, frames)
+
+        with tf.name_scope("masks"):
+            of_features, of_frames = tf.map_fn(factors, (lengths, seeds), (tf.float32, tf.float32))
+            return features * of_features[:, tf.newaxis] * of_frames[:, :, tf.newaxis]
+
+    def _drawn_masks(self, frames, num_features, seed):
+        """(bands, spans) for :func:`masked`."""
+        params = self._params
+        drawn = tf.random.stateless_uniform([params["n_freq_mask"] + params["n_time_mask"], 2], stream_seed(seed, "masks"))
+        bands = _intervals(drawn[:params["n_freq_mask"]], params["width_freq_mask"], num_features)
+        spans = _intervals(drawn[params["n_freq_mask"]:], params["width_time_mask"], frames)
+        if params["adaptive_time_masks"] > 0:
+            spans = tf.concat([spans, self._adaptive_spans(frames, seed)], 0)
+        return bands, spans
 
     def _adaptive_spans(self, frames, seed):
         """int32 [MOST_ADAPTIVE_MASKS, 2]; those beyond the utterance's number have width 0."""
@@ -170,6 +206,17 @@ class Augmentation:
         spans = _intervals(drawn, tf.cast(length * self._params["adaptive_time_width"], tf.int32), frames)
         is_used = tf.range(MOST_ADAPTIVE_MASKS) < tf.cast(length * self._params["adaptive_time_masks"], tf.int32)
         return spans * tf.cast(is_used, tf.int32)[:, tf.newaxis]
+
+
+def waveform_changes(params):
+    """Names of the parameters of checked ``params`` that change the waveform, a list; masks change only the features."""
+    effects = waveform_effects.with_recipe(params)
+    names = ["recipe"] if params["recipe"] is not None else [name for name in waveform_effects.NAMES if effects[name]]
+    if params["speed_perturbation_ratio"]:
+        names.append("speed_perturbation_ratio")
+    if params["noise_level_min"] is not None:
+        names.append("noise_level_min")
+    return names
 
 
 def change_duration(waveform, sample_freq, ratio):

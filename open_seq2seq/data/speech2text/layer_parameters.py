@@ -1,5 +1,5 @@
 """The parameters of the data layer, including those of OpenSeq2Seq that have no effect here or are not supported."""
-from open_seq2seq.config.parameters import Bool, Either, FilePath, Float, Int, Kind, List, Parameter, String, Struct
+from open_seq2seq.config.parameters import Bool, Choice, Either, FilePath, Float, Int, Kind, List, Parameter, String, Struct
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
@@ -22,7 +22,6 @@ class Unsupported(Kind):
 _LIMIT = Either(Float(), Int())
 _LARGEST_POOL = 10 ** 5  # batches; the utterances of all of them are sorted in memory
 _MOST_BUCKETS = 64
-_NO_CACHE = "features are computed when needed, which is faster than reading them from a file"
 
 PARAMETERS = (
     Parameter("dataset_files", Either(List(FilePath(), minimum_length=1), FilePath()),
@@ -56,6 +55,18 @@ PARAMETERS = (
               doc="a run ends with an error when more than this fraction of the rows is faulty; they are listed in rejected.csv"),
     Parameter("max_missing_fraction", Float(minimum=0.0, maximum=1.0), default=MAX_MISSING_FRACTION,
               doc="audio files of which at most this part is missing (cut off, damaged) are used with a warning"),
+    Parameter("cache_features", Bool(), default=False,
+              doc="read features or audio from shards, and add to them what they lack (docs/shards.md); --mode=build_cache "
+                  "builds them in advance"),
+    Parameter("cache_content", Choice("features", "audio"), default="features",
+              doc="what is cached: features, which excludes dither and changes of the waveform, or 16-bit audio at sample_freq, "
+                  "which can be used with all augmentation"),
+    Parameter("cache_dtype", Choice("float32", "float16"), default="float32",
+              doc="type of cached features: float32 gives the same batches as without a cache, float16 needs half the space"),
+    Parameter("cache_dir", FilePath(), default=None,
+              doc="directory of the caches, one subdirectory for each data set; None: cache/ next to the first manifest"),
+    Parameter("cache_regenerate", Bool(), default=False,
+              doc="build a cache again that was built with other parameters, instead of an error"),
     Parameter("bpe", Unsupported(False, "labels are single characters"), default=False, doc="sub-word labels"),
     Parameter("autoregressive", Unsupported(False, "only CTC decoders are supported, not attention decoders"), default=False,
               doc="start and end symbols for attention decoders"),
@@ -67,9 +78,7 @@ PARAMETERS = (
                                                "'augmentation': {'noise': {'kinds': ['files'], 'folder': FOLDER}}"),
               default=None, doc="CSV of noise recordings"),
     Parameter("syn_subdirs", List(String()), ignored="it belongs to syn_enable"),
-    Parameter("cache_features", Bool(), ignored=_NO_CACHE),
-    Parameter("cache_format", String(), ignored=_NO_CACHE),
-    Parameter("cache_regenerate", Bool(), ignored=_NO_CACHE),
+    Parameter("cache_format", String(), ignored="a cache consists of TFRecord shards (docs/shards.md)"),
     Parameter("repeat", Bool(), ignored="training repeats the data endlessly, evaluation reads it once"),
     Parameter("batch_size", Int(), ignored="batch_size_per_gpu decides"),
     Parameter("mode", String(), ignored="--mode decides"),

@@ -1,5 +1,6 @@
 """The data layer: from the params of a config to batches of features and labels."""
 import numpy as np
+import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import child_path
 from open_seq2seq.data.effects.preparations import prepared
@@ -9,13 +10,16 @@ from open_seq2seq.data.speech2text.audio_profile import measure_profile
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.batch_order import evaluation_batches
 from open_seq2seq.data.speech2text.bucket_order import bucketed_evaluation_batches
+from open_seq2seq.data.speech2text.cached_batches import CachedPipeline
 from open_seq2seq.data.speech2text.dataset import FeaturePipeline, Request, parallel_calls
+from open_seq2seq.data.speech2text.feature_cache import FeatureCache, require_cacheable
 from open_seq2seq.data.speech2text.feature_graph import make_feature_function
 from open_seq2seq.data.speech2text.features import check_rules as check_feature_rules
 from open_seq2seq.data.speech2text.layer_parameters import PARAMETERS
 from open_seq2seq.data.speech2text.packing import pack, single_rows
 from open_seq2seq.data.speech2text.row_layout import RowLayout
 from open_seq2seq.data.speech2text.selection import frames_to_align
+from open_seq2seq.data.speech2text.shard_building import FEATURES
 from open_seq2seq.data.speech2text.training_batches import TrainingBatches, batch_sizes, bucket_limits
 from open_seq2seq.data.speech2text.training_batches import check_rules as check_batch_rules
 from open_seq2seq.data.speech2text.utterance_set import UtteranceSet
@@ -43,6 +47,7 @@ class Speech2TextDataLayer:
         shapes are the same on all workers anyway.
       utterance_set: UtteranceSet to use. None: read from the manifests and the vocabulary that ``params`` name.
       preparation: a :class:`~open_seq2seq.data.effects.preparations.Preparation` that changes every waveform; None: none.
+      cache: FeatureCache of the utterances. None: opened if ``params`` ask for one. A preparation uses none.
 
     Attributes:
       vocabulary: Vocabulary.
@@ -51,6 +56,7 @@ class Speech2TextDataLayer:
       manifests: list of the manifests' paths.
       rejections: Rejections, all rejected rows.
       run_time_rejections: list of the Utterances whose files became unusable after the start; they are among the rejections.
+      cache: FeatureCache, or None.
 
     Raises:
       DataError: a vocabulary or manifest cannot be read, too many rows are faulty, or none is left.
@@ -61,7 +67,8 @@ class Speech2TextDataLayer:
     PARAMETERS = PARAMETERS
 
     def __init__(self, params, mode, batch_size, seed=0, num_workers=1, worker_id=0, rejected_file=None, output_frames=None,
-                 static_shapes=None, same_frames_on_all_workers=False, utterance_set=None, preparation=None):
+                 static_shapes=None, same_frames_on_all_workers=False, utterance_set=None, preparation=None,
+                 cache=None):
         if mode not in MODES:
             raise ValueError("mode is %r, expected one of %s" % (mode, ", ".join(MODES)))
         self._params, self.mode, self.batch_size, self._seed = params, mode, batch_size, seed
@@ -70,7 +77,11 @@ class Speech2TextDataLayer:
         if utterance_set is None:
             utterance_set = UtteranceSet.from_manifests(params, mode, self._features.num_frames, output_frames, rejected_file,
                                                         is_first_worker=worker_id == 0)
-        self._set = utterance_set
+        self._set, self.cache = utterance_set, cache
+        if params["cache_features"] and cache is None and preparation is None:
+            packs = mode == "train" and static_shapes is not None and params["join_shorter_than"]
+            require_cacheable(params, mode, packs)
+            self.cache = FeatureCache(params, utterance_set.manifests, utterance_set.utterances, num_workers, worker_id)
         if mode == "train" and params["augmentation"] is not None:
             voices = len(utterance_set.utterances), lambda index: self._read(utterance_set.utterances[index])
             self._augmentation = Augmentation(params["augmentation"], params["sample_freq"], seed, voices)
@@ -101,8 +112,10 @@ class Speech2TextDataLayer:
         Returns:
           A data layer. Files that become unusable never end its evaluation.
         """
+        chosen = self._set.subset(count, seed)
         return type(self)(self._params, "eval", self.batch_size, self._seed, self.num_workers, self.worker_id,
-                          static_shapes=self._static_shapes, utterance_set=self._set.subset(count, seed))
+                          static_shapes=self._static_shapes, utterance_set=chosen,
+                          cache=None if self.cache is None else self.cache.for_utterances(chosen.utterances))
 
     def prepared(self, preparation):
         """A data layer of mode "eval" on the same utterances whose audio is prepared in another way.
@@ -317,23 +330,41 @@ class Speech2TextDataLayer:
             num_samples = self._preparation.longest(num_samples, self._params["sample_freq"])
         return self._features.num_frames(num_samples)
 
+    @property
+    def _caches_features(self):
+        return self.cache is not None and self.cache.content.kind == FEATURES
+
     def _pipeline(self):
+        if self.cache is not None:
+            self.cache.fill()
+        if self._caches_features and self.cache.is_usable:
+            masks = self._augmentation.batch_features if self._augmentation is not None and self._augmentation.has_masks else None
+            return CachedPipeline(self.cache, self.utterances, masks, self._params["pad_to"], self._seed,
+                                  parallel_calls(self.num_workers))
         return FeaturePipeline(self._load, self._features_of, self.num_audio_features, self._params["pad_to"], self._seed,
                                parallel_calls(self.num_workers))
 
-    def _features_of(self, waveform, seed):
-        if self._augmentation is None:
-            return self._features(waveform, seed)
-        features = self._features(self._augmentation.waveform(waveform, seed), seed)
-        return self._augmentation.features(features, seed)
+    def _features_of(self, values, seed):
+        """Features of what :meth:`_load` returns."""
+        if self._caches_features:
+            width = self.num_audio_features
+            features = tf.reshape(values[:tf.size(values) // width * width], [-1, width])
+        elif self._augmentation is None:
+            return self._features(values, seed)
+        else:
+            features = self._features(self._augmentation.waveform(values, seed), seed)
+        return features if self._augmentation is None else self._augmentation.features(features, seed)
 
     def _read(self, utterance):
+        if self.cache is not None and not self._caches_features:
+            return self.cache.waveform(utterance.index)
         return read_audio(utterance.audio_path, self._params["sample_freq"], self._params["max_missing_fraction"])
 
     def _load(self, index):
         """(float32 [samples], int32 [labels]) of the row that begins with an utterance. Thread-safe.
 
-        Utterances whose files have become unusable are skipped; if all have, there are no samples.
+        With a cache of features, the features replace the samples, frame by frame. Utterances whose files have become unusable
+        are skipped; if all have, there are no samples.
         """
         row = self._layout.row_of(index)
         frame_limit = None if self.buckets is None and not self._same_frames else self._layout.frame_limit(index)
@@ -341,11 +372,16 @@ class Speech2TextDataLayer:
         labels, num_samples = (), row.num_samples
         for utterance in [self.utterances[place] for place in row.indices]:
             try:
-                waveform = self._read(utterance)
-                longer = len(waveform) - utterance.num_samples
+                if self._caches_features:
+                    features, read_samples = self.cache.array_of(utterance.index)
+                    waveform = features.astype(np.float32).reshape(-1)
+                else:
+                    waveform = self._read(utterance)
+                    read_samples = len(waveform)
+                longer = read_samples - utterance.num_samples
                 if frame_limit is not None and self._most_frames_of(num_samples + longer) > frame_limit:
                     raise RejectedData(WRONG_HEADER, "%d samples at the start of the run, %d now"
-                                       % (utterance.num_samples, len(waveform)))
+                                       % (utterance.num_samples, read_samples))
             except RejectedData as rejected:
                 self._set.reject_at_run_time(utterance, rejected, must_go_on=self.mode == "train")
                 continue

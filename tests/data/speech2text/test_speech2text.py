@@ -130,7 +130,7 @@ def test_params_of_public_configs_are_accepted_and_those_without_effect_are_note
                                                                 "width_time_mask": 6})
     assert not report.problems
     noted = {note.split('"')[1] for note in report.notes}
-    assert noted == {"precompute_mel_basis", "syn_subdirs", "dtype", "cache_features", "cache_format", "cache_regenerate",
+    assert noted == {"precompute_mel_basis", "syn_subdirs", "dtype", "cache_format",
                      "repeat", "mode", "batch_size"}
     assert params["augmentation"]["n_freq_mask"] == 2
 

@@ -1,0 +1,255 @@
+"""The cache of a data layer: which data it may hold, how it is filled, and what is done about damaged records.
+
+The shards are in :mod:`open_seq2seq.data.shards`. The order of training, resuming and the shapes of batches do not depend on the
+cache: a batch is computed from its number, and its rows are read by record number.
+"""
+import atexit
+import hashlib
+import os
+import sys
+import threading
+
+import numpy as np
+
+from open_seq2seq.data.rejection import RejectedData
+from open_seq2seq.data.shards.shard_file import read_into
+from open_seq2seq.data.shards.shard_folder import ShardFolder, source_of
+from open_seq2seq.data.speech2text.augmentation import waveform_changes
+from open_seq2seq.data.speech2text.shard_building import AUDIO, INT16_SCALE, ShardBuilder, Stopped
+from open_seq2seq.errors import ConfigError, DataError, JasperError, StorageError
+from open_seq2seq.log_lines import log_line
+
+FOLDER = "cache"
+
+
+def folder_of(params, manifests):
+    """The path of the cache of a set of manifests."""
+    first = os.path.abspath(manifests[0])
+    name = os.path.splitext(os.path.basename(first))[0]
+    if len(manifests) > 1:
+        name += "-and-%d-others" % (len(manifests) - 1)
+    paths = "\n".join(os.path.abspath(path) for path in manifests).encode("utf-8", "surrogateescape")
+    parent = params["cache_dir"] or os.path.join(os.path.dirname(first), FOLDER)
+    return os.path.join(parent, "%s-%s" % (name, hashlib.sha256(paths).hexdigest()[:8]))
+
+
+def require_cacheable(params, mode, packs):
+    """Raises ConfigError if what is cached would not be what the data layer computes without the cache.
+
+    Args:
+      params: checked params of the data layer.
+      mode: of the data layer.
+      packs: whether utterances are packed.
+    """
+    if params["cache_content"] == AUDIO:
+        return
+    reasons = []
+    if params["dither"]:
+        reasons.append("dither is %g, which adds other noise to an utterance each time it is read; set it to 0"
+                       % params["dither"])
+    if mode == "train" and params["augmentation"] is not None:
+        changes = waveform_changes(params["augmentation"])
+        if changes:
+            reasons.append("augmentation has %s, which %s the audio before the features are computed; masks can be used"
+                           % (", ".join(changes), "change" if len(changes) > 1 else "changes"))
+    if packs:
+        reasons.append("join_shorter_than packs utterances, and their features are normalized together; set it to 0")
+    if reasons:
+        raise ConfigError("data_layer_params[\"cache_features\"] cannot be used: %s. Set data_layer_params[\"cache_content\"] to "
+                          "\"audio\", which caches the waveforms and can be used with all of these" % "; ".join(reasons))
+
+
+class FeatureCache:
+    """The cached records of a data layer's utterances.
+
+    Args:
+      params: checked params of the data layer.
+      manifests: list of the manifests' paths.
+      utterances: list of Utterance.
+      num_workers, worker_id: processes that fill the cache together, and which one this is.
+
+    Attributes:
+      content: Content.
+      folder: ShardFolder.
+
+    Raises:
+      DataError: the cache was built with other parameters.
+      StorageError: the folder cannot be written.
+    """
+
+    def __init__(self, params, manifests, utterances, num_workers=1, worker_id=0):
+        self._params, self._utterances = params, utterances
+        self._num_workers, self._worker_id = num_workers, worker_id
+        self._builder = ShardBuilder(params)
+        self.content = self._builder.content
+        self._sources = [source_of(utterance.audio_path) for utterance in utterances]
+        self._source_numbers = np.array([source.number for source in self._sources], np.uint64)
+        self.folder = ShardFolder(folder_of(params, manifests), self.content, self._builder.parameters,
+                                  len(set(self._sources)))
+        if not self.folder.open(params["cache_regenerate"]):
+            self.folder.create()
+        self._filling, self._lock, self._stop = None, threading.RLock(), threading.Event()
+        self._plan, self._is_part = self.folder.plan(self._sources), False
+        self._take_snapshot()
+
+    def _take_snapshot(self):
+        # readers use one of them from beginning to end
+        records, shards = self.folder.records()
+        self._snapshot = records, shards, self.folder.find(self._source_numbers)
+
+    # state
+
+    @property
+    def is_complete(self):
+        """Whether every utterance has a record, or is known to be unusable."""
+        return bool((self._snapshot[2] >= 0).all())
+
+    @property
+    def is_usable(self):
+        """Whether every utterance has a usable record of as many samples as the header of its audio file says."""
+        records, _, numbers = self._snapshot
+        samples = np.array([utterance.num_samples for utterance in self._utterances])
+        return bool((numbers >= 0).all() and (records["rows"][numbers] > 0).all()
+                    and (records["samples"][numbers] == samples).all())
+
+    def missing_shards(self):
+        """Numbers of the shards that have to be written."""
+        return self.folder.missing(self._plan)
+
+    def describe(self):
+        """A phrase on the state of the cache."""
+        numbers = self._snapshot[2]
+        return "cache of %s (%s) in %s: %d of %d utterances" % (
+            self.content.kind, self.content.dtype, self.folder.path, (numbers >= 0).sum(), len(numbers))
+
+    def for_utterances(self, utterances):
+        """A cache of some of the utterances, or of others with the same audio files, in the same folder."""
+        cache = object.__new__(FeatureCache)
+        cache.__dict__.update(self.__dict__)
+        numbers = {source.path: source for source in self._sources}
+        cache._utterances, cache._is_part = utterances, True
+        cache._sources = [numbers.get(os.path.abspath(utterance.audio_path)) or source_of(utterance.audio_path)
+                          for utterance in utterances]
+        cache._source_numbers = np.array([source.number for source in cache._sources], np.uint64)
+        cache._take_snapshot()
+        return cache
+
+    # reading
+
+    def samples_and_rows(self, index):
+        """(samples, rows) of an utterance's record, or None if it has none that is usable."""
+        records, _, numbers = self._snapshot
+        record = records[numbers[index]] if numbers[index] >= 0 else None
+        return None if record is None or not record["rows"] else (int(record["samples"]), int(record["rows"]))
+
+    def array_of(self, index):
+        """(the array of an utterance, its samples). Thread-safe.
+
+        It is read from the cache, or else computed. A damaged record is replaced.
+
+        Returns:
+          (features [frames, num_audio_features] in the type of the cache, or int16 [samples]; int).
+
+        Raises:
+          RejectedData: the utterance is not in the cache, and its file cannot be used.
+          DataError: its record is damaged, and its file cannot be used.
+        """
+        records, shards, numbers = self._snapshot
+        if numbers[index] >= 0:
+            record = records[numbers[index]]
+            if record["rows"]:
+                array = self.folder.read(record, shards[numbers[index]])
+                return (self.repaired(index) if array is None else array), int(record["samples"])
+        return self._builder.computed(self._sources[index].path)
+
+    def read_into(self, index, buffer):
+        """Copies an utterance's array into a buffer of bytes that has the size of its record. Thread-safe.
+
+        Raises:
+          DataError: the record is damaged, and the audio file cannot be used.
+        """
+        records, shards, numbers = self._snapshot
+        record = records[numbers[index]]
+        if not read_into(self.folder.shard_path(shards[numbers[index]]), record, buffer):
+            buffer[:] = np.ascontiguousarray(self.repaired(index)).reshape(-1).view(np.uint8)
+
+    def waveform(self, index):
+        """float32 [samples] of an utterance from a cache of audio; see :meth:`array_of`."""
+        return self.array_of(index)[0].astype(np.float32) / np.float32(INT16_SCALE)
+
+    def repaired(self, index):
+        """The array of an utterance whose record was found damaged; the shard is written again."""
+        with self._lock:
+            records, shards, numbers = self._snapshot
+            shard = int(shards[numbers[index]])
+            # another process may have written the shard again since its index was read
+            self.folder.refresh([shard])
+            self._take_snapshot()
+            records, shards, numbers = self._snapshot
+            if numbers[index] >= 0:
+                array = self.folder.read(records[numbers[index]], shards[numbers[index]])
+                if array is not None:
+                    return array
+            source, path = self._sources[index], self.folder.shard_path(shard)
+            place = "record %d of %s (%s)" % (
+                self.folder.place_of(source.number, shard), path, self._utterances[index].id)
+            try:
+                array, _ = self._builder.computed(source.path)
+            except RejectedData as rejected:
+                raise DataError("%s is damaged: its checksum is wrong, and it cannot be computed again: %s: %s. Restore the "
+                                "audio file, or the shard from a copy" % (place, rejected.reason.name, rejected))
+            sys.stderr.write("Warning: %s is damaged: its checksum is wrong. It is computed again from %s\n"
+                             % (place, source.path))
+            try:
+                self.build_shard(shard)
+            except StorageError as error:
+                sys.stderr.write("Warning: the shard stays damaged: %s\n" % error)
+            return array
+
+    # writing
+
+    def build_shard(self, shard):
+        """Writes a shard. What it already has and is not damaged is kept.
+
+        Raises:
+          StorageError: it cannot be written.
+        """
+        self._builder.build(self.folder, shard, self._plan[shard], self._stop.is_set)
+        with self._lock:
+            self.folder.refresh([shard])
+            self._take_snapshot()
+
+    def fill(self):
+        """Starts a thread that writes this worker's share of the missing shards while the utterances are in use."""
+        if self._filling is not None or self._is_part or self.is_complete:
+            return
+        missing = [shard for shard in self.missing_shards() if shard % self._num_workers == self._worker_id]
+        if not missing:
+            return
+        if self._worker_id == 0:
+            log_line("%s; the others are added while they are read" % self.describe())
+        self._filling = threading.Thread(target=self._fill, args=(missing,), daemon=True)
+        self._filling.start()
+        # the thread must not be within TensorFlow when the process ends
+        atexit.register(_stop, self._stop, self._filling)
+
+    def _fill(self, missing):
+        try:
+            with self.folder.lock(alone=False):
+                for shard in missing:
+                    self.build_shard(shard)
+        except Stopped:
+            pass
+        except JasperError as error:
+            # training does not need the cache
+            sys.stderr.write("Warning: the cache is not filled further: %s\n" % error)
+
+    def wait(self):
+        """Waits until :meth:`fill` has finished."""
+        if self._filling is not None:
+            self._filling.join()
+
+
+def _stop(stop, thread):
+    stop.set()
+    thread.join()
