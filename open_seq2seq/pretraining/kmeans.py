@@ -56,7 +56,7 @@ def learn_clusters(arguments):
                            % arguments.percent))
     log_line("Learning %d clusters of %d frames with %d values" % (arguments.clusters, len(values), values.shape[1]))
     began = time.monotonic()
-    model = _fit(values, arguments.clusters, random)
+    model = fit(values, arguments.clusters, random)
     clusters = Clusters(model.cluster_centers_, description)
     clusters.description["inertia"] = _mean(clusters.distances(block) for block in _blocks(values))
     log_line("Inertia per frame: %.3f on the %d frames of the training (%.0f s)" % (
@@ -122,8 +122,17 @@ def _sample(shards, percent, random):
     return np.concatenate(chosen or empty), np.concatenate(held_out or empty)
 
 
-def _fit(values, clusters, random):
-    """scikit-learn's model; what it prints of its steps moves a progress bar."""
+def fit(values, clusters, random):
+    """Learns clusters; what scikit-learn prints of its steps moves a progress bar.
+
+    Args:
+      values: float32 [frames, D].
+      clusters: int.
+      random: ``numpy.random.RandomState``.
+
+    Returns:
+      scikit-learn's MiniBatchKMeans.
+    """
     try:
         from sklearn.cluster import MiniBatchKMeans
     except ImportError:

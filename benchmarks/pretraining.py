@@ -1,0 +1,132 @@
+"""Speed of pre-training's targets: MFCC, k-means, labels.
+
+    python benchmarks/pretraining.py
+
+One hour of synthetic audio (utterances of 12 s: random sequences of 60 spectra, voiced or not, of random lengths). Figures:
+
+- MFCC: audio seconds per second, of all cores.
+- k-means: seconds to learn 100 clusters on the hour's MFCC; at most 60 on 2 cores.
+- labels: frames per second of ``--mode=labels``, and of scikit-learn's ``predict``, an utterance at a time, with the same
+  clusters in the same process, in turns; at least 20 times as many. The labels are compared.
+
+``--parts`` chooses some of them.
+"""
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import numpy as np  # noqa: E402
+
+from open_seq2seq.cores import usable_cores  # noqa: E402
+from open_seq2seq.pretraining.clusters import Clusters  # noqa: E402
+from open_seq2seq.pretraining.feature_shards import FeatureDescription, FeatureShards, write_shard  # noqa: E402
+from open_seq2seq.pretraining.kmeans import fit  # noqa: E402
+from open_seq2seq.pretraining.labels import labels_of_shard  # noqa: E402
+from open_seq2seq.pretraining.mfcc import Mfcc  # noqa: E402
+
+RATE, UTTERANCE_SECONDS, SPECTRA, CLUSTERS = 16000, 12.0, 60, 100
+LABEL_RATIO, KMEANS_SECONDS = 20.0, 60.0
+TURNS = 3
+
+
+def utterances(count, seed=0):
+    """List of float32 [samples]."""
+    random = np.random.RandomState(seed)
+    period = RATE // 100
+    kernels = [_kernel(random) for _ in range(SPECTRA)]
+    made = []
+    for _ in range(count):
+        parts, length = [], 0
+        while length < UTTERANCE_SECONDS * RATE:
+            samples = random.randint(4, 20) * period
+            if random.rand() < 0.7:
+                source = np.zeros(samples, np.float32)
+                source[::random.randint(60, 200)] = 1.0
+            else:
+                source = 0.1 * random.randn(samples)
+            parts.append(np.convolve(source, kernels[random.randint(SPECTRA)], "same") * random.uniform(0.02, 0.2))
+            length += samples
+        waveform = np.concatenate(parts)[:int(UTTERANCE_SECONDS * RATE)]
+        made.append((waveform + 1e-3 * random.randn(len(waveform))).astype(np.float32))
+    return made
+
+
+def _kernel(random):
+    """The impulse response of three resonances."""
+    times = np.arange(200) / float(RATE)
+    kernel = sum(random.uniform(0.2, 1.0) * np.exp(-times * random.uniform(200, 800)) * np.cos(2 * np.pi * frequency * times)
+                 for frequency in random.uniform((200, 800, 2000), (900, 2500, 6000)))
+    return kernel / np.abs(kernel).max()
+
+
+def measure_mfcc(folder, hours):
+    """Writes the shard; returns audio seconds per second."""
+    waveforms, mfcc = utterances(int(hours * 3600 / UTTERANCE_SECONDS)), Mfcc()
+    seconds = sum(map(len, waveforms)) / float(RATE)
+    began = time.perf_counter()
+    batches = [mfcc(waveforms[start:start + 16]) for start in range(0, len(waveforms), 16)]
+    took = time.perf_counter() - began
+    write_shard(os.path.join(folder, "train_0_1.npy"), batches, FeatureDescription("mfcc", 100.0, mfcc.size, "", None))
+    return seconds / took
+
+
+def measure_labels(shards, model):
+    """(our frames per second, scikit-learn's, share of equal labels), the best of some turns."""
+    clusters, ours, theirs = Clusters(model.cluster_centers_), [], []
+    features, lengths = np.array(shards.features(0)), shards.lengths[0]
+    ends = np.cumsum(lengths)
+    for _ in range(TURNS):
+        began = time.perf_counter()
+        labels = labels_of_shard(shards, 0, clusters)
+        ours.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        predicted = [model.predict(features[end - length:end]) for end, length in zip(ends, lengths)]
+        theirs.append(time.perf_counter() - began)
+    return len(labels) / min(ours), len(labels) / min(theirs), float((labels == np.concatenate(predicted)).mean())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hours", type=float, default=1.0, help="hours of audio")
+    parser.add_argument("--parts", nargs="+", choices=("kmeans", "labels"), default=["kmeans", "labels"])
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    result = {"cores": usable_cores(), "hours": options.hours}
+    with tempfile.TemporaryDirectory() as folder:
+        result["mfcc_audio_seconds_per_second"] = measure_mfcc(folder, options.hours)
+        shards = FeatureShards(folder, "train")
+        features = shards.block(0, 0, shards.frames)
+        began = time.perf_counter()
+        # for the labels alone, rough clusters suffice
+        model = fit(features if "kmeans" in options.parts else features[:20000], CLUSTERS, np.random.RandomState(0))
+        if "kmeans" in options.parts:
+            result["kmeans_seconds"] = time.perf_counter() - began
+            result["kmeans_frames"] = len(features)
+        if "labels" in options.parts:
+            ours, theirs, equal = measure_labels(shards, model)
+            result.update(label_frames_per_second=ours, sklearn_frames_per_second=theirs, label_ratio=ours / theirs,
+                          equal_labels=equal)
+    print(json.dumps(result) if options.json else _text(result))
+
+
+def _text(result):
+    lines = ["%d cores, %g hours of audio" % (result["cores"], result["hours"]),
+             "MFCC: %.0f audio seconds per second" % result["mfcc_audio_seconds_per_second"]]
+    if "kmeans_seconds" in result:
+        lines.append("k-means: %d clusters of %d frames in %.1f s (at most %.0f s)" % (
+            CLUSTERS, result["kmeans_frames"], result["kmeans_seconds"], KMEANS_SECONDS))
+    if "label_ratio" in result:
+        lines.append("labels: %.2f million frames per second, scikit-learn's predict %.3f million; ratio %.1f (at least %.0f); "
+                     "%.4f %% equal" % (result["label_frames_per_second"] / 1e6, result["sklearn_frames_per_second"] / 1e6,
+                                        result["label_ratio"], LABEL_RATIO, 100 * result["equal_labels"]))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
