@@ -6,6 +6,8 @@ and decodes nothing.
 import functools
 import struct
 
+import numpy as np
+
 from open_seq2seq.data.audio.containers import START_BYTES, container_of
 from open_seq2seq.data.audio.source import Part
 from open_seq2seq.data.audio.structure import Structure, contradiction, damaged
@@ -253,12 +255,26 @@ def _table(polynomial, width, bits):
 
 _CRC8 = _table(0x07, 8, 8)
 _CRC16 = _table(0x8005, 16, 8)
+CRC_BLOCK = 64                     # bytes
+_CRC_PLACES = 256 * np.arange(CRC_BLOCK)
 
 
 @functools.lru_cache(maxsize=None)
-def _crc16_of_words():
-    """The CRC table of two bytes at a time: the first one's value, shifted by the second one's step."""
-    return tuple((_CRC16[high] << 8 & 0xFFFF) ^ _CRC16[(_CRC16[high] >> 8) ^ low] for high in range(256) for low in range(256))
+def _crc16_tables():
+    """uint16 [256 * CRC_BLOCK]: at 256 * place + value, the checksum of a block that is zero except for one byte; and a list that
+    gives the checksum after another block of zeros."""
+    steps = np.arange(1 << 16, dtype=np.uint32)
+    table = np.array(_CRC16, np.uint32)
+
+    def with_zero(crc):
+        return (crc << 8 & 0xFFFF) ^ table[crc >> 8]
+
+    places = [table]
+    for _ in range(CRC_BLOCK - 1):
+        places.append(with_zero(places[-1]))
+    for _ in range(CRC_BLOCK):
+        steps = with_zero(steps)
+    return np.concatenate(places[::-1]).astype(np.uint16), steps.tolist()
 
 
 def _crc8(data):
@@ -269,8 +285,15 @@ def _crc8(data):
 
 
 def _crc16(data):
-    """The frame's checksum, two bytes at a time; 0 for data that ends with its own checksum."""
-    crc, table = 0, _crc16_of_words()
-    for word in struct.unpack(">%dH" % (len(data) // 2), data[:len(data) // 2 * 2]):
-        crc = table[crc ^ word]
-    return (crc << 8 & 0xFFFF) ^ _CRC16[crc >> 8 ^ data[-1]] if len(data) % 2 else crc
+    """The frame's checksum; 0 for data that ends with its own checksum.
+
+    The checksum is linear: that of a block is the sum (without carry) of the checksums of its bytes alone.
+    """
+    table, after_zeros = _crc16_tables()
+    zeros = -len(data) % CRC_BLOCK      # in front of the data they do not change the checksum
+    values = np.frombuffer(bytes(zeros) + bytes(data), np.uint8).reshape(-1, CRC_BLOCK)
+    blocks = np.bitwise_xor.reduce(table[values + _CRC_PLACES], axis=1)
+    crc = 0
+    for block in blocks.tolist():
+        crc = after_zeros[crc] ^ block
+    return crc

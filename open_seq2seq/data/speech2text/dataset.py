@@ -109,7 +109,7 @@ class FeaturePipeline:
                                                        tf.ones_like(indices)))
             return self._batched(self._examples(rows, keep_rows=False), batch_size, drop_remainder=False, prefetch=False)
 
-        return tf.data.Dataset.range(len(batches)).flat_map(_plain(one_batch)).prefetch(PREFETCHED_BATCHES)
+        return _scheduled(tf.data.Dataset.range(len(batches)).flat_map(_plain(one_batch)).prefetch(PREFETCHED_BATCHES))
 
     def _requested(self, numbers, request_of, batch_size, keep_rows):
         """Dataset of batch numbers -> Dataset of examples, ``batch_size`` for each number."""
@@ -178,7 +178,14 @@ class FeaturePipeline:
         else:
             padded = examples.padded_batch(batch_size, shapes, drop_remainder=drop_remainder)
         batches = padded.map(_plain(batch))
-        return batches.prefetch(PREFETCHED_BATCHES) if prefetch else batches
+        return _scheduled(batches.prefetch(PREFETCHED_BATCHES)) if prefetch else batches
+
+
+def _scheduled(dataset):
+    """Computes every utterance in one thread: dividing each short operation between threads takes longer than it saves."""
+    options = tf.data.Options()
+    (options.threading if hasattr(options, "threading") else options.experimental_threading).max_intra_op_parallelism = 1
+    return dataset.with_options(options)
 
 
 def _plain(function):
