@@ -2,6 +2,7 @@
 
 For: a corpus with much audio and few transcripts; jasper_mini_digits_finetune.py trains the result with transcripts.
 Cost: about that of a step of jasper_mini_digits.py.
+Expected WER: none, it has no transcripts.
 
 Data: train.csv and dev.csv (or .tsv) in $JASPER_DATA/digits (corpus/digits by default), next to them the cluster labels train.km,
 dev.km and dict.km.txt, which --mode=labels writes (docs/pretraining.md).
@@ -123,6 +124,13 @@ train_params = {
 }
 
 eval_params = {
+    "data_layer_params": {
+        "dataset_files": [os.path.join(digits, "dev.csv")],
+        "shuffle": False,
+    },
+}
+
+infer_params = {
     "data_layer_params": {
         "dataset_files": [os.path.join(digits, "dev.csv")],
         "shuffle": False,

@@ -8,6 +8,7 @@ from open_seq2seq.config.kinds import INVALID_PATTERN
 from open_seq2seq.config.parameters import checked_part, shown
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.optimizers import loss_scaling, lr_policies
+from open_seq2seq.optimizers.backstitch import RereadWeights, check_backstitch, first_step, optimizer_state
 from open_seq2seq.optimizers.catalogue import optimizer_class, parameters_of
 from open_seq2seq.optimizers.lr_policies import beyond_the_end, learning_rate_at
 from open_seq2seq.optimizers.step import GradientAccumulator, Step
@@ -86,13 +87,14 @@ class Optimization:
     Args:
       params: the checked config of the model; the keys used are optimizer, optimizer_params, lr_policy, lr_policy_params,
         num_epochs, larc_params, max_grad_norm, max_param_change, max_total_param_change, loss_scaling, loss_scaling_params,
-        iter_size, freeze_variables_regex and summaries.
+        iter_size, freeze_variables_regex, freeze_encoder_steps, encoder_lr_scale and summaries.
       last_step: updates in the whole training; the default end of the learning rate's decay.
       steps_per_epoch: updates in one epoch; policies count epochs only if the config has num_epochs.
       all_reduce: function from a list of gradients to a list of their means over all processes, or None.
       wrap: for devices whose adapter scales losses, sums gradients and detects overflow: function from a
         ``tf.train.Optimizer`` to an :class:`AdapterOptimizer` that wraps it, or to None; or None.
       learning_rate_factor: float32 scalar by which the policy's learning rate is multiplied, or None.
+      encoder_variables: function that returns the list of the encoder's variables, called when they exist; None: there are none.
 
     Attributes:
       global_step: variable, the number of updates made.
@@ -104,8 +106,10 @@ class Optimization:
       ConfigError: a setting is invalid, or two of them contradict each other.
     """
 
-    def __init__(self, params, last_step, steps_per_epoch, all_reduce=None, wrap=None, learning_rate_factor=None):
+    def __init__(self, params, last_step, steps_per_epoch, all_reduce=None, wrap=None, learning_rate_factor=None,
+                 encoder_variables=None):
         _check_settings(params)
+        self._encoder_variables = encoder_variables or (lambda: ())
         self._params, self._all_reduce = params, all_reduce
         self._accumulator = self._mean_loss = None
         self.global_step = tf.train.get_or_create_global_step()
@@ -141,7 +145,7 @@ class Optimization:
             return self._adapter.lowest_loss_scale
         return self._scaler.lowest
 
-    def operations(self, loss, moving_averages=(), mean_loss=None):
+    def operations(self, loss, moving_averages=(), mean_loss=None, second_pass=None):
         """Builds the training operations for one loss.
 
         Args:
@@ -150,12 +154,14 @@ class Optimization:
             :func:`_unless_skipped` for those of a skipped step.
           mean_loss: float32 scalar, the same on all processes; if it is not finite, the step is skipped even if the gradient is
             finite, because an utterance with a non-finite loss contributes no gradient. None: the gradient alone decides.
+          second_pass: function without arguments that builds the forward pass of the same batch once more, for ``update`` to be a
+            backstitch with the config's backstitch_scale; it returns another ``loss`` and ``moving_averages``. None: a plain step.
 
         Returns:
           TrainOperations; all fields except update, accumulate, gradients_finite and gradient_norm are the same for every loss.
 
         Raises:
-          ConfigError: freeze_variables_regex leaves nothing to train.
+          ConfigError: freeze_variables_regex leaves nothing to train, or a backstitch is not possible.
         """
         variables = trained_variables(self._params["freeze_variables_regex"])
         self._mean_loss = mean_loss
@@ -163,7 +169,11 @@ class Optimization:
             build = self._own_update if self._adapter is None else self._adapter_update
             # a copy: fetched with the update, the scale itself could be the next one
             loss_scale = tf.identity(self.loss_scale + 0.0)
-            update = build(total_loss(loss), variables, list(moving_averages), loss_scale)
+            if second_pass is None:
+                update = build(total_loss(loss), variables, list(moving_averages), loss_scale)
+            else:
+                check_backstitch(self._params, self._optimizer, self._adapter is not None)
+                update = self._backstitch_update(loss, variables, list(moving_averages), loss_scale, second_pass)
         summarize_training(self._params["summaries"], self.learning_rate, self.loss_scale)
         # fetched with the step: a run of the session for these alone would be another graph for devices that compile them
         with tf.control_dependencies([update.update]):
@@ -183,10 +193,52 @@ class Optimization:
         The update waits for ``loss_scale``, which reads the scale of this step.
         """
         pairs, accumulated = self._gradients(loss * self._scaler.scale, variables)
-        if self._all_reduce is not None:
-            reduced = self._all_reduce([gradient for gradient, _ in pairs])
-            pairs = [(gradient, variable) for gradient, (_, variable) in zip(reduced, pairs)]
-        return self._update_with(pairs, accumulated, moving_averages, loss_scale)
+        return self._update_with(self._reduced(pairs), accumulated, moving_averages, loss_scale)
+
+    def _reduced(self, pairs):
+        """Pairs of gradient and variable, the gradients averaged over all processes."""
+        if self._all_reduce is None:
+            return pairs
+        reduced = self._all_reduce([gradient for gradient, _ in pairs])
+        return [(gradient, variable) for gradient, (_, variable) in zip(reduced, pairs)]
+
+    def _backstitch_update(self, loss, variables, moving_averages, loss_scale, second_pass):
+        """An :class:`Update` that is a backstitch (``backstitch.py``); if one of its gradients is not finite, it is skipped."""
+        scale, scaler = self._params["backstitch_scale"], self._scaler
+        pairs, _ = self._gradients(loss * scaler.scale, variables)
+        first = self._step(self._reduced(pairs), 1.0 / scaler.scale)
+        state = optimizer_state(self._optimizer, variables)
+        # sums, because identities would share the memory of the variables
+        before = {variable: tf.convert_to_tensor(variable) + 0.0 for variable in variables}
+        with tf.control_dependencies([loss_scale] + list(before.values())):
+            backwards = first_step(first, self._optimizer, scale, [before[variable] for _, variable in pairs], state)
+        with tf.control_dependencies([backwards]):
+            backwards = tf.group(backwards, *_unless_skipped(moving_averages, first.finite))
+        with tf.control_dependencies([backwards]):
+            weights = RereadWeights(variables)
+            with weights.in_place_of_variables():
+                second_loss, second_averages = second_pass()
+            total = tf.add_n([second_loss] + [term / (1.0 + scale) for term in weights.regularization()])
+            gradients = tf.gradients(total * scaler.scale, weights.values)
+            moved = [(tf.convert_to_tensor(gradient), variable, value + 0.0)
+                     for gradient, variable, value in zip(gradients, variables, weights.values) if gradient is not None]
+        second = Step(self._params, [gradient for gradient, _ in self._reduced([one[:2] for one in moved])],
+                      [variable for _, variable, _ in moved], self.learning_rate, 1.0 / scaler.scale)
+        finite = tf.logical_and(first.finite, second.finite)
+
+        def skip():
+            return tf.group(self._skipped_steps.assign_add(1, use_locking=True), *[
+                variable.assign(old, read_value=False) for variable, old in before.items()])
+
+        with tf.control_dependencies([second.finite]):
+            applied = cond_with_updates(finite, lambda: second.apply_times(
+                1.0 + scale, self._optimizer, self.global_step, [value for _, _, value in moved]), skip)
+        with tf.control_dependencies([applied, loss_scale]):
+            largest = None
+            if scaler.needs_largest_gradient:
+                largest = tf.maximum(first.largest_gradient(), second.largest_gradient())
+            update = tf.group(applied, scaler.update(finite, largest), *_unless_skipped(second_averages, finite))
+        return self._complete(update, None, finite, first)
 
     def _update_with(self, pairs, accumulated, moving_averages, loss_scale):
         """An :class:`Update` with pairs of gradient and variable; nothing in it depends on the shape of the batch."""
@@ -241,7 +293,7 @@ class Optimization:
 
     def _step(self, pairs, unscale):
         return Step(self._params, [gradient for gradient, _ in pairs], [variable for _, variable in pairs], self.learning_rate,
-                    unscale, self._mean_loss)
+                    unscale, self._mean_loss, self._encoder_variables())
 
     def _accumulate(self, gradients, moving_averages):
         return tf.group(self._accumulator.add(gradients), *moving_averages) if self._accumulator is not None else None

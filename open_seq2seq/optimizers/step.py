@@ -3,6 +3,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import checked_part
 from open_seq2seq.optimizers import larc
+from open_seq2seq.optimizers.encoder_rate import EncoderRate, scales_encoder
 from open_seq2seq.optimizers.layers import by_layer
 from open_seq2seq.optimizers.max_change import ChangeLimit, limits_changes
 from open_seq2seq.optimizers.novograd import GradientScale, NovoGrad
@@ -48,12 +49,13 @@ class Step:
     and NovoGrad. An update is bound by memory bandwidth, and each of these alone would be another pass over all parameters.
 
     Args:
-      params: the checked config of the model; used are larc_params, max_grad_norm, iter_size, loss_scaling, max_param_change and
-        max_total_param_change.
+      params: the checked config of the model; used are larc_params, max_grad_norm, iter_size, loss_scaling, max_param_change,
+        max_total_param_change, freeze_encoder_steps and encoder_lr_scale.
       gradients, variables: lists of the same length, of dense tensors and variables.
       learning_rate: float32 scalar.
       unscale: float or float32 scalar, factor of all gradients.
       loss: float32 scalar; a step whose loss is not finite is not finite either. None: the gradient alone decides.
+      encoder_variables: those of the variables to which freeze_encoder_steps and encoder_lr_scale apply.
 
     Attributes:
       norm: float32 scalar, Euclidean norm of the whole gradient before clipping and LARC.
@@ -61,7 +63,7 @@ class Step:
       limit: a ``ChangeLimit``, or None.
     """
 
-    def __init__(self, params, gradients, variables, learning_rate, unscale, loss=None):
+    def __init__(self, params, gradients, variables, learning_rate, unscale, loss=None, encoder_variables=()):
         self._gradients, self._variables = gradients, variables
         self._learning_rate, self._unscale = learning_rate, unscale
         self._squared_norms = [2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients]
@@ -72,6 +74,8 @@ class Step:
         self._norms = [tf.sqrt(squared_norm) * unscale for squared_norm in self._squared_norms]
 
         self.limit = ChangeLimit(params, variables) if limits_changes(params) else None
+        of_encoder = [variable for variable in variables if any(variable is other for other in encoder_variables)]
+        self._encoder_rate = EncoderRate(params, of_encoder) if of_encoder and scales_encoder(params) else None
 
         self._larc_factors, self._factors, self._max_norm = None, None, params["max_grad_norm"]
         if params["larc_params"] is not None:
@@ -103,8 +107,33 @@ class Step:
           global_step: variable to increment.
         """
         if self.limit is not None:
-            return self.limit.apply(lambda: self._apply(optimizer, global_step))
+            return self.limit.apply(lambda: self._scaled(optimizer, global_step))
+        return self._scaled(optimizer, global_step)
+
+    def _scaled(self, optimizer, global_step):
+        if self._encoder_rate is not None:
+            return self._encoder_rate.apply(lambda: self._apply(optimizer, global_step), global_step)
         return self._apply(optimizer, global_step)
+
+    def apply_times(self, factor, optimizer, global_step, before):
+        """Operation of the optimizer's step with its change of the weights, within the limit, multiplied by a factor.
+
+        Args:
+          factor: float.
+          optimizer: a ``tf.train.Optimizer``.
+          global_step: variable to increment, or None.
+          before: list of copies of the variables before the step.
+        """
+        with tf.control_dependencies(before):
+            updated = self._apply(optimizer, global_step)
+        with tf.control_dependencies([updated]):
+            changes = [variable.read_value() - old for variable, old in zip(self._variables, before)]
+        counted = tf.no_op()
+        if self.limit is not None:
+            changes, counted = self.limit.limited(changes)
+        with tf.control_dependencies(changes):
+            return tf.group(counted, *[variable.assign(old + factor * change, read_value=False)
+                                       for variable, old, change in zip(self._variables, before, changes)])
 
     def _apply(self, optimizer, global_step):
         pairs = list(zip(self._gradients, self._variables))

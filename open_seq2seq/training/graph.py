@@ -10,6 +10,7 @@ from open_seq2seq.checkpoints.moving_average import MovingAverages, is_average
 from open_seq2seq.checkpoints.restore import MODEL_SCOPE, SavedState
 from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES
 from open_seq2seq.decoding.greedy import GreedyDecoder
+from open_seq2seq.encoders.interface import ENCODER_VARIABLES
 from open_seq2seq.evaluation.evaluation_graph import build_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer, execution_of
 from open_seq2seq.losses.masked_prediction import MaskedPredictionOutput
@@ -103,7 +104,8 @@ class ShapeStepBuilder:
         self._model = base_model(params, "train", vocabulary_size, execution=execution_of(params, "train", device, group))
         self.optimization = optimization_class(
             params, last_step, steps_per_epoch, all_reduce=group.average if group.size > 1 else None,
-            wrap=lambda optimizer: device.wrap_optimizer(optimizer, params, group), learning_rate_factor=learning_rate_factor)
+            wrap=lambda optimizer: device.wrap_optimizer(optimizer, params, group), learning_rate_factor=learning_rate_factor,
+            encoder_variables=lambda: tf.get_collection(ENCODER_VARIABLES))
         self.averages = None
         if params["ema_decay"] is not None:
             self.averages = MovingAverages(params["ema_decay"], params["freeze_variables_regex"])
