@@ -65,6 +65,21 @@ class ChangeLimit:
         return tf.group(cond_with_updates(tf.reduce_any(limited), limit, lambda: tf.group(*changes)),
                         self._counter.assign_add(tf.cast(limited, tf.int64), use_locking=True))
 
+    def limited(self, changes):
+        """Changes within the limits.
+
+        Args:
+          changes: list of tensors, a change of each variable.
+
+        Returns:
+          (list of tensors; operation that counts which limits were reached). If a change is not finite, all are 0.
+        """
+        factors, limited = self._factors([2.0 * tf.nn.l2_loss(change) for change in changes])
+        # zero times infinity is not zero
+        finite = [tf.where(tf.is_finite(change), change, tf.zeros_like(change)) for change in changes]
+        counted = self._counter.assign_add(tf.cast(limited, tf.int64), use_locking=True)
+        return [change * factor for change, factor in zip(finite, factors)], counted.op
+
     def _factors(self, squared_norms):
         """(list of the factors of each variable's change, bool [layers + 1]: whether each layer and the total are limited)."""
         squared = tf.stack([tf.add_n([squared_norms[position] for position in positions]) for positions in self._layers])
