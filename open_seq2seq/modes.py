@@ -45,6 +45,10 @@ def run(command_line):
     experiment = None
     if arguments.config_file is not None and arguments.mode not in ("kmeans", "labels"):
         experiment = load_experiment(arguments.config_file, arguments.mode, overrides)
+    if getattr(experiment.base_model, "is_pretraining", False) and arguments.mode in _MODES_OF_TRANSCRIPTS:
+        raise UsageError("--mode=%s needs a model that transcribes, and %s is a pre-training. Fine-tune it first: a config with "
+                         "base_model Speech2Text and --load_model=LOGDIR of the pre-training (docs/pretraining.md)" % (
+                             arguments.mode, arguments.config_file))
     _OTHER_MODES[arguments.mode](experiment, arguments)
     return 0
 
@@ -140,6 +144,12 @@ def _validate_data(experiment, arguments):
     validate_data(experiment, arguments.output, not arguments.headers)
 
 
+def _build_cache(experiment, arguments):
+    """``--mode=build_cache``."""
+    from open_seq2seq.experiment.cache_building import build_caches
+    build_caches(experiment)
+
+
 def _describe(experiment, arguments):
     from open_seq2seq.experiment.description import print_description
     print_description(experiment, as_json=arguments.json)
@@ -219,10 +229,11 @@ def _aligned_times(experiment, arguments, manifest):
     return os.path.join(folder, arguments.reference + ".csv")
 
 
+_MODES_OF_TRANSCRIPTS = ("infer", "export", "combine", "robustness", "align", "tune_lm", "validate_data")
 _OTHER_MODES = {"eval": _evaluate, "infer": _infer, "describe": _describe, "npu_check": _npu_check, "export": _export,
                 "combine": _combine, "replay": _replay, "robustness": _robustness, "align": _align,
-                "tune_lm": _tune_lm, "validate_data": _validate_data, "features": _features, "kmeans": _kmeans, "labels": _labels,
-                "label_quality": _label_quality}
+                "tune_lm": _tune_lm, "validate_data": _validate_data, "build_cache": _build_cache, "features": _features,
+                "kmeans": _kmeans, "labels": _labels, "label_quality": _label_quality}
 
 
 def _params(experiment):

@@ -13,7 +13,7 @@ from open_seq2seq.experiment.playbook import help_text, names_of_files, override
 from open_seq2seq.log_lines import LOG_FORMATS
 
 MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report", "robustness",
-         "tune_lm", "align", "validate_data", "features", "kmeans", "labels", "label_quality")
+         "tune_lm", "align", "validate_data", "build_cache", "features", "kmeans", "labels", "label_quality")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 INFER_FORMATS = ("csv", "json", "ctm", "trn", "srt", "vtt")
@@ -41,6 +41,7 @@ examples:
   python run.py --config_file=FILE --mode=robustness  WER on the evaluation data in other recordings: noise, codecs, levels, rooms
   python run.py --config_file=FILE --mode=tune_lm --lm_path=lm.arpa  the weights of the language model with the lowest WER
   python run.py --config_file=FILE --mode=validate_data  what is wrong with its manifests and their audio; a repaired copy
+  python run.py --config_file=FILE --mode=build_cache  features or audio of its data sets as shards for fast reading
   python run.py --config_file=FILE --mode=align      when each word of the transcripts is said, and which transcripts are wrong
   python run.py --mode=features --manifest=train.tsv,valid.tsv  features to pre-train on without transcripts; then --mode=kmeans
                                                      and --mode=labels (docs/pretraining.md)

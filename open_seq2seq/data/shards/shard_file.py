@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from google.protobuf.message import DecodeError
 
-from open_seq2seq.errors import StorageError
+from open_seq2seq.errors import DataError, StorageError
 from open_seq2seq.files import sync
 
 FORMAT = 1
@@ -106,24 +106,31 @@ def write_shard(path, identity, content, items):
 
 
 def read_index(path, identity):
-    """The RECORD array of a shard, or None if the shard is missing, incomplete, damaged or of another identity.
+    """The RECORD array of a shard, or None if the shard is not there or has another identity.
 
     Args:
       path: of the shard.
       identity: see :func:`write_shard`.
+
+    Raises:
+      DataError: the index or the shard is damaged.
     """
+    index_path = path + INDEX_ENDING
+    if not tf.io.gfile.exists(index_path):
+        return None
     try:
-        with tf.io.gfile.GFile(path + INDEX_ENDING, "rb") as file:
+        with tf.io.gfile.GFile(index_path, "rb") as file:
             line, _, body = file.read().partition(b"\n")
         header = json.loads(line.decode("ascii"))
         if header["format"] != FORMAT or header["identity"] != identity:
             return None
         if len(body) != header["records"] * RECORD.itemsize or zlib.crc32(body) != header["crc"]:
-            return None
-        if tf.io.gfile.stat(path).length != header["shard_bytes"]:
-            return None
-    except (tf.errors.OpError, OSError, ValueError, KeyError, TypeError):
-        return None
+            raise ValueError("its checksum is wrong")
+        size = tf.io.gfile.stat(path).length if tf.io.gfile.exists(path) else 0
+        if size != header["shard_bytes"]:
+            raise DataError("%s has %d bytes, expected %d" % (path, size, header["shard_bytes"]))
+    except (tf.errors.OpError, OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError("the index %s is damaged: %s" % (index_path, getattr(error, "message", None) or error))
     return np.frombuffer(body, RECORD)
 
 
@@ -161,18 +168,28 @@ def read_into(path, record, buffer):
     return zlib.crc32(buffer[:size]) == int(record["crc"])
 
 
-def check_shard(path, records):
-    """Numbers of the records whose arrays are not those that were written.
+def damaged_records(path, records):
+    """Reads a whole shard and compares it with its checksums: those of the index, and TFRecord's.
 
     Args:
       path: of the shard.
       records: its RECORD array.
 
     Returns:
-      List of int.
+      List of int: the numbers of the damaged records, from 0, or of the first that TFRecord's reader refuses.
     """
-    buffer = np.empty([max([int(size) for size in records["size"]] + [0])], np.uint8)
-    return [number for number, record in enumerate(records) if record["rows"] and not read_into(path, record, buffer)]
+    records = records[records["rows"] > 0]
+    buffer = np.empty([int(records["size"].max()) if len(records) else 0], np.uint8)
+    damaged = [number for number, record in enumerate(records) if not read_into(path, record, buffer)]
+    if damaged or not len(records):
+        return damaged
+    count = 0
+    try:
+        for _ in tf.io.tf_record_iterator(path):
+            count += 1
+    except tf.errors.OpError:
+        return [count]
+    return [] if count == len(records) else [count]
 
 
 def names_in(path):

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import sys
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -58,13 +59,13 @@ class ShardFolder:
       parameters: dict that JSON can store: everything but the audio files that determines the arrays.
       num_files: audio files of the data set; a new folder is divided into shards accordingly.
 
-    Attributes: ``path``, ``content``, and
+    Attributes: ``path``, ``content``, ``parameters``, and
       identity: str, hash of the content and the parameters.
       num_shards: int.
     """
 
     def __init__(self, path, content, parameters, num_files):
-        self.path, self.content, self._parameters = path, content, parameters
+        self.path, self.content, self.parameters = path, content, parameters
         self.identity = checksum_of({"format": FORMAT, "content": content._asdict(), "parameters": parameters})
         self.num_shards = max(1, -(-num_files // PER_SHARD))
         self._records, self._shards = np.zeros([0], RECORD), np.zeros([0], np.int64)
@@ -100,7 +101,7 @@ class ShardFolder:
         Raises:
           StorageError: it cannot be written.
         """
-        text = json.dumps({"format": FORMAT, "content": self.content._asdict(), "parameters": self._parameters,
+        text = json.dumps({"format": FORMAT, "content": self.content._asdict(), "parameters": self.parameters,
                            "identity": self.identity, "shards": self.num_shards}, indent=1, sort_keys=True) + "\n"
         path = os.path.join(self.path, MANIFEST)
         try:
@@ -138,7 +139,7 @@ class ShardFolder:
         """List of phrases."""
         if manifest["format"] != FORMAT:
             return ["its format is version %s, this program has version %d" % (manifest["format"], FORMAT)]
-        here = dict({"cache " + key: value for key, value in self.content._asdict().items()}, **self._parameters)
+        here = dict({"cache " + key: value for key, value in self.content._asdict().items()}, **self.parameters)
         there = dict({"cache " + key: value for key, value in manifest["content"].items()}, **manifest["parameters"])
         return ["%s was %s and is %s" % (name, json.dumps(there.get(name)), json.dumps(here.get(name)))
                 for name in sorted(set(here) | set(there)) if here.get(name) != there.get(name)]
@@ -158,7 +159,11 @@ class ShardFolder:
     def refresh(self, shards=None):
         """Reads the indexes of shards again; None: of all."""
         for shard in range(self.num_shards) if shards is None else shards:
-            records = read_index(self.shard_path(shard), self.identity)
+            try:
+                records = read_index(self.shard_path(shard), self.identity)
+            except DataError as error:
+                sys.stderr.write("Warning: a shard of the cache is not used: %s\n" % error)
+                records = None
             if records is None:
                 self._shard_records.pop(shard, None)
             else:
@@ -187,8 +192,8 @@ class ShardFolder:
         return np.where((known[places] == numbers) & (numbers != 0), places, -1)
 
     def missing(self, plan):
-        """Numbers of the shards of a :meth:`plan` that lack a record of one of their sources."""
-        return [shard for shard, sources in enumerate(plan)
+        """Numbers of the shards of a :meth:`plan`, or of a dict with parts of one, that lack a record of one of their sources."""
+        return [shard for shard, sources in (plan.items() if isinstance(plan, dict) else enumerate(plan))
                 if sources and (self.find([source.number for source in sources]) < 0).any()]
 
     def records(self):
@@ -214,6 +219,11 @@ class ShardFolder:
             return None
         array = buffer.view(self.content.little_endian)
         return array if self.content.width == 1 else array.reshape(-1, self.content.width)
+
+    def total_bytes(self):
+        """Bytes of all files of the folder."""
+        paths = [os.path.join(self.path, name) for name in tf.io.gfile.listdir(self.path)]
+        return sum(tf.io.gfile.stat(path).length for path in paths)
 
     @contextlib.contextmanager
     def lock(self, alone):

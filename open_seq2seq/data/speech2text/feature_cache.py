@@ -116,6 +116,22 @@ class FeatureCache:
         """Numbers of the shards that have to be written."""
         return self.folder.missing(self._plan)
 
+    @property
+    def plan(self):
+        """The Sources of each shard: list of lists."""
+        return self._plan
+
+    def refresh(self):
+        """Reads the indexes of all shards again."""
+        with self._lock:
+            self.folder.refresh()
+            self._take_snapshot()
+
+    def num_unusable(self):
+        """The number of utterances whose audio could not be used when their shard was written."""
+        records, _, numbers = self._snapshot
+        return int((records["rows"][numbers[numbers >= 0]] == 0).sum())
+
     def describe(self):
         """A phrase on the state of the cache."""
         numbers = self._snapshot[2]
