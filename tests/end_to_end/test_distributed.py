@@ -60,12 +60,15 @@ def _figures(output, name):
     return [float(figure) for figure in re.findall(r"Validation %s: +(\S+)" % name, output)]
 
 
-@pytest.mark.parametrize("many, rows, iter_size", [(4, 8, 1), (2, 4, 2)])
-def test_one_and_several_ranks_have_the_same_losses_and_the_same_evaluation(launch, corpus, many, rows, iter_size):
+@pytest.mark.parametrize("many, rows, iter_size, frames", [(4, 8, 1, 0), (2, 4, 2, 0), (2, 8, 1, 864)])
+def test_one_and_several_ranks_have_the_same_losses_and_the_same_evaluation(launch, corpus, many, rows, iter_size, frames):
     runs = {}
     for ranks in (1, many):
+        # batches of 6 or 8 utterances
+        words = ("--train_params/data_layer_params/num_buckets=3",
+                 "--train_params/data_layer_params/batch_frames=%d" % (frames // ranks)) if frames else ()
         run = launch(ranks, "--batch_size_per_gpu=%d" % (rows // ranks), "--iter_size=%d" % iter_size, "--logdir=run%d" % ranks,
-                     *TOGETHER)
+                     *(TOGETHER + words))
         assert run.status == 0, run.err + run.logs[-1]
         runs[ranks] = run.logs[0]
         # the other ranks print little, and no losses

@@ -85,6 +85,19 @@ def test_resume_after_the_first_step_with_static_shapes_and_moving_averages(trai
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("static", [False, True])
+def test_resume_between_batches_of_different_sizes(train, monkeypatch, static):
+    """The first part ends within the first epoch, which goes from short to long, the second within the next one."""
+    monkeypatch.setattr(Cpu, "static_shapes", static)
+    words = ("--data_layer_params/num_buckets=3", "--data_layer_params/batch_frames=400", "--data_layer_params/sortagrad=True",
+             "--max_steps=8", "--num_checkpoints=20")
+    whole, printed = train(*words)
+    assert ("3 static shapes (utterances x frames" if static else "3 length buckets") in printed and "padding: " in printed
+    assert sorted(whole.losses) == list(range(1, 9))
+    check_parts(train, whole, (2, 6), *words)
+
+
+@pytest.mark.slow
 def test_an_evaluation_that_a_signal_interrupts_runs_again_on_resume(train):
     whole, _ = train("--max_steps=3", "--eval_steps=2", mode="train_eval")
 

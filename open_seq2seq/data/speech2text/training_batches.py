@@ -54,8 +54,8 @@ class TrainingBatches:
         self.batches_per_epoch = self.order().batches_per_epoch
         if sizes.frames:
             self.utterances_per_batch = sum(len(row.indices) for row in layout.rows) / self.batches_per_epoch / sizes.num_workers
-        if len(set(self._rows_of_bucket)) > 1:
-            self.static_rows = None
+        different = set(self._rows_of_bucket.tolist())
+        self.static_rows = different.pop() if len(different) == 1 else None
 
     def order(self):
         """A new :class:`TrainingOrder` or :class:`BucketedOrder`: one object must not be used by two datasets at a time."""
