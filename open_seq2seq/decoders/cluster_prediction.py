@@ -78,16 +78,16 @@ class ClusterPredictionDecoder:
             for number, classes in enumerate(self._num_classes):
                 own = embeddings[first:first + classes]
                 begin = size * number if projections > 1 else 0
-                logits.append(tf.reshape(self._cosines(projected[:, begin:begin + size], own) / self._params["logit_temp"],
-                                         dimensions(outputs)[:2] + [classes]))
+                cosines = tf.matmul(_normalized(projected[:, begin:begin + size]), _normalized(own), transpose_b=True)
+                logits.append(tf.reshape(cosines / self._params["logit_temp"], dimensions(outputs)[:2] + [classes]))
                 duplicates.append(_duplicates(own, size, classes))
                 first += classes
         return ClusterOutput(logits, duplicates, lengths)
 
-    @staticmethod
-    def _cosines(frames, embeddings):
-        return tf.matmul(tf.nn.l2_normalize(frames, 1, epsilon=_SMALLEST), tf.nn.l2_normalize(embeddings, 1, epsilon=_SMALLEST),
-                         transpose_b=True)
+
+def _normalized(vectors):
+    """The rows of a matrix, divided by their Euclidean norms."""
+    return vectors / tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(vectors), 1, keepdims=True), _SMALLEST))
 
 
 def _duplicates(embeddings, size, classes):

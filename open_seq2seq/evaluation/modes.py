@@ -27,8 +27,10 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
       group: a ``ProcessGroup``; its ranks share the data, and the first one reads the checkpoint.
 
     Returns:
-      EvaluationResult.
+      EvaluationResult; of a pre-training model a PretrainingResult, without files.
     """
+    if getattr(base_model, "is_pretraining", False):
+        return _evaluate_pretraining(base_model, params, run_directory, arguments, device, group)
     with restored(base_model, params, "eval", run_directory, arguments, device, group, decodes=True) as (
             session, evaluation, checkpoint):
         if group.is_first:
@@ -44,6 +46,16 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
     if group.is_first:
         record_evaluation(checkpoint, evaluation, result)
         _report(checkpoint, evaluation, result, arguments, page, *gathered)
+    log_line("Finished evaluation")
+    return result
+
+
+def _evaluate_pretraining(base_model, params, run_directory, arguments, device, group):
+    with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, _):
+        log_line("Running evaluation:")
+        result = run_evaluation(session, evaluation, verbose=True)
+    log_speed(evaluation.data_layer, params, result.audio_seconds, result.seconds)
+    log_evaluation(result)
     log_line("Finished evaluation")
     return result
 

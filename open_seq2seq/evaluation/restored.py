@@ -19,12 +19,14 @@ from open_seq2seq.log_lines import log_line
 def restored(base_model, params, mode, run_directory, arguments, device, group, decodes=False):
     """Context of a session with the checkpoint's variables, the ``Evaluation``, and the checkpoint (None on other ranks).
 
-    The evaluation decodes as the config says if ``decodes`` is True, else greedily.
+    The evaluation decodes as the config says if ``decodes`` is True, else greedily; that of a pre-training model is a
+    ``PretrainingEvaluation``.
     """
-    options = options_from_config(params["decoder_params"] if decodes else {})
+    is_pretraining = getattr(base_model, "is_pretraining", False)
+    options = options_from_config(params["decoder_params"] if decodes and not is_pretraining else {})
     with data_being_read(group, lambda: open_session(device)):
         layer = build_data_layer(params, mode, device, group, run_directory.rejected_file if group.is_first else None)
-        decoder = make_decoder(layer.vocabulary, options, verbose=group.is_first)
+        decoder = contextlib.nullcontext() if is_pretraining else make_decoder(layer.vocabulary, options, verbose=group.is_first)
     with decoder, tf.Graph().as_default():
         evaluation = build_evaluation(base_model, params, mode, layer, device, group, decoder=decoder)
         broadcast, initialize = group.broadcast(tf.global_variables()), tf.global_variables_initializer()
@@ -51,7 +53,7 @@ def restored(base_model, params, mode, run_directory, arguments, device, group, 
 
 def _read(checkpoint, vocabulary, params):
     # a custom data layer may have no characters
-    require_vocabulary(checkpoint, getattr(vocabulary, "characters", None))
+    require_vocabulary(checkpoint, getattr(vocabulary, "characters", None), getattr(vocabulary, "sha256", None))
     return read_values(checkpoint, tf.global_variables(), averaged=params["evaluate_ema"])
 
 

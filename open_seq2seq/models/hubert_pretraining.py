@@ -11,14 +11,23 @@ from open_seq2seq.errors import ConfigError
 from open_seq2seq.models.base_params import BASE_PARAMETERS
 from open_seq2seq.models.speech2text import SCOPE, accepted, with_defaults_of
 
-PretrainingOutput = collections.namedtuple("PretrainingOutput", "cluster_output loss encoder_output")
-PretrainingOutput.__doc__ = """The output of :class:`HubertPretraining`.
 
-cluster_output: ClusterOutput. loss: MaskedPredictionOutput, None in infer mode. encoder_output: EncoderOutput.
-"""
+class PretrainingOutput(collections.namedtuple("PretrainingOutput", "cluster_output loss encoder_output")):
+    """The output of :class:`HubertPretraining`.
+
+    cluster_output: ClusterOutput. loss: MaskedPredictionOutput, None in infer mode. encoder_output: EncoderOutput.
+    """
+
+    __slots__ = ()
+
+    @property
+    def logits(self):
+        """float32 [B, T', classes], of the first label set."""
+        return self.cluster_output.logits[0]
+
 
 MASK_SCOPE = "mask"
-_SMALLEST_DEVIATION = 1e-5
+_SMALLEST_VARIANCE = 1e-5
 
 
 class HubertPretraining:
@@ -105,7 +114,7 @@ class HubertPretraining:
                 mean = tf.reduce_sum(features, 1, keepdims=True) / count
                 centered = (features - mean) * visible
                 variance = tf.reduce_sum(tf.square(centered), 1, keepdims=True) / count
-                features = centered * tf.rsqrt(variance + _SMALLEST_DEVIATION)
+                features = centered / tf.sqrt(variance + _SMALLEST_VARIANCE)
             return features + embedding * hidden
 
     def _of_features(self, mask, frames):

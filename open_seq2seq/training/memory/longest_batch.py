@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES, Batch
+from open_seq2seq.data.speech2text.frame_targets import PretrainingBatch
 from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.distributed.group import Single
@@ -49,7 +50,8 @@ def try_longest_batches(session, params, graph, device, group):
     for number, shape_step in enumerate(graph.shape_steps):
         shape = BatchShape(*graph.data_layer.longest_shape(number if graph.data_layer.buckets else None))
         what = "%d utterances x %d frames, %d labels" % shape
-        fetches = shape_step.update_fetches(*optional)
+        # a backstitch computes a second pass while it keeps copies of the weights
+        fetches = (shape_step.backstitch or shape_step).update_fetches(*optional)
         if not _is_worth_trying(shape_step, list(fetches.values()), shape, what, available, group):
             continue
         begin = time.monotonic()
@@ -149,8 +151,15 @@ def _is_computed(params, graph, device, shape):
     batch = Batch(np.zeros([rows, frames, graph.data_layer.num_audio_features], np.float32), np.full([rows], frames, np.int32),
                   np.zeros([rows, labels], np.int32), np.full([rows], labels, np.int32), np.arange(rows, dtype=np.int32),
                   np.ones([rows], np.float32), np.arange(rows))
+    if hasattr(graph.shape_steps[0].batch, "targets"):
+        encoder_frames = params["encoder"].output_frames(params["encoder_params"], frames)
+        sets = len(graph.data_layer.vocabulary.size)
+        batch = PretrainingBatch(*batch, targets=np.zeros([rows, encoder_frames, sets], np.int32),
+                                 mask=np.ones([rows, encoder_frames], bool))
     with tf.Graph().as_default():
-        inputs = Batch(*[tf.placeholder(value.dtype, [rows] + [None] * (value.ndim - 1)) for value in batch])
+        inputs = type(batch)(*[tf.placeholder(value.dtype, [rows] + [None] * (value.ndim - 1)) for value in batch])
+        if hasattr(batch, "targets"):
+            inputs.targets.set_shape([rows, None, sets])
         inputs.features.set_shape([rows, None, batch.features.shape[2]])
         group = Single()
         shape_step = ShapeStepBuilder(graph.base_model, params, graph.data_layer.vocabulary.size, graph.last_step,
@@ -164,7 +173,7 @@ def _is_computed(params, graph, device, shape):
                 # one after the other: each operation that finds no memory waits ten seconds for some to be freed
                 session.run(tf.global_variables_initializer())
                 session.run(tf.local_variables_initializer())
-                session.run(shape_step.update_fetches(), dict(zip(inputs, batch)))
+                session.run((shape_step.backstitch or shape_step).update_fetches(), dict(zip(inputs, batch)))
             except DeviceError as error:
                 if error.out_of_memory is None:
                     raise

@@ -16,6 +16,7 @@ import tensorflow.compat.v1 as tf
 
 import open_seq2seq
 from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.data.speech2text.frame_targets import PretrainingBatch
 from open_seq2seq.errors import DataError, StorageError
 from open_seq2seq.experiment.saving import flattened, plain
 from open_seq2seq.files import replaced_file
@@ -153,7 +154,8 @@ def load_bad_batch(path):
     fields = {name[len(_FIELD):]: value for name, value in arrays.items() if name.startswith(_FIELD)}
     try:
         facts = json.loads(str(arrays[_FACTS]))
-        batch = Batch(**{name: fields.get(name) for name in Batch._fields})
+        kind = PretrainingBatch if "targets" in fields else Batch
+        batch = kind(**{name: fields.get(name) for name in kind._fields})
         _check(batch, facts)
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
         raise DataError("batch %s is not a batch that a training writes into %s/: %s" % (path, FOLDER, error))
@@ -168,16 +170,29 @@ def _check(batch, facts):
     wrong = [name for name, value in batch._asdict().items() if value is not None and value.ndim and len(value) != rows]
     if batch.features.ndim != 3 or batch.labels.ndim != 2 or wrong or len(facts["utterances"]) != rows:
         raise ValueError("its arrays do not fit together")
-    for name, kind in (("step", int), ("batch", int), ("rank", int), ("ranks", int), ("vocabulary_size", int), ("loss", float),
-                       ("loss_scale", float), ("device", str), ("half_precision", bool), ("weights", str)):
+    for name, kind in (("step", int), ("batch", int), ("rank", int), ("ranks", int), ("loss", float), ("loss_scale", float),
+                       ("device", str), ("half_precision", bool), ("weights", str)):
         if not isinstance(facts[name], kind):
             raise ValueError("%s is %r" % (name, facts[name]))
-    if facts["vocabulary_size"] < 1:
-        raise ValueError("vocabulary_size is %d" % facts["vocabulary_size"])
+    # of pre-training: the classes of each label set
+    sizes = facts["vocabulary_size"] if isinstance(batch, PretrainingBatch) else [facts["vocabulary_size"]]
+    if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+        raise ValueError("vocabulary_size is %r" % (facts["vocabulary_size"],))
     for number, utterance in enumerate(facts["utterances"]):
         if [type(utterance[name]) for name in ("id", "duration", "transcript")] != [str, float, str]:
             raise ValueError("utterance %d is %r" % (number, utterance))
-    _check_lengths(batch, facts["vocabulary_size"])
+    if isinstance(batch, PretrainingBatch):
+        _check_targets(batch, sizes)
+    _check_lengths(batch, sum(sizes))
+
+
+def _check_targets(batch, sizes):
+    targets, mask = batch.targets, batch.mask
+    if targets.dtype != np.int32 or mask is None or mask.dtype != bool or targets.ndim != 3 or targets.shape[:2] != mask.shape \
+            or targets.shape[2] != len(sizes):
+        raise ValueError("its targets and masks do not fit together")
+    if targets.size and (targets.max((0, 1)) >= sizes).any():
+        raise ValueError("it has a target that is not among the %s classes" % " and ".join(map(str, sizes)))
 
 
 def _check_lengths(batch, vocabulary_size):
@@ -212,6 +227,6 @@ def recreated_batch(data_layer, number):
     bucket = data_layer.bucket_of_batch(number) if data_layer.buckets else None
     with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
         iterator = tf.data.make_initializable_iterator(data_layer.training_dataset(number, bucket))
-        batch = Batch(*iterator.get_next())
+        batch = iterator.get_next()
         session.run(iterator.initializer)
         return session.run(batch)

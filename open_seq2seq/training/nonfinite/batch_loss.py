@@ -32,5 +32,7 @@ def watched_loss(output, batch):
 
 
 def labels_fit(output, batch):
-    """bool [B]: whether CTC can align each utterance's labels to the frames of a ModelOutput."""
+    """bool [B]: whether CTC can align each utterance's labels to the frames of a ModelOutput; True for a PretrainingOutput."""
+    if isinstance(output, PretrainingOutput):
+        return tf.ones_like(output.loss.counted)
     return tf.cast(output.logit_lengths, tf.int32) >= tf.maximum(required_frames(batch.labels, batch.label_lengths), 1)

@@ -30,11 +30,27 @@ def panels(entries):
         return ([_curve(data_set, entries, name) for data_set, entries in evaluations.items()]
                 + [_curve("%s subset" % data_set, entries, name) for data_set, entries in subsets.items()])
 
+    def figure(name):
+        return [_curve("training batches", steps, name)] + scored(name)
+
+    is_pretraining = any("loss_bits" in entry for entry in steps + _of_kind(entries, "evaluation"))
+    unit = "masked prediction (nats per frame)" if is_pretraining else "CTC loss (nats per utterance)"
     lines = [
-        Panel("loss", "Loss", "CTC loss (nats per utterance)",
+        Panel("loss", "Loss", unit,
               [_curve("training batches", steps, "loss")] + scored("loss"), True),
         Panel("word_error_rate", "Word error rate", "WER (%)", [_scaled(curve, 100.0) for curve in scored("word_error_rate")],
               False),
+        Panel("loss_bits", "Loss of masked frames", "cross-entropy (bits per masked frame)", figure("loss_bits"), False),
+        Panel("masked_accuracy", "Accuracy on masked frames", "right predictions (%)",
+              [_scaled(curve, 100.0) for curve in figure("masked_accuracy")], False),
+        Panel("unmasked_accuracy", "Accuracy on frames that are not masked", "right predictions (%)",
+              [_scaled(curve, 100.0) for curve in figure("unmasked_accuracy")], False),
+        Panel("masked_share", "Masked frames", "share of the frames (%)",
+              [_scaled(curve, 100.0) for curve in figure("masked_share")], False),
+        Panel("prediction_entropy_bits", "Entropy of the predicted clusters", "entropy (bits per masked frame)",
+              figure("prediction_entropy_bits"), False),
+        Panel("clusters_in_use", "Clusters that are predicted", "clusters",
+              figure("clusters_in_use") + [_curve("occur in training batches", steps, "clusters_expected")], False),
         Panel("frame_entropy", "Entropy of the frame posteriors", "entropy (nats per frame)", scored("frame_entropy"), False),
         Panel("learning_rate", "Learning rate", "learning rate", [_curve("", steps, "learning_rate")], True),
         Panel("gradient_norm", "Norm of the gradient", "norm", [_curve("", steps, "gradient_norm")], True),
