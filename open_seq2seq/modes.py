@@ -45,7 +45,8 @@ def run(command_line):
     experiment = None
     if arguments.config_file is not None and arguments.mode not in ("kmeans", "labels"):
         experiment = load_experiment(arguments.config_file, arguments.mode, overrides)
-    if getattr(experiment.base_model, "is_pretraining", False) and arguments.mode in _MODES_OF_TRANSCRIPTS:
+    if experiment is not None and getattr(experiment.base_model, "is_pretraining", False) and (
+            arguments.mode in _MODES_OF_TRANSCRIPTS):
         raise UsageError("--mode=%s needs a model that transcribes, and %s is a pre-training. Fine-tune it first: a config with "
                          "base_model Speech2Text and --load_model=LOGDIR of the pre-training (docs/pretraining.md)" % (
                              arguments.mode, arguments.config_file))

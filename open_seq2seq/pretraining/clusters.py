@@ -40,8 +40,7 @@ class Clusters:
         self.description = dict(description or {})
         self.digest = hashlib.sha256(np.asarray(self.centroids.shape, "<i8").tobytes()
                                      + self.centroids.astype("<f4").tobytes()).hexdigest()
-        self._products = np.ascontiguousarray(-2.0 * self.centroids.T)
-        self._norms = np.square(self.centroids).sum(1)
+        self._products = np.concatenate([-2.0 * self.centroids.T, np.square(self.centroids).sum(1)[None]]).astype(np.float32)
 
     def __len__(self):
         return len(self.centroids)
@@ -54,11 +53,12 @@ class Clusters:
     def nearest(self, features):
         """The nearest cluster of each frame: float32 [frames, D] -> int array [frames].
 
-        The squared distance without |x|^2, which is the same for all clusters.
+        One matrix product: the squared distance without |x|^2, which is the same for all clusters. The last column of the
+        features' matrix is 1, for |C|^2.
         """
-        distances = features @ self._products
-        distances += self._norms
-        return distances.argmin(1)
+        with_one = np.empty([len(features), self.size + 1], np.float32)
+        with_one[:, :-1], with_one[:, -1] = features, 1.0
+        return (with_one @ self._products).argmin(1)
 
     def distances(self, features):
         """The squared distance of each frame to the nearest cluster: float64 [frames]."""

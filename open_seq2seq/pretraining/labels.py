@@ -1,5 +1,6 @@
 """``--mode=labels``: the cluster of each frame, as fairseq's ``train.km`` and ``dict.km.txt``."""
 import concurrent.futures
+import contextlib
 import os
 import time
 
@@ -22,7 +23,7 @@ from open_seq2seq.pretraining.feature_shards import FeatureShards, make_folder, 
 from open_seq2seq.pretraining.kmeans import FILE
 from open_seq2seq.progress import ProgressBar
 
-_BLOCK = 1 << 14  # frames of a matrix product
+_BLOCK = 1 << 12  # frames of a matrix product, whose distances to 100 clusters fit into a core's cache
 
 
 def write_labels(arguments):
@@ -121,15 +122,28 @@ def _write(shards, path, clusters):
     return sum(map(len, shards.lengths)), done, int(used.sum())
 
 
+def single_threaded_products():
+    """Context in which a matrix product uses one thread, because several threads compute products at the same time."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:     # it comes with scikit-learn; without it the result is the same, only later
+        return contextlib.ExitStack()
+    return threadpool_limits(1, "blas")
+
+
 def labels_of_shard(shards, shard, clusters):
     """The nearest cluster of each frame of a shard, int32 [frames]: one matrix product for a block of frames, on all cores."""
     frames = int(shards.lengths[shard].sum())
-    labels = np.empty(frames, np.int32)
+    labels, features = np.empty(frames, np.int32), shards.features(shard)
 
     def label(first):
-        labels[first:first + _BLOCK] = clusters.nearest(shards.block(shard, first, min(first + _BLOCK, frames)))
+        block = features[first:first + _BLOCK]
+        # the product of a NaN is NaN; a sum finds it in less time than a look at each value
+        if not np.isfinite(block.sum(dtype=np.float32)):
+            block = shards.block(shard, first, min(first + _BLOCK, frames))
+        labels[first:first + _BLOCK] = clusters.nearest(block)
 
-    with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
+    with single_threaded_products(), concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
         for _ in pool.map(label, range(0, frames, _BLOCK)):
             pass
     return labels
