@@ -3,13 +3,16 @@
 
     python scripts/make_vocab.py train.csv --lower --output vocab.txt
     python scripts/make_vocab.py --config_file FILE --min_count 20 --output vocab.txt
+    python scripts/make_vocab.py --config_file FILE --subwords 1000 --output vocab.model
 
 Prints every character with its number of occurrences and example rows, what each minimum count would drop, and what is probably
 a mistake: look-alike letters, several apostrophes, dashes or spaces, digits, control characters. With a config the characters
-are those after its normalization; other --key=value arguments change the config, as those of run.py do. Without --output
-nothing is written. docs/text.md explains the tables.
+are those after its normalization; other --key=value arguments change the config, as those of run.py do. --subwords trains a
+SentencePiece model of that many pieces on these transcripts and prints them. Without --output nothing is written. docs/text.md
+explains the tables.
 """
 import argparse
+import collections
 import os
 import sys
 import unicodedata
@@ -24,9 +27,10 @@ from open_seq2seq.errors import DataError, UsageError  # noqa: E402
 from open_seq2seq.files import replaced_file, require_writable  # noqa: E402
 from open_seq2seq.log_lines import log_line  # noqa: E402
 from open_seq2seq.progress import ProgressBar, print_table  # noqa: E402
-from open_seq2seq.text.character_table import CharacterTable, script_of  # noqa: E402
+from open_seq2seq.text.character_table import EXAMPLES, CharacterTable, script_of  # noqa: E402
 from open_seq2seq.text.steps import LOWER, Changes, Normalization, Refused, name_and_option  # noqa: E402
-from open_seq2seq.text.vocabulary import Vocabulary, described  # noqa: E402
+from open_seq2seq.text.subwords import BPE, UNIGRAM, SubwordVocabulary, train_model  # noqa: E402
+from open_seq2seq.text.vocabulary import MODEL, Vocabulary, described  # noqa: E402
 
 MOST_HEADERS = 2000  # audio files whose duration is read for one line of the table; the hours of more rows stay unknown
 MOST_CHARACTERS = 200  # in the table; Chinese has thousands
@@ -42,6 +46,9 @@ def parse(words):
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     parser.add_argument("--min_count", type=whole_number(1), default=1, metavar="N",
                         help="leave out characters that occur fewer than N times (default: %(default)s)")
+    parser.add_argument("--subwords", type=whole_number(2), metavar="N",
+                        help="make a vocabulary of N subwords, a SentencePiece model FILE.model, instead of characters")
+    parser.add_argument("--model_type", choices=(UNIGRAM, BPE), help="with --subwords: the kind of model (default: %s)" % UNIGRAM)
     parser.add_argument("--lower", action="store_true", help="count lower-case letters; training needs the step \"lower\", too")
     parser.add_argument("--exclude", default="", metavar="CHARACTERS", help="leave out these characters, e.g. --exclude '\"!?'")
     parser.add_argument("--keep", default="", metavar="CHARACTERS",
@@ -52,6 +59,11 @@ def parse(words):
     overrides = parse_overrides(others)
     if overrides and arguments.config_file is None:
         parser.error("%s is unknown; keys of a config need --config_file" % others[0])
+    if arguments.model_type is not None and arguments.subwords is None:
+        parser.error("--model_type needs --subwords")
+    if arguments.output is not None and arguments.output.endswith(MODEL) != (arguments.subwords is not None):
+        parser.error("--output is %s; a vocabulary of subwords (--subwords N) must be named *.model, one of characters not"
+                     % arguments.output)
     if not arguments.manifests and arguments.config_file is None:
         parser.error("there are no transcripts; name manifests, or give --config_file")
     return arguments, overrides
@@ -77,13 +89,22 @@ def sources(arguments, overrides):
 
 
 class Rows:
-    """The transcripts that were counted: where their audio is, and how long it is."""
+    """The transcripts that were counted: where their audio is, and how long it is.
+
+    Attributes:
+      texts: list of the normalized transcripts.
+    """
 
     def __init__(self):
-        self._rows, self._seconds = [], {}
+        self._rows, self._seconds, self.texts = [], {}, []
 
-    def add(self, row):
+    def add(self, row, text):
         self._rows.append(row)
+        self.texts.append(text)
+
+    def place(self, number):
+        """``file:row`` of a transcript."""
+        return "%s:%d" % (self._rows[number].manifest, self._rows[number].row)
 
     def hours(self, numbers):
         """Hours of some rows as text; "?" where a duration is not known."""
@@ -128,7 +149,7 @@ def count(manifests, normalization):
                     continue
                 changes.add(row.transcript, normalized)
                 table.add(place, normalized.text)
-                rows.add(row)
+                rows.add(row, normalized.text)
             bar.update(done)
     if changes.changed:
         log_line("Note: " + str(changes))
@@ -179,6 +200,47 @@ def print_thresholds(table, rows):
         "--min_count", "kept", "dropped", "rows", "% of rows", "hours", "the last dropped"], lines, left=("the last dropped",))
 
 
+def make_subwords(rows, left_out, arguments):
+    """Trains a SentencePiece model on the transcripts without the characters ``left_out``; returns the SubwordVocabulary."""
+    texts = [text for text in rows.texts if left_out.isdisjoint(text)]
+    if not texts:
+        raise DataError("no transcript is left to train subwords with: each has a character that is left out")
+    model = train_model(texts, arguments.subwords, arguments.model_type or UNIGRAM)
+    return SubwordVocabulary.from_model(arguments.output or "the model", model)
+
+
+def print_pieces(vocabulary, rows, left_out, everything):
+    """Prints the pieces with their numbers of occurrences and example rows."""
+    counts, examples, labels, characters, num_texts = collections.Counter(), {}, 0, 0, 0
+    for number, text in enumerate(rows.texts):
+        if not left_out.isdisjoint(text):
+            continue
+        encoded = vocabulary.encode(text)
+        counts.update(encoded)
+        labels, characters, num_texts = labels + len(encoded), characters + len(text), num_texts + 1
+        for label in set(encoded):
+            if len(examples.setdefault(label, [])) < EXAMPLES:
+                examples[label].append(rows.place(number))
+    ranked = sorted(range(vocabulary.size), key=lambda label: (-counts[label], label))
+    shown = [label for place, label in enumerate(ranked) if everything or place < MOST_CHARACTERS or counts[label] < 2]
+    print_table("Subwords", ["piece", "label", "count", "examples"], [
+        [vocabulary.characters[label], str(label), str(counts[label]), ", ".join(examples.get(label, ()))] for label in shown],
+        left=("piece", "examples"), min_width=100,
+        caption="%d more, all frequent (--all prints them)" % (len(ranked) - len(shown)) if len(shown) < len(ranked) else None)
+    unused = sum(not counts[label] for label in range(vocabulary.size))
+    log_line("%.2f characters a piece, %.1f pieces a transcript; %d pieces do not occur in the transcripts%s" % (
+        characters / max(labels, 1), labels / max(num_texts, 1), unused, ", so they are not trained; choose fewer subwords"
+        if unused > vocabulary.size / 4 else ""))
+
+
+def write_model(path, vocabulary):
+    """Writes a SentencePiece model."""
+    with replaced_file(path, "wb") as file:
+        file.write(vocabulary.model)
+    if Vocabulary.from_file(path).sha256 != vocabulary.sha256:
+        raise DataError("%s does not read back as it was written; please report this as a bug" % path)
+
+
 def write(path, characters):
     """Writes a vocabulary file."""
     with replaced_file(path, newline="\n") as file:
@@ -211,11 +273,19 @@ def make(words):
         rows.hours(affected)))
     if not characters:
         raise DataError("every character is left out; lower --min_count, or exclude fewer")
+    vocabulary = None
+    if arguments.subwords is not None:
+        vocabulary = make_subwords(rows, set(reasons), arguments)
+        print_pieces(vocabulary, rows, set(reasons), arguments.all)
+    made = "%d %s" % ((vocabulary.size, "subwords") if vocabulary else (len(characters), "characters"))
     if arguments.output is None:
-        log_line("Nothing was written; --output FILE writes the vocabulary of %d characters" % len(characters))
+        log_line("Nothing was written; --output FILE writes the vocabulary of %s" % made)
         return
-    write(arguments.output, characters)
-    log_line("Wrote %s, %d characters" % (arguments.output, len(characters)))
+    if vocabulary:
+        write_model(arguments.output, vocabulary)
+    else:
+        write(arguments.output, characters)
+    log_line("Wrote %s, %s" % (arguments.output, made))
     if arguments.lower and arguments.config_file is None:
         log_line("Note: the transcripts keep their capitals; set data_layer_params[\"normalization\"] = [\"lower\"]")
 

@@ -146,7 +146,7 @@ def run(arguments):
     with contextlib.ExitStack() as stack:
         model = decoder = None
         if arguments.post_process:
-            decoder = stack.enter_context(make_decoder(Vocabulary(description.vocabulary), options, verbose=True))
+            decoder = stack.enter_context(make_decoder(Vocabulary.of(description.vocabulary), options, verbose=True))
         if infers:
             # first, so that a wrong model or device is found before hours of computing features
             model = stack.enter_context(open_model(arguments.model_path, arguments.device, arguments.precision_mode,

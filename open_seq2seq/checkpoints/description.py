@@ -4,11 +4,13 @@ import os
 
 from open_seq2seq.checkpoints.files import BEST_MODELS
 from open_seq2seq.checkpoints.manifest import manifest_path, read_manifest
+from open_seq2seq.checkpoints.subword_model import model_next_to, subword_digest
 from open_seq2seq.data.speech2text.features import PARAMETERS as FEATURE_PARAMETERS
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.files import parsed_json
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.text import steps
+from open_seq2seq.text.vocabulary import shown_labels
 
 
 def resolved_config_of(checkpoint):
@@ -56,21 +58,28 @@ def vocabulary_of(checkpoint):
     return tuple(characters) if known else None
 
 
-def require_vocabulary(checkpoint, characters):
-    """Refuses a checkpoint that is known to be trained with other characters: its outputs stand for other characters.
+def require_vocabulary(checkpoint, characters, sha256=None):
+    """Refuses a checkpoint that is known to be trained with another vocabulary: its outputs stand for other characters.
 
     Args:
       checkpoint: path without extension.
       characters: of the config, or None if its data layer has none.
+      sha256: of the config's subword model; None without one.
 
     Raises:
       CheckpointError: they differ.
     """
     trained_with = vocabulary_of(checkpoint)
     if characters is not None and trained_with not in (None, tuple(characters)):
-        raise CheckpointError("checkpoint %s has another vocabulary: it was trained with the characters %r, the config has %r. "
+        raise CheckpointError("checkpoint %s has another vocabulary: it was trained with the characters %s, the config has %s. "
                               "Give the vocab_file that it was trained with; to train for other characters, start with "
-                              "--load_model=%s" % (checkpoint, "".join(trained_with), "".join(characters), checkpoint))
+                              "--load_model=%s" % (checkpoint, shown_labels(trained_with), shown_labels(characters), checkpoint))
+    trained_sha256 = subword_digest(checkpoint)
+    if sha256 is not None and trained_sha256 not in (None, sha256):
+        raise CheckpointError("checkpoint %s has another subword model: the pieces are those of the config's vocab_file, but "
+                              "text is divided into other pieces (SHA-256 %s, the config's %s). Give vocab_file=%s, the model of "
+                              "its training" % (checkpoint, trained_sha256[:12], sha256[:12],
+                                                model_next_to(checkpoint, trained_sha256)))
 
 
 def _resolved_config_in_run_folder(folder):

@@ -17,6 +17,7 @@ from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.checkpoints.source_names import describe_lost_slots, slot_of
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.text.vocabulary import shown_labels
 
 
 def read_valid_checkpoint(source, read, best=False):
@@ -123,7 +124,7 @@ def _other_outputs(checkpoint, output_layer, characters):
     shapes = open_checkpoint(checkpoint).get_variable_to_shape_map()
     theirs = vocabulary_of(checkpoint)
     if theirs is not None and characters is not None and theirs != characters:
-        return "vocabulary changed from %r to %r" % ("".join(theirs), "".join(characters))
+        return "vocabulary changed from %s to %s" % (shown_labels(theirs), shown_labels(characters))
     for variable in output_layer:
         shape = shapes.get(variable.op.name)
         if shape is not None and shape != variable.shape.as_list():

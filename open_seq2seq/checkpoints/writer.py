@@ -22,6 +22,7 @@ from open_seq2seq.checkpoints.files import (
 )
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.manifest import data_files, make_manifest, manifest_path
+from open_seq2seq.checkpoints.subword_model import KEY, keep_model
 from open_seq2seq.errors import StorageError
 from open_seq2seq.files import sync
 
@@ -149,13 +150,14 @@ class CheckpointWriter:
                    and (not named or checkpoint_step(path) > checkpoint_step(named[-1]))]
         self._kept = sorted(unnamed, key=checkpoint_step) + named
 
-    def write(self, step, values, facts):
+    def write(self, step, values, facts, subword_model=None):
         """Writes one checkpoint, adds it to the state file, and deletes the oldest ones beyond ``keep``.
 
         Args:
           step: int.
           values: dict of variables' names -> arrays.
           facts: dict for JSON for the manifest.
+          subword_model: bytes of the SentencePiece model, whose digest is among the facts; None without one.
 
         Returns:
           (path without extension, bytes written).
@@ -167,6 +169,8 @@ class CheckpointWriter:
         self._confirm()
         checkpoint = os.path.join(self._directory, "%s-%d" % (self._name, step))
         try:
+            if subword_model is not None:
+                keep_model(checkpoint, subword_model, facts[KEY])
             size = write_checkpoint(checkpoint, values, dict(facts, step=step), self._files)
         except StorageError as error:
             raise StorageError("%s, then resume from the previous checkpoint with --continue_learning" % error)

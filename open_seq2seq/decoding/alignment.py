@@ -68,7 +68,7 @@ def characters_of(alignment, text):
 
     Args:
       alignment: an :class:`Alignment`.
-      text: str, the transcript, a character for each of its labels.
+      text: sequence of str, a character or piece for each label of the transcript.
 
     Returns:
       List of :class:`~open_seq2seq.decoding.decoder.Character`.

@@ -8,8 +8,8 @@ from open_seq2seq.errors import DataError
 Character = collections.namedtuple("Character", "text first_frame end_frame log_probability")
 Character.__doc__ = """A character of a transcript and the frames of the logits in which it was found.
 
-text: one character of the vocabulary. first_frame, end_frame: int, ``end_frame`` excluded. log_probability: natural log of its
-probability, mean over these frames."""
+text: one character or piece of the vocabulary. first_frame, end_frame: int, ``end_frame`` excluded. log_probability: natural
+log of its probability, mean over these frames."""
 
 Hypothesis = collections.namedtuple("Hypothesis", "text score acoustic_score characters")
 Hypothesis.__doc__ = """The best transcript of an utterance.

@@ -125,7 +125,7 @@ class GreedyDecoder(Decoder):
         score = float(best.sum(dtype=np.float64))
         characters = [Character(self.vocabulary.characters[run.label], run.first, run.end,
                                 float(best[run.first:run.end].mean(dtype=np.float64))) for run in runs]
-        text = "".join(character.text for character in characters)
+        text = self.vocabulary.decode([run.label for run in runs if run.starts])
         return Hypothesis(text, score, score, characters if with_characters else None)
 
 

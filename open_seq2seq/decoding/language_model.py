@@ -8,6 +8,7 @@ from open_seq2seq.decoding.scorer_file import scorer_file
 from open_seq2seq.decoding.searches import SearchSpec
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.text.text_file import read_text_file
+from open_seq2seq.text.vocabulary import has_subwords, shown_labels
 
 LEAST_SPELLED = 0.1    # part of a language model's words that the vocabulary must be able to spell
 USUALLY_SPELLED = 0.9  # below this a note is printed
@@ -33,16 +34,19 @@ def search_spec(vocabulary, options):
         raise UsageError("a beam search needs a vocabulary with characters; that of the custom data layer has none")
     _require_spelled(vocabulary, options)
     if options.lm_path is None:
-        library = _library(options, COQUI if not options.hot_words else PYCTCDECODE)
+        library = _library(options, COQUI if not options.hot_words and not has_subwords(vocabulary.characters) else PYCTCDECODE)
+        _require_characters(library, vocabulary)
         if options.hot_words and library == COQUI:
             raise UsageError("hot_words without a language model need pyctcdecode, and search_library is 'coqui'; remove it")
         return _checked(SearchSpec(vocabulary.characters, options, library, None, None, False)), []
     model = inspect(options.lm_path)
-    if " " not in vocabulary.characters:
+    if not vocabulary.separates_words:
         return _of_characters(vocabulary, options, model)
     words, notes = _lexicon(vocabulary, options, model)
     is_constrained = options.lexicon is not False
-    library = _library(options, _best_library(options, model, words, is_constrained))
+    subwords = has_subwords(vocabulary.characters)
+    library = _library(options, PYCTCDECODE if subwords else _best_library(options, model, words, is_constrained))
+    _require_characters(library, vocabulary)
     if library == COQUI:
         if not is_constrained:
             raise UsageError("lexicon is False, and search_library is 'coqui', which needs a lexicon; remove one of the two")
@@ -58,6 +62,12 @@ def search_spec(vocabulary, options):
                                is_constrained)), notes
 
 
+def _require_characters(library, vocabulary):
+    if library == COQUI and has_subwords(vocabulary.characters):
+        raise UsageError("the vocabulary has subwords, and search_library is 'coqui', which searches with single characters; "
+                         "remove search_library, and pyctcdecode is used")
+
+
 def _checked(spec):
     """``spec``, if pyctcdecode can search with its hot words."""
     if spec.library == PYCTCDECODE and len(set(spec.options.hot_words.values())) > 1:
@@ -68,10 +78,11 @@ def _checked(spec):
 
 def _require_spelled(vocabulary, options):
     for phrase in options.hot_words:
-        unknown = sorted(set(phrase) - set(vocabulary.characters))
+        unknown = sorted(set(phrase) - vocabulary.alphabet)
         if unknown:
-            raise UsageError("hot_words has %r, but %s not in the vocabulary, which is %r" % (
-                phrase, ", ".join(map(repr, unknown)) + (" is" if len(unknown) == 1 else " are"), "".join(vocabulary.characters)))
+            raise UsageError("hot_words has %r, but %s not in the vocabulary, which is %s" % (
+                phrase, ", ".join(map(repr, unknown)) + (" is" if len(unknown) == 1 else " are"),
+                shown_labels(vocabulary.characters)))
 
 
 def is_installed(library):
@@ -103,7 +114,7 @@ def _missing_hot_words(options, model):
 
 def _binary(model, words, vocabulary):
     """A file that processes can share: a binary, if KenLM's tool for it is there."""
-    if model.kind == ARPA and build_binary_program() is not None and words:
+    if model.kind == ARPA and build_binary_program() is not None and words and not has_subwords(vocabulary.characters):
         return scorer_file(model, words, vocabulary)
     load_kenlm(model.path)
     return model.path
@@ -111,7 +122,7 @@ def _binary(model, words, vocabulary):
 
 def _lexicon(vocabulary, options, model):
     """(the words that the search may write, or None if they are unknown; notes)."""
-    characters, notes = set(vocabulary.characters), []
+    characters, notes = vocabulary.alphabet, []
     if isinstance(options.lexicon, str):
         text = read_text_file(options.lexicon, "lexicon", "Expected one word per line")
         words, source = [line.split()[0] for line in text.splitlines() if line.split()], "lexicon %s" % options.lexicon

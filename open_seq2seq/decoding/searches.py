@@ -14,13 +14,15 @@ from open_seq2seq.decoding.alignment import align
 from open_seq2seq.decoding.decoder import Character, Hypothesis
 from open_seq2seq.decoding.kenlm_files import load_kenlm
 from open_seq2seq.decoding.options import COQUI
+from open_seq2seq.decoding.piece_alignment import align_pieces
+from open_seq2seq.text.vocabulary import WORD_MARK, has_subwords
 
 SearchSpec = collections.namedtuple("SearchSpec", "characters options library lm_file words is_constrained")
 SearchSpec.__doc__ = """What a search needs.
 
-characters: tuple, the vocabulary. options: the DecodingOptions. library: "coqui" or "pyctcdecode". lm_file: path of the language
-model, for coqui of its scorer file; None without one. words: list of the words of the lexicon; None if they are unknown or the
-library has them in its file. is_constrained: only the words of the lexicon may occur."""
+characters: tuple, the labels of the vocabulary. options: the DecodingOptions. library: "coqui" or "pyctcdecode". lm_file: path of
+the language model, for coqui of its scorer file; None without one. words: list of the words of the lexicon; None if they are
+unknown or the library has them in its file. is_constrained: only the words of the lexicon may occur."""
 
 _Found = collections.namedtuple("_Found", "text score acoustic_score")
 
@@ -65,7 +67,9 @@ class _Search:
         raise NotImplementedError
 
     def _aligned(self, text, log_probabilities):
-        """The Characters of a text on its most probable path."""
+        """The Characters of a text on its most probable path; with subwords, of the pieces of any way to write it."""
+        if has_subwords(self._spec.characters):
+            return align_pieces(log_probabilities, text, self._spec.characters)
         alignment, = align(log_probabilities[np.newaxis], np.array([len(log_probabilities)]),
                            [[self._labels[character] for character in text]], len(self._spec.characters))
         if alignment is None:
@@ -132,18 +136,21 @@ class CoquiSearch(_Search):
 class PyctcdecodeSearch(_Search):
     """The search of pyctcdecode: any word, words outside the lexicon at a cost; or only words of the lexicon.
 
-    In a vocabulary without a space every character is a word, for language models of characters.
+    In a vocabulary without a space every character is a word, for language models of characters. Subwords make words.
     """
 
     def __init__(self, spec):
         super().__init__(spec)
         pyctcdecode = import_pyctcdecode()
-        of_words = " " in spec.characters or spec.lm_file is None
-        labels = list(spec.characters) if of_words else ["\u2581" + character for character in spec.characters]
+        subwords = has_subwords(spec.characters)
+        of_words = subwords or " " in spec.characters or spec.lm_file is None
+        labels = list(spec.characters) if of_words else [WORD_MARK + character for character in spec.characters]
+        if subwords:
+            labels = [_LoneMark(label) if label == WORD_MARK else label for label in labels]
         self._joiner = " " if of_words else ""
         self._words = frozenset(spec.words or ())
         self._model = self._language_model(pyctcdecode) if spec.lm_file is not None else None
-        alphabet = pyctcdecode.alphabet.Alphabet(labels + [""], not of_words)
+        alphabet = pyctcdecode.alphabet.Alphabet(labels + [""], subwords or not of_words)
         self._decoder = pyctcdecode.BeamSearchDecoderCTC(alphabet, self._model)
         self._hot_words = sorted(spec.options.hot_words) or None
         self._hot_word_weight = next(iter(spec.options.hot_words.values()), 0.0)
@@ -190,6 +197,17 @@ class PyctcdecodeSearch(_Search):
         return self._decoder.decode_beams(
             log_probabilities, beam_width=self._options.beam_width, beam_prune_logp=beam_prune_logp,
             token_min_logp=token_min_logp, prune_history=False, hotwords=self._hot_words, hotword_weight=self._hot_word_weight)
+
+
+class _LoneMark(str):
+    """The piece that is only the mark of a word's beginning, for pyctcdecode.
+
+    pyctcdecode takes a piece that ends in the mark for one after which a word ends, and then splits the next piece of any
+    hypothesis off. This one has no end, so it begins a word, and only in the hypotheses with it.
+    """
+
+    def __getitem__(self, key):
+        return "" if key == slice(-1, None) else super().__getitem__(key)
 
 
 def _corrected_language_model(base):

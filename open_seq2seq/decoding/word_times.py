@@ -12,6 +12,7 @@ import numpy as np
 
 from open_seq2seq.decoding import greedy
 from open_seq2seq.decoding.transcript import TimedCharacter, Word
+from open_seq2seq.text.vocabulary import WORD_MARK, has_subwords
 
 SPACE = " "
 
@@ -45,7 +46,7 @@ def path_of_characters(characters, vocabulary, loud):
 
     Args:
       characters: list of :class:`~open_seq2seq.decoding.decoder.Character`, in frames of ``loud``.
-      vocabulary: list of str, the character of each label; the blank follows them.
+      vocabulary: list of str, the character or piece of each label; the blank follows them.
       loud: bool [frames].
 
     Returns:
@@ -77,15 +78,20 @@ class WordBuilder:
     """Reads a path piece by piece and returns each word once it has ended.
 
     Args:
-      vocabulary: list of str, the character of each label. Words end at " "; a vocabulary without it belongs to a language
-        written without spaces, where each character is a word.
+      vocabulary: list of str, the character or piece of each label. Words end at " ", with pieces before one that begins with
+        the mark of a word's beginning; a vocabulary without a space belongs to a language written without spaces, where each
+        character is a word.
       blank: index of the CTC blank.
       frame_seconds: duration of an output frame in s.
     """
 
     def __init__(self, vocabulary, blank, frame_seconds):
-        self._vocabulary, self._blank, self._frame_seconds = vocabulary, blank, frame_seconds
-        self._has_spaces = SPACE in vocabulary
+        self._blank, self._frame_seconds = blank, frame_seconds
+        subwords = has_subwords(vocabulary)
+        self._has_spaces = subwords or SPACE in vocabulary
+        self._begins_word = [subwords and text.startswith(WORD_MARK) for text in vocabulary]
+        self._texts = [text.replace(WORD_MARK, "") if subwords else text for text in vocabulary]
+        self._separates = [text in (SPACE, "") for text in self._texts]
         self._reader = greedy.PathReader(blank)
         self._longest_tail = int(round(LONGEST_TAIL / frame_seconds))
         self._reset_word()
@@ -112,14 +118,14 @@ class WordBuilder:
             self._reader.restart()
             self._closed = True
         for label, start, end, starts in self._reader.read(path.labels):
-            if label == self._blank or self._vocabulary[label] == SPACE:
+            if label == self._blank or self._separates[label]:
                 self._closed = self._closed or label != self._blank or not self._has_spaces
                 self._follow_sound(path.loud[start:end], first_frame + start)
             else:
                 if starts:
-                    if self._closed:
+                    if self._closed or self._begins_word[label]:
                         words += self._end_word()
-                    self._spikes.append(_Spike(self._vocabulary[label], first_frame + start, []))
+                    self._spikes.append(_Spike(self._texts[label], first_frame + start, []))
                 self._spikes[-1].log_probabilities.extend(path.log_probabilities[start:end].tolist())
                 self._last_spike = self._end_frame = first_frame + end
                 self._in_sound = True

@@ -99,7 +99,7 @@ def _align_batch(utterances, values, blank, times):
             results.append(NotAligned(utterance, EMPTY_TRANSCRIPT.name, "there is nothing to align; the network transcribes %r"
                                       % hypothesis))
         elif alignment is None:
-            results.append(NotAligned(utterance, TOO_FEW_FRAMES.name, "%d characters need %d frames, %.3f s have %d: %r" % (
+            results.append(NotAligned(utterance, TOO_FEW_FRAMES.name, "%d labels need %d frames, %.3f s have %d: %r" % (
                 len(utterance.labels), frames_to_align(utterance.labels), utterance.duration, frames, utterance.transcript[:80])))
         else:
             results.append(_scored(utterance, alignment, int(frames), hypothesis, times))
@@ -109,7 +109,7 @@ def _align_batch(utterances, values, blank, times):
 def _scored(utterance, alignment, frames, hypothesis, times):
     score, first, end = worst_window(alignment, int(round(WINDOW_SECONDS / times.frame_seconds)))
     loss = float((alignment.log_probabilities - alignment.best_log_probabilities).sum())
-    transcript = times.transcript(characters_of(alignment, utterance.transcript), frames, utterance)
+    transcript = times.transcript(characters_of(alignment, times.texts_of(utterance.labels)), frames, utterance)
     return AlignedUtterance(utterance, transcript, score, first * times.frame_seconds,
                             min(end * times.frame_seconds, transcript.duration), loss / len(utterance.labels), hypothesis)
 

@@ -39,7 +39,11 @@ class UtteranceTimes:
                              "transcripts as CSV" % type(layer).__name__)
         self._vocabulary = layer.vocabulary.characters
         self._samples = Geometry.of(self._params).hop * feature_frames_per_logit_frame(params)
-        self._separator = SPACE if SPACE in self._vocabulary else ""
+        self._separator = SPACE if layer.vocabulary.separates_words else ""
+
+    def texts_of(self, labels):
+        """The characters or pieces of labels, a list of str."""
+        return [self._vocabulary[label] for label in labels]
 
     @property
     def frame_seconds(self):

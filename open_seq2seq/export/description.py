@@ -29,7 +29,8 @@ from open_seq2seq.errors import CheckpointError
 from open_seq2seq.files import checksum_of, file_digest, replaced_file, unique_keys
 from open_seq2seq.text import steps
 from open_seq2seq.text.steps import Normalization
-from open_seq2seq.text.vocabulary import Vocabulary, check_labels
+from open_seq2seq.text.subwords import problems_of_pieces
+from open_seq2seq.text.vocabulary import Vocabulary, check_labels, has_subwords
 
 FORMAT_VERSION = 1
 FEATURES_INPUT, MASK_INPUT = "input", "input_reshape"
@@ -66,7 +67,8 @@ PARAMETERS = (
     Parameter("feature_params", Dict(), doc="parameters of the features"),
     Parameter("with_features", Bool(), doc="whether the graph takes audio and computes the features itself"),
     Parameter("sample_rate", Int(minimum=1, maximum=LARGEST_RATE), doc="sample rate of the audio, Hz"),
-    Parameter("vocabulary", List(String(), minimum_length=1), doc="the characters, in the order of the logits"),
+    Parameter("vocabulary", List(String(), minimum_length=1),
+              doc="the characters, or the pieces of a subword vocabulary, in the order of the logits"),
     Parameter("blank", Int(minimum=1), doc="index of the CTC blank"),
     Parameter("subsampling", Int(minimum=1), doc="feature frames for one frame of the logits"),
     Parameter("frame_changes", List(_CHANGE), doc="the convolutions that change the number of frames, in order"),
@@ -149,7 +151,7 @@ class ExportDescription(collections.namedtuple("ExportDescription", [parameter.n
         Raises:
           DataError: it reads numbers, and num2words is not installed.
         """
-        return Normalization(self.normalization, self.unknown_characters, Vocabulary(self.vocabulary))
+        return Normalization(self.normalization, self.unknown_characters, Vocabulary.of(self.vocabulary))
 
     def with_batch_size(self, batch_size):
         """A copy for batches of ``batch_size`` (an int) of a model that accepts any batch."""
@@ -301,6 +303,10 @@ def check_characters(characters, where, report):
       where: its name in messages.
       report: receives the problems.
     """
+    if has_subwords(characters):
+        for problem in problems_of_pieces(list(characters)):
+            report.problem(where, "has an invalid piece: %s" % problem)
+        return
     if len(set(characters)) != len(characters):
         report.problem(where, "has a character twice")
     for character in characters:

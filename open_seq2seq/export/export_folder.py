@@ -1,11 +1,15 @@
 """Writes the files of an export: a frozen graph, its JSON and further formats, each by an atomic write."""
 import os
+import shutil
 
-from open_seq2seq.errors import JasperError, StorageError
+from open_seq2seq.checkpoints.subword_model import kept_model
+from open_seq2seq.errors import DataError, JasperError, StorageError
 from open_seq2seq.export.description import write_description
 from open_seq2seq.export.freeze.frozen_graph import check_options, freeze
 from open_seq2seq.export.freeze.saved_model import is_exported, require_replaceable, write_saved_model
 from open_seq2seq.files import replaced_file, require_writable
+from open_seq2seq.log_lines import log_line
+from open_seq2seq.text.vocabulary import MODEL, Vocabulary, has_subwords, locate
 
 
 def export_model(trained, options, directory, formats=("pb",), wer=None):
@@ -55,8 +59,15 @@ def _written(trained, options, directory, formats, wer):
     with replaced_file(path, "wb") as file:
         # the same bytes for the same model: the order of attributes is arbitrary otherwise
         file.write(graph_def.SerializeToString(deterministic=True))
+    subword_model = _subword_model(trained)
+    if subword_model is not None:
+        # the pieces are in the JSON; the file is for the labels of new transcripts
+        kept = path[:-len(".pb")] + MODEL
+        with open(subword_model, "rb") as source, replaced_file(kept, "wb") as file:
+            shutil.copyfileobj(source, file)
+        description = description.with_file(kept)
     description = write_description(description._replace(wer=wer), path)
-    written = [path]
+    written = [path] + ([kept] if subword_model is not None else [])
     if "saved_model" in formats:
         written.append(saved_model)
         write_saved_model(graph_def, description, saved_model)
@@ -64,6 +75,24 @@ def _written(trained, options, directory, formats, wer):
         del graph_def
         written.append(export_onnx(path))
     return description, written
+
+
+def _subword_model(trained):
+    """Path of the SentencePiece model of a trained model; None for a vocabulary of characters, or where the file is lost."""
+    if not has_subwords(trained.vocabulary):
+        return None
+    kept = kept_model(trained.checkpoint)
+    if kept is not None:
+        return kept
+    try:
+        vocabulary = Vocabulary.from_file(trained.params["data_layer_params"]["vocab_file"])
+        if vocabulary.characters == tuple(trained.vocabulary):
+            return locate(trained.params["data_layer_params"]["vocab_file"])
+    except (KeyError, TypeError, DataError):
+        pass
+    log_line("Note: the file of the subword model is not next to %s and is not exported; transcription does not need it"
+             % trained.checkpoint)
+    return None
 
 
 def _require_none_left(paths, formats):

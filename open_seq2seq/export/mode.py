@@ -61,8 +61,9 @@ def trained_model_of_config(experiment, directory, checkpoint=None):
                           "vocabulary" % experiment.path)
     checkpoint = checkpoint or directory.require_checkpoint(params["restore_best_checkpoint"])
     require_trained_width(params, checkpoint)
-    characters = tuple(Vocabulary.from_file(vocab_file).characters)
-    require_vocabulary(checkpoint, characters)
+    vocabulary = Vocabulary.from_file(vocab_file)
+    characters = tuple(vocabulary.characters)
+    require_vocabulary(checkpoint, characters, vocabulary.sha256)
     note_on_features(params, checkpoint)
     return TrainedModel(experiment.base_model, params, characters, checkpoint, experiment.sha256)
 

@@ -33,7 +33,7 @@ class TextNormalizer:
 
     def __init__(self, vocabulary, normalization=None):
         self._vocabulary, self._normalization = vocabulary, normalization or Normalization()
-        self._known = set(vocabulary.characters)
+        self._known = vocabulary.alphabet
         self._replacements, self._words = {}, {}
 
     def normalize(self, text):

@@ -247,7 +247,7 @@ class Normalization:
 
     def __init__(self, steps=None, unknown=REFUSE, vocabulary=None, keep=""):
         self.steps, self.unknown, self._vocabulary = list(steps or ()), unknown, vocabulary
-        self._keep = frozenset(vocabulary.characters if vocabulary else APOSTROPHE).union(keep)
+        self._keep = (vocabulary.alphabet if vocabulary else frozenset(APOSTROPHE)).union(keep)
         self._functions = [(name, self._function(name, option)) for name, option in map(name_and_option, self.steps)]
 
     @classmethod

@@ -3,6 +3,8 @@
 File format (OpenSeq2Seq's): UTF-8, one character per line. A count may follow the character, separated by blanks ("a 1234"); it
 is ignored, as are empty lines. The index is the order of the lines; the CTC blank follows the last one. As in the alphabets of
 Coqui STT and DeepSpeech, a line that starts with ``#`` is a comment, and ``\\#`` is the character ``#``.
+
+A file ``*.model`` is a SentencePiece model, whose pieces are the labels: :mod:`open_seq2seq.text.subwords`.
 """
 import os
 import re
@@ -12,6 +14,9 @@ from open_seq2seq.errors import DataError
 from open_seq2seq.text.text_file import read_text_file, require_utf8_path
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+WORD_MARK = "\u2581"  # the beginning of a word in the pieces of a subword vocabulary
+MODEL = ".model"  # ending of a SentencePiece model's file
 
 _COUNT = re.compile(r"[ \t]+[0-9]+[ \t]*|[ \t]*")
 _JOINERS = "\u200c\u200d"  # format characters that belong to the spelling of Persian and of Indic languages
@@ -29,6 +34,7 @@ _INVISIBLE = frozenset(map(chr, [0x34f, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x2800, 
 _VARIATION_SELECTORS = frozenset(map(chr, [*range(0x180b, 0x180e), 0x180f, *range(0xfe00, 0xfe10), *range(0xe0100, 0xe01f0)]))
 _REPLACEMENTS = {
     "\ufffd": "the sign of a wrong decoding: a program read the text in another encoding than it was written in",
+    WORD_MARK: "SentencePiece's mark of the beginning of a word",
     "\ufffc": "a placeholder for an object of a document, such as a picture",
 }
 
@@ -40,8 +46,9 @@ class Vocabulary:
       characters: a string or list of single characters, all different.
 
     Attributes:
-      characters: tuple of them; a label is an index into it.
-      size: the number of characters, which is also the index of the CTC blank.
+      characters: tuple of them; a label is an index into it. Of a subword vocabulary, its pieces.
+      alphabet: frozenset of the characters that texts may have.
+      size: the number of labels, which is also the index of the CTC blank.
       notes: list of str, what a user should know about how the file was read.
     """
 
@@ -49,6 +56,22 @@ class Vocabulary:
         self.characters, self.notes = tuple(characters), []
         self._labels = {character: label for label, character in enumerate(self.characters)}
         assert len(self._labels) == len(self.characters), "characters repeat"
+        self.alphabet = frozenset(self.characters)
+
+    model = sha256 = None  # of a subword vocabulary: bytes of its file, and their SHA-256
+
+    @property
+    def separates_words(self):
+        """Whether texts have spaces between words."""
+        return " " in self.alphabet
+
+    @staticmethod
+    def of(labels):
+        """The vocabulary of a list of labels from a checkpoint or an exported model: of characters or of subwords."""
+        if not has_subwords(labels):
+            return Vocabulary(labels)
+        from open_seq2seq.text.subwords import SubwordVocabulary  # extends this class
+        return SubwordVocabulary(labels)
 
     @classmethod
     def from_file(cls, path):
@@ -58,12 +81,18 @@ class Vocabulary:
           path: relative to the working directory or, if the file does not exist there, to the root of this repository, as in
             public configs that name ``open_seq2seq/test_utils/toy_speech_data/vocab.txt``.
 
+        Returns:
+          Vocabulary; of a file ``*.model`` a :class:`~open_seq2seq.text.subwords.SubwordVocabulary`.
+
         Raises:
           DataError: the file is missing, is not UTF-8 text or has no characters; a line holds several characters or an invisible
-            one; a character occurs twice.
+            one; a character occurs twice. Or it is not a SentencePiece model.
         """
         found = locate(path)
-        text = read_text_file(found, "vocabulary", "Expected one character per line; a sentencepiece model is not supported")
+        if found.endswith(MODEL):
+            from open_seq2seq.text.subwords import SubwordVocabulary  # extends this class
+            return SubwordVocabulary.from_model(found, _bytes_of(found))
+        text = read_text_file(found, "vocabulary", "Expected one character per line; a SentencePiece model must be named *.model")
         characters, notes = _parse(found, re.split("\r\n|\r|\n", text))
         vocabulary = cls(characters)
         vocabulary.notes = notes
@@ -77,7 +106,7 @@ class Vocabulary:
         return len(self.characters)
 
     def __contains__(self, character):
-        return character in self._labels
+        return character in self.alphabet
 
     def encode(self, text):
         """Labels of a text.
@@ -108,23 +137,43 @@ class Vocabulary:
         A text whose characters are all in the vocabulary is not changed, for vocabularies that include combining marks.
         """
         composed = unicodedata.normalize("NFC", text)
-        if composed != text and all(character in self._labels for character in text):
+        if composed != text and self.alphabet.issuperset(text):
             return text
         return composed
 
     def _describe_unknown(self, text):
         unknown = []
         for character in text:
-            if character not in self._labels and character not in unknown:
+            if character not in self.alphabet and character not in unknown:
                 unknown.append(character)
         one = len(unknown) == 1
         message = "%s in %s %s not in the vocabulary" % (
             ", ".join(described(character) for character in unknown[:5]) + (", ..." if len(unknown) > 5 else ""),
             repr(text if len(text) <= 60 else text[:57] + "..."), "is" if one else "are")
-        if all(lower in self._labels for character in unknown for lower in character.lower()):
+        if all(lower in self.alphabet for character in unknown for lower in character.lower()):
             message += "; the lower-case %s, so convert the transcripts to lower case" % (
                 "character is" if one else "characters are")
         return message
+
+
+def has_subwords(labels):
+    """Whether labels are the pieces of a subword vocabulary."""
+    return WORD_MARK in labels or any(len(label) > 1 for label in labels)
+
+
+def shown_labels(labels):
+    """How a message shows the labels of a vocabulary: all characters, or the first pieces and their number."""
+    if not has_subwords(labels):
+        return repr("".join(labels))
+    return "%d subwords (%s%s)" % (len(labels), ", ".join(map(repr, labels[:12])), ", ..." if len(labels) > 12 else "")
+
+
+def _bytes_of(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise DataError("cannot read the vocabulary %s: %s" % (path, error.strerror or error))
 
 
 def described(character):
@@ -192,7 +241,8 @@ def locate(path):
         if "\0" not in candidate and os.path.isfile(candidate):
             return candidate
     raise DataError("vocabulary %s does not exist (looked in %s); set data_layer_params[\"vocab_file\"] to a file with one "
-                    "character per line" % (path, " and ".join(os.path.dirname(os.path.abspath(c)) for c in candidates)))
+                    "character per line, or to a SentencePiece model *.model" % (
+                        path, " and ".join(os.path.dirname(os.path.abspath(c)) for c in candidates)))
 
 
 def _parse(path, lines):
@@ -245,7 +295,7 @@ def _character(path, number, line):
         character = line[:end]  # one of those that NFC decomposes
     if len(character) != 1 or not _COUNT.fullmatch(line[end:]):
         shown = repr(line if len(line) <= 60 else line[:57] + "...")
-        raise DataError("%s:%d: the line is %s, expected a single character, which a count may follow after a blank. Labels of "
-                        "several characters (words, sub-words) are not supported; a comment starts with #"
+        raise DataError("%s:%d: the line is %s, expected a single character, which a count may follow after a blank. Subwords "
+                        "need a SentencePiece model, named *.model (scripts/make_vocab.py --subwords); a comment starts with #"
                         % (path, number, shown))
     return character

@@ -13,6 +13,7 @@ from open_seq2seq.checkpoints.files import BEST, ORDINARY, latest_checkpoint, re
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.moving_average import started_averages
 from open_seq2seq.checkpoints.restore import STATE_SCOPE, describe_restore, open_checkpoint, read_values, restore
+from open_seq2seq.checkpoints.subword_model import KEY as SUBWORD_MODEL
 from open_seq2seq.checkpoints.transfer import read_valid_checkpoint, transfer_into
 from open_seq2seq.checkpoints.writer import CheckpointWriter
 from open_seq2seq.errors import JasperError, UsageError
@@ -82,7 +83,7 @@ class Saving:
             self.forget_best()
             self._require_steps_left(step, checkpoint)
             return step
-        require_vocabulary(checkpoint, self._characters)
+        require_vocabulary(checkpoint, self._characters, getattr(self._graph.data_layer.vocabulary, "sha256", None))
         report, values = read_values(checkpoint, tf.global_variables(), state=self._graph.state)
         variables = graph_variables(session.graph)
         if len(values) < len(variables.names):
@@ -207,13 +208,17 @@ class Saving:
         # at most one copy of the variables for each kind: copies take memory
         self._finish([written for written in self._under_way if written.kind == kind])
         values = dict(graph_variables(session.graph).read(session), **self._graph.state.arrays())
+        vocabulary = self._graph.data_layer.vocabulary
+        model = getattr(vocabulary, "model", None)
         facts = {
             "epoch": self._graph.epochs_done(step), "metric": metric,
             "state": {name[len(STATE_SCOPE):]: value.item() for name, value in values.items() if name.startswith(STATE_SCOPE)},
             "vocabulary": self._characters, "resolved_config": self._resolved_config,
             "version": open_seq2seq.__version__, "tensorflow": tf.__version__,
         }
-        self._under_way.append(_Written(kind, self._thread.submit(self._writers[kind].write, step, values, facts)))
+        if model is not None:
+            facts[SUBWORD_MODEL] = vocabulary.sha256
+        self._under_way.append(_Written(kind, self._thread.submit(self._writers[kind].write, step, values, facts, model)))
 
     def report(self):
         """Prints which checkpoints have been written since the last call, without waiting.

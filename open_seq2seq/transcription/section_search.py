@@ -10,6 +10,7 @@ import numpy as np
 
 from open_seq2seq.decoding.greedy import PathReader
 from open_seq2seq.decoding.word_times import SPACE, path_of_characters
+from open_seq2seq.text.vocabulary import WORD_MARK, has_subwords
 from open_seq2seq.transcription.stitching import Piece
 
 LONGEST_SECTION = 30.0     # s; a longer one without a pause is split where the network's best path separates words
@@ -68,10 +69,13 @@ class SectionSearch:
         """(number of frames, whether a word ends there): where to split a section that is too long."""
         blank, last = len(self._vocabulary), int(len(self._section.labels) * (1 - LEAST_CONTEXT))
         runs = [run for run in PathReader(blank).read(self._section.labels[:last]) if run.end < last]
-        spaces = [run for run in runs if run.label != blank and self._vocabulary[run.label] == SPACE]
+        spaces = [run.end for run in runs if run.label != blank and self._vocabulary[run.label] == SPACE]
+        if has_subwords(self._vocabulary):
+            # before the first piece of a word
+            spaces = [run.first for run in runs if run.starts and run.first and self._vocabulary[run.label].startswith(WORD_MARK)]
         blanks = [run for run in runs if run.label == blank and 2 * run.first > last]
         if spaces:
-            return spaces[-1].end, True
+            return spaces[-1], True
         if blanks:
             longest = max(blanks, key=lambda run: run.end - run.first)
             return (longest.first + longest.end) // 2 or 1, False

@@ -45,7 +45,7 @@ class Transcriber:
         self._grid = model.extractor.hop * description.subsampling
         self._frame_seconds = self._grid / float(self.sample_rate)
         self._capacity = self._largest_window()
-        self._decoder = make_decoder(Vocabulary(description.vocabulary), decoding or default_options(), log=_print_on_stderr)
+        self._decoder = make_decoder(Vocabulary.of(description.vocabulary), decoding or default_options(), log=_print_on_stderr)
 
     @property
     def sample_rate(self):

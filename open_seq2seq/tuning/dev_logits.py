@@ -44,7 +44,7 @@ def dev_logits(base_model, params, run_directory, arguments, device, group, fold
         raise UsageError("--mode=tune_lm needs a data layer with vocab_file and dataset_files, as Speech2TextDataLayer has")
     vocabulary = Vocabulary.from_file(layer_params["vocab_file"])
     checkpoint, identity = run_directory.read_checkpoint(lambda path: (path, _identity(path)), params["restore_best_checkpoint"])
-    require_vocabulary(checkpoint, vocabulary.characters)
+    require_vocabulary(checkpoint, vocabulary.characters, vocabulary.sha256)
     check(vocabulary)
     files = layer_params["dataset_files"]
     manifests = [files] if isinstance(files, str) else list(files)

@@ -260,7 +260,7 @@ def _refuse_too_many(rows, skips, limit, path):
 
 
 def _vocabulary_text(path, vocabulary, rows):
-    known, characters, affected = set(vocabulary.characters), collections.Counter(), 0
+    known, characters, affected = vocabulary.alphabet, collections.Counter(), 0
     for row in rows:
         unknown = [character for character in vocabulary.composed(row.transcript) if character not in known]
         characters.update(unknown)

@@ -26,7 +26,9 @@ _MOST_BUCKETS = 64
 PARAMETERS = (
     Parameter("dataset_files", Either(List(FilePath(), minimum_length=1), FilePath()),
               doc="manifest CSVs (wav_filename,wav_filesize,transcript), a list or one"),
-    Parameter("vocab_file", FilePath(), doc="one character per line; relative to the working directory, else to the repository"),
+    Parameter("vocab_file", FilePath(),
+              doc="one character per line, or a SentencePiece model *.model (scripts/make_vocab.py); relative to the working "
+                  "directory, else to the repository"),
 ) + FeatureGraph.PARAMETERS + steps.parameters() + (
     Parameter("augmentation", Struct(Augmentation.PARAMETERS), default=None,
               doc="random changes of training audio; evaluation and inference do not change it"),
@@ -67,7 +69,8 @@ PARAMETERS = (
               doc="directory of the caches, one subdirectory for each data set; None: cache/ next to the first manifest"),
     Parameter("cache_regenerate", Bool(), default=False,
               doc="build a cache again that was built with other parameters, instead of an error"),
-    Parameter("bpe", Unsupported(False, "labels are single characters"), default=False, doc="sub-word labels"),
+    Parameter("bpe", Bool(), default=False,
+              doc="True: vocab_file must be a SentencePiece model. A file *.model is one in any case"),
     Parameter("autoregressive", Unsupported(False, "only CTC decoders are supported, not attention decoders"), default=False,
               doc="start and end symbols for attention decoders"),
     Parameter("interactive", Unsupported(False, "write a manifest and use --mode=infer"), default=False,

@@ -24,6 +24,7 @@ from open_seq2seq.data.speech2text.training_batches import TrainingBatches, batc
 from open_seq2seq.data.speech2text.training_batches import check_rules as check_batch_rules
 from open_seq2seq.data.speech2text.utterance_set import UtteranceSet
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.text.vocabulary import MODEL
 
 MODES = ("train", "eval", "infer")
 
@@ -175,6 +176,9 @@ class Speech2TextDataLayer:
     def check_rules(params, path, report):
         """Reports contradictions between checked params; ``path`` names them."""
         check_feature_rules(params, path, report)
+        if params["bpe"] and not params["vocab_file"].endswith(MODEL):
+            report.problem(child_path(path, "bpe"), "is True, and vocab_file is %s, expected a SentencePiece model *.model; "
+                           "scripts/make_vocab.py --subwords makes one" % params["vocab_file"])
         check_batch_rules(params, path, report)
         if params["augmentation"] is not None:
             Augmentation.check_rules(params["augmentation"], child_path(path, "augmentation"), report,

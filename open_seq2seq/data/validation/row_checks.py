@@ -141,7 +141,7 @@ def repaired_transcript(transcript, model):
       transcript: str as in the file.
       model: Model; characters of its vocabulary stay.
     """
-    known = set(model.vocabulary.characters) if model.vocabulary is not None else ()
+    known = model.vocabulary.alphabet if model.vocabulary is not None else ()
     text = transcript.translate(_LINE_ENDS)
     unprintable = {characters for characters in _bad_labels(text) if characters not in known and characters != "\ufffd"}
     text = "".join(character for character in text if character not in unprintable)
@@ -165,14 +165,14 @@ def _is_space(character):
 
 
 def _unprintable(text, model):
-    known = set(model.vocabulary.characters) if model.vocabulary is not None else ()
+    known = model.vocabulary.alphabet if model.vocabulary is not None else ()
     # line ends around the field are blanks
     return ["U+%04X%s" % (ord(character), " (%s)" % unicodedata.name(character, "") if unicodedata.name(character, "") else "")
             for character in _bad_labels(text.strip()) if character not in known]
 
 
 def _blank_problem(row, raw, model):
-    known = set(model.vocabulary.characters) if model.vocabulary is not None else ()
+    known = model.vocabulary.alphabet if model.vocabulary is not None else ()
     if raw.strip() and raw != raw.strip():
         return "blanks around the transcript"
     if raw_audio(row) != row.wav_filename:

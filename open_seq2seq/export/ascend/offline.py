@@ -228,7 +228,7 @@ def post_process(description, references, bins, folder, transcripts_path, decode
     folder, tool, paths = find_results(folder, {
         name: [stem] + stems_of(name, references.rows[name].wav_filename) for name, stem in stem_by_name.items()})
     longest = _longest_of_mask(description, bins.frames)
-    vocabulary, found = Vocabulary(description.vocabulary), collections.OrderedDict()
+    vocabulary, found = Vocabulary.of(description.vocabulary), collections.OrderedDict()
     decoder = decoder or GreedyDecoder(vocabulary)
     for name in references.rows:
         if name in paths:

@@ -9,6 +9,7 @@ from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.encoders import Execution
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.export.freeze.folding import DECODER
+from open_seq2seq.text.vocabulary import shown_labels
 
 TrainedModel = collections.namedtuple("TrainedModel", "base_model params vocabulary checkpoint config_sha256")
 TrainedModel.__doc__ = """The input of an export.
@@ -55,9 +56,9 @@ def check_vocabulary(trained):
     expected = len(trained.vocabulary) + 1
     if shape is not None and shape != [expected]:
         raise CheckpointError(
-            "checkpoint %s has another vocabulary: it has %d outputs, %d characters and the CTC blank, and the vocabulary has "
-            "%d characters (%r). Give the vocab_file of its training" % (
-                trained.checkpoint, shape[0], shape[0] - 1, expected - 1, "".join(trained.vocabulary)[:40]))
+            "checkpoint %s has another vocabulary: it has %d outputs, %d labels and the CTC blank, and the vocabulary has "
+            "%d labels: %s. Give the vocab_file of its training" % (
+                trained.checkpoint, shape[0], shape[0] - 1, expected - 1, shown_labels(trained.vocabulary)))
 
 
 def read_weights(trained):

@@ -122,7 +122,7 @@ class References:
         rejections = Rejections(len(rows), max_rejected_fraction, rejected_file, self.manifests)
         params = dict(description.feature_params, max_feature_length=frames, **_NO_LIMITS)
         utterances = select_utterances(rows, params, "eval" if self.has_transcripts else "infer",
-                                       Vocabulary(description.vocabulary), num_frames, None, rejections)
+                                       Vocabulary.of(description.vocabulary), num_frames, None, rejections)
         by_place = {(utterance.manifest, utterance.row): utterance for utterance in utterances}
         chosen = collections.OrderedDict((name, by_place[row.manifest, row.row]) for name, row in self.rows.items()
                                          if (row.manifest, row.row) in by_place)
@@ -196,7 +196,7 @@ def transcribe_references(model, references, max_rejected_fraction=0.01, decoder
     description = model.description
     chosen, rejections = references.select(description, model.extractor.num_frames, description.frames, max_rejected_fraction,
                                            None)
-    decoder, found = decoder or GreedyDecoder(Vocabulary(description.vocabulary)), collections.OrderedDict()
+    decoder, found = decoder or GreedyDecoder(Vocabulary.of(description.vocabulary)), collections.OrderedDict()
     with ProgressBar(len(chosen), description="transcribing") as bar:
         for done, (name, utterance) in enumerate(chosen.items(), 1):
             try:

@@ -56,9 +56,9 @@ class Combination:
           CheckpointError: a checkpoint cannot be read, or no candidate has a finite loss.
         """
         # before the data: with another vocabulary every row would be rejected
-        characters = Vocabulary.from_file(self._evaluation_params["data_layer_params"]["vocab_file"]).characters
+        vocabulary = Vocabulary.from_file(self._evaluation_params["data_layer_params"]["vocab_file"])
         for source in self._sources:
-            require_vocabulary(source.path, characters)
+            require_vocabulary(source.path, vocabulary.characters, vocabulary.sha256)
         data = fixed_batches(self._evaluation_params, num_utterances, self._device)
         networks = [(os.path.basename(source.path), {
             name: source.read(name).astype(np.float32) if source.is_float(name) else source.read(name) for name in source.shapes})

@@ -9,6 +9,8 @@ import open_seq2seq
 from open_seq2seq.checkpoints.description import resolved_config_of, vocabulary_of
 from open_seq2seq.checkpoints.files import ORDINARY, STATE_FILES, checkpoints_in, remove_checkpoint, write_state
 from open_seq2seq.checkpoints.manifest import read_manifest
+from open_seq2seq.checkpoints.subword_model import KEY as SUBWORD_MODEL
+from open_seq2seq.checkpoints.subword_model import keep_model, kept_model, subword_digest
 from open_seq2seq.checkpoints.writer import write_checkpoint
 from open_seq2seq.errors import StorageError, UsageError
 from open_seq2seq.evaluation.record import forget_evaluations
@@ -100,6 +102,11 @@ def write_mean(directory, values, sources, facts):
              "vocabulary": list(vocabulary) if vocabulary is not None else None}
     earlier = checkpoints_in(directory)
     checkpoint = os.path.join(directory, "%s-%d" % (ORDINARY, step))
+    subword_model = kept_model(newest.path)
+    if subword_model is not None:
+        facts[SUBWORD_MODEL] = subword_digest(newest.path)
+        with open(subword_model, "rb") as file:
+            keep_model(checkpoint, file.read(), facts[SUBWORD_MODEL])
     # the earlier result may have the same step
     forget_evaluations(directory)
     write_checkpoint(checkpoint, dict(values, global_step=np.int64(step)), facts)

@@ -11,10 +11,12 @@ from open_seq2seq.checkpoints.manifest import fault_of
 from open_seq2seq.checkpoints.moving_average import SUFFIX, is_average
 from open_seq2seq.checkpoints.restore import open_checkpoint, require_finite
 from open_seq2seq.checkpoints.source_names import MASTER_COPY, MODEL_SCOPE
+from open_seq2seq.checkpoints.subword_model import subword_digest
 from open_seq2seq.decoding.options import GREEDY
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.evaluation.record import FILE_NAME as EVALUATIONS
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.text.vocabulary import shown_labels
 
 
 class SourceCheckpoint:
@@ -206,5 +208,9 @@ def _require_same_network(first, other):
 def _require_same_vocabulary(first, other):
     vocabularies = [vocabulary_of(source.path) for source in (first, other)]
     if None not in vocabularies and vocabularies[0] != vocabularies[1]:
-        raise CheckpointError("checkpoints %s and %s are of different vocabularies: %r and %r. Average checkpoints of one "
-                              "vocabulary" % ((first.path, other.path) + tuple("".join(each) for each in vocabularies)))
+        raise CheckpointError("checkpoints %s and %s are of different vocabularies: %s and %s. Average checkpoints of one "
+                              "vocabulary" % ((first.path, other.path) + tuple(map(shown_labels, vocabularies))))
+    digests = [subword_digest(source.path) for source in (first, other)]
+    if None not in digests and digests[0] != digests[1]:
+        raise CheckpointError("checkpoints %s and %s have different subword models with the same pieces. Average checkpoints of "
+                              "one model" % (first.path, other.path))
