@@ -1,4 +1,4 @@
-"""The output layer of pre-training: how similar each encoder frame is to the embedding of each cluster (HuBERT, arXiv:2106.07447)."""
+"""The output layer of pre-training: how similar encoder frames are to the embeddings of clusters (HuBERT, arXiv:2106.07447)."""
 import collections
 
 import numpy as np
@@ -21,8 +21,8 @@ _SMALLEST = 1e-16  # squared norm, as in torch.cosine_similarity
 class ClusterPredictionDecoder:
     """Projects encoder outputs and compares them with a trained embedding for each class.
 
-    ``logits = cosine(outputs * kernel + bias, embedding) / logit_temp``. With several label sets and ``untie_final_proj`` every set
-    has its own projection; otherwise all share one.
+    ``logits = cosine(outputs * kernel + bias, embedding) / logit_temp``. With several label sets and ``untie_final_proj`` every
+    set has its own projection; otherwise all share one.
 
     Args:
       params: checked dict of :attr:`PARAMETERS`.
@@ -35,7 +35,8 @@ class ClusterPredictionDecoder:
     """
 
     PARAMETERS = (
-        Parameter("final_dim", Int(minimum=1, maximum=65536), default=256, doc="size of the projection and of the label embeddings"),
+        Parameter("final_dim", Int(minimum=1, maximum=65536), default=256,
+                  doc="size of the projection and of the label embeddings"),
         Parameter("untie_final_proj", Bool(), default=False, doc="a separate projection for each label set"),
         Parameter("logit_temp", Float(above=0.0), default=0.1, doc="temperature by which the cosines are divided"),
     ) + VARIABLE_PARAMETERS
@@ -93,8 +94,8 @@ def _normalized(vectors):
 def _duplicates(embeddings, size, classes):
     """float32 [classes, classes]: 1 where two different embeddings are identical.
 
-    fairseq excludes the copies of the true class's embedding from the softmax. Two sums with random weights are compared instead of
-    all values of each pair: identical embeddings have identical sums, and two different ones practically never.
+    fairseq excludes the copies of the true class's embedding from the softmax. Two sums with random weights are compared instead
+    of all values of each pair: identical embeddings have identical sums, and two different ones practically never.
     """
     weights = np.random.RandomState(0).uniform(0.5, 1.5, [2, size]).astype(np.float32)
     same = tf.ones([classes, classes])

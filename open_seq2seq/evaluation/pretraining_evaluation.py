@@ -16,7 +16,8 @@ from open_seq2seq.progress import ProgressBar
 
 _COUNTS = ("utterances", "unscored", "audio_seconds", "interrupted", "objective", "objective_frames")
 
-PretrainingResult = collections.namedtuple("PretrainingResult", "loss figures collapse num_utterances num_unscored audio_seconds seconds")
+PretrainingResult = collections.namedtuple(
+    "PretrainingResult", "loss figures collapse num_utterances num_unscored audio_seconds seconds")
 PretrainingResult.__doc__ = """Figures of a whole data set, over all ranks.
 
 loss: mean of the objective per counted frame, in nats. figures: see ``PretrainingFigures.figures``. collapse: see
@@ -41,7 +42,7 @@ class PretrainingEvaluation:
       group: a ``ProcessGroup``.
 
     Attributes:
-      params, data_layer: as given. graph: this object, which has ``fetches_of_buckets``: a dict of tensors for each shape of batches.
+      params, data_layer: as given. graph: this object, which has ``fetches_of_buckets``: a dict of tensors for each shape.
     """
 
     def __init__(self, base_model, params, data_layer, device, group):
@@ -117,8 +118,8 @@ class PretrainingEvaluation:
             return None
         layer.raise_if_too_many_rejected(elsewhere=int(sums["unscored"]) - len(layer.run_time_rejections))
         if sums["utterances"] + sums["unscored"] != len(layer.utterances):
-            raise DataError("only %d of %d utterances were evaluated, and %d could not be read; the data layer lost the others. Please "
-                            "report this as a bug" % (sums["utterances"], len(layer.utterances), sums["unscored"]))
+            raise DataError("only %d of %d utterances were evaluated, and %d could not be read; the data layer lost the others. "
+                            "Please report this as a bug" % (sums["utterances"], len(layer.utterances), sums["unscored"]))
         figures.set_numbers(sums)
         loss = sums["objective"] / sums["objective_frames"] if sums["objective_frames"] else float("nan")
         return PretrainingResult(loss, figures.figures(), figures.collapse(), int(sums["utterances"]), int(sums["unscored"]),

@@ -7,8 +7,8 @@ from open_seq2seq.losses.masked_prediction import SUMS
 
 # a model whose predictions have a perplexity below this share of the targets' perplexity has collapsed
 COLLAPSED_SHARE = 0.1
-ADVICE = ("What to try: a lower learning rate or a longer warmup (lr_policy_params); clusters of equal size (--mode=label_quality shows "
-          "their shares, and whether one cluster has most frames); fewer or shorter masks (mask_prob, mask_length)")
+ADVICE = ("What to try: a lower learning rate or a longer warmup (lr_policy_params); other clusters, if one of them has most frames "
+          "(--mode=label_quality); fewer or shorter masks (mask_prob, mask_length)")
 
 
 class PretrainingFigures:
@@ -53,9 +53,9 @@ class PretrainingFigures:
         """Dict of the figures; those of the second label set end in ``_1``, and so on. Figures of no frame are NaN.
 
         loss_bits, unmasked_loss_bits: cross-entropy per masked and per other frame. masked_accuracy, unmasked_accuracy: share of
-        right predictions. masked_share: of all frames with labels. prediction_entropy_bits: of the predicted distributions, mean over
-        masked frames. clusters_in_use: classes that are the prediction of a masked frame; clusters_expected: that are its target.
-        prediction_perplexity, target_perplexity: of these classes' frequencies.
+        right predictions. masked_share: of all frames with labels. prediction_entropy_bits: of the predicted distributions, mean
+        over masked frames. clusters_in_use: classes that are the prediction of a masked frame; clusters_expected: that are its
+        target. prediction_perplexity, target_perplexity: of these classes' frequencies.
         """
         figures = {}
         for label_set, (sums, predicted, expected) in enumerate(self._sets()):

@@ -37,8 +37,8 @@ class MaskedPredictionLoss:
         Parameter("pred_masked_weight", Float(minimum=0.0), default=1.0, doc="factor of the loss of masked frames"),
         Parameter("pred_nomask_weight", Float(minimum=0.0), default=0.0, doc="factor of the loss of frames that are not masked"),
         Parameter("feature_penalty", Float(minimum=0.0), default=0.0,
-                  doc="factor of the mean square of the encoder's outputs, which is added to the loss; HuBERT has 10 for the outputs "
-                      "of its convolutions"),
+                  doc="factor of the mean square of the encoder's outputs, which is added to the loss; HuBERT has 10 for the "
+                      "outputs of its convolutions"),
     )
 
     def __init__(self, params):
@@ -52,11 +52,11 @@ class MaskedPredictionLoss:
           output: ClusterOutput.
           targets: int32 [B, T', label sets], negative for frames without a label.
           mask: bool [B, T'].
-          weights: float32 [B]; rows with weight 0 do not count. The mean is over frames, so other weights have no effect. None: all
-            count.
+          weights: float32 [B]; rows with weight 0 do not count. The mean is over frames, so other weights have no effect. None:
+            all count.
           encoder_output: EncoderOutput, for ``feature_penalty``.
-          mean_over_ranks: function from a list of tensors to a list of their means over all processes: the sum of a rank's losses is
-            divided by the mean number of frames, so that the mean of the ranks' losses is that of one process. None: one process.
+          mean_over_ranks: function from a list of tensors to a list of their means over all processes. The sum of a rank's losses
+            is divided by the mean number of frames; the mean of the ranks' losses is then that of one process. None: one process.
 
         Returns:
           MaskedPredictionOutput.
@@ -66,8 +66,8 @@ class MaskedPredictionLoss:
             valid = tf.sequence_mask(output.logit_lengths, frames)
             if weights is not None:
                 valid = tf.logical_and(valid, weights[:, tf.newaxis] > 0.0)
-            parts = [_LabelSet(logits, duplicates, targets[:, :, number], mask, valid) for number, (logits, duplicates) in enumerate(
-                zip(output.logits, output.duplicates))]
+            parts = [_LabelSet(logits, duplicates, targets[:, :, number], mask, valid)
+                     for number, (logits, duplicates) in enumerate(zip(output.logits, output.duplicates))]
             per_utterance = tf.add_n([part.loss(self._masked_weight, self._unmasked_weight) for part in parts])
             first = parts[0]
             count = tf.zeros([])
@@ -80,9 +80,9 @@ class MaskedPredictionLoss:
             loss = tf.reduce_sum(per_utterance) / tf.maximum(count, 1.0)
             if self._penalty:
                 loss += self._penalty * mean_square(encoder_output.outputs, tf.cast(valid, tf.float32))
-            return MaskedPredictionOutput(loss, per_utterance, tf.is_finite(per_utterance), tf.stack([part.sums for part in parts]),
-                                          tf.concat([part.predicted for part in parts], 0),
-                                          tf.concat([part.expected for part in parts], 0))
+            return MaskedPredictionOutput(
+                loss, per_utterance, tf.is_finite(per_utterance), tf.stack([part.sums for part in parts]),
+                tf.concat([part.predicted for part in parts], 0), tf.concat([part.expected for part in parts], 0))
 
 
 def mean_square(features, valid):
@@ -117,15 +117,11 @@ class _LabelSet:
         entropy = -tf.reduce_sum(tf.exp(log_probabilities) * log_probabilities, 2)
         masked, unmasked = self.masked, self.unmasked
         self.sums = tf.stack([tf.reduce_sum(values) for values in (
-            masked, unmasked, self._counted(self.cross_entropy, masked), self._counted(self.cross_entropy, unmasked),
-            correct * masked, correct * unmasked, self._counted(entropy, masked))])
+            masked, unmasked, self.cross_entropy * masked, self.cross_entropy * unmasked, correct * masked, correct * unmasked,
+            entropy * masked)])
         best = tf.one_hot(tf.argmax(logits, 2, output_type=tf.int32), classes)
         self.predicted = tf.reduce_sum(best * masked[:, :, tf.newaxis], [0, 1])
         self.expected = tf.reduce_sum(is_true * masked[:, :, tf.newaxis], [0, 1])
-
-    @staticmethod
-    def _counted(values, counts):
-        return values * counts
 
     def loss(self, masked_weight, unmasked_weight):
         """float32 [B], the weighted sum of each utterance's cross-entropies."""

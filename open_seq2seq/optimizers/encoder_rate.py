@@ -1,8 +1,8 @@
 """Fine-tuning: a lower learning rate for the encoder than for a new output layer, or none in the first steps.
 
-The change that the optimizer makes to the encoder's variables is multiplied by a factor, weight decay and momentum included. A factor
-of the gradient would have no effect on optimizers that divide a gradient by its norm (NovoGrad, Adam). While the encoder is frozen
-the optimizer's moments of its gradients are collected already; they are right when it is released.
+The change that the optimizer makes to the encoder's variables is multiplied by a factor, weight decay and momentum included. A
+factor of the gradient would have no effect on optimizers that divide a gradient by its norm (NovoGrad, Adam). While the encoder
+is frozen the optimizer's moments of its gradients are collected already.
 """
 import tensorflow.compat.v1 as tf
 

@@ -62,7 +62,8 @@ class StepLog:
         self._recent_figures = self._measured_figures = None
         self._has_collapsed = False
         if isinstance(graph.shape_steps[0].loss, MaskedPredictionOutput):
-            self._recent_figures, self._measured_figures = (PretrainingFigures(graph.data_layer.vocabulary.size) for _ in range(2))
+            sizes = graph.data_layer.vocabulary.size
+            self._recent_figures, self._measured_figures = PretrainingFigures(sizes), PretrainingFigures(sizes)
 
     def wants(self, step):
         """(samples, summary): what ``ShapeStep.update_fetches`` is to fetch at a step."""

@@ -31,8 +31,8 @@ PRETRAINING_PARAMETERS = (
     Parameter("mask_length", Int(minimum=1, maximum=1000), default=10, doc="encoder frames of a masked span"),
     Parameter("min_masks", Int(minimum=0, maximum=1000), default=2, doc="the fewest masked spans in an utterance"),
     Parameter("require_same_masks", Bool(), default=False,
-              doc="True: fairseq's masks, where all utterances of a batch have equally many masked frames; the masks then depend on "
-                  "the batch (docs/pretraining.md)"),
+              doc="True: fairseq's masks, where all utterances of a batch have equally many masked frames; the masks then "
+                  "depend on the batch (docs/pretraining.md)"),
     Parameter("normalize_visible", Bool(), default=False,
               doc="normalize the features again, to mean 0 and variance 1 of the frames that are not masked"),
 )
@@ -45,7 +45,7 @@ class ClusterLabels:
       sets: list of UtteranceLabels.
 
     Attributes:
-      sets: as given. size: tuple of ints, the classes of each set; fairseq's four special symbols are among them. characters: None.
+      sets: as given. size: tuple of ints, the classes of each set, fairseq's four special symbols included. characters: None.
     """
 
     characters = None
@@ -59,15 +59,15 @@ class ClusterLabels:
         for labels, others in zip(self.sets, other.sets):
             require_same_clusters(labels.paths + [path for path in others.paths if path not in labels.paths])
             if labels.dictionary.symbols != others.dictionary.symbols:
-                raise DataError("the dictionaries %s and %s differ; training and validation need labels of the same clusters and one "
-                                "dictionary" % (labels.dictionary.path, others.dictionary.path))
+                raise DataError("the dictionaries %s and %s differ; training and validation need labels of the same clusters "
+                                "and one dictionary" % (labels.dictionary.path, others.dictionary.path))
 
 
 class PretrainingDataLayer(Speech2TextDataLayer):
     """Utterances of manifests or TSV lists as batches of features, frame targets and masks.
 
-    Transcripts and the vocabulary are not read. See :class:`Speech2TextDataLayer` for the arguments and attributes; ``vocabulary``
-    is a :class:`ClusterLabels`, and the datasets consist of ``PretrainingBatch``.
+    Transcripts and the vocabulary are not read. See :class:`Speech2TextDataLayer` for the arguments and attributes;
+    ``vocabulary`` is a :class:`ClusterLabels`, and the datasets consist of ``PretrainingBatch``.
 
     Raises:
       DataError: also if labels are missing, or do not fit the audio.
@@ -84,8 +84,8 @@ class PretrainingDataLayer(Speech2TextDataLayer):
         self._geometry = FrameGeometry(self._output_frames, params["window_stride"])
         self._masks = SpanMasks(seed, params["mask_prob"], params["mask_length"], params["min_masks"],
                                 params["require_same_masks"])
-        super().__init__(params, mode, batch_size, seed, num_workers, worker_id, rejected_file, self._output_frames, static_shapes,
-                         same_frames_on_all_workers, utterance_set, preparation)
+        super().__init__(params, mode, batch_size, seed, num_workers, worker_id, rejected_file, self._output_frames,
+                         static_shapes, same_frames_on_all_workers, utterance_set, preparation)
         self._ratios = [self._geometry.labels_per_frame(labels.label_rate) for labels in self.vocabulary.sets]
         if worker_id == 0:
             log_line("%s data: %s; %.4g encoder frames per second" % (mode, ", ".join(
@@ -130,8 +130,8 @@ class PretrainingDataLayer(Speech2TextDataLayer):
         def complete(batch):
             rows, frames, _ = batch.features.shape.as_list()
             # one call for each batch: a call into Python takes as long as decoding a short utterance
-            targets, mask = tf.numpy_function(self._targets_and_masks, [
-                batch.feature_lengths, batch.utterance_indices, batch.positions, tf.shape(batch.features)[1]], [tf.int32, tf.bool])
+            inputs = [batch.feature_lengths, batch.utterance_indices, batch.positions, tf.shape(batch.features)[1]]
+            targets, mask = tf.numpy_function(self._targets_and_masks, inputs, [tf.int32, tf.bool])
             outputs = None if frames is None else int(self._output_frames(frames))
             targets.set_shape([rows, outputs, sets])
             mask.set_shape([rows, outputs])
