@@ -117,6 +117,12 @@ def _check_rules(checked, mode, path, report):
         if checked.get("larc_params") is not None and checked.get("max_grad_norm") is not None:
             report.problem(path.child("max_grad_norm"), "and %s are both given; LARC limits the gradients already, keep one"
                            % path.child("larc_params"))
+        scale, batches = checked.get("backstitch_scale"), number("iter_size")
+        if isinstance(scale, float) and scale > 0.0 and batches and batches > 1:
+            report.problem(path.child("iter_size"), "is %d, and backstitch_scale is %g: both gradients of a backstitch are of "
+                           "the same batch. Set iter_size to 1 and raise batch_size_per_gpu" % (batches, scale))
+        if isinstance(scale, float) and scale == 0.0 and (number("backstitch_interval") or 1) > 1:
+            report.note(path.child("backstitch_interval"), "has no effect without backstitch_scale")
         _check_sources(checked, path, report)
         _check_schedule(checked, path, report)
         summaries = checked.get("summaries")

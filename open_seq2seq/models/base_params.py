@@ -75,6 +75,10 @@ OPTIMIZATION = (
               doc="largest norm of a layer's change in one update, as Kaldi limits a component's (0.75 there); None: no limit"),
     Parameter("max_total_param_change", Float(above=0.0), default=None,
               doc="largest norm of the change of all layers together in one update (Kaldi: 2.0); None: no limit"),
+    Parameter("backstitch_scale", Float(minimum=0.0, maximum=10.0), default=0.0,
+              doc="backstitch: a step of this many times the learning rate backwards before the step forwards on the same batch "
+                  "(docs/kaldi_training.md), e.g. 0.3; 0: plain steps"),
+    Parameter("backstitch_interval", Int(minimum=1), default=1, doc="one in this many steps is a backstitch, e.g. 4"),
     Parameter("loss_scaling", Either(Float(minimum=1e-6), Choice("Backoff", "LogMax", fold_case=True)), default=None,
               doc="constant factor of the loss, or the algorithm that adapts it; None: 1, but Backoff on an NPU with float16"),
     Parameter("loss_scaling_params", Dict(), default={}, doc="parameters of automatic loss scaling"),

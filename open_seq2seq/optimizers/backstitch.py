@@ -1,7 +1,7 @@
 """Backstitch: a step backwards along the gradient of a batch, then a longer step forwards on the same batch.
 
-Wang et al., "Backstitch: Counteracting Finite-sample Bias via Negative Steps", Interspeech 2017. With scale ``a`` and a plain step
-``w + delta(w)``:
+Wang et al., "Backstitch: Counteracting Finite-sample Bias via Negative Steps", Interspeech 2017. With scale ``a`` and a plain
+step ``w + delta(w)``:
 
     v = w - a * delta(w)
     w = v + (1 + a) * delta(v)
@@ -31,14 +31,13 @@ def is_backstitch_step(params, step):
     return params["backstitch_scale"] > 0.0 and step % interval == params["random_seed"] % interval
 
 
-def check_backstitch(params, optimizer, has_adapter, stateless_dropout=True):
+def check_backstitch(params, optimizer, has_adapter):
     """ConfigError if backstitch cannot be computed.
 
     Args:
       params: the checked config.
       optimizer: a ``tf.train.Optimizer``.
       has_adapter: whether a device's adapter scales the loss and applies the gradients.
-      stateless_dropout: see ``Device``.
     """
     reason = None
     if params["iter_size"] > 1:
@@ -47,13 +46,18 @@ def check_backstitch(params, optimizer, has_adapter, stateless_dropout=True):
     elif has_adapter:
         reason = ("the adapter of this device applies the gradient of a batch once. Train on another device, or set "
                   "backstitch_scale to 0")
-    elif not stateless_dropout:
-        reason = "this device draws other dropout in the second pass. Train on another device, or set backstitch_scale to 0"
     elif type(optimizer).compute_gradients is not tf.train.Optimizer.compute_gradients:
         reason = ("the optimizer %s computes gradients in its own way, which the second pass cannot repeat. Choose another "
                   "optimizer, or set backstitch_scale to 0" % type(optimizer).__name__)
     if reason is not None:
         raise ConfigError('"backstitch_scale" is %g, and %s' % (params["backstitch_scale"], reason))
+
+
+def check_dropout(device):
+    """ConfigError if dropout is drawn again in the second pass on a ``Device``."""
+    if not device.stateless_dropout:
+        raise ConfigError('"backstitch_scale" is above 0, and on this device (%s) the second pass of a batch has other dropout than '
+                          "the first. Train on another device, or set backstitch_scale to 0" % device.name)
 
 
 class RereadWeights:
@@ -72,8 +76,8 @@ class RereadWeights:
         self._losses = {}
 
     @contextlib.contextmanager
-    def in_place_of_variables(self):
-        """Context: ``tf.get_variable`` returns the values; other variables are returned as they are.
+    def in_place_of_variables(self, scope):
+        """Context in a variable scope: ``tf.get_variable`` returns the values; other variables are returned as they are.
 
         Regularization losses that a network adds to the graph's collection are moved to :meth:`regularization`.
         """
@@ -88,7 +92,7 @@ class RereadWeights:
 
         collection = tf.get_collection_ref(tf.GraphKeys.REGULARIZATION_LOSSES)
         earlier = len(collection)
-        with tf.variable_scope(tf.get_variable_scope(), custom_getter=reread, auxiliary_name_scope=False):
+        with tf.variable_scope(scope, custom_getter=reread, auxiliary_name_scope=False):
             yield
         for term in collection[earlier:]:
             self._losses[term.name] = term
@@ -106,13 +110,14 @@ def optimizer_state(optimizer, variables):
     return list(optimizer.variables())
 
 
-def first_step(step, optimizer, scale, before, state):
+def first_step(step, optimizer, scale, global_step, before, state):
     """Operation: ``w - scale * delta``; the optimizer's state stays as it was.
 
     Args:
       step: the Step of the first gradient.
       optimizer: a ``tf.train.Optimizer``.
       scale: float.
+      global_step: variable, the number of updates made, which stays as it was.
       before: list of copies of the step's variables.
       state: see :func:`optimizer_state`.
     """
@@ -120,7 +125,7 @@ def first_step(step, optimizer, scale, before, state):
 
     def backwards():
         with tf.control_dependencies(kept):
-            moved = step.apply_times(-scale, optimizer, None, before)
+            moved = step.apply_times(-scale, optimizer, global_step, before, counts=False)
         with tf.control_dependencies([moved]):
             return tf.group(*[variable.assign(old, read_value=False) for variable, old in zip(state, kept)])
 

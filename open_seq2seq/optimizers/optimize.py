@@ -154,8 +154,9 @@ class Optimization:
             :func:`_unless_skipped` for those of a skipped step.
           mean_loss: float32 scalar, the same on all processes; if it is not finite, the step is skipped even if the gradient is
             finite, because an utterance with a non-finite loss contributes no gradient. None: the gradient alone decides.
-          second_pass: function without arguments that builds the forward pass of the same batch once more, for ``update`` to be a
-            backstitch with the config's backstitch_scale; it returns another ``loss`` and ``moving_averages``. None: a plain step.
+          second_pass: function without arguments that builds the forward pass of the same batch once more, for ``update`` to be
+            a backstitch with the config's backstitch_scale; it returns another ``loss`` and ``moving_averages``. None: a plain
+            step.
 
         Returns:
           TrainOperations; all fields except update, accumulate, gradients_finite and gradient_norm are the same for every loss.
@@ -164,7 +165,7 @@ class Optimization:
           ConfigError: freeze_variables_regex leaves nothing to train, or a backstitch is not possible.
         """
         variables = trained_variables(self._params["freeze_variables_regex"])
-        self._mean_loss = mean_loss
+        self._mean_loss, scope = mean_loss, tf.get_variable_scope()
         with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE, auxiliary_name_scope=False), tf.name_scope(SCOPE):
             build = self._own_update if self._adapter is None else self._adapter_update
             # a copy: fetched with the update, the scale itself could be the next one
@@ -173,7 +174,7 @@ class Optimization:
                 update = build(total_loss(loss), variables, list(moving_averages), loss_scale)
             else:
                 check_backstitch(self._params, self._optimizer, self._adapter is not None)
-                update = self._backstitch_update(loss, variables, list(moving_averages), loss_scale, second_pass)
+                update = self._backstitch_update(loss, variables, list(moving_averages), loss_scale, second_pass, scope)
         summarize_training(self._params["summaries"], self.learning_rate, self.loss_scale)
         # fetched with the step: a run of the session for these alone would be another graph for devices that compile them
         with tf.control_dependencies([update.update]):
@@ -202,7 +203,7 @@ class Optimization:
         reduced = self._all_reduce([gradient for gradient, _ in pairs])
         return [(gradient, variable) for gradient, (_, variable) in zip(reduced, pairs)]
 
-    def _backstitch_update(self, loss, variables, moving_averages, loss_scale, second_pass):
+    def _backstitch_update(self, loss, variables, moving_averages, loss_scale, second_pass, scope):
         """An :class:`Update` that is a backstitch (``backstitch.py``); if one of its gradients is not finite, it is skipped."""
         scale, scaler = self._params["backstitch_scale"], self._scaler
         pairs, _ = self._gradients(loss * scaler.scale, variables)
@@ -211,19 +212,22 @@ class Optimization:
         # sums, because identities would share the memory of the variables
         before = {variable: tf.convert_to_tensor(variable) + 0.0 for variable in variables}
         with tf.control_dependencies([loss_scale] + list(before.values())):
-            backwards = first_step(first, self._optimizer, scale, [before[variable] for _, variable in pairs], state)
+            backwards = first_step(first, self._optimizer, scale, self.global_step, [before[variable] for _, variable in pairs],
+                                   state)
         with tf.control_dependencies([backwards]):
             backwards = tf.group(backwards, *_unless_skipped(moving_averages, first.finite))
         with tf.control_dependencies([backwards]):
             weights = RereadWeights(variables)
-            with weights.in_place_of_variables():
+            with weights.in_place_of_variables(scope):
                 second_loss, second_averages = second_pass()
             total = tf.add_n([second_loss] + [term / (1.0 + scale) for term in weights.regularization()])
             gradients = tf.gradients(total * scaler.scale, weights.values)
             moved = [(tf.convert_to_tensor(gradient), variable, value + 0.0)
                      for gradient, variable, value in zip(gradients, variables, weights.values) if gradient is not None]
-        second = Step(self._params, [gradient for gradient, _ in self._reduced([one[:2] for one in moved])],
-                      [variable for _, variable, _ in moved], self.learning_rate, 1.0 / scaler.scale)
+            # LARC reads the weights again
+            second = Step(self._params, [gradient for gradient, _ in self._reduced([one[:2] for one in moved])],
+                          [variable for _, variable, _ in moved], self.learning_rate, 1.0 / scaler.scale,
+                          encoder_variables=self._encoder_variables())
         finite = tf.logical_and(first.finite, second.finite)
 
         def skip():

@@ -110,22 +110,24 @@ class Step:
             return self.limit.apply(lambda: self._scaled(optimizer, global_step))
         return self._scaled(optimizer, global_step)
 
-    def _scaled(self, optimizer, global_step):
+    def _scaled(self, optimizer, global_step, counts=True):
+        counted = global_step if counts else None
         if self._encoder_rate is not None:
-            return self._encoder_rate.apply(lambda: self._apply(optimizer, global_step), global_step)
-        return self._apply(optimizer, global_step)
+            return self._encoder_rate.apply(lambda: self._apply(optimizer, counted), global_step)
+        return self._apply(optimizer, counted)
 
-    def apply_times(self, factor, optimizer, global_step, before):
+    def apply_times(self, factor, optimizer, global_step, before, counts=True):
         """Operation of the optimizer's step with its change of the weights, within the limit, multiplied by a factor.
 
         Args:
           factor: float.
           optimizer: a ``tf.train.Optimizer``.
-          global_step: variable to increment, or None.
+          global_step: variable, the number of updates made.
           before: list of copies of the variables before the step.
+          counts: whether to increment ``global_step``.
         """
         with tf.control_dependencies(before):
-            updated = self._apply(optimizer, global_step)
+            updated = self._scaled(optimizer, global_step, counts)
         with tf.control_dependencies([updated]):
             changes = [variable.read_value() - old for variable, old in zip(self._variables, before)]
         counted = tf.no_op()

@@ -1,6 +1,7 @@
 """The training graph: data, model and optimizer, and in train_eval mode the evaluation model."""
 import collections
 import contextlib
+import functools
 import re
 
 import numpy as np
@@ -16,6 +17,7 @@ from open_seq2seq.experiment.assembly import build_data_layer, execution_of
 from open_seq2seq.losses.masked_prediction import MaskedPredictionOutput
 from open_seq2seq.models.hubert_pretraining import PretrainingOutput
 from open_seq2seq.optimizers import Optimization
+from open_seq2seq.optimizers.backstitch import check_dropout, is_backstitch_step
 from open_seq2seq.optimizers.update_operations import cond_with_updates
 from open_seq2seq.training.determinism import INITIAL_STATE as DETERMINISTIC_STATE
 from open_seq2seq.training.determinism import averaged_at_every_step
@@ -30,10 +32,12 @@ from open_seq2seq.training.stopping import INITIAL_STATE
 
 # ranks must not drop out the same activations
 SEED_STEP = 1000003
+BACKSTITCH_SCOPE = "backstitch"
 
 
 class ShapeStep(collections.namedtuple(
-        "ShapeStep", "batch loss batch_loss mean_loss train accumulate update sample_fetches summary requests data_wait")):
+        "ShapeStep", "batch loss batch_loss mean_loss train accumulate update sample_fetches summary requests data_wait "
+                     "backstitch")):
     """The operations of a training step for batches of one shape.
 
     batch: Batch. loss: LossOutput of this rank's batch. batch_loss: float32 scalar, its ``watched_loss``.
@@ -41,7 +45,8 @@ class ShapeStep(collections.namedtuple(
     operation. mean_loss: float32 scalar, of all ranks' and all batches' batch_loss; fetched together with ``update``.
     sample_fetches: dict of what ``TrainingGraph.sample`` needs. summary: a serialized ``tf.Summary``; its tags begin with the
     name of its name scope. requests: dict of what ``Requests.take`` needs. data_wait: float32 scalar, seconds that the step
-    waited for its batch, or None.
+    waited for its batch, or None. backstitch: the ShapeStep for the steps that are backstitches, where only some are; None where
+    all steps are alike.
     """
 
     __slots__ = ()
@@ -133,20 +138,40 @@ class ShapeStepBuilder:
 
         with seeded_by_name(self._params["random_seed"]):
             output = self._model(self._without_earlier_overflows(batch))
+        moving_averages = added(tf.GraphKeys.UPDATE_OPS)
         loss = watched_loss(output, batch)
         total = loss if self._accumulated_loss is None else self._accumulated_loss + loss
         mean_loss, requests = self._requests.with_mean(total / self._params["iter_size"])
-        train = self.optimization.operations(output.loss.loss, added(tf.GraphKeys.UPDATE_OPS), mean_loss)
-        accumulate, update = self._keeping_loss(loss, mean_loss, train)
-        if self.averages is not None:
-            update = self.averages.updated_after(update, train.gradients_finite)
         tf.summary.scalar("train_loss", mean_loss)
         samples = {}
         if not isinstance(output, PretrainingOutput):
             samples = {"best_path": output.best_path, "logit_lengths": output.logit_lengths, "labels": batch.labels,
                        "label_lengths": batch.label_lengths}
-        return ShapeStep(batch, output.loss, loss, mean_loss, train, accumulate, update, samples,
-                     tf.summary.merge(added(tf.GraphKeys.SUMMARIES)), requests, data_wait)
+
+        def second_pass():
+            check_dropout(self._device)
+            known = len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
+            again = self._model(batch)
+            return again.loss.loss, tf.get_collection(tf.GraphKeys.UPDATE_OPS)[known:]
+
+        summaries = added(tf.GraphKeys.SUMMARIES)
+
+        def shape_step(second_pass=None):
+            known = len(tf.get_collection(tf.GraphKeys.SUMMARIES))
+            train = self.optimization.operations(output.loss.loss, moving_averages, mean_loss, second_pass)
+            accumulate, update = self._keeping_loss(loss, mean_loss, train)
+            if self.averages is not None:
+                update = self.averages.updated_after(update, train.gradients_finite)
+            own_summaries = tf.get_collection(tf.GraphKeys.SUMMARIES)[known:]
+            return ShapeStep(batch, output.loss, loss, mean_loss, train, accumulate, update, samples,
+                             tf.summary.merge(summaries + own_summaries), requests, data_wait, None)
+
+        if self._params["backstitch_scale"] == 0.0:
+            return shape_step()
+        plain = None if self._params["backstitch_interval"] == 1 else shape_step()
+        with tf.name_scope(BACKSTITCH_SCOPE):
+            backstitch = shape_step(second_pass)
+        return backstitch if plain is None else plain._replace(backstitch=backstitch)
 
     def _keeping_loss(self, loss, mean_loss, train):
         """(accumulate, update): the operations of ``train``, which also sum up the losses of a step's batches."""
@@ -236,6 +261,10 @@ class TrainingGraph:
         if together:
             self.shape_steps = [shape_step._replace(update=averaged_at_every_step(shape_step.update, statistics, group))
                                 for shape_step in self.shape_steps]
+            self.shape_steps = [shape_step if shape_step.backstitch is None else shape_step._replace(
+                backstitch=shape_step.backstitch._replace(update=averaged_at_every_step(
+                    shape_step.backstitch.update, statistics, group))) for shape_step in self.shape_steps]
+        self._backstitches = functools.partial(is_backstitch_step, params)
         self.averages = builder.averages
         self.evaluation = diagnostics = None
         if diagnosed_utterances(params, device) and not getattr(base_model, "is_pretraining", False):
@@ -309,6 +338,11 @@ class TrainingGraph:
         """The :class:`ShapeStep` for batch ``number`` of the stream."""
         return self.shape_steps[self.number_of_shape_step(number)]
 
+    def shape_step_to_update(self, number, step):
+        """The :class:`ShapeStep` for batch ``number`` of the stream, with which the update after ``step`` updates is made."""
+        shape_step = self.shape_step_of_batch(number)
+        return shape_step.backstitch if shape_step.backstitch is not None and self._backstitches(step) else shape_step
+
     def start_data(self, session, first_batch):
         """Sets the input to batch ``first_batch`` of the stream of training batches."""
         # not together with the variables' initial values: an NPU's adapter would leave them on the host
@@ -333,6 +367,8 @@ class TrainingGraph:
         for shape_step in self.shape_steps:
             name = "training, %s frames" % shape_step.batch.features.shape.as_list()[1]
             runs.append((name, list(shape_step.update_fetches(samples, summary).values())))
+            if shape_step.backstitch is not None:
+                runs.append((name + ", backstitch", tf.nest.flatten(shape_step.backstitch.update_fetches(samples, summary))))
             if shape_step.accumulate is not None:
                 runs.append((name + ", accumulation", list(shape_step.accumulate_fetches().values())))
         for others in (self.evaluation, self.diagnostics):
@@ -344,7 +380,7 @@ class TrainingGraph:
         """A ``tf.Summary`` whose tags are the same for batches of every shape."""
         summary = tf.Summary.FromString(serialized_summary)
         for value in summary.value:
-            value.tag = re.sub("^%s" % shape_scope(r"\d+/"), "", value.tag)
+            value.tag = re.sub("^(%s)?(%s/)?" % (shape_scope(r"\d+/"), BACKSTITCH_SCOPE), "", value.tag)
         return summary
 
     def sample(self, values):

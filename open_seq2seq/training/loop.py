@@ -275,8 +275,8 @@ class TrainingRun:
         # iter_size batches forward and backward; the optimizer's update is made with the last one
         for _ in range(graph.iter_size - 1):
             self._run_batch(graph.shape_step_of_batch(self.micro_batches).accumulate_fetches())
-        values = self._run_batch(graph.shape_step_of_batch(self.micro_batches).update_fetches(*self.log.wants(self.step + 1)),
-                                 graph.feed)
+        shape_step = graph.shape_step_to_update(self.micro_batches, self.step)
+        values = self._run_batch(shape_step.update_fetches(*self.log.wants(self.step + 1)), graph.feed)
         loss, requests, is_made = float(values["loss"]), graph.requests.take(values), bool(values["finite"])
         self.stop = stop_among(requests)
 

@@ -16,7 +16,7 @@ def make_params():
         params = {
             "optimizer": "SGD", "optimizer_params": {}, "lr_policy": lr_policies.fixed_lr,
             "lr_policy_params": {"learning_rate": 0.1}, "larc_params": None, "max_grad_norm": None, "loss_scaling": None,
-            "max_param_change": None, "max_total_param_change": None,
+            "max_param_change": None, "max_total_param_change": None, "backstitch_scale": 0.0,
             "loss_scaling_params": {}, "iter_size": 1, "freeze_variables_regex": None, "summaries": [], "num_epochs": None}
         assert set(overrides) <= set(params)
         params.update(overrides)

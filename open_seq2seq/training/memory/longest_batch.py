@@ -52,7 +52,7 @@ def try_longest_batches(session, params, graph, device, group):
         what = "%d utterances x %d frames, %d labels" % shape
         # a backstitch computes a second pass while it keeps copies of the weights
         fetches = (shape_step.backstitch or shape_step).update_fetches(*optional)
-        if not _is_worth_trying(shape_step, list(fetches.values()), shape, what, available, group):
+        if not _is_worth_trying(params, shape_step, list(fetches.values()), shape, what, available, group):
             continue
         begin = time.monotonic()
         # what fails here is not due to the batch
@@ -86,7 +86,7 @@ def _available_to_each(session, group):
     return min(rank["available"] for rank in Exchange(group, ["available"]).all(session, {"available": own}))
 
 
-def _is_worth_trying(shape_step, fetches, shape, what, available, group):
+def _is_worth_trying(params, shape_step, fetches, shape, what, available, group):
     """Whether to try the step with ``available`` bytes: if it needs more, the kernel kills the process without a message.
 
     Raises:
@@ -103,13 +103,25 @@ def _is_worth_trying(shape_step, fetches, shape, what, available, group):
     if need.total > available:
         fitting = need.rows_within(available)
         raise DeviceError("the longest batch (%s) does not fit into memory: it takes %s. %s. %s. --try_worst_batch=False trains "
-                          "without this check" % (what, gigabytes, advised_rows(fitting, "would fit"), ADVICE))
+                          "without this check" % (what, gigabytes, _advised(params, shape, fitting, "would fit"), ADVICE))
     if need.total + copies > available:
         log_line("The longest batch, %s, should fit into memory (%s). It is not tried, because the additional copy of the "
                  "variables would not fit" % (what, gigabytes))
         return False
     log_line("The longest batch, %s, is tried first: %s" % (what, gigabytes))
     return True
+
+
+def _key(params):
+    """The key of the config that decides how large the largest batch is."""
+    return "data_layer_params/batch_frames" if params["data_layer_params"].get("batch_frames") else "batch_size_per_gpu"
+
+
+def _advised(params, shape, rows, verb):
+    """A clause on the largest batch that fits, of ``rows`` utterances of a BatchShape's length."""
+    if params["data_layer_params"].get("batch_frames") and rows:
+        return "%s=%d %s" % (_key(params), rows * shape.frames, verb)
+    return advised_rows(rows, verb)
 
 
 def advice_on_memory(params, graph, device, number):
@@ -119,7 +131,7 @@ def advice_on_memory(params, graph, device, number):
       params, graph, device: see :func:`try_longest_batches`.
       number: of the shape step.
     """
-    return "%s. %s" % (_by_estimate(params, graph, device, number) or "Lower batch_size_per_gpu", ADVICE)
+    return "%s. %s" % (_by_estimate(params, graph, device, number) or "Lower " + _key(params), ADVICE)
 
 
 def _by_estimate(params, graph, device, number):
@@ -135,14 +147,14 @@ def _by_trial(params, graph, device, group, shape):
     """A clause on the largest batch that fits, found by steps with smaller batches."""
     if group.size > 1:
         # it would depend on the memory that other processes use at the time
-        return "Lower batch_size_per_gpu"
+        return "Lower " + _key(params)
     fitting, too_many = 0, shape.rows
     while too_many - fitting > 1:
         rows = (fitting + too_many) // 2
         fits = _is_computed(params, graph, device, shape._replace(rows=rows))
         log_line("A batch of %d %s" % (rows, "fits" if fits else "does not fit either"))
         fitting, too_many = (rows, too_many) if fits else (fitting, rows)
-    return advised_rows(fitting, "fits")
+    return _advised(params, shape, fitting, "fits")
 
 
 def _is_computed(params, graph, device, shape):
