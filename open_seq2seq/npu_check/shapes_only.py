@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.data.speech2text.buckets import LABELS_MULTIPLE, Bucket, check_bucket_frames
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.data.speech2text.frame_targets import PretrainingBatch
-from open_seq2seq.data.speech2text.training_batches import batch_sizes
+from open_seq2seq.data.speech2text.training_batches import batch_sizes, bucket_limits
 from open_seq2seq.text.vocabulary import Vocabulary
 
 CLASSES = 504  # 500 clusters and fairseq's special symbols
@@ -38,6 +38,7 @@ class ShapesOnlyDataLayer:
         self.vocabulary = self._vocabulary(params)
         self.mode, self.batch_size, self.utterances = mode, batch_size, []
         self.num_audio_features = params["num_audio_features"]
+        static_shapes = bucket_limits(params, mode, static_shapes)
         lengths = list(static_shapes.bucket_frames)
         check_bucket_frames(lengths, static_shapes.max_buckets, params["pad_to"])
         # rows of each bucket's batches

@@ -7,7 +7,7 @@ from open_seq2seq.errors import ConfigError
 from open_seq2seq.npu_check.shapes_only import ShapesOnlyDataLayer
 
 PARAMS = {"vocab_file": "open_seq2seq/test_utils/toy_speech_data/vocab.txt", "num_audio_features": 64, "pad_to": 16,
-          "batch_frames": 0}
+          "batch_frames": 0, "num_buckets": 0}
 
 
 def layer(lengths, **options):

@@ -190,8 +190,10 @@ def bucket_limits(params, mode, static_shapes):
         return static_shapes
     if count > static_shapes.max_buckets:
         raise ConfigError('data_layer_params["num_buckets"] is %d, but this device compiles a graph for each bucket; expected at '
-                          "most %d" % (count, static_shapes.max_buckets))
-    if static_shapes.bucket_frames is not None:
-        raise ConfigError('data_layer_params["num_buckets"] is %d, and %s has the lengths of %d buckets. Remove one of them'
-                          % (count, CONFIG_KEY, len(static_shapes.bucket_frames)))
+                          "most %d. Lower num_buckets" % (count, static_shapes.max_buckets))
+    lengths = static_shapes.bucket_frames
+    if lengths is not None and len(lengths) != count:
+        raise ConfigError('data_layer_params["num_buckets"] is %d, and %s has the lengths of %d buckets. Set num_buckets to %d, '
+                          "or remove the lengths: then they are computed from the data"
+                          % (count, CONFIG_KEY, len(lengths), len(lengths)))
     return static_shapes._replace(max_buckets=count)

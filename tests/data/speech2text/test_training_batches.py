@@ -296,7 +296,7 @@ def test_contradictions_in_a_config_are_explained(manifest, params, words):
 
 @pytest.mark.parametrize("params, static, words", [
     ({"num_buckets": 8}, StaticShapes(), ("num_buckets", "8", "at most 4")),
-    ({"num_buckets": 3}, StaticShapes([80, 120]), ("num_buckets", "bucket_frames", "Remove one")),
+    ({"num_buckets": 3}, StaticShapes([80, 120]), ("num_buckets", "bucket_frames", "to 2", "remove the lengths")),
     ({"num_buckets": 3, "batch_frames": 100}, None, ("batch_frames", "100", "104 frames", "max_duration"))])
 def test_what_the_device_or_the_data_contradict_is_explained(manifest, params, static, words):
     with pytest.raises(ConfigError) as raised:

@@ -123,7 +123,10 @@ def test_the_search_comes_to_the_largest_batch_that_fits(monkeypatch, fitting):
         tried.append(shape.rows)
         return shape.rows <= fitting
     monkeypatch.setattr(longest_batch, "_is_computed", is_computed)
-    advice = longest_batch._by_trial({}, None, Cpu(), Single(), BatchShape(16, 144, 8))
-    assert advice == ("batch_size_per_gpu=%d fits" % fitting if fitting else "Not even one utterance fits")
+    advice = [longest_batch._by_trial({"data_layer_params": {"batch_frames": frames}}, None, Cpu(), Single(),
+                                      BatchShape(16, 144, 8)) for frames in (0, 2400)]
+    assert advice == (["batch_size_per_gpu=%d fits" % fitting, "data_layer_params/batch_frames=%d fits" % (144 * fitting)]
+                      if fitting else ["Not even one utterance fits"] * 2)
+    del tried[4:]
     # each half of what is left; 16 itself is what ran out of memory
     assert len(tried) == 4 and 16 not in tried
