@@ -18,6 +18,11 @@ SUMMARIES = collections.OrderedDict((
 ))
 """What each importer reads; the names are those of the modules."""
 
+CONVERTERS = collections.OrderedDict((
+    ("frame_csv", "a CSV of a label and n feature values a row (frame classification); it becomes TFRecord shards"),
+))
+"""Commands for data that are not utterances; the names are those of the modules, which have no Importer."""
+
 
 def load(name):
     """The Importer of a module of this package that has one."""
