@@ -133,10 +133,8 @@ def fit(values, clusters, random):
     Returns:
       scikit-learn's MiniBatchKMeans.
     """
-    try:
-        from sklearn.cluster import MiniBatchKMeans
-    except ImportError:
-        raise UsageError("--mode=kmeans needs scikit-learn: pip install -r requirements-data.txt")
+    # takes a second to import
+    from sklearn.cluster import MiniBatchKMeans
     model = MiniBatchKMeans(clusters, verbose=1, random_state=random, **SETTINGS)
     with ProgressBar(None, description="k-means") as bar, contextlib.redirect_stdout(_Steps(bar)):
         model.fit(values)
