@@ -45,7 +45,8 @@ eval_params = {"data_layer_params": {"dataset_files": ["dev.csv"], "shuffle": Fa
 '''
 
 Run = collections.namedtuple("Run", "losses evaluations stop")
-Run.__doc__ = """losses: dict from step to its loss. evaluations: dict from step to (loss, WER). stop: Request or None."""
+Run.__doc__ = """losses: dict from step to its loss. evaluations: dict from step to (loss, WER, which is None in pre-training).
+stop: Request or None."""
 
 
 def make_corpus(folder):
@@ -107,7 +108,8 @@ def train_short(*words, mode="train", stop_after=None, resume=False, before_step
         def evaluate(self):
             super().evaluate()
             if not self.evaluation_is_pending:
-                evaluations[self.step] = (self.evaluation.loss, self.evaluation.word_error_rate.rate)
+                rate = self.evaluation.word_error_rate
+                evaluations[self.step] = (self.evaluation.loss, None if rate is None else rate.rate)
 
     directory = RunDirectory(params["logdir"])
     checkpoint = directory.prepare_training(resume) if group.is_first else None
