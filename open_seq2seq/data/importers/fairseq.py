@@ -8,6 +8,7 @@ import os
 import sys
 
 from open_seq2seq.cli import file_path
+from open_seq2seq.data.importers.corpus_paths import require_files
 from open_seq2seq.data.importers.entries import UNSUPPORTED, Entry, Names, Recording, Skip, malformed
 from open_seq2seq.data.importers.frame import Importer, chunked
 from open_seq2seq.data.importers.importer_command import run_importer
@@ -29,6 +30,7 @@ class Fairseq(Importer):
                                  "the first of them that exists)")
 
     def units(self, options, note):
+        require_files(options.corpus, (".tsv",))
         items, manifests = [], Names()
         for path in options.corpus:
             manifest = manifests.unique(os.path.splitext(os.path.basename(path))[0])
@@ -47,7 +49,7 @@ def _items(path, manifest, root, labels):
     if not rows or len(rows) - 1 != len(texts):
         raise DataError("%s has %d rows below the root, %s.%s has %d lines; both must be the same utterances in the same order"
                         % (path, len(rows) - 1, stem, extension, len(texts)))
-    root, names = root or os.path.join(os.path.dirname(path), rows[0].strip()), Names()
+    root, names = root or _root_of(path, rows[0].strip()), Names()
     for number, (row, text) in enumerate(zip(rows[1:], texts), 2):
         place, fields = "%s:%d" % (name, number), row.split("\t")
         if len(fields) != 2 or not fields[0] or not fields[1].strip().isdigit():
@@ -60,6 +62,12 @@ def _items(path, manifest, root, labels):
             continue
         text = "".join(text.split()).replace("|", " ") if extension == "ltr" else text
         yield Entry(manifest, names.unique(manifest, os.path.splitext(audio)[0].replace("/", "-")), place, Recording(file), text)
+
+
+def _root_of(path, root):
+    """The folder that the first line of a TSV file names, relative to the file or, as in fairseq, to the working directory."""
+    beside = os.path.join(os.path.dirname(path), root)
+    return root if not os.path.isdir(beside) and os.path.isdir(root) else beside
 
 
 def _lines(path, kind):

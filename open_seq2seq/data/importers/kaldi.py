@@ -10,6 +10,7 @@ import os
 import sys
 
 from open_seq2seq.cli import file_path
+from open_seq2seq.data.importers.corpus_paths import require_folder_with
 from open_seq2seq.data.importers.entries import (
     BAD_SEGMENT,
     DUPLICATE_ID,
@@ -49,6 +50,7 @@ class Kaldi(Importer):
     def units(self, options, note):
         items, seen = [], {}
         for folder in options.corpus:
+            require_folder_with(folder, "wav.scp", "a data directory of Kaldi with wav.scp and text")
             name = os.path.basename(os.path.abspath(folder))
             if name in seen:
                 raise DataError("--corpus: %s and %s have the same name, so their manifests would, too" % (seen[name], folder))

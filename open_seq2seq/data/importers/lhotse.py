@@ -8,6 +8,7 @@ import os
 import sys
 
 from open_seq2seq.cli import file_path
+from open_seq2seq.data.importers.corpus_paths import require_files
 from open_seq2seq.data.importers.entries import (
     BAD_SEGMENT,
     NEAREST,
@@ -39,6 +40,7 @@ class Lhotse(Importer):
                             help="folder that relative paths of recordings are relative to; else that of the cuts")
 
     def units(self, options, note):
+        require_files(options.corpus, (".jsonl", ".jsonl.gz"))
         items, manifests = [], Names()
         for path in options.corpus:
             manifest = manifests.unique(os.path.basename(path).split(".jsonl")[0])

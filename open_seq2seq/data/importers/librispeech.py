@@ -44,7 +44,8 @@ class LibriSpeech(Importer):
 
     def add_arguments(self, parser):
         parser.add_argument("--corpus", type=file_path, required=True,
-                            help="the folder LibriSpeech, its parent folder, a folder of SUBSET.tar.gz, or one such file")
+                            help="the folder LibriSpeech, its parent folder, a subset in it, a folder of SUBSET.tar.gz, or one such "
+                                 "file")
         parser.add_argument("--subsets", nargs="+", metavar="SUBSET", help="only these, e.g. train-clean-100 dev-clean")
         parser.add_argument("--download", action="store_true",
                             help="first download the --subsets (default: all, 60 GB) into --corpus and compare their checksums")
@@ -83,11 +84,15 @@ class LibriSpeech(Importer):
 
 
 def find_subsets(corpus, required=True):
-    """dict name -> folder of every subset in ``corpus``, or in its sub-folder ``LibriSpeech``.
+    """dict name -> folder of every subset in ``corpus``, or in its sub-folder ``LibriSpeech``; or ``corpus`` itself.
 
     Raises:
       DataError: there are none, and one is required.
     """
+    if required and not os.path.exists(corpus):
+        raise DataError("--corpus %s: does not exist" % corpus)
+    if glob.glob(os.path.join(glob.escape(corpus), TRANSCRIPTS)):      # a subset itself
+        return {os.path.basename(os.path.abspath(corpus)): os.path.normpath(corpus)}
     for root in (corpus, os.path.join(corpus, "LibriSpeech")):
         folders = sorted(glob.glob(os.path.join(glob.escape(root), "*")))
         found = {os.path.basename(f): f for f in folders if glob.glob(os.path.join(glob.escape(f), TRANSCRIPTS))}

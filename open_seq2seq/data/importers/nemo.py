@@ -8,6 +8,7 @@ import os
 import sys
 
 from open_seq2seq.cli import file_path
+from open_seq2seq.data.importers.corpus_paths import require_files
 from open_seq2seq.data.importers.entries import LENIENT, NO_TRANSCRIPT, Entry, Names, Recording, Segment, Skip, malformed
 from open_seq2seq.data.importers.frame import Importer, chunked
 from open_seq2seq.data.importers.importer_command import run_importer
@@ -27,6 +28,7 @@ class Nemo(Importer):
         parser.add_argument("--text_key", default="text", help="key of the transcript")
 
     def units(self, options, note):
+        require_files(options.corpus, (".json", ".jsonl"))
         items, manifests = [], Names()
         for path in options.corpus:
             manifest, names = manifests.unique(os.path.splitext(os.path.basename(path))[0]), Names()

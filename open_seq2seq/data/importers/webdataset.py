@@ -10,13 +10,22 @@ import sys
 
 from open_seq2seq.cli import file_path
 from open_seq2seq.data.audio.containers import AUDIO_EXTENSIONS
-from open_seq2seq.data.importers.archives import fingerprint, members_of, stem_of
-from open_seq2seq.data.importers.entries import NO_TRANSCRIPT, UNSAFE_MEMBER, Entry, Names, Recording, Skip, malformed
+from open_seq2seq.data.importers.archives import EXTENSIONS, fingerprint, members_of, stem_of
+from open_seq2seq.data.importers.corpus_paths import require_files
+from open_seq2seq.data.importers.entries import (
+    DUPLICATE_ID,
+    NO_TRANSCRIPT,
+    UNSAFE_MEMBER,
+    Entry,
+    Names,
+    Recording,
+    Skip,
+    malformed,
+)
 from open_seq2seq.data.importers.frame import Importer
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.importers.json_lines import scalar_columns, text_of
 from open_seq2seq.data.rejection import MISSING_FILE
-from open_seq2seq.errors import DataError
 from open_seq2seq.files import parsed_json
 
 TEXT_KEYS = ("text", "transcript", "sentence", "transcription")
@@ -33,11 +42,10 @@ class WebDataset(Importer):
         parser.add_argument("--text_key", help="key of the transcript in .json (default: %s)" % " or ".join(TEXT_KEYS))
 
     def units(self, options, note):
+        require_files(options.corpus, EXTENSIONS)
         names, units = Names(), []
         manifest = Names().unique(options.name)
         for path in options.corpus:
-            if not os.path.isfile(path):
-                raise DataError("--corpus %s: the file does not exist" % path)
             units.append((manifest, names.unique(stem_of(path))) + fingerprint(path))
         return units
 
@@ -56,7 +64,9 @@ class WebDataset(Importer):
                 sample = {}
             key = own_key
             extension = extension.lower()
-            if extension not in sample:      # of a repeated one the first counts
+            if extension in sample:
+                yield Skip(manifest, place, key, DUPLICATE_ID, "the sample %s has another .%s, which is used" % (key, extension))
+            else:
                 sample[extension] = member.read()
         if sample:
             yield from _items(manifest, folder, path, key, sample, options.text_key, names)
@@ -65,10 +75,16 @@ class WebDataset(Importer):
 def _items(manifest, folder, path, key, sample, text_key, names):
     """Yields the Entry or Skip of a sample: dict extension -> content."""
     place = "%s/%s" % (os.path.basename(path), key)
-    audio = [extension for extension in sample if "." + extension.rsplit(".", 1)[-1] in AUDIO_EXTENSIONS]
+    # "wav" before "clean.wav"
+    audio = sorted((extension for extension in sample if "." + extension.rsplit(".", 1)[-1] in AUDIO_EXTENSIONS),
+                   key=lambda extension: extension.count("."))
     if not audio:
         if any(extension in sample for extension in ("txt", "json")):
             yield Skip(manifest, place, key, MISSING_FILE, "the sample has no audio, only .%s" % " .".join(sorted(sample)))
+        return
+    if len(audio) > 1 and "." in audio[0]:
+        yield malformed(manifest, place, "the sample has several audio files: .%s. Names end at their first dot, as in "
+                        "WebDataset; replace the other dots of the names" % ", .".join(audio), key)
         return
     try:
         values = _values(sample.get("json"))

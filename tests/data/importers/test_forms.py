@@ -444,3 +444,34 @@ def test_synthetic_speech_in_several_languages(tmp_path, imported, capsys):
         imported(*(words[:place + 1] + [value] + words[place + 3:]), status=2)
         error = capsys.readouterr().err
         assert "%s %s: espeak-ng has no such" % (option, value) in error and close in error
+
+
+def test_a_wrong_path_is_named_with_what_may_be_meant(tmp_path, imported, capsys, monkeypatch):
+    for form, inside in (("nemo", "train.json"), ("lhotse", "cuts_train.jsonl.gz"), ("fairseq", "train.tsv"), ("kaldi", "train"),
+                         ("webdataset", "train-000000.tar")):
+        corpora.FORMS[form][0](tmp_path / form, utterances("a"))
+        imported(form, "--corpus", tmp_path / form / "corpus", status=3)
+        assert str(tmp_path / form / "corpus" / inside) in capsys.readouterr().err
+        imported(form, "--corpus", tmp_path / form / "gone", status=3)
+        assert "does not exist" in capsys.readouterr().err
+    # a root relative to the working directory, and one subset
+    (tmp_path / "fairseq" / "corpus" / "train.tsv").write_text("fairseq/corpus/wavs\na.wav\t1600\n")
+    monkeypatch.chdir(str(tmp_path))
+    assert len(imported("fairseq", "--corpus", "fairseq/corpus/train.tsv")[0]["train"]) == 1
+    corpora.librispeech(tmp_path / "l", utterances("ab"))
+    found, _ = imported("librispeech", "--corpus", "l/corpus/LibriSpeech/dev-clean/")
+    assert [columns(row)["gender"] for row in found["librivox-dev-clean"]] == ["female"] * 2
+    imported("librispeech", "--corpus", "l/nowhere", status=3)
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_webdataset_names_with_dots_and_repeated_members(tmp_path, imported):
+    wav = [encoded(item.samples, "WAV") for item in utterances("abcdef")]
+    members = [("spk.1.wav", wav[0]), ("spk.1.txt", b"one"), ("spk.2.wav", wav[1]), ("spk.txt", b"both"),
+               ("a.noisy.wav", wav[2]), ("a.wav", wav[3]), ("a.txt", b"clean"),
+               ("b.wav", wav[4]), ("b.txt", b"first"), ("b.wav", wav[5]), ("b.txt", b"second")]
+    write(tmp_path / "t.tar", corpora.tar_bytes(members))
+    found, skips = imported("webdataset", "--corpus", tmp_path / "t.tar")
+    assert [row.transcript for row in found["train"]] == ["clean", "first"]
+    np.testing.assert_array_equal(samples_of(found["train"][0]), utterances("abcdef")[3].samples)
+    assert skips == [("spk", "malformed row"), ("b", "duplicate id"), ("b", "duplicate id")]
