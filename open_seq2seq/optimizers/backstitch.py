@@ -56,8 +56,8 @@ def check_backstitch(params, optimizer, has_adapter):
 def check_dropout(device):
     """ConfigError if dropout is drawn again in the second pass on a ``Device``."""
     if not device.stateless_dropout:
-        raise ConfigError('"backstitch_scale" is above 0, and on this device (%s) the second pass of a batch has other dropout than '
-                          "the first. Train on another device, or set backstitch_scale to 0" % device.name)
+        raise ConfigError('"backstitch_scale" is above 0, and on this device (%s) the second pass of a batch has other dropout '
+                          "than the first. Train on another device, or set backstitch_scale to 0" % device.name)
 
 
 class RereadWeights:

@@ -169,3 +169,14 @@ def test_a_note_on_another_number_of_threads():
     assert note_on_threads({"deterministic": True}, 2, Cpu(cores=2)) is None
     assert note_on_threads({"deterministic": True}, 0, Cpu(cores=2)) is None  # the checkpoint does not say
     assert "was trained with 8 threads, and this process has 2" in note_on_threads({"deterministic": True}, 8, Cpu(cores=2))
+
+
+@pytest.mark.slow
+def test_backstitch_of_every_second_step_with_dropout(train):
+    """A resumed run makes the backstitches at the same steps, and both passes of a batch have the same dropout."""
+    words = ("--backstitch_scale=0.3", "--backstitch_interval=2", "--ema_decay=0.9")
+    whole, _ = train(*words)
+    plain, _ = train(logdir="plain")
+    # the seed is odd: the second update is the first backstitch, which the loss of the third step shows
+    assert whole.losses[2] == plain.losses[2] and whole.losses[3] != plain.losses[3]
+    check_parts(train, whole, (3,), *words)
