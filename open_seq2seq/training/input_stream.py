@@ -1,6 +1,7 @@
 """The stream of training batches: where a resumed run continues in it, and how long a step waits for its batch."""
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.data.speech2text.frame_targets import as_batch
 from open_seq2seq.errors import UsageError
 from open_seq2seq.log_lines import log_line
 
@@ -66,11 +67,11 @@ def next_batch(iterator, timed):
       (Batch or PretrainingBatch, float32 scalar with the seconds; None where it is not measured).
     """
     if not timed:
-        return iterator.get_next(), None
+        return as_batch(iterator.get_next()), None
     with tf.name_scope("data_wait"):
         asked = tf.timestamp()
         with tf.control_dependencies([asked]):
-            batch = iterator.get_next()
+            batch = as_batch(iterator.get_next())
         with tf.control_dependencies([batch.features.op]):
             answered = tf.timestamp()
         # the clock may be set back in between

@@ -8,7 +8,6 @@ from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.evaluation.pretraining_figures import PretrainingFigures, figures_line
 from open_seq2seq.evaluation.record import data_set_name
 from open_seq2seq.log_lines import has_modelzoo_format, log_line
-from open_seq2seq.losses.masked_prediction import MaskedPredictionOutput
 from open_seq2seq.progress import Throughput, clock_text, resident_bytes
 from open_seq2seq.training.metrics import evaluation_numbers
 
@@ -61,9 +60,6 @@ class StepLog:
         # of pre-training: since the last lines and since the last metrics
         self._recent_figures = self._measured_figures = None
         self._has_collapsed = False
-        if isinstance(graph.shape_steps[0].loss, MaskedPredictionOutput):
-            sizes = graph.data_layer.vocabulary.size
-            self._recent_figures, self._measured_figures = PretrainingFigures(sizes), PretrainingFigures(sizes)
 
     def wants(self, step):
         """(samples, summary): what ``ShapeStep.update_fetches`` is to fetch at a step."""
@@ -86,8 +82,11 @@ class StepLog:
         Args:
           values: what was fetched with the batch, see ``ShapeStep.accumulate_fetches``.
         """
-        for figures in (self._recent_figures, self._measured_figures):
-            if figures is not None:
+        if "sums" in values:
+            if self._recent_figures is None:
+                sizes = self._graph.data_layer.vocabulary.size
+                self._recent_figures, self._measured_figures = PretrainingFigures(sizes), PretrainingFigures(sizes)
+            for figures in (self._recent_figures, self._measured_figures):
                 figures.add(values["sums"], values["predicted"], values["expected"])
         valid = values["weights"] > 0
         for throughput in (self._recent, self._measured, self._whole, self._since_start):

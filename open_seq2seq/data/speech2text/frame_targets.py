@@ -13,6 +13,12 @@ PretrainingBatch.__doc__ = """The input of a pre-training model: the fields of a
 targets: int32 [B, T', label sets], in frames of the encoder's output; -1 for frames without a label.
 mask: bool [B, T'], the frames whose input is replaced by the mask embedding."""
 
+
+def as_batch(element):
+    """What a dataset yields, as a Batch or PretrainingBatch; that of a custom data layer may be a plain tuple."""
+    return element if hasattr(element, "features") else Batch(*element)
+
+
 _LARGE = 2 ** 16  # frames; a multiple of every stride
 
 

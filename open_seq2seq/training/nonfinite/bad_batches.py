@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as tf
 
 import open_seq2seq
 from open_seq2seq.data.speech2text.dataset import Batch
-from open_seq2seq.data.speech2text.frame_targets import PretrainingBatch
+from open_seq2seq.data.speech2text.frame_targets import PretrainingBatch, as_batch
 from open_seq2seq.errors import DataError, StorageError
 from open_seq2seq.experiment.saving import flattened, plain
 from open_seq2seq.files import replaced_file
@@ -227,6 +227,6 @@ def recreated_batch(data_layer, number):
     bucket = data_layer.bucket_of_batch(number) if data_layer.buckets else None
     with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
         iterator = tf.data.make_initializable_iterator(data_layer.training_dataset(number, bucket))
-        batch = iterator.get_next()
+        batch = as_batch(iterator.get_next())
         session.run(iterator.initializer)
         return session.run(batch)
