@@ -44,8 +44,8 @@ class LibriSpeech(Importer):
 
     def add_arguments(self, parser):
         parser.add_argument("--corpus", type=file_path, required=True,
-                            help="the folder LibriSpeech, its parent folder, a subset in it, a folder of SUBSET.tar.gz, or one such "
-                                 "file")
+                            help="the folder LibriSpeech, its parent folder, a subset in it, a folder of SUBSET.tar.gz, or "
+                                 "one such file")
         parser.add_argument("--subsets", nargs="+", metavar="SUBSET", help="only these, e.g. train-clean-100 dev-clean")
         parser.add_argument("--download", action="store_true",
                             help="first download the --subsets (default: all, 60 GB) into --corpus and compare their checksums")
