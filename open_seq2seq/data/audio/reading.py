@@ -21,6 +21,7 @@ from open_seq2seq.data.rejection import (
 INT16_SCALE = np.float32(1.0 / 32768.0)
 BLOCK = 1 << 16                    # samples of each channel; 4 s at 16 kHz
 LARGE_BLOCK = 1 << 20
+ALIGNMENT = 64                     # bytes
 LOOK = 2048                        # samples of a first look
 _PLACES = (0.5, 0.0, 0.125, 0.25, 0.375, 0.625, 0.75, 0.875, 1.0)
 LOUD = 100.0                       # float files may go beyond 1, but hardly beyond this
@@ -204,9 +205,15 @@ def _pcm16(file, count, channels):
         data = np.frombuffer(piece, "<i2", len(piece) // 2)
     else:
         data = np.fromfile(file, "<i2", count * channels)
-    block = data[:len(data) // channels * channels].astype(np.float32)
-    block *= INT16_SCALE
-    return block.reshape(-1, channels)
+    data = data[:len(data) // channels * channels]
+    return np.multiply(data, INT16_SCALE, out=_aligned(len(data))).reshape(-1, channels)
+
+
+def _aligned(count):
+    """An uninitialized float32 [count] that TensorFlow uses without copying it."""
+    memory = np.empty(count + ALIGNMENT // 4, np.float32)
+    first = -memory.ctypes.data % ALIGNMENT // 4
+    return memory[first:first + count]
 
 
 def _pcm16_blocks(file, inspection, block_size):

@@ -129,33 +129,35 @@ class FeaturePipeline:
         An example is (fields of a Batch, frames, number of rows) without the batch dimension.
         """
         def loaded(index, position, weight, frames, rows):
-            waveform, labels = tf.numpy_function(self._load_or_nothing, [index], [tf.float32, tf.int32])
+            waveform, labels, usable = tf.numpy_function(self._load_or_nothing, [index], [tf.float32, tf.int32, tf.int32])
+            usable.set_shape([])
             waveform.set_shape([None])
             labels.set_shape([None])
-            return waveform, labels, index, position, weight, frames, rows
+            return waveform, labels, usable, index, position, weight, frames, rows
 
-        def is_usable(waveform, *others):
-            return tf.size(waveform) > 0
+        def is_usable(waveform, labels, usable, *others):
+            return usable > 0
 
-        def example(waveform, labels, index, position, weight, frames, rows):
-            usable = tf.cast(tf.size(waveform) > 0, tf.int32)
-            # features need at least one sample; those of a padding row are removed again
-            waveform = tf.pad(waveform, [[0, 1 - usable]])
+        def example(waveform, labels, usable, index, position, weight, frames, rows):
+            # those of a padding row are removed again
             features = self.features_of(waveform, tf.stack([tf.constant(self.seed, tf.int64), position]))
             features, labels = features[:tf.shape(features)[0] * usable], labels[:tf.size(labels) * usable]
             features.set_shape([None, self.num_audio_features])
             return (features, tf.shape(features)[0], labels, tf.size(labels), tf.cast(index, tf.int32) * usable + usable - 1,
                     weight * tf.cast(usable, tf.float32), position, frames, rows)
 
-        examples = rows.map(_plain(loaded), num_parallel_calls=self.num_parallel_calls)
+        examples = _mapped(rows, loaded, self.num_parallel_calls)
         if not keep_rows:
             examples = examples.filter(_plain(is_usable))
-        return examples.map(_plain(example), num_parallel_calls=self.num_parallel_calls)
+        return _mapped(examples, example, self.num_parallel_calls)
 
     def _load_or_nothing(self, index):
-        if index < 0:
-            return np.zeros([0], np.float32), np.zeros([0], np.int32)
-        return self.load(index)
+        """(float32 [samples] waveform of at least one sample, which features need; int32 [labels]; int32, 1 if it is usable)."""
+        if index >= 0:
+            waveform, labels = self.load(index)
+            if len(waveform):
+                return waveform, labels, np.int32(1)
+        return np.zeros([1], np.float32), np.zeros([0], np.int32), np.int32(0)
 
     def _batched(self, examples, batch_size, drop_remainder, bucket=None, prefetch=True):
         def batch(features, *others):
@@ -186,6 +188,20 @@ def _scheduled(dataset):
     options = tf.data.Options()
     (options.threading if hasattr(options, "threading") else options.experimental_threading).max_intra_op_parallelism = 1
     return dataset.with_options(options)
+
+
+def _mapped(dataset, function, num_parallel_calls):
+    """``dataset.map``, except that on TensorFlow 1.15 the thread that computes an element runs all its operations.
+
+    Otherwise the operations of one element are passed from thread to thread, which takes a fifth of the time of short utterances.
+    """
+    function = _plain(function)
+    if not tf.__version__.startswith("1.15."):
+        return dataset.map(function, num_parallel_calls)
+    from tensorflow.python.data.ops import dataset_ops  # not part of the public interface, which has no such option
+
+    return dataset_ops.DatasetV1Adapter(dataset_ops.ParallelMapDataset(dataset, function, num_parallel_calls,
+                                                                       use_inter_op_parallelism=False))
 
 
 def _plain(function):
