@@ -138,7 +138,7 @@ class Sources:
                 manifests = training
             dev = dev or evaluation
         self.vocabulary = Vocabulary.from_file(vocab_file)
-        self._of_characters = " " not in self.vocabulary.characters
+        self._of_characters = not self.vocabulary.separates_words
         if self._of_characters:
             log_line("Note: vocabulary %s has no space, so the language model is one of characters" % vocab_file)
         self.texts, self.manifests, self.dev = texts, manifests, dev

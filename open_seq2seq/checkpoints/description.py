@@ -10,7 +10,7 @@ from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.files import parsed_json
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.text import steps
-from open_seq2seq.text.vocabulary import shown_labels
+from open_seq2seq.text.vocabulary import has_subwords, shown_labels
 
 
 def resolved_config_of(checkpoint):
@@ -71,15 +71,19 @@ def require_vocabulary(checkpoint, characters, sha256=None):
     """
     trained_with = vocabulary_of(checkpoint)
     if characters is not None and trained_with not in (None, tuple(characters)):
-        raise CheckpointError("checkpoint %s has another vocabulary: it was trained with the characters %s, the config has %s. "
-                              "Give the vocab_file that it was trained with; to train for other characters, start with "
-                              "--load_model=%s" % (checkpoint, shown_labels(trained_with), shown_labels(characters), checkpoint))
+        raise CheckpointError("checkpoint %s has another vocabulary: it was trained with %s, the config has %s. "
+                              "Give the vocab_file that it was trained with; to train for another vocabulary, start with "
+                              "--load_model=%s" % (checkpoint, *map(_described, (trained_with, characters)), checkpoint))
     trained_sha256 = subword_digest(checkpoint)
     if sha256 is not None and trained_sha256 not in (None, sha256):
         raise CheckpointError("checkpoint %s has another subword model: the pieces are those of the config's vocab_file, but "
                               "text is divided into other pieces (SHA-256 %s, the config's %s). Give vocab_file=%s, the model of "
                               "its training" % (checkpoint, trained_sha256[:12], sha256[:12],
                                                 model_next_to(checkpoint, trained_sha256)))
+
+
+def _described(labels):
+    return ("" if has_subwords(labels) else "the characters ") + shown_labels(labels)
 
 
 def _resolved_config_in_run_folder(folder):
