@@ -11,12 +11,12 @@ import threading
 
 import numpy as np
 
-from open_seq2seq.data.rejection import RejectedData
+from open_seq2seq.data.rejection import UNREADABLE, RejectedData
 from open_seq2seq.data.shards.shard_file import read_into
 from open_seq2seq.data.shards.shard_folder import ShardFolder, source_of
 from open_seq2seq.data.speech2text.augmentation import waveform_changes
 from open_seq2seq.data.speech2text.shard_building import AUDIO, INT16_SCALE, ShardBuilder, Stopped
-from open_seq2seq.errors import ConfigError, DataError, JasperError, StorageError
+from open_seq2seq.errors import ConfigError, JasperError, StorageError
 from open_seq2seq.log_lines import log_line
 
 FOLDER = "cache"
@@ -89,7 +89,7 @@ class FeatureCache:
         if not self.folder.open(params["cache_regenerate"]):
             self.folder.create()
         self._filling, self._lock, self._stop = None, threading.RLock(), threading.Event()
-        self._plan, self._is_part = self.folder.plan(self._sources), False
+        self._plan, self._is_part, self._was_filled = self.folder.plan(self._sources), False, False
         self._take_snapshot()
 
     def _take_snapshot(self):
@@ -167,8 +167,7 @@ class FeatureCache:
           (features [frames, num_audio_features] in the type of the cache, or int16 [samples]; int).
 
         Raises:
-          RejectedData: the utterance is not in the cache, and its file cannot be used.
-          DataError: its record is damaged, and its file cannot be used.
+          RejectedData: the utterance is not in the cache, or its record is damaged, and its file cannot be used.
         """
         records, shards, numbers = self._snapshot
         if numbers[index] >= 0:
@@ -182,7 +181,7 @@ class FeatureCache:
         """Copies an utterance's array into a buffer of bytes that has the size of its record. Thread-safe.
 
         Raises:
-          DataError: the record is damaged, and the audio file cannot be used.
+          RejectedData: the record is damaged, and the audio file cannot be used.
         """
         records, shards, numbers = self._snapshot
         record = records[numbers[index]]
@@ -212,8 +211,8 @@ class FeatureCache:
             try:
                 array, _ = self._builder.computed(source.path)
             except RejectedData as rejected:
-                raise DataError("%s is damaged: its checksum is wrong, and it cannot be computed again: %s: %s. Restore the "
-                                "audio file, or the shard from a copy" % (place, rejected.reason.name, rejected))
+                raise RejectedData(UNREADABLE, "%s is damaged: its checksum is wrong, and it cannot be computed again: %s: %s. "
+                                   "Restore the audio file, or the shard from a copy" % (place, rejected.reason.name, rejected))
             sys.stderr.write("Warning: %s is damaged: its checksum is wrong. It is computed again from %s\n"
                              % (place, source.path))
             try:
@@ -237,13 +236,14 @@ class FeatureCache:
 
     def fill(self):
         """Starts a thread that writes this worker's share of the missing shards while the utterances are in use."""
-        if self._filling is not None or self._is_part or self.is_complete:
+        if self._was_filled or self._is_part:
             return
+        self._was_filled = True
+        if self._worker_id == 0:
+            log_line(self.describe() + ("" if self.is_complete else "; the others are added while they are read"))
         missing = [shard for shard in self.missing_shards() if shard % self._num_workers == self._worker_id]
         if not missing:
             return
-        if self._worker_id == 0:
-            log_line("%s; the others are added while they are read" % self.describe())
         self._filling = threading.Thread(target=self._fill, args=(missing,), daemon=True)
         self._filling.start()
         # the thread must not be within TensorFlow when the process ends

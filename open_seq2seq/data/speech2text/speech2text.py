@@ -83,6 +83,7 @@ class Speech2TextDataLayer:
             packs = mode == "train" and static_shapes is not None and params["join_shorter_than"]
             require_cacheable(params, mode, packs)
             self.cache = FeatureCache(params, utterance_set.manifests, utterance_set.utterances, num_workers, worker_id)
+        self._caches_features = self.cache is not None and self.cache.content.kind == FEATURES
         if mode == "train" and params["augmentation"] is not None:
             voices = len(utterance_set.utterances), lambda index: self._read(utterance_set.utterances[index])
             self._augmentation = Augmentation(params["augmentation"], params["sample_freq"], seed, voices)
@@ -334,17 +335,13 @@ class Speech2TextDataLayer:
             num_samples = self._preparation.longest(num_samples, self._params["sample_freq"])
         return self._features.num_frames(num_samples)
 
-    @property
-    def _caches_features(self):
-        return self.cache is not None and self.cache.content.kind == FEATURES
-
     def _pipeline(self):
         if self.cache is not None:
             self.cache.fill()
         if self._caches_features and self.cache.is_usable:
-            masks = self._augmentation.batch_features if self._augmentation is not None and self._augmentation.has_masks else None
+            masks = None if self._augmentation is None else self._augmentation.batch_features
             return CachedPipeline(self.cache, self.utterances, masks, self._params["pad_to"], self._seed,
-                                  parallel_calls(self.num_workers))
+                                  parallel_calls(self.num_workers), self._reject)
         return FeaturePipeline(self._load, self._features_of, self.num_audio_features, self._params["pad_to"], self._seed,
                                parallel_calls(self.num_workers))
 
@@ -363,6 +360,9 @@ class Speech2TextDataLayer:
         if self.cache is not None and not self._caches_features:
             return self.cache.waveform(utterance.index)
         return read_audio(utterance.audio_path, self._params["sample_freq"], self._params["max_missing_fraction"])
+
+    def _reject(self, index, rejected):
+        self._set.reject_at_run_time(self.utterances[index], rejected, must_go_on=self.mode == "train")
 
     def _load(self, index):
         """(float32 [samples], int32 [labels]) of the row that begins with an utterance. Thread-safe.
@@ -387,7 +387,7 @@ class Speech2TextDataLayer:
                     raise RejectedData(WRONG_HEADER, "%d samples at the start of the run, %d now"
                                        % (utterance.num_samples, read_samples))
             except RejectedData as rejected:
-                self._set.reject_at_run_time(utterance, rejected, must_go_on=self.mode == "train")
+                self._reject(utterance.index, rejected)
                 continue
             if self._preparation is not None:
                 waveform = prepared(self._preparation, waveform, self._params["sample_freq"], utterance.index)

@@ -247,11 +247,23 @@ def test_a_damaged_record_is_computed_again_or_refused(manifest, tmp_path, capfd
     assert files_of(layer) == before
     assert_same(batches_of(filled(manifest, **arguments)), expected)
 
+    tolerant = layer_of(manifest, cache_features=True, max_rejected_fraction=0.1, **arguments)
+    index, = [utterance.index for utterance in layer.utterances if os.path.abspath(utterance.audio_path) == source]
     flip(path, int(record["offset"]))
     os.rename(source, source + ".gone")
-    with pytest.raises(tf.errors.OpError) as caught:
+    with pytest.raises((tf.errors.OpError, DataError)):
         batches_of(layer)
+        layer.raise_if_too_many_rejected()
+    with pytest.raises(DataError) as caught:
+        layer.raise_if_too_many_rejected()
     assert "record 1 of %s" % path in str(caught.value) and "missing file" in str(caught.value)
+    for batch, other in zip(batches_of(tolerant), expected):
+        kept = other.utterance_indices != index
+        rows = batch.utterance_indices >= 0
+        assert batch.utterance_indices[rows].tolist() == other.utterance_indices[kept].tolist()
+        frames = batch.features.shape[1]
+        assert (batch.features[rows] == other.features[kept][:, :frames]).all() and (batch.weights == rows).all()
+        assert not batch.features[~rows].any() and not batch.feature_lengths[~rows].any()
 
     os.rename(source + ".gone", source)
     flip(path + ".index", 200)
