@@ -26,7 +26,7 @@ one stopped, and prints what it skips because it is complete.
   --continue_model   start each iteration from the model of the one before instead of from scratch
   --nshard N         files that the features of a list are divided into (default: 1)
   --help
-  -- ARGUMENTS       flags and config keys for the trainings, e.g. -- --max_steps=20000
+  -- ARGUMENTS       config keys, e.g. -- --max_steps=20000 --width_multiplier=2
 HELP
 }
 
@@ -71,7 +71,8 @@ make_labels() {
     local folder="$2" count="$clusters" source=()
     if [ "$1" -gt 1 ]; then
         count="$layer_clusters"
-        source=(--config_file="$config" --logdir="$output/iteration_$(($1 - 1))/model" --enable_logs --layer="$layer")
+        source=(--config_file="$config" --logdir="$output/iteration_$(($1 - 1))/model" --enable_logs --layer="$layer"
+            ${arguments[@]+"${arguments[@]}"})
     fi
     run --mode=features --manifest="$train_list,$valid_list" --features="$folder/features" --nshard="$nshard" \
         ${source[@]+"${source[@]}"}
@@ -113,6 +114,9 @@ train() {
     mv "$folder/trained.txt.new" "$folder/trained.txt"
 }
 
+# a training that is stopped prints this command as the one that resumes it
+JASPER_RESUME_COMMAND="$(command_text bash "$0" "$@")"
+export JASPER_RESUME_COMMAND
 data="" extension=flac valid_percent=0.01 config=configs/speech2text/jasper_mini_digits_hubert.py output=runs/pretrain iterations=2
 clusters=100 layer_clusters=500 percent=-1 layer="" continue_model=no nshard=1 arguments=()
 while [ $# -gt 0 ]; do

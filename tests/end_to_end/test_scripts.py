@@ -97,7 +97,7 @@ def repository(bare):
     return bare
 
 
-@pytest.mark.parametrize("script", ["setup.sh", "run_tests.sh", "quickstart.sh"])
+@pytest.mark.parametrize("script", ["setup.sh", "run_tests.sh", "quickstart.sh", "pretrain.sh"])
 def test_help_and_wrong_options(bare, script):
     helped = call(bare, "scripts/" + script, "--help")
     assert helped.status == 0 and helped.out.startswith("usage: bash scripts/" + script) and not helped.err
@@ -110,6 +110,9 @@ def test_help_and_wrong_options(bare, script):
     (["scripts/setup.sh", "--tensorflow"], "--tensorflow needs a value"),
     (["scripts/run_tests.sh", "--tensorflow=3"], "--tensorflow 3 is unknown; expected 1.15.0, 2.6.5 or current"),
     (["scripts/quickstart.sh", "--max_steps=many"], "--max_steps many: expected a whole number above 0"),
+    (["scripts/pretrain.sh", "--iterations=2"], "--data is missing"),
+    (["scripts/pretrain.sh", "--data=.", "--iterations=0"], "--iterations 0: expected a whole number above 0"),
+    (["scripts/pretrain.sh", "--data=.", "--config=mine.py"], "--layer is missing: the layer of mine.py"),
     (["scripts/quickstart.sh", "--minutes", "0"], "--minutes 0: expected a whole number above 0"),
     (["scripts/quickstart.sh", "--minutes=1", "--max_steps=1"], "keep one"),
 ])
