@@ -58,7 +58,7 @@ class PretrainingEvaluation:
                 "indices": batch.utterance_indices, "losses": loss.per_utterance, "sums": loss.sums, "predicted": loss.predicted,
                 "expected": loss.expected}))
             self._initializers.append(iterator.make_initializer(dataset))
-        self._figures = PretrainingFigures(data_layer.vocabulary.size)
+        self._figures = PretrainingFigures(data_layer.vocabulary)
         self._exchange = Exchange(group, list(_COUNTS) + sorted(self._figures.numbers()))
         self.graph = self
 

@@ -15,11 +15,12 @@ class PretrainingFigures:
     """Sums over batches, and the figures that follow from them.
 
     Args:
-      sizes: tuple of the numbers of classes of the label sets.
+      vocabulary: ``ClusterLabels`` of the data layer; used are its size and the number of auxiliary label sets, the last ones.
     """
 
-    def __init__(self, sizes):
-        self._sizes = tuple(sizes)
+    def __init__(self, vocabulary):
+        self._sizes = tuple(vocabulary.size)
+        self._num_of_clusters = len(self._sizes) - vocabulary.auxiliary
         self.restart()
 
     def restart(self):
@@ -74,7 +75,8 @@ class PretrainingFigures:
 
     def collapse(self):
         """A sentence on predictions that have collapsed to few clusters, with what to try; None if they have not."""
-        for label_set, (_, predicted, expected) in enumerate(self._sets()):
+        # an adversary leaves an auxiliary head nothing to predict from
+        for label_set, (_, predicted, expected) in list(enumerate(self._sets()))[:self._num_of_clusters]:
             found, targets = _perplexity(predicted), _perplexity(expected)
             if found < max(1.0 + 1e-6, COLLAPSED_SHARE * targets) and targets > 2.0:
                 return ("The predictions%s have collapsed: %d of the %d clusters that occur are predicted for masked frames "

@@ -3,7 +3,7 @@ import collections
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.parameters import Float, Parameter
+from open_seq2seq.config.parameters import Dict, Float, Int, Parameter
 from open_seq2seq.encoders.shapes import dimension
 
 MaskedPredictionOutput = collections.namedtuple("MaskedPredictionOutput", "loss per_utterance counted sums predicted expected")
@@ -39,17 +39,22 @@ class MaskedPredictionLoss:
         Parameter("feature_penalty", Float(minimum=0.0), default=0.0,
                   doc="factor of the mean square of the encoder's outputs, which is added to the loss; HuBERT has 10 for the "
                       "outputs of its convolutions"),
+        Parameter("auxiliary_weights", Dict(), default={},
+                  doc="factor of the loss of each auxiliary label set, e.g. {\"pitch\": 0.1, \"speaker\": -0.1}; a negative one "
+                      "trains the encoder adversarially, by gradient reversal"),
+        Parameter("adversarial_steps", Int(minimum=1), default=None,
+                  doc="steps in which the strength of the gradient reversal rises from 0 to 1; None: max_steps"),
     )
 
     def __init__(self, params):
         self._masked_weight, self._unmasked_weight = params["pred_masked_weight"], params["pred_nomask_weight"]
-        self._penalty = params["feature_penalty"]
+        self._penalty, self._auxiliary_weights = params["feature_penalty"], params["auxiliary_weights"]
 
-    def __call__(self, output, targets, mask, weights=None, encoder_output=None, mean_over_ranks=None):
+    def __call__(self, output, targets, mask, weights=None, encoder_output=None, mean_over_ranks=None, auxiliary_sets=()):
         """Connects the loss to logits and targets.
 
         Args:
-          output: ClusterOutput.
+          output: ClusterOutput; the logits of the auxiliary label sets, in their order, are the last.
           targets: int32 [B, T', label sets], negative for frames without a label.
           mask: bool [B, T'].
           weights: float32 [B]; rows with weight 0 do not count. The mean is over frames, so other weights have no effect. None:
@@ -57,6 +62,7 @@ class MaskedPredictionLoss:
           encoder_output: EncoderOutput, for ``feature_penalty``.
           mean_over_ranks: function from a list of tensors to a list of their means over all processes. The sum of a rank's losses
             is divided by the mean number of frames; the mean of the ranks' losses is then that of one process. None: one process.
+          auxiliary_sets: names of the auxiliary label sets, whose losses count on all frames.
 
         Returns:
           MaskedPredictionOutput.
@@ -68,16 +74,16 @@ class MaskedPredictionLoss:
                 valid = tf.logical_and(valid, weights[:, tf.newaxis] > 0.0)
             parts = [_LabelSet(logits, duplicates, targets[:, :, number], mask, valid)
                      for number, (logits, duplicates) in enumerate(zip(output.logits, output.duplicates))]
-            per_utterance = tf.add_n([part.loss(self._masked_weight, self._unmasked_weight) for part in parts])
-            first = parts[0]
-            count = tf.zeros([])
-            if self._masked_weight:
-                count += tf.reduce_sum(first.masked)
-            if self._unmasked_weight:
-                count += tf.reduce_sum(first.unmasked)
+            of_clusters = parts[:len(parts) - len(auxiliary_sets)]
+            per_utterance = tf.add_n([part.loss(self._masked_weight, self._unmasked_weight) for part in of_clusters])
+            counts = [parts[0].count(self._masked_weight, self._unmasked_weight)]
+            counts += [part.count(1.0, 1.0) for part in parts[len(of_clusters):]]
             if mean_over_ranks is not None:
-                count = mean_over_ranks([count])[0]
-            loss = tf.reduce_sum(per_utterance) / tf.maximum(count, 1.0)
+                counts = mean_over_ranks(counts)
+            loss = tf.reduce_sum(per_utterance) / tf.maximum(counts[0], 1.0)
+            for name, part, count in zip(auxiliary_sets, parts[len(of_clusters):], counts[1:]):
+                # an adversarial head itself learns to predict; its gradient is reversed before the encoder
+                loss += abs(self._auxiliary_weights[name]) * tf.reduce_sum(part.loss(1.0, 1.0)) / tf.maximum(count, 1.0)
             if self._penalty:
                 loss += self._penalty * mean_square(encoder_output.outputs, tf.cast(valid, tf.float32))
             return MaskedPredictionOutput(
@@ -109,7 +115,8 @@ class _LabelSet:
         is_true = tf.one_hot(true_class, classes)
         true_logits = tf.reduce_sum(logits * is_true, 2)
         # copies of the true class's embedding are excluded from the softmax
-        logits += tf.gather(duplicates, true_class) * _IMPOSSIBLE
+        if duplicates is not None:
+            logits += tf.gather(duplicates, true_class) * _IMPOSSIBLE
         self.cross_entropy = tf.reduce_logsumexp(logits, 2) - true_logits
         best_other = tf.reduce_max(logits + is_true * _IMPOSSIBLE, 2)
         correct = tf.cast(true_logits >= best_other, tf.float32)
@@ -122,6 +129,11 @@ class _LabelSet:
         best = tf.one_hot(tf.argmax(logits, 2, output_type=tf.int32), classes)
         self.predicted = tf.reduce_sum(best * masked[:, :, tf.newaxis], [0, 1])
         self.expected = tf.reduce_sum(is_true * masked[:, :, tf.newaxis], [0, 1])
+
+    def count(self, masked_weight, unmasked_weight):
+        """float32 scalar, the number of frames that :meth:`loss` counts."""
+        counted = [frames for frames, weight in ((self.masked, masked_weight), (self.unmasked, unmasked_weight)) if weight]
+        return tf.add_n([tf.reduce_sum(frames) for frames in counted]) if counted else tf.zeros([])
 
     def loss(self, masked_weight, unmasked_weight):
         """float32 [B], the weighted sum of each utterance's cross-entropies."""

@@ -5,6 +5,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import child_path
 from open_seq2seq.data.speech2text.frame_targets import FrameGeometry
+from open_seq2seq.decoders.auxiliary_head import AuxiliaryHead
 from open_seq2seq.encoders.interface import ALONE, connected
 from open_seq2seq.encoders.shapes import dimension
 from open_seq2seq.errors import ConfigError
@@ -53,7 +54,13 @@ class HubertPretraining:
     def __init__(self, params, mode, num_classes, execution=ALONE):
         sizes = (num_classes,) if isinstance(num_classes, int) else tuple(num_classes)
         self._encoder = params["encoder"](with_defaults_of(params, params["encoder_params"]), mode, execution=execution)
-        self._decoder = params["decoder"](with_defaults_of(params, params["decoder_params"]), sizes, mode)
+        self._auxiliary_sets = list(params["data_layer_params"].get("auxiliary_sets") or ()) if mode != "infer" else []
+        of_clusters = sizes[:len(sizes) - len(self._auxiliary_sets)]
+        self._decoder = params["decoder"](with_defaults_of(params, params["decoder_params"]), of_clusters, mode)
+        self._heads = [
+            AuxiliaryHead(name, classes, weight < 0.0, params["loss_params"]["adversarial_steps"] or params["max_steps"])
+            for name, classes, weight in zip(self._auxiliary_sets, sizes[len(of_clusters):],
+                                             [params["loss_params"]["auxiliary_weights"][name] for name in self._auxiliary_sets])]
         self._geometry = FrameGeometry(lambda frames: params["encoder"].output_frames(params["encoder_params"], frames), 1.0)
         self._normalizes = bool(params["data_layer_params"].get("normalize_visible"))
         self._mean_over_ranks = execution.mean_over_ranks
@@ -69,6 +76,21 @@ class HubertPretraining:
         for key in ("best_metric", "stopping_metric"):
             if params.get(key) == "wer":
                 report.problem(child_path(path, key), 'is "wer", but pre-training has no transcripts; set it to "loss"')
+        data, loss = params.get("data_layer_params"), params.get("loss_params")
+        if isinstance(data, dict) and isinstance(loss, dict) and isinstance(loss.get("auxiliary_weights"), dict):
+            sets, weights = data.get("auxiliary_sets") or [], loss["auxiliary_weights"]
+            where = child_path(child_path(path, "loss_params"), "auxiliary_weights")
+            if set(sets) != set(weights):
+                report.problem(where, "has %s, and data_layer_params auxiliary_sets %s; expected a weight for each set" % (
+                    ", ".join(sorted(map(str, weights))) or "none", ", ".join(sets) or "none"))
+            wrong = [name for name, weight in weights.items() if type(weight) not in (int, float) or weight == 0]
+            if wrong:
+                report.problem(where, "has the weight %r for %s; expected a number above 0, or below 0 for an adversarial head" % (
+                    weights[wrong[0]], wrong[0]))
+            elif mode == "train" and any(weight < 0 for weight in weights.values()) and not (
+                    loss.get("adversarial_steps") or params.get("max_steps")):
+                report.problem(child_path(child_path(path, "loss_params"), "adversarial_steps"), "is missing: a training of "
+                               "num_epochs does not say in how many steps the strength of the gradient reversal is to rise")
         if params.get("print_samples_steps") is not None:
             report.note(child_path(path, "print_samples_steps"), "has no effect: pre-training has no transcripts")
 
@@ -96,9 +118,14 @@ class HubertPretraining:
             encoder_output = connected(self._encoder, features, batch.feature_lengths, **(
                 {} if positions is None else accepted(self._encoder, positions=positions)))
             cluster_output = self._decoder(encoder_output)
+            if self._heads:
+                cluster_output = cluster_output._replace(
+                    logits=cluster_output.logits + [head(encoder_output.outputs) for head in self._heads],
+                    duplicates=cluster_output.duplicates + [None] * len(self._heads))
             loss = None
             if self._loss is not None:
-                loss = self._loss(cluster_output, batch.targets, batch.mask, batch.weights, encoder_output, self._mean_over_ranks)
+                loss = self._loss(cluster_output, batch.targets, batch.mask, batch.weights, encoder_output, self._mean_over_ranks,
+                                  self._auxiliary_sets)
         return PretrainingOutput(cluster_output, loss, encoder_output)
 
     def _masked(self, features, lengths, mask, embedding):

@@ -11,7 +11,7 @@ from open_seq2seq.data.speech2text.training_batches import batch_sizes, bucket_l
 from open_seq2seq.text.vocabulary import Vocabulary
 
 CLASSES = 504  # 500 clusters and fairseq's special symbols
-_Classes = collections.namedtuple("_Classes", "size characters")
+_Classes = collections.namedtuple("_Classes", "size characters auxiliary")
 
 
 class ShapesOnlyDataLayer:
@@ -85,11 +85,11 @@ class ShapesOnlyPretrainingLayer(ShapesOnlyDataLayer):
                  static_shapes=None, same_frames_on_all_workers=False):
         super().__init__(params, mode, batch_size, seed, num_workers, worker_id, rejected_file, output_frames, static_shapes,
                          same_frames_on_all_workers)
-        self._sets, self._output_frames = len(params["label_sets"]), output_frames
+        self._sets, self._output_frames = len(params["label_sets"] + params["auxiliary_sets"]), output_frames
 
     @staticmethod
     def _vocabulary(params):
-        return _Classes((CLASSES,) * len(params["label_sets"]), None)
+        return _Classes((CLASSES,) * len(params["label_sets"] + params["auxiliary_sets"]), None, len(params["auxiliary_sets"]))
 
     def _zeros(self, number):
         rows, outputs = int(self._rows[number]), int(self._output_frames(self.buckets[number].frames))

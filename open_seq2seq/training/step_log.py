@@ -84,8 +84,8 @@ class StepLog:
         """
         if "sums" in values:
             if self._recent_figures is None:
-                sizes = self._graph.data_layer.vocabulary.size
-                self._recent_figures, self._measured_figures = PretrainingFigures(sizes), PretrainingFigures(sizes)
+                classes = self._graph.data_layer.vocabulary
+                self._recent_figures, self._measured_figures = PretrainingFigures(classes), PretrainingFigures(classes)
             for figures in (self._recent_figures, self._measured_figures):
                 figures.add(values["sums"], values["predicted"], values["expected"])
         valid = values["weights"] > 0

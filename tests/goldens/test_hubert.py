@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import types
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_loss_accuracies_and_gradients(case, hubert, graph):
     cluster_output = ClusterPredictionDecoder(params, classes, "train")(EncoderOutput(outputs, lengths))
     penalty = facts["loss_weights"][0] if facts["loss_weights"] else 0.0
     loss = MaskedPredictionLoss({"pred_masked_weight": facts["pred_masked_weight"],
-                                 "pred_nomask_weight": facts["pred_nomask_weight"], "feature_penalty": 0.0})(
+                                 "pred_nomask_weight": facts["pred_nomask_weight"], "feature_penalty": 0.0, "auxiliary_weights": {}})(
         cluster_output, tf.constant(targets), tf.constant(arrays["mask"]))
     # fairseq penalizes the outputs of its convolutions, padded frames included
     features = tf.constant(arrays["features"][:, :, :facts["T_features"]].transpose(0, 2, 1)[:, :facts["T_used"]])
@@ -69,7 +70,7 @@ def test_loss_accuracies_and_gradients(case, hubert, graph):
         expected = arrays["grad_" + name]
         expected = expected.T if name == "final_proj_weight" else expected
         np.testing.assert_allclose(gradient, expected, atol=1e-4 * np.abs(expected).max())
-    figures = PretrainingFigures(classes)
+    figures = PretrainingFigures(types.SimpleNamespace(size=classes, auxiliary=0))
     figures.add(found.sums, found.predicted, found.expected)
     figures = figures.figures()
     np.testing.assert_allclose(figures["masked_accuracy"], logged["correct_m_0"] / logged["count_m_0"])

@@ -1,4 +1,6 @@
 """The pre-training model: what is hidden stays hidden, masks and losses do not depend on resumes and ranks."""
+import types
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -20,7 +22,7 @@ def layer(**others):
                  "dilation": [1]}, **others)
 
 
-def params_of(**loss):
+def params_of(auxiliary=(), **loss):
     encoder = checked_part(TDNNEncoder.PARAMETERS, {
         "convnet_layers": [layer(stride=[2]), layer(repeat=2, residual=True)], "dropout_keep_prob": 1.0,
         "activation_fn": tf.nn.relu, "use_conv_mask": True}, "encoder_params")
@@ -28,7 +30,7 @@ def params_of(**loss):
             "decoder_params": checked_part(ClusterPredictionDecoder.PARAMETERS, {"final_dim": 6}, "decoder_params"),
             "loss": MaskedPredictionLoss, "loss_params": checked_part(MaskedPredictionLoss.PARAMETERS, loss, "loss_params"),
             "initializer": None, "initializer_params": {}, "regularizer": None, "regularizer_params": {},
-            "data_layer_params": {"normalize_visible": False}}
+            "max_steps": 10, "data_layer_params": {"normalize_visible": False, "auxiliary_sets": list(auxiliary)}}
 
 
 def batch_of(seed=0, rows=ROWS):
@@ -147,7 +149,8 @@ def test_a_mask_depends_on_seed_position_and_utterance_only():
 
 
 def test_collapsed_predictions_are_named_with_what_to_try():
-    figures = PretrainingFigures((20,))
+    classes = types.SimpleNamespace(size=(20,), auxiliary=0)
+    figures = PretrainingFigures(classes)
     sums, expected = np.ones([1, 7]), np.full([20], 5.0)
     figures.add(sums, np.eye(20)[3] * 100.0, expected)
     assert "collapsed" in figures.collapse() and "1 of the 20" in figures.collapse() and "learning rate" in figures.collapse()
@@ -156,6 +159,44 @@ def test_collapsed_predictions_are_named_with_what_to_try():
     figures.add(sums, expected, expected)
     assert figures.collapse() is None
     numbers = figures.numbers()
-    restored = PretrainingFigures((20,))
+    restored = PretrainingFigures(classes)
     restored.set_numbers(numbers)
     assert restored.figures() == figures.figures()
+
+
+@pytest.mark.parametrize("weight", [0.5, -0.5])
+def test_an_auxiliary_head_helps_or_opposes_the_encoder(graph, weight):
+    batch = batch_of()
+    speakers = np.where(batch.targets >= 0, 4 + np.arange(ROWS)[:, np.newaxis, np.newaxis] % 2, -1).astype(np.int32)
+    with_head = batch._replace(targets=np.concatenate([batch.targets, speakers], 2))
+    step = tf.train.get_or_create_global_step()
+    params = params_of(("speaker",), pred_masked_weight=0.0, auxiliary_weights={"speaker": weight})
+    inputs = PretrainingBatch(*[tf.placeholder(value.dtype, value.shape) for value in with_head])
+    output = HubertPretraining(params, "train", (CLASSES, 6), Execution(dtype=tf.float32))(inputs)
+    encoder, = [variable for variable in tf.trainable_variables() if variable.op.name.endswith("conv11/kernel")]
+    head, = [variable for variable in tf.trainable_variables() if variable.op.name.endswith("auxiliary_heads/speaker/kernel")]
+    gradients, losses = tf.gradients(output.loss.loss, [encoder, head]), []
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        feed = dict(zip(inputs, with_head))
+        # the strength of an adversary rises from 0
+        step.load(0, session)
+        at_start = session.run(gradients, feed)
+        step.load(10, session)
+        value, at_end, sums = session.run([output.loss.loss, gradients, output.loss.sums], feed)
+        assert sums[1, 0] + sums[1, 1] == (speakers >= 0).sum()
+        for variable, gradient in ((encoder, at_end[0]), (head, at_end[1])):
+            before = session.run(variable)
+            variable.load(before - 1e-3 * gradient / np.abs(gradient).max(), session)
+            losses.append(session.run(output.loss.loss, feed) - value)
+            variable.load(before, session)
+    assert np.abs(at_end[0]).max() > 0.0
+    np.testing.assert_allclose(at_start[1], at_end[1], rtol=1e-4, atol=1e-7)
+    assert losses[1] < 0.0
+    if weight > 0.0:
+        assert losses[0] < 0.0
+        np.testing.assert_array_equal(at_start[0], at_end[0])
+    else:
+        assert losses[0] > 0.0
+        # up to rounding of the reversal itself
+        assert np.abs(at_start[0]).max() < 1e-6 * np.abs(at_end[0]).max()

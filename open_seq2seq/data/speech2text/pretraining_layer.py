@@ -23,6 +23,8 @@ PRETRAINING_PARAMETERS = (
     Parameter("label_sets", List(String(), minimum_length=1), default=["km"],
               doc="names of the label sets, the endings of their files: train.csv has the labels train.km, their dictionary is "
                   "dict.km.txt"),
+    Parameter("auxiliary_sets", List(String()), default=[],
+              doc="names of further label sets, e.g. pitch and speaker, that the heads of loss_params auxiliary_weights predict"),
     Parameter("label_dir", FilePath(), default=None, doc="directory of the labels and dictionaries; None: that of each manifest"),
     Parameter("label_rate", Either(Float(above=0.0), Int(minimum=1)), default=None,
               doc="labels per second; None: as --mode=labels wrote next to them"),
@@ -42,16 +44,18 @@ class ClusterLabels:
     """What replaces a vocabulary in pre-training: the label sets and the number of classes of each.
 
     Args:
-      sets: list of UtteranceLabels.
+      sets: list of UtteranceLabels, the auxiliary ones last.
+      auxiliary: number of the auxiliary ones.
 
     Attributes:
-      sets: as given. size: tuple of ints, the classes of each set, fairseq's four special symbols included. characters: None.
+      sets, auxiliary: as given. size: tuple of ints, the classes of each set, fairseq's four special symbols included.
+      characters: None.
     """
 
     characters = None
 
-    def __init__(self, sets):
-        self.sets = sets
+    def __init__(self, sets, auxiliary=0):
+        self.sets, self.auxiliary = sets, auxiliary
         self.size = tuple(len(labels.dictionary) for labels in sets)
 
     def require_same(self, other):
@@ -90,7 +94,8 @@ class PretrainingDataLayer(Speech2TextDataLayer):
         if worker_id == 0:
             log_line("%s data: %s; %.4g encoder frames per second" % (mode, ", ".join(
                 "%s: %d classes, %g labels per second" % (name, classes, labels.label_rate) for name, classes, labels in zip(
-                    params["label_sets"], self.vocabulary.size, self.vocabulary.sets)), self._geometry.frame_rate))
+                    params["label_sets"] + params["auxiliary_sets"], self.vocabulary.size, self.vocabulary.sets)),
+                self._geometry.frame_rate))
 
     @staticmethod
     def check_rules(params, path, report):
@@ -170,7 +175,8 @@ def _read_utterances(params, mode, rejected_file, is_first_worker):
     rejections.raise_if_nothing_left(len(utterances))
     if is_first_worker and rejections.items:
         log_line("%s data: %s" % (mode, rejections.summary()))
-    sets = [UtteranceLabels(manifests, name, params["label_dir"], params["label_rate"]) for name in params["label_sets"]]
+    sets = [UtteranceLabels(manifests, name, params["label_dir"], params["label_rate"])
+            for name in params["label_sets"] + params["auxiliary_sets"]]
     for labels in sets:
         labels.check(utterances)
-    return UtteranceSet(manifests, ClusterLabels(sets), utterances, rejections)
+    return UtteranceSet(manifests, ClusterLabels(sets, len(params["auxiliary_sets"])), utterances, rejections)

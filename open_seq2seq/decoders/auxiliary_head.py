@@ -1,0 +1,46 @@
+"""A head that predicts what else is in an encoder's outputs, e.g. the pitch or the speaker; it may train the encoder to lose it."""
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.encoders.shapes import dimensions
+
+GAMMA = 10.0  # of the schedule in arXiv:1505.07818
+
+
+class AuxiliaryHead:
+    """One linear layer per frame.
+
+    Args:
+      name: of the label set.
+      classes: int.
+      is_adversarial: whether the gradient is reversed before the encoder: the head learns to predict the label, and the encoder
+        learns to make it unpredictable (domain-adversarial training, arXiv:1505.07818).
+      steps: steps in which the strength of the reversal rises; used only by an adversarial head.
+    """
+
+    def __init__(self, name, classes, is_adversarial, steps):
+        self._name, self._classes, self._is_adversarial, self._steps = name, classes, is_adversarial, steps
+
+    def __call__(self, outputs):
+        """float32 [B, T', classes], the logits, from float32 or float16 [B, T', C]."""
+        channels = outputs.shape.as_list()[-1]
+        outputs = tf.cast(outputs, tf.float32)
+        if self._is_adversarial:
+            step = tf.train.get_global_step()
+            outputs = reversed_gradient(outputs, tf.ones([]) if step is None else strength(step, self._steps))
+        with tf.variable_scope("auxiliary_heads"), tf.variable_scope(self._name):
+            kernel = tf.get_variable("kernel", [channels, self._classes], initializer=tf.glorot_uniform_initializer())
+            bias = tf.get_variable("bias", [self._classes], initializer=tf.zeros_initializer())
+            logits = tf.nn.bias_add(tf.matmul(tf.reshape(outputs, [-1, channels]), kernel), bias)
+            return tf.reshape(logits, dimensions(outputs)[:2] + [self._classes])
+
+
+def strength(step, steps):
+    """float32 scalar: 2 / (1 + exp(-10 p)) - 1, where p rises from 0 to 1 in ``steps`` steps (arXiv:1505.07818, section 5.2.2)."""
+    progress = tf.minimum(tf.cast(step, tf.float32) / float(steps), 1.0)
+    return 2.0 / (1.0 + tf.exp(-GAMMA * progress)) - 1.0
+
+
+def reversed_gradient(tensor, factor):
+    """``tensor`` unchanged up to rounding, whose gradient is multiplied by ``-factor``; of operations that every device has."""
+    reversed_part = tensor * factor
+    return tf.stop_gradient(tensor + reversed_part) - reversed_part
