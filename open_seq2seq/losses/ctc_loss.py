@@ -97,7 +97,7 @@ class CTCLoss:
             else:
                 infinite = tf.zeros_like(losses) + float("inf")
                 losses = tf.where(finite, tf.where(feasible, losses, infinite), infinite * 0.0)
-            return LossOutput(_weighted_mean(losses, weights), losses, counted)
+            return LossOutput(weighted_mean(losses, weights), losses, counted)
 
     def _losses(self, logits, logit_lengths, labels, label_lengths, within, usable):
         """float32 [B], the losses of the usable utterances; a finite number without gradient for the others."""
@@ -156,7 +156,8 @@ def _ctc_loss(sparse_labels, logits, logit_lengths):
                           ignore_longer_outputs_than_inputs=True)
 
 
-def _weighted_mean(losses, weights):
+def weighted_mean(losses, weights):
+    """float32 scalar, mean of weight * loss; a weight of 0 removes even an infinite loss. ``weights``: float32 [B]; None: 1."""
     if weights is None:
         return tf.reduce_mean(losses)
     weighted = tf.where(tf.equal(weights, 0.0), tf.zeros_like(losses), losses * weights)

@@ -30,7 +30,8 @@ class Speech2Text:
       vocabulary_size: number of labels V without the blank.
       execution: an :class:`~open_seq2seq.encoders.interface.Execution`.
 
-    A custom encoder receives ``positions`` (in its call), a custom loss ``host_scope`` (in its constructor) and ``weights`` (in
+    A custom encoder receives ``positions`` (in its call), a custom loss ``host_scope`` and ``data_params``
+    (in its constructor) and ``weights`` (in
     its call) if they have parameters of these names.
 
     Raises:
@@ -48,7 +49,8 @@ class Speech2Text:
         if mode != "infer":
             if params["loss"] is None:
                 raise ConfigError('base_params["loss"] is missing: mode %s needs a loss, e.g. CTCLoss' % mode)
-            self._loss = params["loss"](params["loss_params"], **accepted(params["loss"], host_scope=execution.host_scope))
+            self._loss = params["loss"](params["loss_params"], **accepted(
+                params["loss"], host_scope=execution.host_scope, data_params=params["data_layer_params"]))
 
     def __call__(self, batch):
         """Builds the forward pass. A second call in the same graph shares the variables.
