@@ -8,9 +8,12 @@ decoding joins pieces, so an exported model is used without it.
 """
 import collections
 import hashlib
-import io
+import json
+import os
 import re
 import struct
+import subprocess
+import sys
 
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.text.vocabulary import WORD_MARK, Vocabulary, check_labels
@@ -222,7 +225,7 @@ def train_model(texts, size, model_type=UNIGRAM):
       DataError: there is no text, or a text has one of SentencePiece's marks.
       UsageError: sentencepiece is not installed, or the size does not fit the texts.
     """
-    sentencepiece = _sentencepiece()
+    _sentencepiece()
     texts = sorted(_single_spaced(text) for text in texts)
     texts = [text for text in texts if text]
     if not texts:
@@ -237,24 +240,31 @@ def train_model(texts, size, model_type=UNIGRAM):
     if size < least:
         raise UsageError("--subwords is %d, but the transcripts have %d characters with the mark %r, and each is a piece. Give "
                          "at least %d, or leave rare characters out with --min_count" % (size, least, WORD_MARK, least))
-    output = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.Train(
-            sentence_iterator=iter(texts), model_writer=output, model_type=model_type,
-            vocab_size=size + 1, unk_id=0, bos_id=-1, eos_id=-1, pad_id=-1,     # <unk> is not a label
-            character_coverage=1.0, normalization_rule_name="identity",
-            # the ids of a unigram model depend on the number of threads
-            num_threads=1, input_sentence_size=0, shuffle_input_sentence=False,
-            # longer texts would be skipped
-            max_sentence_length=max(len(text.encode("utf-8")) for text in texts) + 1, minloglevel=2)
-    except RuntimeError as error:
-        too_many = re.search(r"set it to a value <= (\d+)", str(error))
-        if too_many:
-            raise UsageError("--subwords is %d; the transcripts have enough material for at most %d pieces. Give a smaller number"
-                             % (size, int(too_many.group(1)) - 1))
-        reason = str(error).strip().split("] ")[-1]
-        raise UsageError("%d subwords cannot be made of these transcripts: SentencePiece: %s" % (size, reason or error))
-    return output.getvalue()
+    options = {
+        # <unk> is not a label
+        "model_type": model_type, "vocab_size": size + 1, "unk_id": 0, "bos_id": -1, "eos_id": -1, "pad_id": -1,
+        "character_coverage": 1.0, "normalization_rule_name": "identity",
+        # the ids of a unigram model depend on the number of threads
+        "num_threads": 1, "input_sentence_size": 0, "shuffle_input_sentence": False,
+        # longer texts would be skipped
+        "max_sentence_length": max(len(text.encode("utf-8")) for text in texts) + 1, "minloglevel": 2}
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "subword_training.py")
+    result = subprocess.run([sys.executable, program], input=json.dumps({"texts": texts, "options": options}).encode("utf-8"),
+                            capture_output=True)
+    if result.returncode:
+        raise UsageError(_reason(result, size))
+    return result.stdout
+
+
+def _reason(result, size):
+    """Why the training failed, for the user."""
+    text = result.stderr.decode("utf-8", "replace").strip()
+    too_many = re.search(r"set it to a value <= (\d+)", text)
+    if too_many:
+        return "--subwords is %d; the transcripts have enough material for at most %d pieces. Give a smaller number" % (
+            size, int(too_many.group(1)) - 1)
+    return "%d subwords cannot be made of these transcripts: SentencePiece ended with status %d: %s" % (
+        size, result.returncode, text.split("\n")[-1].split("] ")[-1] or "no message")
 
 
 def _sentencepiece():
