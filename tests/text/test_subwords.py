@@ -82,15 +82,15 @@ def trained_by_others(folder, **options):
     """Path of a model that SentencePiece makes with its own defaults, in a process without TensorFlow (subword_training.py)."""
     (folder / "t").write_text("fi fo fa\n" * 3 + "of if \uff46\uff41\n", encoding="utf-8")
     options = dict(input=str(folder / "t"), model_prefix=str(folder / "m"), num_threads=1, minloglevel=2, **options)
-    subprocess.run([sys.executable, "-c", "import sentencepiece; sentencepiece.SentencePieceTrainer.train(**%r)" % options], check=True)
+    script = "import sentencepiece; sentencepiece.SentencePieceTrainer.train(**%r)" % options
+    subprocess.run([sys.executable, "-c", script], check=True)
     return str(folder / "m.model")
 
 
 def test_a_model_of_others_is_used_unless_it_changes_texts(tmp_path):
-    vocabulary = Vocabulary.from_file(trained_by_others(tmp_path, vocab_size=12, user_defined_symbols=["\uff46"]))
-    assert not {"<s>", "</s>", "<unk>"} & set(vocabulary.characters) and vocabulary.size == 9
-    assert vocabulary.decode(vocabulary.encode("fo fa")) == "fo fa"
     vocabulary = Vocabulary.from_file(trained_by_others(tmp_path, vocab_size=9, user_defined_symbols=["\uff41x"]))
+    assert not {"<s>", "</s>", "<unk>"} & set(vocabulary.characters) and vocabulary.size == 6
+    assert vocabulary.decode(vocabulary.encode("fo fa")) == "fo fa"
     with pytest.raises(DataError, match="normalization of the SentencePiece model.*m.model.*nfkc"):
         vocabulary.encode("\uff41")
     path = trained_by_others(tmp_path, vocab_size=270, byte_fallback=True, hard_vocab_limit=False)
