@@ -14,6 +14,7 @@ from open_seq2seq.export.runtime.onnx_model import OnnxModel
 from open_seq2seq.export.runtime.scoring import References, log_score, transcribe_references
 from open_seq2seq.files import replaced_file
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.text.vocabulary import MODEL
 
 
 def quantize(onnx_path):
@@ -53,7 +54,9 @@ def quantize(onnx_path):
             raise CheckpointError("onnxruntime cannot quantize %s: %s" % (onnx_path, error))
         with open(result, "rb") as stored, replaced_file(path, "wb") as file:
             shutil.copyfileobj(stored, file)
-    write_description(description._replace(precision="int8", wer=None, sha256={}), path)
+    # the SentencePiece model is that of the original
+    subword_model = {name: digest for name, digest in description.sha256.items() if name == MODEL.lstrip(".")}
+    write_description(description._replace(precision="int8", wer=None, sha256=subword_model), path)
     return path
 
 

@@ -14,6 +14,7 @@ from open_seq2seq.data.audio.embedding import audio_address, data_address
 from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.evaluation.report.page import json_in_html
+from open_seq2seq.text.vocabulary import WORD_MARK, has_subwords
 
 LEVELS = 16                            # of brightness in a picture: four bits of a point
 LOWEST_PERCENTILE = 5.0                # of the features; what is below is as dark
@@ -100,16 +101,19 @@ def words_of_best_path(best_path, characters, seconds_per_frame):
 
     Args:
       best_path: int [T'], blanks and repeats included.
-      characters: list of str, the vocabulary without the blank.
+      characters: list of str, the vocabulary without the blank; pieces of a subword vocabulary begin a word at its mark.
       seconds_per_frame: of the logits.
 
     Returns:
       List of [word, start, end] in seconds; the end is that of the last frame of the word's last character.
     """
     words, current, previous = [], None, len(characters)
+    mark = WORD_MARK if has_subwords(characters) else " "
     for frame, label in enumerate(int(label) for label in best_path):
         end = round((frame + 1) * seconds_per_frame, 3)
-        if label < len(characters) and characters[label] == " ":
+        if label < len(characters) and label != previous and characters[label].startswith(mark):
+            current = None
+        if label < len(characters) and characters[label] == mark:
             current = None
         elif label < len(characters) and label == previous:
             current[2] = end
@@ -117,7 +121,7 @@ def words_of_best_path(best_path, characters, seconds_per_frame):
             if current is None:
                 current = ["", round(frame * seconds_per_frame, 3), end]
                 words.append(current)
-            current[0] += characters[label]
+            current[0] += characters[label].replace(WORD_MARK, "")
             current[2] = end
         previous = label
     return words
