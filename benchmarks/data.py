@@ -11,10 +11,11 @@ process may use cores, and every turn of every candidate reads the same files fr
 - "librosa, fast" is the same with soundfile, and with the mel filters computed once.
 - "decoding alone" is the machine's limit for reading: the same files into float32 samples by soundfile (WAV: ``np.fromfile``) in
   as many threads, without checks, features or batches.
+- "reading alone" is that limit for shards of features (``cache_features``): the bytes of the shards.
 - "products alone" is the limit for computing: the matrix products of the features at the speed of ``tf.matmul`` on large squares.
 
-The last lines are a training on spoken-digit-like utterances with the shipped configuration (``--training_steps``): the share of
-its time that the steps waited for their batches.
+The last line is a training on utterances like strings of digits with the shipped configuration, augmentation included
+(``--training_steps``): the share of its time that the steps waited for their batches.
 
 ``--memory`` instead measures the memory of the process during 3 epochs of 50,000 utterances of 0.3 s.
 """
@@ -22,6 +23,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,7 +52,9 @@ from open_seq2seq.data.speech2text.speech2text import Speech2TextDataLayer  # no
 SAMPLE_FREQ = 16000
 FEATURES = {"num_audio_features": 64, "input_type": "logfbank", "norm_per_feature": True, "backend": "librosa", "pad_to": 16}
 NUM_FFT, WINDOW, HOP = 512, 320, 160
-LONG, SHORT = (8.0, 16.0), (0.4, 0.9)      # s
+LONG, SHORT, DIGIT_STRINGS = (8.0, 16.0), (0.4, 0.9), (1.0, 4.0)      # s
+TRAINING_UTTERANCES = 400
+SHARD_EPOCHS = 10      # in a turn: one takes as little time as making an iterator
 PREFETCHED = 4
 MATMUL_SIZE = 1024
 WARM_UP_TURNS, MINIMUM_TURNS = 1, 3
@@ -93,18 +97,25 @@ def write_corpus(directory, count, durations, extension, copies=1):
     return manifest, paths, seconds
 
 
-def make_layer(manifest, vocabulary, batch_size):
-    """The data layer of a training on one manifest."""
-    check = Report()
-    params = check_parameters(Speech2TextDataLayer.PARAMETERS, dict(
-        FEATURES, dataset_files=[manifest], vocab_file=vocabulary), "data_layer_params", check)
+def make_layer(manifest, vocabulary, batch_size, cache_dtype=None):
+    """The data layer of a training on one manifest; with ``cache_dtype``, its features come from shards that are built here."""
+    check, given = Report(), dict(FEATURES, dataset_files=[manifest], vocab_file=vocabulary)
+    if cache_dtype is not None:
+        given.update(cache_features=True, cache_dtype=cache_dtype, cache_dir=os.path.join(os.path.dirname(manifest), cache_dtype))
+    params = check_parameters(Speech2TextDataLayer.PARAMETERS, given, "data_layer_params", check)
     assert not check.problems, check.problems
-    return Speech2TextDataLayer(params, "train", batch_size)
+    layer = Speech2TextDataLayer(params, "train", batch_size)
+    if cache_dtype is not None:
+        layer.cache.fill()
+        layer.cache.wait()
+        layer.cache.refresh()
+        assert layer.cache.is_usable
+    return layer
 
 
 def layer_run(layer, batches):
-    """A function that reads an epoch of the data layer, ``batches`` batches, from a new iterator."""
-    return dataset_run(lambda: layer.training_dataset().take(batches), batches)
+    """A function that reads ``batches`` batches of the data layer's training from a new iterator."""
+    return dataset_run(layer.training_dataset, batches)
 
 
 def dataset_run(make_dataset, batches):
@@ -157,9 +168,11 @@ def librosa_run(paths, batch_size, is_fast):
     return dataset_run(make_dataset, batches)
 
 
-def decoding_run(paths):
-    """A function that only decodes the files, with one thread for each core."""
+def decoding_run(paths, reads_bytes=False):
+    """A function that only decodes files (``reads_bytes``: only reads them), with one thread for each core."""
     def decode(path):
+        if reads_bytes:
+            return len(np.fromfile(path, np.uint8))
         if path.endswith(".wav"):
             return len(np.fromfile(path, "<i2").astype(np.float32))
         return len(soundfile.read(path, dtype="float32")[0])
@@ -181,6 +194,14 @@ def product_run():
     return lambda: session.run(product), 2.0 * MATMUL_SIZE ** 3
 
 
+def wait_until_idle():
+    """Waits until this process computes nothing: an endless dataset still prefetches batches that nobody asks for."""
+    before = -1.0
+    while time.process_time() - before > 0.001:
+        before = time.process_time()
+        time.sleep(0.01)
+
+
 def measure(candidates, seconds):
     """Wall time of each turn: name -> array."""
     measured, start = {name: [] for name in candidates}, None
@@ -193,23 +214,31 @@ def measure(candidates, seconds):
             before = time.perf_counter()
             run()
             measured[name].append(time.perf_counter() - before)
+            wait_until_idle()
     return {name: np.array(values[WARM_UP_TURNS:]) for name, values in measured.items()}
 
 
-def measure_format(directory, vocabulary, title, extension, durations, count, batch_size, seconds):
+def measure_format(directory, vocabulary, title, extension, durations, count, batch_size, seconds, cache_dtype=None):
     """Prints the lines of one format, and returns them as a dict."""
     folder = os.path.join(directory, title.replace(" ", "_"))
     os.mkdir(folder)
     manifest, paths, audio_seconds = write_corpus(folder, count, durations, extension)
-    layer, batches = make_layer(manifest, vocabulary, batch_size), count // batch_size
+    layer, batches = make_layer(manifest, vocabulary, batch_size, cache_dtype), count // batch_size
     product, product_flops = product_run()
-    measured = measure({
-        "this project": layer_run(layer, batches), "librosa": librosa_run(paths, batch_size, is_fast=False),
-        "librosa, fast": librosa_run(paths, batch_size, is_fast=True), "decoding alone": decoding_run(paths),
-        "products alone": product}, seconds)
+    epochs = 1 if cache_dtype is None else SHARD_EPOCHS
+    candidates = {"this project": layer_run(layer, epochs * batches), "librosa": librosa_run(paths, batch_size, is_fast=False),
+                  "librosa, fast": librosa_run(paths, batch_size, is_fast=True)}
+    if cache_dtype is not None:
+        candidates["reading alone"] = decoding_run([os.path.join(parent, name) for parent, _, names in os.walk(
+            os.path.join(folder, cache_dtype)) for name in names], reads_bytes=True)
+    else:
+        candidates.update({"decoding alone": decoding_run(paths), "products alone": product})
+    measured = measure(candidates, seconds)
     graph = FeatureGraph(check_parameters(FeatureGraph.PARAMETERS, FEATURES, "params", Report()))
     flops = 2.0 * graph.multiplications_per_frame * sum(graph.num_frames(utterance.num_samples) for utterance in layer.utterances)
-    measured["products alone"] *= flops / product_flops
+    measured["this project"] /= epochs
+    if cache_dtype is None:
+        measured["products alone"] *= flops / product_flops
     ours, rows = measured["this project"], []
     print("%-34s %16s %14s %14s" % (title, "audio s per s", "utterances/s", "ours to this"))
     for name, values in measured.items():
@@ -223,16 +252,21 @@ def measure_format(directory, vocabulary, title, extension, durations, count, ba
 
 
 def measure_waiting(directory, steps):
-    """Trains the shipped digits configuration on short synthetic utterances; returns the share of time waiting for data."""
-    folder = os.path.join(directory, "training")
-    os.mkdir(folder)
-    manifest, _, _ = write_corpus(folder, 200, SHORT, "wav")
-    shares, log = [], os.path.join(directory, "run")
-    command = [sys.executable, os.path.join(REPOSITORY, "run.py"), "--mode=train",
-               "--config_file=" + os.path.join(REPOSITORY, "configs", "speech2text", "jasper_mini_digits.py"),
-               "--logdir=" + log, "--max_steps=%d" % steps, "--num_epochs=0", "--print_loss_steps=20",
-               "--data_layer_params/dataset_files=" + manifest]
-    done = subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    """Trains the shipped digits configuration, with its augmentation, on utterances like strings of digits.
+
+    Returns:
+      dict with the share of the time that the steps waited for their batches.
+    """
+    folder, log = os.path.join(directory, "corpora", "digits"), os.path.join(directory, "run")
+    os.makedirs(folder)
+    manifest, _, _ = write_corpus(folder, TRAINING_UTTERANCES, DIGIT_STRINGS, "wav")
+    for name in ("train.csv", "dev.csv"):
+        shutil.copy(manifest, os.path.join(folder, name))
+    shares = []
+    command = [sys.executable, os.path.join(REPOSITORY, "run.py"), "--mode=train", "--logdir=" + log, "--max_steps=%d" % steps,
+               "--config_file=" + os.path.join(REPOSITORY, "configs", "speech2text", "jasper_mini_digits.py")]
+    done = subprocess.run(command, env=dict(os.environ, JASPER_DATA=os.path.join(directory, "corpora")), cwd=REPOSITORY,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise SystemExit("the training ended with exit status %d:\n%s" % (done.returncode, done.stdout[-3000:]))
     for folder, _, names in os.walk(log):
@@ -280,7 +314,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=15.0, help="duration of each format (default %(default)s)")
     parser.add_argument("--count", type=int, default=64, help="files of each format (default %(default)s)")
-    parser.add_argument("--training_steps", type=int, default=120, help="steps of the training; 0: none (default %(default)s)")
+    parser.add_argument("--training_steps", type=int, default=200, help="steps of the training; 0: none (default %(default)s)")
     parser.add_argument("--memory", action="store_true", help="only the memory during 3 epochs")
     parser.add_argument("--utterances", type=int, default=MEMORY_UTTERANCES, help="for --memory (default %(default)s)")
     arguments = parser.parse_args()
@@ -292,10 +326,13 @@ def main():
             results = [measure_memory(directory, vocabulary, arguments.utterances, 32)]
         else:
             print("TensorFlow %s, librosa %s, %d cores" % (tf.__version__, librosa.__version__, usable_cores()))
-            results = [measure_format(directory, vocabulary, title, extension, durations, count, batch_size, arguments.seconds)
-                       for title, extension, durations, count, batch_size in (
+            results = [measure_format(directory, vocabulary, title, extension, durations, count, batch_size, arguments.seconds,
+                                      *cache_dtype)
+                       for title, extension, durations, count, batch_size, *cache_dtype in (
                            ("WAV", "wav", LONG, arguments.count, 16), ("FLAC", "flac", LONG, arguments.count, 16),
-                           ("WAV of digits", "wav", SHORT, 10 * arguments.count, 32))]
+                           ("WAV of digits", "wav", SHORT, 10 * arguments.count, 32),
+                           ("shards of float32", "wav", LONG, arguments.count, 16, "float32"),
+                           ("shards of float16", "wav", LONG, arguments.count, 16, "float16"))]
             if arguments.training_steps:
                 results.append(measure_waiting(directory, arguments.training_steps))
     print(json.dumps({"title": "data", "tensorflow": tf.__version__, "librosa": librosa.__version__, "cores": usable_cores(),
