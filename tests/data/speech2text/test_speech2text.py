@@ -110,7 +110,6 @@ def test_audio_is_found_from_the_working_directory_too(corpus, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("name, value, message", [
-    ("bpe", True, "is True, which is not supported (only False is): labels are single characters"),
     ("noise_files", "noise.csv", "is 'noise.csv', which is not supported (only None is): noise from files"),
     ("dataset_files", [], "expected a list"),
     ("max_rejected_fraction", 2.0, "expected a number at least 0.0 and at most 1.0"),
@@ -119,6 +118,14 @@ def test_audio_is_found_from_the_working_directory_too(corpus, tmp_path, monkeyp
 def test_unsupported_values_are_refused(name, value, message):
     _, report = check(**dict({"dataset_files": ["a.csv"]}, **{name: value}))
     assert len(report.problems) == 1 and message in report.problems[0]
+
+
+def test_bpe_requires_a_sentencepiece_model():
+    for name, count in ((VOCABULARY, 1), ("pieces.model", 0)):
+        params, report = check(dataset_files=["a.csv"], vocab_file=name, bpe=True)
+        Speech2TextDataLayer.check_rules(params, "params", report)
+        assert len(report.problems) == count
+    assert check(dataset_files=["a.csv"], bpe="yes")[1].problems
 
 
 def test_params_of_public_configs_are_accepted_and_those_without_effect_are_noted():
