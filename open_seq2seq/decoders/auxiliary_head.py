@@ -1,4 +1,4 @@
-"""A head that predicts what else is in an encoder's outputs, e.g. the pitch or the speaker; it may train the encoder to lose it."""
+"""A head that predicts the pitch or the speaker from an encoder's outputs; it may train the encoder to make that impossible."""
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.encoders.shapes import dimensions
@@ -35,7 +35,7 @@ class AuxiliaryHead:
 
 
 def strength(step, steps):
-    """float32 scalar: 2 / (1 + exp(-10 p)) - 1, where p rises from 0 to 1 in ``steps`` steps (arXiv:1505.07818, section 5.2.2)."""
+    """float32 scalar: 2 / (1 + exp(-10 p)) - 1, where p rises from 0 to 1 in ``steps`` steps (arXiv:1505.07818)."""
     progress = tf.minimum(tf.cast(step, tf.float32) / float(steps), 1.0)
     return 2.0 / (1.0 + tf.exp(-GAMMA * progress)) - 1.0
 

@@ -7,8 +7,8 @@ from open_seq2seq.losses.masked_prediction import SUMS
 
 # a model whose predictions have a perplexity below this share of the targets' perplexity has collapsed
 COLLAPSED_SHARE = 0.1
-ADVICE = ("What to try: a lower learning rate or a longer warmup (lr_policy_params); other clusters, if one of them has most frames "
-          "(--mode=label_quality); fewer or shorter masks (mask_prob, mask_length)")
+ADVICE = ("What to try: a lower learning rate or a longer warmup (lr_policy_params); other clusters, if one of them has most "
+          "frames (--mode=label_quality); fewer or shorter masks (mask_prob, mask_length)")
 
 
 class PretrainingFigures:

@@ -85,8 +85,8 @@ class HubertPretraining:
                     ", ".join(sorted(map(str, weights))) or "none", ", ".join(sets) or "none"))
             wrong = [name for name, weight in weights.items() if type(weight) not in (int, float) or weight == 0]
             if wrong:
-                report.problem(where, "has the weight %r for %s; expected a number above 0, or below 0 for an adversarial head" % (
-                    weights[wrong[0]], wrong[0]))
+                report.problem(where, "has the weight %r for %s; expected a number above 0, or one below 0 for an "
+                               "adversarial head" % (weights[wrong[0]], wrong[0]))
             elif mode == "train" and any(weight < 0 for weight in weights.values()) and not (
                     loss.get("adversarial_steps") or params.get("max_steps")):
                 report.problem(child_path(child_path(path, "loss_params"), "adversarial_steps"), "is missing: a training of "

@@ -43,7 +43,8 @@ def test_loss_accuracies_and_gradients(case, hubert, graph):
     cluster_output = ClusterPredictionDecoder(params, classes, "train")(EncoderOutput(outputs, lengths))
     penalty = facts["loss_weights"][0] if facts["loss_weights"] else 0.0
     loss = MaskedPredictionLoss({"pred_masked_weight": facts["pred_masked_weight"],
-                                 "pred_nomask_weight": facts["pred_nomask_weight"], "feature_penalty": 0.0, "auxiliary_weights": {}})(
+                                 "pred_nomask_weight": facts["pred_nomask_weight"], "feature_penalty": 0.0,
+                                 "auxiliary_weights": {}})(
         cluster_output, tf.constant(targets), tf.constant(arrays["mask"]))
     # fairseq penalizes the outputs of its convolutions, padded frames included
     features = tf.constant(arrays["features"][:, :, :facts["T_features"]].transpose(0, 2, 1)[:, :facts["T_used"]])
