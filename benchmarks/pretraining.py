@@ -11,7 +11,7 @@ One hour of synthetic audio (random sequences of 60 spectra, voiced or not, of r
   a millisecond before it computes, so the ratio depends on the length of the utterances: those of spoken digits (0.43 s), of
   sequences of digits (2.5 s), of LibriSpeech (12 s). The limit is the speed of the matrix product alone, on all cores.
 
-``--parts`` chooses some of them.
+``--parts`` chooses some of them. The same figures follow as one JSON object.
 """
 import argparse
 import concurrent.futures
@@ -114,7 +114,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=1.0, help="hours of audio")
     parser.add_argument("--parts", nargs="+", choices=("kmeans", "labels"), default=["kmeans", "labels"])
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     result = {"cores": usable_cores(), "hours": options.hours}
     with tempfile.TemporaryDirectory() as folder:
@@ -129,7 +128,8 @@ def main():
             result["kmeans_frames"] = len(features)
         if "labels" in options.parts:
             result.update(measure_labels(shards, model))
-    print(json.dumps(result) if options.json else _text(result))
+    print(_text(result))
+    print(json.dumps(result))
 
 
 def _text(result):

@@ -77,7 +77,7 @@ def read_feature_description(path):
 
 
 def write_shard(path, batches, description):
-    """Writes a shard; what an interrupted call leaves is replaced by the next one.
+    """Writes a shard; the ``.npy`` file gets its name last, when it is complete.
 
     Args:
       path: of the ``.npy`` file.

@@ -274,3 +274,19 @@ def test_seed_decides_the_clusters(tmp_path):
         return learn_clusters(parse_command_line(["--mode=kmeans", "--clusters=5", "--percent=0.4"] + flags)[0])
 
     assert learned(0, "a").digest == learned(0, "b").digest != learned(1, "c").digest
+
+
+def test_a_training_rejects_files_that_contradict_the_list(corpus):
+    from open_seq2seq.data.rejection import Rejections
+    from open_seq2seq.data.speech2text.manifest import read_manifest
+    from open_seq2seq.data.speech2text.selection import select_utterances
+    path = str(corpus / "valid.tsv")
+    write_audio_list(path, corpus, [("00.wav", 4000), ("01.wav", 4701), ("none.wav", 1)])
+    params = dict.fromkeys(("max_duration", "min_duration", "max_feature_length", "max_label_length"), None)
+    params["sample_freq"] = 8000
+    rejections = Rejections(3, 1.0)
+    found = select_utterances(read_manifest(path, transcripts=False), params, "infer", None, int, None, rejections, False)
+    assert [(utterance.wav_filename, utterance.num_samples, utterance.row) for utterance in found] == [("00.wav", 2000, 2)]
+    assert [(item.row, item.reason.name, item.detail) for item in rejections] == [
+        (3, "other samples than the list says", "the list says 4701 samples, the file has 4700"),
+        (4, "missing file", rejections.items[1].detail)]
