@@ -58,7 +58,7 @@ def main(arguments=None):
     for manifest, path in paths.items():
         values = np.concatenate(labels[manifest]) if labels[manifest] else np.zeros([0], np.int32)
         write_frame_labels(path, values, [len(own) for own in labels[manifest]])
-        write_description(path, LabelDescription(LABEL_RATE, identity, symbols, options.kind))
+        write_description(path, LabelDescription(LABEL_RATE, identity, symbols, options.kind, identity=identity))
         counts.update(values.tolist())
         print("Wrote %d labels of %d utterances to %s" % (len(values), len(labels[manifest]), path))
     dictionary = dictionary_path(options.manifests[0], options.kind, options.labels)
