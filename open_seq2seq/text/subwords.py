@@ -25,6 +25,8 @@ INSTALL = "bash scripts/setup.sh --data"
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
 _RESERVED = {"\u2581": "SentencePiece's mark of the beginning of a word", "\u2585": "SentencePiece's mark of unknown text"}
 
+_LEAST_LIMIT = 4192  # bytes of a text, SentencePiece's default; values below 10 are an error
+
 Piece = collections.namedtuple("Piece", "text type")
 Piece.__doc__ = """An entry of a SentencePiece model. text: str. type: int as in sentencepiece_model.proto."""
 
@@ -247,7 +249,7 @@ def train_model(texts, size, model_type=UNIGRAM):
         # the ids of a unigram model depend on the number of threads
         "num_threads": 1, "input_sentence_size": 0, "shuffle_input_sentence": False,
         # longer texts would be skipped
-        "max_sentence_length": max(len(text.encode("utf-8")) for text in texts) + 1, "minloglevel": 2}
+        "max_sentence_length": max([len(text.encode("utf-8")) + 1 for text in texts] + [_LEAST_LIMIT]), "minloglevel": 2}
     program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "subword_training.py")
     result = subprocess.run([sys.executable, program], input=json.dumps({"texts": texts, "options": options}).encode("utf-8"),
                             capture_output=True)
