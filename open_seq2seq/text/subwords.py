@@ -234,7 +234,7 @@ def train_model(texts, size, model_type=UNIGRAM):
         raise DataError("there is no text to train subwords with")
     for text in texts:
         for mark in _RESERVED:
-            # SentencePiece skips such texts without an error
+            # without an error, SentencePiece takes the first mark for a space and skips texts with the second one
             if mark in text:
                 raise DataError("the transcript %r has %r, %s. Remove it with the normalization step {\"map\": {%r: \"\"}}" % (
                     text[:60], mark, _RESERVED[mark], mark))
