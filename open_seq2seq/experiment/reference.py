@@ -29,7 +29,7 @@ def sections(base_model=None, params=None):
     from open_seq2seq.data import Speech2TextDataLayer
     from open_seq2seq.decoders import FullyConnectedCTCDecoder
     from open_seq2seq.encoders import TDNNEncoder
-    from open_seq2seq.losses import CTCLoss
+    from open_seq2seq.losses import CTCLoss, LFMMILoss
     from open_seq2seq.models import Speech2Text
     from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies
     params = params or {}
@@ -45,6 +45,8 @@ def sections(base_model=None, params=None):
     found = [("`base_params`", getattr(base_model or Speech2Text, "PARAMETERS", ())),
              declared("data_layer", Speech2TextDataLayer), declared("encoder", TDNNEncoder),
              declared("decoder", FullyConnectedCTCDecoder), declared("loss", CTCLoss)]
+    if params.get("loss") is None:
+        found.append(("`loss_params` of LFMMILoss", LFMMILoss.PARAMETERS))
     optimizers = catalogue.OPTIMIZERS
     if params.get("optimizer") is not None:
         optimizers = {name_of(params["optimizer"]): params["optimizer"]}
