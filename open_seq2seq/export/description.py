@@ -305,7 +305,7 @@ def check_characters(characters, where, report):
     """
     if has_subwords(characters):
         for problem in problems_of_pieces(list(characters)):
-            report.problem(where, "has an invalid piece: %s" % problem)
+            report.problem(where, "is invalid: %s" % problem)
         return
     if len(set(characters)) != len(characters):
         report.problem(where, "has a character twice")

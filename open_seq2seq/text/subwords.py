@@ -146,7 +146,7 @@ def problems_of_pieces(pieces):
             problems.append("the piece %r has %r after its beginning; expected pieces of one word, with the mark at the beginning"
                             % (piece, WORD_MARK) if piece else "a piece is empty")
     characters = sorted(set("".join(pieces)) - {WORD_MARK})
-    problems += ["the pieces have the character " + text for _, text in check_labels(characters)[0]]
+    problems += ["a piece has an invalid character: " + text for _, text in check_labels(characters)[0]]
     if " " in characters:
         problems.append("a piece has a space; expected %r (escape_whitespaces)" % WORD_MARK)
     return problems

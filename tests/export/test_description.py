@@ -77,7 +77,7 @@ def test_frames_of_mask_and_logits(tmp_path):
     ({"vocabulary": list("abcdefg")}, 'expected 7, the number of characters'),
     ({"vocabulary": list("aabcd")}, "a character twice"),
     ({"vocabulary": ["ab", "\0", "c", "d", "\ud800"]},
-     r"the entry 'ab', expected .*\n.*U\+0000 is a control .*\n.*U\+D800 is a lone surrogate"),
+     r"invalid character: U\+0000 is a control .*\n.*U\+D800 is a lone surrogate"),
     ({"subsampling": 4}, '"subsampling" is 4, expected 2'),
     ({"frames": "2336"}, r"\[\"frames\"\] is '2336' \(str\), expected an integer"),
     ({"num_audio_features": 64}, 'as in feature_params\\["num_audio_features"'),

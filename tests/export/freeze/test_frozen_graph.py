@@ -179,7 +179,7 @@ def test_contradicting_options_are_refused(tmp_path, options, message):
 def test_a_checkpoint_with_another_vocabulary_is_refused(tmp_path):
     trained = trained_model(tmp_path)._replace(vocabulary=tuple(" abcdefg"))
     for folded in (True, False):
-        with pytest.raises(CheckpointError, match="has another vocabulary: it has 6 outputs, 5 characters .* 8 characters"):
+        with pytest.raises(CheckpointError, match="has another vocabulary: it has 6 outputs, 5 labels .* 8 labels"):
             freeze(trained, DYNAMIC._replace(folded=folded))
 
 
