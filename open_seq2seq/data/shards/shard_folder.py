@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -29,6 +30,8 @@ from open_seq2seq.files import checksum_of, parsed_json, replaced_file
 
 MANIFEST = "manifest.json"
 PER_SHARD = 256          # audio files
+_ATTEMPTS = 20           # to share the folder's lock
+_IN_USE = "another process is writing the cache %s; wait until it has finished"
 
 Source = collections.namedtuple("Source", "path number")
 Source.__doc__ = """An audio file. path: str. number: int, which changes when the path, the size or the time of change does; 0 if
@@ -153,8 +156,12 @@ class ShardFolder:
         """The sources of each shard: list of lists of Source, sorted by path, each file once."""
         shards = [[] for _ in range(self.num_shards)]
         for source in sorted(set(sources)):
-            shards[_number(source.path) % self.num_shards].append(source)
+            shards[self.shard_of(source.path)].append(source)
         return shards
+
+    def shard_of(self, path):
+        """The number of the shard to which an audio file belongs."""
+        return _number(os.path.abspath(path)) % self.num_shards
 
     def refresh(self, shards=None):
         """Reads the indexes of shards again; None: of all."""
@@ -245,12 +252,23 @@ class ShardFolder:
                 self._remove_temporary()
             except BlockingIOError:
                 if alone:
-                    raise StorageError("another process is writing the cache %s; wait until it has finished" % self.path)
+                    raise StorageError(_IN_USE % self.path)
             if not alone:
-                fcntl.flock(descriptor, fcntl.LOCK_SH)
+                self._share(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _share(self, descriptor):
+        for attempt in range(_ATTEMPTS):
+            # other processes that share it hold it alone for a moment
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if attempt == _ATTEMPTS - 1:
+                    raise StorageError(_IN_USE % self.path)
+                time.sleep(0.1)
 
     def _remove_temporary(self):
         for name in os.listdir(self.path):

@@ -24,6 +24,7 @@ class CachedPipeline:
 
     def __init__(self, cache, utterances, masks, pad_to, seed, num_parallel_calls, reject):
         self._cache, self._utterances, self._masks, self._seed, self._reject = cache, utterances, masks, seed, reject
+        self._rows = cache.rows()
         self._pad_to, self._num_parallel_calls = max(pad_to, 1), num_parallel_calls
 
     def training_dataset(self, request_of, first_batch, batch_size, keep_rows=False, end=ENDLESS):
@@ -89,7 +90,7 @@ class CachedPipeline:
         return features, self._lengths(indices), padded_labels, label_lengths, indices, rows
 
     def _lengths(self, indices):
-        return np.array([self._cache.samples_and_rows(index)[1] if index >= 0 else 0 for index in indices], np.int32)
+        return np.where(indices >= 0, self._rows[indices], 0).astype(np.int32)
 
     def _features(self, bucket, indices, frames):
         """([B, T, F] in the type of the cache, set of rows that cannot be read)."""

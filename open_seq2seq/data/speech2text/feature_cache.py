@@ -13,7 +13,7 @@ import numpy as np
 
 from open_seq2seq.data.rejection import UNREADABLE, RejectedData
 from open_seq2seq.data.shards.shard_file import read_into
-from open_seq2seq.data.shards.shard_folder import ShardFolder, source_of
+from open_seq2seq.data.shards.shard_folder import ShardFolder, Source, source_of
 from open_seq2seq.data.speech2text.augmentation import waveform_changes
 from open_seq2seq.data.speech2text.shard_building import AUDIO, INT16_SCALE, ShardBuilder, Stopped
 from open_seq2seq.errors import ConfigError, JasperError, StorageError
@@ -82,14 +82,13 @@ class FeatureCache:
         self._num_workers, self._worker_id = num_workers, worker_id
         self._builder = ShardBuilder(params)
         self.content = self._builder.content
-        self._sources = [source_of(utterance.audio_path) for utterance in utterances]
-        self._source_numbers = np.array([source.number for source in self._sources], np.uint64)
+        self._source_numbers = np.array([source_of(utterance.audio_path).number for utterance in utterances], np.uint64)
         self.folder = ShardFolder(folder_of(params, manifests), self.content, self._builder.parameters,
-                                  len(set(self._sources)))
+                                  len(np.unique(self._source_numbers)))
         if not self.folder.open(params["cache_regenerate"]):
             self.folder.create()
         self._filling, self._lock, self._stop = None, threading.RLock(), threading.Event()
-        self._plan, self._is_part, self._was_filled = self.folder.plan(self._sources), False, False
+        self._is_part = self._was_filled = False
         self._take_snapshot()
 
     def _take_snapshot(self):
@@ -114,12 +113,12 @@ class FeatureCache:
 
     def missing_shards(self):
         """Numbers of the shards that have to be written."""
-        return self.folder.missing(self._plan)
+        return self.folder.missing(self.plan())
 
-    @property
     def plan(self):
         """The Sources of each shard: list of lists."""
-        return self._plan
+        return self.folder.plan(Source(os.path.abspath(utterance.audio_path), int(number))
+                                for utterance, number in zip(self._utterances, self._source_numbers))
 
     def refresh(self):
         """Reads the indexes of all shards again."""
@@ -139,24 +138,22 @@ class FeatureCache:
             self.content.kind, self.content.dtype, self.folder.path, (numbers >= 0).sum(), len(numbers))
 
     def for_utterances(self, utterances):
-        """A cache of some of the utterances, or of others with the same audio files, in the same folder."""
+        """A cache of some of the utterances in the same folder, which it does not fill."""
         cache = object.__new__(FeatureCache)
         cache.__dict__.update(self.__dict__)
-        numbers = {source.path: source for source in self._sources}
+        known = {utterance.audio_path: number for utterance, number in zip(self._utterances, self._source_numbers)}
         cache._utterances, cache._is_part = utterances, True
-        cache._sources = [numbers.get(os.path.abspath(utterance.audio_path)) or source_of(utterance.audio_path)
-                          for utterance in utterances]
-        cache._source_numbers = np.array([source.number for source in cache._sources], np.uint64)
+        cache._source_numbers = np.array([known[utterance.audio_path] for utterance in utterances], np.uint64)
         cache._take_snapshot()
         return cache
 
     # reading
 
-    def samples_and_rows(self, index):
-        """(samples, rows) of an utterance's record, or None if it has none that is usable."""
+    def rows(self):
+        """Frames or samples of every utterance whose record is usable, and 0 for the others: int32 array."""
         records, _, numbers = self._snapshot
-        record = records[numbers[index]] if numbers[index] >= 0 else None
-        return None if record is None or not record["rows"] else (int(record["samples"]), int(record["rows"]))
+        return np.where(numbers >= 0, records["rows"][numbers], 0).astype(np.int32) if len(records) else np.zeros(
+            [len(numbers)], np.int32)
 
     def array_of(self, index):
         """(the array of an utterance, its samples). Thread-safe.
@@ -175,7 +172,7 @@ class FeatureCache:
             if record["rows"]:
                 array = self.folder.read(record, shards[numbers[index]])
                 return (self.repaired(index) if array is None else array), int(record["samples"])
-        return self._builder.computed(self._sources[index].path)
+        return self._builder.computed(self._utterances[index].audio_path)
 
     def read_into(self, index, buffer):
         """Copies an utterance's array into a buffer of bytes that has the size of its record. Thread-safe.
@@ -184,8 +181,9 @@ class FeatureCache:
           RejectedData: the record is damaged, and the audio file cannot be used.
         """
         records, shards, numbers = self._snapshot
-        record = records[numbers[index]]
-        if not read_into(self.folder.shard_path(shards[numbers[index]]), record, buffer):
+        # while another process writes the shard again, an index can lack the record
+        if numbers[index] < 0 or records["size"][numbers[index]] != len(buffer) or not read_into(
+                self.folder.shard_path(shards[numbers[index]]), records[numbers[index]], buffer):
             buffer[:] = np.ascontiguousarray(self.repaired(index)).reshape(-1).view(np.uint8)
 
     def waveform(self, index):
@@ -195,8 +193,7 @@ class FeatureCache:
     def repaired(self, index):
         """The array of an utterance whose record was found damaged; the shard is written again."""
         with self._lock:
-            records, shards, numbers = self._snapshot
-            shard = int(shards[numbers[index]])
+            shard = self.folder.shard_of(self._utterances[index].audio_path)
             # another process may have written the shard again since its index was read
             self.folder.refresh([shard])
             self._take_snapshot()
@@ -205,31 +202,25 @@ class FeatureCache:
                 array = self.folder.read(records[numbers[index]], shards[numbers[index]])
                 if array is not None:
                     return array
-            source, path = self._sources[index], self.folder.shard_path(shard)
-            place = "record %d of %s (%s)" % (
-                self.folder.place_of(source.number, shard), path, self._utterances[index].id)
+            utterance, path = self._utterances[index], self.folder.shard_path(shard)
+            place = "record %d of %s (%s)" % (self.folder.place_of(self._source_numbers[index], shard), path, utterance.id)
             try:
-                array, _ = self._builder.computed(source.path)
+                array, _ = self._builder.computed(utterance.audio_path)
             except RejectedData as rejected:
                 raise RejectedData(UNREADABLE, "%s is damaged: its checksum is wrong, and it cannot be computed again: %s: %s. "
                                    "Restore the audio file, or the shard from a copy" % (place, rejected.reason.name, rejected))
             sys.stderr.write("Warning: %s is damaged: its checksum is wrong. It is computed again from %s\n"
-                             % (place, source.path))
+                             % (place, utterance.audio_path))
             try:
-                self.build_shard(shard)
+                self._build_shard(shard, self.plan()[shard])
             except StorageError as error:
                 sys.stderr.write("Warning: the shard stays damaged: %s\n" % error)
             return array
 
     # writing
 
-    def build_shard(self, shard):
-        """Writes a shard. What it already has and is not damaged is kept.
-
-        Raises:
-          StorageError: it cannot be written.
-        """
-        self._builder.build(self.folder, shard, self._plan[shard], self._stop.is_set)
+    def _build_shard(self, shard, sources, is_stopped=None):
+        self._builder.build(self.folder, shard, sources, is_stopped)
         with self._lock:
             self.folder.refresh([shard])
             self._take_snapshot()
@@ -241,7 +232,10 @@ class FeatureCache:
         self._was_filled = True
         if self._worker_id == 0:
             log_line(self.describe() + ("" if self.is_complete else "; the others are added while they are read"))
-        missing = [shard for shard in self.missing_shards() if shard % self._num_workers == self._worker_id]
+        if self.is_complete:
+            return
+        plan = self.plan()
+        missing = {shard: plan[shard] for shard in self.folder.missing(plan) if shard % self._num_workers == self._worker_id}
         if not missing:
             return
         self._filling = threading.Thread(target=self._fill, args=(missing,), daemon=True)
@@ -252,8 +246,8 @@ class FeatureCache:
     def _fill(self, missing):
         try:
             with self.folder.lock(alone=False):
-                for shard in missing:
-                    self.build_shard(shard)
+                for shard, sources in missing.items():
+                    self._build_shard(shard, sources, self._stop.is_set)
         except Stopped:
             pass
         except JasperError as error:

@@ -188,7 +188,7 @@ def test_utterances_that_only_another_run_uses_stay_in_the_cache(manifest):
     assert len(short.utterances) == 6 and short.cache.is_usable
     assert_same(batches_of(short), batches_of(layer_of(manifest, max_duration=0.7)))
     # a record of the short run is lost
-    shard = next(shard for shard, sources in enumerate(short.cache.plan) if sources)
+    shard = next(shard for shard, sources in enumerate(short.cache.plan()) if sources)
     os.remove(short.cache.folder.shard_path(shard) + ".index")
     short.cache.refresh()
     short.cache.fill()
@@ -237,9 +237,9 @@ def flip(path, offset):
 def test_a_damaged_record_is_computed_again_or_refused(manifest, tmp_path, capfd, arguments):
     layer = filled(manifest, **arguments)
     before, expected = files_of(layer), batches_of(layer)
-    shard = next(shard for shard, sources in enumerate(layer.cache.plan) if len(sources) > 1)
+    shard = next(shard for shard, sources in enumerate(layer.cache.plan()) if len(sources) > 1)
     path, record = layer.cache.folder.shard_path(shard), layer.cache.folder.records_of(shard)[1]
-    source = layer.cache.plan[shard][1].path
+    source = layer.cache.plan()[shard][1].path
     flip(path, int(record["offset"] + record["size"] // 2))
     assert_same(batches_of(layer), expected)
     warning = capfd.readouterr().err
@@ -366,7 +366,7 @@ for section in (train_params, eval_params, infer_params):
     layer = layer_of(manifest, cache_features=True, backend="psf", norm_per_feature=False)
     before = files_of(layer)
     assert layer.cache.is_usable
-    shard = next(shard for shard, sources in enumerate(layer.cache.plan) if sources)
+    shard = next(shard for shard, sources in enumerate(layer.cache.plan()) if sources)
     path, record = layer.cache.folder.shard_path(shard), layer.cache.folder.records_of(shard)[0]
     # in an array, and in the bytes around it that only TFRecord's checksums cover
     for offset in (int(record["offset"]) + 5, int(record["offset"] + record["size"]) + 1, 9):
