@@ -11,6 +11,9 @@ One hour of synthetic audio (random sequences of 60 spectra, voiced or not, of r
   a millisecond before it computes, so the ratio depends on the length of the utterances: those of spoken digits (0.43 s), of
   sequences of digits (2.5 s), of LibriSpeech (12 s). The limit is the speed of the matrix product alone, on all cores.
 
+- step: milliseconds of a training step of the encoder of configs/speech2text/jasper_mini_digits.py, in pre-training and with CTC,
+  and the shares of the speed of a plain matrix product. Pre-training is to reach at least the share of CTC.
+
 ``--parts`` chooses some of them. The same figures follow as one JSON object.
 """
 import argparse
@@ -113,9 +116,17 @@ def _products(features, clusters):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=1.0, help="hours of audio")
-    parser.add_argument("--parts", nargs="+", choices=("kmeans", "labels"), default=["kmeans", "labels"])
+    parser.add_argument("--parts", nargs="+", choices=("kmeans", "labels", "step"),
+                        default=["kmeans", "labels", "step"])
     options = parser.parse_args()
     result = {"cores": usable_cores(), "hours": options.hours}
+    if "step" in options.parts:
+        from pretraining_step import measure_step, step_text
+        result.update(measure_step())
+        print(step_text(result))
+        if options.parts == ["step"]:
+            print(json.dumps(result))
+            return
     with tempfile.TemporaryDirectory() as folder:
         result["mfcc_audio_seconds_per_second"] = measure_mfcc(folder, options.hours)
         shards = FeatureShards(folder, "train")

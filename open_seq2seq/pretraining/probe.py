@@ -8,6 +8,7 @@ the table has the classifier's accuracy on frames of utterances that it was not 
 import collections
 import json
 import sys
+import warnings
 
 import numpy as np
 
@@ -63,6 +64,7 @@ def probe(folder, split, label_file, label_rate=None, frames=40000, seed=0):
     Raises:
       DataError: the features and labels are not of the same utterances, or the labels are all equal.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
     shards, labels = FeatureShards(folder, split), read_frame_labels(label_file)
@@ -89,7 +91,10 @@ def probe(folder, split, label_file, label_rate=None, frames=40000, seed=0):
         raise DataError("%s has %d different labels in %d frames to train on, and %d frames are held out; a probe needs at least "
                         "two labels and a few utterances" % (label_file, len(np.unique(targets[train])), len(train), len(test)))
     scaler = StandardScaler().fit(values[train])
-    classifier = LogisticRegression(max_iter=200).fit(scaler.transform(values[train]), targets[train])
+    with warnings.catch_warnings():
+        # the last digits of the weights do not change the accuracy
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        classifier = LogisticRegression(max_iter=200).fit(scaler.transform(values[train]), targets[train])
     found = classifier.predict(scaler.transform(values[test]))
     counts = np.bincount(targets[train])
     return Probe(folder, float((found == targets[test]).mean()), float((targets[test] == counts.argmax()).mean()),
