@@ -26,7 +26,8 @@ def measure_step(seconds=8.0, rows=16, labels=30, steps=6):
     from open_seq2seq.training.requests import Requests
     tf.logging.set_verbosity(tf.logging.ERROR)
     random, runs, frames, flops = np.random.RandomState(0), {}, int(100 * seconds), None
-    for name, config, classes in (("ctc", "jasper_mini_digits.py", 28), ("hubert", "jasper_mini_digits_hubert.py", (CLUSTERS + 4,))):
+    for name, config, classes in (("ctc", "jasper_mini_digits.py", 28),
+                                  ("hubert", "jasper_mini_digits_hubert.py", (CLUSTERS + 4,))):
         experiment = load_experiment(os.path.join(CONFIGS, config), "train")
         params = experiment.params["train"]
         features = random.randn(rows, frames, params["data_layer_params"]["num_audio_features"]).astype(np.float32)
@@ -72,8 +73,8 @@ def _step(base_model, params, classes, batch, device, group, builder, requests):
 def step_text(result):
     """The figures as a line."""
     return "step: pre-training %.1f ms, CTC %.1f ms; %.1f %% and %.1f %% of a matrix product's %.0f GFLOP/s" % (
-        result["hubert_step_ms"], result["ctc_step_ms"], 100 * result["hubert_share_of_limit"], 100 * result["ctc_share_of_limit"],
-        result["step_limit_gflops"])
+        result["hubert_step_ms"], result["ctc_step_ms"], 100 * result["hubert_share_of_limit"],
+        100 * result["ctc_share_of_limit"], result["step_limit_gflops"])
 
 
 def _seconds(function):
