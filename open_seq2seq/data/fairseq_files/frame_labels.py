@@ -24,8 +24,8 @@ LabelDescription = collections.namedtuple("LabelDescription", "label_rate cluste
 LabelDescription.__doc__ = """What is known of a file of labels.
 
 label_rate: labels per second. clusters: SHA-256 of the centroids, hexadecimal. num_clusters: int. features: str, what was
-clustered, e.g. "mfcc" or "layer conv53, checkpoint 0123456789abcdef"; None if not known. identity: digest of the features and their
-data."""
+clustered, e.g. "mfcc" or "layer conv53, checkpoint 0123456789abcdef"; None if not known. identity: digest of the features and
+their data."""
 
 
 class FrameLabels:
