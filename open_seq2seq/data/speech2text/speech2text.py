@@ -20,7 +20,7 @@ from open_seq2seq.data.speech2text.packing import pack, single_rows
 from open_seq2seq.data.speech2text.row_layout import RowLayout
 from open_seq2seq.data.speech2text.selection import frames_to_align
 from open_seq2seq.data.speech2text.shard_building import FEATURES
-from open_seq2seq.data.speech2text.training_batches import TrainingBatches, batch_sizes, bucket_limits
+from open_seq2seq.data.speech2text.training_batches import TrainingBatches, batch_sizes, bucket_limits, described
 from open_seq2seq.data.speech2text.training_batches import check_rules as check_batch_rules
 from open_seq2seq.data.speech2text.utterance_set import UtteranceSet
 from open_seq2seq.log_lines import log_line
@@ -101,7 +101,8 @@ class Speech2TextDataLayer:
             # one rank reports it
             self._padding_share = self.training_batches.padding_share() if worker_id == 0 else None
         if worker_id == 0:
-            self._describe_batches()
+            for line in described(self._layout, params, mode, self.training_batches, self._padding_share):
+                log_line("%s data: %s" % (mode, line))
         self._same_length_batches, self._batches = params["same_length_batches"], None
 
     def subset(self, count, seed):
@@ -149,29 +150,6 @@ class Speech2TextDataLayer:
     def _separator(self):
         """Labels between those of packed utterances."""
         return tuple(self.vocabulary.encode(" ")) if " " in self.vocabulary.characters else ()
-
-    def _describe_batches(self):
-        """Log lines on the buckets and the share of padding."""
-        if self.buckets is not None:
-            log_line("%s data: %s" % (self.mode, self._description_of_shapes()))
-        elif self._layout.buckets is not None:
-            log_line("train data: %s%s" % (
-                self.training_batches.description(), "; join_shorter_than has no effect, because the shapes are not static"
-                if self._params["join_shorter_than"] else ""))
-        if self.training_batches is not None:
-            log_line("train data: padding: %.1f %% of the frames" % (100.0 * self._padding_share))
-
-    def _description_of_shapes(self):
-        rows, training = self._layout.rows, self.mode == "train"
-        packed = len(self.utterances) - sum(len(row.indices) == 1 for row in rows)
-        with_rows = training and bool(self._params["batch_frames"])
-        shapes = ["%d x %d" % bucket for bucket in self.buckets]
-        if with_rows:
-            shapes = ["%d x %s" % (self.training_batches.rows_of(number), shape) for number, shape in enumerate(shapes)]
-        return "%d static shapes (%sframes x labels): %s%s%s" % (
-            len(self.buckets), "utterances x " if with_rows else "", ", ".join(shapes),
-            "; %d utterances are packed into %d rows" % (packed, len(rows) - len(self.utterances) + packed) if packed else "",
-            "; length_pool has no effect" if training and self._params["length_pool"] else "")
 
     @staticmethod
     def check_rules(params, path, report):

@@ -147,11 +147,39 @@ class TrainingBatches:
                 valid -= int(frames.T.reshape(-1)[order.num_weighted(number):].sum())
         return 1.0 - valid / computed
 
-    def description(self):
-        """A phrase on the buckets, which are not static shapes, e.g. "8 length buckets (frames: utterances in a batch): ..."."""
-        return "%d length bucket%s (frames: utterances in a batch): %s" % (
-            len(self._layout.buckets), "" if len(self._layout.buckets) == 1 else "s",
-            ", ".join("%d: %d" % (bucket.frames, rows) for bucket, rows in zip(self._layout.buckets, self._rows_of_bucket)))
+
+def described(layout, params, mode, batches=None, padding_share=None):
+    """Phrases for the log on the buckets and the share of padding: list of str.
+
+    Args:
+      layout: RowLayout.
+      params: the data layer's checked params.
+      mode: "train", "eval" or "infer".
+      batches, padding_share: the TrainingBatches and their share; None in other modes.
+    """
+    phrases = []
+    if layout.is_static:
+        phrases.append(_described_shapes(layout, params, mode, batches))
+    elif layout.buckets is not None:
+        phrases.append("%d length bucket%s (frames: utterances in a batch): %s%s" % (
+            len(layout.buckets), "" if len(layout.buckets) == 1 else "s",
+            ", ".join("%d: %d" % (bucket.frames, batches.rows_of(number)) for number, bucket in enumerate(layout.buckets)),
+            "; join_shorter_than has no effect, because the shapes are not static" if params["join_shorter_than"] else ""))
+    if padding_share is not None:
+        phrases.append("padding: %.1f %% of the frames" % (100.0 * padding_share))
+    return phrases
+
+
+def _described_shapes(layout, params, mode, batches):
+    rows, training = layout.rows, mode == "train"
+    several = [row for row in rows if len(row.indices) > 1]
+    shapes, with_rows = ["%d x %d" % bucket for bucket in layout.buckets], training and bool(params["batch_frames"])
+    if with_rows:
+        shapes = ["%d x %s" % (batches.rows_of(number), shape) for number, shape in enumerate(shapes)]
+    return "%d static shapes (%sframes x labels): %s%s%s" % (
+        len(shapes), "utterances x " if with_rows else "", ", ".join(shapes),
+        "; %d utterances are packed into %d rows" % (sum(len(row.indices) for row in several), len(several)) if several else "",
+        "; length_pool has no effect" if training and params["length_pool"] else "")
 
 
 def batch_sizes(params, mode, batch_size, num_workers):

@@ -59,7 +59,7 @@ def measured(tmp_path_factory):
     metrics = Metrics(str(tmp_path / "metrics.jsonl"))
     for first, last in ((0, 24), (20, 30)):
         metrics.write("start", first, last_step=40, steps_per_epoch=12, config="0123abcd", version="0.1.0", device="cpu",
-                      utterances=96)
+                      utterances=96, padding_share=0.0274)
         for step in range(first + 1, last + 1):
             metrics.write("step", step, loss=100.0 / step, learning_rate=0.01, gradient_norm=5.0, loss_scale=8.0,
                           audio_seconds_per_second=50.0 + step, seconds_per_step=0.25)
@@ -83,6 +83,7 @@ def page_path(measured):
 def test_the_page(page_path):
     page = _Page(page_path)
     figures = page.figures
+    assert figures["Padding"] == "2.7 % of the frames"
     assert figures["Step"] == "30 of 40" and figures["Epochs"] == "2.50 (12 steps each)" and figures["Config"] == "0123abcd"
     assert figures["State"] == "running, or killed"
     assert figures["Training loss"] == "3.3333 at step 30" and figures["Loss scale"] == "8 at step 30"
