@@ -15,6 +15,8 @@ from open_seq2seq.data.shards.frame_examples import frame_dataset, open_frames, 
 from open_seq2seq.errors import DataError
 from tests.paths import REPOSITORY
 
+pytestmark = pytest.mark.usefixtures("graph")  # TensorFlow 2 runs eagerly outside a graph
+
 ROWS = [("b", [0.5, -1e-3]), ("a", [3.0, 1e30]), ("b", [-0.0, 2.5]), ("c", [7.0, 8.0]), ("a", [1 / 3, 0.1])]
 
 
