@@ -126,13 +126,15 @@ class TrainingBatches:
                                                             self.rows_of(number) * buckets[number].labels))
 
     def padding_share(self):
-        """The share of padding in all frames of the first epoch's batches, without speed perturbation: a float.
+        """The share of padding in all frames of the batches of an epoch, without speed perturbation: a float.
 
+        It is the first epoch, with ``sortagrad`` the second one: the first one is sorted, and all others have more padding.
         Padding is the ends of rows, and rows without a weight.
         """
         order, layout = self.order(), self._layout
         count = self.batches_per_epoch
-        numbers = range(count) if count <= MOST_EXAMINED else np.linspace(0, count - 1, MOST_EXAMINED).astype(np.int64)
+        first = count if self._params["sortagrad"] else 0
+        numbers = first + np.linspace(0, count - 1, min(count, MOST_EXAMINED)).astype(np.int64)
         computed, valid = 0, 0
         for number in numbers:
             rows = order.of_workers(number)

@@ -208,7 +208,7 @@ def test_a_layer_reads_batches_of_one_bucket_each(manifest, params, capsys):
         assert frames == -(-batch.feature_lengths.max() // 8) * 8
         assert rows == (4 if "batch_frames" not in params else {40: 4, 72: 3, 104: 2}[frames])
         batches_of_length[frames] += 1
-        if number < count:
+        if (number >= count) == ("sortagrad" in params):  # the sorted epoch is not typical
             computed, valid = computed + rows * frames, valid + batch.feature_lengths[batch.weights > 0].sum()
     assert list(batches_of_length.values()) == ([4, 6, 2] if "batch_frames" not in params else [4, 8, 4])
     for epoch in (batches[:count], batches[count:]):
