@@ -48,7 +48,7 @@ def test_formats_hold_the_same_samples(tmp_path, file_format, subtype, tolerance
     samples = read_audio(path, RATE)
     assert samples.dtype == np.float32 and samples.shape == TONE.shape
     assert np.abs(samples - TONE).max() <= tolerance
-    assert inspect_audio(path, RATE) == (path, 0.5, RATE // 2, False, ())
+    assert inspect_audio(path, RATE) == (path, 0.5, RATE // 2, False, (), RATE // 2)
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
