@@ -16,7 +16,7 @@ import contextlib
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import ConfigError
-from open_seq2seq.optimizers.update_operations import cond_with_updates
+from open_seq2seq.optimizers.update_operations import cond_with_updates, unless_skipped
 
 
 def is_backstitch_step(params, step):
@@ -103,30 +103,82 @@ class RereadWeights:
         return [tf.cast(term, tf.float32) for term in self._losses.values() if term is not None]
 
 
-def optimizer_state(optimizer, variables):
-    """The variables of an optimizer's state, which are created if they do not exist yet."""
-    with tf.init_scope():
-        optimizer._create_slots(variables)  # what apply_gradients does first
-    return list(optimizer.variables())
-
-
-def first_step(step, optimizer, scale, global_step, before, state):
-    """Operation: ``w - scale * delta``; the optimizer's state stays as it was.
+class Backstitch:
+    """Builds updates that are backstitches.
 
     Args:
-      step: the Step of the first gradient.
+      scale: float, backstitch_scale.
       optimizer: a ``tf.train.Optimizer``.
-      scale: float.
-      global_step: variable, the number of updates made, which stays as it was.
-      before: list of copies of the step's variables.
-      state: see :func:`optimizer_state`.
+      global_step: variable, the number of updates made.
+      scaler: of the loss, see ``loss_scaling``.
+      skipped_steps: int64 variable, the number of skipped steps.
+      reduced: function from pairs of gradient and variable to such pairs averaged over all processes.
+      step: function from such pairs and the factor that undoes the loss scale to a ``Step``.
     """
-    kept = [variable + tf.zeros([], variable.dtype.base_dtype) for variable in state]
 
-    def backwards():
-        with tf.control_dependencies(kept):
-            moved = step.apply_times(-scale, optimizer, global_step, before, counts=False)
-        with tf.control_dependencies([moved]):
-            return tf.group(*[variable.assign(old, read_value=False) for variable, old in zip(state, kept)])
+    def __init__(self, scale, optimizer, global_step, scaler, skipped_steps, reduced, step):
+        self._scale, self._optimizer, self._global_step = scale, optimizer, global_step
+        self._scaler, self._skipped_steps, self._reduced, self._step = scaler, skipped_steps, reduced, step
 
-    return cond_with_updates(step.finite, backwards, tf.no_op)
+    def update(self, pairs, variables, moving_averages, loss_scale, second_pass, scope):
+        """The operation of a backstitch; if one of its gradients is not finite, it is skipped.
+
+        Args:
+          pairs: of this process's gradient of the scaled loss and its variable.
+          variables: list of the trained variables.
+          moving_averages: operations to run with the first pass.
+          loss_scale: float32 scalar, which is read before the update changes it.
+          second_pass: function that builds the second forward pass; it returns a loss and moving averages.
+          scope: the variable scope of the network.
+
+        Returns:
+          (operation, bool scalar: both gradients are finite, the Step of the first gradient).
+        """
+        scaler = self._scaler
+        first = self._step(self._reduced(pairs), 1.0 / scaler.scale)
+        # sums, because identities would share the memory of the variables
+        before = {variable: tf.convert_to_tensor(variable) + 0.0 for variable in variables}
+        with tf.control_dependencies([loss_scale] + list(before.values())):
+            backwards = self._backwards(first, [before[variable] for _, variable in pairs], variables)
+        with tf.control_dependencies([backwards]):
+            backwards = tf.group(backwards, *unless_skipped(moving_averages, first.finite))
+        with tf.control_dependencies([backwards]):
+            weights = RereadWeights(variables)
+            with weights.in_place_of_variables(scope):
+                second_loss, second_averages = second_pass()
+            total = tf.add_n([second_loss] + [term / (1.0 + self._scale) for term in weights.regularization()])
+            gradients = tf.gradients(total * scaler.scale, weights.values)
+            moved = [(tf.convert_to_tensor(gradient), variable, value + 0.0)
+                     for gradient, variable, value in zip(gradients, variables, weights.values) if gradient is not None]
+            # here, because LARC reads the weights
+            second = self._step(self._reduced([one[:2] for one in moved]), 1.0 / scaler.scale)
+        finite = tf.logical_and(first.finite, second.finite)
+
+        def skip():
+            return tf.group(self._skipped_steps.assign_add(1, use_locking=True), *[
+                variable.assign(old, read_value=False) for variable, old in before.items()])
+
+        with tf.control_dependencies([second.finite]):
+            applied = cond_with_updates(finite, lambda: second.apply_times(
+                1.0 + self._scale, self._optimizer, self._global_step, [value for _, _, value in moved]), skip)
+        with tf.control_dependencies([applied, loss_scale]):
+            largest = None
+            if scaler.needs_largest_gradient:
+                largest = tf.maximum(first.largest_gradient(), second.largest_gradient())
+            update = tf.group(applied, scaler.update(finite, largest), *unless_skipped(second_averages, finite))
+        return update, finite, first
+
+    def _backwards(self, step, before, variables):
+        """Operation: ``w - scale * delta`` unless the gradient is not finite; the optimizer's state stays as it was."""
+        with tf.init_scope():
+            self._optimizer._create_slots(variables)  # what apply_gradients does first
+        state = list(self._optimizer.variables())
+        kept = [variable + tf.zeros([], variable.dtype.base_dtype) for variable in state]
+
+        def backwards():
+            with tf.control_dependencies(kept):
+                moved = step.apply_times(-self._scale, self._optimizer, self._global_step, before, counts=False)
+            with tf.control_dependencies([moved]):
+                return tf.group(*[variable.assign(old, read_value=False) for variable, old in zip(state, kept)])
+
+        return cond_with_updates(step.finite, backwards, tf.no_op)

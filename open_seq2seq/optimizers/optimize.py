@@ -8,12 +8,12 @@ from open_seq2seq.config.kinds import INVALID_PATTERN
 from open_seq2seq.config.parameters import checked_part, shown
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.optimizers import loss_scaling, lr_policies
-from open_seq2seq.optimizers.backstitch import RereadWeights, check_backstitch, first_step, optimizer_state
+from open_seq2seq.optimizers.backstitch import Backstitch, check_backstitch
 from open_seq2seq.optimizers.catalogue import optimizer_class, parameters_of
 from open_seq2seq.optimizers.lr_policies import beyond_the_end, learning_rate_at
 from open_seq2seq.optimizers.step import GradientAccumulator, Step
 from open_seq2seq.optimizers.summaries import SUMMARIES, summarize_training
-from open_seq2seq.optimizers.update_operations import cond_with_updates
+from open_seq2seq.optimizers.update_operations import cond_with_updates, unless_skipped
 
 SCOPE = "Loss_Optimization"
 
@@ -151,7 +151,7 @@ class Optimization:
         Args:
           loss: float32 scalar without regularization.
           moving_averages: operations to run with every batch, such as the updates of batch norm's statistics; see
-            :func:`_unless_skipped` for those of a skipped step.
+            ``unless_skipped`` for those of a skipped step.
           mean_loss: float32 scalar, the same on all processes; if it is not finite, the step is skipped even if the gradient is
             finite, because an utterance with a non-finite loss contributes no gradient. None: the gradient alone decides.
           second_pass: function without arguments that builds the forward pass of the same batch once more, for ``update`` to be
@@ -173,7 +173,6 @@ class Optimization:
             if second_pass is None:
                 update = build(total_loss(loss), variables, list(moving_averages), loss_scale)
             else:
-                check_backstitch(self._params, self._optimizer, self._adapter is not None)
                 update = self._backstitch_update(loss, variables, list(moving_averages), loss_scale, second_pass, scope)
         summarize_training(self._params["summaries"], self.learning_rate, self.loss_scale)
         # fetched with the step: a run of the session for these alone would be another graph for devices that compile them
@@ -204,44 +203,12 @@ class Optimization:
         return [(gradient, variable) for gradient, (_, variable) in zip(reduced, pairs)]
 
     def _backstitch_update(self, loss, variables, moving_averages, loss_scale, second_pass, scope):
-        """An :class:`Update` that is a backstitch (``backstitch.py``); if one of its gradients is not finite, it is skipped."""
-        scale, scaler = self._params["backstitch_scale"], self._scaler
-        pairs, _ = self._gradients(loss * scaler.scale, variables)
-        first = self._step(self._reduced(pairs), 1.0 / scaler.scale)
-        state = optimizer_state(self._optimizer, variables)
-        # sums, because identities would share the memory of the variables
-        before = {variable: tf.convert_to_tensor(variable) + 0.0 for variable in variables}
-        with tf.control_dependencies([loss_scale] + list(before.values())):
-            backwards = first_step(first, self._optimizer, scale, self.global_step, [before[variable] for _, variable in pairs],
-                                   state)
-        with tf.control_dependencies([backwards]):
-            backwards = tf.group(backwards, *_unless_skipped(moving_averages, first.finite))
-        with tf.control_dependencies([backwards]):
-            weights = RereadWeights(variables)
-            with weights.in_place_of_variables(scope):
-                second_loss, second_averages = second_pass()
-            total = tf.add_n([second_loss] + [term / (1.0 + scale) for term in weights.regularization()])
-            gradients = tf.gradients(total * scaler.scale, weights.values)
-            moved = [(tf.convert_to_tensor(gradient), variable, value + 0.0)
-                     for gradient, variable, value in zip(gradients, variables, weights.values) if gradient is not None]
-            # LARC reads the weights again
-            second = Step(self._params, [gradient for gradient, _ in self._reduced([one[:2] for one in moved])],
-                          [variable for _, variable, _ in moved], self.learning_rate, 1.0 / scaler.scale,
-                          encoder_variables=self._encoder_variables())
-        finite = tf.logical_and(first.finite, second.finite)
-
-        def skip():
-            return tf.group(self._skipped_steps.assign_add(1, use_locking=True), *[
-                variable.assign(old, read_value=False) for variable, old in before.items()])
-
-        with tf.control_dependencies([second.finite]):
-            applied = cond_with_updates(finite, lambda: second.apply_times(
-                1.0 + scale, self._optimizer, self.global_step, [value for _, _, value in moved]), skip)
-        with tf.control_dependencies([applied, loss_scale]):
-            largest = None
-            if scaler.needs_largest_gradient:
-                largest = tf.maximum(first.largest_gradient(), second.largest_gradient())
-            update = tf.group(applied, scaler.update(finite, largest), *_unless_skipped(second_averages, finite))
+        """An :class:`Update` that is a backstitch; if one of its gradients is not finite, it is skipped."""
+        check_backstitch(self._params, self._optimizer, self._adapter is not None)
+        backstitch = Backstitch(self._params["backstitch_scale"], self._optimizer, self.global_step, self._scaler,
+                                self._skipped_steps, self._reduced, self._step)
+        pairs, _ = self._gradients(loss * self._scaler.scale, variables)
+        update, finite, first = backstitch.update(pairs, variables, moving_averages, loss_scale, second_pass, scope)
         return self._complete(update, None, finite, first)
 
     def _update_with(self, pairs, accumulated, moving_averages, loss_scale):
@@ -253,7 +220,7 @@ class Optimization:
         with tf.control_dependencies([applied, loss_scale]):
             largest = step.largest_gradient() if scaler.needs_largest_gradient else None
             update = tf.group(applied, self._clear(), scaler.update(step.finite, largest),
-                              *_unless_skipped(moving_averages, step.finite))
+                              *unless_skipped(moving_averages, step.finite))
         return self._complete(update, self._accumulate(accumulated, moving_averages), step.finite, step)
 
     def _adapter_update(self, loss, variables, moving_averages, loss_scale):
@@ -269,7 +236,7 @@ class Optimization:
         with tf.control_dependencies([applied, step.norm]):
             finite = tf.greater(self.global_step + 0, before)
             skipped = self._skipped_steps.assign_add(1 - tf.cast(finite, tf.int64), use_locking=True)
-            update = tf.group(applied, skipped, self._clear(), *_unless_skipped(moving_averages, finite))
+            update = tf.group(applied, skipped, self._clear(), *unless_skipped(moving_averages, finite))
         return self._complete(update, self._accumulate(accumulated, moving_averages), finite, step)
 
     def _complete(self, update, accumulate, finite, step):
@@ -351,25 +318,6 @@ def trained_variables(freeze_variables_regex):
         raise ConfigError('"freeze_variables_regex" is %r, which freezes all %d variables; at least one must be trained'
                           % (freeze_variables_regex, len(variables)))
     return left
-
-
-def _unless_skipped(moving_averages, finite):
-    """The operations, with subtractions from a variable, such as batch norm's, replaced by ones that a skipped step disables.
-
-    The forward pass builds them before it is known whether the step is skipped. Other operations of a custom network are
-    returned unchanged.
-    """
-    variables = {variable.op.name: variable for variable in tf.global_variables()}
-    share = tf.cast(finite, tf.float32)
-    operations = []
-    for moving_average in moving_averages:
-        operation = moving_average if isinstance(moving_average, tf.Operation) else moving_average.op
-        variable = variables.get(operation.inputs[0].op.name) if operation.type == "AssignSub" else None
-        if variable is None or variable.dtype.base_dtype != tf.float32:
-            operations.append(operation)
-        else:
-            operations.append(tf.assign_sub(variable, operation.inputs[1] * share).op)
-    return operations
 
 
 def _loss_scaler(params):

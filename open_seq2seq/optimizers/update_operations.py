@@ -36,6 +36,25 @@ def cond_with_updates(predicate, when_true, when_false):
             tf.enable_control_flow_v2()
 
 
+def unless_skipped(moving_averages, finite):
+    """The operations, with subtractions from a variable, such as batch norm's, replaced by ones that a skipped step disables.
+
+    The forward pass builds them before it is known whether the step is skipped. Other operations of a custom network are
+    returned unchanged.
+    """
+    variables = {variable.op.name: variable for variable in tf.global_variables()}
+    share = tf.cast(finite, tf.float32)
+    operations = []
+    for moving_average in moving_averages:
+        operation = moving_average if isinstance(moving_average, tf.Operation) else moving_average.op
+        variable = variables.get(operation.inputs[0].op.name) if operation.type == "AssignSub" else None
+        if variable is None or variable.dtype.base_dtype != tf.float32:
+            operations.append(operation)
+        else:
+            operations.append(tf.assign_sub(variable, operation.inputs[1] * share).op)
+    return operations
+
+
 def is_reference(variable):
     """True for a reference variable (``use_resource=False``), which has different update operations than a resource variable."""
     return variable.dtype != variable.dtype.base_dtype
