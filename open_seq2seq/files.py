@@ -1,17 +1,20 @@
 """Reading and writing files safely: atomic replacement, JSON of any content and its checksum, paths with ``~``."""
 import collections
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import re
 import tempfile
+import time
 import uuid
 
 from open_seq2seq.errors import DataError, StorageError
 
 # Python decodes a byte of a file name that is not valid UTF-8 as a lone surrogate, U+DC80 to U+DCFF
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_UNLOCKED_SECONDS = 60.0  # age from which a temporary file without a lock is left over; one is locked when it has been opened
 
 
 def expanded_path(path):
@@ -178,6 +181,8 @@ def replaced_file(path, mode="w", **options):
     temporary = "%s.%d-%s.tmp" % (path, os.getpid(), uuid.uuid4().hex[:8])
     try:
         with open(temporary, mode.replace("w", "x"), **options) as file:
+            with contextlib.suppress(OSError):      # not every file system has locks
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -190,6 +195,22 @@ def replaced_file(path, mode="w", **options):
         # in a directory that has just become read-only, or on a disk that is gone, it stays; the reason was reported above
         with contextlib.suppress(OSError):
             os.remove(temporary)
+
+
+def remove_interrupted_writes(path):
+    """Removes the temporary files of :func:`replaced_file` for ``path`` that killed processes have left behind.
+
+    A file that is still being written is locked, and stays; so does one whose file system has no locks.
+    """
+    folder, name = os.path.split(path)
+    pattern = re.compile(re.escape(name) + r"\.\d+-[0-9a-f]{8}\.tmp")
+    with contextlib.suppress(OSError):
+        for found in filter(pattern.fullmatch, os.listdir(folder or ".")):
+            temporary = os.path.join(folder, found)
+            with contextlib.suppress(OSError), open(temporary, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - os.fstat(file.fileno()).st_mtime > _UNLOCKED_SECONDS:
+                    os.remove(temporary)
 
 
 def sync(path):

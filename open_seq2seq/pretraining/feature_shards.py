@@ -12,7 +12,7 @@ import numpy as np
 
 from open_seq2seq.data.fairseq_files.audio_list import lines_of
 from open_seq2seq.errors import DataError, StorageError, UsageError
-from open_seq2seq.files import checksum_of, parsed_json, replaced_file
+from open_seq2seq.files import checksum_of, parsed_json, remove_interrupted_writes, replaced_file
 from open_seq2seq.text.text_file import read_text_file
 
 _NAME = re.compile(r"(?P<split>.+)_(?P<rank>\d+)_(?P<nshard>\d+)\.npy$")
@@ -92,6 +92,7 @@ def write_shard(path, batches, description):
       StorageError: a file cannot be written.
     """
     lengths, frames = [], 0
+    remove_interrupted_writes(path)      # of gigabytes
     with replaced_file(path, "wb") as file:
         file.write(b"\0" * _HEADER_BYTES)
         for values, counts in batches:

@@ -16,7 +16,7 @@ from open_seq2seq.data.fairseq_files.frame_labels import (
     write_description,
 )
 from open_seq2seq.errors import DataError, UsageError
-from open_seq2seq.files import replaced_file
+from open_seq2seq.files import remove_interrupted_writes, replaced_file
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.pretraining.clusters import Clusters
 from open_seq2seq.pretraining.feature_shards import FeatureShards, make_folder, splits_of
@@ -111,6 +111,7 @@ def _refuse_other_clusters(folder, name, work):
 def _write(shards, path, clusters):
     """(utterances, frames, clusters that occur)."""
     used = np.zeros(len(clusters), bool)
+    remove_interrupted_writes(path)
     with replaced_file(path, "wb") as file, ProgressBar(shards.frames, description="labels of %s" % shards.split) as bar:
         done = 0
         for shard, lengths in enumerate(shards.lengths):
