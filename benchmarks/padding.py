@@ -112,7 +112,7 @@ def unbucketed(utterances, arguments, num_buckets=0, batch_frames=0, length_pool
     lengths = "" if layout.buckets is None else " ".join(
         "%d" % bucket.frames if not batch_frames else "%d:%d" % (bucket.frames, batches.rows_of(number))
         for number, bucket in enumerate(layout.buckets))
-    return batches.padding_share(), lengths
+    return batches.padding_share(epoch=0), lengths
 
 
 def measure(utterances, arguments):

@@ -65,7 +65,7 @@ def test_one_and_several_ranks_have_the_same_losses_and_the_same_evaluation(laun
     runs = {}
     for ranks in (1, many):
         # batches of 6 or 8 utterances
-        words = ("--train_params/data_layer_params/num_buckets=3",
+        words = ("--train_params/data_layer_params/num_buckets=3", "--train_params/data_layer_params/sortagrad=True",
                  "--train_params/data_layer_params/batch_frames=%d" % (frames // ranks)) if frames else ()
         run = launch(ranks, "--batch_size_per_gpu=%d" % (rows // ranks), "--iter_size=%d" % iter_size, "--logdir=run%d" % ranks,
                      *(TOGETHER + words))

@@ -125,16 +125,20 @@ class TrainingBatches:
         return max(range(len(buckets)), key=lambda number: (self.rows_of(number) * buckets[number].frames,
                                                             self.rows_of(number) * buckets[number].labels))
 
-    def padding_share(self):
+    def padding_share(self, epoch=None):
         """The share of padding in all frames of the batches of an epoch, without speed perturbation: a float.
 
-        It is the first epoch, with ``sortagrad`` the second one: the first one is sorted, and all others have more padding.
         Padding is the ends of rows, and rows without a weight.
+
+        Args:
+          epoch: int; None: the first one, with ``sortagrad`` the second one, because the sorted epoch has less padding than
+            the others.
         """
+        if epoch is None:
+            epoch = int(self._params["sortagrad"])
         order, layout = self.order(), self._layout
         count = self.batches_per_epoch
-        first = count if self._params["sortagrad"] else 0
-        numbers = first + np.linspace(0, count - 1, min(count, MOST_EXAMINED)).astype(np.int64)
+        numbers = epoch * count + np.linspace(0, count - 1, min(count, MOST_EXAMINED)).astype(np.int64)
         computed, valid = 0, 0
         for number in numbers:
             rows = order.of_workers(number)
