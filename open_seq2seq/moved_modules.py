@@ -200,6 +200,8 @@ RENAMED = {
     ("evaluation.evaluation", "EvaluationGraph"): "evaluation.evaluation_graph.build_evaluation",
     ("evaluation.evaluation", "frame_entropies"): "evaluation.evaluation_graph.frame_entropies",
     ("evaluation.modes", "infer"): "evaluation.inference.infer",
+    ("experiment.command_line", "DEVICES"): "experiment.flags.DEVICES",
+    ("experiment.command_line", "MODES"): "experiment.flags.MODES",
     ("export", "CheckpointError"): "errors.CheckpointError",
     ("export.ascend.bins", "AIS_BENCH"): "export.ascend.results.AIS_BENCH",
     ("export.ascend.bins", "MSAME"): "export.ascend.results.MSAME",
@@ -228,7 +230,7 @@ RENAMED = {
     ("export.scoring", "transcript_of"): "use open_seq2seq.decoding.greedy.GreedyDecoder",
     ("log_lines", "report_only_troubles"): "report_only_problems",
     ("modes", "TRAINING"):
-        'the modes that train are "train" and "train_eval"; all modes are in open_seq2seq.experiment.command_line.MODES',
+        'the modes that train are "train" and "train_eval"; all modes are in open_seq2seq.experiment.flags.MODES',
     ("training.averaging.mode", "chosen"): "chosen_sources",
     ("training.checkpoints.transfer", "whole_checkpoint"): "valid_checkpoint",
     ("training.course", "Course"): "StoppingPolicy",

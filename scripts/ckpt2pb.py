@@ -13,7 +13,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from open_seq2seq.cli import Parser, exit_status_of, file_path  # noqa: E402
 from open_seq2seq.errors import CheckpointError  # noqa: E402
-from open_seq2seq.experiment.command_line import EXPORT_FLAGS, add_flags, checked_formats  # noqa: E402
+from open_seq2seq.experiment.command_line import checked_formats  # noqa: E402
+from open_seq2seq.experiment.flags import EXPORT_FLAGS, add_flags  # noqa: E402
 
 
 def parse(words):

@@ -29,7 +29,7 @@ def write_resolved_config(directory, experiment, arguments, words=None, date=Non
     Args:
       directory: the run's directory; created if it is missing.
       experiment: :class:`~open_seq2seq.experiment.loading.Experiment`.
-      arguments: :class:`~open_seq2seq.experiment.command_line.Arguments`.
+      arguments: :class:`~open_seq2seq.experiment.flags.Arguments`.
       words: list of str, the command line; None: that of this process.
       date: suffix of the names, e.g. 2026-01-31_12-00-00; None: now.
 

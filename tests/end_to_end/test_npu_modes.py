@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.decoding.language_model import is_installed
 from open_seq2seq.decoding.options import COQUI, PYCTCDECODE
-from open_seq2seq.experiment.command_line import MODES
+from open_seq2seq.experiment.flags import MODES
 from tests.paths import REPOSITORY
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not tf.__version__.startswith("1.15"),

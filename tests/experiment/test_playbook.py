@@ -4,7 +4,8 @@ import os
 import pytest
 
 from open_seq2seq.errors import ConfigError, UsageError
-from open_seq2seq.experiment.command_line import Arguments, parse_command_line
+from open_seq2seq.experiment.command_line import parse_command_line
+from open_seq2seq.experiment.flags import Arguments
 from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.experiment.playbook import FLAGS, INSTEAD
 from open_seq2seq.experiment.saving import plain
