@@ -76,7 +76,7 @@ def main():
                 fetches = [output.loss, tf.gradients(output.loss, logits)[0]]
                 alone[name] = seconds(session, fetches, arguments.rounds)
             if name != "CTC":
-                print("%d states in the denominator of %s" % (len(loss._graph), name))
+                print("%d states in the denominator of %s" % (loss.num_states, name))
     print("batch %d x %d output frames" % (case.batch_size, frames))
     for name in alone:
         print("%-6s  loss and gradient %7.2f ms (%.2f of CTC)   training step %7.1f ms (%.2f of CTC)" % (

@@ -37,7 +37,7 @@ PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "
                   "validate_data": ("train", "eval", "infer"), "build_cache": ("train", "eval", "infer"),
                   "features": ("train", "eval"), "label_quality": ("eval",)}
 SUPPORTED = "this project has convolutional CTC speech models: base_model Speech2Text, encoder TDNNEncoder, decoder " \
-            "FullyConnectedCTCDecoder, loss CTCLoss, data_layer Speech2TextDataLayer"
+            "FullyConnectedCTCDecoder, loss CTCLoss or LFMMILoss, data_layer Speech2TextDataLayer"
 
 
 def load_experiment(config_file, mode, overrides=(), exports=False):

@@ -41,9 +41,12 @@ class LFMMILoss:
       host_scope: see CTCLoss; the denominator is built in it, too.
       data_params: checked params of the data layer, for the vocabulary and the normalization of transcripts.
 
+    Attributes:
+      num_states: of the denominator, int.
+
     Raises:
       DataError: a manifest or the vocabulary cannot be read, or, without smoothing, transcripts have no path.
-      ConfigError: the n-gram has too many histories.
+      ConfigError: the n-gram has more labels and histories than LabelNgram allows.
     """
 
     PARAMETERS = CTCLoss.PARAMETERS + (
@@ -69,6 +72,7 @@ class LFMMILoss:
         self._ctc = CTCLoss({"mask_nan": params["mask_nan"]}, host_scope)
         self._ngram = ngram_of(params, data_params)
         self._graph = DenominatorGraph(self._ngram, params["leaky_hmm_coefficient"])
+        self.num_states = len(self._graph)
 
     def __call__(self, logits, logit_lengths, labels, label_lengths, weights=None):
         """Connects the loss to logits and labels; see ``CTCLoss.__call__``."""
@@ -197,14 +201,20 @@ def denominator_log_sums(graph, log_probabilities, lengths):
             forwards = entered / scale * valid + forwards * (1.0 - valid)
             return time + 1, forwards, totals + tf.log(scale), scales.write(time, scale), kept.write(time, forwards)
 
-        def arrays(count):
-            return [tf.TensorArray(tf.float32, size=frames) for _ in range(count)]
+        def arrays(*columns):
+            return [tf.TensorArray(tf.float32, size=frames, element_shape=[log_probabilities.shape[0], number])
+                    for number in columns]
+
+        def stacked(array):
+            # not stack(): the number of frames is read from the array there, so the result has no static shape
+            return array.gather(tf.range(frames))
 
         _, last, totals, scales, kept = tf.while_loop(
-            lambda time, *_: time < frames, forward, [0, first, tf.zeros_like(first[:, :1])] + arrays(2), back_prop=False)
+            lambda time, *_: time < frames, forward, [0, first, tf.zeros_like(first[:, :1])] + arrays(1, len(graph)),
+            back_prop=False)
         # 0 where no label sequence has so few frames; such an utterance is not counted, and its gradient must be a number
         ending = tf.maximum(tf.matmul(last, final), LEAST_ENDING)
-        scales, kept = scales.stack(), kept.stack()
+        scales, kept = stacked(scales), stacked(kept)
 
         def backward(time, backwards, posteriors):
             valid = within[time]
@@ -214,8 +224,9 @@ def denominator_log_sums(graph, log_probabilities, lengths):
 
         def gradient(upstream):
             _, _, posteriors = tf.while_loop(
-                lambda time, *_: time >= 0, backward, [frames - 1, tf.transpose(final) / ending] + arrays(1), back_prop=False)
-            return tf.transpose(posteriors.stack(), [1, 0, 2]) * upstream[:, tf.newaxis, tf.newaxis]
+                lambda time, *_: time >= 0, backward, [frames - 1, tf.transpose(final) / ending] + arrays(outputs),
+                back_prop=False)
+            return tf.transpose(stacked(posteriors), [1, 0, 2]) * upstream[:, tf.newaxis, tf.newaxis]
 
         return (totals + tf.log(ending))[:, 0], gradient
 

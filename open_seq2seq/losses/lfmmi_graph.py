@@ -30,7 +30,12 @@ class LabelNgram:
         each label.
       log_probabilities: float64 [histories, labels + 1], of each label and of the end.
       next: int32 [histories, labels], the history after each label.
+
+    Raises:
+      ConfigError: more than :attr:`MOST_HISTORIES`; the denominator has a matrix of all transitions between two states of each.
     """
+
+    MOST_HISTORIES = 4000
 
     def __init__(self, sequences, num_labels, order=3, min_count=1, max_histories=1000, smooth=True):
         self.num_labels = num_labels
@@ -39,6 +44,10 @@ class LabelNgram:
         longer = [history for history in sorted(longer, key=lambda history: (-longer[history], history))
                   if longer[history] >= min_count]
         self.histories = [(START,)] + [(label,) for label in range(num_labels)] + longer[:max_histories]
+        if len(self.histories) > self.MOST_HISTORIES:
+            raise ConfigError("the n-gram has %d histories, one for each of %d labels and %d of several labels; expected at most "
+                              "%d. Lower ngram_histories, or choose a smaller vocabulary" % (
+                                  len(self.histories), num_labels, len(longer[:max_histories]), self.MOST_HISTORIES))
         self._number = {history: number for number, history in enumerate(self.histories)}
         self.next = np.array([[self._number_of_suffix(history + (label,), order) for label in range(num_labels)]
                               for history in self.histories], np.int32)
@@ -104,20 +113,12 @@ class DenominatorGraph:
       outputs: int32 [states], the label that a state emits; ``num_labels`` is the blank.
       start: float32 [states], before the first frame. final: float32 [states], of ending in a state.
       transitions: float32 [states, states], from row to column, leaks included.
-
-    Raises:
-      ConfigError: an n-gram with too many histories for a matrix of all transitions.
     """
-
-    MOST_STATES = 8000
 
     def __init__(self, ngram, leak=0.0):
         num_histories, blank = len(ngram.histories), ngram.num_labels
         # state 2 * h emits the last label of history h, state 2 * h + 1 a blank after it; state 0 does not exist and has no paths
         size = 2 * num_histories
-        if size > self.MOST_STATES:
-            raise ConfigError("the n-gram has %d histories, expected at most %d. Lower ngram_histories or ngram_order" % (
-                num_histories, self.MOST_STATES // 2))
         probabilities = np.exp(ngram.log_probabilities)
         last = np.array([history[-1] for history in ngram.histories])
         transitions = np.zeros([size, size])

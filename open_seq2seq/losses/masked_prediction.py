@@ -1,4 +1,4 @@
-"""Masked prediction of cluster labels (HuBERT, arXiv:2106.07447), and the figures that show how it goes."""
+"""Masked prediction of cluster labels (HuBERT, arXiv:2106.07447), and the figures of its progress."""
 import collections
 
 import tensorflow.compat.v1 as tf
@@ -17,7 +17,7 @@ predicted, expected: float32 [classes of all label sets]: how many masked frames
 """
 
 SUMS = ("masked", "unmasked", "masked_loss", "unmasked_loss", "masked_correct", "unmasked_correct", "masked_entropy")
-"""Numbers of frames, sums of cross-entropies (nats), numbers of right predictions, sum of the entropies of the predicted
+"""Numbers of frames, sums of cross-entropies (nats), numbers of correct predictions, sum of the entropies of the predicted
 distributions over masked frames (nats)."""
 
 _IMPOSSIBLE = -1e9

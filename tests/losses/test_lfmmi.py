@@ -6,6 +6,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import ConfigError, DataError
+from open_seq2seq.graph_analysis.graph_check import ERROR, check_graph
+from open_seq2seq.graph_analysis.npu_operators import built_in_operator_list
 from open_seq2seq.losses import LFMMILoss
 from open_seq2seq.losses.lfmmi import denominator_log_sums, sequence_log_probabilities
 from open_seq2seq.losses.lfmmi_graph import DenominatorGraph, LabelNgram
@@ -53,9 +55,10 @@ def test_denominator_is_the_sum_over_all_paths(leak):
     probabilities = np.exp(logits - np.log(np.exp(logits).sum(2, keepdims=True))).astype(np.float64)
     expected = [sum_of_paths(graph, row[:length]) for row, length in zip(probabilities, lengths)]
     np.testing.assert_allclose(sums, expected, rtol=1e-5)
-    for step in np.random.RandomState(2).normal(size=(4, 3, 4, 4)).astype(np.float32):
-        upper, lower = (denominator(graph, logits + sign * 1e-2 * step, lengths)[0].astype(np.float64) for sign in (1, -1))
-        np.testing.assert_allclose((upper - lower) / 2e-2, (gradient * step).sum((1, 2)), rtol=2e-3, atol=1e-4)
+    steps = np.random.RandomState(2).normal(size=(4, 3, 4, 4)).astype(np.float32)
+    changed = np.concatenate([logits + sign * 1e-2 * steps for sign in (1, -1)]).reshape(24, 4, 4)
+    upper, lower = denominator(graph, changed, lengths * 8)[0].astype(np.float64).reshape(2, 4, 3)
+    np.testing.assert_allclose((upper - lower) / 2e-2, (gradient * steps).sum((2, 3)), rtol=2e-3, atol=1e-4)
     for first, second in zip((sums, gradient), denominator(graph, logits, lengths, True)):
         np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
 
@@ -91,8 +94,8 @@ def test_ngram():
 
 
 def test_an_ngram_of_too_many_labels_is_refused():
-    with pytest.raises(ConfigError, match="5001 histories.*ngram_histories"):
-        DenominatorGraph(LabelNgram([[0, 1]], 5000, order=2))
+    with pytest.raises(ConfigError, match="5002 histories.*5000 labels and 1 .*ngram_histories.*smaller vocabulary"):
+        LabelNgram([[0, 1, 2]] * 2, 5000, order=3, min_count=2, max_histories=1)
 
 
 @pytest.fixture
@@ -149,6 +152,14 @@ def test_utterances_without_a_loss_have_no_gradient(make_loss):
     assert counted.tolist() == [False, False, True] and per_utterance[:2].tolist() == [0.0, 0.0]
     assert np.isfinite(loss) and np.isfinite(gradient).all() and not gradient[:2].any() and gradient[2, :3].any()
     assert not gradient[2, 3].any()
+
+
+def test_static_inputs_give_a_graph_for_an_npu(make_loss):
+    with tf.Graph().as_default() as graph:
+        logits = tf.get_variable("logits", [2, 6, 4], use_resource=False)
+        output = make_loss(l2_regularize=0.01)(logits, tf.constant([6, 4]), tf.constant([[0, 1], [1, 0]]), tf.constant([2, 1]))
+        report = check_graph(graph, [output.loss, tf.gradients(output.loss, logits)[0]], built_in_operator_list())
+    assert not [finding for finding in report.findings if finding.level == ERROR]
 
 
 def test_transcripts_without_a_path_are_named(make_loss):
