@@ -23,10 +23,10 @@ _STEP = re.compile(r"(\d+)/(\d+)")
 
 
 def learn_clusters(arguments):
-    """Learns the clusters, prints their inertia and writes them.
+    """Computes the clusters, prints their inertia and writes them.
 
     Args:
-      arguments: ``features`` is the folder of shards, ``split`` the split to learn from, None for train; ``clusters`` the number
+      arguments: ``features`` is the folder of shards, ``split`` the split to train on, None for train; ``clusters`` the number
         of clusters, ``percent`` the share of the utterances, -1 for all, ``seed``, and ``clusters_file``, None for clusters.npz
         in the folder.
 
@@ -40,8 +40,8 @@ def learn_clusters(arguments):
     """
     split = arguments.split or "train"
     path = arguments.clusters_file or os.path.join(arguments.features, FILE)
-    require_writable(path)
     shards = FeatureShards(arguments.features, split)
+    require_writable(path)
     settings = {"clusters": arguments.clusters, "percent": arguments.percent, "seed": arguments.seed, "split": split}
     description = dict(settings, features=shards.identity, origin=shards.origin)
     done = _existing(path, description)
@@ -54,7 +54,7 @@ def learn_clusters(arguments):
         raise DataError("--clusters is %d, and the features of %s have %d frames%s; expected at least one frame for each cluster"
                         % (arguments.clusters, split, len(values), "" if arguments.percent < 0 else " in the share --percent=%g"
                            % arguments.percent))
-    log_line("Learning %d clusters of %d frames with %d values" % (arguments.clusters, len(values), values.shape[1]))
+    log_line("Computing %d clusters of %d frames with %d values" % (arguments.clusters, len(values), values.shape[1]))
     began = time.monotonic()
     model = fit(values, arguments.clusters, random)
     clusters = Clusters(model.cluster_centers_, description)
@@ -83,10 +83,10 @@ def _report_held_out(clusters, held_out):
 
 
 def _existing(path, description):
-    """The clusters that the file has if they are those wanted; None if there is no file.
+    """The clusters of an existing file that was made with the same settings and features; None if there is no file.
 
     Raises:
-      UsageError: they are others.
+      UsageError: the settings or features differ.
     """
     if not os.path.exists(path):
         return None
@@ -96,16 +96,16 @@ def _existing(path, description):
         return clusters
     if clusters.description.get("split") != description["split"]:
         raise UsageError("%s has the clusters of %s. One set of clusters serves all splits: apply them to %s with --mode=labels. "
-                         "Labels of clusters that were learned apart do not mean the same" % (
+                         "Labels of separately computed clusters have different meanings" % (
                              path, clusters.description.get("split", "other data"), description["split"]))
-    raise UsageError("%s exists and has other clusters (%s). Delete it, or give another name with --clusters_file" % (
+    raise UsageError("%s exists and has different clusters (%s). Delete it, or give another name with --clusters_file" % (
         path, ", ".join("%s %s, expected %s" % (name, str(clusters.description.get(name))[:20], str(description[name])[:20])
                         for name in different)))
 
 
 def _sample(shards, percent, random):
-    """(float32 [frames, D] to learn from, float32 [frames, D] held out), drawn by utterances as fairseq does."""
-    chosen, held_out, room = [], [], HELD_OUT_FRAMES
+    """(float32 [frames, D] to train on, float32 [frames, D] held out), drawn by utterances as fairseq does."""
+    chosen, held_out, remaining = [], [], HELD_OUT_FRAMES
     for shard, lengths in enumerate(shards.lengths):
         ends = np.cumsum(lengths)
         if percent < 0:
@@ -114,16 +114,16 @@ def _sample(shards, percent, random):
         places = random.choice(len(lengths), int(np.ceil(len(lengths) * percent)), replace=False)
         chosen.extend(shards.block(shard, ends[place] - lengths[place], ends[place]) for place in places)
         for place in sorted(set(range(len(lengths))) - set(places.tolist())):
-            if room <= 0:
+            if remaining <= 0:
                 break
             held_out.append(shards.block(shard, ends[place] - lengths[place], ends[place]))
-            room -= lengths[place]
+            remaining -= lengths[place]
     empty = [np.zeros([0, shards.size], np.float32)]
     return np.concatenate(chosen or empty), np.concatenate(held_out or empty)
 
 
 def fit(values, clusters, random):
-    """Learns clusters; what scikit-learn prints of its steps moves a progress bar.
+    """Computes clusters; the steps that scikit-learn prints advance a progress bar.
 
     Args:
       values: float32 [frames, D].

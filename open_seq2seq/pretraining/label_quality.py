@@ -1,4 +1,4 @@
-"""``--mode=label_quality``: how well frame labels agree with what is said, without a transcript of phones.
+"""``--mode=label_quality``: how well frame labels agree with the speech, without a transcript of phones.
 
 The measures are those of HuBERT (arXiv:2106.07447, section IV.E) for the joint distribution P(y, z) of the frames' references y,
 there phones, here characters, words or whole transcripts, and labels z:
@@ -85,8 +85,8 @@ def measure_label_quality(manifest, path, arguments, segments_of, kind):
       StorageError: the JSON file cannot be written.
     """
     output = arguments.output or os.path.join(os.path.dirname(path), FILE)
-    require_writable(output)
     rows, labels, description = read_manifest(manifest, transcripts=False), read_frame_labels(path), read_description(path)
+    require_writable(output)
     if len(rows) != len(labels):
         raise DataError("%s has %d lines, and %s has %d utterances; expected a line for each" % (
             path, len(labels), manifest, len(rows)))
@@ -138,7 +138,7 @@ def _print(path, kind, quality, result, counts, names):
 
 
 def frame_references(segments, frames, rate):
-    """What is said in each frame.
+    """The reference of each frame.
 
     Args:
       segments: list of (start, end, text) in order, s.

@@ -11,12 +11,14 @@ import sys
 
 from open_seq2seq.cli import file_path, make_parser
 from open_seq2seq.data.fairseq_files.audio_list import EXTENSION, is_audio_list, read_audio_list, write_audio_list
+from open_seq2seq.data.importers.frame import share
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import scan_audio
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.files import files_below, require_writable
+from open_seq2seq.pretraining.feature_shards import make_folder
 
 _ANY_RATE = 16000
 _SHOWN = 5
@@ -27,21 +29,21 @@ def main(arguments=None):
     parser.add_argument("source", type=file_path, metavar="FOLDER", help="folder of audio files, a manifest CSV or a TSV list")
     parser.add_argument("--ext", default="flac", help="extension of the audio files of a folder")
     parser.add_argument("--dest", type=file_path, default=".", help="file to write, e.g. train.tsv; or a folder for train.tsv")
-    parser.add_argument("--valid_percent", "--valid-percent", type=_share, default=0.01,
+    parser.add_argument("--valid_percent", "--valid-percent", type=share, default=0.01,
                         help="share of the files for validation, 0 to 1, in valid.tsv next to train.tsv")
-    parser.add_argument("--seed", type=int, default=42, help="decides which ones")
-    parser.add_argument("--path_must_contain", "--path-must-contain", help="only files with this text in their path")
+    parser.add_argument("--seed", type=int, default=42, help="seed of the choice of files for validation")
+    parser.add_argument("--path_must_contain", "--path-must-contain", help="list only files with this text in their path")
     parser.add_argument("--root", type=file_path, help="folder of the audio files, instead of the first line of a TSV list")
-    parser.add_argument("--skip_unreadable", action="store_true", help="leave out files that cannot be read, and list them")
+    parser.add_argument("--skip_unreadable", action="store_true", help="skip files that cannot be read, and list them")
     options = parser.parse_args(arguments)
     if options.root is not None and not is_audio_list(options.source):
         raise UsageError("--root belongs to a TSV list, and %s is not one" % options.source)
-    train, valid = _destinations(options.dest)
     root, paths = _paths(options)
+    train, valid = _destinations(options.dest)
     if options.path_must_contain:
         paths = [path for path in paths if options.path_must_contain in path]
     if not paths:
-        raise DataError("%s has no audio files%s; is --ext right?" % (options.source, " whose path contains %r" % (
+        raise DataError("%s has no audio files%s; check --ext" % (options.source, " whose path contains %r" % (
             options.path_must_contain) if options.path_must_contain else " with the extension .%s" % options.ext.lstrip(".")))
     # fairseq draws one number for each file, and takes those above the share for training
     draw, lists = random.Random(options.seed), {train: [], valid: []}
@@ -59,28 +61,21 @@ def main(arguments=None):
         print("Note: no file is in %s; raise --valid_percent for a validation set" % valid)
 
 
-def _share(text):
-    value = float(text)
-    if not 0.0 <= value <= 1.0:
-        raise ValueError
-    return value
-
-
 def _destinations(dest):
     """(path of the training list, path of the validation list)."""
     if not dest.endswith(EXTENSION):
-        os.makedirs(dest, exist_ok=True)
         dest = os.path.join(dest, "train" + EXTENSION)
     folder, name = os.path.split(dest)
     valid = name.replace("train", "valid") if "train" in name else "valid" + EXTENSION
     if valid == name:
         raise UsageError("--dest is %s, which is the name of the validation list; give another one, e.g. train.tsv" % dest)
+    make_folder(folder or ".", "--dest")
     require_writable(dest)
     return dest, os.path.join(folder, valid)
 
 
 def _paths(options):
-    """(root, list of paths below it) of what the user named."""
+    """(root, list of paths below it) of the source."""
     source = options.source
     if os.path.isdir(source):
         ending, root = "." + options.ext.lstrip(".").lower(), os.path.realpath(source)
@@ -108,7 +103,7 @@ def _readable(paths, skip):
     for path, info in bad[:_SHOWN if not skip else None]:
         print("%s: %s: %s" % (path, info.reason.name, info), file=sys.stderr)
     if bad and not skip:
-        raise DataError("%d of %d audio files cannot be read, the first is %s: %s. Repair or remove them, or leave them out with "
+        raise DataError("%d of %d audio files cannot be read, the first is %s: %s. Repair or remove them, or skip them with "
                         "--skip_unreadable" % (len(bad), len(paths), bad[0][0], bad[0][1]))
     return [(path, info) for path, info in zip(paths, infos) if not isinstance(info, RejectedData)]
 

@@ -146,7 +146,7 @@ def test_chain(corpus, capsys):
     run_mode("kmeans", corpus, "--clusters=5", "--clusters_file=%s" % (corpus / "five.npz"))
     with pytest.raises(UsageError, match="valid.km has labels of other clusters|train.km has labels of other clusters"):
         run_mode("labels", corpus, "--clusters_file=%s" % (corpus / "five.npz"), "--split=valid")
-    with pytest.raises(UsageError, match="clusters.npz exists and has other clusters .clusters 8, expected 9"):
+    with pytest.raises(UsageError, match="clusters.npz exists and has different clusters .clusters 8, expected 9"):
         run_mode("kmeans", corpus, "--clusters=9", "--percent=0.5")
     with pytest.raises(UsageError, match="train_0_2.npy exists and holds mfcc.*--features=FOLDER"):
         dumped(corpus, "--nshard=2", "--sample_rate=8000")
@@ -246,8 +246,15 @@ def test_audio_lists_are_fairseqs(corpus, capsys):
     (corpus / "manifest.csv").write_text("wav_filename,wav_filesize,transcript\nnew/03.wav,,\nnew/01.wav,,\n")
     list_files([str(corpus / "manifest.csv"), "--dest", str(corpus / "from_csv.tsv"), "--valid_percent", "0"])
     assert (corpus / "from_csv.tsv").read_text() == "%s\n03.wav\t6100\n01.wav\t4700\n" % (corpus / "new")
-    with pytest.raises(DataError, match="no audio files with the extension .flac; is --ext right"):
+    with pytest.raises(DataError, match="no audio files with the extension .flac; check --ext"):
         list_files([str(corpus)])
+    with pytest.raises(DataError, match="does not exist"):
+        list_files([str(corpus / "nowhere"), "--dest", str(corpus / "made" / "train.tsv")])
+    with pytest.raises(UsageError, match="1.5 is not between 0 and 1"):
+        list_files([str(corpus), "--valid_percent", "1.5"])
+    assert not (corpus / "made").exists()
+    list_files([str(corpus / "manifest.csv"), "--dest", str(corpus / "made" / "train.tsv"), "--valid_percent", "0"])
+    assert (corpus / "made" / "train.tsv").exists()
     (corpus / "new" / "99.wav").write_bytes(b"no audio")
     with pytest.raises(DataError, match="1 of 13 audio files cannot be read.*99.wav.*--skip_unreadable"):
         list_files([str(corpus / "new"), "--ext", "wav"])
