@@ -1,7 +1,7 @@
-"""Alignment of a text with subwords in any way that writes it.
+"""Alignment of a text with subwords over all its segmentations into pieces.
 
-A beam search returns words, not the pieces that it found them with, and these need not be those of the training's labels. So the
-best path is searched over all ways to write the text with pieces (Viterbi, as in :mod:`open_seq2seq.decoding.alignment`).
+A beam search returns words, not pieces, and the pieces on its path may differ from those of the training labels. So the most
+probable path is searched over all segmentations of the text (Viterbi, as in :mod:`open_seq2seq.decoding.alignment`).
 """
 import numpy as np
 
@@ -12,8 +12,8 @@ from open_seq2seq.text.vocabulary import WORD_MARK
 def align_pieces(log_probabilities, text, pieces):
     """The pieces of a text on its most probable path.
 
-    A word is written by pieces of which the first begins with the mark of a word's beginning, or by this mark alone and others;
-    the mark may be missing at the beginning of the text.
+    The first piece of a word begins with the mark of a word's beginning, or is this mark alone; at the beginning of the text the
+    mark may be missing.
 
     Args:
       log_probabilities: float [T', V + 1], of an utterance's valid frames.
@@ -21,7 +21,7 @@ def align_pieces(log_probabilities, text, pieces):
       pieces: tuple of V str.
 
     Returns:
-      List of :class:`~open_seq2seq.decoding.decoder.Character`, whose texts are pieces; empty where no path writes the text.
+      List of :class:`~open_seq2seq.decoding.decoder.Character`, whose texts are pieces; empty if no path gives the text.
     """
     marked = WORD_MARK + text.replace(" ", WORD_MARK)
     lattice = _Lattice(marked, pieces)

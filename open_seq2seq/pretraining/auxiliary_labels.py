@@ -83,7 +83,7 @@ def _pitches(rows, options):
 
 
 def _pitch_of_file(path):
-    """int32 [labels], or a str that says why there are none."""
+    """int32 [labels], or a str with the reason why there are none."""
     try:
         return pitch_labels(read_audio(path, SAMPLE_RATE))
     except RejectedData as error:
@@ -118,7 +118,8 @@ def _speakers(rows, options):
         without = [row.row for row in own if not dict(row.columns).get(options.column)]
         if without:
             known = sorted({name for row in own for name, _ in row.columns})
-            raise DataError("%s:%d has no speaker in the column %s; it has the columns %s. Name it with --column, or add it" % (
+            raise DataError("%s:%d has no speaker in the column %s; it has the columns %s. Give its name with --column, or add "
+                            "it" % (
                 manifest, without[0], options.column, ", ".join(known) or "only wav_filename, wav_filesize and transcript"))
     names = sorted({dict(row.columns)[options.column] for own in rows.values() for row in own})
     labels = {}
@@ -135,7 +136,7 @@ def _speakers(rows, options):
 
 
 def _identity(*facts):
-    """What takes the place of the clusters' digest: labels of one kind mean the same only with the same settings."""
+    """A digest of the settings, in place of the clusters' digest: only labels of equal settings have the same meaning."""
     return hashlib.sha256(repr(facts).encode("utf-8")).hexdigest()
 
 

@@ -106,7 +106,7 @@ def _from_npz(path, content):
 
 
 class _Model:
-    """Takes the place of scikit-learn's class: it receives the attributes."""
+    """Receives the attributes of the pickled model instead of scikit-learn's class."""
 
 
 def _from_joblib(path, content):

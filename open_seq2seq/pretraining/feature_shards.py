@@ -20,7 +20,7 @@ _HEADER_BYTES = 128
 _BLOCK = 1 << 16  # frames that are examined at a time
 
 FeatureDescription = collections.namedtuple("FeatureDescription", "features frame_rate size data checkpoint")
-FeatureDescription.__doc__ = """What a shard holds.
+FeatureDescription.__doc__ = """The description of a shard.
 
 features: str, "mfcc" or "layer conv53 of ...". frame_rate: frames per second. size: values of a frame. data: SHA-256 of the
 rows of the manifest and the sample rate. checkpoint: SHA-256 of what the layer's outputs depend on, or None."""
@@ -169,7 +169,7 @@ class FeatureShards:
 
     @property
     def identity(self):
-        """A digest of what the features are, str; of the files' sizes where that is not known."""
+        """A digest of what the features are, str; of the files' sizes if that is not known."""
         if self.description is not None:
             return checksum_of(list(self.description))
         return checksum_of([[os.path.basename(path), os.path.getsize(path), os.stat(path).st_mtime_ns] for path in self.paths])

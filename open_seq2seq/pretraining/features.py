@@ -29,10 +29,11 @@ from open_seq2seq.pretraining.mfcc import SAMPLE_RATE, Mfcc
 from open_seq2seq.progress import ProgressBar
 
 _BATCH = 16  # utterances whose features are computed together
-_ADVICE = "Repair the file, or leave it out of the list: python -m open_seq2seq.pretraining.manifest %s --skip_unreadable"
+_ADVICE = "Repair the file, or exclude it: python -m open_seq2seq.pretraining.manifest %s --skip_unreadable"
 
 Split = collections.namedtuple("Split", "name manifest rows")
-Split.__doc__ = """What has one file of labels. name: the manifest's name without extension. rows: list of ManifestRow."""
+Split.__doc__ = """The utterances of one file of labels. name: the manifest's name without extension. rows: list of
+ManifestRow."""
 
 
 def dump_mfcc(manifests, sample_rate, arguments):
@@ -169,7 +170,7 @@ def read_row(row, sample_rate):
         raise DataError("%s: %s: %s. %s" % (place, error.reason.name, error, _ADVICE % row.manifest))
     listed = dict(row.columns).get(SAMPLES_COLUMN) if is_audio_list(row.manifest) else None
     if listed is not None and int(listed) != inspection.num_samples:
-        raise DataError("%s: the list says %s samples, the file has %d. Was the file changed? Write the list again: python -m "
+        raise DataError("%s: the list says %s samples, the file has %d. Restore the file, or write the list again: python -m "
                         "open_seq2seq.pretraining.manifest %s --dest %s" % (place, listed, inspection.num_samples, row.manifest,
                                                                            row.manifest))
     if inspection.sample_rate != sample_rate:

@@ -90,7 +90,7 @@ def _label_rate(shards, label_rate):
                              "for layers of HuBERT)" % shards.paths[0])
         return label_rate
     if label_rate is not None and abs(label_rate - shards.description.frame_rate) > 1e-6:
-        raise UsageError("--label_rate is %g, and the features in %s have %g frames per second; leave the flag out" % (
+        raise UsageError("--label_rate is %g, and the features in %s have %g frames per second; omit the flag" % (
             label_rate, shards.folder, shards.description.frame_rate))
     return shards.description.frame_rate
 
@@ -127,7 +127,7 @@ def single_threaded_products():
     """Context in which a matrix product uses one thread, because several threads compute products at the same time."""
     try:
         from threadpoolctl import threadpool_limits
-    except ImportError:     # it comes with scikit-learn; without it the result is the same, only later
+    except ImportError:     # it is installed with scikit-learn; without it the result is the same, but slower
         return contextlib.ExitStack()
     return threadpool_limits(1, "blas")
 
@@ -139,7 +139,7 @@ def labels_of_shard(shards, shard, clusters):
 
     def label(first):
         block = features[first:first + _BLOCK]
-        # the product of a NaN is NaN; a sum finds it in less time than a look at each value
+        # the product of a NaN is NaN; a sum finds it faster than a test of each value
         if not np.isfinite(block.sum(dtype=np.float32)):
             block = shards.block(shard, first, min(first + _BLOCK, frames))
         labels[first:first + _BLOCK] = clusters.nearest(block)

@@ -1,6 +1,6 @@
 """The outputs of a layer of a trained encoder, for ``--mode=features --layer=NAME``.
 
-Only the encoder is built, so checkpoints of transcription and of pre-training are read alike.
+Only the encoder is built, so checkpoints of transcription and of pre-training are read in the same way.
 """
 import contextlib
 import hashlib
@@ -104,7 +104,7 @@ class _LayerOutputs:
       size: values of a frame. frame_rate: frames per second.
 
     Raises:
-      UsageError: the encoder has no such layer; the message lists those that there are.
+      UsageError: the encoder has no such layer; the message lists its layers.
     """
 
     def __init__(self, params, layer, device, group):
@@ -155,7 +155,7 @@ class _LayerOutputs:
                                        show_progress=False)
         if len(rejections):
             item = rejections.items[0]
-            raise DataError("%s:%d: %s: %s: %s (%d of %d utterances cannot be used). Repair the file, or leave it out of the "
+            raise DataError("%s:%d: %s: %s: %s (%d of %d utterances cannot be used). Repair the file, or remove it from the "
                             "manifest" % (item.manifest, item.row, item.wav_filename, item.reason.name, item.detail,
                                           len(rejections), len(rows)))
         batch_size = self._params["eval_batch_size_per_gpu"] or self._params["batch_size_per_gpu"]

@@ -1,4 +1,4 @@
-"""How much of the pitch or the speaker is in features: a linear classifier that is trained on frozen features.
+"""How well features predict the pitch or the speaker: a linear classifier that is trained on frozen features.
 
     python -m open_seq2seq.pretraining.probe features/before features/after --labels corpus/train.speaker
 
@@ -24,18 +24,18 @@ from open_seq2seq.progress import print_table
 HELD_OUT = 0.2  # share of the utterances
 
 Probe = collections.namedtuple("Probe", "features accuracy chance classes frames")
-Probe.__doc__ = """features: the folder. accuracy: share of right predictions on held-out utterances. chance: that of always
+Probe.__doc__ = """features: the folder. accuracy: share of correct predictions on held-out utterances. chance: that of always
 predicting the most frequent label. classes: labels that occur. frames: held-out frames."""
 
 
 def main(arguments=None):
-    parser = make_parser("open_seq2seq.pretraining.probe", "Measure how much of a label a linear classifier finds in features.")
+    parser = make_parser("open_seq2seq.pretraining.probe", "Measure how well a linear classifier predicts labels from features.")
     parser.add_argument("features", nargs="+", type=file_path, metavar="FOLDER", help="folder of features (--mode=features)")
     parser.add_argument("--labels", type=file_path, required=True, help="frame labels of the same utterances, e.g. train.speaker")
     parser.add_argument("--split", default="train", help="name of the features' manifest")
     parser.add_argument("--label_rate", type=float, help="labels per second, for files without a description")
     parser.add_argument("--frames", type=int, default=40000, help="frames to train on, drawn at random")
-    parser.add_argument("--seed", type=int, default=0, help="decides the held-out utterances and the frames")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the choice of held-out utterances and frames")
     parser.add_argument("--output", type=file_path, help="JSON file to write")
     options = parser.parse_args(arguments)
     if options.frames < 100:

@@ -21,7 +21,7 @@ _LEGAL = _DIGITS | np.array([byte in b" \n" for byte in range(256)])
 WINDOW_SECONDS = 0.025
 
 LabelDescription = collections.namedtuple("LabelDescription", "label_rate clusters num_clusters features identity")
-LabelDescription.__doc__ = """What is known of a file of labels.
+LabelDescription.__doc__ = """The description of a file of labels.
 
 label_rate: labels per second. clusters: SHA-256 of the centroids, hexadecimal. num_clusters: int. features: str, what was
 clustered, e.g. "mfcc" or "layer conv53, checkpoint 0123456789abcdef"; None if not known. identity: digest of the features and
@@ -208,7 +208,7 @@ def require_same_clusters(paths):
         first_path, first = known[0]
         if (description.clusters, description.label_rate) != (first.clusters, first.label_rate):
             raise DataError("%s and %s come from different clusters (%s..., %g labels/s; %s..., %g labels/s), so the same label "
-                            "means something else in each. Learn the clusters once, on the training data, and apply them to "
-                            "both: --mode=labels --clusters_file=%s" % (
+                            "has different meanings in them. Compute the clusters once, from the training data, and apply "
+                            "them to both: --mode=labels --clusters_file=%s" % (
                                 first_path, path, first.clusters[:12], first.label_rate, description.clusters[:12],
                                 description.label_rate, os.path.join(os.path.dirname(path), "clusters.npz")))

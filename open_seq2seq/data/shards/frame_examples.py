@@ -48,7 +48,7 @@ def write_examples(path, labels, features):
     Raises:
       StorageError: it cannot be written.
     """
-    # tf.io.TFRecordWriter takes a name, and leaves a part of the file if it is interrupted
+    # an interrupted TFRecordWriter leaves a partial file
     try:
         with replaced_file(path, "wb") as file, tf.io.TFRecordWriter(file.name) as writer:
             for label, values in zip(labels.tolist(), features):
@@ -108,7 +108,7 @@ def open_frames(path, checksums=False):
         file = os.path.join(path, shard.file)
         size = os.path.getsize(file) if os.path.isfile(file) else None
         if size != shard.bytes or checksums and file_digest(file) != shard.sha256:
-            raise DataError("%s %s. Run the import again, which makes the shard again" % (
+            raise DataError("%s %s. Run the import again, which writes the shard again" % (
                 file, "is missing" if size is None else "is damaged: it has %d bytes, expected %d" % (size, shard.bytes)
                 if size != shard.bytes else "is damaged: its SHA-256 is not that of the manifest"))
     return data
@@ -120,9 +120,9 @@ def frame_dataset(path, batch_size, shuffle_seed=None, repeat=False):
     Args:
       path: of the folder.
       batch_size: int.
-      shuffle_seed: int; the order of the shards, and of the examples within a buffer, is another one in each repetition. None:
+      shuffle_seed: int; the order of the shards, and of the examples within a buffer, differs between repetitions. None:
         the order of the CSV.
-      repeat: whether it never ends.
+      repeat: whether the data set is repeated without end.
 
     Returns:
       ``tf.data.Dataset`` of (features float32 [B, n], labels int64 [B]).

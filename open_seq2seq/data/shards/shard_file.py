@@ -1,4 +1,4 @@
-"""A shard: a TFRecord file of ``tf.train.Example``, and its index, which says where each record's array is and what its CRC is.
+"""A shard: a TFRecord file of ``tf.train.Example``, and its index: the offset and the CRC of each record's array.
 
 The file is what ``tf.data.TFRecordDataset`` reads. Training reads single arrays with the index, which is a small file of its own:
 a line of JSON and an array of :data:`RECORD`. The index is written after the shard, so a shard with an index is complete.
@@ -49,7 +49,7 @@ class Content(collections.namedtuple("Content", "kind dtype width")):
 
 
 def is_local(path):
-    """Whether a path is not one of TensorFlow's other file systems, such as gs:// or hdfs://."""
+    """Whether a path is on a local file system, not on one that only TensorFlow reads, such as gs:// or hdfs://."""
     return "://" not in path
 
 
@@ -91,7 +91,7 @@ def write_shard(path, identity, content, items):
                     records.append((item.source, 0, 0, 0, 0, 0))
                     continue
                 example, payload = example_of(item, content)
-                # fields of a map are sorted by name only if asked; equal shards are equal bytes
+                # the fields of a map are sorted by name only on request; equal shards then have equal bytes
                 data = example.SerializeToString(deterministic=True)
                 writer.write(data)
                 place = offset + _TFRECORD_HEADER + data.index(payload)
@@ -106,7 +106,7 @@ def write_shard(path, identity, content, items):
 
 
 def read_index(path, identity):
-    """The RECORD array of a shard, or None if the shard is not there or has another identity.
+    """The RECORD array of a shard, or None if the shard does not exist or has another identity.
 
     Args:
       path: of the shard.
@@ -176,7 +176,7 @@ def damaged_records(path, records):
       records: its RECORD array.
 
     Returns:
-      List of int: the numbers of the damaged records, from 0, or of the first that TFRecord's reader refuses.
+      List of int: the numbers of the damaged records, from 0, or of the first one that TensorFlow's reader rejects.
     """
     records = records[records["rows"] > 0]
     buffer = np.empty([int(records["size"].max()) if len(records) else 0], np.uint8)

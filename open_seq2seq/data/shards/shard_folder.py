@@ -1,7 +1,7 @@
 """A folder of shards: its manifest, which utterance belongs to which shard, and the records of all shards in memory.
 
 An audio file belongs to the shard that a hash of its path selects, so added or removed files change few shards. A record is found
-by its source number, a hash of the file's path, size and time of change: the record of a file that has changed is not found.
+by its source number, a hash of the file's path, size and modification time: the record of a changed file is not found.
 """
 import collections
 import contextlib
@@ -34,8 +34,8 @@ _ATTEMPTS = 20           # to share the folder's lock
 _IN_USE = "another process is writing the cache %s; wait until it has finished"
 
 Source = collections.namedtuple("Source", "path number")
-Source.__doc__ = """An audio file. path: str. number: int, which changes when the path, the size or the time of change does; 0 if
-the file does not exist."""
+Source.__doc__ = """An audio file. path: str. number: int, which depends on the path, the size and the modification time; 0 if the
+file does not exist."""
 
 
 def source_of(path):
@@ -204,8 +204,8 @@ class ShardFolder:
                 if sources and (self.find([source.number for source in sources]) < 0).any()]
 
     def records(self):
-        """(RECORD array of all records, int64 array of the numbers of their shards), which :meth:`find` numbers. Both stay as
-        they are when :meth:`refresh` reads others."""
+        """(RECORD array of all records, int64 array of the numbers of their shards), which :meth:`find` numbers. :meth:`refresh`
+        makes new arrays and does not change these."""
         return self._records, self._shards
 
     def records_of(self, shard):
@@ -234,12 +234,12 @@ class ShardFolder:
 
     @contextlib.contextmanager
     def lock(self, alone):
-        """Context in which no other process works with the folder as one that builds ``alone``.
+        """Context that holds the lock of the folder, ``alone`` or shared with other processes that add shards.
 
-        Files that interrupted processes left are removed if there is no other process.
+        Temporary files of interrupted processes are removed if no other process holds the lock.
 
         Raises:
-          StorageError: another process builds the folder's shards.
+          StorageError: another process holds the lock, and it or this one needs it alone.
         """
         if not is_local(self.path):
             yield
@@ -261,7 +261,7 @@ class ShardFolder:
 
     def _share(self, descriptor):
         for attempt in range(_ATTEMPTS):
-            # other processes that share it hold it alone for a moment
+            # a process that shares the lock first holds it alone for a moment
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return
@@ -277,7 +277,7 @@ class ShardFolder:
                     os.remove(os.path.join(self.path, name))
 
     def remove_others(self):
-        """Removes the shards of an earlier division into another number of shards."""
+        """Removes shards of an earlier division, which had another number of shards."""
         names = {os.path.basename(self.shard_path(shard)) for shard in range(self.num_shards)}
         for name in tf.io.gfile.listdir(self.path):
             shard = name[:-len(INDEX_ENDING)] if name.endswith(INDEX_ENDING) else name

@@ -27,7 +27,7 @@ PRETRAINING_PARAMETERS = (
               doc="names of further label sets, e.g. pitch and speaker, that the heads of loss_params auxiliary_weights predict"),
     Parameter("label_dir", FilePath(), default=None, doc="directory of the labels and dictionaries; None: that of each manifest"),
     Parameter("label_rate", Either(Float(above=0.0), Int(minimum=1)), default=None,
-              doc="labels per second; None: as --mode=labels wrote next to them"),
+              doc="labels per second; None: from the description that --mode=labels wrote"),
     Parameter("mask_prob", Float(minimum=0.0, maximum=1.0), default=0.8,
               doc="share of the frames that the masked spans would cover if they did not overlap; 0.8 masks 57 %"),
     Parameter("mask_length", Int(minimum=1, maximum=1000), default=10, doc="encoder frames of a masked span"),
@@ -41,7 +41,7 @@ PRETRAINING_PARAMETERS = (
 
 
 class ClusterLabels:
-    """What replaces a vocabulary in pre-training: the label sets and the number of classes of each.
+    """The label sets of pre-training and the number of classes of each, in place of a vocabulary.
 
     Args:
       sets: list of UtteranceLabels, the auxiliary ones last.

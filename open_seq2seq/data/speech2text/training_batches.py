@@ -11,7 +11,7 @@ from open_seq2seq.errors import ConfigError
 # Batches of a bucket that are sorted by length together, where batches are padded only to their longest utterance. With 8 buckets
 # of LibriSpeech 2 % of the frames are padding instead of 6 %, and a batch is still a random one of a quarter of its bucket.
 WINDOW = 4
-# more batches than this are not looked at for the share of padding
+# the share of padding is computed from at most this many batches
 MOST_EXAMINED = 10000
 
 

@@ -93,7 +93,7 @@ class UtteranceLabels:
         if wrong:
             utterance, labels, place = wrong[0]
             raise DataError("%s:%d has %d labels, and %s (%s, %.3f s) has %d frames at %g labels per second; %d of %d utterances "
-                            "differ by more than %d. Is the label rate right, and are the labels of these audio files?" % (
+                            "differ by more than %d. Check the label rate, and whether the labels belong to these audio files" % (
                                 labels.path, place + 1, labels.lengths[place], utterance.wav_filename, utterance.id,
                                 utterance.duration, expected_labels(utterance.duration, self.label_rate), self.label_rate,
                                 len(wrong), len(utterances), TOLERANCE))
