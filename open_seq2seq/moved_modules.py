@@ -142,6 +142,9 @@ _VERSION = "an importer's version is an attribute of open_seq2seq.data.importers
 # (path in earlier versions, name) -> name now, with the path of its module if that is another one than the module is now; or, for
 # a name that was removed, a sentence that names what replaces it
 RENAMED = {
+    ("config.command_line", "DEVICES"): "experiment.flags.DEVICES",
+    ("config.command_line", "EXPORT_FORMATS"): "experiment.flags.EXPORT_FORMATS",
+    ("config.command_line", "MODES"): "experiment.flags.MODES",
     ("config.parameters", "LARGEST_FLOAT32"): "config.kinds.LARGEST_FLOAT32",
     ("data.importers.folder", "find_audio"):
         "use open_seq2seq.data.importers.folder.read_folder, which also finds the transcripts",
@@ -200,8 +203,6 @@ RENAMED = {
     ("evaluation.evaluation", "EvaluationGraph"): "evaluation.evaluation_graph.build_evaluation",
     ("evaluation.evaluation", "frame_entropies"): "evaluation.evaluation_graph.frame_entropies",
     ("evaluation.modes", "infer"): "evaluation.inference.infer",
-    ("experiment.command_line", "DEVICES"): "experiment.flags.DEVICES",
-    ("experiment.command_line", "MODES"): "experiment.flags.MODES",
     ("export", "CheckpointError"): "errors.CheckpointError",
     ("export.ascend.bins", "AIS_BENCH"): "export.ascend.results.AIS_BENCH",
     ("export.ascend.bins", "MSAME"): "export.ascend.results.MSAME",
