@@ -27,9 +27,10 @@ def sections(base_model=None, params=None):
       params: the config's params, whose classes are listed instead of the standard ones, or None.
     """
     from open_seq2seq.data import Speech2TextDataLayer
-    from open_seq2seq.decoders import FullyConnectedCTCDecoder
+    from open_seq2seq.data.speech2text.pretraining_layer import PRETRAINING_PARAMETERS
+    from open_seq2seq.decoders import ClusterPredictionDecoder, FullyConnectedCTCDecoder
     from open_seq2seq.encoders import TDNNEncoder
-    from open_seq2seq.losses import CTCLoss, LFMMILoss
+    from open_seq2seq.losses import CTCLoss, LFMMILoss, MaskedPredictionLoss
     from open_seq2seq.models import Speech2Text
     from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies
     params = params or {}
@@ -38,15 +39,17 @@ def sections(base_model=None, params=None):
         # a functools.partial has no name
         return getattr(owner, "__name__", None) or shown(owner)
 
-    def declared(key, standard):
-        owner = params.get(key) or standard
-        return "`%s_params` of %s" % (key, name_of(owner)), getattr(owner, "PARAMETERS", ())
+    def declared(key, *standard):
+        owners = standard if params.get(key) is None else [params[key]]
+        return [("`%s_params` of %s" % (key, name_of(owner)), getattr(owner, "PARAMETERS", ())) for owner in owners]
 
-    found = [("`base_params`", getattr(base_model or Speech2Text, "PARAMETERS", ())),
-             declared("data_layer", Speech2TextDataLayer), declared("encoder", TDNNEncoder),
-             declared("decoder", FullyConnectedCTCDecoder), declared("loss", CTCLoss)]
-    if params.get("loss") is None:
-        found.append(("`loss_params` of LFMMILoss", LFMMILoss.PARAMETERS))
+    found = [("`base_params`", getattr(base_model or Speech2Text, "PARAMETERS", ()))]
+    found += declared("data_layer", Speech2TextDataLayer)
+    if params.get("data_layer") is None:
+        found.append(("further `data_layer_params` of PretrainingDataLayer", PRETRAINING_PARAMETERS))
+    found += declared("encoder", TDNNEncoder)
+    found += declared("decoder", FullyConnectedCTCDecoder, ClusterPredictionDecoder)
+    found += declared("loss", CTCLoss, LFMMILoss, MaskedPredictionLoss)
     optimizers = catalogue.OPTIMIZERS
     if params.get("optimizer") is not None:
         optimizers = {name_of(params["optimizer"]): params["optimizer"]}

@@ -31,7 +31,9 @@ def test_everything_that_takes_parameters_is_on_the_page():
     for title in ("`base_params`", "`convnet_layers` in `encoder_params` of TDNNEncoder", "`loss_params` of CTCLoss",
                   "`augmentation` in `data_layer_params` of Speech2TextDataLayer", "`optimizer_params` of NovoGrad",
                   "`optimizer_params` of Momentum", "`lr_policy_params` of poly_decay", "`larc_params`",
-                  "`loss_scaling_params` of LogMax", "`decoder_params` of FullyConnectedCTCDecoder"):
+                  "`loss_scaling_params` of LogMax", "`decoder_params` of FullyConnectedCTCDecoder",
+                  "further `data_layer_params` of PretrainingDataLayer", "`decoder_params` of ClusterPredictionDecoder",
+                  "`loss_params` of LFMMILoss", "`loss_params` of MaskedPredictionLoss"):
         assert "\n## %s\n" % title in page
 
 
