@@ -29,7 +29,7 @@ from open_seq2seq.pretraining.mfcc import SAMPLE_RATE, Mfcc
 from open_seq2seq.progress import ProgressBar
 
 _BATCH = 16  # utterances whose features are computed together
-_ADVICE = "Repair the file, or exclude it: python -m open_seq2seq.pretraining.manifest %s --skip_unreadable"
+_ADVICE = "Repair the file, or exclude it: python -m open_seq2seq.pretraining.manifest {0} --dest {0} --skip_unreadable"
 
 Split = collections.namedtuple("Split", "name manifest rows")
 Split.__doc__ = """The utterances of one file of labels. name: the manifest's name without extension. rows: list of
@@ -167,7 +167,7 @@ def read_row(row, sample_rate):
             inspection = inspect_file(file, MAX_MISSING_FRACTION)
             samples = samples_of(file, inspection, MAX_MISSING_FRACTION)
     except RejectedData as error:
-        raise DataError("%s: %s: %s. %s" % (place, error.reason.name, error, _ADVICE % row.manifest))
+        raise DataError("%s: %s: %s. %s" % (place, error.reason.name, error, _list_advice(row.manifest)))
     listed = dict(row.columns).get(SAMPLES_COLUMN) if is_audio_list(row.manifest) else None
     if listed is not None and int(listed) != inspection.num_samples:
         raise DataError("%s: the list says %s samples, the file has %d. Restore the file, or write the list again: python -m "
@@ -176,6 +176,10 @@ def read_row(row, sample_rate):
     if inspection.sample_rate != sample_rate:
         samples = soxr.resample(samples, inspection.sample_rate, sample_rate, quality="VHQ")
     return samples
+
+
+def _list_advice(manifest):
+    return _ADVICE.format(manifest) if is_audio_list(manifest) else "Repair the file, or exclude its row from the manifest"
 
 
 def _in_order(function, items):

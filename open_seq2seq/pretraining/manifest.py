@@ -29,8 +29,9 @@ def main(arguments=None):
     parser.add_argument("source", type=file_path, metavar="FOLDER", help="folder of audio files, a manifest CSV or a TSV list")
     parser.add_argument("--ext", default="flac", help="extension of the audio files of a folder")
     parser.add_argument("--dest", type=file_path, default=".", help="file to write, e.g. train.tsv; or a folder for train.tsv")
-    parser.add_argument("--valid_percent", "--valid-percent", type=share, default=0.01,
-                        help="share of the files for validation, 0 to 1, in valid.tsv next to train.tsv")
+    parser.add_argument("--valid_percent", "--valid-percent", type=share,
+                        help="share of the files for validation, 0 to 1, in valid.tsv next to train.tsv (default: 0.01; if the "
+                             "source is a TSV list, 0)")
     parser.add_argument("--seed", type=int, default=42, help="seed of the choice of files for validation")
     parser.add_argument("--path_must_contain", "--path-must-contain", help="list only files with this text in their path")
     parser.add_argument("--root", type=file_path, help="folder of the audio files, instead of the first line of a TSV list")
@@ -38,6 +39,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.root is not None and not is_audio_list(options.source):
         raise UsageError("--root belongs to a TSV list, and %s is not one" % options.source)
+    if options.valid_percent is None:
+        options.valid_percent = 0.0 if is_audio_list(options.source) else 0.01
     root, paths = _paths(options)
     train, valid = _destinations(options.dest)
     if options.path_must_contain:

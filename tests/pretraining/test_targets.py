@@ -240,9 +240,10 @@ def test_audio_lists_are_fairseqs(corpus, capsys):
     os.makedirs(str(corpus / "new"))
     for number in range(12):
         os.rename(str(corpus / ("%02d.wav" % number)), str(corpus / "new" / ("%02d.wav" % number)))
-    list_files([str(corpus / "train.tsv"), "--root", str(corpus / "new"), "--dest", str(corpus / "train.tsv"), "--valid_percent",
-                "0"])
+    list_files([str(corpus / "train.tsv"), "--root", str(corpus / "new"), "--dest", str(corpus / "train.tsv")])
     assert (corpus / "train.tsv").read_text().startswith("%s\n00.wav\t4000\n" % (corpus / "new"))
+    # a list is divided only if that is asked for
+    assert (corpus / "train.tsv").read_text().count("\n") == 11
     (corpus / "manifest.csv").write_text("wav_filename,wav_filesize,transcript\nnew/03.wav,,\nnew/01.wav,,\n")
     list_files([str(corpus / "manifest.csv"), "--dest", str(corpus / "from_csv.tsv"), "--valid_percent", "0"])
     assert (corpus / "from_csv.tsv").read_text() == "%s\n03.wav\t6100\n01.wav\t4700\n" % (corpus / "new")
