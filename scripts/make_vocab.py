@@ -45,12 +45,12 @@ def parse(words):
     parser.add_argument("--output", type=file_path, metavar="FILE", help="the vocabulary file to write")
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     parser.add_argument("--min_count", type=whole_number(1), default=1, metavar="N",
-                        help="leave out characters that occur fewer than N times (default: %(default)s)")
+                        help="exclude characters that occur fewer than N times (default: %(default)s)")
     parser.add_argument("--subwords", type=whole_number(2), metavar="N",
                         help="make a vocabulary of N subwords, a SentencePiece model FILE.model, instead of characters")
     parser.add_argument("--model_type", choices=(UNIGRAM, BPE), help="with --subwords: the kind of model (default: %s)" % UNIGRAM)
     parser.add_argument("--lower", action="store_true", help="count lower-case letters; training needs the step \"lower\", too")
-    parser.add_argument("--exclude", default="", metavar="CHARACTERS", help="leave out these characters, e.g. --exclude '\"!?'")
+    parser.add_argument("--exclude", default="", metavar="CHARACTERS", help="exclude these characters, e.g. --exclude '\"!?'")
     parser.add_argument("--keep", default="", metavar="CHARACTERS",
                         help="punctuation that the config's step \"punctuation\" keeps, besides the apostrophe, e.g. --keep=-")
     parser.add_argument("--all", action="store_true", help="print all characters; default: the %d most frequent and all rare ones"
@@ -204,7 +204,7 @@ def make_subwords(rows, left_out, arguments):
     """Trains a SentencePiece model on the transcripts without the characters ``left_out``; returns the SubwordVocabulary."""
     texts = [text for text in rows.texts if left_out.isdisjoint(text)]
     if not texts:
-        raise DataError("no transcript is left to train subwords with: each has a character that is left out")
+        raise DataError("no transcript is left to train subwords with: each has an excluded character")
     model = train_model(texts, arguments.subwords, arguments.model_type or UNIGRAM)
     return SubwordVocabulary.from_model(arguments.output or "the model", model)
 
@@ -268,11 +268,11 @@ def make(words):
     characters = sorted((character for character in table.counts if character not in reasons),
                         key=lambda character: (character != " ", character))
     affected = table.rows_with(reasons)
-    log_line("%d transcripts with %d characters; %d are left out, which affects %d rows (%.3f %%), %s hours" % (
+    log_line("%d transcripts with %d characters; %d are excluded, which affects %d rows (%.3f %%), %s hours" % (
         table.num_rows, len(table.counts), len(reasons), len(affected), 100.0 * len(affected) / table.num_rows,
         rows.hours(affected)))
     if not characters:
-        raise DataError("every character is left out; lower --min_count, or exclude fewer")
+        raise DataError("every character is excluded; lower --min_count, or exclude fewer")
     vocabulary = None
     if arguments.subwords is not None:
         vocabulary = make_subwords(rows, set(reasons), arguments)

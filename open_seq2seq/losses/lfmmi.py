@@ -54,7 +54,7 @@ class LFMMILoss:
                   doc="manifests whose transcripts the n-gram is estimated from: those of the training data, in every mode"),
         Parameter("ngram_order", Int(minimum=2, maximum=6), default=3, doc="labels of an n-gram"),
         Parameter("ngram_min_count", Int(minimum=1), default=1,
-                  doc="leave out histories of several labels that occur less often"),
+                  doc="exclude histories of several labels that occur less often"),
         Parameter("ngram_histories", Int(minimum=0), default=1000,
                   doc="number of the most frequent histories of several labels to keep"),
         Parameter("ngram_smoothing", Bool(), default=True,

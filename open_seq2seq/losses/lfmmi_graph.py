@@ -13,7 +13,7 @@ _STATIONARY_STEPS = 100  # as in Kaldi, for the distribution that leaks
 
 
 class LabelNgram:
-    """An n-gram of labels, smoothed as Witten and Bell do or not at all.
+    """An n-gram of labels, with Witten-Bell smoothing or without smoothing.
 
     Witten-Bell, because Kneser-Ney's discounts need counts of counts that a few dozen labels do not have.
 
@@ -21,7 +21,7 @@ class LabelNgram:
       sequences: list of sequences of labels, integers from 0.
       num_labels: int.
       order: int, at least 2.
-      min_count: a history of two or more labels that occurs less often is left out; its longest kept suffix replaces it.
+      min_count: a history of two or more labels that occurs less often is excluded; its longest kept suffix replaces it.
       max_histories: int, keep at most this many histories of two or more labels, the most frequent ones.
       smooth: False: a label that never followed a history has the probability 0 after it.
 

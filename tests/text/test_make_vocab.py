@@ -68,7 +68,7 @@ def test_what_is_left_out_and_what_that_costs(make):
         soundfile.write("%d.wav" % number, np.zeros(seconds, np.int16), 1)
     status, output = make(["abab", "abC!", "ab"], "--min_count", "2", "--exclude", "!", "--output", "vocab.txt")
     assert status == 0 and Vocabulary.from_file("vocab.txt").characters == ("a", "b")
-    assert "3 transcripts with 4 characters; 2 are left out, which affects 1 rows (33.333 %), 0.50 hours" in output
+    assert "3 transcripts with 4 characters; 2 are excluded, which affects 1 rows (33.333 %), 0.50 hours" in output
     assert line_with(output, "U+0043").split() == ["\u2502", "C", "\u2502", "U+0043", "\u2502", "1", "\u2502", "1", "\u2502",
                                                    *"LATIN CAPITAL LETTER C".split(), "\u2502", "latin", "\u2502", "m.csv:3",
                                                    "\u2502", "fewer", "than", "2", "\u2502"]
@@ -79,7 +79,7 @@ def test_what_is_left_out_and_what_that_costs(make):
 
 def test_durations_of_a_column_and_lower_case(make):
     status, output = make([("Ab", "1800"), ("aB", "900"), ("c", "")], "--lower", "--min_count", "2", header="transcript,duration")
-    assert status == 0 and "3 transcripts with 3 characters; 1 are left out, which affects 1 rows (33.333 %), ? hours" in output
+    assert status == 0 and "3 transcripts with 3 characters; 1 are excluded, which affects 1 rows (33.333 %), ? hours" in output
     assert "Nothing was written" in output and "lower 2" in output and os.listdir(".") == ["m.csv"]
 
 
@@ -95,7 +95,7 @@ def test_probable_mistakes_are_named_with_rows(make):
                  "combining marks that have no composed form: '\u0303' (COMBINING TILDE) 1", "letters in both cases: 'A'",
                  "compatibility forms of letters: '\ufb01'", "control and format characters: '\\xad' (SOFT HYPHEN) 1"):
         assert text in output, text
-    # what cannot be a label is left out with the reason
+    # what cannot be a label is excluded with the reason
     assert "control or format" in line_with(output, "U+00AD")
     characters = Vocabulary.from_file("vocab.txt").characters
     assert characters[0] == " " and not {"\u00ad", "\u00a0"}.intersection(characters) and "\ufb01" in characters

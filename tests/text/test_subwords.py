@@ -116,7 +116,7 @@ def test_unknown_characters_and_marks_are_named():
     (KYRGYZ, ["--subwords", "40", "--output", "v.txt"], ["v.txt", "*.model"]),
     (KYRGYZ, ["--output", "v.model"], ["v.model", "--subwords"]),
     (KYRGYZ, ["--model_type", "bpe"], ["--model_type", "--subwords"]),
-    (["ab", "cd"], ["--subwords", "4", "--min_count", "2"], ["no transcript is left", "every character is left out"]),
+    (["ab", "cd"], ["--subwords", "4", "--min_count", "2"], ["no transcript is left", "every character is excluded"]),
 ])
 def test_what_cannot_be_made_is_refused(make, texts, flags, expected):  # noqa: F811
     try:
