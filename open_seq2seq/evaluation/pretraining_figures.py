@@ -55,8 +55,9 @@ class PretrainingFigures:
 
         loss_bits, unmasked_loss_bits: cross-entropy per masked and per other frame. masked_accuracy, unmasked_accuracy: share of
         right predictions. masked_share: of all frames with labels. prediction_entropy_bits: of the predicted distributions, mean
-        over masked frames. clusters_in_use: classes that are the prediction of a masked frame; clusters_expected: that are its
-        target. prediction_perplexity, target_perplexity: of these classes' frequencies.
+        over masked frames. clusters_expected: classes that are the target of a masked frame; clusters_in_use: those of them that
+        are also predicted, so that neither the special symbols nor clusters that do not occur count. prediction_perplexity,
+        target_perplexity: of the frequencies of all predictions and of the targets.
         """
         figures = {}
         for label_set, (sums, predicted, expected) in enumerate(self._sets()):
@@ -68,7 +69,7 @@ class PretrainingFigures:
                     ("unmasked_accuracy", _ratio(sums["unmasked_correct"], sums["unmasked"])),
                     ("masked_share", _ratio(sums["masked"], sums["masked"] + sums["unmasked"])),
                     ("prediction_entropy_bits", _ratio(sums["masked_entropy"], sums["masked"]) / math.log(2.0)),
-                    ("clusters_in_use", int(np.count_nonzero(predicted))), ("clusters_expected", int(np.count_nonzero(expected))),
+                    ("clusters_in_use", _in_use(predicted, expected)), ("clusters_expected", int(np.count_nonzero(expected))),
                     ("prediction_perplexity", _perplexity(predicted)), ("target_perplexity", _perplexity(expected))):
                 figures[name + suffix] = value
         return figures
@@ -81,7 +82,7 @@ class PretrainingFigures:
             if found < max(1.0 + 1e-6, COLLAPSED_SHARE * targets) and targets > 2.0:
                 return ("The predictions%s have collapsed: %d of the %d clusters that occur are predicted for masked frames "
                         "(perplexity %.1f, of the targets %.1f). %s" % (
-                            " of label set %d" % label_set if label_set else "", np.count_nonzero(predicted),
+                            " of label set %d" % label_set if label_set else "", _in_use(predicted, expected),
                             np.count_nonzero(expected), found, targets, ADVICE))
         return None
 
@@ -93,6 +94,10 @@ def figures_line(figures):
                 figures["loss_bits"], 100 * figures["masked_accuracy"], 100 * figures["unmasked_accuracy"],
                 100 * figures["masked_share"], figures["prediction_entropy_bits"], figures["clusters_in_use"],
                 figures["clusters_expected"]))
+
+
+def _in_use(predicted, expected):
+    return int(np.count_nonzero(predicted[expected > 0]))
 
 
 def _ratio(numerator, denominator):

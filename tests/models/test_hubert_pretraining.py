@@ -158,6 +158,10 @@ def test_collapsed_predictions_are_named_with_what_to_try():
     figures.restart()
     figures.add(sums, expected, expected)
     assert figures.collapse() is None
+    # never more than there are: a class that does not occur may be predicted
+    figures.restart()
+    figures.add(sums, expected, np.where(np.arange(20) < 4, 0.0, expected))
+    assert figures.figures()["clusters_in_use"] == figures.figures()["clusters_expected"] == 16
     numbers = figures.numbers()
     restored = PretrainingFigures(classes)
     restored.set_numbers(numbers)

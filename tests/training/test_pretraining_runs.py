@@ -83,7 +83,7 @@ def test_pretraining_resumes_exactly_and_fine_tuning_takes_the_encoder(train, tm
     for kind in ("step", "evaluation"):
         entry = [entry for entry in entries if entry["kind"] == kind][-1]
         assert 0.0 < entry["loss_bits"] < 10.0 and 0.3 < entry["masked_share"] < 0.8
-        assert 1 <= entry["clusters_in_use"] <= 10 and entry["clusters_expected"] == 6 and entry["clusters_expected_1"] == 9
+        assert 0 <= entry["clusters_in_use"] <= entry["clusters_expected"] == 6 and entry["clusters_expected_1"] == 9
         assert 0.0 <= entry["masked_accuracy"] <= 1.0 and entry["prediction_entropy_bits"] > 0.0
     drawn = {panel.name for panel in panels(entries)}
     assert drawn > {"loss_bits", "masked_accuracy", "unmasked_accuracy", "masked_share", "prediction_entropy_bits",
@@ -103,6 +103,9 @@ def test_pretraining_resumes_exactly_and_fine_tuning_takes_the_encoder(train, tm
             np.testing.assert_array_equal(trained[step].get_tensor(name), start)
             np.testing.assert_allclose(trained[step].get_tensor(name + "/ExponentialMovingAverage"), start, rtol=1e-6)
         assert np.abs(trained[6].get_tensor(name) - start).max() > 0.0
+    # batch norm's moving statistics are those of audio without masks soon, also while the weights are frozen
+    name = ENCODER + "conv11/bn/moving_mean"
+    assert np.abs(trained[4].get_tensor(name) - pretrained.get_tensor(name)).max() > 0.0
     output = "ForwardPass/fully_connected_ctc_decoder/fully_connected/kernel"
     assert np.abs(trained[2].get_tensor(output) - trained[4].get_tensor(output)).max() > 0.0
 
