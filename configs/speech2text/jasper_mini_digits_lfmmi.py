@@ -2,7 +2,8 @@
 
 For: comparing the two losses; the network is that of jasper_mini_digits.py.
 Cost: 1.1 times that of jasper_mini_digits.py.
-Expected WER: not measured for a complete training; compare with CTC on your data.
+Expected WER: not measured for a complete training. After 600 steps on 800 utterances the WER was 6.4 % with a language model
+(7.0 % with CTC), but 47 % with greedy decoding (13.5 % with CTC): decode with --lm_path=FILE.
 
 Data: as for jasper_mini_digits.py; every mode that computes losses reads the transcripts of train.csv.
 """

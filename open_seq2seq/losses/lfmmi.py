@@ -8,7 +8,8 @@ training transcripts. The normalizers of the frames cancel, so the first sum is 
 
     loss = CTC(labels) + log denominator(log_softmax(y)) - log P(labels)
 
-is at least 0: minus the log of the probability of the labels given the audio, if the n-gram is the language model.
+is at least 0: minus the log of the probability of the labels given the audio, if the n-gram is the language model. The outputs
+do not learn what the n-gram predicts, so decoding needs a language model (docs/kaldi_training.md has measurements).
 """
 import contextlib
 
@@ -62,7 +63,7 @@ class LFMMILoss:
         Parameter("leaky_hmm_coefficient", Float(minimum=0.0, maximum=1.0), default=1e-5,
                   doc="probability of a jump to any state of the denominator at each frame"),
         Parameter("xent_regularize", Float(minimum=0.0), default=0.1,
-                  doc="factor of the CTC loss of the same outputs, which is added; it keeps greedy decoding meaningful"),
+                  doc="factor of the CTC loss of the same outputs, which is added"),
         Parameter("l2_regularize", Float(minimum=0.0), default=0.0,
                   doc="factor of half the squared outputs, summed over an utterance's frames, which is added; Kaldi: 5e-5"),
     )
