@@ -41,6 +41,7 @@ table { border-collapse: collapse; width: 100%; }
 .columns-3 { table-layout: fixed; } .columns-3 th { width: 22%; } .columns-3 th:last-child { width: auto; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
+th, td.number, td.error, td.warning, td.info { white-space: nowrap; }
 .error { color: var(--error); font-weight: 600; } .warning { color: var(--warning); font-weight: 600; }
 .info { color: var(--info); }
 .charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
