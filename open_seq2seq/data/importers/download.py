@@ -103,4 +103,5 @@ def _open(request):
             raise _RangeNotSatisfiable()
         raise DataError("%s: the server answered %d %s. Is --base_url correct?" % (request.full_url, error.code, error.reason))
     except (urllib.error.URLError, OSError, ValueError, http.client.HTTPException) as error:
-        raise DataError("cannot download %s: %s" % (request.full_url, getattr(error, "reason", None) or error))
+        raise DataError("cannot download %s: %s. Check the network and --base_url, or put the files into --corpus yourself"
+                        % (request.full_url, getattr(error, "reason", None) or error))

@@ -194,7 +194,8 @@ def _table_item(manifest, place, target, audio, text, columns, path, names):
     stem = os.path.splitext(os.path.basename(stored or ""))[0] or number
     if not isinstance(data, bytes) or not data:
         return Skip(manifest, place, stem, MISSING_FILE, "the row has no bytes of audio%s" % (
-            ", only the path %s of another machine" % ascii(stored) if stored else ""))
+            ", only the path %s; save the data set with its audio, e.g. with save_to_disk of a current version of datasets"
+            % ascii(stored) if stored else ""))
     if not isinstance(text, str):
         return Skip(manifest, place, stem, NO_TRANSCRIPT, "the transcript is %s" % ascii(text)[:80])
     return Entry(manifest, names.unique(*(prefix.split("/") + [stem])), place, Recording(path, data), text,

@@ -26,6 +26,7 @@ from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.importers.json_lines import number_of, read_json_lines, scalar_columns, text_of
 
 _CUTS = ("MonoCut", "MultiCut")
+_OTHERS = {"sources": "recording", "recording_id": "supervision"}      # a key -> whose objects have it at the top
 _COLUMNS = ("speaker", "gender", "language")
 
 
@@ -71,6 +72,10 @@ class _Cuts:
                          "files of such cuts" % kind)]
         recording = cut.get("recording")
         if not isinstance(recording, dict):
+            for key, form in _OTHERS.items():
+                if key in cut:
+                    return [Skip(self._manifest, place, name, UNSUPPORTED, "it is a %s, not a cut; lhotse cut simple "
+                                 "-r RECORDINGS -s SUPERVISIONS CUTS makes cuts" % form)]
             return [Skip(self._manifest, place, name, UNSUPPORTED, "the cut has no recording")]
         if recording.get("transforms"):
             return [Skip(self._manifest, place, name, UNSUPPORTED, "its recording is transformed; lhotse's save_audios writes "

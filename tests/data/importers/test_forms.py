@@ -320,7 +320,8 @@ def test_lhotse_supervisions_channels_and_what_exists_only_in_lhotse(tmp_path, i
             dict(cut, id="fast", recording=dict(cut["recording"], transforms=[{"name": "Speed"}])),
             dict(cut, id="pipe", supervisions=[dict(supervision, id="pipe")], recording=dict(
                 cut["recording"], sources=[{"type": "command", "channels": [0], "source": "touch evil"}])),
-            dict(cut, id="late", supervisions=[dict(supervision, id="late", start=2.0)]), {"id": "bare"}]
+            dict(cut, id="late", supervisions=[dict(supervision, id="late", start=2.0)]), {"id": "bare"},
+            dict(cut["recording"], id="recording"), dict(supervision, id="supervision")]
     write(tmp_path / "cuts" / "cuts.jsonl", "\n".join(map(json.dumps, cuts)))
     found, skips = imported("lhotse", "--corpus", tmp_path / "cuts" / "cuts.jsonl")
     rows = found["cuts"]
@@ -328,8 +329,12 @@ def test_lhotse_supervisions_channels_and_what_exists_only_in_lhotse(tmp_path, i
     for row, expected in zip(rows, (one[800:], two[800:4000], two[2400:7200], two[15200:])):
         np.testing.assert_array_equal(samples_of(row), expected)
     assert columns(rows[1]) == {"speaker": "s1", "gender": "f", "snr": "3"}
-    unsupported = dict.fromkeys(["mixed", "fast", "pipe", "bare"], "unsupported source of audio")
+    unsupported = dict.fromkeys(["mixed", "fast", "pipe", "bare", "recording", "supervision"], "unsupported source of audio")
     assert dict(skips) == dict(unsupported, silent="no transcript", late="segment outside the recording")
+    with open(str(tmp_path / "out" / "skipped.csv"), encoding="utf-8") as file:
+        details = {row["name"]: row["detail"] for row in csv.DictReader(file)}
+    for form in ("recording", "supervision"):
+        assert "it is a %s, not a cut; lhotse cut simple" % form in details[form]
 
 
 def test_fairseq_rows_must_have_as_many_labels(tmp_path, imported, capsys):
