@@ -216,6 +216,7 @@ class TrainingGraph:
     Attributes:
       base_model, data_layer: of the training.
       iter_size: batches in a step.
+      utterances_per_batch: float, the mean number of utterances in a batch of one rank.
       steps_per_epoch: steps that count as one epoch, at least 1: for ``num_epochs``, the learning rate and the log.
       last_step: step that the training ends after.
       eval_steps: steps between evaluations.
@@ -235,6 +236,7 @@ class TrainingGraph:
         tf.set_random_seed(params["random_seed"] + SEED_STEP * group.rank)
         self.data_layer = build_data_layer(params, "train", device, group, rejected_file)
         self.base_model, self.iter_size = base_model, params["iter_size"]
+        self.utterances_per_batch = getattr(self.data_layer, "utterances_per_batch", params["batch_size_per_gpu"])
         self.steps_per_epoch = max(1, self.data_layer.batches_per_epoch // self.iter_size)
         self.last_step = params["max_steps"] or params["num_epochs"] * self.steps_per_epoch
         self.eval_steps = params["eval_steps"] or self.steps_per_epoch

@@ -145,7 +145,7 @@ class TrainingRun:
     @property
     def _batch_utterances(self):
         """Utterances in a batch of all ranks together; the mean, if the batches have different sizes."""
-        return round(self.graph.data_layer.utterances_per_batch * self.group.size)
+        return round(self.graph.utterances_per_batch * self.group.size)
 
     def start(self, checkpoint):
         """Sets the variables to their initial values or to the checkpoint's, on every rank, and the input to its place."""
@@ -228,7 +228,7 @@ class TrainingRun:
         return {"run": os.path.basename(os.path.abspath(self.run_directory.path)), "version": open_seq2seq.__version__,
                 "tensorflow": tf.__version__, "device": self.device.name, "processes": group.size,
                 "utterances_per_step": self._batch_utterances * graph.iter_size,
-                "utterances": len(graph.data_layer.utterances), "padding_share": graph.data_layer.padding_share,
+                "utterances": len(graph.data_layer.utterances), "padding_share": getattr(graph.data_layer, "padding_share", None),
                 "steps_per_epoch": graph.steps_per_epoch, "last_step": graph.last_step,
                 "config": fingerprint({name: value for name, value in self._facts().items() if name.startswith("config ")})}
 

@@ -180,7 +180,7 @@ class StepLog:
         the process, and FPS includes the time in which the graph is compiled. Evaluations are excluded.
         """
         self._loss_sum, self._num_losses = self._loss_sum + loss, self._num_losses + 1
-        utterances = self._graph.data_layer.utterances_per_batch * self._graph.iter_size
+        utterances = self._graph.utterances_per_batch * self._graph.iter_size
         fps = utterances / self._seconds_per_step(self._since_start)
         log_line("global_step: %6i, loss: %6.3f, mean_loss: %6.3f,  FPS: %7.1f" % (
             step - 1, loss, self._loss_sum / self._num_losses, fps), from_every_rank=True)

@@ -30,7 +30,6 @@ class DataLayer:
     """Six utterances; 3 and 4 are packed into one row, whose index is that of the first."""
 
     manifests = ["data/dev.csv"]
-    utterances_per_batch = 32
     utterances = [types.SimpleNamespace(id="train.csv:%d" % (index + 2), duration=0.5, labels=[1] * (index + 1))
                   for index in range(6)]
 
@@ -54,8 +53,8 @@ def make(tmp_path, monkeypatch):
     def make(iter_size=1, first_step=0, ranks=1, static_shapes=False, summaries=None, **params):
         clock = Clock()
         monkeypatch.setattr(step_log, "Throughput", lambda frame_seconds: Throughput(frame_seconds, clock))
-        graph = types.SimpleNamespace(iter_size=iter_size, steps_per_epoch=3, last_step=102, data_layer=DataLayer(),
-                                      epochs_done=lambda step: step // 3,
+        graph = types.SimpleNamespace(iter_size=iter_size, steps_per_epoch=3, last_step=102, utterances_per_batch=32,
+                                      data_layer=DataLayer(), epochs_done=lambda step: step // 3,
                                       evaluation=types.SimpleNamespace(data_layer=DataLayer()))
         log = StepLog(dict(PARAMS, **params), graph, types.SimpleNamespace(static_shapes=static_shapes),
                       types.SimpleNamespace(size=ranks), first_step, summaries, Metrics(str(tmp_path / "metrics.jsonl")))
