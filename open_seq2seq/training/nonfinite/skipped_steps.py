@@ -133,7 +133,7 @@ class SkippedSteps:
             lines.append("- an earlier checkpoint: weights that are not finite stay so")
         lines += ["- a lower learning rate, or a longer warmup (lr_policy_params)",
                   "- a limit of the gradient norm (max_grad_norm), or larc_params",
-                  "- other data: do the utterances named above match their transcripts?"]
+                  "- other data: is the audio of the utterances named above valid, and do their transcripts (if any) match it?"]
         if self._graph.optimization.lowest_loss_scale is None and scale > 1.0:
             lines.append('- a lower loss_scaling, or "Backoff"')
         if finding is not None and finding.file:
