@@ -61,6 +61,7 @@ def build_caches(experiment, workers=None):
 
 
 def _build(name, cache, params, workers):
+    cache.create()
     folder, plan, written = cache.folder, cache.plan(), 0
     total = sum(map(len, plan))
     with folder.lock(alone=True), ProgressBar(total, 0, "cache of %s" % name) as bar:

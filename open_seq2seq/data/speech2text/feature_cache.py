@@ -74,7 +74,6 @@ class FeatureCache:
 
     Raises:
       DataError: the cache was built with other parameters.
-      StorageError: the folder cannot be written.
     """
 
     def __init__(self, params, manifests, utterances, num_workers=1, worker_id=0):
@@ -85,8 +84,7 @@ class FeatureCache:
         self._source_numbers = np.array([source_of(utterance.audio_path).number for utterance in utterances], np.uint64)
         self.folder = ShardFolder(folder_of(params, manifests), self.content, self._builder.parameters,
                                   len(np.unique(self._source_numbers)))
-        if not self.folder.open(params["cache_regenerate"]):
-            self.folder.create()
+        self._has_manifest = self.folder.open(params["cache_regenerate"])
         self._filling, self._lock, self._stop = None, threading.RLock(), threading.Event()
         self._is_part = self._was_filled = False
         self._take_snapshot()
@@ -225,6 +223,16 @@ class FeatureCache:
             self.folder.refresh([shard])
             self._take_snapshot()
 
+    def create(self):
+        """Makes the folder if there is none that applies.
+
+        Raises:
+          StorageError: it cannot be written.
+        """
+        if not self._has_manifest:
+            self.folder.create()
+            self._has_manifest = True
+
     def fill(self):
         """Starts a thread that writes this worker's share of the missing shards while the utterances are in use."""
         if self._was_filled or self._is_part:
@@ -237,6 +245,11 @@ class FeatureCache:
         plan = self.plan()
         missing = {shard: plan[shard] for shard in self.folder.missing(plan) if shard % self._num_workers == self._worker_id}
         if not missing:
+            return
+        try:
+            self.create()
+        except StorageError as error:
+            _warn_not_filled(error)
             return
         self._filling = threading.Thread(target=self._fill, args=(missing,), daemon=True)
         self._filling.start()
@@ -251,13 +264,17 @@ class FeatureCache:
         except Stopped:
             pass
         except JasperError as error:
-            # training does not need the cache
-            sys.stderr.write("Warning: the cache is not filled further: %s\n" % error)
+            _warn_not_filled(error)
 
     def wait(self):
         """Waits until :meth:`fill` has finished."""
         if self._filling is not None:
             self._filling.join()
+
+
+def _warn_not_filled(error):
+    # a run does not need the cache
+    sys.stderr.write("Warning: the cache is not filled further: %s\n" % error)
 
 
 def _stop(stop, thread):

@@ -216,6 +216,22 @@ def test_an_unusable_audio_file_is_skipped_as_without_a_cache(manifest, tmp_path
         assert [utterance.wav_filename for utterance in layer.run_time_rejections] == ["4.wav"]
 
 
+def test_a_run_does_not_need_a_cache_that_can_be_written(manifest, write_config, tmp_path, capfd):
+    place = tmp_path / "file"
+    place.write_text("not a folder")
+    layer = layer_of(manifest, cache_features=True, cache_dir=str(place))
+    assert_same(batches_of(layer), batches_of(layer_of(manifest)))
+    warning = capfd.readouterr().err
+    assert warning.count("Warning: the cache is not filled further: cannot write %s" % place) == 1 and "cache_dir" in warning
+    config = write_config("""
+base_params["data_layer_params"].update(cache_features=True, cache_dir=%r)
+for section in (train_params, eval_params, infer_params):
+    section["data_layer_params"]["dataset_files"] = [%r]
+""" % (str(place), manifest))
+    assert modes.main(["--config_file=" + config, "--mode=build_cache"]) == 3
+    assert "cannot write %s" % place in capfd.readouterr().err
+
+
 def files_of(layer):
     folder = layer.cache.folder.path
     found = {}
@@ -346,8 +362,7 @@ for section in (train_params, eval_params, infer_params):
     section["data_layer_params"]["dataset_files"] = [%r]
 """ % manifest)
     folder = layer_of(manifest, cache_features=True).cache.folder.path
-    os.remove(os.path.join(folder, "manifest.json"))
-    os.rmdir(folder)
+    assert not os.path.exists(folder)
     done = subprocess.run([sys.executable, "-c", _KILLED, folder, "--config_file=" + config, "--mode=build_cache"],
                           cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0 and "KILLED" in done.stdout, done.stdout + done.stderr
