@@ -68,6 +68,12 @@ class LFMMILoss:
                   doc="factor of half the squared outputs, summed over an utterance's frames, which is added; Kaldi: 5e-5"),
     )
 
+    @staticmethod
+    def check_rules(params, path, report):
+        """Notes how to decode; see ``experiment.checking``."""
+        report.note(path, "is for LFMMILoss: a WER of greedy decoding, as in the log of a training, is too high; evaluate with a "
+                          "language model, --lm_path=FILE (docs/kaldi_training.md)")
+
     def __init__(self, params, host_scope=None, data_params=None):
         self._params, self._host_scope = params, host_scope or contextlib.suppress
         self._ctc = CTCLoss({"mask_nan": params["mask_nan"]}, host_scope)

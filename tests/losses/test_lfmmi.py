@@ -1,17 +1,20 @@
 """LFMMILoss against enumeration of all label sequences and paths, finite differences, and its edge cases."""
 import itertools
+import os
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import ConfigError, DataError
+from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.graph_analysis.graph_check import ERROR, check_graph
 from open_seq2seq.graph_analysis.npu_operators import built_in_operator_list
 from open_seq2seq.losses import LFMMILoss
 from open_seq2seq.losses.lfmmi import denominator_log_sums, sequence_log_probabilities
 from open_seq2seq.losses.lfmmi_graph import DenominatorGraph, LabelNgram
 from tests.losses.test_ctc_loss import ctc_by_enumeration
+from tests.paths import REPOSITORY
 
 # of the labels a, b, c; c occurs at the end only
 TEXTS = ["ab", "aab", "ba", "abac", "bb"]
@@ -168,3 +171,8 @@ def test_transcripts_without_a_path_are_named(make_loss):
         make_loss("dev.csv", ngram_smoothing=False)
     assert all(part in str(error.value) for part in ("dev.csv:2", "other.wav", "'cab'", "ngram_smoothing", "1 of 6"))
     make_loss("dev.csv")
+
+
+def test_the_example_config_says_how_to_decode():
+    path = os.path.join(REPOSITORY, "configs", "speech2text", "jasper_mini_digits_lfmmi.py")
+    assert any("greedy" in note and "--lm_path" in note for note in load_experiment(path, "train").notes)
