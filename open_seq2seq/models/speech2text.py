@@ -30,9 +30,8 @@ class Speech2Text:
       vocabulary_size: number of labels V without the blank.
       execution: an :class:`~open_seq2seq.encoders.interface.Execution`.
 
-    A custom encoder receives ``positions`` (in its call), a custom loss ``host_scope`` and ``data_params``
-    (in its constructor) and ``weights`` (in
-    its call) if they have parameters of these names.
+    A custom encoder receives ``positions`` (in its call), a custom loss ``host_scope`` and ``data_params`` (in its constructor)
+    and ``weights`` (in its call) if they have parameters of these names.
 
     Raises:
       ConfigError: train or eval without a loss, or params that a part does not accept.

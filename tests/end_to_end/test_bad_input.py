@@ -190,7 +190,7 @@ def test_a_checkpoint_of_another_vocabulary_of_the_same_size(run_here, corpus):
     turned = "--data_layer_params/vocab_file=turned.txt"
     for words in (("--mode=eval",), ("--mode=infer", "--infer_output_file=out.csv"), ("--continue_learning", "--max_steps=2")):
         check_refused(run_here(turned, *words), 3, "model.ckpt-1 has another vocabulary: it was trained with the characters",
-                      "to train for other characters, start with --load_model=run/model.ckpt-1")
+                      "to train for another vocabulary, start with --load_model=run/model.ckpt-1")
     assert not (corpus / "out.csv").exists()
 
 

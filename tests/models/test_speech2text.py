@@ -139,8 +139,8 @@ def test_a_custom_loss_receives_the_arguments_that_it_accepts(graph):
     batch = Batch(*inputs(), weights=tf.ones([2]))
     assert Speech2Text(checked(loss=PlainLoss), "train", 3)(batch).loss.shape.as_list() == []
     model = Speech2Text(checked(loss=KeywordLoss), "train", 3)
-    assert model(batch).loss == ["host_scope", "weights"]
-    assert model(batch._replace(weights=None)).loss == ["host_scope"]
+    assert model(batch).loss == ["data_params", "host_scope", "weights"]
+    assert model(batch._replace(weights=None)).loss == ["data_params", "host_scope"]
 
 
 def test_parts_take_the_models_initializer_and_regularizer_unless_they_have_their_own(graph):
