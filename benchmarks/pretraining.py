@@ -1,16 +1,15 @@
-"""Speed of pre-training's targets: MFCC, k-means, labels.
+"""Speed of pre-training: MFCC, k-means, labels, and a training step.
 
     python benchmarks/pretraining.py
 
 One hour of synthetic audio (random sequences of 60 spectra, voiced or not, of random lengths). Figures:
 
 - MFCC: audio seconds per second, of all cores.
-- k-means: seconds to learn 100 clusters on the hour's MFCC; at most 60 on 2 cores.
+- k-means: seconds to compute 100 clusters of the hour's MFCC; at most 60 on 2 cores.
 - labels: frames per second of ``--mode=labels``, and of scikit-learn's ``predict``, an utterance at a time, with the same
   clusters in the same process, in turns; at least 20 times as many. The labels are compared. A call of ``predict`` takes most of
   a millisecond before it computes, so the ratio depends on the length of the utterances: those of spoken digits (0.43 s), of
   sequences of digits (2.5 s), of LibriSpeech (12 s). The limit is the speed of the matrix product alone, on all cores.
-
 - step: milliseconds of a training step of the encoder of configs/speech2text/jasper_mini_digits.py, in pre-training and with CTC,
   and the shares of the speed of a plain matrix product. Pre-training is to reach at least the share of CTC.
 

@@ -109,9 +109,15 @@ class Parser(argparse.ArgumentParser):
         return ""
 
 
+class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action):
+        # "(default: None)" means nothing to a user
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 def make_parser(module, description):
-    """A :class:`Parser` for ``python -m module`` whose ``--help`` shows defaults."""
-    return Parser(prog="python -m %s" % module, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    """A :class:`Parser` for ``python -m module`` whose ``--help`` shows defaults other than None."""
+    return Parser(prog="python -m %s" % module, description=description, formatter_class=_HelpWithDefaults)
 
 
 def file_path(text):

@@ -90,7 +90,7 @@ class FeatureCache:
         self._take_snapshot()
 
     def _take_snapshot(self):
-        # readers use one of them from beginning to end
+        # a reader uses the same snapshot from its beginning to its end
         records, shards = self.folder.records()
         self._snapshot = records, shards, self.folder.find(self._source_numbers)
 
@@ -108,10 +108,6 @@ class FeatureCache:
         samples = np.array([utterance.num_samples for utterance in self._utterances])
         return bool((numbers >= 0).all() and (records["rows"][numbers] > 0).all()
                     and (records["samples"][numbers] == samples).all())
-
-    def missing_shards(self):
-        """Numbers of the shards that have to be written."""
-        return self.folder.missing(self.plan())
 
     def plan(self):
         """The Sources of each shard: list of lists."""
@@ -224,7 +220,7 @@ class FeatureCache:
             self._take_snapshot()
 
     def create(self):
-        """Makes the folder if there is none that applies.
+        """Writes the manifest of the folder if it has none with these parameters.
 
         Raises:
           StorageError: it cannot be written.

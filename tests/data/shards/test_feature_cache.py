@@ -175,7 +175,7 @@ def test_a_changed_audio_file_is_read_again(manifest, tmp_path):
     soundfile.write(str(tmp_path / "3.wav"), np.sin(np.arange(7777) / 9.0) / 2, RATE, subtype="PCM_16")
     expected = batches_of(layer_of(manifest))
     layer = layer_of(manifest, cache_features=True)
-    assert not layer.cache.is_complete and len(layer.cache.missing_shards()) == 1
+    assert not layer.cache.is_complete and len(layer.cache.folder.missing(layer.cache.plan())) == 1
     assert_same(batches_of(layer), expected)
     layer = filled(manifest)
     assert_same(batches_of(layer), expected)
@@ -284,10 +284,14 @@ def test_a_damaged_record_is_computed_again_or_refused(manifest, tmp_path, capfd
     os.rename(source + ".gone", source)
     flip(path + ".index", 200)
     layer = layer_of(manifest, cache_features=True, **arguments)
-    assert "index %s.index is damaged" % path in capfd.readouterr().err and layer.cache.missing_shards() == [shard]
+    assert "index %s.index is damaged" % path in capfd.readouterr().err
+    assert layer.cache.folder.missing(layer.cache.plan()) == [shard]
     assert_same(batches_of(layer), expected)
     layer.cache.wait()
     assert files_of(layer) == before
+    flip(path + ".index", 3)
+    assert layer_of(manifest, cache_features=True, **arguments).cache.missing_shards() == [shard]
+    assert "index %s.index is damaged: it lacks 'crc'" % path in capfd.readouterr().err
 
 
 def test_tensorflow_reads_the_shards(manifest):
