@@ -35,14 +35,19 @@ class Run(TrainingRun):
     def __init__(self, iter_size=1, evaluates=True, diagnostics=False, **params):
         self.calls, self.results, self.progress = [], [], []
         calls = self.calls
+
+        def shape_step_of_batch(number):
+            return types.SimpleNamespace(accumulate_fetches=lambda: "accumulate %d" % number,
+                                         update_fetches=lambda *options: "update %d" % number)
+
         self.graph = types.SimpleNamespace(
             iter_size=iter_size, last_step=5, number_of_shape_step=lambda number: 0,
             eval_steps=2, evaluation="dev" if evaluates else None, requests=Requests(Single()),
             feed=dict,
             average_statistics="average_statistics", data_layer=Noted("data_layer", calls),
-            shape_step_of_batch=lambda number: types.SimpleNamespace(
-                accumulate_fetches=lambda: "accumulate %d" % number, update_fetches=lambda *options: "update %d" % number))
-        self.params = dict({"save_checkpoint_steps": 3}, **params)
+            shape_step_of_batch=shape_step_of_batch,
+            shape_step_to_update=lambda number, step: shape_step_of_batch(number))
+        self.params = dict({"save_checkpoint_steps": 3, "data_layer_params": {}}, **params)
         self.group, self.session = Single(), types.SimpleNamespace(run=self._fetch)
         self.run_directory = types.SimpleNamespace(checkpoints="run")
         self.skipped_steps, self.epochs = Noted("skipped_steps", calls), Noted("epochs", calls, figures={})
