@@ -9,8 +9,8 @@ show_help() {
 usage: bash scripts/pretrain.sh --data DIR [options] [-- ARGUMENTS]
 
 Iteration 1 clusters the MFCC of the audio and trains the encoder to predict the clusters of masked frames; each further iteration
-clusters the outputs of a layer of the one before, and trains again (docs/pretraining.md). A second run continues where the first
-one stopped, and prints what it skips because it is complete.
+clusters the outputs of a layer of the previous model, and trains again (docs/pretraining.md). The same command resumes after an
+interruption and prints which complete files it skips.
 
   --data DIR         folder with train.csv and dev.csv, or train.tsv and valid.tsv; else audio files, of which train.tsv and
                      valid.tsv are written to the output folder
@@ -18,12 +18,12 @@ one stopped, and prints what it skips because it is complete.
   --valid_percent P  share of the audio files for validation (default: 0.01)
   --config FILE      config with base_model HubertPretraining (default: configs/speech2text/jasper_mini_digits_hubert.py)
   --output DIR       folder of the results (default: runs/pretrain): iteration_1/model, iteration_2/model, ...
-  --iterations N     how many (default: 2)
+  --iterations N     number of iterations (default: 2)
   --clusters N       clusters of the first iteration (default: 100)
   --layer_clusters N clusters of the others (default: 500)
-  --percent P        share of the utterances to learn the clusters from, -1 for all (default: -1)
+  --percent P        share of the utterances to compute the clusters from, -1 for all (default: -1)
   --layer NAME       layer whose outputs are clustered (default: conv42, for the default config)
-  --continue_model   start each iteration from the model of the one before instead of from scratch
+  --continue_model   start each iteration from the previous model instead of from scratch
   --nshard N         files that the features of a list are divided into (default: 1)
   --help
   -- ARGUMENTS       config keys, e.g. -- --max_steps=20000 --width_multiplier=2

@@ -1,4 +1,4 @@
-"""A head that predicts the pitch or the speaker from an encoder's outputs; it may train the encoder to make that impossible."""
+"""A head that predicts the pitch or the speaker from an encoder's outputs; with a reversed gradient it removes them."""
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.encoders.shapes import dimensions

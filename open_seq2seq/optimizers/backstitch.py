@@ -6,7 +6,7 @@ step ``w + delta(w)``:
     v = w - a * delta(w)
     w = v + (1 + a) * delta(v)
 
-The details are those of Kaldi's nnet3 (src/nnet3/nnet-training.cc): both steps use the same batch and the same dropout; the
+The details follow Kaldi's nnet3 (src/nnet3/nnet-training.cc): both steps use the same batch and the same dropout; the
 regularization losses do not enter the first gradient, and the second one only with the factor ``1 / (1 + a)``; the limits of
 changes hold for ``delta``, before it is multiplied; batch norm's statistics are updated in both steps. What Kaldi freezes in the
 first step, its preconditioner, is here the state of the optimizer: its momentum and moments change with the second step only.

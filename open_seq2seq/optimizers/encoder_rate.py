@@ -2,13 +2,13 @@
 
 The change that the optimizer makes to the encoder's variables is multiplied by a factor, weight decay and momentum included. A
 factor of the gradient would have no effect on optimizers that divide a gradient by its norm (NovoGrad, Adam). While the encoder
-is frozen the optimizer's moments of its gradients are collected already.
+is frozen, the optimizer already updates the moments of its gradients.
 """
 import tensorflow.compat.v1 as tf
 
 
 def scales_encoder(params):
-    """Whether a checked config trains the encoder in another way than the rest."""
+    """Whether a checked config trains the encoder with a different learning rate."""
     return params["freeze_encoder_steps"] > 0 or params["encoder_lr_scale"] != 1.0
 
 

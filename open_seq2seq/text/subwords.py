@@ -1,6 +1,6 @@
 """Vocabularies of subwords: the pieces of a SentencePiece model (Kudo and Richardson 2018), and training of such a model.
 
-A piece that begins with :data:`WORD_MARK` begins a word. Labels are the pieces that text is written with, in the order of the
+A piece that begins with :data:`WORD_MARK` begins a word. Labels are the pieces of texts, in the order of the
 model's file. Its control pieces and ``<unk>`` are not labels: CTC has a blank, and text that the pieces cannot write is an error.
 
 Only :meth:`SubwordVocabulary.encode` and :func:`train_model` need the package sentencepiece. The file is read without it, and
@@ -100,7 +100,7 @@ class SubwordVocabulary(Vocabulary):
             raise DataError("the pieces of %s cannot write %r" % (self._path or "the model", text[:60]))
         if self.decode(labels) != plain:
             raise DataError("the normalization of the SentencePiece model %s changes %r to %r. Use the model of "
-                            "scripts/make_vocab.py --subwords, or put the change into data_layer_params[\"normalization\"], "
+                            "scripts/make_vocab.py --subwords, or add the change to data_layer_params[\"normalization\"], "
                             "e.g. \"nfkc\"" % (self._path, text[:60], self.decode(labels)[:60]))
         return labels
 
@@ -241,7 +241,7 @@ def train_model(texts, size, model_type=UNIGRAM):
     least = len(set("".join(texts)) - {" "}) + 1
     if size < least:
         raise UsageError("--subwords is %d, but the transcripts have %d characters with the mark %r, and each is a piece. Give "
-                         "at least %d, or leave rare characters out with --min_count" % (size, least, WORD_MARK, least))
+                         "at least %d, or exclude rare characters with --min_count" % (size, least, WORD_MARK, least))
     options = {
         # <unk> is not a label
         "model_type": model_type, "vocab_size": size + 1, "unk_id": 0, "bos_id": -1, "eos_id": -1, "pad_id": -1,
@@ -263,7 +263,7 @@ def _reason(result, size):
     text = result.stderr.decode("utf-8", "replace").strip()
     too_many = re.search(r"set it to a value <= (\d+)", text)
     if too_many:
-        return "--subwords is %d; the transcripts have enough material for at most %d pieces. Give a smaller number" % (
+        return "--subwords is %d; SentencePiece finds at most %d pieces in these transcripts. Give a smaller number" % (
             size, int(too_many.group(1)) - 1)
     return "%d subwords cannot be made of these transcripts: SentencePiece ended with status %d: %s" % (
         size, result.returncode, text.split("\n")[-1].split("] ")[-1] or "no message")

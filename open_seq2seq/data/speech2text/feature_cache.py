@@ -1,4 +1,4 @@
-"""The cache of a data layer: which data it may hold, how it is filled, and what is done about damaged records.
+"""The cache of a data layer: which data it may contain, how it is filled, and how damaged records are replaced.
 
 The shards are in :mod:`open_seq2seq.data.shards`. The order of training, resuming and the shapes of batches do not depend on the
 cache: a batch is computed from its number, and its rows are read by record number.
