@@ -97,6 +97,29 @@ def test_resume_between_batches_of_different_sizes(train, monkeypatch, static):
     check_parts(train, whole, (2, 6), *words)
 
 
+WITHOUT_BUCKETS = """
+
+class WithoutBuckets(Speech2TextDataLayer):
+    @property
+    def utterances_per_batch(self):
+        raise AttributeError("a data layer of earlier versions has none")
+
+    padding_share = utterances_per_batch
+
+
+base_params["data_layer"] = WithoutBuckets
+"""
+
+
+@pytest.mark.slow
+def test_a_custom_data_layer_that_knows_no_length_buckets(train, folder):
+    (folder / "custom.py").write_text((folder / "config.py").read_text() + WITHOUT_BUCKETS)
+    words = ("--config_file=custom.py", "--max_steps=3")
+    whole, _ = train(*words)
+    check_parts(train, whole, (2,), *words)
+    assert whole.losses == train("--max_steps=3", logdir="usual")[0].losses
+
+
 @pytest.mark.slow
 def test_an_evaluation_that_a_signal_interrupts_runs_again_on_resume(train):
     whole, _ = train("--max_steps=3", "--eval_steps=2", mode="train_eval")
