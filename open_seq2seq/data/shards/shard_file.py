@@ -130,7 +130,8 @@ def read_index(path, identity):
         if size != header["shard_bytes"]:
             raise DataError("%s has %d bytes, expected %d" % (path, size, header["shard_bytes"]))
     except (tf.errors.OpError, OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError("the index %s is damaged: %s" % (index_path, getattr(error, "message", None) or error))
+        reason = "it lacks %s" % error if isinstance(error, KeyError) else getattr(error, "message", None) or error
+        raise DataError("the index %s is damaged: %s" % (index_path, reason))
     return np.frombuffer(body, RECORD)
 
 
