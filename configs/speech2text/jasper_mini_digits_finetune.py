@@ -20,6 +20,6 @@ base_params = dict(
     eval_steps=250,
     save_checkpoint_steps=250,
     # the new output layer first; a random one would send meaningless gradients into the encoder
-    freeze_encoder_steps=100,
-    encoder_lr_scale=0.5,
+    freeze_encoder_steps=50,
+    encoder_lr_scale=1.0,
 )
