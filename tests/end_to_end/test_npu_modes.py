@@ -43,6 +43,12 @@ COMMANDS = [
     ("robustness", [], 2, "UsageError: --mode=robustness"),
     ("tune_lm", [], 2, "UsageError: --mode=tune_lm needs a language model"),
     ("validate_data", ["--headers"], 0, "0 errors and "),
+    ("build_cache", ["--data_layer_params/cache_content=audio"], 0, "in 1 shards, 1 of them written now"),
+    # of audio and text alone, without a device
+    ("features", [], 0, "Wrote features/"),
+    ("kmeans", ["--clusters=4"], 0, "Wrote features/clusters.npz"),
+    ("labels", [], 0, "Wrote features/"),
+    ("label_quality", ["--labels=features", "--reference=transcript"], 0, "Wrote features/label_quality.json"),
 ]
 
 if is_installed(COQUI) or is_installed(PYCTCDECODE):
