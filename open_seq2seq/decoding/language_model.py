@@ -33,9 +33,9 @@ def search_spec(vocabulary, options):
     if getattr(vocabulary, "characters", None) is None:
         raise UsageError("a beam search needs a vocabulary with characters; that of the custom data layer has none")
     _require_spelled(vocabulary, options)
+    _require_characters(options.search_library, vocabulary)
     if options.lm_path is None:
         library = _library(options, COQUI if not options.hot_words and not has_subwords(vocabulary.characters) else PYCTCDECODE)
-        _require_characters(library, vocabulary)
         if options.hot_words and library == COQUI:
             raise UsageError("hot_words without a language model need pyctcdecode, and search_library is 'coqui'; remove it")
         return _checked(SearchSpec(vocabulary.characters, options, library, None, None, False)), []
@@ -46,7 +46,6 @@ def search_spec(vocabulary, options):
     is_constrained = options.lexicon is not False
     subwords = has_subwords(vocabulary.characters)
     library = _library(options, PYCTCDECODE if subwords else _best_library(options, model, words, is_constrained))
-    _require_characters(library, vocabulary)
     if library == COQUI:
         if not is_constrained:
             raise UsageError("lexicon is False, and search_library is 'coqui', which needs a lexicon; remove one of the two")

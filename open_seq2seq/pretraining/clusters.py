@@ -5,6 +5,7 @@ joblib file is a pickle, and a pickle can run any code when it is read. Of the f
 the classes that a MiniBatchKMeans consists of are accepted, and scikit-learn's class itself is not called.
 """
 import hashlib
+import inspect
 import io
 import json
 import pickle
@@ -121,8 +122,10 @@ def _from_joblib(path, content):
                                 "because a pickle can run any code" % (path, module, name))
             return super().find_class(module, name)
 
+    # newer versions of joblib need this argument
+    order = {"ensure_native_byte_order": True} if "ensure_native_byte_order" in inspect.signature(Reader).parameters else {}
     try:
-        model = Reader(path, io.BytesIO(content)).load()
+        model = Reader(path, io.BytesIO(content), **order).load()
     except DataError:
         raise
     except (pickle.UnpicklingError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError, ImportError,

@@ -34,7 +34,8 @@ def characters_of(texts):
 @pytest.mark.parametrize("model_type", [UNIGRAM, BPE])
 @pytest.mark.parametrize("texts", SCRIPTS)
 def test_texts_of_any_script_are_written_and_read_back(make, tmp_path, texts, model_type):  # noqa: F811
-    size = characters_of(texts) + 3
+    # how many pieces SentencePiece can find depends on its version
+    size = characters_of(texts) + 2
     status, output = make(texts, "--subwords", str(size), "--model_type", model_type, "--output", "v.model")
     assert status == 0 and "%d subwords" % size in output
     vocabulary, package = Vocabulary.from_file("v.model"), sentencepiece.SentencePieceProcessor(model_file="v.model")
