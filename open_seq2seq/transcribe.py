@@ -13,8 +13,9 @@ from open_seq2seq.transcription.recordings import find_recordings, require_diffe
 
 def main(arguments):
     """Runs the command line; returns the exit status."""
-    # so that temporary files are removed as after Ctrl-C
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    # so that temporary files are removed as after Ctrl-C; another thread's caller decides what a signal does
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     return exit_status_of(lambda given: _run(parse_options(given)), arguments)
 
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import types
 
 import numpy as np
@@ -88,6 +89,15 @@ def text(trained, transcriber):
     return heard
 
 
+@pytest.fixture
+def sigterm():
+    """Restores the handler of SIGTERM, which the command sets."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
+
+
 def test_a_split_recording_has_the_text_of_the_whole(trained, transcriber):
     from open_seq2seq.transcription import Transcriber
     from open_seq2seq.transcription.segmentation import Segmentation
@@ -121,7 +131,7 @@ def test_a_split_recording_has_the_text_of_the_whole(trained, transcriber):
     assert all(0 < word["confidence"] <= 1 for word in record["words"])
 
 
-def test_a_search_with_a_language_model_gives_the_same_text_with_every_kind_of_model(trained, monkeypatch, capsys):
+def test_a_search_with_a_language_model_gives_the_same_text_with_every_kind_of_model(trained, monkeypatch, capsys, sigterm):
     pytest.importorskip("coqui_stt_ctcdecoder")
     pytest.importorskip("onnxruntime")
     from open_seq2seq.data.importers.digit_strings import DIGIT_WORDS
@@ -138,14 +148,11 @@ def test_a_search_with_a_language_model_gives_the_same_text_with_every_kind_of_m
     # a level at which some words are wrong
     samples = samples + 0.01 * np.random.RandomState(1).standard_normal(len(samples)).astype(np.float32)
     soundfile.write("noisy.wav", samples, RATE)
-    texts, handler = [], signal.getsignal(signal.SIGTERM)
-    try:
-        for model in ("run", "export", "onnx/jasper_infer_float32.onnx"):
-            for flags in ([], ["--lm_path=digits.arpa", "--beam_width=32", "--hot_words=nine:1"]):
-                assert main(["noisy.wav", "--model=" + model] + flags) == 0
-                texts.append(capsys.readouterr().out.split())
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+    texts = []
+    for model in ("run", "export", "onnx/jasper_infer_float32.onnx"):
+        for flags in ([], ["--lm_path=digits.arpa", "--beam_width=32", "--hot_words=nine:1"]):
+            assert main(["noisy.wav", "--model=" + model] + flags) == 0
+            texts.append(capsys.readouterr().out.split())
     greedy, searched = texts[::2], texts[1::2]
     assert greedy[0] == greedy[1] == greedy[2] and searched[0] == searched[1] == searched[2]
     assert set(searched[0]) <= set(DIGIT_WORDS) and not set(greedy[0]) <= set(DIGIT_WORDS)
@@ -191,14 +198,10 @@ def test_standard_input_and_a_broken_pipe(trained, text):
     (["--watch=nix", "--model=run"], 3, "DataError: --watch nix is not a folder"),
     (["short.wav", "--model=run", "--device=npu"], 2, "UsageError: --device npu runs an exported .pb, and run is not one"),
     (["short.wav", "--model=export", "--device=npu"], 4, "DeviceError: ")])
-def test_exit_status(trained, arguments, status, message, monkeypatch, capfd):
+def test_exit_status(trained, arguments, status, message, monkeypatch, capfd, sigterm):
     from open_seq2seq.transcribe import main
     monkeypatch.chdir(str(trained))
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        assert main(arguments) == status
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+    assert main(arguments) == status
     assert message in capfd.readouterr().err
 
 

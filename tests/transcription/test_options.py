@@ -1,9 +1,11 @@
 """The command line: invalid and contradictory options are errors before anything is loaded."""
 import os
+import threading
 
 import pytest
 
 from open_seq2seq.errors import UsageError
+from open_seq2seq.transcribe import main
 from open_seq2seq.transcription.options import parse_options
 
 
@@ -63,3 +65,12 @@ def test_home_folders_are_expanded(monkeypatch, tmp_path):
     assert options.inputs == [str(tmp_path / "a.wav"), "-", "./~"]
     assert (options.model, options.output) == (str(tmp_path / "run"), str(tmp_path / "out"))
     assert parse_options(["--watch=~/in", "--model=m"]).watch == str(tmp_path / "in")
+
+
+def test_the_command_runs_in_any_thread(capsys):
+    # only the main thread can set a handler of signals
+    statuses = []
+    thread = threading.Thread(target=lambda: statuses.append(main(["a.wav", "--watch=x"])))
+    thread.start()
+    thread.join()
+    assert statuses == [2] and "exactly one of" in capsys.readouterr().err
