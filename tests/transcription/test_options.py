@@ -70,7 +70,7 @@ def test_home_folders_are_expanded(monkeypatch, tmp_path):
 def test_the_command_runs_in_any_thread(capsys):
     # only the main thread can set a handler of signals
     statuses = []
-    thread = threading.Thread(target=lambda: statuses.append(main(["a.wav", "--watch=x"])))
+    thread = threading.Thread(target=lambda: statuses.append(main(["a.wav", "--watch=x", "--model=m"])))
     thread.start()
     thread.join()
     assert statuses == [2] and "exactly one of" in capsys.readouterr().err
