@@ -22,6 +22,7 @@ MOVED = {
     "config.width": "experiment.checking",
     "data.importers.corpus_folder": "data.importers.digit_strings",
     "data.importers.digits": "data.importers.digit_strings",
+    "data.importers.workers": "worker_processes",
     "data.speech2text.joining": "data.speech2text.packing",
     "data.speech2text.rejection": "data.rejection",
     "data.speech2text.shapes_only": "npu_check.shapes_only",

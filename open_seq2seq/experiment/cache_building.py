@@ -1,6 +1,4 @@
 """``--mode=build_cache``: checks and builds the caches of a config's data sets, in parallel processes."""
-import concurrent.futures
-import multiprocessing
 import os
 import signal
 import sys
@@ -12,14 +10,13 @@ from open_seq2seq.data.shards.shard_file import damaged_records
 from open_seq2seq.data.shards.shard_folder import ShardFolder
 from open_seq2seq.data.speech2text.shard_building import ShardBuilder
 from open_seq2seq.data.speech2text.speech2text import Speech2TextDataLayer
-from open_seq2seq.errors import StorageError, UsageError
+from open_seq2seq.errors import UsageError
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import ProgressBar
-from open_seq2seq.signals import follow_parent
+from open_seq2seq.worker_processes import map_unordered, report_utterance
 
 _MODES = {"train": "train", "eval": "eval", "test": "eval", "infer": "infer"}
-_SECONDS = 0.5      # between two updates of the progress bar
-_builder = _folder = _counter = None    # of a worker process
+_builder = _folder = None    # of a worker process
 
 
 def build_caches(experiment, workers=None):
@@ -62,13 +59,13 @@ def build_caches(experiment, workers=None):
 
 def _build(name, cache, params, workers):
     cache.create()
-    folder, plan, written = cache.folder, cache.plan(), 0
+    folder, plan = cache.folder, cache.plan()
     total = sum(map(len, plan))
     with folder.lock(alone=True), ProgressBar(total, 0, "cache of %s" % name) as bar:
-        tasks, done = [(shard, sources) for shard, sources in enumerate(plan) if sources], 0
-        for was_written in _map(params, folder, tasks, min(workers, len(tasks)), bar.update):
-            written += was_written
-            done += 1
+        tasks = [(shard, sources) for shard, sources in enumerate(plan) if sources]
+        state = os.getpid(), params, folder.path, folder.content, folder.parameters, folder.num_shards
+        written = sum(map_unordered(_do_shard, tasks, workers, bar.update,
+                                    "Run the command again; finished shards are kept", _begin, state))
         folder.remove_others()
     cache.refresh()
     unusable, size = cache.num_unusable(), folder.total_bytes()
@@ -77,51 +74,13 @@ def _build(name, cache, params, workers):
         "; the audio of %d cannot be used" % unusable if unusable else ""))
 
 
-def _map(params, folder, tasks, workers, on_utterances):
-    """Yields for every task whether its shard was written."""
-    state = params, folder.path, folder.content, folder.parameters, folder.num_shards
-    context = multiprocessing.get_context("spawn")
-    counter = context.Value("q")
-    if workers <= 1:
-        _begin(None, counter, *state)
-        for task in tasks:
-            yield _do_shard(task)
-            on_utterances(counter.value)
-        return
-    # a forked child would inherit TensorFlow's locks
-    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _begin, (os.getpid(), counter) + state)
-    left, running = iter(tasks), set()
-    try:
-        while True:
-            while len(running) < 2 * workers:
-                task = next(left, None)
-                if task is None:
-                    break
-                running.add(pool.submit(_do_shard, task))
-            if not running:
-                return
-            done, running = concurrent.futures.wait(running, _SECONDS, concurrent.futures.FIRST_COMPLETED)
-            on_utterances(counter.value)
-            for future in done:
-                yield future.result()
-    except concurrent.futures.process.BrokenProcessPool:
-        raise StorageError("a process that builds the cache was killed, perhaps because memory ran out. Run the command again; "
-                           "finished shards are kept")
-    finally:
-        for future in running:
-            future.cancel()
-        pool.shutdown()
-
-
-def _begin(parent, counter, params, path, content, parameters, num_shards):
-    global _builder, _folder, _counter
+def _begin(parent, params, path, content, parameters, num_shards):
+    global _builder, _folder
     tf.logging.set_verbosity(tf.logging.ERROR)
-    if parent is not None:
+    if os.getpid() != parent:
         # the parent ends its workers
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        follow_parent(parent)
-    _builder, _counter = ShardBuilder(params), counter
-    _folder = ShardFolder(path, content, parameters, 0)
+    _builder, _folder = ShardBuilder(params), ShardFolder(path, content, parameters, 0)
     _folder.num_shards = num_shards
 
 
@@ -135,13 +94,8 @@ def _do_shard(task):
         sys.stderr.write("Warning: %d of %d records of %s are damaged, the first is record %d; the shard is written again\n"
                          % (len(damaged), (records["rows"] > 0).sum(), path, damaged[0]))
     elif not _folder.missing({shard: sources}):
-        with _counter.get_lock():
-            _counter.value += len(sources)
+        for _ in sources:
+            report_utterance()
         return False
-
-    def advance():
-        with _counter.get_lock():
-            _counter.value += 1
-
-    _builder.build(_folder, shard, sources, on_utterance=advance)
+    _builder.build(_folder, shard, sources, on_utterance=report_utterance)
     return True

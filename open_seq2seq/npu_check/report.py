@@ -72,8 +72,8 @@ def _usual(compilations):
 
 
 def _finding_entry(finding, names):
-    """A finding as a dict for JSON; scripts written for earlier versions read its fix under the key "mend"."""
-    return dict(finding._asdict(), mend=finding.fix, graphs=names)
+    """A finding as a dict for JSON."""
+    return dict(finding._asdict(), graphs=names)
 
 
 def print_result(result, name):

@@ -6,10 +6,7 @@
 For ``train.csv`` it writes ``train.pitch`` or ``train.speaker``, and one dictionary for all manifests, ``dict.pitch.txt``.
 """
 import collections
-import concurrent.futures
 import hashlib
-import multiprocessing
-import os
 import sys
 
 import numpy as np
@@ -25,18 +22,21 @@ from open_seq2seq.data.fairseq_files.frame_labels import (
 )
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.rejection import RejectedData
-from open_seq2seq.data.speech2text.audio import read_audio
+from open_seq2seq.data.speech2text.audio import read_audio, scan_audio
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.data.speech2text.utterance_labels import dictionary_path, label_path
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.files import require_writable
+from open_seq2seq.pretraining.features import path_of
 from open_seq2seq.progress import ProgressBar
+from open_seq2seq.worker_processes import map_unordered, report_utterance
 
 SAMPLE_RATE, LABEL_RATE = 16000, 100
 LOWEST, HIGHEST, PITCHES = 60.0, 500.0, 24  # Hz; classes of voiced frames, equally wide in log f0. Class 0 is unvoiced
 # librosa.pyin flags hum below LOWEST as voiced, at a probability of 0.01; half of the flagged frames of speech have above 0.4
 VOICED_PROBABILITY = 0.1
 _WINDOW = 1024  # samples: 4 periods of the lowest pitch
+_TASK = 8       # utterances that a process takes at a time
 
 
 def main(arguments=None):
@@ -68,26 +68,31 @@ def main(arguments=None):
 
 def _pitches(rows, options):
     """(dict from manifest to the labels of its rows, identity, number of labels)."""
-    labels = {}
+    labels = {manifest: [None] * len(own) for manifest, own in rows.items()}
+    tasks = [(manifest, place, row.row, path_of(row)) for manifest, own in rows.items() for place, row in enumerate(own)]
+    tasks = [tasks[start:start + _TASK] for start in range(0, len(tasks), _TASK)]
     # processes: the estimator is Python code, which threads would compute one after the other
-    with concurrent.futures.ProcessPoolExecutor(usable_cores(), mp_context=multiprocessing.get_context("spawn")) as pool:
-        for manifest, own in rows.items():
-            labels[manifest] = []
-            with ProgressBar(len(own), description="pitch of %s" % os.path.basename(manifest)) as bar:
-                for number, found in enumerate(pool.map(_pitch_of_file, [row.audio_path for row in own], chunksize=8), 1):
-                    if isinstance(found, str):
-                        raise DataError("%s:%d: %s" % (manifest, own[number - 1].row, found))
-                    labels[manifest].append(found)
-                    bar.update(number)
+    with ProgressBar(sum(map(len, tasks)), description="pitch") as bar:
+        for found in map_unordered(_pitches_of_files, tasks, usable_cores(), bar.update, "Run the command again"):
+            for manifest, place, own in found:
+                labels[manifest][place] = own
     return labels, _identity("pitch", LOWEST, HIGHEST, PITCHES, VOICED_PROBABILITY), 1 + PITCHES
 
 
-def _pitch_of_file(path):
-    """int32 [labels], or a str with the reason why there are none."""
-    try:
-        return pitch_labels(read_audio(path, SAMPLE_RATE))
-    except RejectedData as error:
-        return "%s cannot be read: %s" % (path, error)
+def _pitches_of_files(task):
+    """List of (manifest, place, int32 [labels])."""
+    found = []
+    for manifest, place, row, path in task:
+        try:
+            found.append((manifest, place, pitch_labels(read_audio(path, SAMPLE_RATE))))
+        except RejectedData as error:
+            raise _unreadable(manifest, row, path, error)
+        report_utterance()
+    return found
+
+
+def _unreadable(manifest, row, path, error):
+    return DataError("%s:%d: %s cannot be read: %s" % (manifest, row, path, error))
 
 
 def pitch_labels(waveform):
@@ -125,12 +130,10 @@ def _speakers(rows, options):
     labels = {}
     for manifest, own in rows.items():
         labels[manifest] = []
-        for row in own:
-            try:
-                samples = len(read_audio(row.audio_path, SAMPLE_RATE))
-            except RejectedData as error:
-                raise DataError("%s:%d: %s cannot be read: %s" % (manifest, row.row, row.audio_path, error))
-            count = expected_labels(samples / float(SAMPLE_RATE), LABEL_RATE)
+        for row, info in zip(own, scan_audio([(path_of(row), None) for row in own], SAMPLE_RATE)):
+            if isinstance(info, RejectedData):
+                raise _unreadable(manifest, row.row, path_of(row), info)
+            count = expected_labels(info.num_samples / float(SAMPLE_RATE), LABEL_RATE)
             labels[manifest].append(np.full([count], names.index(dict(row.columns)[options.column]), np.int32))
     return labels, _identity("speaker", *names), len(names)
 

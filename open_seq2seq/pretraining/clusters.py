@@ -41,7 +41,10 @@ class Clusters:
         self.description = dict(description or {})
         self.digest = hashlib.sha256(np.asarray(self.centroids.shape, "<i8").tobytes()
                                      + self.centroids.astype("<f4").tobytes()).hexdigest()
-        self._products = np.concatenate([-2.0 * self.centroids.T, np.square(self.centroids).sum(1)[None]]).astype(np.float32)
+        # in float32 the terms of features far from 0 would be larger than the differences of the distances
+        self._origin = self.centroids.mean(0, dtype=np.float64).astype(np.float32)
+        centered = self.centroids.astype(np.float64) - self._origin
+        self._products = np.concatenate([-2.0 * centered.T, np.square(centered).sum(1)[None]]).astype(np.float32)
 
     def __len__(self):
         return len(self.centroids)
@@ -54,11 +57,12 @@ class Clusters:
     def nearest(self, features):
         """The nearest cluster of each frame: float32 [frames, D] -> int array [frames].
 
-        One matrix product: the squared distance without |x|^2, which is the same for all clusters. The last column of the
-        features' matrix is 1, for |C|^2.
+        One matrix product of what is left after subtracting the mean of the centroids: the squared distance without |x|^2, which
+        is the same for all clusters. The last column of the features' matrix is 1, for |C|^2.
         """
         with_one = np.empty([len(features), self.size + 1], np.float32)
-        with_one[:, :-1], with_one[:, -1] = features, 1.0
+        np.subtract(features, self._origin, out=with_one[:, :-1])
+        with_one[:, -1] = 1.0
         return (with_one @ self._products).argmin(1)
 
     def distances(self, features):

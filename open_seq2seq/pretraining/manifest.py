@@ -19,6 +19,7 @@ from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.files import files_below, require_writable
 from open_seq2seq.pretraining.feature_shards import make_folder
+from open_seq2seq.pretraining.features import path_of
 
 _ANY_RATE = 16000
 _SHOWN = 5
@@ -94,7 +95,7 @@ def _paths(options):
     for row in rows:
         if row.problem is not None:
             raise DataError("%s:%d %s" % (source, row.row, row.problem))
-    paths = [os.path.abspath(row.audio_path if os.path.exists(row.audio_path) else row.wav_filename) for row in rows]
+    paths = [os.path.abspath(path_of(row)) for row in rows]
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
     return root, paths
 

@@ -298,3 +298,11 @@ def test_a_training_rejects_files_that_contradict_the_list(corpus):
     assert [(item.row, item.reason.name, item.detail) for item in rejections] == [
         (3, "other samples than the list says", "the list says 4701 samples, the file has 4700"),
         (4, "missing file", rejections.items[1].detail)]
+
+
+def test_the_nearest_cluster_of_features_far_from_zero():
+    random = np.random.RandomState(0)
+    features = (1000.0 + random.standard_normal([2000, 16])).astype(np.float32)
+    clusters = Clusters(features[:40])
+    distances = ((features[:, None].astype(np.float64) - clusters.centroids[None]) ** 2).sum(2)
+    assert (clusters.nearest(features) == distances.argmin(1)).mean() > 0.999

@@ -16,11 +16,11 @@ from open_seq2seq.data.importers.entries import Skip, checked_path, cleaned_tran
 from open_seq2seq.data.importers.importer_command import progress_bar
 from open_seq2seq.data.importers.output import AUDIO_FOLDER, SHOWN, Output, has_size
 from open_seq2seq.data.importers.work_folder import WorkFolder
-from open_seq2seq.data.importers.workers import map_unordered, report_utterance
 from open_seq2seq.data.rejection import Reason, RejectedData
 from open_seq2seq.errors import DataError
 from open_seq2seq.files import printable
 from open_seq2seq.text.vocabulary import Vocabulary, described
+from open_seq2seq.worker_processes import map_unordered, report_utterance
 
 CHUNK = 128                # utterances of a unit where the corpus has no units of its own
 
@@ -194,7 +194,8 @@ def _work(importer, options, units, output):
     tasks = [(importer.name, options, output.base, output.audio_folder, output.identity, number, unit)
              for number, unit in enumerate(units) if number not in finished]
     with progress_bar("import", len(units), len(finished)) as advance:
-        for number in map_unordered(do_unit, tasks, options.workers, lambda count: advance(0, ["%d utterances" % count])):
+        for number in map_unordered(do_unit, tasks, options.workers, lambda count: advance(0, ["%d utterances" % count]),
+                                    "Run the command again with fewer --workers; finished work is kept"):
             finished[number] = output.work.read_unit(number)
             advance()
     rows, skips = [], []

@@ -4,16 +4,14 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Bool, Either, FilePath, Float, Int, List, Parameter, String, child_path
 from open_seq2seq.data.fairseq_files.frame_labels import require_same_clusters
-from open_seq2seq.data.rejection import Rejections
 from open_seq2seq.data.speech2text.feature_graph import make_feature_function
 from open_seq2seq.data.speech2text.frame_targets import NO_TARGET, FrameGeometry, PretrainingBatch, aligned_targets
 from open_seq2seq.data.speech2text.layer_parameters import PARAMETERS
 from open_seq2seq.data.speech2text.manifest import read_manifest
-from open_seq2seq.data.speech2text.selection import select_utterances
 from open_seq2seq.data.speech2text.span_masks import SpanMasks
 from open_seq2seq.data.speech2text.speech2text import Speech2TextDataLayer
 from open_seq2seq.data.speech2text.utterance_labels import UtteranceLabels
-from open_seq2seq.data.speech2text.utterance_set import UtteranceSet
+from open_seq2seq.data.speech2text.utterance_set import UtteranceSet, manifests_of
 from open_seq2seq.errors import DataError
 from open_seq2seq.log_lines import log_line
 
@@ -163,20 +161,13 @@ def _read_utterances(params, mode, rejected_file, is_first_worker):
         if is_first_worker:
             log_line("Note: " + text)
 
-    files = params["dataset_files"]
-    manifests = [files] if isinstance(files, str) else files
+    manifests = manifests_of(params)
     rows = [row for path in manifests for row in read_manifest(path, False, None, note)]
-    rejections = Rejections(len(rows), params["max_rejected_fraction"], rejected_file if is_first_worker else None,
-                            manifests=manifests)
-    utterances = select_utterances(rows, params, "infer", None, make_feature_function(params).num_frames, None, rejections,
-                                   show_progress=is_first_worker)
-    rejections.write()
-    rejections.raise_if_too_many()
-    rejections.raise_if_nothing_left(len(utterances))
-    if is_first_worker and rejections.items:
-        log_line("%s data: %s" % (mode, rejections.summary()))
+    found = UtteranceSet.from_rows(rows, params, "infer", None, make_feature_function(params).num_frames,
+                                   rejected_file=rejected_file, is_first_worker=is_first_worker, name=mode)
     sets = [UtteranceLabels(manifests, name, params["label_dir"], params["label_rate"])
             for name in params["label_sets"] + params["auxiliary_sets"]]
     for labels in sets:
-        labels.check(utterances)
-    return UtteranceSet(manifests, ClusterLabels(sets, len(params["auxiliary_sets"])), utterances, rejections)
+        labels.check(found.utterances)
+    found.vocabulary = ClusterLabels(sets, len(params["auxiliary_sets"]))
+    return found

@@ -29,7 +29,6 @@ class UtteranceLabels:
       folder: of the files of labels and the dictionary; None: each manifest's own for the labels, the first one's for the
         dictionary.
       label_rate: labels per second; None: from the description that ``--mode=labels`` wrote.
-      also: other data sets' manifests, whose labels must come from the same clusters, e.g. those of validation.
 
     Attributes:
       label_rate: float.
@@ -41,11 +40,10 @@ class UtteranceLabels:
         not in the dictionary, has another rate than the given one, or the labels of two files come from different clusters.
     """
 
-    def __init__(self, manifests, name, folder=None, label_rate=None, also=()):
+    def __init__(self, manifests, name, folder=None, label_rate=None):
         self.paths = [label_path(manifest, name, folder) for manifest in manifests]
         self.dictionary = LabelDictionary.read(dictionary_path(manifests[0], name, folder))
-        others = [label_path(manifest, name, folder) for manifest in also]
-        require_same_clusters(self.paths + [path for path in others if path not in self.paths])
+        require_same_clusters(self.paths)
         self.label_rate = _label_rate(self.paths, label_rate)
         self._labels = {}
         for manifest, path in zip(manifests, self.paths):

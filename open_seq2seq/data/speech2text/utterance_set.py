@@ -56,10 +56,29 @@ class UtteranceSet:
         vocabulary = Vocabulary.from_file(params["vocab_file"])
         for text in vocabulary.notes:
             note(text)
-        files = params["dataset_files"]
-        manifests = [files] if isinstance(files, str) else files
+        manifests = manifests_of(params)
         rows = [row for path in manifests for row in read_manifest(path, mode != "infer", vocabulary, note)]
         rows = normalized_rows(rows, Normalization.of(params, vocabulary), mode != "infer", note)
+        found = cls.from_rows(rows, params, mode, vocabulary, num_frames, output_frames, rejected_file, is_first_worker)
+        if mode == "eval":
+            _require_references(manifests, found.utterances, note)
+        return found
+
+    @classmethod
+    def from_rows(cls, rows, params, mode, vocabulary, num_frames, output_frames=None, rejected_file=None, is_first_worker=True,
+                  name=None):
+        """Checks the rows of the manifests that ``params`` name.
+
+        Args:
+          rows: list of ManifestRow.
+          vocabulary: Vocabulary; None in mode "infer".
+          name: of the data for the log; None: ``mode``.
+          others: see :meth:`from_manifests`.
+
+        Raises:
+          DataError, StorageError: see :meth:`from_manifests`.
+        """
+        manifests = manifests_of(params)
         rejections = Rejections(len(rows), params["max_rejected_fraction"], rejected_file if is_first_worker else None,
                                 manifests=manifests)
         utterances = select_utterances(rows, params, mode, vocabulary, num_frames, output_frames, rejections,
@@ -67,10 +86,8 @@ class UtteranceSet:
         rejections.write()
         rejections.raise_if_too_many()
         rejections.raise_if_nothing_left(len(utterances))
-        if mode == "eval":
-            _require_references(manifests, utterances, note)
         if is_first_worker and rejections.items:
-            log_line("%s data: %s" % (mode, rejections.summary()))
+            log_line("%s data: %s" % (name or mode, rejections.summary()))
         return cls(manifests, vocabulary, utterances, rejections)
 
     def subset(self, count, seed):
@@ -109,6 +126,12 @@ class UtteranceSet:
             if must_go_on:
                 self.rejections.raise_if_too_many()
                 self.rejections.raise_if_nothing_left(len(self.utterances) - len(self.run_time_rejections))
+
+
+def manifests_of(params):
+    """The paths of the manifests that a data layer's params name: a list of str."""
+    files = params["dataset_files"]
+    return [files] if isinstance(files, str) else files
 
 
 def _require_references(manifests, utterances, note):

@@ -1,4 +1,4 @@
-"""Processes that do the units of work of an import. They end with the importer, also when it is killed."""
+"""Processes that do independent tasks of a command, e.g. of an import. They end with the command, also when it is killed."""
 import concurrent.futures
 import itertools
 import multiprocessing
@@ -17,7 +17,7 @@ def report_utterance():
         _report()
 
 
-def map_unordered(function, tasks, workers, on_utterances):
+def map_unordered(function, tasks, workers, on_utterances, advice, initialize=None, arguments=()):
     """Yields ``function(task)`` for every task, in the order in which they finish.
 
     Args:
@@ -25,6 +25,8 @@ def map_unordered(function, tasks, workers, on_utterances):
       tasks: list of what pickle can store.
       workers: number of processes; 1: this one.
       on_utterances: function that receives the number of utterances that are finished, from time to time.
+      advice: str, what to do if a process is killed, for the error.
+      initialize, arguments: function of a module, and its arguments, that is called once in each process before its first task.
 
     Raises:
       StorageError: a process was killed.
@@ -32,12 +34,14 @@ def map_unordered(function, tasks, workers, on_utterances):
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
+        if initialize is not None:
+            initialize(*arguments)
         yield from _in_this_process(function, tasks, on_utterances)
         return
     # a forked child would inherit locks and threads, e.g. of the progress bar
     context = multiprocessing.get_context("spawn")
     counter, running = context.Value("q"), set()
-    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _begin, (os.getpid(), counter))
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _begin, (os.getpid(), counter, initialize, arguments))
     try:
         left = iter(tasks)
         while True:
@@ -52,8 +56,7 @@ def map_unordered(function, tasks, workers, on_utterances):
             for future in done:
                 yield future.result()
     except concurrent.futures.process.BrokenProcessPool:
-        raise StorageError("a worker process of the import was killed, perhaps because memory ran out. Run the command again "
-                           "with fewer --workers; finished work is kept")
+        raise StorageError("a worker process was killed, perhaps because memory ran out. " + advice)
     finally:
         for future in running:
             future.cancel()
@@ -71,7 +74,7 @@ def _in_this_process(function, tasks, on_utterances):
         _report = None
 
 
-def _begin(parent, counter):
+def _begin(parent, counter, initialize, arguments):
     global _report
 
     def add_one():
@@ -80,3 +83,5 @@ def _begin(parent, counter):
 
     _report = add_one
     follow_parent(parent)
+    if initialize is not None:
+        initialize(*arguments)
