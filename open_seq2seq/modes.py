@@ -178,8 +178,8 @@ def _replay(experiment, arguments):
 
 def _features(experiment, arguments):
     """``--mode=features``."""
-    from open_seq2seq.pretraining.features import dump_mfcc, manifests_of
-    manifests = arguments.manifest or manifests_of(experiment.params)
+    from open_seq2seq.pretraining.features import dump_mfcc, manifests_of_modes
+    manifests = arguments.manifest or manifests_of_modes(experiment.params)
     if arguments.layer is None:
         rate = arguments.sample_rate or (_params(experiment)["data_layer_params"]["sample_freq"] if experiment else None)
         dump_mfcc(manifests, rate, arguments)
@@ -206,14 +206,14 @@ def _labels(experiment, arguments):
 
 def _label_quality(experiment, arguments):
     """``--mode=label_quality``."""
-    from open_seq2seq.pretraining.features import manifests_of
+    from open_seq2seq.pretraining.features import manifests_of_modes
     from open_seq2seq.pretraining.label_quality import (
         labels_to_measure,
         measure_label_quality,
         read_segments,
         transcript_segments,
     )
-    manifest, path = labels_to_measure(arguments.manifest or manifests_of(experiment.params), arguments)
+    manifest, path = labels_to_measure(arguments.manifest or manifests_of_modes(experiment.params), arguments)
     segments_of = transcript_segments
     if arguments.reference != "transcript" or arguments.alignment is not None:
         times = read_segments(arguments.alignment or _aligned_times(experiment, arguments, manifest))

@@ -106,7 +106,7 @@ def _counted(batches, bar, done):
         bar.update(done)
 
 
-def manifests_of(params):
+def manifests_of_modes(params):
     """The manifests of a config's modes, each once: list of str."""
     files = [section["data_layer_params"].get("dataset_files") or [] for section in params.values()]
     listed = [path for paths in files for path in ([paths] if isinstance(paths, str) else paths)]
