@@ -58,7 +58,7 @@ make_corpus() {
         arguments=(--recordings "$recordings")
         corpus="$repository/corpus/fsdd"
     fi
-    "$environment_python" -m "open_seq2seq.data.importers.$importer" "${arguments[@]}" --output "$corpus" || {
+    "$environment_python" -m open_seq2seq.data.importers "$importer" "${arguments[@]}" --output "$corpus" || {
         local status=$?
         if [ -d "$corpus" ]; then complain "to create $corpus again, delete it first"; fi
         return "$status"
@@ -166,7 +166,7 @@ summarize() {
 Next steps (in $repository)
   $python run.py --config_file=$config --mode=describe     the network, layer by layer
   bash scripts/quickstart.sh --recordings DIR     the same on real speech, the Free Spoken Digit Dataset
-  $python -m open_seq2seq.data.importers.folder --help     a manifest from your own audio and text files
+  $python -m open_seq2seq.data.importers folder --help     a manifest from your own audio and text files
 SUMMARY
 }
 
