@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 
 from tests.fixtures.chromium import browser  # noqa: F401
@@ -16,6 +17,10 @@ from tests.fixtures.processes import rendezvous, run_in_processes, run_ranks  # 
 from tests.paths import REPOSITORY
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# a busy machine is not a failure
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 # what launchers, clusters, the Ascend toolkit and users set for the project's commands; tests set what they need themselves
 SETTINGS = ("JASPER_", "RANK_", "DEVICE_", "ASCEND_", "HCCL_", "HOROVOD_", "OMPI_", "PMI_", "SLURM", "XDL_", "POD_", "CM_",
