@@ -58,7 +58,7 @@ make_corpus() {
         arguments=(--recordings "$recordings")
         corpus="$repository/corpus/fsdd"
     fi
-    "$environment_python" -m open_seq2seq.data.importers "$importer" "${arguments[@]}" --output "$corpus" || {
+    "$environment_python" -m "open_seq2seq.data.importers.$importer" "${arguments[@]}" --output "$corpus" || {
         local status=$?
         if [ -d "$corpus" ]; then complain "to create $corpus again, delete it first"; fi
         return "$status"
