@@ -146,10 +146,10 @@ class FeaturePipeline:
             return (features, tf.shape(features)[0], labels, tf.size(labels), tf.cast(index, tf.int32) * usable + usable - 1,
                     weight * tf.cast(usable, tf.float32), position, frames, rows)
 
-        examples = _mapped(rows, loaded, self.num_parallel_calls)
+        examples = rows.map(_plain(loaded), num_parallel_calls=self.num_parallel_calls)
         if not keep_rows:
             examples = examples.filter(_plain(is_usable))
-        return _mapped(examples, example, self.num_parallel_calls)
+        return examples.map(_plain(example), num_parallel_calls=self.num_parallel_calls)
 
     def _load_or_nothing(self, index):
         """(float32 [samples] waveform of at least one sample, which features need; int32 [labels]; int32, 1 if it is usable)."""
@@ -188,20 +188,6 @@ def _scheduled(dataset):
     options = tf.data.Options()
     (options.threading if hasattr(options, "threading") else options.experimental_threading).max_intra_op_parallelism = 1
     return dataset.with_options(options)
-
-
-def _mapped(dataset, function, num_parallel_calls):
-    """``dataset.map``, except that on TensorFlow 1.15 the thread that computes an element runs all its operations.
-
-    Otherwise the operations of one element are passed from thread to thread, which takes a fifth of the time of short utterances.
-    """
-    function = _plain(function)
-    if not tf.__version__.startswith("1.15."):
-        return dataset.map(function, num_parallel_calls)
-    from tensorflow.python.data.ops import dataset_ops  # not part of the public interface, which has no such option
-
-    return dataset_ops.DatasetV1Adapter(dataset_ops.ParallelMapDataset(dataset, function, num_parallel_calls,
-                                                                       use_inter_op_parallelism=False))
 
 
 def _plain(function):
