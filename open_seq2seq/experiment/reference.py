@@ -6,7 +6,7 @@ import os
 import sys
 
 from open_seq2seq.cli import exit_status_of, file_path, make_parser
-from open_seq2seq.config.parameters import REQUIRED, Either, List, Struct, shown
+from open_seq2seq.config.parameters import REQUIRED, Either, Struct, shown
 from open_seq2seq.errors import UsageError
 from open_seq2seq.files import replaced_file
 
@@ -76,7 +76,7 @@ def _with_nested(title, parameters):
 
 def _nested_parameters(kind):
     for inner in (kind.kinds if isinstance(kind, Either) else (kind,)):
-        while isinstance(inner, List):
+        while hasattr(inner, "item"):
             inner = inner.item
         if isinstance(inner, Struct):
             return inner.parameters

@@ -18,6 +18,7 @@ from open_seq2seq.config.parameters import (
     String,
 )
 from open_seq2seq.devices.npu_option_checks import OWN_DEFAULTS, NpuParams
+from open_seq2seq.models import task_params
 from open_seq2seq.optimizers.summaries import SUMMARIES
 
 MOST_UTTERANCES = 10 ** 6  # in a batch; far beyond any memory
@@ -190,4 +191,4 @@ IGNORED = (
     Parameter("processed_data_folder", String(), ignored=_LANGUAGE_MODELLING),
 )
 
-BASE_PARAMETERS = PARTS + OPTIMIZATION + RUN + STOPPING + FILES + IGNORED
+BASE_PARAMETERS = PARTS + task_params.PARAMETERS + OPTIMIZATION + RUN + STOPPING + FILES + IGNORED
