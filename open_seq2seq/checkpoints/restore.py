@@ -12,6 +12,7 @@ from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.manifest import READING_ERRORS, fault_of, is_damaged_manifest, manifest_path
 from open_seq2seq.checkpoints.moving_average import COUNTER, SUFFIX, is_average
 from open_seq2seq.checkpoints.source_names import MASTER_COPY, MODEL_SCOPE, SourceNames, describe_lost_slots, slot_of
+from open_seq2seq.encoders.input_transform import require_same_transform
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.optimizers.optimize import SCOPE
@@ -115,6 +116,8 @@ def read_values(checkpoint, variables, partial=False, averaged=False, finite=Tru
     if finite:
         require_finite(((source, values[variable.op.name]) for source, variable in matching
                         if variable.op.name.startswith(MODEL_SCOPE) and variable.dtype.base_dtype.is_floating), checkpoint)
+    if variables:
+        require_same_transform(values, checkpoint, variables[0].graph)
     if state is not None:
         missing += [STATE_SCOPE + name for name in state.get() if name not in numbers]
         state.set(**numbers)

@@ -4,6 +4,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.parameters import Bool, Callable, Choice, Either, Float, Int, Parameter, child_path, require_rules
 from open_seq2seq.encoders import blocks
 from open_seq2seq.encoders.convnet_layers import ConvnetLayers, convolved_frames
+from open_seq2seq.encoders.input_transform import InputTransform, transformed
 from open_seq2seq.encoders.interface import ALONE, EncoderOutput
 from open_seq2seq.encoders.normalization import instance_norm, layer_norm
 from open_seq2seq.encoders.random_draws import RandomDraws
@@ -54,6 +55,9 @@ class TDNNEncoder:
         Parameter("mask_batch_norm", Bool(), default=False,
                   doc="True: batch statistics over valid frames only; False: over padding too, as in OpenSeq2Seq"),
         Parameter("use_conv_mask", Bool(), default=False, doc="set padded frames to zero before every convolution"),
+        Parameter("input_transform", InputTransform(), default=None,
+                  doc="file of a fixed linear layer over spliced frames before the first block, which --mode=input_transform "
+                      "writes (docs/kaldi_training.md); None: none"),
         Parameter("drop_block_prob", Float(minimum=0.0, maximum=1.0), default=0.0,
                   doc="probability of skipping a residual block's convolutions in a training step"),
         Parameter("drop_block_index", Int(minimum=-1), default=-1,
@@ -101,6 +105,21 @@ class TDNNEncoder:
         return frames
 
     @staticmethod
+    def layer_names(params):
+        """Names of the blocks' outputs, first to last: those of the blocks' last convolutions, e.g. "conv42".
+
+        Args:
+          params: checked dict of :attr:`PARAMETERS`.
+        """
+        return [_name(block, layer["repeat"] - 1) for block, layer in enumerate(params["convnet_layers"])]
+
+    @classmethod
+    def params_up_to(cls, params, layer):
+        """``params`` of an encoder whose last layer is ``layer``, one of :meth:`layer_names`; the variables' names are equal."""
+        blocks_of_layer = cls.layer_names(params).index(layer) + 1
+        return dict(params, convnet_layers=params["convnet_layers"][:blocks_of_layer])
+
+    @staticmethod
     def depends_on_padding(params, pad_to):
         """Whether the outputs of an utterance change with the number of padded frames after it (in eval and infer).
 
@@ -135,17 +154,20 @@ class TDNNEncoder:
             None: the graph's seed determines them.
 
         Returns:
-          EncoderOutput(outputs [B, T', C] of the execution's dtype, not masked; output_lengths [B]).
+          EncoderOutput(outputs [B, T', C] of the execution's dtype, not masked; output_lengths [B]; layers: of each block).
 
         Raises:
           IncompatibleShapeError, IncompatibleDtypeError: an input is not as described.
         """
         check_tensor(features, "TDNNEncoder: features", 3, (tf.float32,), known_last_dimension=True)
         check_tensor(feature_lengths, "TDNNEncoder: feature_lengths", 1, (tf.int32, tf.int64))
+        if self._params["input_transform"] is not None:
+            with tf.variable_scope(self._name, use_resource=False):
+                features = transformed(features, self._params["input_transform"], self._training)
         activations = tf.cast(features, self._settings.execution.dtype)
         draws = RandomDraws(self._settings.execution.random_seed, positions)
         stream = _Stream(activations, feature_lengths, self._params["use_conv_mask"], self._params["mask_batch_norm"], draws)
-        dense_inputs = []
+        dense_inputs, layers = [], {}
         norm_count = 0
         with tf.variable_scope(self._name, initializer=self._initializer, use_resource=False):
             for block_index, layer in enumerate(self._params["convnet_layers"]):
@@ -160,14 +182,15 @@ class TDNNEncoder:
                     if repeat_index > 0:
                         stream.mask_activations()
                     last = repeat_index == layer["repeat"] - 1
-                    name = "conv%d%d" % (block_index + 1, repeat_index + 1)
+                    name = _name(block_index, repeat_index)
                     self._convolution(stream, name, layer, block_index, residual_inputs if last else [], norm_count)
                     norm_count += 1
                     if self._training:
                         keep = layer["dropout_keep_prob"]
                         stream.drop_out(self._params["dropout_keep_prob"] if keep is None else keep,
                                         name, final=last and layer is self._params["convnet_layers"][-1])
-        return EncoderOutput(stream.activations, stream.lengths)
+                layers[name] = stream.activations, stream.lengths
+        return EncoderOutput(stream.activations, stream.lengths, layers)
 
     def _convolution(self, stream, name, layer, block_index, residual_inputs, norm_count):
         """Applies one convolution, its normalization, residual sum and activation to ``stream``."""
@@ -221,6 +244,11 @@ class TDNNEncoder:
         if probability > 0.0 and block_index == self._params["drop_block_index"]:
             return residual
         return outputs + residual
+
+
+def _name(block_index, repeat_index):
+    """Name of a convolution: both numbers from 1, e.g. "conv42"."""
+    return "conv%d%d" % (block_index + 1, repeat_index + 1)
 
 
 class _Stream:

@@ -9,9 +9,10 @@ and written into the resolved config.
 import os
 
 from open_seq2seq.config.parameters import Report, check_parameters, child_path
+from open_seq2seq.encoders.input_transform import check_features
 from open_seq2seq.encoders.variables import check_factories
 from open_seq2seq.experiment.names import with_names_resolved
-from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies
+from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies, parallel_schedule
 
 PARTS = ("data_layer", "encoder", "decoder", "loss")
 
@@ -46,8 +47,9 @@ def check_params(base_model, mode, params, path, report):
     for key, parameters_of in (("optimizer", catalogue.parameters_of), ("lr_policy", lr_policies.parameters_of)):
         if callable(checked.get(key)):
             _check_nested(checked, key + "_params", checked[key], parameters_of(checked[key]), path, report)
-    if isinstance(checked.get("larc_params"), dict):
-        _check_nested(checked, "larc_params", larc, larc.PARAMETERS, path, report)
+    for key, owner in (("larc_params", larc), ("parallel_training", parallel_schedule)):
+        if isinstance(checked.get(key), dict):
+            _check_nested(checked, key, owner, owner.PARAMETERS, path, report)
     if checked.get("loss_scaling") in loss_scaling.ALGORITHMS:
         algorithm = checked["loss_scaling"]
         _check_nested(checked, "loss_scaling_params", loss_scaling.ALGORITHMS[algorithm], loss_scaling.parameters_of(algorithm),
@@ -136,6 +138,9 @@ def _check_rules(checked, mode, path, report):
             if plateau and stop and plateau >= stop:
                 report.problem(path.child("plateau_epochs"), "is %d, expected less than es_epochs, which is %d: the training "
                                                              "would end before its learning rate is lowered" % (plateau, stop))
+    encoder, data = checked.get("encoder_params"), checked.get("data_layer_params")
+    if isinstance(encoder, dict) and isinstance(encoder.get("input_transform"), dict) and isinstance(data, dict):
+        check_features(encoder["input_transform"], data, path.child("encoder_params").child("input_transform"), report)
     if mode in ("train", "eval") and "loss" in checked and checked["loss"] is None:
         report.problem(path.child("loss"), "is missing; --mode=%s needs it, e.g. CTCLoss" % mode)
     if mode != "describe" and "logdir" in checked and not checked["logdir"]:

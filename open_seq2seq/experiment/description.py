@@ -56,7 +56,8 @@ def describe(base_model, params):
         base_model(params, "infer", vocabulary_size)(Batch(features, lengths, None, None, None))
         variables = collections.OrderedDict((v.op.name, v.shape.as_list()) for v in tf.global_variables())
         trainable = [v.op.name for v in tf.trainable_variables()]
-    geometry = _geometry(params["encoder_params"].get("convnet_layers", []))
+    transform = params["encoder_params"].get("input_transform")
+    geometry = _geometry(params["encoder_params"].get("convnet_layers", []), transform["context"] if transform else 0)
     last = list(geometry.values())[-1] if geometry else None
     layers = [_layer(name, members, variables, geometry, last, window)
               for name, members in _grouped(trainable).items()]
@@ -78,9 +79,10 @@ def _vocabulary_size(path):
     return Vocabulary.from_file(path).size
 
 
-def _geometry(convnet_layers):
-    """The geometry of every convolution of a stack: dict from its scope, e.g. conv23, to :class:`_Geometry`."""
-    found, downsampling, receptive_field = collections.OrderedDict(), 1, 1
+def _geometry(convnet_layers, context):
+    """The geometry of every convolution of a stack after ``context`` frames on both sides: dict from its scope, e.g. conv23, to
+    :class:`_Geometry`."""
+    found, downsampling, receptive_field = collections.OrderedDict(), 1, 1 + 2 * context
     for block, layer in enumerate(convnet_layers, 1):
         kernel_size, stride, dilation = layer["kernel_size"][0], layer["stride"][0], layer["dilation"][0]
         for repeat in range(1, layer["repeat"] + 1):

@@ -345,22 +345,22 @@ PROBE_FRAMES = 1 << 20  # a number of frames that every convolution with a strid
 KEYS = ("kernel_size", "stride", "dilation", "padding")
 
 
-def changes_of(convnet_layers):
+def changes_of(encoder_params):
     """The convolutions of a network that change the number of frames, in order.
 
     Args:
-      convnet_layers: checked list of layers.
+      encoder_params: checked dict of ``TDNNEncoder.PARAMETERS``.
 
     Returns:
       (changes, mask_changes): a list of dicts with the keys ``KEYS``, one for each convolution; and how many of them precede the
-      frames that the mask input counts, which are the frames after the first convolution.
+      frames that the mask input counts, which are the frames after the first convolution, or after the input transform.
     """
-    changes, mask_changes = [], 0
-    for index, layer in enumerate(convnet_layers):
+    changes, mask_changes, transforms = [], 0, encoder_params["input_transform"] is not None
+    for index, layer in enumerate(encoder_params["convnet_layers"]):
         for repeat in range(layer["repeat"]):
             if convolved_frames(layer, PROBE_FRAMES) != PROBE_FRAMES:
                 changes.append({key: layer[key] for key in KEYS})
-                mask_changes += index == repeat == 0
+                mask_changes += index == repeat == 0 and not transforms
     return changes, mask_changes
 
 

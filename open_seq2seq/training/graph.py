@@ -11,6 +11,7 @@ from open_seq2seq.checkpoints.moving_average import MovingAverages, is_average
 from open_seq2seq.checkpoints.restore import MODEL_SCOPE, SavedState
 from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES
 from open_seq2seq.decoding.greedy import GreedyDecoder
+from open_seq2seq.encoders.input_transform import is_input_transform
 from open_seq2seq.encoders.interface import ENCODER_VARIABLES
 from open_seq2seq.evaluation.evaluation_graph import build_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer, execution_of
@@ -314,8 +315,8 @@ class TrainingGraph:
         trained = set(tf.trainable_variables())
         return [variable for variable in tf.global_variables()
                 if variable not in trained and variable.op.name.startswith(MODEL_SCOPE)
-                # the averages of weights are the same on every rank
-                and not is_average(variable.op.name)]
+                # the averages of weights and the input transform are the same on every rank
+                and not is_average(variable.op.name) and not is_input_transform(variable.op.name)]
 
     @staticmethod
     def _average_statistics(statistics, group):

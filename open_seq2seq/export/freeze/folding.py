@@ -9,6 +9,7 @@ import collections
 
 import numpy as np
 
+from open_seq2seq.encoders.input_transform import SCOPE as INPUT_TRANSFORM
 from open_seq2seq.errors import ConfigError
 
 FoldedConvolution = collections.namedtuple(
@@ -22,10 +23,13 @@ tuple of int, the block inputs that are added; residual_kernel: float32 [1, sum 
 opens_block: whether its input is a block input; ``branches`` number these from 0.
 """
 
-FoldedNetwork = collections.namedtuple("FoldedNetwork", "convolutions activation masked output_kernel output_bias")
+FoldedNetwork = collections.namedtuple("FoldedNetwork",
+                                       "convolutions activation masked output_kernel output_bias input_transform")
+FoldedNetwork.__new__.__defaults__ = (None,)
 FoldedNetwork.__doc__ = """convolutions: list of :class:`FoldedConvolution`; activation: function of a tensor, or None;
 masked: whether padded frames are set to zero before each convolution but the first; output_kernel: float32 [C, V + 1];
-output_bias: float32 [V + 1]."""
+output_bias: float32 [V + 1]; input_transform: (float32 [width, F, F'], float32 [F']), kernel and bias of a convolution before the
+first one, without activation; None: none."""
 
 ENCODER, DECODER = "ForwardPass/w2l_encoder/", "ForwardPass/fully_connected_ctc_decoder/fully_connected/"
 
@@ -47,9 +51,11 @@ def fold(encoder_params, weights):
     if normalization not in ("batch_norm", None):
         raise ConfigError('encoder_params["normalization"] is %r, which computes statistics of the input and cannot be folded '
                           "into the convolutions; export with --no_fold" % normalization)
-    folder = _Folder(encoder_params, weights)
+    folder, transform = _Folder(encoder_params, weights), None
+    if encoder_params["input_transform"] is not None:
+        transform = tuple(weights["%s%s/%s" % (ENCODER, INPUT_TRANSFORM, name)] for name in ("kernel", "bias"))
     return FoldedNetwork(folder.convolutions(), encoder_params["activation_fn"], encoder_params["use_conv_mask"],
-                         weights[DECODER + "kernel"], weights[DECODER + "bias"])
+                         weights[DECODER + "kernel"], weights[DECODER + "bias"], transform)
 
 
 class _Folder:

@@ -56,7 +56,7 @@ def freeze(trained, options):
       CheckpointError: the checkpoint cannot be used.
     """
     check_options(trained, options)
-    changes, mask_changes = changes_of(trained.params["encoder_params"]["convnet_layers"])
+    changes, mask_changes = changes_of(trained.params["encoder_params"])
     with tf.Graph().as_default():
         inputs = _inputs(trained, options, changes[:mask_changes])
         if options.folded:
@@ -180,7 +180,7 @@ def description_of(trained, options, tensors):
     """
     params = trained.params
     features = feature_params(params)
-    changes, mask_changes = changes_of(params["encoder_params"]["convnet_layers"])
+    changes, mask_changes = changes_of(params["encoder_params"])
     logit_frames = None if options.frames is None else frames_after(changes, options.frames)
     outputs = (Tensor(LOGITS_OUTPUT, (options.batch_size, logit_frames, len(trained.vocabulary) + 1), "float32"),)
     step = checkpoint_step(trained.checkpoint)

@@ -28,7 +28,8 @@ class InferenceGraph:
 
         Args:
           images: float32 [B, 1, T, F], zero after the valid frames.
-          mask: float32 [B, M], 1.0 for valid frames of the first convolution's outputs, 0.0 for padding.
+          mask: float32 [B, M], 1.0 for valid frames of the first convolution's outputs, of the input transform's if there is one,
+            0.0 for padding.
 
         Returns:
           The logits, float32 [B, T', V + 1], whose operation has the name in the description.
@@ -36,6 +37,8 @@ class InferenceGraph:
         images = tf.cast(images, self._dtype)
         mask = tf.cast(tf.expand_dims(tf.expand_dims(mask, 1), 3), self._dtype)
         with tf.name_scope("ForwardPass/w2l_encoder/"):
+            if self._network.input_transform is not None:
+                images, mask = self._transformed(images, mask)
             activations = self._encoded(images, mask)
         with tf.name_scope("ForwardPass/fully_connected_ctc_decoder/"):
             products = self._products(activations, self._network.output_kernel[np.newaxis])
@@ -43,6 +46,17 @@ class InferenceGraph:
             bias = tf.constant(self._network.output_bias, name="bias")
             outputs = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
             return tf.squeeze(outputs, [1], name=LOGITS_OUTPUT.split("/")[-1])
+
+    def _transformed(self, images, mask):
+        """The outputs of the input transform, zero after the valid frames if the network is masked, and the mask that
+        :meth:`_encoded` takes."""
+        kernel, bias = self._network.input_transform
+        with tf.name_scope("input_transform"):
+            images = tf.nn.conv2d(images, self._constant("kernel", kernel[np.newaxis]), strides=[1, 1, 1, 1], padding="SAME")
+            images = tf.nn.bias_add(images, self._constant("bias", bias))
+            if self._network.masked:
+                images = images * mask
+            return images, mask_after(mask, self._network.convolutions[0])
 
     def _encoded(self, images, mask):
         """The last layer's activations, as :meth:`_products` takes them, of images [B, 1, T, F] and mask [B, 1, M, 1]."""
