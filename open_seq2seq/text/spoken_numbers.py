@@ -1,8 +1,9 @@
-"""Digits written as words, by the package num2words; what it cannot read reliably is an error instead of a wrong word.
+"""Digits written as words; what cannot be read reliably is an error instead of a wrong word.
 
-num2words 0.5.14 drops the minus sign in some languages (Bengali, Vietnamese), loses zeros after the decimal point or the whole
-fraction in others (Persian, Italian, Turkish), and raises errors for what it lacks. So every result is compared with the words
-of similar numbers: a number that is read like another one is refused.
+Kyrgyz, Kazakh and Turkish have their own tables (turkic_numbers.py); the package num2words reads the other languages. num2words
+0.5.14 drops the minus sign in some languages (Bengali, Vietnamese), and loses zeros after the decimal point or the whole fraction
+in others (Persian, Italian). It raises errors for what it lacks. So every result is compared with the words of similar numbers: a
+number that is read like another one is refused.
 """
 import functools
 import re
@@ -10,6 +11,7 @@ import unicodedata
 from decimal import Decimal
 
 from open_seq2seq.errors import DataError
+from open_seq2seq.text.turkic_numbers import CODES, number_words
 
 SETUP = "bash scripts/setup.sh --data"
 MOST_DIGITS = 15
@@ -28,23 +30,15 @@ class NumberReader:
     """Replaces the numbers of a text by words.
 
     Args:
-      language: a code of num2words, e.g. "en" or "ru".
+      language: ky, kk or tr, or a code of num2words, e.g. "en" or "ru".
 
     Raises:
-      DataError: num2words is not installed or lacks the language.
+      DataError: the language is unknown, or num2words is needed and not installed.
     """
 
     def __init__(self, language):
-        self.language = language
-        try:
-            import num2words
-        except ImportError:
-            raise DataError("the package num2words is not installed; install it with: " + SETUP)
-        languages = set(num2words.CONVERTER_CLASSES) - _ENDLESS
-        if language not in languages:
-            raise DataError("num2words cannot be used for the language %r, only for: %s. Write the numbers of the transcripts as "
-                            "words" % (language, " ".join(sorted(languages))))
-        self._num2words, self._cache = num2words.num2words, {}
+        self.language, self._cache = language, {}
+        self._num2words = None if language in CODES else _num2words_for(language)
         self._decimal, self._thousands = (".", ",") if language in _POINT or language.startswith("en") else (",", ".")
         decimal, thousands = re.escape(self._decimal), re.escape(self._thousands)
         self._number = re.compile(r"([-\u2212]?)(\d{1,3}(?:%s\d{3})+|\d+)(?:%s(\d+))?" % (thousands, decimal))
@@ -84,7 +78,7 @@ class NumberReader:
         return word[:start] + _plain_words(self._words(*match.groups("")), keep) + word[end:]
 
     def _words(self, sign, whole, fraction):
-        """The words of a number as num2words writes them."""
+        """The words of a number as the table or num2words writes them."""
         whole = whole.replace(self._thousands, "")
         key = sign, whole, fraction
         if key not in self._cache:
@@ -93,17 +87,25 @@ class NumberReader:
                 raise DataError("%r begins with a zero, so it is not a quantity; write it as words, as it is spoken" % shown)
             if len(whole) + len(fraction) > MOST_DIGITS:
                 raise DataError("%r has more than %d digits; write it as words, as it is spoken" % (shown, MOST_DIGITS))
-            words = self._ask(whole, fraction)
-            if words is not None and fraction:
-                words = self._checked_fraction(whole, fraction, words)
-            if words is not None and sign:
-                negative = self._ask(whole, fraction, negative=True)
-                # "-5" has to be a word for minus and the words of 5
-                words = negative if negative and negative != words and negative.endswith(words) else None
+            if self._num2words is None:
+                words = number_words(self.language, _ascii(whole), _ascii(fraction), bool(sign))
+            else:
+                words = self._checked(sign, whole, fraction)
             if words is None:
-                raise DataError("num2words cannot read %r in the language %s; write it as words" % (shown, self.language))
+                raise DataError("%r cannot be read reliably in the language %s; write it as words" % (shown, self.language))
             self._cache[key] = words
         return self._cache[key]
+
+    def _checked(self, sign, whole, fraction):
+        """The words of num2words, or None where they are those of another number."""
+        words = self._ask(whole, fraction)
+        if words is not None and fraction:
+            words = self._checked_fraction(whole, fraction, words)
+        if words is not None and sign:
+            negative = self._ask(whole, fraction, negative=True)
+            # "-5" has to be a word for minus and the words of 5
+            words = negative if negative and negative != words and negative.endswith(words) else None
+        return words
 
     def _checked_fraction(self, whole, fraction, words):
         """The words of a decimal fraction, or None where they are those of another number."""
@@ -127,6 +129,19 @@ class NumberReader:
         if not isinstance(words, str) or not words.strip() or not all(map(_is_of_words, words)):
             return None
         return " ".join(words.split())
+
+
+def _num2words_for(language):
+    """The function of num2words. DataError: it is not installed or lacks the language."""
+    try:
+        import num2words
+    except ImportError:
+        raise DataError("the package num2words is not installed; install it with: " + SETUP)
+    languages = set(num2words.CONVERTER_CLASSES) - _ENDLESS
+    if language not in languages:
+        raise DataError("there are no number words for the language %r, only for: %s. Write the numbers of the transcripts as "
+                        "words" % (language, " ".join(sorted(languages.union(CODES)))))
+    return num2words.num2words
 
 
 @functools.lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ SUMMARIES = collections.OrderedDict((
     ("fsdd", "the Free Spoken Digit Dataset, concatenated to digit strings"),
     ("synthetic_digits", "spoken digit strings by espeak-ng"),
     ("synthetic_speech", "sentences in any language, spoken by espeak-ng"),
+    ("synthetic_sentences", "random Kyrgyz, Kazakh or Turkish sentences, spoken by espeak-ng"),
 ))
 """What each importer reads; the names are those of the modules."""
 

@@ -40,6 +40,10 @@ class SyntheticSpeech(Importer):
                             help="languages or accents of espeak-ng, e.g. ky or en-us en-gb-scotland")
         parser.add_argument("--variants", nargs="+", default=list(VARIANTS), help="variants of the voice, which are the speakers")
         parser.add_argument("--repetitions", type=whole_number(1), default=1, help="how often each sentence is spoken")
+        self.add_arguments_of_speech(parser)
+
+    def add_arguments_of_speech(self, parser):
+        """Adds the options that say how the voices speak."""
         parser.add_argument("--rates", type=whole_number(80), nargs=2, default=[120, 200], metavar=("LOW", "HIGH"),
                             help="words a minute, 80 to 450")
         parser.add_argument("--pitches", type=whole_number(0), nargs=2, default=[25, 75], metavar=("LOW", "HIGH"),
@@ -48,11 +52,9 @@ class SyntheticSpeech(Importer):
         parser.add_argument("--seed", type=whole_number(0), default=1, help="of all random choices")
 
     def prepare(self, options):
-        for option, (low, high), most in (("--rates", options.rates, 450), ("--pitches", options.pitches, 100)):
-            if not low <= high <= most:
-                raise ConfigError("%s %d %d: expected LOW <= HIGH <= %d" % (option, low, high, most))
-        _require(options.language, languages(), "language", "--language")
-        _require(options.variants, variants(), "variant", "--variants")
+        require_spans(options)
+        require_known(options.language, languages(), "language", "--language")
+        require_known(options.variants, variants(), "variant", "--variants")
 
     def generates(self, options):
         return (_manifest_of(options.sentences),)
@@ -68,14 +70,13 @@ class SyntheticSpeech(Importer):
                 # a generator for each utterance: it does not depend on the other sentences
                 choose = random.Random("%d %d %d" % (options.seed, number, repetition))
                 voice = choose.choice(options.language), choose.choice(options.variants)
-                manner = [choose.randint(*span) for span in (options.rates, options.pitches, options.pitches)]
-                requests.append((manifest, "%06d-%d" % (number, repetition), number, line) + voice + tuple(manner))
+                requests.append((manifest, "%06d-%d" % (number, repetition), number, line) + voice + manner(options, choose))
         return [requests[start:start + UNIT] for start in range(0, len(requests), UNIT)]
 
     def read(self, unit, options, store):
         with espeak.SpeakingProcess() as speaker:
             for manifest, name, number, line, language, variant, rate, pitch, pitch_range in unit:
-                place = "%s:%d" % (os.path.basename(options.sentences), number)
+                place = "%s:%d" % (self.source_of(manifest, options), number)
                 try:
                     samples = speaker.speak(line, "%s+%s" % (language, variant), espeak.Manner(rate, pitch, pitch_range))
                 except DataError as error:
@@ -85,7 +86,27 @@ class SyntheticSpeech(Importer):
                 if options.sample_rate != espeak.SAMPLE_RATE:
                     samples = soxr.resample(samples, espeak.SAMPLE_RATE, options.sample_rate)
                 path = store.write("%s/%s" % (manifest, name), samples, options.sample_rate)
-                yield Entry(manifest, name, place, Recording(path), line, (("speaker", variant), ("language", language)))
+                yield Entry(manifest, name, place, Recording(path), line, self.columns_of(variant, language))
+
+    def source_of(self, manifest, options):
+        """What the numbers of a manifest's sentences count."""
+        return os.path.basename(options.sentences)
+
+    def columns_of(self, variant, language):
+        """The (name, value) of the columns of an utterance."""
+        return ("speaker", variant), ("language", language)
+
+
+def require_spans(options):
+    """Raises ConfigError if --rates or --pitches are not what espeak-ng accepts."""
+    for option, (low, high), most in (("--rates", options.rates, 450), ("--pitches", options.pitches, 100)):
+        if not low <= high <= most:
+            raise ConfigError("%s %d %d: expected LOW <= HIGH <= %d" % (option, low, high, most))
+
+
+def manner(options, choose):
+    """A random (rate, pitch, pitch range) within the options; ``choose`` is a ``random.Random``."""
+    return tuple(choose.randint(*span) for span in (options.rates, options.pitches, options.pitches))
 
 
 def _manifest_of(sentences):
@@ -110,7 +131,7 @@ def variants():
     return set(os.listdir(os.path.join(espeakng_loader.get_data_path(), "voices", "!v")))
 
 
-def _require(names, known, kind, option):
+def require_known(names, known, kind, option):
     for name in names:
         if name not in known and (kind == "variant" or name.lower() not in known):
             close = difflib.get_close_matches(name, known, 3)

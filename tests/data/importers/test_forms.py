@@ -451,6 +451,27 @@ def test_synthetic_speech_in_several_languages(tmp_path, imported, capsys):
         assert "%s %s: espeak-ng has no such" % (option, value) in error and close in error
 
 
+def test_synthetic_sentences_have_the_hours_asked_for_and_voices_of_their_set(tmp_path, imported, capsys):
+    words = ["synthetic_sentences", "--language", "tr", "--hours", "0.03", "0.002", "0", "--train_variants", "m1", "f1"]
+    found, _ = imported(*words)
+    assert sorted(found) == ["dev", "train"]
+    seconds = sum(soundfile.info(row.audio_path).duration for row in found["train"])
+    assert 0.9 * 108 < seconds < 1.1 * 108
+    assert {(columns(row)["speaker"], columns(row)["gender"]) for row in found["train"]} == {("m1", "male"), ("f1", "female")}
+    assert {columns(row)["speaker"] for row in found["dev"]} <= {"m4", "f4"}
+    texts = [row.transcript for row in found["train"]]
+    assert len(set(texts)) > 0.9 * len(texts) and not any(map(str.isdigit, "".join(texts))) and "\u0131" in "".join(texts)
+    # the sentences of a set do not depend on its size
+    shorter, _ = imported(*["0.01" if word == "0.03" else word for word in words], "--overwrite")
+    assert [row.transcript for row in shorter["train"]] == texts[:len(shorter["train"])]
+    for change, status, expected in ((["--dev_variants", "m1"], 2, "also in the set train"),
+                                     (["--hours", "0", "0", "0"], 2, "more than 0 hours"),
+                                     (["--hours", "x", "0", "0"], 2, "not a number of hours"),
+                                     (["--test_variants", "m99"], 2, "m99: espeak-ng has no such variant")):
+        imported(*(words + change), status=status)
+        assert expected in capsys.readouterr().err
+
+
 def test_a_wrong_path_is_named_with_what_may_be_meant(tmp_path, imported, capsys, monkeypatch):
     for form, inside in (("nemo", "train.json"), ("lhotse", "cuts_train.jsonl.gz"), ("fairseq", "train.tsv"), ("kaldi", "train"),
                          ("webdataset", "train-000000.tar")):
