@@ -93,6 +93,7 @@ MOVED = {
     "models.description": "experiment.description",
     "optimizers.accumulation": "optimizers.step",
     "optimizers.control_flow": "optimizers.update_operations",
+    "optimizers.encoder_rate": "optimizers.layer_rates",
     "optimizers.fused_updates": "optimizers.update_operations",
     "optimizers.learning_rate": "optimizers.lr_policies",
     "optimizers.signatures": "config.parameters",

@@ -1,13 +1,14 @@
 """Transfer: starting from another training's checkpoint. What matches is restored; what is reinitialized is listed.
 
 Layers are counted from the output: the output layer is the first, the last convolution with its batch norm and residual branches
-the second.
+the second. If the vocabulary has changed, the output weights of the letters that both have are copied (shared_letters.py).
 """
 import collections
 import os
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints import shared_letters
 from open_seq2seq.checkpoints.description import vocabulary_of
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.manifest import fault_of
@@ -17,6 +18,7 @@ from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.checkpoints.source_names import describe_lost_slots, slot_of
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.optimizers.layer_rates import TASK
 from open_seq2seq.text.vocabulary import shown_labels
 
 
@@ -70,12 +72,13 @@ def network_layers(variables):
 def transfer_into(session, checkpoint, params, characters, weights_only, state=None):
     """Restores variables from a checkpoint of another training, and prints which ones.
 
-    The output layer is reinitialized if the vocabulary has changed, and so are ``drop_layers`` layers.
+    ``drop_layers`` layers are reinitialized, and so is the output layer if the vocabulary has changed, except for the letters
+    that both vocabularies have.
 
     Args:
       session: the session; variables that are not restored keep their values.
       checkpoint: path without extension.
-      params: the checked config of mode "train"; used are drop_layers and evaluate_ema.
+      params: the checked config of mode "train"; used are drop_layers, evaluate_ema and copy_letters.
       characters: the vocabulary of this training, a tuple, or None if it is not known.
       weights_only: restore the network's variables that match (``load_model``); otherwise all variables, step and optimizer
         included, and the network has to match except for the reinitialized layers (``load_checkpoint_dir``).
@@ -89,14 +92,10 @@ def transfer_into(session, checkpoint, params, characters, weights_only, state=N
       CheckpointError: the checkpoint is damaged or of another architecture, or nothing in it matches.
     """
     layers = network_layers(tf.global_variables())
-    reinitialized = collections.OrderedDict()  # layer -> reason
-    if params["drop_layers"] >= len(layers):
-        raise UsageError("drop_layers is %d, but the network has %d layers, including the output layer: nothing of %s would be "
-                         "left. Drop fewer, or train from scratch" % (params["drop_layers"], len(layers), checkpoint))
-    for layer in list(layers)[:params["drop_layers"]]:
-        reinitialized[layer] = "drop_layers"
-    output = next(iter(layers))
+    reinitialized = _dropped(layers, params["drop_layers"], checkpoint)  # layer -> reason
+    output = next(layer for layer in layers if not _is_of_task(layer))
     reason = _other_outputs(checkpoint, layers[output], characters)
+    copies = params["copy_letters"] and reason is not None and output not in reinitialized
     if reason is not None:
         reinitialized.setdefault(output, reason)
     new_weights = [variable.op.name for layer in reinitialized for variable in layers[layer]]
@@ -112,11 +111,32 @@ def transfer_into(session, checkpoint, params, characters, weights_only, state=N
         raise CheckpointError(_nothing_matches(checkpoint, wanted))
     # the variables that are not restored keep their initial values
     variables = graph_variables(session.graph)
-    values = started_averages(dict(variables.read(session), **values), new_weights)
+    initial, letters = variables.read(session), None
+    if copies:
+        letters = shared_letters.copied_letters(checkpoint, layers[output], characters, initial,
+                                                weights_only and params["evaluate_ema"])
+        values.update(letters.values if letters is not None else {})
+    values = started_averages(dict(initial, **values), new_weights)
     variables.write(session, values)
-    for line in _described(report, layers, restored, reinitialized):
+    for line in _described(report, layers, restored, reinitialized, output if letters is not None and letters.values else None):
         log_line(line[0], offset=line[1])
+    for line in shared_letters.described(letters) if letters is not None else ():
+        log_line(line, offset=4)
     return report, values
+
+
+def _dropped(layers, count, checkpoint):
+    """OrderedDict of the layers that ``drop_layers`` reinitializes -> "drop_layers"; other tasks' decoders are output layers."""
+    ordered = [layer for layer in layers if not _is_of_task(layer)]
+    if count >= len(ordered):
+        raise UsageError("drop_layers is %d, but the network has %d layers, including the output layer: nothing of %s would be "
+                         "left. Drop fewer, or train from scratch" % (count, len(ordered), checkpoint))
+    dropped = ordered[:count] + [layer for layer in layers if count and _is_of_task(layer)]
+    return collections.OrderedDict((layer, "drop_layers") for layer in dropped)
+
+
+def _is_of_task(layer):
+    return layer.startswith(MODEL_SCOPE + TASK)
 
 
 def _other_outputs(checkpoint, output_layer, characters):
@@ -145,8 +165,8 @@ def _nothing_matches(checkpoint, wanted):
                 checkpoint, len(theirs), _some(theirs), len(ours), _some(ours)))
 
 
-def _described(report, layers, restored, reinitialized):
-    """Lines for the log, each with its indentation."""
+def _described(report, layers, restored, reinitialized, copied):
+    """Lines for the log, each with its indentation; ``copied`` is the layer of which some weights were copied."""
     total = sum(len(members) for members in layers.values())
     taken = [name for members in layers.values() for name in (variable.op.name for variable in members) if name in restored]
     yield "Restored %d of %d variables of the network from %s" % (len(taken), total, report.checkpoint), 0
@@ -158,7 +178,7 @@ def _described(report, layers, restored, reinitialized):
     if additional:
         yield "restored as well: %d variables of the optimizer and of the training state" % additional, 4
     for layer, reason in reinitialized.items():
-        yield "reinitialized: %s (%s)" % (_short(layer), reason), 4
+        yield "%s: %s (%s)" % ("partly copied" if layer == copied else "reinitialized", _short(layer), reason), 4
     here = {variable.op.name for members in layers.values() for variable in members}
     surplus = [name for name in report.surplus if name.startswith(MODEL_SCOPE) and not is_average(name) and name not in here]
     others = [name for name in report.missing if slot_of(name) is None]

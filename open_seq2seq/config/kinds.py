@@ -203,6 +203,21 @@ class Dict(Kind):
         return self._expected(value, path, report)
 
 
+class DictOf(Kind):
+    """A dict from names that the user chooses to values of one kind."""
+
+    own_types = (dict,)
+
+    def __init__(self, item):
+        self.item = item
+        self.description = "a dict with string keys, each value %s" % item.description
+
+    def check(self, value, path, report):
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            return self._expected(value, path, report)
+        return {key: self.item.check(item, child_path(path, key), report) for key, item in value.items()}
+
+
 class List(Kind):
     """A list (or tuple) of one kind, of any length or of ``length``, or with at least ``minimum_length`` items."""
 

@@ -20,6 +20,7 @@ from open_seq2seq.config.kinds import (
     Callable,
     Choice,
     Dict,
+    DictOf,
     Either,
     FilePath,
     Float,
@@ -32,8 +33,8 @@ from open_seq2seq.config.kinds import (
 )
 from open_seq2seq.config.report import NamePath, Report, child_path, did_you_mean, key_text, require_rules, shown
 
-__all__ = ["REQUIRED", "Any", "Bool", "Callable", "Choice", "Dict", "Either", "FilePath", "Float", "Int", "Kind", "List",
-           "NamePath", "NoLiteral", "Parameter", "RegularExpression", "Report", "String", "Struct", "check_parameters",
+__all__ = ["REQUIRED", "Any", "Bool", "Callable", "Choice", "Dict", "DictOf", "Either", "FilePath", "Float", "Int", "Kind",
+           "List", "NamePath", "NoLiteral", "Parameter", "RegularExpression", "Report", "String", "Struct", "check_parameters",
            "checked_part", "child_path", "declares", "did_you_mean", "key_text", "parameters_from_signature", "require_rules",
            "shown"]
 

@@ -7,6 +7,7 @@ from open_seq2seq.config.parameters import (
     Callable,
     Choice,
     Dict,
+    DictOf,
     Either,
     FilePath,
     Float,
@@ -80,6 +81,9 @@ OPTIMIZATION = (
               doc="backstitch: a step of this many times the learning rate backwards before the step forwards on the same batch "
                   "(docs/kaldi_training.md), e.g. 0.3; 0: plain steps"),
     Parameter("backstitch_interval", Int(minimum=1), default=1, doc="one in this many steps is a backstitch, e.g. 4"),
+    Parameter("parallel_training", Dict(), default=None,
+              doc="jobs that train on their own and are averaged at intervals, as in Kaldi (docs/kaldi_training.md): jobs_final, "
+                  "archive_steps and others; None: all processes average the gradients of every step"),
     Parameter("loss_scaling", Either(Float(minimum=1e-6), Choice("Backoff", "LogMax", fold_case=True)), default=None,
               doc="constant factor of the loss, or the algorithm that adapts it; None: 1, but Backoff on an NPU with float16"),
     Parameter("loss_scaling_params", Dict(), default={}, doc="parameters of automatic loss scaling"),
@@ -90,6 +94,13 @@ OPTIMIZATION = (
               doc="steps at the start of a training in which the encoder's weights do not change, only the output layer's"),
     Parameter("encoder_lr_scale", Float(minimum=0.0, maximum=1000.0), default=1.0,
               doc="factor of the learning rate of the encoder's weights, e.g. 0.1 to fine-tune a pre-trained encoder"),
+    Parameter("unfreeze_at", DictOf(Int(minimum=0)), default={},
+              doc="layer -> step before which its weights do not change, e.g. {\"conv4*\": 200, \"conv11\": 500} "
+                  "(docs/fine_tuning.md)"),
+    Parameter("lr_scale_of_layers", DictOf(Float(minimum=0.0, maximum=1000.0)), default={},
+              doc="layer -> factor of its learning rate, e.g. {\"conv11\": 0.1, \"decoder\": 2.0}"),
+    Parameter("lr_decay_per_layer", Float(above=0.0, maximum=1.0), default=1.0,
+              doc="factor of the learning rate for each layer of the encoder from its output to its input, e.g. 0.9"),
     Parameter("ema_decay", Float(above=0.0, below=1.0), default=None,
               doc="decay of an exponential moving average of the weights, e.g. 0.999 (docs/averaging.md); None: no average"),
     Parameter("evaluate_ema", Bool(), default=True,
@@ -146,6 +157,9 @@ FILES = (
               doc="checkpoint or run directory that a new training is initialized from, where names and shapes match"),
     Parameter("drop_layers", Int(minimum=0), default=0,
               doc="number of layers at the output end that load_model and load_checkpoint_dir do not initialize"),
+    Parameter("copy_letters", Bool(), default=True,
+              doc="load_model and load_checkpoint_dir copy the output weights of letters that both vocabularies have; False: a "
+                  "changed vocabulary reinitializes the output layer"),
     Parameter("checkpoint_dir", FilePath(), default=None,
               doc="directory that checkpoints are read from and written to; training resumes from those in it. None: in logdir"),
     Parameter("load_checkpoint_dir", FilePath(), default=None,

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.kinds import INVALID_PATTERN
 from open_seq2seq.config.parameters import checked_part, shown
 from open_seq2seq.errors import ConfigError
-from open_seq2seq.optimizers import loss_scaling, lr_policies
+from open_seq2seq.optimizers import layer_rates, loss_scaling, lr_policies
 from open_seq2seq.optimizers.backstitch import Backstitch, check_backstitch
 from open_seq2seq.optimizers.catalogue import optimizer_class, parameters_of
 from open_seq2seq.optimizers.lr_policies import beyond_the_end, learning_rate_at
@@ -87,7 +87,7 @@ class Optimization:
     Args:
       params: the checked config of the model; the keys used are optimizer, optimizer_params, lr_policy, lr_policy_params,
         num_epochs, larc_params, max_grad_norm, max_param_change, max_total_param_change, loss_scaling, loss_scaling_params,
-        iter_size, freeze_variables_regex, freeze_encoder_steps, encoder_lr_scale and summaries.
+        iter_size, freeze_variables_regex, summaries and those of ``layer_rates``.
       last_step: updates in the whole training; the default end of the learning rate's decay.
       steps_per_epoch: updates in one epoch; policies count epochs only if the config has num_epochs.
       all_reduce: function from a list of gradients to a list of their means over all processes, or None.
@@ -101,6 +101,7 @@ class Optimization:
       learning_rate: float32 scalar, of the next step.
       schedule_notes: list of str, parts of the learning-rate schedule that no step reaches and that the check of the config,
         which does not know the number of steps in an epoch, could not report.
+      layer_rates: list of str, which layers are frozen at first or have another learning rate; set when operations are built.
 
     Raises:
       ConfigError: a setting is invalid, or two of them contradict each other.
@@ -109,6 +110,7 @@ class Optimization:
     def __init__(self, params, last_step, steps_per_epoch, all_reduce=None, wrap=None, learning_rate_factor=None,
                  encoder_variables=None):
         _check_settings(params)
+        layer_rates.check_releases(params, last_step)
         self._encoder_variables = encoder_variables or (lambda: ())
         self._params, self._all_reduce = params, all_reduce
         self._accumulator = self._mean_loss = None
@@ -117,7 +119,7 @@ class Optimization:
             lr_policies.parameters_of(params["lr_policy"]), params["lr_policy_params"], "lr_policy_params")
         self.learning_rate = learning_rate_at(self.global_step, policy, policy_params, last_step,
                                               steps_per_epoch if params["num_epochs"] is not None else None)
-        self.schedule_notes = []
+        self.schedule_notes, self.layer_rates = [], []
         if params["num_epochs"] is not None:
             self.schedule_notes = ['lr_policy_params["%s"] %s' % note for note in beyond_the_end(
                 policy, policy_params, last_step, None) if note[0] != "boundaries" or policy_params.get("steps_per_epoch")]
@@ -165,6 +167,7 @@ class Optimization:
           ConfigError: freeze_variables_regex leaves nothing to train, or a backstitch is not possible.
         """
         variables = trained_variables(self._params["freeze_variables_regex"])
+        self.layer_rates = layer_rates.described(layer_rates.rates_of(self._params, variables, self._encoder_variables()))
         self._mean_loss, scope = mean_loss, tf.get_variable_scope()
         with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE, auxiliary_name_scope=False), tf.name_scope(SCOPE):
             build = self._own_update if self._adapter is None else self._adapter_update

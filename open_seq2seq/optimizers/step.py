@@ -2,8 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import checked_part
-from open_seq2seq.optimizers import larc
-from open_seq2seq.optimizers.encoder_rate import EncoderRate, scales_encoder
+from open_seq2seq.optimizers import larc, layer_rates
 from open_seq2seq.optimizers.layers import by_layer
 from open_seq2seq.optimizers.max_change import ChangeLimit, limits_changes
 from open_seq2seq.optimizers.novograd import GradientScale, NovoGrad
@@ -50,12 +49,12 @@ class Step:
 
     Args:
       params: the checked config of the model; used are larc_params, max_grad_norm, iter_size, loss_scaling, max_param_change,
-        max_total_param_change, freeze_encoder_steps and encoder_lr_scale.
+        max_total_param_change, and those of ``layer_rates``.
       gradients, variables: lists of the same length, of dense tensors and variables.
       learning_rate: float32 scalar.
       unscale: float or float32 scalar, factor of all gradients.
       loss: float32 scalar; a step whose loss is not finite is not finite either. None: the gradient alone decides.
-      encoder_variables: those of the variables to which freeze_encoder_steps and encoder_lr_scale apply.
+      encoder_variables: the encoder's, to which freeze_encoder_steps and encoder_lr_scale apply.
 
     Attributes:
       norm: float32 scalar, Euclidean norm of the whole gradient before clipping and LARC.
@@ -74,8 +73,9 @@ class Step:
         self._norms = [tf.sqrt(squared_norm) * unscale for squared_norm in self._squared_norms]
 
         self.limit = ChangeLimit(params, variables) if limits_changes(params) else None
-        of_encoder = [variable for variable in variables if any(variable is other for other in encoder_variables)]
-        self._encoder_rate = EncoderRate(params, of_encoder) if of_encoder and scales_encoder(params) else None
+        self._rates = None
+        if layer_rates.settings_of(params) != layer_rates.DEFAULTS:
+            self._rates = layer_rates.LayerRates(params, variables, encoder_variables)
 
         self._larc_factors, self._factors, self._max_norm = None, None, params["max_grad_norm"]
         if params["larc_params"] is not None:
@@ -112,8 +112,8 @@ class Step:
 
     def _scaled(self, optimizer, global_step, counts=True):
         counted = global_step if counts else None
-        if self._encoder_rate is not None:
-            return self._encoder_rate.apply(lambda: self._apply(optimizer, counted), global_step)
+        if self._rates is not None:
+            return self._rates.apply(lambda: self._apply(optimizer, counted), global_step)
         return self._apply(optimizer, counted)
 
     def apply_times(self, factor, optimizer, global_step, before, counts=True):

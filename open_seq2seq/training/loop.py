@@ -174,6 +174,8 @@ class TrainingRun:
                      *graph.optimization.schedule_notes):
             if note is not None:
                 log_line("Note: " + note)
+        for line in graph.optimization.layer_rates:
+            log_line(line)
         graph.start_data(session, self.micro_batches)
         self._start_logs(preparation)
 

@@ -84,7 +84,8 @@ def test_the_step_after_a_restore_is_the_one_that_openseq2seq_would_have_made(mi
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         if is_transfer:
-            transfer_into(session, checkpoint, {"drop_layers": 0, "evaluate_ema": False}, None, weights_only=False)
+            transfer_into(session, checkpoint, {"drop_layers": 0, "evaluate_ema": False, "copy_letters": True}, None,
+                          weights_only=False)
             text = capsys.readouterr().out
         else:
             text = describe_restore(restore(session, checkpoint, tf.global_variables()))

@@ -11,7 +11,7 @@ SLOTS = "Loss_Optimization/"
 # in the order that a network makes them
 SHAPES = [(ENCODER + "conv11/kernel", [3, 2, 4]), (ENCODER + "conv11/bn/gamma", [4]), (ENCODER + "conv21/kernel", [3, 4, 4]),
           (ENCODER + "conv21/res_0/kernel", [1, 4, 4]), (OUTPUT + "kernel", [4, 4]), (OUTPUT + "bias", [4])]
-PARAMS = {"drop_layers": 0, "evaluate_ema": True}
+PARAMS = {"drop_layers": 0, "evaluate_ema": True, "copy_letters": True}
 
 
 def names_of(*layers):
@@ -42,11 +42,11 @@ def network(outputs=4, changes=(), averages=False):
     tf.train.get_or_create_global_step()
 
 
-def transferred(source, weights_only=True, characters=("a", "b", "c"), drop_layers=0):
+def transferred(source, weights_only=True, characters=("a", "b", "c"), **params):
     """(RestoreReport, dict of variables' names -> their largest value)."""
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        report, _ = transfer_into(session, source, dict(PARAMS, drop_layers=drop_layers), characters, weights_only)
+        report, _ = transfer_into(session, source, dict(PARAMS, **params), characters, weights_only)
         return report, {variable.op.name: session.run(variable).max() for variable in tf.global_variables()}
 
 
@@ -76,18 +76,52 @@ def test_everything_is_restored_when_a_training_is_continued(source, graph, caps
 
 
 @pytest.mark.parametrize("weights_only", [True, False])
-@pytest.mark.parametrize("outputs, characters, reason", [
-    (6, tuple("abcde"), "vocabulary changed from 'abc' to 'abcde'"),
-    (4, tuple("abd"), "vocabulary changed from 'abc' to 'abd'"),
-    (6, None, "vocabulary changed from 4 to 6 outputs")])
-def test_another_vocabulary_reinitializes_the_output_layer_and_nothing_else(source, graph, capsys, outputs, characters, reason,
-                                                                          weights_only):
+@pytest.mark.parametrize("outputs, characters, copy, reason", [
+    (6, tuple("abcde"), False, "vocabulary changed from 'abc' to 'abcde'"),
+    (4, tuple("abd"), False, "vocabulary changed from 'abc' to 'abd'"),
+    (4, tuple("xyz"), True, "vocabulary changed from 'abc' to 'xyz'"),
+    (6, None, True, "vocabulary changed from 4 to 6 outputs")])
+def test_another_vocabulary_reinitializes_the_output_layer_and_nothing_else(source, graph, capsys, outputs, characters, copy,
+                                                                          reason, weights_only):
     network(outputs)
-    _, values = transferred(source, weights_only, characters)
+    _, values = transferred(source, weights_only, characters, copy_letters=copy)
     check(values, names_of(OUTPUT), slots=not weights_only, step=0 if weights_only else 70)
     printed = capsys.readouterr().out
     assert "reinitialized: fully_connected_ctc_decoder/fully_connected (%s)" % reason in printed
     assert "only in the checkpoint" not in printed and "of another shape" not in printed
+    assert ("none of the 3 letters is in the checkpoint's vocabulary" in printed) == (characters == tuple("xyz"))
+
+
+@pytest.mark.parametrize("weights_only", [True, False])
+@pytest.mark.parametrize("averages", [True, False])
+def test_letters_that_both_vocabularies_have_are_copied_by_name(graph, tmp_path, capsys, weights_only, averages):
+    shapes = dict(SHAPES, **{OUTPUT + "kernel": [4, 5], OUTPUT + "bias": [5]})
+    values = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    values.update({SLOTS + name + "/NovoGrad": np.full(shape, 2.0, np.float32) for name, shape in shapes.items()})
+    values[OUTPUT + "kernel"] = np.arange(20.0, dtype=np.float32).reshape(4, 5)
+    values[OUTPUT + "bias"] = np.array([1.0, 2.0, 4.0, 8.0, 16.0], np.float32)
+    values.update({name + "/ExponentialMovingAverage": values[name] + 100.0 for name in names_of(OUTPUT)
+                   if averages and weights_only})
+    values["global_step"] = np.int64(70)
+    write_checkpoint(str(tmp_path / "model.ckpt-70"), values, {"vocabulary": [" ", "a", "k", "I"]})
+    network(6, averages=averages)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        transfer_into(session, str(tmp_path / "model.ckpt-70"), PARAMS, ("k", "\u04e9", "i", " ", "a"), weights_only)
+        found = {variable.op.name: session.run(variable) for variable in tf.global_variables()}
+    trained = {name: values.get(name + "/ExponentialMovingAverage", values[name]) for name in names_of(OUTPUT)}
+    kernel, bias = found[OUTPUT + "kernel"], found[OUTPUT + "bias"]
+    np.testing.assert_array_equal(kernel[:, [0, 3, 4, 5]], trained[OUTPUT + "kernel"][:, [2, 0, 1, 4]])  # k, space, a, blank
+    np.testing.assert_array_equal(kernel[:, 1:3], np.zeros([4, 2]))  # the initial values
+    np.testing.assert_array_equal(bias[[0, 3, 4, 5]], trained[OUTPUT + "bias"][[2, 0, 1, 4]])
+    np.testing.assert_allclose(bias[1:3], trained[OUTPUT + "bias"][:3].mean())
+    assert found[SLOTS + OUTPUT + "kernel/NovoGrad"].max() == 0.0
+    if averages:
+        np.testing.assert_array_equal(found[OUTPUT + "kernel/ExponentialMovingAverage"], kernel)
+    printed = capsys.readouterr().out
+    assert "partly copied: fully_connected_ctc_decoder/fully_connected (vocabulary changed" in printed
+    assert "letters copied by name: 3 of 5, and the blank: 'k a'" in printed and "new letters: '\u04e9i'" in printed
+    assert "'i' and 'I'" in printed  # perhaps meant to be the same, which is for the user to decide
 
 
 @pytest.mark.parametrize("drop_layers, reinitialized", [(1, [OUTPUT]), (2, [OUTPUT, ENCODER + "conv21/"])])
@@ -136,7 +170,7 @@ def test_averages_of_reinitialized_layers_are_reset(source, graph, tmp_path):
               for variable in tf.global_variables()}
     averaged = str(tmp_path / "model.ckpt-80")
     write_checkpoint(averaged, values, {"vocabulary": ["a", "b", "c"]})
-    _, found = transferred(averaged, weights_only=False, characters=tuple("abd"))
+    _, found = transferred(averaged, weights_only=False, characters=tuple("xyz"))
     for name, _ in SHAPES:
         assert found[name + "/ExponentialMovingAverage"] == (0.0 if name.startswith(OUTPUT) else 5.0)
 

@@ -20,7 +20,7 @@ from open_seq2seq.training.metric_tracker import NO_BEST
 from open_seq2seq.training.saving import Saving
 
 PARAMS = {"num_checkpoints": 2, "save_checkpoint_secs": None, "best_metric": "loss", "load_model": None, "drop_layers": 0,
-          "restore_best_checkpoint": False, "evaluate_ema": True}
+          "restore_best_checkpoint": False, "evaluate_ema": True, "copy_letters": True}
 
 
 class Run:
