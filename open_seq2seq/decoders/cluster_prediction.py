@@ -77,18 +77,21 @@ class ClusterPredictionDecoder:
                                              initializer=tf.random_uniform_initializer(0.0, 1.0))
             logits, duplicates, first = [], [], 0
             for number, classes in enumerate(self._num_classes):
-                own = embeddings[first:first + classes]
+                own = embeddings if sets == 1 else embeddings[first:first + classes]
                 begin = size * number if projections > 1 else 0
-                cosines = tf.matmul(_normalized(projected[:, begin:begin + size]), _normalized(own), transpose_b=True)
-                logits.append(tf.reshape(cosines / self._params["logit_temp"], dimensions(outputs)[:2] + [classes]))
+                part = projected if projections == 1 else projected[:, begin:begin + size]
+                # one product with the logits, instead of a division of the projection and one by the temperature
+                scale = 1.0 / (self._params["logit_temp"] * _norms(part))
+                cosines = tf.matmul(part, own / _norms(own), transpose_b=True) * scale
+                logits.append(tf.reshape(cosines, dimensions(outputs)[:2] + [classes]))
                 duplicates.append(_duplicates(own, size, classes))
                 first += classes
         return ClusterOutput(logits, duplicates, lengths)
 
 
-def _normalized(vectors):
-    """The rows of a matrix, divided by their Euclidean norms."""
-    return vectors / tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(vectors), 1, keepdims=True), _SMALLEST))
+def _norms(vectors):
+    """The Euclidean norms of the rows of a matrix, [rows, 1]."""
+    return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(vectors), 1, keepdims=True), _SMALLEST))
 
 
 def _duplicates(embeddings, size, classes):

@@ -6,7 +6,7 @@ kernel reversed in time and transposed in its channels; the one by the kernel co
 gradient, batch and channels exchanged. With P padded input frames, tap w, stride s and dilation d:
 
     outputs[b, t, o]       = sum over w, i of  padded[b, t * s + w * d, i] * kernel[w, i, o]
-    d padded[b, p, i]      = sum over w, o of  d outputs[b, p - w * d, o] * kernel[w, i, o]      (s = 1)
+    d padded[b, p, i]      = sum over w, o of  d outputs[b, (p - w * d) / s, o] * kernel[w, i, o]    (of whole quotients)
     d kernel[w, i, o]      = sum over t, b of  padded[b, t * s + w * d, i] * d outputs[b, t, o]
 
 The last is a convolution over "images" [Cin, P, B] with the kernel [T', B, Cout], of stride d and dilation s.
@@ -79,14 +79,12 @@ def _gradients(operation, outputs_gradient):
     inputs, kernel = tf.squeeze(images, [1]), tf.squeeze(filters, [0])
     gradient = tf.squeeze(outputs_gradient, [1])
     if stride == 1:
-        by_images = tf.expand_dims(_gradient_by_inputs(gradient, kernel, dilation, padding), 1)
+        by_inputs = _gradient_by_inputs(gradient, kernel, dilation, padding)
     else:
-        # a forward convolution would multiply mostly zeros; usually only the first layer has a stride, and the gradient by the
-        # features is not needed
-        by_images = tf.nn.conv2d_backprop_input(tf.shape(images), filters, outputs_gradient, strides=[1, 1, stride, 1],
-                                                padding=padding)
+        by_inputs = _gradient_by_inputs_of_stride(gradient, kernel, stride, padding, dimension(inputs, 1))
+        by_inputs.set_shape(inputs.shape)
     by_kernel = _gradient_by_kernel(inputs, gradient, kernel.shape.as_list()[0], stride, dilation, padding)
-    return by_images, tf.expand_dims(by_kernel, 0)
+    return tf.expand_dims(by_inputs, 1), tf.expand_dims(by_kernel, 0)
 
 
 def _gradient_by_inputs(gradient, kernel, dilation, padding):
@@ -98,6 +96,28 @@ def _gradient_by_inputs(gradient, kernel, dilation, padding):
     # (with one more frame at the end if it is odd), reversed, is exactly the padding of the gradient.
     reverse = _convolve(tf.reverse(gradient, [1]), tf.transpose(kernel, [0, 2, 1]), 1, dilation, padding)
     return tf.reverse(reverse, [1])
+
+
+def _gradient_by_inputs_of_stride(gradient, kernel, stride, padding, frames):
+    """d inputs [B, T, Cin] from d outputs [B, T', Cout] of a convolution without dilation; ``frames`` is T.
+
+    Padded frame q * stride + r receives gradients only through the taps m * stride + r. So one forward convolution of as many
+    taps as there are m has the gradients of all r in its channels, and a reshape puts them in order. The missing taps are zeros.
+    """
+    width, input_channels, output_channels = kernel.shape.as_list()
+    taps = -(-width // stride)
+    kernel = tf.reshape(pad_frames(tf.expand_dims(tf.reshape(kernel, [width, input_channels * output_channels]), 0), 0,
+                                   taps * stride - width), [taps, stride, input_channels, output_channels])
+    kernel = tf.reshape(tf.transpose(tf.reverse(kernel, [0]), [0, 3, 1, 2]), [taps, output_channels, stride * input_channels])
+    missing = at_least((dimension(gradient, 1) - 1) * stride + width - frames, 0)
+    before = missing // 2 if padding == "SAME" else 0
+    # without an output frame (T' = 0) the result has its zeros from the padding
+    after = taps - 1 + at_least(1 - dimension(gradient, 1), 0)
+    by_padded = _convolve(pad_frames(gradient, taps - 1, after), kernel, 1, 1, "VALID")
+    covered = dimension(by_padded, 1) * stride
+    by_padded = tf.reshape(by_padded, [dimension(gradient, 0), covered, input_channels])
+    # frames at the end may be in no window
+    return pad_frames(by_padded, 0, at_least(before + frames - covered, 0))[:, before:before + frames]
 
 
 def _gradient_by_kernel(inputs, gradient, width, stride, dilation, padding):

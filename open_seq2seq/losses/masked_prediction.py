@@ -116,19 +116,21 @@ class _LabelSet:
         true_logits = tf.reduce_sum(logits * is_true, 2)
         # copies of the true class's embedding are excluded from the softmax
         if duplicates is not None:
-            logits += tf.gather(duplicates, true_class) * _IMPOSSIBLE
-        self.cross_entropy = tf.reduce_logsumexp(logits, 2) - true_logits
-        best_other = tf.reduce_max(logits + is_true * _IMPOSSIBLE, 2)
-        correct = tf.cast(true_logits >= best_other, tf.float32)
-        log_probabilities = tf.nn.log_softmax(logits)
-        entropy = -tf.reduce_sum(tf.exp(log_probabilities) * log_probabilities, 2)
+            logits += tf.gather(duplicates * _IMPOSSIBLE, true_class)
+        # as a matrix, because TensorFlow adds checks of unknown shapes to other ranks
+        self.cross_entropy = tf.reshape(tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=tf.reshape(true_class, [-1]), logits=tf.reshape(logits, [-1, classes])), [dimension(targets, 0),
+                                                                                             dimension(targets, 1)])
+        correct = tf.cast(true_logits >= tf.reduce_max(logits, 2), tf.float32)
+        log_sum = tf.stop_gradient(self.cross_entropy + true_logits)
+        probabilities = tf.exp(logits - log_sum[:, :, tf.newaxis])
+        entropy = log_sum - tf.reduce_sum(probabilities * logits, 2)
         masked, unmasked = self.masked, self.unmasked
         self.sums = tf.stack([tf.reduce_sum(values) for values in (
             masked, unmasked, self.cross_entropy * masked, self.cross_entropy * unmasked, correct * masked, correct * unmasked,
             entropy * masked)])
         best = tf.one_hot(tf.argmax(logits, 2, output_type=tf.int32), classes)
-        self.predicted = tf.reduce_sum(best * masked[:, :, tf.newaxis], [0, 1])
-        self.expected = tf.reduce_sum(is_true * masked[:, :, tf.newaxis], [0, 1])
+        self.predicted, self.expected = _frequencies(best, masked), _frequencies(is_true, masked)
 
     def count(self, masked_weight, unmasked_weight):
         """float32 scalar, the number of frames that :meth:`loss` counts."""
@@ -138,3 +140,9 @@ class _LabelSet:
     def loss(self, masked_weight, unmasked_weight):
         """float32 [B], the weighted sum of each utterance's cross-entropies."""
         return tf.reduce_sum(self.cross_entropy * (masked_weight * self.masked + unmasked_weight * self.unmasked), 1)
+
+
+def _frequencies(one_hot, counted):
+    """float32 [classes]: the sum of the rows of ``one_hot`` [B, T', classes] for which ``counted`` [B, T'] is 1."""
+    classes = one_hot.shape.as_list()[-1]
+    return tf.reshape(tf.matmul(tf.reshape(counted, [1, -1]), tf.reshape(one_hot, [-1, classes])), [classes])

@@ -98,9 +98,10 @@ def test_outputs_and_gradients_equal_the_definition(graph, width, stride, dilati
 
 
 @pytest.mark.skipif(not tf.__version__.startswith("1."), reason="current TensorFlow's Conv2D itself answers with a wrong shape")
-def test_without_a_complete_window_there_are_no_frames_and_zero_gradients(graph):
+@pytest.mark.parametrize("stride", [1, 2])
+def test_without_a_complete_window_there_are_no_frames_and_zero_gradients(graph, stride):
     inputs, kernel = tf.placeholder(tf.float32, [None, None, 2]), tf.ones([4, 2, 3])
-    outputs = conv1d(inputs, kernel, 1, 1, "VALID")
+    outputs = conv1d(inputs, kernel, stride, 1, "VALID")
     gradients = tf.gradients(outputs, [inputs, kernel])
     with tf.Session() as session:
         results = session.run([outputs] + gradients, {inputs: np.ones([1, 3, 2])})
@@ -111,8 +112,8 @@ def test_without_a_complete_window_there_are_no_frames_and_zero_gradients(graph)
 def test_fast_gradients_run_no_gradient_operator_of_tensorflow(graph):
     inputs = tf.get_variable("inputs", [2, 20, 5], use_resource=False)
     kernel = tf.get_variable("kernel", [3, 5, 4], use_resource=False)
-    for dilation in (1, 2):
-        tf.gradients(conv1d(inputs, kernel, 1, dilation), [inputs, kernel])
+    for stride, dilation in STEPS:
+        tf.gradients(conv1d(inputs, kernel, stride, dilation), [inputs, kernel])
     operations = {operation.type for operation in graph.get_operations()}
     assert not [name for name in operations if "Backprop" in name or "SpaceToBatch" in name], operations
 
