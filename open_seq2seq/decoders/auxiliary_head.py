@@ -1,9 +1,8 @@
 """A head that predicts the pitch or the speaker from an encoder's outputs; with a reversed gradient it removes them."""
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.decoders.gradient_scaling import reversed_gradient, strength
 from open_seq2seq.encoders.shapes import dimensions
-
-GAMMA = 10.0  # of the schedule in arXiv:1505.07818
 
 
 class AuxiliaryHead:
@@ -32,15 +31,3 @@ class AuxiliaryHead:
             bias = tf.get_variable("bias", [self._classes], initializer=tf.zeros_initializer())
             logits = tf.nn.bias_add(tf.matmul(tf.reshape(outputs, [-1, channels]), kernel), bias)
             return tf.reshape(logits, dimensions(outputs)[:2] + [self._classes])
-
-
-def strength(step, steps):
-    """float32 scalar: 2 / (1 + exp(-10 p)) - 1, where p rises from 0 to 1 in ``steps`` steps (arXiv:1505.07818)."""
-    progress = tf.minimum(tf.cast(step, tf.float32) / float(steps), 1.0)
-    return 2.0 / (1.0 + tf.exp(-GAMMA * progress)) - 1.0
-
-
-def reversed_gradient(tensor, factor):
-    """``tensor`` unchanged up to rounding, whose gradient is multiplied by ``-factor``; of operations that every device has."""
-    reversed_part = tensor * factor
-    return tf.stop_gradient(tensor + reversed_part) - reversed_part

@@ -27,11 +27,14 @@ mean_over_ranks: function from a list of float32 tensors to a list of their mean
 
 ALONE = Execution()  # one process, float32
 
-EncoderOutput = collections.namedtuple("EncoderOutput", "outputs output_lengths")
+EncoderOutput = collections.namedtuple("EncoderOutput", "outputs output_lengths layers")
+EncoderOutput.__new__.__defaults__ = ((),)
 EncoderOutput.__doc__ = """The output of an encoder.
 
 outputs: float32 or, in half precision, float16 [B, T', C], not masked.
 output_lengths: int32 [B], valid lengths in encoder frames.
+layers: dict from the names of the encoder's blocks to their (outputs, output_lengths), of the same types; empty if the encoder
+  does not name them.
 """
 
 ENCODER_VARIABLES = "encoder_variables"  # a graph collection: the trained variables of encoders

@@ -1,6 +1,8 @@
 """Builds the data layer of a mode and the settings of its model, from the checked config, the device and the process group."""
 from open_seq2seq.data.speech2text.buckets import StaticShapes
+from open_seq2seq.data.tasks import TaskData
 from open_seq2seq.encoders import Execution
+from open_seq2seq.models.task_params import main_task
 
 
 def build_data_layer(params, mode, device, group, rejected_file=None):
@@ -23,12 +25,25 @@ def build_data_layer(params, mode, device, group, rejected_file=None):
     if mode != "train" and params["eval_batch_size_per_gpu"] is not None:
         batch_size = params["eval_batch_size_per_gpu"]
     encoder, encoder_params = params["encoder"], params["encoder_params"]
+    tasks = {"tasks": tasks_of_data(params)} if params.get("tasks") else {}
     return params["data_layer"](
         params["data_layer_params"], mode, batch_size, seed=params["random_seed"], num_workers=group.size, worker_id=group.rank,
         rejected_file=rejected_file, output_frames=lambda frames: encoder.output_frames(encoder_params, frames),
         static_shapes=StaticShapes(params["npu_params"]["bucket_frames"]) if device.static_shapes else None,
         # statistics over all ranks include padding, so all ranks pad to the longest utterance of the global batch
-        same_frames_on_all_workers=params["sync_batch_norm"])
+        same_frames_on_all_workers=params["sync_batch_norm"], **tasks)
+
+
+def tasks_of_data(params):
+    """List of the ``TaskData`` of checked params, in the order of their tasks."""
+    def frames_up_to(layer):
+        encoder, encoder_params = params["encoder"], params["encoder_params"]
+        if layer is not None:
+            encoder_params = encoder.params_up_to(encoder_params, layer)
+        return lambda frames: encoder.output_frames(encoder_params, frames)
+
+    return [TaskData(name, task["data"], name == main_task(params), frames_up_to(task["layer"]))
+            for name, task in params["tasks"].items()]
 
 
 def execution_of(params, mode, device, group):

@@ -12,6 +12,7 @@ from open_seq2seq.config.parameters import Report, check_parameters, child_path
 from open_seq2seq.encoders.input_transform import check_features
 from open_seq2seq.encoders.variables import check_factories
 from open_seq2seq.experiment.names import with_names_resolved
+from open_seq2seq.models import task_params
 from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies, parallel_schedule
 
 PARTS = ("data_layer", "encoder", "decoder", "loss")
@@ -36,11 +37,13 @@ def check_params(base_model, mode, params, path, report):
         return params
     # a separate report: if the network's params are invalid there may be no channels to multiply
     own = Report()
-    checked = _check(parameters, params, path, own)
+    checked = _check(parameters, _with_names_in_tasks(params, path, own), path, own)
     for part in PARTS:
         if checked.get(part) is not None:
             _check_nested(checked, part + "_params", checked[part], getattr(checked[part], "PARAMETERS", None), path, own,
                           require=not (mode in ("describe", "export") and part == "data_layer"))
+    if checked.get("tasks") and not own.problems:
+        _check_tasks(checked, path, own)
     if not own.problems:
         scale_width(checked, path, own)
     report.take(own)
@@ -85,6 +88,26 @@ def _check_nested(checked, key, owner, parameters, path, report, require=True):
         if rules is not None and all(parameter.name in params for parameter in parameters if parameter.required):
             rules(params, path.child(key), own)
     report.take(own)
+
+
+def _with_names_in_tasks(params, path, report):
+    """``params`` whose tasks have classes where the config has their names."""
+    tasks = params.get("tasks")
+    if not isinstance(tasks, dict):
+        return params
+    return dict(params, tasks={
+        name: with_names_resolved(task_params.TASK_PARAMETERS, task, path.child("tasks").child(name), report)[0]
+        if isinstance(task, dict) else task for name, task in tasks.items()})
+
+
+def _check_tasks(checked, path, report):
+    """Completes the tasks with the decoders and losses that they take from the top level, and checks the params of these."""
+    checked["tasks"] = task_params.with_parts(checked)
+    for name, task in checked["tasks"].items():
+        for part in ("decoder", "loss"):
+            if task[part] is not None:
+                _check_nested(task, part + "_params", task[part], getattr(task[part], "PARAMETERS", None),
+                              path.child("tasks").child(name), report)
 
 
 def _check_sources(checked, path, report):

@@ -28,9 +28,9 @@ def sections(base_model=None, params=None):
     """
     from open_seq2seq.data import Speech2TextDataLayer
     from open_seq2seq.data.speech2text.pretraining_layer import PRETRAINING_PARAMETERS
-    from open_seq2seq.decoders import ClusterPredictionDecoder, FullyConnectedCTCDecoder
+    from open_seq2seq.decoders import ClusterPredictionDecoder, FrameRegression, FullyConnectedCTCDecoder, UtteranceClassifier
     from open_seq2seq.encoders import TDNNEncoder
-    from open_seq2seq.losses import CTCLoss, LFMMILoss, MaskedPredictionLoss
+    from open_seq2seq.losses import CrossEntropyLoss, CTCLoss, LFMMILoss, MaskedPredictionLoss, RegressionLoss
     from open_seq2seq.models import Speech2Text
     from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies
     params = params or {}
@@ -48,8 +48,8 @@ def sections(base_model=None, params=None):
     if params.get("data_layer") is None:
         found.append(("further `data_layer_params` of PretrainingDataLayer", PRETRAINING_PARAMETERS))
     found += declared("encoder", TDNNEncoder)
-    found += declared("decoder", FullyConnectedCTCDecoder, ClusterPredictionDecoder)
-    found += declared("loss", CTCLoss, LFMMILoss, MaskedPredictionLoss)
+    found += declared("decoder", FullyConnectedCTCDecoder, ClusterPredictionDecoder, UtteranceClassifier, FrameRegression)
+    found += declared("loss", CTCLoss, LFMMILoss, MaskedPredictionLoss, CrossEntropyLoss, RegressionLoss)
     optimizers = catalogue.OPTIMIZERS
     if params.get("optimizer") is not None:
         optimizers = {name_of(params["optimizer"]): params["optimizer"]}

@@ -10,7 +10,8 @@ from open_seq2seq.encoders.interface import ALONE, connected
 from open_seq2seq.encoders.shapes import dimension
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.models.base_params import BASE_PARAMETERS
-from open_seq2seq.models.speech2text import SCOPE, accepted, with_defaults_of
+from open_seq2seq.models.parts import accepted, with_defaults_of
+from open_seq2seq.models.speech2text import SCOPE
 
 
 class PretrainingOutput(collections.namedtuple("PretrainingOutput", "cluster_output loss encoder_output")):
@@ -73,6 +74,8 @@ class HubertPretraining:
     @staticmethod
     def check_rules(params, mode, path, report):
         """Reports keys of checked params that pre-training does not have."""
+        if params.get("tasks"):
+            report.problem(child_path(path, "tasks"), "is given, and pre-training has its own targets; remove it")
         for key in ("best_metric", "stopping_metric"):
             if params.get(key) == "wer":
                 report.problem(child_path(path, key), 'is "wer", but pre-training has no transcripts; set it to "loss"')
@@ -142,7 +145,10 @@ class HubertPretraining:
                 centered = (features - mean) * visible
                 variance = tf.reduce_sum(tf.square(centered), 1, keepdims=True) / count
                 features = centered / tf.sqrt(variance + _SMALLEST_VARIANCE)
-            return features + embedding * hidden
+            # as a matrix product, whose gradient by the embedding is one, too
+            rows, size = dimension(features, 0), features.shape.as_list()[-1]
+            replaced = tf.matmul(tf.reshape(hidden, [-1, 1]), embedding[tf.newaxis])
+            return features + tf.reshape(replaced, [rows, frames, size])
 
     def _of_features(self, mask, frames):
         """bool [B, T] from the mask of encoder frames [B, T']."""

@@ -17,6 +17,9 @@ from open_seq2seq.config.parameters import (
     did_you_mean,
 )
 from open_seq2seq.data import tasks as task_data
+from open_seq2seq.decoders import FrameRegression, UtteranceClassifier
+from open_seq2seq.errors import UsageError
+from open_seq2seq.losses import CrossEntropyLoss, RegressionLoss
 
 UNCERTAINTY = "uncertainty"
 _NAME = re.compile("[a-z][a-z0-9_]*$")
@@ -93,6 +96,66 @@ def main_task(params):
     return params["main_task"] or next(iter(params["tasks"]))
 
 
+def decoder_scope(params, name):
+    """Variable scope of a task's decoder inside that of the model; "" for the main task, whose names are those without tasks."""
+    return "" if name == main_task(params) else "task_" + name
+
+
+def with_parts(params):
+    """The checked tasks of ``params`` with the classes and params of their decoders and losses, where they are not given.
+
+    Args:
+      params: params whose top-level keys are checked.
+    """
+    filled = {}
+    for name, task in params["tasks"].items():
+        standard = {task_data.LABEL: {"decoder": UtteranceClassifier, "loss": CrossEntropyLoss},
+                    task_data.FEATURES: {"decoder": FrameRegression, "loss": RegressionLoss}}.get(task["data"]["kind"], {})
+        task = filled[name] = dict(task)
+        for part in ("decoder", "loss"):
+            own = task[part] or standard.get(part) or params.get(part)
+            if own is params.get(part) and isinstance(params.get(part + "_params"), dict):
+                task[part + "_params"] = dict(params[part + "_params"], **task[part + "_params"])
+            task[part] = own
+    return filled
+
+
+def config_of_task(params, name=None):
+    """The params of a model with one task only, as they would be written for a config without tasks.
+
+    The task's variables have the names that they have in the model with all tasks. The config of a task with transcripts has no
+    tasks; a task of another kind stays the only one in ``tasks``.
+
+    Args:
+      params: checked params of a mode.
+      name: of the task; None: the main task.
+
+    Returns:
+      A new dict; ``params`` if it has no tasks and ``name`` is None.
+
+    Raises:
+      UsageError: there is no such task.
+    """
+    tasks = params.get("tasks") or {}
+    if not tasks:
+        if name is not None:
+            raise UsageError("--task=%s: the config has no tasks (docs/multi_task.md). Remove --task" % name)
+        return params
+    main = main_task(params)
+    name = name or main
+    if name not in tasks:
+        raise UsageError("--task=%s is not a task of the config %s" % (name, did_you_mean(name, tasks)))
+    task, encoder_params = tasks[name], params["encoder_params"]
+    if task["layer"] is not None:
+        encoder_params = params["encoder"].params_up_to(encoder_params, task["layer"])
+    found = dict(params, encoder_params=encoder_params, **{key: task[key] for key in (
+        "decoder", "decoder_params", "loss", "loss_params")})
+    if task["data"]["kind"] == task_data.TRANSCRIPT:
+        return dict(found, tasks={}, main_task=None, decoder_scope=decoder_scope(params, name),
+                    data_layer_params=task_data.data_layer_params_of(params["data_layer_params"], task["data"]))
+    return dict(found, tasks={name: dict(task, layer=None)}, main_task=main)
+
+
 def check_rules(params, mode, path, report):
     """Reports what is wrong with the tasks of checked params as a whole.
 
@@ -112,8 +175,8 @@ def check_rules(params, mode, path, report):
     if main not in tasks:
         report.problem(child_path(path, "main_task"), 'is "%s", which is not a task %s' % (main, did_you_mean(main, tasks)))
     elif _kind(tasks[main]) not in (None, task_data.TRANSCRIPT):
-        report.problem(child_path(where, main), 'is the main task, and the kind of its data is "%s"; expected "transcript". Put a '
-                       "task with transcripts first, or name it with main_task" % _kind(tasks[main]))
+        report.problem(child_path(where, main), 'is the main task, and the kind of its data is "%s"; expected "transcript". Put '
+                       "a task with transcripts first, or name it with main_task" % _kind(tasks[main]))
     for name, task in tasks.items():
         _check_task(task, params, mode, child_path(where, name), report)
     if all(task.get("weight") == 0.0 or _is_zero_schedule(task.get("weight")) for task in tasks.values()):
