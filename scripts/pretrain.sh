@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Pre-trains an encoder without transcripts (HuBERT): features, clusters, labels, training, once or several times. See --help.
 set -euo pipefail
-# shellcheck source=scripts/environment.sh
-source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+# shellcheck source=scripts/resumable_training.sh
+source "$(dirname "${BASH_SOURCE[0]}")/resumable_training.sh"
 
 show_help() {
     cat <<'HELP'
@@ -29,20 +29,6 @@ interruption and prints which complete files it skips.
   -- ARGUMENTS       config keys, e.g. -- --max_steps=20000 --width_multiplier=2
 HELP
 }
-
-heading() { printf '\n[%4d s] %s\n' "$SECONDS" "$*"; }
-
-absolute() {
-    local path
-    path="$(expand_home "$1")"
-    case "$path" in /*) printf '%s' "$path" ;; *) printf '%s' "$PWD/$path" ;; esac
-}
-
-check_number() { [[ "$2" =~ ^[1-9][0-9]{0,8}$ ]] || usage_error "$1 $2: expected a whole number above 0"; }
-
-run() { "$environment_python" run.py "$@"; }
-
-as_list() { "$environment_python" -c 'import sys; print(sys.argv[1:])' "$@"; }
 
 # Sets train_list and valid_list.
 find_lists() {
@@ -82,36 +68,16 @@ make_labels() {
 
 # Trains iteration $1 in folder $2.
 train() {
-    local folder="$2" model="$2/model" resume=() start=() rate command
+    local folder="$2" start=() rate
     rate="$("$environment_python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["label_rate"])' \
         "$folder/labels/$train_name.km.json")"
     if [ "$1" -gt 1 ] && [ "$continue_model" = yes ]; then start=(--load_model="$output/iteration_$(($1 - 1))/model"); fi
-    command="$(command_text "$config" ${start[@]+"${start[@]}"} ${arguments[@]+"${arguments[@]}"})"
-    if [ -f "$folder/trained.txt" ]; then
-        if [ "$(cat "$folder/trained.txt")" != "$command" ]; then
-            complain "$model was trained with: $(cat "$folder/trained.txt")"
-            complain "now: $command; choose another --output, or delete $folder"
-            return 3
-        fi
-        say "skipped: $model is trained"
-        return 0
-    fi
-    if [ -f "$model/logs/checkpoint" ]; then
-        say "resuming the training in $model"
-        resume=(--continue_learning)
-    elif [ -d "$model" ]; then
-        rm -rf "$model" # stopped before its first checkpoint: nothing to resume from
-    fi
-    if ! run --config_file="$config" --mode=train_eval --enable_logs --logdir="$model" \
+    train_or_resume "$folder/model" "$folder/trained.txt" \
+        "$(command_text "$config" ${start[@]+"${start[@]}"} ${arguments[@]+"${arguments[@]}"})" --config_file="$config" \
         --train_params/data_layer_params/dataset_files="$(as_list "$train_list")" \
         --eval_params/data_layer_params/dataset_files="$(as_list "$valid_list")" \
         --data_layer_params/label_dir="$folder/labels" --data_layer_params/label_rate="$rate" \
-        ${start[@]+"${start[@]}"} ${arguments[@]+"${arguments[@]}"} ${resume[@]+"${resume[@]}"}; then
-        complain "training stopped; the same command resumes from its last checkpoint"
-        return 1
-    fi
-    printf '%s\n' "$command" > "$folder/trained.txt.new"
-    mv "$folder/trained.txt.new" "$folder/trained.txt"
+        ${start[@]+"${start[@]}"} ${arguments[@]+"${arguments[@]}"}
 }
 
 # a training that is stopped prints this command as the one that resumes it
