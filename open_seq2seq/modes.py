@@ -68,6 +68,7 @@ def _train(arguments, overrides, command_line):
             # a benchmark leaves nothing behind
             experiment.params["train"]["logdir"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="jasper-benchmark-"))
         directory, checkpoint = _run_directory(experiment, arguments), None
+        _plan_workers(stack, experiment, arguments, command_line)
         device, group = stack.enter_context(_device_and_group(experiment, arguments))
         # one rank owns the directories, reads what all of them resume from, and writes
         if group.is_first:
@@ -85,6 +86,35 @@ def _train(arguments, overrides, command_line):
         if exports and group.is_first:
             export_best(experiment, arguments, directory)
         _print_time(began)
+
+
+def _plan_workers(stack, experiment, arguments, command_line):
+    """Divides the cores between the processes that do jobs of a parallel training, until ``stack`` is closed."""
+    if _params(experiment).get("parallel_training") is None:
+        return
+    from open_seq2seq.devices import resolve_device_name
+    from open_seq2seq.training.parallel.processes import WorkerProcesses, local_processes, shared_cores, worker_arguments
+    count = local_processes(_params(experiment), resolve_device_name(arguments.device))
+    shares = stack.enter_context(shared_cores(count))
+    WorkerProcesses.planned = (worker_arguments(command_line), shares[1:])
+    stack.callback(setattr, WorkerProcesses, "planned", None)
+
+
+def _train_worker(experiment, arguments):
+    """``--mode=train_worker``."""
+    from open_seq2seq.signals import follow_parent
+    from open_seq2seq.training.parallel.processes import PARENT
+    if PARENT in os.environ:
+        follow_parent(int(os.environ[PARENT]))
+    from open_seq2seq.training.parallel.worker import work
+    directory = _run_directory(experiment, arguments)
+    with contextlib.ExitStack() as stack:
+        device, group = stack.enter_context(_device_and_group(experiment, arguments))
+        if group.size > 1:
+            raise UsageError("--mode=train_worker is one process; it was started as one of %d. Start it without the launcher"
+                             % group.size)
+        _start_log(stack, experiment, arguments._replace(enable_logs=False), directory, device, group)
+        work(experiment, directory, device)
 
 
 def _evaluate(experiment, arguments):
@@ -230,11 +260,20 @@ def _aligned_times(experiment, arguments, manifest):
     return os.path.join(folder, arguments.reference + ".csv")
 
 
+def _input_transform(experiment, arguments):
+    """``--mode=input_transform``."""
+    from open_seq2seq.pretraining.features import manifests_of_modes
+    from open_seq2seq.pretraining.input_transform import estimate_input_transform
+    manifests = arguments.manifest or manifests_of_modes({"train": _params(experiment)})
+    estimate_input_transform(_params(experiment), manifests, arguments)
+
+
 _MODES_OF_TRANSCRIPTS = ("infer", "export", "combine", "robustness", "align", "tune_lm", "validate_data")
 _OTHER_MODES = {"eval": _evaluate, "infer": _infer, "describe": _describe, "npu_check": _npu_check, "export": _export,
                 "combine": _combine, "replay": _replay, "robustness": _robustness, "align": _align,
                 "tune_lm": _tune_lm, "validate_data": _validate_data, "build_cache": _build_cache, "features": _features,
-                "kmeans": _kmeans, "labels": _labels, "label_quality": _label_quality}
+                "kmeans": _kmeans, "labels": _labels, "label_quality": _label_quality, "input_transform": _input_transform,
+                "train_worker": _train_worker}
 
 
 def _params(experiment):

@@ -106,6 +106,9 @@ def parse_command_line(words):
     overrides = overrides_of(others, arguments.mode)
     if arguments.mode == "tune_lm":
         overrides.insert(0, Override(("decoder_params", "decoding"), "beam", "beam"))
+    if arguments.mode == "input_transform":
+        # the config may name the file that is about to be written
+        overrides.append(Override(("encoder_params", "input_transform"), None, "None"))
     if arguments.use_xla_jit:
         overrides.append(Override(("use_xla_jit",), True, "True"))
     if arguments.benchmark:
@@ -246,10 +249,10 @@ def _check_combine(arguments):
     defaults = _defaults()
     for name in COMBINE_FLAGS:
         if arguments.mode != "combine" and getattr(arguments, name) != getattr(defaults, name):
-            if name == "output" and arguments.mode in ("align", "validate_data", "label_quality"):
+            if name == "output" and arguments.mode in ("align", "validate_data", "label_quality", "input_transform"):
                 continue
-            raise _usage_error("--%s belongs to --mode=%s, and this is --mode=%s" % (
-                name, "combine, align, validate_data or label_quality" if name == "output" else "combine", arguments.mode))
+            modes = "combine, align, validate_data, label_quality or input_transform" if name == "output" else "combine"
+            raise _usage_error("--%s belongs to --mode=%s, and this is --mode=%s" % (name, modes, arguments.mode))
 
 
 def _benchmark_overrides(arguments):

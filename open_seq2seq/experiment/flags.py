@@ -7,7 +7,8 @@ from open_seq2seq.config.report import closest, shown
 from open_seq2seq.log_lines import LOG_FORMATS
 
 MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report", "robustness",
-         "tune_lm", "align", "validate_data", "build_cache", "features", "kmeans", "labels", "label_quality")
+         "tune_lm", "align", "validate_data", "build_cache", "features", "kmeans", "labels", "label_quality", "input_transform",
+         "train_worker")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 INFER_FORMATS = ("csv", "json", "ctm", "trn", "srt", "vtt")
@@ -79,6 +80,25 @@ def _columns(text):
     if not all(names) or len(set(names)) < len(names):
         raise argparse.ArgumentTypeError("is %r, expected different names of columns separated by commas" % text)
     return names
+
+
+def _context(text):
+    parts = text.split(",")
+    frames = [int(part) if part.strip().isdigit() else -1 for part in parts * (3 - len(parts))] if len(parts) < 3 else [-1]
+    if not all(0 <= number <= 1000 for number in frames):
+        raise argparse.ArgumentTypeError("is %r, expected frames on both sides, e.g. 2, or on the left and on the right, e.g. 3,1"
+                                         % text)
+    return tuple(frames)
+
+
+def _not_negative(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError("is %r, expected a finite number at least 0" % text)
+    return value
 
 
 def _files(text):
@@ -159,7 +179,8 @@ FLAGS = (
                                     "the statistics are combined, too)"),
     ("output", file_path, None, "--mode=combine, --mode=align, --mode=validate_data: the folder to write to (default: combined/ "
                                 "or alignment/ next to the checkpoints; validation/ in the working directory); "
-                                "--mode=label_quality: the JSON file (default: label_quality.json next to the labels)"),
+                                "--mode=label_quality: the JSON file (default: label_quality.json next to the labels); "
+                                "--mode=input_transform: the file (default: input_transform.npz next to the manifest)"),
     ("headers", boolean, False, "--mode=validate_data: read only the headers of audio files, which is much faster"),
     ("group_by", _columns, None, "--mode=eval: also show the error rates for each value of these columns of the manifests, "
                                  "separated by commas (default: speaker, noise level, and columns with few values)"),
@@ -173,8 +194,8 @@ FLAGS = (
                                           "included"),
     ("alpha_range", _range, "0,3", "--mode=tune_lm: lowest and highest alpha"),
     ("beta_range", _range, "-2,8", "--mode=tune_lm: lowest and highest beta"),
-    ("manifest", _files, None, "--mode=features, --mode=label_quality: CSV or TSV lists of utterances, separated by commas "
-                               "(default: dataset_files of the config)"),
+    ("manifest", _files, None, "--mode=features, --mode=label_quality, --mode=input_transform: CSV or TSV lists of utterances, "
+                               "separated by commas (default: dataset_files of the config)"),
     ("features", file_path, "features", "--mode=features, --mode=kmeans, --mode=labels: the folder of the features"),
     ("layer", str, None, "--mode=features: outputs of this layer of the encoder, e.g. conv53 (default: MFCC)"),
     ("nshard", _whole(1, 10 ** 5), 1, "--mode=features: number of files that the features of a manifest are divided into"),
@@ -196,6 +217,13 @@ FLAGS = (
     ("reference", REFERENCES, REFERENCES[0], "--mode=label_quality: compare with characters aligned by the config's model, with "
                                              "the words, or with the whole transcript (for recordings of one word)"),
     ("alignment", file_path, None, "--mode=label_quality: characters.csv or words.csv of --mode=align, instead of aligning"),
+    ("context", _context, "2", "--mode=input_transform: frames on both sides that are spliced with a frame, or those on the left "
+                               "and on the right separated by a comma"),
+    ("transform_dim", _whole(1, 10 ** 6), None, "--mode=input_transform: values of a transformed frame (default: as many as the "
+                                                "spliced frames have)"),
+    ("within_class_factor", _not_negative, 0.001, "--mode=input_transform: variance of directions that do not separate the "
+                                                  "classes; 1: LDA"),
+    ("max_singular_value", _not_negative, 5.0, "--mode=input_transform: limit of the transform's singular values; 0: none"),
     ("use_trt", boolean, False, "accepted for old scripts; has no effect"),
     ("precision", str, "fp32", "accepted for old scripts; has no effect"),
     ("version", boolean, False, "print the version and exit"),
@@ -215,6 +243,8 @@ FLAGS_OF_MODE = collections.OrderedDict((
     ("kmeans", ("features", "split", "clusters", "percent", "seed", "clusters_file")),
     ("labels", ("features", "split", "clusters_file", "labels", "label_name", "label_rate")),
     ("label_quality", ("manifest", "labels", "label_name", "label_rate", "reference", "alignment")),
+    ("input_transform", ("manifest", "labels", "label_name", "label_rate", "alignment", "context", "transform_dim",
+                         "within_class_factor", "max_singular_value")),
 ))
 
 COMBINE_FLAGS = ("last", "best", "checkpoints", "combine_weights", "combine_utterances", "bn_batches", "output")

@@ -35,7 +35,8 @@ PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "
                   "describe": ("describe",), "npu_check": ("train", "eval"), "export": ("export",), "combine": ("eval", "train"),
                   "replay": ("train",), "robustness": ("eval",), "tune_lm": ("eval",), "align": ("eval",),
                   "validate_data": ("train", "eval", "infer"), "build_cache": ("train", "eval", "infer"),
-                  "features": ("train", "eval"), "label_quality": ("eval",)}
+                  "features": ("train", "eval"), "input_transform": ("train", "eval"), "label_quality": ("eval",),
+                  "train_worker": ("train",)}
 SUPPORTED = "this project has convolutional CTC speech models: base_model Speech2Text, encoder TDNNEncoder, decoder " \
             "FullyConnectedCTCDecoder, loss CTCLoss or LFMMILoss, data_layer Speech2TextDataLayer"
 
@@ -47,8 +48,8 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
       config_file: path of a Python file that defines ``base_model`` and ``base_params``, and may define
         ``train_params``, ``eval_params`` and ``infer_params``.
       mode: "train", "eval", "infer", "train_eval", "describe", "export", "replay", "robustness", "tune_lm", "align", "npu_check",
-        "combine", "validate_data", "build_cache", "features" or "label_quality"; npu_check and those that follow, label_quality
-        excepted, load those sections of train, eval and infer that the config defines.
+        "combine", "validate_data", "build_cache", "features", "input_transform" or "label_quality"; npu_check and those that
+        follow, label_quality excepted, load those sections of train, eval and infer that the config defines.
       overrides: list of :class:`~open_seq2seq.config.overrides.Override`.
       exports: whether the model is exported when training ends.
 
@@ -100,7 +101,7 @@ def _params_of_mode(mode, config, overrides, exports):
     tests = ("test",) * ("test_params" in config or any(section_of(override)[0] == "test_params" for override in overrides))
     if mode in ("train", "train_eval"):
         return names + tests + ("export",) * exports
-    if mode in ("npu_check", "combine", "validate_data", "build_cache", "features"):
+    if mode in ("npu_check", "combine", "validate_data", "build_cache", "features", "input_transform"):
         names = tuple(name for name in names if "%s_params" % name in config) or names[:1]
         return names + tests if mode in ("validate_data", "build_cache") or mode == "npu_check" and "train" in names else names
     return names

@@ -60,8 +60,8 @@ class TransformStatistics:
 Estimate = collections.namedtuple("Estimate", "transform between_singular_values singular_values singular")
 Estimate.__doc__ = """transform: float64 [dim, size + 1], the last column is added to the product with a frame; without
 ``remove_offset`` [dim, size]. between_singular_values: float64 [size], ratios of variances between and within classes,
-descending. singular_values: float64, of the transform before the limit; empty without one. singular: whether the within-class covariance was
-singular."""
+descending. singular_values: float64, of the transform before the limit; empty without one. singular: whether the within-class
+covariance was singular."""
 
 
 def estimate_transform(statistics, dim=None, within_class_factor=WITHIN_CLASS_FACTOR, max_singular_value=MAX_SINGULAR_VALUE,
