@@ -10,13 +10,14 @@ import unicodedata
 
 from open_seq2seq.config.parameters import Kind, Parameter, child_path, did_you_mean, shown
 from open_seq2seq.errors import DataError
+from open_seq2seq.text import languages
 from open_seq2seq.text.spoken_numbers import NumberReader
 from open_seq2seq.text.text_file import read_text_file
 from open_seq2seq.text.vocabulary import REPOSITORY
 from open_seq2seq.text.vocabulary import described as described_character
 
-NFKC, NUMBERS, LOWER, PUNCTUATION, MAP = "nfkc", "numbers", "lower", "punctuation", "map"
-ORDER = (NFKC, NUMBERS, LOWER, PUNCTUATION)  # a map may be anywhere
+NFKC, LETTERS, NUMBERS, LOWER, PUNCTUATION, MAP = "nfkc", "letters", "numbers", "lower", "punctuation", "map"
+ORDER = (NFKC, LETTERS, NUMBERS, LOWER, PUNCTUATION)  # a map may be anywhere
 REFUSE, DROP = "refuse", "drop"
 SPACE, REMOVE = "space", "remove"
 APOSTROPHE, APOSTROPHES = "'", "'\u2019\u2018\u02bc\u02b9\u00b4`\u2032\uff07"
@@ -24,9 +25,9 @@ SPOKEN = "%&@#*/\\\u00a7\u2030\u2116"  # of Unicode's punctuation, but spoken: a
 EXAMPLES = 3
 MOST_PASSES = 8
 
-_TURKIC = ("tr", "az")  # with a dotless i
-_EXPECTED = ('a list of steps: "nfkc", {"numbers": LANGUAGE}, "lower", "punctuation" or {"punctuation": "remove"}, '
-             '{"map": {CHARACTER: TEXT}}')
+_LOWER_LANGUAGES = languages.CODES + tuple(code for code in languages.DOTLESS if code not in languages.CODES)
+_EXPECTED = ('a list of steps: "nfkc", {"letters": LANGUAGE}, {"numbers": LANGUAGE}, "lower", "punctuation" or '
+             '{"punctuation": "remove"}, {"map": {CHARACTER: TEXT}}')
 _MAP_LINES = 'one character, a tab and its replacement a line, which may be empty'
 _INNER_APOSTROPHE = re.compile(r"(?<=[^\W\d_])[%s](?=[^\W\d_])" % APOSTROPHES)
 
@@ -114,9 +115,12 @@ class NormalizationSteps(Kind):
         elif name in (NUMBERS, MAP):
             report.problem(path, 'is %s, expected %s' % (shown(step), '{"numbers": LANGUAGE}, e.g. {"numbers": "en"}' if
                                                          name == NUMBERS else '{"map": {CHARACTER: TEXT}} or {"map": FILE}'))
-        elif name == LOWER and option not in (None,) + _TURKIC:
-            report.problem(path, 'is %s, expected "lower", or {"lower": "tr"} for Turkish and "az" for Azerbaijani, whose I is '
-                           'the capital of \u0131' % shown(step))
+        elif name == LETTERS and option not in languages.CODES:
+            report.problem(path, 'is %s, expected {"letters": LANGUAGE} with one of the languages %s' % (
+                shown(step), ", ".join(languages.CODES)))
+        elif name == LOWER and option not in (None,) + _LOWER_LANGUAGES:
+            report.problem(path, 'is %s, expected "lower", or {"lower": LANGUAGE} with one of %s: "tr" and "az" have I as the '
+                           'capital of \u0131' % (shown(step), ", ".join(_LOWER_LANGUAGES)))
         elif name == PUNCTUATION and option not in (None, SPACE, REMOVE):
             report.problem(path, 'is %s, expected "punctuation", which puts a space in its place, or {"punctuation": "remove"}'
                            % shown(step))
@@ -162,6 +166,12 @@ def parameters(loads_languages=True):
         Parameter("unknown_characters", UnknownCharacters(), default=REFUSE,
                   doc="characters outside the vocabulary: refuse the row, drop them, or replace them by the texts of a map"),
     )
+
+
+def task_parameters():
+    """The declarations of the two parameters for one task of several: None is the value of the data layer."""
+    return tuple(Parameter(parameter.name, parameter.kind, default=None, doc="of the task's transcripts; None: as in "
+                           "data_layer_params") for parameter in parameters())
 
 
 def chosen(params):
@@ -323,9 +333,9 @@ class Normalization:
             reader = NumberReader(option)
             return lambda text: _refusing(reader.read, text, self._keep)
         if name == LOWER:
-            # Python's lower() has two characters for I with a dot
-            special = {ord("I"): "\u0131", ord("\u0130"): "i"} if option in _TURKIC else {}
-            return lambda text: text.translate(special).lower()
+            return lambda text: languages.lower(text, option)
+        if name == LETTERS:
+            return languages.LetterCorrection(option).correct
         if name == MAP:
             table = str.maketrans(option)
             return lambda text: text.translate(table)
