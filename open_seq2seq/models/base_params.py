@@ -148,7 +148,8 @@ STOPPING = (
               doc="epochs without improvement after which the learning rate is reduced"),
     Parameter("plateau_reduction", Float(above=0.0, below=1.0), default=0.1,
               doc="factor of the reduction; it applies to every policy"),
-    Parameter("stopping_metric", Choice("loss", "wer"), default="loss", doc="metric of evaluations that has to improve"),
+    Parameter("stopping_metric", task_params.Metric(), default="loss",
+              doc='metric of evaluations that has to improve; with tasks also one of a task, e.g. "kyrgyz.wer"'),
 )
 
 FILES = (
@@ -168,8 +169,8 @@ FILES = (
               doc="directory that checkpoints are written to; None: checkpoint_dir"),
     Parameter("restore_best_checkpoint", Bool(), default=False,
               doc="eval, infer, load_model and load_checkpoint_dir use the best checkpoint, not the latest"),
-    Parameter("best_metric", Choice("loss", "wer"), default="loss",
-              doc="metric of evaluations that determines the best checkpoint"),
+    Parameter("best_metric", task_params.Metric(), default="loss",
+              doc='metric of evaluations that determines the best checkpoint; with tasks also one of a task, e.g. "kyrgyz.wer"'),
     Parameter("num_checkpoints", Int(minimum=1), default=5, doc="number of latest checkpoints to keep"),
     Parameter("max_to_keep", Int(minimum=1), default=None, replaced_by="num_checkpoints"),
     Parameter("save_checkpoint_steps", Int(minimum=1), default=None,

@@ -50,7 +50,7 @@ class ShapesOnlyDataLayer:
     def _vocabulary(params):
         return Vocabulary.from_file(params["vocab_file"])
 
-    def training_dataset(self, first_batch=0, bucket=None):
+    def training_dataset(self, first_batch=0, bucket=None, end=None):
         """An endless ``tf.data.Dataset`` of a Batch of zeros in the shape of bucket number ``bucket``."""
         return self._zeros(bucket).repeat()
 

@@ -114,10 +114,12 @@ class Backstitch:
       skipped_steps: int64 variable, the number of skipped steps.
       reduced: function from pairs of gradient and variable to such pairs averaged over all processes.
       step: function from such pairs and the factor that undoes the loss scale to a ``Step``.
+      l2_factor: float32 scalar, factor of the regularization losses; None: 1.
     """
 
-    def __init__(self, scale, optimizer, global_step, scaler, skipped_steps, reduced, step):
+    def __init__(self, scale, optimizer, global_step, scaler, skipped_steps, reduced, step, l2_factor=None):
         self._scale, self._optimizer, self._global_step = scale, optimizer, global_step
+        self._l2_factor = 1.0 if l2_factor is None else l2_factor
         self._scaler, self._skipped_steps, self._reduced, self._step = scaler, skipped_steps, reduced, step
 
     def update(self, pairs, variables, moving_averages, loss_scale, second_pass, scope):
@@ -146,7 +148,8 @@ class Backstitch:
             weights = RereadWeights(variables)
             with weights.in_place_of_variables(scope):
                 second_loss, second_averages = second_pass()
-            total = tf.add_n([second_loss] + [term / (1.0 + self._scale) for term in weights.regularization()])
+            total = tf.add_n([second_loss] + [term * self._l2_factor / (1.0 + self._scale)
+                                                for term in weights.regularization()])
             gradients = tf.gradients(total * scaler.scale, weights.values)
             moved = [(tf.convert_to_tensor(gradient), variable, value + 0.0)
                      for gradient, variable, value in zip(gradients, variables, weights.values) if gradient is not None]

@@ -97,10 +97,12 @@ class NovoGrad(tf.train.Optimizer):
         weight_decay = share * self._weight_decay
 
         before = []
-        if weight_decay and self._beta1:
+        # a scalar tensor, where it depends on the number of jobs of a parallel training
+        decays = tf.is_tensor(weight_decay) or weight_decay > 0.0
+        if decays and self._beta1:
             # beta1 * (m + weight_decay / beta1 * w) + g: the decay is added to the momentum in place
             before.append(subtract_scaled(momentum, -weight_decay / self._beta1, variable, self._use_locking))
-        elif weight_decay:
+        elif decays:
             step += weight_decay * variable
         with tf.control_dependencies(before):
             descent = descend_with_momentum(variable, momentum, self._learning_rate_tensor, step, self._beta1,

@@ -58,10 +58,10 @@ read_loss_scale: function that builds a float32 scalar, the loss scale when it i
 """
 
 
-def total_loss(loss):
-    """``loss`` (float32 scalar) plus the graph's regularization losses, float32 scalar."""
-    regularization = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
-    return tf.add_n([tf.cast(term, tf.float32) for term in [loss] + regularization])
+def total_loss(loss, factor=None):
+    """``loss`` (float32 scalar) plus the graph's regularization losses, times ``factor`` if it is given; float32 scalar."""
+    regularization = [tf.cast(term, tf.float32) for term in tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)]
+    return tf.add_n([tf.cast(loss, tf.float32)] + [term if factor is None else term * factor for term in regularization])
 
 
 def optimize(loss, params, last_step, steps_per_epoch, all_reduce=None):
@@ -95,6 +95,8 @@ class Optimization:
         ``tf.train.Optimizer`` to an :class:`AdapterOptimizer` that wraps it, or to None; or None.
       learning_rate_factor: float32 scalar by which the policy's learning rate is multiplied, or None.
       encoder_variables: function that returns the list of the encoder's variables, called when they exist; None: there are none.
+      job: ``JobInputs`` of a parallel training, whose step the learning rate's policy uses and whose factor regularization
+        losses and weight_decay are multiplied by; None: global_step, and no factor.
 
     Attributes:
       global_step: variable, the number of updates made.
@@ -108,16 +110,17 @@ class Optimization:
     """
 
     def __init__(self, params, last_step, steps_per_epoch, all_reduce=None, wrap=None, learning_rate_factor=None,
-                 encoder_variables=None):
+                 encoder_variables=None, job=None):
         _check_settings(params)
         layer_rates.check_releases(params, last_step)
         self._encoder_variables = encoder_variables or (lambda: ())
         self._params, self._all_reduce = params, all_reduce
         self._accumulator = self._mean_loss = None
+        self._l2_factor = None if job is None else job.l2_factor
         self.global_step = tf.train.get_or_create_global_step()
         policy, policy_params = params["lr_policy"], checked_part(
             lr_policies.parameters_of(params["lr_policy"]), params["lr_policy_params"], "lr_policy_params")
-        self.learning_rate = learning_rate_at(self.global_step, policy, policy_params, last_step,
+        self.learning_rate = learning_rate_at(self.global_step if job is None else job.step, policy, policy_params, last_step,
                                               steps_per_epoch if params["num_epochs"] is not None else None)
         self.schedule_notes, self.layer_rates = [], []
         if params["num_epochs"] is not None:
@@ -127,8 +130,10 @@ class Optimization:
             self.learning_rate = self.learning_rate * learning_rate_factor
         # summaries are named in the name scope, which the operations open
         with tf.variable_scope(SCOPE, auxiliary_name_scope=False):
-            self._optimizer = optimizer_class(params["optimizer"])(learning_rate=self.learning_rate, **checked_part(
-                parameters_of(params["optimizer"]), params["optimizer_params"], "optimizer_params"))
+            optimizer_params = checked_part(parameters_of(params["optimizer"]), params["optimizer_params"], "optimizer_params")
+            if self._l2_factor is not None and optimizer_params.get("weight_decay"):
+                optimizer_params = dict(optimizer_params, weight_decay=optimizer_params["weight_decay"] * self._l2_factor)
+            self._optimizer = optimizer_class(params["optimizer"])(learning_rate=self.learning_rate, **optimizer_params)
             self._inner = _InnerOptimizer(self._gradients, self._apply)
             self._adapter = wrap(self._inner) if wrap is not None else None
             self._scaler = None if self._adapter is not None else _loss_scaler(params)
@@ -174,7 +179,7 @@ class Optimization:
             # a copy: fetched with the update, the scale itself could be the next one
             loss_scale = tf.identity(self.loss_scale + 0.0)
             if second_pass is None:
-                update = build(total_loss(loss), variables, list(moving_averages), loss_scale)
+                update = build(total_loss(loss, self._l2_factor), variables, list(moving_averages), loss_scale)
             else:
                 update = self._backstitch_update(loss, variables, list(moving_averages), loss_scale, second_pass, scope)
         summarize_training(self._params["summaries"], self.learning_rate, self.loss_scale)
@@ -209,7 +214,7 @@ class Optimization:
         """An :class:`Update` that is a backstitch; if one of its gradients is not finite, it is skipped."""
         check_backstitch(self._params, self._optimizer, self._adapter is not None)
         backstitch = Backstitch(self._params["backstitch_scale"], self._optimizer, self.global_step, self._scaler,
-                                self._skipped_steps, self._reduced, self._step)
+                                self._skipped_steps, self._reduced, self._step, self._l2_factor)
         pairs, _ = self._gradients(loss * self._scaler.scale, variables)
         update, finite, first = backstitch.update(pairs, variables, moving_averages, loss_scale, second_pass, scope)
         return self._complete(update, None, finite, first)

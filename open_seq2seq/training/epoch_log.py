@@ -54,9 +54,15 @@ class EpochLog:
         if result.word_error_rate is not None and result.word_error_rate.rate < self._lowest[0]:
             self._lowest = (result.word_error_rate.rate, step)
 
-    def end_if_due(self, step):
-        """Prints the line and writes the metrics of an epoch that ends with this step; called after the step's evaluation."""
-        if step % self._graph.steps_per_epoch or not self._steps:
+    def end_if_due(self, step, before=None):
+        """Prints the line and writes the metrics of an epoch that ends with this step; called after the step's evaluation.
+
+        Args:
+          step: steps made.
+          before: steps made at the last call, where that was not one step before.
+        """
+        before = step - 1 if before is None else before
+        if self._graph.epochs_done(step) == self._graph.epochs_done(before) or not self._steps:
             return
         epoch, loss, seconds = self._graph.epochs_done(step), self._loss_sum / self._steps, self._clock() - self._since
         parts, numbers = ["train loss %.4f" % loss], {"epoch": epoch, "train_loss": loss, "learning_rate": self._learning_rate,

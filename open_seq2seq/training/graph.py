@@ -1,5 +1,4 @@
 """The training graph: data, model and optimizer, and in train_eval mode the evaluation model."""
-import collections
 import contextlib
 import functools
 import re
@@ -11,12 +10,15 @@ from open_seq2seq.checkpoints.moving_average import MovingAverages, is_average
 from open_seq2seq.checkpoints.restore import MODEL_SCOPE, SavedState
 from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES
 from open_seq2seq.decoding.greedy import GreedyDecoder
+from open_seq2seq.distributed.group import Single
 from open_seq2seq.encoders.input_transform import is_input_transform
 from open_seq2seq.encoders.interface import ENCODER_VARIABLES
+from open_seq2seq.evaluation.all_tasks import build_task_evaluations
 from open_seq2seq.evaluation.evaluation_graph import build_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer, execution_of
-from open_seq2seq.losses.masked_prediction import MaskedPredictionOutput
 from open_seq2seq.models.hubert_pretraining import PretrainingOutput
+from open_seq2seq.models.multi_task import output_sizes
+from open_seq2seq.models.task_params import config_of_task
 from open_seq2seq.optimizers import Optimization
 from open_seq2seq.optimizers.backstitch import check_dropout, is_backstitch_step
 from open_seq2seq.optimizers.update_operations import cond_with_updates
@@ -26,67 +28,16 @@ from open_seq2seq.training.diagnostics.diagnostics import DiagnosticGraph, diagn
 from open_seq2seq.training.epoch_log import INITIAL_STATE as EPOCH_STATE
 from open_seq2seq.training.initial_values import seeded_by_name
 from open_seq2seq.training.input_stream import next_batch
-from open_seq2seq.training.metric_tracker import NO_BEST
+from open_seq2seq.training.metric_tracker import no_best
 from open_seq2seq.training.nonfinite.batch_loss import watched_loss
+from open_seq2seq.training.parallel.job_inputs import JobInputs
 from open_seq2seq.training.requests import Requests
+from open_seq2seq.training.shape_step import ShapeStep
 from open_seq2seq.training.stopping import INITIAL_STATE
 
 # ranks must not drop out the same activations
 SEED_STEP = 1000003
 BACKSTITCH_SCOPE = "backstitch"
-
-
-class ShapeStep(collections.namedtuple(
-        "ShapeStep", "batch loss batch_loss mean_loss train accumulate update sample_fetches summary requests data_wait "
-                     "backstitch")):
-    """The operations of a training step for batches of one shape.
-
-    batch: Batch. loss: LossOutput of this rank's batch. batch_loss: float32 scalar, its ``watched_loss``.
-    train: TrainOperations. accumulate: operation for each of the ``iter_size - 1`` batches before ``update``, or None. update:
-    operation. mean_loss: float32 scalar, of all ranks' and all batches' batch_loss; fetched together with ``update``.
-    sample_fetches: dict of what ``TrainingGraph.sample`` needs. summary: a serialized ``tf.Summary``; its tags begin with the
-    name of its name scope. requests: dict of what ``Requests.take`` needs. data_wait: float32 scalar, seconds that the step
-    waited for its batch, or None. backstitch: the ShapeStep for the steps that are backstitches, where only some are; None where
-    all steps are alike.
-    """
-
-    __slots__ = ()
-
-    def accumulate_fetches(self):
-        """What a session runs with each batch before the last of a step: dict of counted, indices, frames, weights and
-        batch_loss."""
-        return dict(self._of_batch(), accumulate=self.accumulate)
-
-    def update_fetches(self, samples=False, summary=False):
-        """What a session runs with the last batch of a step.
-
-        Args:
-          samples: whether to fetch what ``TrainingGraph.sample`` needs.
-          summary: whether to fetch the summary.
-
-        Returns:
-          Dict with the keys of :meth:`accumulate_fetches`, loss, finite, what the metrics of a step show, and the options.
-        """
-        train = self.train
-        fetches = dict(self._of_batch(), loss=self.mean_loss, update=self.update, finite=train.gradients_finite,
-                       learning_rate=train.learning_rate, loss_scale=train.loss_scale, next_loss_scale=train.next_loss_scale,
-                       skipped_steps=train.num_skipped, gradient_norm=train.gradient_norm,
-                       layer_gradient_norms=train.layer_gradient_norms)
-        if train.limited_changes is not None:
-            fetches["limited_changes"] = train.limited_changes
-        fetches.update(self.requests)
-        if samples:
-            fetches.update(self.sample_fetches)
-        if summary:
-            fetches["summary"] = self.summary
-        return fetches
-
-    def _of_batch(self):
-        fetches = {"counted": self.loss.counted, "indices": self.batch.utterance_indices, "frames": self.batch.feature_lengths,
-                   "weights": self.batch.weights, "batch_loss": self.batch_loss}
-        if isinstance(self.loss, MaskedPredictionOutput):
-            fetches.update(sums=self.loss.sums, predicted=self.loss.predicted, expected=self.loss.expected)
-        return fetches if self.data_wait is None else dict(fetches, data_wait=self.data_wait)
 
 
 class ShapeStepBuilder:
@@ -95,23 +46,23 @@ class ShapeStepBuilder:
     Args:
       base_model: the model class.
       params: the checked config of mode "train".
-      vocabulary_size: labels without the blank.
+      vocabulary_size: see the model.
       last_step, steps_per_epoch: see ``Optimization``.
       device: a ``Device``.
       group: a ``ProcessGroup``.
       requests: the ``Requests`` that the ranks agree on at every step.
-      learning_rate_factor: see ``Optimization``.
+      learning_rate_factor, job: see ``Optimization``.
       optimization_class: ``Optimization`` or a subclass.
     """
 
     def __init__(self, base_model, params, vocabulary_size, last_step, steps_per_epoch, device, group, requests,
-                 learning_rate_factor=None, optimization_class=Optimization):
+                 learning_rate_factor=None, optimization_class=Optimization, job=None):
         self._params, self._requests = params, requests
         self._model = base_model(params, "train", vocabulary_size, execution=execution_of(params, "train", device, group))
         self.optimization = optimization_class(
             params, last_step, steps_per_epoch, all_reduce=group.average if group.size > 1 else None,
             wrap=lambda optimizer: device.wrap_optimizer(optimizer, params, group), learning_rate_factor=learning_rate_factor,
-            encoder_variables=lambda: tf.get_collection(ENCODER_VARIABLES))
+            encoder_variables=lambda: tf.get_collection(ENCODER_VARIABLES), job=job)
         self.averages = None
         if params["ema_decay"] is not None:
             self.averages = MovingAverages(params["ema_decay"], params["freeze_variables_regex"])
@@ -225,8 +176,10 @@ class TrainingGraph:
       optimization: the ``Optimization``.
       state: the ``SavedState``.
       averages: ``MovingAverages``, or None.
+      job: ``JobInputs`` of a parallel training, or None.
       requests: the ``Requests``.
-      evaluation: an ``Evaluation``, or None.
+      evaluation: an ``Evaluation``, or None; with tasks that of the main task.
+      task_evaluations: dict from the names of the other tasks that are evaluated to their evaluations; {} without tasks.
       diagnostics: a ``DiagnosticGraph``, or None.
       initialize: operation to run once, before the data.
       broadcast: operation; all ranks take the variables of the first rank.
@@ -235,21 +188,27 @@ class TrainingGraph:
 
     def __init__(self, base_model, params, evaluation_params, device, group, rejected_file, optimization_class=Optimization):
         tf.set_random_seed(params["random_seed"] + SEED_STEP * group.rank)
+        # jobs train alone; the group exchanges their models
+        everybody, group = group, group if params["parallel_training"] is None else Single()
         self.data_layer = build_data_layer(params, "train", device, group, rejected_file)
         self.base_model, self.iter_size = base_model, params["iter_size"]
         self.utterances_per_batch = getattr(self.data_layer, "utterances_per_batch", params["batch_size_per_gpu"])
         self.steps_per_epoch = max(1, self.data_layer.batches_per_epoch // self.iter_size)
         self.last_step = params["max_steps"] or params["num_epochs"] * self.steps_per_epoch
         self.eval_steps = params["eval_steps"] or self.steps_per_epoch
+        policy_steps, self.job = self.last_step, None
+        if params["parallel_training"] is not None:
+            self.job = JobInputs(params, self.data_layer, self.last_step)
+            self.last_step = self.job.schedule.last_step
         self.requests = Requests(group)
-        self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, evaluation_is_pending=0, best_loss=NO_BEST,
-                                best_wer=NO_BEST, **INITIAL_STATE, **EPOCH_STATE, **DETERMINISTIC_STATE)
+        self.state = SavedState(micro_batches=0, batch_utterances=0, iter_size=0, evaluation_is_pending=0, **no_best(params),
+                                **INITIAL_STATE, **EPOCH_STATE, **DETERMINISTIC_STATE)
         # fed to every step: a variable that is set after an evaluation would take another graph
         self._learning_rate_factor = None
-        if params["reduce_lr_on_plateau"]:
+        if params["reduce_lr_on_plateau"] or self.job is not None:
             self._learning_rate_factor = tf.placeholder_with_default(np.float32(1.0), [], "learning_rate_factor")
-        builder = ShapeStepBuilder(base_model, params, self.data_layer.vocabulary.size, self.last_step, self.steps_per_epoch,
-                                   device, group, self.requests, self._learning_rate_factor, optimization_class)
+        builder = ShapeStepBuilder(base_model, params, output_sizes(self.data_layer), policy_steps, self.steps_per_epoch,
+                                   device, group, self.requests, self._learning_rate_factor, optimization_class, self.job)
         self.optimization = builder.optimization
         self._iterators, self.shape_steps = [], []
         for number, bucket in enumerate(self.data_layer.buckets or [None]):
@@ -259,6 +218,8 @@ class TrainingGraph:
                 self._iterators.append(tf.data.Iterator.from_structure(tf.data.get_output_types(dataset),
                                                                        tf.data.get_output_shapes(dataset)))
                 self.shape_steps.append(builder(*next_batch(self._iterators[-1], timed=not device.static_shapes)))
+        if self.job is not None:
+            self.job.connect(self._iterators)
         statistics = self._statistics()
         together = params["deterministic"] and group.size > 1 and bool(statistics)
         if together:
@@ -270,21 +231,26 @@ class TrainingGraph:
         self._backstitches = functools.partial(is_backstitch_step, params)
         self.averages = builder.averages
         self.evaluation = diagnostics = None
-        if diagnosed_utterances(params, device) and not getattr(base_model, "is_pretraining", False):
-            diagnostics = DiagnosticGraph(base_model, params, evaluation_params, self.data_layer, device, group)
+        observed = self.job is None or everybody.size == 1  # each rank would score all of the training subset
+        if observed and diagnosed_utterances(params, device) and not getattr(base_model, "is_pretraining", False):
+            diagnostics = DiagnosticGraph(base_model, params, evaluation_params, self.data_layer, device, everybody)
+        self.task_evaluations = {}
         if evaluation_params is not None:
-            layer = build_data_layer(evaluation_params, "eval", device, group, rejected_file)
+            of_main = config_of_task(evaluation_params)
+            layer = build_data_layer(of_main, "eval", device, everybody, rejected_file)
             if hasattr(layer.vocabulary, "require_same"):
                 self.data_layer.vocabulary.require_same(layer.vocabulary)
             with self.evaluated_weights(evaluation_params):
                 observer = diagnostics.observer if diagnostics is not None and diagnostics.shares_evaluation else None
-                self.evaluation = build_evaluation(base_model, evaluation_params, "eval", layer, device, group, observer)
+                self.evaluation = build_evaluation(base_model, of_main, "eval", layer, device, everybody, observer)
+                self.task_evaluations = build_task_evaluations(base_model, evaluation_params, self.data_layer, device, everybody,
+                                                               rejected_file)
         self.diagnostics = diagnostics
         if diagnostics is not None:
             with self.evaluated_weights(params):
-                diagnostics.build(self.evaluation)
+                diagnostics.build(self.evaluation, self.task_evaluations)
         # the moving averages, the optimizer's slots and the step counter, too, not only what is trained
-        self.broadcast = group.broadcast(tf.global_variables())
+        self.broadcast = everybody.broadcast(tf.global_variables())
         self.average_statistics = tf.no_op() if together else self._average_statistics(statistics, group)
         self.initialize = self._initialization()
 
@@ -299,6 +265,9 @@ class TrainingGraph:
         feed = dict(self.requests.feed())
         if self._learning_rate_factor is not None:
             feed[self._learning_rate_factor] = self.state.get()["learning_rate_factor"]
+        if self.job is not None:
+            feed[self._learning_rate_factor] *= np.float32(self.job.learning_rate_factor)
+            feed.update(self.job.feed())
         return feed
 
     def _initialization(self):
@@ -374,7 +343,7 @@ class TrainingGraph:
                 runs.append((name + ", backstitch", tf.nest.flatten(shape_step.backstitch.update_fetches(samples, summary))))
             if shape_step.accumulate is not None:
                 runs.append((name + ", accumulation", list(shape_step.accumulate_fetches().values())))
-        for others in (self.evaluation, self.diagnostics):
+        for others in (self.evaluation, *self.task_evaluations.values(), self.diagnostics):
             runs += others.runs() if others is not None else []
         return runs
 

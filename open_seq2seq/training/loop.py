@@ -17,8 +17,8 @@ from open_seq2seq.distributed.agreement import check_agreement, fingerprint
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
 from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.errors import DeviceError, JasperError, NonFiniteError
+from open_seq2seq.evaluation.all_tasks import log_all, run_all
 from open_seq2seq.evaluation.record import record_evaluation
-from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
 from open_seq2seq.experiment.saving import flattened, plain, resolved_config, write_resolved_config
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import ProgressBar
@@ -77,8 +77,11 @@ def train(experiment, run_directory, arguments, device, group, checkpoint=None, 
             confirm_data(group, session)
             saving = Saving(params, graph, run_directory, writes, resolved_config(
                 experiment, arguments, date=run_directory.date) if group.is_first else None)
-            run = TrainingRun(params, graph, session, run_directory, device, group, saving,
-                              keep_bad_batches=not arguments.benchmark)
+            run_class = TrainingRun
+            if params["parallel_training"] is not None:
+                from open_seq2seq.training.parallel.run import ParallelTrainingRun as run_class
+            run = run_class(params, graph, session, run_directory, device, group, saving,
+                            keep_bad_batches=not arguments.benchmark)
             run.start(checkpoint)
             if group.is_first:
                 write_resolved_config(run_directory.path, experiment, arguments, date=run_directory.date)
@@ -212,17 +215,7 @@ class TrainingRun:
 
     def _facts(self):
         """What has to be equal on every rank."""
-        layer = self.graph.data_layer
-        facts = collections.OrderedDict([
-            ("project version", open_seq2seq.__version__), ("TensorFlow", tf.__version__), ("device", self.device.name),
-            ("utterances", str(len(layer.utterances))),
-            ("contents of the data", fingerprint([(utterance.num_samples, utterance.transcript)
-                                                  for utterance in layer.utterances])),
-            ("last step", str(self.graph.last_step))])
-        facts.update(("config " + path, repr(value)) for path, value in flattened(plain(self.params)))
-        # only the first rank reads and writes these
-        places = ("logdir", "load_model", "checkpoint_dir", "load_checkpoint_dir", "save_checkpoint_dir")
-        return {name: value for name, value in facts.items() if name not in ["config " + key for key in places]}
+        return dict(agreed_facts(self.params, self.graph), device=self.device.name)
 
     def _description(self):
         """The numbers of the metrics' kind "start"."""
@@ -348,14 +341,14 @@ class TrainingRun:
             return
         log_line("Running evaluation on a validation set:")
         self.session.run(self.graph.average_statistics)
-        result = run_evaluation(self.session, self.graph.evaluation,
-                                is_interrupted=lambda: self.graph.requests.signal_has_come)
+        result = run_all(self.session, self.graph.evaluation, self.graph.task_evaluations,
+                         is_interrupted=lambda: self.graph.requests.signal_has_come)
         if result is None:
-            self.stop = stop_among(self.graph.requests.agree(self.session))
+            self.stop = stop_among(self.graph.requests.agree(self.session, self.group))
             log_line("Evaluation interrupted; it will run again on resume")
             return
         self.evaluation, self.evaluation_is_pending = result, False
-        log_evaluation(result)
+        log_all(result)
         if self.saving.writes and result.word_error_rate is not None:
             record_evaluation(os.path.join(self.run_directory.checkpoints, "model.ckpt-%d" % self.step), self.graph.evaluation,
                               result)
@@ -363,3 +356,23 @@ class TrainingRun:
         self.log.evaluated(self.step, result)
         self.epochs.evaluated(self.step, result)
         self.stopping.evaluated(self.step, result, lambda: self.saving.back_to_best(self.session))
+
+
+def agreed_facts(params, graph):
+    """What has to be equal in all processes of a training, except the device: dict of names -> texts.
+
+    Args:
+      params: the checked config of mode "train".
+      graph: the ``TrainingGraph``.
+    """
+    layer = graph.data_layer
+    facts = collections.OrderedDict([
+        ("project version", open_seq2seq.__version__), ("TensorFlow", tf.__version__),
+        ("utterances", str(len(layer.utterances))),
+        ("contents of the data", fingerprint([(utterance.num_samples, utterance.transcript)
+                                              for utterance in layer.utterances])),
+        ("last step", str(graph.last_step))])
+    facts.update(("config " + path, repr(value)) for path, value in flattened(plain(params)))
+    # only the first rank reads and writes these
+    places = ("logdir", "load_model", "checkpoint_dir", "load_checkpoint_dir", "save_checkpoint_dir")
+    return {name: value for name, value in facts.items() if name not in ["config " + key for key in places]}

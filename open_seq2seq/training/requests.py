@@ -90,10 +90,17 @@ class Requests:
         self._asked -= taken
         return taken
 
-    def agree(self, session):
-        """The set of requests that all ranks agree on between two steps, see :meth:`take`. All ranks call it together."""
-        ranks = gather_numbers(self._group, session, self._asked_of_this_rank())
-        return self.take({"requests": ranks.mean(0)})
+    def agree(self, session, group=None):
+        """The set of requests that all ranks agree on between two steps, see :meth:`take`. All ranks call it together.
+
+        Args:
+          session: a session.
+          group: the ``ProcessGroup``, where it is not that of the steps.
+        """
+        ranks = gather_numbers(group or self._group, session, self._asked_of_this_rank())
+        taken = {request for request, share in zip(Request, ranks.mean(0)) if share > 0.0}
+        self._asked -= taken
+        return taken
 
 
 def stop_among(requests):

@@ -114,9 +114,9 @@ class PretrainingDataLayer(Speech2TextDataLayer):
                           output_frames=self._output_frames, static_shapes=self._static_shapes,
                           utterance_set=self._set.subset(count, seed))
 
-    def training_dataset(self, first_batch=0, bucket=None):
+    def training_dataset(self, first_batch=0, bucket=None, end=None):
         """See :meth:`Speech2TextDataLayer.training_dataset`."""
-        return self._completed(super().training_dataset(first_batch, bucket))
+        return self._completed(super().training_dataset(first_batch, bucket, end))
 
     def longest_dataset(self, count, bucket=None):
         """See :meth:`Speech2TextDataLayer.longest_dataset`."""

@@ -10,16 +10,19 @@ from open_seq2seq.data.speech2text.audio_profile import measure_profile
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.batch_order import evaluation_batches
 from open_seq2seq.data.speech2text.bucket_order import bucketed_evaluation_batches
-from open_seq2seq.data.speech2text.cached_batches import CachedPipeline
-from open_seq2seq.data.speech2text.dataset import FeaturePipeline, Request, parallel_calls
+from open_seq2seq.data.speech2text.data_sets import data_sets_of
+from open_seq2seq.data.speech2text.dataset import ENDLESS, FeaturePipeline, Request, parallel_calls
 from open_seq2seq.data.speech2text.feature_cache import FeatureCache, require_cacheable
 from open_seq2seq.data.speech2text.feature_graph import make_feature_function
 from open_seq2seq.data.speech2text.features import check_rules as check_feature_rules
 from open_seq2seq.data.speech2text.layer_parameters import PARAMETERS
+from open_seq2seq.data.speech2text.layer_tasks import LayerTasks
 from open_seq2seq.data.speech2text.packing import pack, single_rows
+from open_seq2seq.data.speech2text.row_batches import CachedRows, ComputedRows, RowPipeline
 from open_seq2seq.data.speech2text.row_layout import RowLayout
 from open_seq2seq.data.speech2text.selection import frames_to_align
 from open_seq2seq.data.speech2text.shard_building import FEATURES
+from open_seq2seq.data.speech2text.task_utterances import read_task_utterances
 from open_seq2seq.data.speech2text.training_batches import TrainingBatches, batch_sizes, bucket_limits, described
 from open_seq2seq.data.speech2text.training_batches import check_rules as check_batch_rules
 from open_seq2seq.data.speech2text.utterance_set import UtteranceSet
@@ -49,6 +52,7 @@ class Speech2TextDataLayer:
       utterance_set: UtteranceSet to use. None: read from the manifests and the vocabulary that ``params`` name.
       preparation: a :class:`~open_seq2seq.data.effects.preparations.Preparation` that changes every waveform; None: none.
       cache: FeatureCache of the utterances. None: opened if ``params`` ask for one. A preparation uses none.
+      tasks: list of TaskData; the batches then are TaskBatches. None: no tasks.
 
     Attributes:
       vocabulary: Vocabulary.
@@ -58,6 +62,7 @@ class Speech2TextDataLayer:
       rejections: Rejections, all rejected rows.
       run_time_rejections: list of the Utterances whose files became unusable after the start; they are among the rejections.
       cache: FeatureCache, or None.
+      tasks: LayerTasks, or None without tasks.
 
     Raises:
       DataError: a vocabulary or manifest cannot be read, too many rows are faulty, or none is left.
@@ -69,13 +74,15 @@ class Speech2TextDataLayer:
 
     def __init__(self, params, mode, batch_size, seed=0, num_workers=1, worker_id=0, rejected_file=None, output_frames=None,
                  static_shapes=None, same_frames_on_all_workers=False, utterance_set=None, preparation=None,
-                 cache=None):
+                 cache=None, tasks=None):
         if mode not in MODES:
             raise ValueError("mode is %r, expected one of %s" % (mode, ", ".join(MODES)))
         self._params, self.mode, self.batch_size, self._seed = params, mode, batch_size, seed
         self.num_workers, self.worker_id = num_workers, worker_id
         self._features, self._augmentation, self._preparation = make_feature_function(params), None, preparation
-        if utterance_set is None:
+        if utterance_set is None and tasks:
+            utterance_set = read_task_utterances(tasks, params, mode, self._features.num_frames, rejected_file, worker_id == 0)
+        elif utterance_set is None:
             utterance_set = UtteranceSet.from_manifests(params, mode, self._features.num_frames, output_frames, rejected_file,
                                                         is_first_worker=worker_id == 0)
         self._set, self.cache = utterance_set, cache
@@ -92,11 +99,16 @@ class Speech2TextDataLayer:
         self.run_time_rejections = utterance_set.run_time_rejections
         self._static_shapes, self._same_frames = static_shapes, same_frames_on_all_workers and mode == "train"
         sizes = batch_sizes(params, mode, batch_size, num_workers)
-        self._layout = self._make_layout(output_frames, sizes)
+        data_sets = data_sets_of(utterance_set, params) if mode == "train" else None
+        self._layout = self._make_layout(output_frames, sizes, data_sets is not None)
+        self.tasks = self._clean = None
+        if getattr(utterance_set, "tasks", None):
+            self.tasks = LayerTasks(utterance_set, params, mode, seed, self._features, self._layout)
+            self._clean = self.tasks.clean
         self.buckets = self._layout.buckets if self._layout.is_static else None
         self.training_batches = self._schedule = self._padding_share = None
         if mode == "train":
-            self.training_batches = TrainingBatches(self._layout, params, sizes, seed, worker_id, self._same_frames)
+            self.training_batches = TrainingBatches(self._layout, params, sizes, seed, worker_id, self._same_frames, data_sets)
             self._schedule = self.training_batches.order()
             # one rank reports it
             self._padding_share = self.training_batches.padding_share() if worker_id == 0 else None
@@ -132,7 +144,7 @@ class Speech2TextDataLayer:
         return type(self)(self._params, "eval", self.batch_size, self._seed, self.num_workers, self.worker_id,
                           utterance_set=self._set.subset(len(self.utterances), self._seed), preparation=preparation)
 
-    def _make_layout(self, output_frames, sizes):
+    def _make_layout(self, output_frames, sizes, has_data_sets):
         rows, training = single_rows(self.utterances), self.mode == "train"
         if self._static_shapes is not None and training and self._params["join_shorter_than"]:
             def is_alignable(labels, num_samples):
@@ -142,7 +154,7 @@ class Speech2TextDataLayer:
                         is_alignable)
         # in an evaluation the shapes, and with them the result of a model that sees its padding, are those of any batch size
         return RowLayout(rows, self._most_frames_of, self._params["pad_to"],
-                         bucket_limits(self._params, self.mode, self._static_shapes), sizes.of_all if training else 1,
+                         bucket_limits(self._params, self.mode, self._static_shapes, has_data_sets), sizes.of_all if training else 1,
                          lambda row: " + ".join(self.utterances[index].id for index in row.indices),
                          self._static_shapes is not None, self._features.num_frames)
 
@@ -166,6 +178,11 @@ class Speech2TextDataLayer:
     @property
     def num_audio_features(self):
         return self._params["num_audio_features"]
+
+    @property
+    def task_outputs(self):
+        """Dict from the names of the tasks to the sizes of their outputs; empty without tasks."""
+        return {} if self.tasks is None else self.tasks.outputs
 
     @property
     def total_duration(self):
@@ -223,23 +240,25 @@ class Speech2TextDataLayer:
         """With static shapes: the number of the bucket from which batch ``number`` of training comes, on all workers."""
         return self._schedule.bucket_of_batch(number)
 
-    def training_dataset(self, first_batch=0, bucket=None):
+    def training_dataset(self, first_batch=0, bucket=None, end=None):
         """An endless ``tf.data.Dataset`` of Batch, with static B unless the batches have different sizes.
 
         Args:
           first_batch: number of the first batch; those before are skipped, not computed. The batches that follow are the same
             as after reading the skipped ones (unless files become unusable in between).
+          end: number after the last batch; None: the dataset is endless. With it, both may be int64 scalars of the graph.
           bucket: with static shapes, the number of the bucket whose batches to read; all others are skipped, and all
             dimensions are static.
         """
         self._check_bucket(bucket)
         batches, pipeline = self.training_batches, self._pipeline()
         if bucket is not None:
-            request_of, first = batches.requests_of_bucket(bucket, first_batch)
-            return pipeline.static_dataset(request_of, (first, None), batches.rows_of(bucket), self.buckets[bucket])
+            request_of, numbers = batches.requests_of_bucket(bucket, first_batch, end)
+            return pipeline.static_dataset(request_of, numbers, batches.rows_of(bucket), self.buckets[bucket])
         # rows that move up would leave their bucket
         keep_rows = self._same_frames or self._layout.buckets is not None
-        return pipeline.training_dataset(batches.requests(), first_batch, batches.static_rows, keep_rows)
+        return pipeline.training_dataset(batches.requests(), first_batch, batches.static_rows, keep_rows,
+                                         ENDLESS if end is None else end)
 
     def longest_dataset(self, count, bucket=None):
         """A ``tf.data.Dataset`` that repeats ``count`` times the training Batch that takes the most memory.
@@ -314,14 +333,25 @@ class Speech2TextDataLayer:
         return self._features.num_frames(num_samples)
 
     def _pipeline(self):
+        pipeline = self._feature_pipeline()
+        return pipeline if self.tasks is None else self.tasks.pipeline(pipeline)
+
+    def _feature_pipeline(self):
         if self.cache is not None:
             self.cache.fill()
+        pad_to, calls = self._params["pad_to"], parallel_calls(self.num_workers)
+        rows = None
         if self._caches_features and self.cache.is_usable:
-            masks = None if self._augmentation is None else self._augmentation.batch_features
-            return CachedPipeline(self.cache, self.utterances, masks, self._params["pad_to"], self._seed,
-                                  parallel_calls(self.num_workers), self._reject)
-        return FeaturePipeline(self._load, self._features_of, self.num_audio_features, self._params["pad_to"], self._seed,
-                               parallel_calls(self.num_workers))
+            rows = CachedRows(self.cache, self.utterances, pad_to, self._reject)
+        elif hasattr(self._features, "of_waveform") and not self._caches_features and (
+                self._augmentation is None or not self._augmentation.changes_waveforms):
+            rows = ComputedRows(self._load, self._features.of_waveform, self.num_audio_features, pad_to, self._seed)
+        if rows is None:
+            width = self.num_audio_features * (1 if self._clean is None else 2)
+            return FeaturePipeline(self._load, self._features_of, width, pad_to, self._seed, calls)
+        masks = None if self._augmentation is None else self._augmentation.batch_features
+        masks = masks if self._clean is None else self._clean.appended_to(masks)
+        return RowPipeline(rows, masks, self._seed, calls)
 
     def _features_of(self, values, seed):
         """Features of what :meth:`_load` returns."""
@@ -329,10 +359,11 @@ class Speech2TextDataLayer:
             width = self.num_audio_features
             features = tf.reshape(values[:tf.size(values) // width * width], [-1, width])
         elif self._augmentation is None:
-            return self._features(values, seed)
+            features = self._features(values, seed)
         else:
             features = self._features(self._augmentation.waveform(values, seed), seed)
-        return features if self._augmentation is None else self._augmentation.features(features, seed)
+        masked = features if self._augmentation is None else self._augmentation.features(features, seed)
+        return masked if self._clean is None else self._clean.appended(masked, features, values, seed)
 
     def _read(self, utterance):
         if self.cache is not None and not self._caches_features:

@@ -1,11 +1,16 @@
 """The batches of training: which rows each one has, how large it is, and how much of it is padding."""
 import numpy as np
+import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import child_path
 from open_seq2seq.data.speech2text.batch_order import TrainingOrder
 from open_seq2seq.data.speech2text.bucket_order import BucketedOrder
 from open_seq2seq.data.speech2text.buckets import CONFIG_KEY, BatchSizes, StaticShapes
+from open_seq2seq.data.speech2text.data_sets import sampling_of
+from open_seq2seq.data.speech2text.data_sets import check_rules as check_data_set_rules
+from open_seq2seq.data.speech2text.data_sets import described as described_data_sets
 from open_seq2seq.data.speech2text.dataset import Request
+from open_seq2seq.data.speech2text.mixed_order import BATCH, DataSetBatches
 from open_seq2seq.errors import ConfigError
 
 # Batches of a bucket that are sorted by length together, where batches are padded only to their longest utterance. With 8 buckets
@@ -27,23 +32,25 @@ class TrainingBatches:
       seed: int.
       worker_id: which of the workers that share the global batches this one is.
       same_frames: whether all workers pad a batch to the longest row of the global batch.
+      data_sets: DataSets that are mixed; None: one.
 
     Attributes:
       batches_per_epoch: int; without buckets the full batches of an epoch, else all.
       static_rows: int rows of every batch of this worker; None if the batches of the buckets have different numbers of rows.
       utterances_per_batch: float, the mean number of utterances in a batch of one worker.
+      data_sets: as given.
 
     Raises:
       ConfigError: ``batch_frames`` is less than the longest utterance.
     """
 
-    def __init__(self, layout, params, sizes, seed, worker_id=0, same_frames=False):
-        self._layout, self._params, self._sizes = layout, params, sizes
+    def __init__(self, layout, params, sizes, seed, worker_id=0, same_frames=False, data_sets=None):
+        self._layout, self._params, self._sizes, self.data_sets = layout, params, sizes, data_sets
         self._seed, self._worker_id, self._same_frames = seed, worker_id, same_frames
         self.static_rows, self.utterances_per_batch = sizes.most_rows, float(sizes.most_rows)
         self._rows_of_bucket = None
         if layout.buckets is None:
-            self.batches_per_epoch = max(1, len(layout.rows) // sizes.most_rows // sizes.num_workers)
+            self.batches_per_epoch = max(1, self._epoch_rows() // sizes.most_rows // sizes.num_workers)
             return
         longest = layout.buckets[-1].frames
         if 0 < sizes.frames < longest:
@@ -53,7 +60,7 @@ class TrainingBatches:
         self._rows_of_bucket = sizes.of_worker([bucket.frames for bucket in layout.buckets])
         self.batches_per_epoch = self.order().batches_per_epoch
         if sizes.frames:
-            self.utterances_per_batch = sum(len(row.indices) for row in layout.rows) / self.batches_per_epoch / sizes.num_workers
+            self.utterances_per_batch = self._epoch_rows() / self.batches_per_epoch / sizes.num_workers
         different = set(self._rows_of_bucket.tolist())
         self.static_rows = different.pop() if len(different) == 1 else None
 
@@ -61,12 +68,25 @@ class TrainingBatches:
         """A new :class:`TrainingOrder` or :class:`BucketedOrder`: one object must not be used by two datasets at a time."""
         layout, params, sizes = self._layout, self._params, self._sizes
         lengths = np.array([row.num_samples for row in layout.rows], np.int64)
+        sampling = self.sampling()
         if layout.buckets is None:
             return TrainingOrder(lengths, sizes.most_rows, params["shuffle"], self._seed, sizes.num_workers, self._worker_id,
-                                 params["length_pool"], params["sortagrad"])
-        return BucketedOrder(layout.bucket_of_row, self._rows_of_bucket, params["shuffle"], self._seed, sizes.num_workers,
-                             self._worker_id, [len(row.indices) for row in layout.rows], lengths,
-                             1 if layout.is_static else WINDOW, params["sortagrad"], equal_weights=bool(sizes.frames))
+                                 params["length_pool"], params["sortagrad"], sampling)
+        options = (self._rows_of_bucket, params["shuffle"], self._seed, sizes.num_workers, self._worker_id,
+                   [len(row.indices) for row in layout.rows], lengths, 1 if layout.is_static else WINDOW, params["sortagrad"],
+                   bool(sizes.frames))
+        if sampling is not None and params["mix"] == BATCH:
+            return DataSetBatches(sampling, *options)
+        return BucketedOrder(layout.bucket_of_row, *options, sampling=sampling)
+
+    def sampling(self):
+        """The DataSetSampling of several data sets, or None."""
+        return sampling_of(self.data_sets, self._params, self._seed, self._layout.bucket_of_row)
+
+    def _epoch_rows(self):
+        """Utterances of an epoch."""
+        sampling = self.sampling()
+        return sum(len(row.indices) for row in self._layout.rows) if sampling is None else sampling.size
 
     def rows_of(self, bucket=None):
         """Rows of this worker's batches of a bucket; None: the most rows of any batch."""
@@ -86,8 +106,9 @@ class TrainingBatches:
 
         return request_of
 
-    def requests_of_bucket(self, bucket, first_batch):
-        """(function int count -> Request of the bucket's batch number ``count``, the count of those before ``first_batch``)."""
+    def requests_of_bucket(self, bucket, first_batch, end=None):
+        """(function int count -> Request of the bucket's batch number ``count``, (counts of those before ``first_batch`` and
+        before ``end``, which may be None)); with ``end``, the numbers may be int64 scalars of the graph, and the counts are."""
         order, layout = self.order(), self._layout
 
         def request_of(count):
@@ -95,7 +116,13 @@ class TrainingBatches:
             return Request(layout.first_utterances[batch.indices], batch.positions, batch.weights,
                            np.zeros([len(batch.indices)], np.int32))
 
-        return request_of, order.batches_before(bucket, first_batch)
+        if end is None:
+            return request_of, (order.batches_before(bucket, first_batch), None)
+        counts = tf.numpy_function(lambda *numbers: [np.int64(order.batches_before(bucket, int(number))) for number in numbers],
+                                   [first_batch, end], [tf.int64, tf.int64])
+        for count in counts:
+            count.set_shape([])
+        return request_of, tuple(counts)
 
     def longest_request(self, bucket=None):
         """The Request of the training batch that takes the most memory: the longest rows, one of them that with the most labels.
@@ -164,6 +191,8 @@ def described(layout, params, mode, batches=None, padding_share=None):
       batches, padding_share: the TrainingBatches and their share; None in other modes.
     """
     phrases = []
+    if batches is not None and batches.data_sets is not None:
+        phrases.append(described_data_sets(batches.data_sets, batches.sampling(), params))
     if layout.is_static:
         phrases.append(_described_shapes(layout, params, mode, batches))
     elif layout.buckets is not None:
@@ -195,6 +224,7 @@ def batch_sizes(params, mode, batch_size, num_workers):
 
 def check_rules(params, path, report):
     """Reports contradictions between checked params; ``path`` names them."""
+    check_data_set_rules(params, path, report)
     if params["length_pool"] and params["num_buckets"]:
         report.problem(child_path(path, "num_buckets"), "is %d and length_pool is %d; both choose the utterances of a batch: "
                        "set one of them to 0" % (params["num_buckets"], params["length_pool"]))
@@ -206,18 +236,22 @@ def check_rules(params, path, report):
                        "the length of its bucket. Set num_buckets, for example to 8 (on NPUs at most 4)")
 
 
-def bucket_limits(params, mode, static_shapes):
+def bucket_limits(params, mode, static_shapes, has_data_sets=False):
     """The StaticShapes from which the buckets of a data set are made, or None for no buckets.
 
     Args:
       params: the data layer's checked params.
       mode: "train", "eval" or "infer".
       static_shapes: the device's requirement, or None.
+      has_data_sets: whether several data sets are mixed.
 
     Raises:
       ConfigError: ``num_buckets`` contradicts the device's requirement.
     """
     count = params["num_buckets"]
+    if static_shapes is None and has_data_sets and params["mix"] == BATCH:
+        # batches of one data set each need what batches of one bucket each need
+        count = count or 1
     if static_shapes is None:
         return StaticShapes(None, count) if count and mode == "train" else None
     if not count:

@@ -140,9 +140,9 @@ class Diagnostics:
         if self._schedule.can_plan_first(step):
             self._plan(session, lambda: self._schedule.first(step))
 
-    def is_due(self, step):
-        """Whether a report is due after ``step`` updates."""
-        return self._schedule.is_due(step)
+    def is_due(self, step, before=None):
+        """Whether a report is due after ``step`` updates; ``before``: updates at the last call, where not one before."""
+        return self._schedule.is_due(step, before)
 
     def report(self, session, step):
         """Scores the subsets, compares the layers, and writes and prints the result.

@@ -44,10 +44,10 @@ class Schedule:
         """Starts to measure time again, with another clock."""
         self._clock, self._began_at = clock, clock()
 
-    def is_due(self, step):
-        """Whether a report is due after ``step`` updates."""
+    def is_due(self, step, before=None):
+        """Whether a report is due after ``step`` updates; ``before``: updates at the last call, where not one before."""
         if not self.is_automatic:
-            return step % self._every == 0
+            return step // self._every > (step - 1 if before is None else before) // self._every
         return self.next_step is not None and step >= self.next_step
 
     def can_plan_first(self, step):
