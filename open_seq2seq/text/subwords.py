@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 from open_seq2seq.errors import DataError, UsageError
-from open_seq2seq.text.vocabulary import WORD_MARK, Vocabulary, check_labels
+from open_seq2seq.text.vocabulary import WORD_MARK, Vocabulary, check_labels, is_tag
 
 UNIGRAM, BPE = "unigram", "bpe"
 INSTALL = "bash scripts/setup.sh --data"
@@ -51,7 +51,7 @@ class SubwordVocabulary(Vocabulary):
         super().__init__(pieces)
         self.model, self._path, self._processor = model, path, None
         self._label_of_id = {index: label for label, index in enumerate(ids or ())}
-        self.alphabet = frozenset("".join(self.characters).replace(WORD_MARK, "") + " ")
+        self.alphabet = frozenset("".join(self.alphabet).replace(WORD_MARK, "") + " ")
         self.sha256 = hashlib.sha256(model).hexdigest() if model is not None else None
         self._longest = max(map(len, self.characters))
 
@@ -145,7 +145,7 @@ def problems_of_pieces(pieces):
         if not piece or WORD_MARK in piece[1:]:
             problems.append("the piece %r has %r after its beginning; expected pieces of one word, with the mark at the beginning"
                             % (piece, WORD_MARK) if piece else "a piece is empty")
-    characters = sorted(set("".join(pieces)) - {WORD_MARK})
+    characters = sorted(set("".join(piece for piece in pieces if not is_tag(piece))) - {WORD_MARK})
     problems += ["a piece has an invalid character: " + text for _, text in check_labels(characters)[0]]
     if " " in characters:
         problems.append("a piece has a space; expected %r (escape_whitespaces)" % WORD_MARK)

@@ -4,6 +4,9 @@ File format (OpenSeq2Seq's): UTF-8, one character per line. A count may follow t
 is ignored, as are empty lines. The index is the order of the lines; the CTC blank follows the last one. As in the alphabets of
 Coqui STT and DeepSpeech, a line that starts with ``#`` is a comment, and ``\\#`` is the character ``#``.
 
+A line ``<ky>`` is the tag of a language, a label that is not part of a text: where one model writes several languages, the first
+label of a transcript may be that of its language.
+
 A file ``*.model`` is a SentencePiece model, whose pieces are the labels: :mod:`open_seq2seq.text.subwords`.
 """
 import os
@@ -16,8 +19,10 @@ from open_seq2seq.text.text_file import read_text_file, require_utf8_path
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 WORD_MARK = "\u2581"  # the beginning of a word in the pieces of a subword vocabulary
+LANGUAGE = "[a-z][a-z0-9_-]*"  # a regular expression
 MODEL = ".model"  # ending of a SentencePiece model's file
 
+_TAG = re.compile("<(%s)>" % LANGUAGE)
 _COUNT = re.compile(r"[ \t]+[0-9]+[ \t]*|[ \t]*")
 _JOINERS = "\u200c\u200d"  # format characters that belong to the spelling of Persian and of Indic languages
 # why no character of a Unicode category can be a label
@@ -43,11 +48,12 @@ class Vocabulary:
     """An ordered set of characters.
 
     Args:
-      characters: a string or list of single characters, all different.
+      characters: a string or list of single characters and tags of languages such as "<ky>", all different.
 
     Attributes:
       characters: tuple of them; a label is an index into it. Of a subword vocabulary, its pieces.
       alphabet: frozenset of the characters that texts may have.
+      languages: dict from the languages that have a tag to its label.
       size: the number of labels, which is also the index of the CTC blank.
       notes: list of str, what a user should know about how the file was read.
     """
@@ -56,7 +62,9 @@ class Vocabulary:
         self.characters, self.notes = tuple(characters), []
         self._labels = {character: label for label, character in enumerate(self.characters)}
         assert len(self._labels) == len(self.characters), "characters repeat"
-        self.alphabet = frozenset(self.characters)
+        self.languages = {label[1:-1]: number for label, number in self._labels.items() if is_tag(label)}
+        self._tags = frozenset(self.languages.values())
+        self.alphabet = frozenset(label for label in self.characters if not is_tag(label))
 
     model = sha256 = None  # of a subword vocabulary: bytes of its file, and their SHA-256
 
@@ -123,12 +131,13 @@ class Vocabulary:
             raise DataError(self._describe_unknown(text))
 
     def decode(self, labels):
-        """Text of a sequence of labels; IndexError for one outside the vocabulary, the blank included."""
+        """Text of a sequence of labels without the tags of languages; IndexError for one outside the vocabulary, or the blank."""
         text = []
         for label in labels:
             if not 0 <= label < len(self.characters):
                 raise IndexError("label %d is outside the vocabulary of %d characters" % (label, len(self.characters)))
-            text.append(self.characters[label])
+            if label not in self._tags:
+                text.append(self.characters[label])
         return "".join(text)
 
     def composed(self, text):
@@ -158,7 +167,12 @@ class Vocabulary:
 
 def has_subwords(labels):
     """Whether labels are the pieces of a subword vocabulary."""
-    return WORD_MARK in labels or any(len(label) > 1 for label in labels)
+    return WORD_MARK in labels or any(len(label) > 1 and not is_tag(label) for label in labels)
+
+
+def is_tag(label):
+    """Whether a label of a vocabulary is the tag of a language, e.g. "<ky>"."""
+    return len(label) > 2 and _TAG.fullmatch(label) is not None
 
 
 def shown_labels(labels):
@@ -185,16 +199,16 @@ def check_labels(characters):
     """What is wrong with the characters of a vocabulary, each by itself and the spaces together.
 
     Args:
-      characters: sequence of single characters.
+      characters: sequence of single characters, and tags of languages.
 
     Returns:
       (problems, notes): a list of (index, str) of the characters that cannot be a label, in order, and a list of str about
       unusual ones. The texts begin with the character's code point and name.
     """
     problems, notes = [], []
-    spaces = sorted({character for character in characters if unicodedata.category(character) == "Zs"})
+    spaces = sorted({character for character in characters if not is_tag(character) and unicodedata.category(character) == "Zs"})
     for index, character in enumerate(characters):
-        problem = _problem_of(character)
+        problem = None if is_tag(character) else _problem_of(character)
         if problem is None and character in spaces and character != " ":
             if len(spaces) == 1:
                 notes.append("%s is the only space; a normal space in a transcript (U+0020) is not in the vocabulary"
@@ -285,7 +299,10 @@ def _parse(path, lines):
 
 
 def _character(path, number, line):
-    """The one character of a line."""
+    """The one character of a line, or the tag of a language."""
+    tag = _TAG.match(line)
+    if tag is not None and _COUNT.fullmatch(line[tag.end():]):
+        return tag.group()
     # the character and the combining marks that follow it
     end = 1
     while end < len(line) and unicodedata.combining(line[end]):
@@ -295,7 +312,8 @@ def _character(path, number, line):
         character = line[:end]  # one of those that NFC decomposes
     if len(character) != 1 or not _COUNT.fullmatch(line[end:]):
         shown = repr(line if len(line) <= 60 else line[:57] + "...")
-        raise DataError("%s:%d: the line is %s, expected a single character, which a count may follow after a blank. Subwords "
-                        "need a SentencePiece model, named *.model (scripts/make_vocab.py --subwords); a comment starts with #"
+        raise DataError("%s:%d: the line is %s, expected a single character, which a count may follow after a blank, or the tag "
+                        "of a language, e.g. <ky>. Subwords need a SentencePiece model, named *.model (scripts/make_vocab.py "
+                        "--subwords); a comment starts with #"
                         % (path, number, shown))
     return character

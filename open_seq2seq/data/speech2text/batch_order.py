@@ -33,14 +33,17 @@ class TrainingOrder:
       length_pool: that many global batches of the stream are sorted by length together and cut into batches again, in an order
         drawn from (seed, pool): batches of similar lengths need less padding. 0: the stream is not sorted.
       sortagrad: the first epoch goes from the shortest utterance to the longest. Not together with ``length_pool``.
+      sampling: DataSetSampling of several data sets, which decides the utterances and the order of every epoch; None: all.
     """
 
-    def __init__(self, lengths, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0, length_pool=0, sortagrad=False):
+    def __init__(self, lengths, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0, length_pool=0, sortagrad=False,
+                 sampling=None):
         self.lengths = np.asarray(lengths)
         self.batch_size, self.shuffle = batch_size, shuffle
         self.seed = seed % 2 ** 32         # the range that RandomState accepts
         self.num_workers, self.worker_id, self.length_pool = num_workers, worker_id, length_pool
-        self._sortagrad = sortagrad
+        self._sortagrad, self._sampling = sortagrad, sampling
+        self._epoch_size = len(self.lengths) if sampling is None else sampling.size
         self._epochs = {}
         self._pools = {}
 
@@ -76,7 +79,7 @@ class TrainingOrder:
         return batches[np.random.RandomState([self.seed, POOL_STREAM, pool]).permutation(self.length_pool)]
 
     def _stream(self, positions):
-        epochs, places = np.divmod(positions, len(self.lengths))
+        epochs, places = np.divmod(positions, self._epoch_size)
         first, last = epochs[0], epochs[-1]
         self._epochs = {epoch: self._epochs[epoch] if epoch in self._epochs else self._epoch(epoch)
                         for epoch in range(first, last + 1)}
@@ -85,8 +88,12 @@ class TrainingOrder:
         return np.concatenate([self._epochs[epoch][places[epochs == epoch]] for epoch in range(first, last + 1)])
 
     def _epoch(self, epoch):
+        rows = None if self._sampling is None else self._sampling.rows(epoch)
         if self._sortagrad and epoch == 0:
-            return np.argsort(self.lengths, kind="stable")
+            rows = np.arange(len(self.lengths)) if rows is None else rows
+            return rows[np.argsort(self.lengths[rows], kind="stable")]
+        if rows is not None:
+            return rows
         if not self.shuffle:
             return np.arange(len(self.lengths))
         return np.random.RandomState([self.seed, EPOCH_STREAM, epoch]).permutation(len(self.lengths))

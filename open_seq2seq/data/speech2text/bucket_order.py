@@ -44,6 +44,8 @@ class BucketedOrder:
         padding where a batch is padded only to its longest utterance. Not without ``shuffle``. 1: they are not sorted.
       sortagrad: the first epoch goes from the shortest utterance to the longest.
       equal_weights: see above.
+      sampling: DataSetSampling of several data sets, which decides the utterances of every epoch; None: all, once. Its cells are
+        the buckets here, or parts of them.
 
     Attributes:
       batches_of_bucket: int64 [buckets], global batches per epoch.
@@ -51,17 +53,22 @@ class BucketedOrder:
     """
 
     def __init__(self, bucket_of_utterance, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0,
-                 counts=None, lengths=None, window=1, sortagrad=False, equal_weights=False):
+                 counts=None, lengths=None, window=1, sortagrad=False, equal_weights=False, sampling=None):
         self._bucket_of_utterance = np.asarray(bucket_of_utterance, np.int64)
         self._counts = np.ones_like(self._bucket_of_utterance) if counts is None else np.asarray(counts)
         self._shuffle, self._seed, self._num_workers = shuffle, seed % 2 ** 32, num_workers
         self._lengths, self._window, self._sortagrad = lengths, window, sortagrad
         self._rows = slice(worker_id, None, num_workers)
-        members = np.bincount(self._bucket_of_utterance)
+        self._sampling, members = sampling, np.bincount(self._bucket_of_utterance)
+        if sampling is not None:
+            # the bucket of a cell is that of any of its rows
+            _, first_rows = np.unique(sampling.cell_of_row, return_index=True)
+            members = np.bincount(self._bucket_of_utterance[first_rows], sampling.rows_of_cell).astype(np.int64)
         self._global_sizes = np.broadcast_to(np.asarray(batch_size, np.int64) * num_workers, members.shape)
         self.batches_of_bucket = -(-members // self._global_sizes)
         self.batches_per_epoch = int(self.batches_of_bucket.sum())
-        self._mean_utterances = self._counts.sum() / self.batches_per_epoch if equal_weights else None
+        utterances = self._counts.sum() if sampling is None else sampling.size
+        self._mean_utterances = utterances / self.batches_per_epoch if equal_weights else None
         self._epochs = {}
 
     def batch(self, number):
@@ -118,10 +125,10 @@ class BucketedOrder:
 
     def _make_epoch(self, epoch):
         by_length = self._sortagrad and epoch == 0
-        order = np.arange(len(self._bucket_of_utterance))
+        order = np.arange(len(self._bucket_of_utterance)) if self._sampling is None else self._sampling.rows(epoch)
         if by_length:
-            order = np.argsort(self._lengths, kind="stable")
-        elif self._shuffle:
+            order = order[np.argsort(self._lengths[order], kind="stable")]
+        elif self._shuffle and self._sampling is None:
             order = np.random.RandomState([self._seed, EPOCH_STREAM, epoch]).permutation(len(order))
         bucket_in_order = self._bucket_of_utterance[order]
         members = [order[bucket_in_order == bucket] for bucket in range(len(self.batches_of_bucket))]

@@ -1,5 +1,5 @@
 """The parameters of the data layer, including those of OpenSeq2Seq that have no effect here or are not supported."""
-from open_seq2seq.config.parameters import Bool, Choice, Either, FilePath, Float, Int, Kind, List, Parameter, String, Struct
+from open_seq2seq.config.parameters import Bool, Choice, Dict, Either, FilePath, Float, Int, Kind, List, Parameter, String, Struct
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
@@ -29,6 +29,15 @@ PARAMETERS = (
     Parameter("vocab_file", FilePath(),
               doc="one character per line, or a SentencePiece model *.model (scripts/make_vocab.py); relative to the working "
                   "directory, else to the repository"),
+    Parameter("transcript_column", String(), default="transcript", doc="column of the manifests with the transcripts"),
+    Parameter("language_tags", Either(String(), Dict()), default=None,
+              doc="a tag <language> as first label of each transcript, which is not part of the text (docs/multi_task.md): the "
+                  "column with the language, or a dict from manifests to languages; None: no tags"),
+    Parameter("sampling_temperature", Either(Float(minimum=1.0, maximum=100.0), Int(minimum=1, maximum=100)), default=None,
+              doc="share of each of several data sets in training: its size to the power 1 / temperature (docs/multi_task.md); "
+                  "1: its size; None: 1 if tasks have different data sets, else the manifests are one data set"),
+    Parameter("mix", Choice("row", "batch"), default="row",
+              doc='of several data sets: "row": every training batch has its share of each; "batch": each batch is from one'),
 ) + FeatureGraph.PARAMETERS + steps.parameters() + (
     Parameter("augmentation", Struct(Augmentation.PARAMETERS), default=None,
               doc="random changes of training audio; evaluation and inference do not change it"),

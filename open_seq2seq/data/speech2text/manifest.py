@@ -41,7 +41,7 @@ index: place in the data layer's list. id: manifest:row, for messages. audio_pat
 num_samples: at the model's rate. labels: tuple of int (empty in infer mode). columns: see :class:`ManifestRow`."""
 
 
-def read_manifest(path, transcripts=True, vocabulary=None, note=None):
+def read_manifest(path, transcripts=True, vocabulary=None, note=None, column=TRANSCRIPT_COLUMN):
     """Reads a manifest.
 
     Args:
@@ -49,6 +49,7 @@ def read_manifest(path, transcripts=True, vocabulary=None, note=None):
       transcripts: whether the transcript column is required. False for inference; transcripts are "" where the column is absent.
       vocabulary: Vocabulary that the transcripts are for; one whose characters include combining marks keeps them. None: any.
       note: function that is called with a str for each kind of change made to the fields. None: not reported.
+      column: name of the column with the transcripts.
 
     Returns:
       List of :class:`ManifestRow`. Rows whose fields are all empty are skipped.
@@ -63,7 +64,7 @@ def read_manifest(path, transcripts=True, vocabulary=None, note=None):
     for row, fields in read_records(path):
         if header is None:
             header = [name.strip() for name in fields]
-            columns = _find_columns(path, header, transcripts)
+            columns = _find_columns(path, header, transcripts, column)
             continue
         rows.append(_row(path, row, fields, header, columns))
     if header is None:
@@ -132,8 +133,8 @@ def _cleaned(path, rows, vocabulary, note):
     return cleaned
 
 
-def _find_columns(path, header, transcripts):
-    needed = [AUDIO_COLUMN] + ([TRANSCRIPT_COLUMN] if transcripts else [])
+def _find_columns(path, header, transcripts, transcript_column):
+    needed = [AUDIO_COLUMN] + ([transcript_column] if transcripts else [])
     for name in needed:
         if header.count(name) > 1:
             raise DataError('%s:1: column "%s" occurs %d times; keep one' % (path, name, header.count(name)))
@@ -145,11 +146,11 @@ def _find_columns(path, header, transcripts):
             elif len(header) == 1 and any(separator in header[0] for separator in ";\t|"):
                 hint = " (the fields must be separated by commas)"
             raise DataError('manifest %s has no column "%s"%s; its first line is "%s", expected "wav_filename,wav_filesize,'
-                            'transcript"' % (path, name, hint, ",".join(header)[:200]))
-    transcript = header.index(TRANSCRIPT_COLUMN) if TRANSCRIPT_COLUMN in header else None
+                            '%s"' % (path, name, hint, ",".join(header)[:200], transcript_column))
+    transcript = header.index(transcript_column) if transcript_column in header else None
     # of a name that occurs twice the first column counts
     others = [(name, place) for place, name in enumerate(header)
-              if name not in ("", AUDIO_COLUMN, SIZE_COLUMN, TRANSCRIPT_COLUMN) and header.index(name) == place]
+              if name not in ("", AUDIO_COLUMN, SIZE_COLUMN, transcript_column) and header.index(name) == place]
     return header.index(AUDIO_COLUMN), transcript, transcripts, others
 
 

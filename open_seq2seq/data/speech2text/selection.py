@@ -1,4 +1,5 @@
 """Which rows of the manifests are used, and why the others are skipped."""
+import collections
 import os
 
 from open_seq2seq.data import rejection
@@ -9,8 +10,13 @@ from open_seq2seq.data.speech2text.manifest import SAMPLES_COLUMN, Utterance
 from open_seq2seq.errors import DataError
 from open_seq2seq.log_lines import log_line
 
+Labels = collections.namedtuple("Labels", "labels output_frames")
+Labels.__doc__ = """A sequence of labels of an utterance.
 
-def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames, rejections, show_progress=True):
+labels: tuple of int. output_frames: function int feature frames -> int frames that are aligned with them; None: not checked."""
+
+
+def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames, rejections, show_progress=True, labels_of=None):
     """Looks at every row's audio file and transcript.
 
     Training rejects what it cannot learn from: an empty transcript, and one that CTC cannot align with the audio. Evaluation
@@ -27,10 +33,16 @@ def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames,
       output_frames: function int feature frames -> int frames of the encoder's output; None: not checked.
       rejections: Rejections, receives the rows that are skipped, and those that are used with a warning.
       show_progress: print the progress of the scan on stderr, and a line about the warnings.
+      labels_of: function ManifestRow -> list of :class:`Labels`, the utterance's own first; it may raise RejectedData. None:
+        those of the transcript, encoded with the vocabulary.
 
     Returns:
       List of Utterance.
     """
+    if labels_of is None:
+        def labels_of(row):
+            return [Labels(() if mode == "infer" else encoded(row, mode, vocabulary), output_frames)]
+
     found = iter(scan_audio([_paths(row) for row in rows if row.problem is None], params["sample_freq"], show_progress,
                             params.get("max_missing_fraction", MAX_MISSING_FRACTION)))
     utterances = []
@@ -44,19 +56,21 @@ def select_utterances(rows, params, mode, vocabulary, num_frames, output_frames,
             if isinstance(info, RejectedData):
                 raise info
             _check_samples(row, info)
-            labels = () if mode == "infer" else _labels(row, mode, vocabulary)
-            if labels and info.is_silent:
-                raise RejectedData(rejection.SILENT_AUDIO, "%.3f s of silence: %r" % (info.duration, row.transcript[:80]))
-            check_limits(info, labels, params, num_frames)
-            if mode == "train" and output_frames is not None:
-                _check_alignable(row, labels, num_frames(info.num_samples), output_frames)
+            found_labels = labels_of(row)
+            for labels, frames_after in found_labels:
+                if labels and info.is_silent:
+                    raise RejectedData(rejection.SILENT_AUDIO, "%.3f s of silence: %r" % (info.duration, row.transcript[:80]))
+                check_limits(info, labels, params, num_frames)
+                if mode == "train" and frames_after is not None:
+                    _check_alignable(row, labels, num_frames(info.num_samples), frames_after)
         except RejectedData as rejected:
             rejections.add(row, rejected.reason, str(rejected))
             continue
         for note in info.notes:
             rejections.warn(row, note)
         utterances.append(Utterance(len(utterances), "%s:%d" % (row.manifest, row.row), info.path, row.wav_filename,
-                                    row.manifest, row.row, info.duration, info.num_samples, row.transcript, labels, row.columns))
+                                    row.manifest, row.row, info.duration, info.num_samples, row.transcript,
+                                    found_labels[0].labels, row.columns))
     if show_progress and rejections.warnings:
         log_line(rejections.warnings_summary())
     return utterances
@@ -74,7 +88,12 @@ def _check_samples(row, info):
         raise RejectedData(rejection.WRONG_SAMPLES, "the list says %s samples, the file has %d" % (listed, info.file_samples))
 
 
-def _labels(row, mode, vocabulary):
+def encoded(row, mode, vocabulary):
+    """The labels of a row's transcript: a tuple of int.
+
+    Raises:
+      RejectedData: in mode "train" it is empty, or a character is not in the vocabulary.
+    """
     if not row.transcript.strip():
         if mode == "train":
             raise RejectedData(rejection.EMPTY_TRANSCRIPT, "there is nothing to learn from it")

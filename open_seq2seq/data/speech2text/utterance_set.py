@@ -57,7 +57,8 @@ class UtteranceSet:
         for text in vocabulary.notes:
             note(text)
         manifests = manifests_of(params)
-        rows = [row for path in manifests for row in read_manifest(path, mode != "infer", vocabulary, note)]
+        rows = [row for path in manifests
+                for row in read_manifest(path, mode != "infer", vocabulary, note, params["transcript_column"])]
         rows = normalized_rows(rows, Normalization.of(params, vocabulary), mode != "infer", note)
         found = cls.from_rows(rows, params, mode, vocabulary, num_frames, output_frames, rejected_file, is_first_worker)
         if mode == "eval":
@@ -66,23 +67,25 @@ class UtteranceSet:
 
     @classmethod
     def from_rows(cls, rows, params, mode, vocabulary, num_frames, output_frames=None, rejected_file=None, is_first_worker=True,
-                  name=None):
+                  name=None, manifests=None, labels_of=None):
         """Checks the rows of the manifests that ``params`` name.
 
         Args:
           rows: list of ManifestRow.
           vocabulary: Vocabulary; None in mode "infer".
           name: of the data for the log; None: ``mode``.
+          manifests: list of the manifests' paths; None: those that ``params`` name.
+          labels_of: see :func:`~open_seq2seq.data.speech2text.selection.select_utterances`.
           others: see :meth:`from_manifests`.
 
         Raises:
           DataError, StorageError: see :meth:`from_manifests`.
         """
-        manifests = manifests_of(params)
+        manifests = manifests_of(params) if manifests is None else manifests
         rejections = Rejections(len(rows), params["max_rejected_fraction"], rejected_file if is_first_worker else None,
                                 manifests=manifests)
         utterances = select_utterances(rows, params, mode, vocabulary, num_frames, output_frames, rejections,
-                                       show_progress=is_first_worker)
+                                       show_progress=is_first_worker, labels_of=labels_of)
         rejections.write()
         rejections.raise_if_too_many()
         rejections.raise_if_nothing_left(len(utterances))
@@ -100,7 +103,10 @@ class UtteranceSet:
         Returns:
           UtteranceSet in which any number of files may become unusable.
         """
-        chosen = np.sort(np.random.RandomState(seed).permutation(len(self.utterances))[:count])
+        return self._of(np.sort(np.random.RandomState(seed).permutation(len(self.utterances))[:count]))
+
+    def _of(self, chosen):
+        """The set of the utterances with these indices."""
         utterances = [self.utterances[old]._replace(index=new) for new, old in enumerate(chosen)]
         return UtteranceSet(self.manifests, self.vocabulary, utterances,
                             Rejections(len(utterances), 1.0, manifests=self.manifests))
