@@ -62,8 +62,10 @@ def _train(arguments, overrides, command_line):
         exports = arguments.export_dir is not None and not arguments.benchmark
         experiment = load_experiment(arguments.config_file, arguments.mode, overrides, exports)
         from open_seq2seq.export.after_training import check_before_training, check_folder, export_best
+        from open_seq2seq.export.teacher import with_teacher
         if exports:
             check_before_training(experiment, arguments)
+        experiment = with_teacher(experiment)
         if arguments.benchmark:
             # a benchmark leaves nothing behind
             experiment.params["train"]["logdir"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="jasper-benchmark-"))
@@ -187,8 +189,9 @@ def _describe(experiment, arguments):
 
 
 def _npu_check(experiment, arguments):
+    from open_seq2seq.export.teacher import with_teacher
     from open_seq2seq.npu_check.report import run_check
-    run_check(experiment, arguments)
+    run_check(with_teacher(experiment) if "train" in experiment.params else experiment, arguments)
 
 
 def _export(experiment, arguments):

@@ -38,6 +38,14 @@ def features_of(data_params):
             if parameter.ignored is None and parameter.name not in _NOT_IN_FRAMES}
 
 
+def differing_features(features, data_params):
+    """List of (name, value in ``features``, value of a data layer): where a dict like :func:`features_of` differs from it."""
+    own = features_of(data_params)
+    # a list may have been a tuple before it was written to a file
+    return [(name, value, own[name]) for name, value in sorted(features.items())
+            if name in own and json.loads(json.dumps(own[name])) != json.loads(json.dumps(value))]
+
+
 def write_transform(path, transform):
     """Writes a file.
 
@@ -128,9 +136,7 @@ def check_features(transform, data_params, path, report):
         return
     if not isinstance(transform["features"], dict) or not isinstance(width, int):
         return
-    own = features_of(data_params)
-    differing = ["%s was %r and is %r" % (name, value, own[name]) for name, value in sorted(transform["features"].items())
-                 if name in own and json.loads(json.dumps(own[name])) != value]
+    differing = ["%s was %r and is %r" % found for found in differing_features(transform["features"], data_params)]
     if differing:
         report.problem(path, "is %s, which was estimated from other features than data_layer_params describe: %s. Estimate it "
                        "again with %s" % (transform["file"], ", ".join(differing), _MODE))

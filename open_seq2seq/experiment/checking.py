@@ -12,6 +12,7 @@ from open_seq2seq.config.parameters import Report, check_parameters, child_path
 from open_seq2seq.encoders.input_transform import check_features
 from open_seq2seq.encoders.variables import check_factories
 from open_seq2seq.experiment.names import with_names_resolved
+from open_seq2seq.losses import distillation
 from open_seq2seq.models import task_params
 from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies, parallel_schedule
 
@@ -148,6 +149,8 @@ def _check_rules(checked, mode, path, report):
                            "the same batch. Set iter_size to 1 and raise batch_size_per_gpu" % (batches, scale))
         if isinstance(scale, float) and scale == 0.0 and (number("backstitch_interval") or 1) > 1:
             report.note(path.child("backstitch_interval"), "has no effect without backstitch_scale")
+        if isinstance(checked.get("teacher_params"), dict):
+            distillation.check_rules(checked, path.child("teacher_params"), report)
         _check_sources(checked, path, report)
         _check_schedule(checked, path, report)
         summaries = checked.get("summaries")

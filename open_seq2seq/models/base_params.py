@@ -17,8 +17,10 @@ from open_seq2seq.config.parameters import (
     Parameter,
     RegularExpression,
     String,
+    Struct,
 )
 from open_seq2seq.devices.npu_option_checks import OWN_DEFAULTS, NpuParams
+from open_seq2seq.losses import distillation
 from open_seq2seq.models import task_params
 from open_seq2seq.optimizers.summaries import SUMMARIES
 
@@ -57,6 +59,8 @@ PARTS = (
     Parameter("decoder_params", Dict(), default={}, doc="parameters of the decoder"),
     Parameter("loss", Callable(), default=None, doc="loss class, e.g. CTCLoss; train and eval need one"),
     Parameter("loss_params", Dict(), default={}, doc="parameters of the loss"),
+    Parameter("teacher_params", Struct(distillation.PARAMETERS), default=None,
+              doc="soft targets of a trained model in addition to the transcripts (docs/distillation.md); None: none"),
     Parameter("initializer", Callable(), default=None, doc="initializer of modules without their own"),
     Parameter("initializer_params", Dict(), default={}, doc="keyword arguments of the initializer"),
     Parameter("regularizer", Callable(), default=None, doc="regularizer of modules without their own"),
