@@ -23,6 +23,7 @@ MOVED = {
     "data.importers.corpus_folder": "data.importers.digit_strings",
     "data.importers.digits": "data.importers.digit_strings",
     "data.importers.workers": "worker_processes",
+    "data.speech2text.cached_batches": "data.speech2text.row_batches",
     "data.speech2text.joining": "data.speech2text.packing",
     "data.speech2text.rejection": "data.rejection",
     "data.speech2text.shapes_only": "npu_check.shapes_only",

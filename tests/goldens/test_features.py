@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.data.speech2text.augmentation import change_duration, masked
-from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
+from open_seq2seq.data.speech2text.feature_graph import FeatureGraph, make_feature_function
 from open_seq2seq.data.speech2text.features import extract_features
 
 VARIANTS = ("logfbank64_librosa_jasper5x3", "logfbank64_librosa_nomelbasis_globalnorm", "logfbank64_librosa_hamming_gain",
@@ -38,10 +38,11 @@ def golden(goldens, recording, variant):
 
 
 @pytest.mark.shared
+@pytest.mark.parametrize("engine", ["graph", "auto"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_graph_computes_the_original_features(goldens, graph, variant):
-    params = parameters_of(goldens, variant)
-    function = FeatureGraph(params)
+def test_graph_computes_the_original_features(goldens, graph, variant, engine):
+    params = dict(parameters_of(goldens, variant), feature_engine=engine)
+    function = make_feature_function(params)
     waveform = tf.placeholder(tf.float32, [None])
     features, num_frames = function(waveform), function.num_frames(tf.size(waveform))
     checked = 0

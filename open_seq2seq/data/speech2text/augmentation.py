@@ -157,6 +157,11 @@ class Augmentation:
             return masked(features, *self._drawn_masks(tf.shape(features)[0], num_features, seed))
 
     @property
+    def changes_waveforms(self):
+        """Whether :meth:`waveform` changes anything."""
+        return bool(self._effects.any or self._params["speed_perturbation_ratio"]) or self._params["noise_level_min"] is not None
+
+    @property
     def has_masks(self):
         """Whether :meth:`features` changes anything."""
         params = self._params

@@ -15,6 +15,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text import features as reference
 from open_seq2seq.data.speech2text import mel
+from open_seq2seq.data.speech2text.compiled_features import CompiledFeatures, why_not_compiled
 from open_seq2seq.data.speech2text.features import PARAMETERS, Geometry
 from open_seq2seq.data.speech2text.random_streams import stream_seed
 
@@ -22,8 +23,11 @@ _DITHER_PERIOD = 16384   # samples; random normal numbers for a whole utterance 
 
 
 def make_feature_function(params):
-    """Returns the :class:`FeatureGraph` or :class:`NumpyFeatures` for ``params``."""
-    return (FeatureGraph if params["feature_engine"] == "graph" else NumpyFeatures)(params)
+    """Returns the :class:`CompiledFeatures`, :class:`FeatureGraph` or :class:`NumpyFeatures` for ``params``."""
+    engine = params["feature_engine"]
+    if engine == "auto":
+        engine = "compiled" if why_not_compiled(params) is None else "graph"
+    return {"compiled": CompiledFeatures, "graph": FeatureGraph, "numpy": NumpyFeatures}[engine](params)
 
 
 def _num_frames(geometry, num_samples):

@@ -56,8 +56,10 @@ PARAMETERS = (
     Parameter("backend", Choice("librosa", "psf"), default="psf",
               doc="library whose features are computed: librosa or python_speech_features (they differ in frames, filters and "
                   "normalization)"),
-    Parameter("feature_engine", Choice("graph", "numpy"), default="graph",
-              doc="how features are computed: in TensorFlow operations, or by the reference library"),
+    Parameter("feature_engine", Choice("auto", "compiled", "graph", "numpy"), default="auto",
+              doc="how features are computed: compiled (in machine code generated for the processor; logfbank of backend librosa "
+                  "only), graph (in TensorFlow operations) or numpy (by the reference library); auto: compiled where possible, else "
+                  "graph"),
     Parameter("window", Choice("hanning", "hamming", "none"), default="hanning", doc="analysis window, backend librosa only"),
     Parameter("window_size", Float(above=0.0), default=20e-3, doc="length of a frame in seconds, at most 16384 samples"),
     Parameter("window_stride", Float(above=0.0), default=10e-3,
@@ -115,7 +117,7 @@ class Geometry(collections.namedtuple("Geometry", "frame hop num_fft offset cent
     def of(cls, params):
         """Raises ConfigError when the parameters contradict each other."""
         require_rules(check_rules, params, NamePath("the window"))
-        (pad_frame, pad_hop), num_fft = _whole_samples(params), _transform_length(params)
+        (pad_frame, pad_hop), num_fft = _whole_samples(params), transform_length(params)
         frame, hop = pad_frame, pad_hop
         if params["input_type"] != "spectrogram" and params["backend"] == "psf":
             frame, hop = (int(math.floor(params["sample_freq"] * params[name] + 0.5))
@@ -146,7 +148,7 @@ def _whole_samples(params):
     return tuple(int(params["sample_freq"] * params[name]) for name in ("window_size", "window_stride"))
 
 
-def _transform_length(params):
+def transform_length(params):
     """Samples in the Fourier transform; the window must have at least one."""
     if params["input_type"] == "spectrogram":
         return _whole_samples(params)[0]
@@ -184,7 +186,7 @@ def check_rules(params, path, report):
         if params[name] is not None and params["input_type"] == "mfcc":
             report.problem(child_path(path, name), "is %g, but mfcc are not energies of bands; expected None, or input_type "
                                                    "logfbank or spectrogram" % params[name])
-    num_fft = _transform_length(params)
+    num_fft = transform_length(params)
     if num_fft < frame and params["backend"] == "librosa":
         report.problem(child_path(path, "num_fft"), "is %d, shorter than the window of %d samples; increase it to at least "
                                                     "that, or omit it" % (num_fft, frame))
@@ -194,6 +196,12 @@ def check_rules(params, path, report):
                        % (features, params["input_type"], num_fft, num_fft // 2 + 1))
     if params["input_type"] == "logfbank":
         _note_constant_features(params, num_fft, path, report)
+    if params["feature_engine"] == "compiled":
+        from open_seq2seq.data.speech2text.compiled_features import why_not_compiled  # which imports this module
+
+        reason = why_not_compiled(params)
+        if reason is not None:
+            report.problem(child_path(path, "feature_engine"), 'is "compiled", but %s; set it to "auto" or "graph"' % reason)
 
 
 def _note_constant_features(params, num_fft, path, report):

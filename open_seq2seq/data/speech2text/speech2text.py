@@ -19,6 +19,7 @@ from open_seq2seq.data.speech2text.layer_parameters import PARAMETERS
 from open_seq2seq.data.speech2text.layer_tasks import LayerTasks
 from open_seq2seq.data.speech2text.packing import pack, single_rows
 from open_seq2seq.data.speech2text.row_batches import CachedRows, ComputedRows, RowPipeline
+from open_seq2seq.data.speech2text.row_batches import CachedRows, ComputedRows, RowPipeline
 from open_seq2seq.data.speech2text.row_layout import RowLayout
 from open_seq2seq.data.speech2text.selection import frames_to_align
 from open_seq2seq.data.speech2text.shard_building import FEATURES
@@ -341,16 +342,16 @@ class Speech2TextDataLayer:
             self.cache.fill()
         pad_to, calls = self._params["pad_to"], parallel_calls(self.num_workers)
         rows = None
+        pad_to, calls = self._params["pad_to"], parallel_calls(self.num_workers)
+        rows = None
         if self._caches_features and self.cache.is_usable:
             rows = CachedRows(self.cache, self.utterances, pad_to, self._reject)
         elif hasattr(self._features, "of_waveform") and not self._caches_features and (
                 self._augmentation is None or not self._augmentation.changes_waveforms):
             rows = ComputedRows(self._load, self._features.of_waveform, self.num_audio_features, pad_to, self._seed)
         if rows is None:
-            width = self.num_audio_features * (1 if self._clean is None else 2)
-            return FeaturePipeline(self._load, self._features_of, width, pad_to, self._seed, calls)
+            return FeaturePipeline(self._load, self._features_of, self.num_audio_features, pad_to, self._seed, calls)
         masks = None if self._augmentation is None else self._augmentation.batch_features
-        masks = masks if self._clean is None else self._clean.appended_to(masks)
         return RowPipeline(rows, masks, self._seed, calls)
 
     def _features_of(self, values, seed):

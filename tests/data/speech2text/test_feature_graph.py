@@ -7,8 +7,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Report, check_parameters
+from open_seq2seq.data.speech2text.compiled_features import CompiledFeatures, why_not_compiled
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph, NumpyFeatures, make_feature_function
-from open_seq2seq.data.speech2text.features import extract_features
+from open_seq2seq.data.speech2text.features import check_rules, extract_features
 
 
 def checked(**given):
@@ -55,7 +56,8 @@ def test_any_framing_equals_the_reference_library(graph, given):
     params = checked(**given)
     waveform = speech_like(20011)
     expected = extract_features(waveform, params)
-    np.testing.assert_allclose(compute(params, waveform), expected, rtol=0, atol=1e-3)
+    for engine in ("graph", "auto"):
+        np.testing.assert_allclose(compute(dict(params, feature_engine=engine), waveform), expected, rtol=0, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -66,7 +68,10 @@ def test_short_waveforms_equal_the_reference_library(graph, backend, samples):
     waveform = speech_like(samples)
     expected = extract_features(waveform, params)
     assert len(expected) == (1 + samples // 160 if backend == "librosa" else 8)
-    np.testing.assert_allclose(compute(params, waveform), expected, rtol=0, atol=1e-3)
+    for engine in ("graph", "auto"):
+        # two samples, reflected, are a constant and the highest frequency: the other bands are 100 dB below
+        tolerance = 3e-3 if samples == 2 else 1e-3
+        np.testing.assert_allclose(compute(dict(params, feature_engine=engine), waveform), expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("input_type", ["logfbank", "mfcc", "spectrogram"])
@@ -77,7 +82,7 @@ def test_one_sample_is_one_frame(graph, backend, input_type):
     assert np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("engine", ["graph", "numpy"])
+@pytest.mark.parametrize("engine", ["graph", "numpy", "auto"])
 @pytest.mark.parametrize("input_type", ["logfbank", "mfcc", "spectrogram"])
 @pytest.mark.parametrize("backend", ["librosa", "psf"])
 def test_silence_gives_zeros(graph, backend, input_type, engine):
@@ -102,10 +107,11 @@ def test_silence_within_speech_stays_finite(graph):
     waveform[4000:9000] = 0
     params = checked(norm_per_feature=True)
     expected = extract_features(waveform, params)
-    np.testing.assert_allclose(compute(params, waveform), expected, rtol=0, atol=1e-3)
+    for engine in ("graph", "compiled"):
+        np.testing.assert_allclose(compute(dict(params, feature_engine=engine), waveform), expected, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("engine", ["graph", "numpy"])
+@pytest.mark.parametrize("engine", ["graph", "numpy", "compiled"])
 def test_configured_statistics_are_used(graph, engine):
     waveform = speech_like(16000)
     mean, deviation = np.linspace(-9, -5, 64), np.linspace(2, 4, 64)
@@ -137,7 +143,7 @@ def test_dither_has_its_level_and_follows_the_seed(graph, engine):
 def test_runs_in_a_dataset(graph):
     params = checked()
     waveforms = [speech_like(count, seed) for seed, count in enumerate((8000, 5000))]
-    for engine in ("graph", "numpy"):
+    for engine in ("graph", "numpy", "compiled"):
         function = make_feature_function(dict(params, feature_engine=engine))
         dataset = tf.data.Dataset.from_generator(lambda: iter(waveforms), tf.float32, [None]).map(function)
         iterator = tf.data.make_initializable_iterator(dataset)
@@ -157,9 +163,50 @@ def test_tensors_of_another_rank_or_type_are_refused(graph):
         function(np.zeros((10, 2), np.float32))
 
 
+def test_compiled_dither_is_white_noise_of_its_level(graph):
+    """White noise of deviation d has E|X|^2 = d^2 * sum(window^2) in every bin, and a filter sums up the bins."""
+    params = checked(features_mean=0.0, features_std_dev=1.0, dither=1e-3, feature_engine="compiled")
+    silence = np.zeros(160000, np.float32)
+    first = compute(params, silence, tf.constant([1, 2]))
+    np.testing.assert_array_equal(first, compute(params, silence, tf.constant([1, 2])))
+    assert np.abs(first - compute(params, silence, tf.constant([1, 3]))).max() > 1
+    noise = (1e-3 * np.random.RandomState(5).standard_normal(160000)).astype(np.float32)
+    expected = extract_features(noise, dict(params, dither=0.0, gain=1 / 32768))
+    np.testing.assert_allclose(np.exp(first[5:-5]).mean(0), np.exp(expected[5:-5]).mean(0), rtol=0.25)
+
+
+def test_compiled_features_do_not_depend_on_the_other_frames_of_a_vector(graph):
+    """The waveform's end, where frames are missing to fill a vector, gives what it gives within a longer one."""
+    params = checked(features_mean=0.0, features_std_dev=1.0, gain=1.0, feature_engine="compiled")
+    function, waveform = CompiledFeatures(params), speech_like(16000)
+    whole = function.of_waveform(waveform)
+    for frames in (1, 2, 3, 15, 16, 17, 31, 33):
+        part = function.of_waveform(waveform[:160 * frames + 160])
+        np.testing.assert_array_equal(part[:frames], whole[:frames])
+
+
 def test_the_parameter_selects_the_engine():
-    assert isinstance(make_feature_function(checked()), FeatureGraph)
-    assert isinstance(make_feature_function(checked(feature_engine="numpy")), NumpyFeatures)
+    for given, kind in ((dict(), CompiledFeatures), (dict(backend="psf"), FeatureGraph), (dict(num_fft=1000), FeatureGraph),
+                        (dict(input_type="mfcc", num_audio_features=13), FeatureGraph),
+                        (dict(feature_engine="compiled"), CompiledFeatures), (dict(feature_engine="graph"), FeatureGraph),
+                        (dict(feature_engine="numpy"), NumpyFeatures)):
+        assert type(make_feature_function(checked(**given))) is kind, given
+
+
+@pytest.mark.parametrize("given,told", [(dict(backend="psf"), 'backend "librosa" only'), (dict(num_fft=1000), "num_fft is 1000")])
+def test_features_that_cannot_be_compiled_are_refused_with_the_reason(given, told):
+    report, params = Report(), checked(**given)
+    check_rules(dict(params, feature_engine="compiled"), "data_layer_params", report)
+    problem, = report.problems
+    assert "feature_engine" in problem and told in problem and '"graph"' in problem
+    assert why_not_compiled(params) in problem
+
+
+def test_without_llvmlite_the_features_are_computed_in_the_graph(monkeypatch):
+    for module in ("open_seq2seq.data.speech2text.log_mel_code", "open_seq2seq.data.speech2text.vector_code"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+    assert type(make_feature_function(checked())) is FeatureGraph
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""``dynamic_range``, ``statistics_range`` and ``min_std_dev``: what they limit in both engines; the defaults change nothing."""
+"""``dynamic_range``, ``statistics_range`` and ``min_std_dev``: what they limit in all engines; the defaults change nothing."""
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -9,6 +9,7 @@ from open_seq2seq.data.speech2text.features import PARAMETERS, Geometry, extract
 from open_seq2seq.errors import ConfigError
 
 KINDS = [("librosa", "logfbank"), ("librosa", "spectrogram"), ("psf", "logfbank"), ("psf", "spectrogram")]
+ENGINES = ["graph", "numpy", "compiled"]
 # without normalization
 RAW = {"features_mean": 0.0, "features_std_dev": 1.0}
 
@@ -39,18 +40,19 @@ def edited_speech():
 @pytest.mark.parametrize("given", [{"dynamic_range": 60.0}, {"min_std_dev": 1000.0}, {"statistics_range": 35.0},
                                    {"dynamic_range": 45.0, "min_std_dev": 2.0, "statistics_range": 40.0}],
                          ids=["dynamic_range", "min_std_dev", "statistics_range", "all"])
-def test_both_engines_agree_and_stay_finite(backend, input_type, given):
+def test_all_engines_agree_and_stay_finite(backend, input_type, given):
     waveform = edited_speech()
     for normalization in ({}, {"norm_per_feature": True}) if backend == "librosa" else ({},):
         params = checked(backend=backend, input_type=input_type, **dict(given, **normalization))
         plain = compute(checked(backend=backend, input_type=input_type, **normalization), waveform)
-        found = compute(params, waveform)
-        np.testing.assert_allclose(found, extract_features(waveform, params), rtol=0, atol=1e-3)
-        assert np.isfinite(found).all() and np.abs(found - plain).max() > 0.1
+        for engine in ("graph", "auto"):
+            found = compute(dict(params, feature_engine=engine), waveform)
+            np.testing.assert_allclose(found, extract_features(waveform, params), rtol=0, atol=1e-3)
+            assert np.isfinite(found).all() and np.abs(found - plain).max() > 0.1
 
 
-@pytest.mark.parametrize("engine", ["graph", "numpy"])
-@pytest.mark.parametrize("input_type,unit", [("logfbank", np.log(10) / 10), ("spectrogram", 1.0)])
+@pytest.mark.parametrize("engine,input_type,unit", [(engine, "logfbank", np.log(10) / 10) for engine in ENGINES] + [
+    (engine, "spectrogram", 1.0) for engine in ("graph", "numpy")])
 def test_the_range_is_that_many_decibels(engine, input_type, unit):
     waveform = edited_speech()
     plain = compute(checked(input_type=input_type, feature_engine=engine, **RAW), waveform)
@@ -59,7 +61,7 @@ def test_the_range_is_that_many_decibels(engine, input_type, unit):
     assert found.max() - found.min() == pytest.approx(50 * unit, rel=1e-4) and plain.max() - plain.min() > 80 * unit
 
 
-@pytest.mark.parametrize("engine", ["graph", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_small_deviation_is_raised_and_a_large_one_stays(engine):
     waveform = edited_speech()
     common = {"norm_per_feature": True, "feature_engine": engine}
@@ -75,7 +77,7 @@ def test_a_small_deviation_is_raised_and_a_large_one_stays(engine):
 @pytest.mark.parametrize("backend,input_type", KINDS + [("psf", "mfcc")])
 def test_the_defaults_add_no_operations(backend, input_type):
     """The values of OpenSeq2Seq's configs are those of the goldens, see test_features.py."""
-    params = checked(backend=backend, input_type=input_type, num_audio_features=20)
+    params = checked(backend=backend, input_type=input_type, num_audio_features=20, feature_engine="graph")
     assert (params["dynamic_range"], params["statistics_range"], params["min_std_dev"]) == (None, None, 0.0)
     waveform = edited_speech()
     np.testing.assert_allclose(compute(params, waveform), extract_features(waveform, params), rtol=0, atol=1e-3)
@@ -86,7 +88,7 @@ def test_the_defaults_add_no_operations(backend, input_type):
     assert len(maxima) == (input_type == "spectrogram")
 
 
-@pytest.mark.parametrize("engine", ["graph", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_statistics_are_those_of_the_loud_frames(engine):
     """Pauses of another program do not change the features of the words."""
     waveform = edited_speech()
@@ -98,7 +100,7 @@ def test_statistics_are_those_of_the_loud_frames(engine):
     np.testing.assert_allclose(found, (raw - counted.mean(axis=0)) / counted.std(axis=0), atol=2e-3)
 
 
-@pytest.mark.parametrize("engine", ["graph", "numpy"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_louder_recording_has_the_same_features(engine):
     """The range is relative to the loudest energy of the utterance."""
     waveform = edited_speech()
