@@ -29,8 +29,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import numpy as np  # noqa: E402
 
 from open_seq2seq.cores import usable_cores  # noqa: E402
+from open_seq2seq.data.fairseq_files.feature_shards import FeatureDescription, FeatureShards, write_shard  # noqa: E402
 from open_seq2seq.pretraining.clusters import Clusters  # noqa: E402
-from open_seq2seq.pretraining.feature_shards import FeatureDescription, FeatureShards, write_shard  # noqa: E402
 from open_seq2seq.pretraining.kmeans import fit  # noqa: E402
 from open_seq2seq.pretraining.labels import labels_of_shard, single_threaded_products  # noqa: E402
 from open_seq2seq.pretraining.mfcc import Mfcc  # noqa: E402

@@ -19,7 +19,7 @@ MOVED = {
     "config.playbook": "experiment.playbook",
     "config.reference": "experiment.reference",
     "config.saving": "experiment.saving",
-    "config.width": "experiment.checking",
+    "config.width": "experiment.network_scaling",
     "data.importers.corpus_folder": "data.importers.digit_strings",
     "data.importers.digits": "data.importers.digit_strings",
     "data.importers.workers": "worker_processes",
@@ -98,6 +98,7 @@ MOVED = {
     "optimizers.fused_updates": "optimizers.update_operations",
     "optimizers.learning_rate": "optimizers.lr_policies",
     "optimizers.signatures": "config.parameters",
+    "pretraining.feature_shards": "data.fairseq_files.feature_shards",
     "script_status": "cli",
     "training.averaging.moving_average": "checkpoints.moving_average",
     "training.checkpoints.description": "checkpoints.description",
@@ -145,6 +146,7 @@ _VERSION = "an importer's version is an attribute of open_seq2seq.data.importers
 # (path in earlier versions, name) -> name now, with the path of its module if that is another one than the module is now; or, for
 # a name that was removed, a sentence that names what replaces it
 RENAMED = {
+    ("config.width", "scale_width"): "experiment.network_scaling.scale_network",
     ("config.command_line", "DEVICES"): "experiment.flags.DEVICES",
     ("config.command_line", "EXPORT_FORMATS"): "experiment.flags.EXPORT_FORMATS",
     ("config.command_line", "MODES"): "experiment.flags.MODES",

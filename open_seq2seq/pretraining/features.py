@@ -12,12 +12,7 @@ from open_seq2seq.data.audio.inspection import inspect_file, open_audio_file
 from open_seq2seq.data.audio.reading import samples_of
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
 from open_seq2seq.data.fairseq_files.audio_list import is_audio_list
-from open_seq2seq.data.rejection import RejectedData
-from open_seq2seq.data.speech2text.manifest import SAMPLES_COLUMN, read_manifest
-from open_seq2seq.errors import DataError, UsageError
-from open_seq2seq.files import checksum_of
-from open_seq2seq.log_lines import log_line
-from open_seq2seq.pretraining.feature_shards import (
+from open_seq2seq.data.fairseq_files.feature_shards import (
     FeatureDescription,
     is_complete,
     make_folder,
@@ -25,6 +20,11 @@ from open_seq2seq.pretraining.feature_shards import (
     shard_range,
     write_shard,
 )
+from open_seq2seq.data.rejection import RejectedData
+from open_seq2seq.data.speech2text.manifest import SAMPLES_COLUMN, read_manifest
+from open_seq2seq.errors import DataError, UsageError
+from open_seq2seq.files import checksum_of
+from open_seq2seq.log_lines import log_line
 from open_seq2seq.pretraining.mfcc import SAMPLE_RATE, Mfcc
 from open_seq2seq.progress import ProgressBar
 

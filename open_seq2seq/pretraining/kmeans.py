@@ -7,11 +7,11 @@ import time
 
 import numpy as np
 
+from open_seq2seq.data.fairseq_files.feature_shards import FeatureShards
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.files import require_writable
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.pretraining.clusters import Clusters
-from open_seq2seq.pretraining.feature_shards import FeatureShards
 from open_seq2seq.progress import ProgressBar
 
 FILE = "clusters.npz"

@@ -8,6 +8,7 @@ import numpy as np
 
 from open_seq2seq.cores import usable_cores
 from open_seq2seq.data.fairseq_files.dictionary import LabelDictionary
+from open_seq2seq.data.fairseq_files.feature_shards import FeatureShards, make_folder, splits_of
 from open_seq2seq.data.fairseq_files.frame_labels import (
     LabelDescription,
     description_path,
@@ -19,7 +20,6 @@ from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.files import remove_interrupted_writes, replaced_file
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.pretraining.clusters import Clusters
-from open_seq2seq.pretraining.feature_shards import FeatureShards, make_folder, splits_of
 from open_seq2seq.pretraining.kmeans import FILE
 from open_seq2seq.progress import ProgressBar
 

@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.checkpoints.description import note_on_features
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.restore import describe_restore, read_values
+from open_seq2seq.data.fairseq_files.feature_shards import FeatureDescription
 from open_seq2seq.data.rejection import Rejections
 from open_seq2seq.data.speech2text.buckets import StaticShapes
 from open_seq2seq.data.speech2text.dataset import Batch
@@ -25,7 +26,6 @@ from open_seq2seq.experiment.assembly import execution_of
 from open_seq2seq.files import checksum_of
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.models.speech2text import SCOPE
-from open_seq2seq.pretraining.feature_shards import FeatureDescription
 from open_seq2seq.pretraining.features import digest_of, splits_of, write_splits
 
 _WRITTEN_UTTERANCES = 64

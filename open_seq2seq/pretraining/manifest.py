@@ -11,6 +11,7 @@ import sys
 
 from open_seq2seq.cli import file_path, make_parser
 from open_seq2seq.data.fairseq_files.audio_list import EXTENSION, is_audio_list, read_audio_list, write_audio_list
+from open_seq2seq.data.fairseq_files.feature_shards import make_folder
 from open_seq2seq.data.importers.frame import share
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.rejection import RejectedData
@@ -18,7 +19,6 @@ from open_seq2seq.data.speech2text.audio import scan_audio
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.files import files_below, require_writable
-from open_seq2seq.pretraining.feature_shards import make_folder
 from open_seq2seq.pretraining.features import path_of
 
 _ANY_RATE = 16000

@@ -13,12 +13,12 @@ import warnings
 import numpy as np
 
 from open_seq2seq.cli import file_path, make_parser
+from open_seq2seq.data.fairseq_files.feature_shards import FeatureShards
 from open_seq2seq.data.fairseq_files.frame_labels import read_description, read_frame_labels
 from open_seq2seq.data.importers.importer_command import run_importer
 from open_seq2seq.data.speech2text.frame_targets import aligned_targets
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.files import replaced_file
-from open_seq2seq.pretraining.feature_shards import FeatureShards
 from open_seq2seq.progress import print_table
 
 HELD_OUT = 0.2  # share of the utterances

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from open_seq2seq.data.fairseq_files.feature_shards import FeatureDescription, write_shard
 from open_seq2seq.data.speech2text.utterance_labels import UtteranceLabels
 from open_seq2seq.errors import DataError
 from open_seq2seq.pretraining import auxiliary_labels
 from open_seq2seq.pretraining.auxiliary_labels import HIGHEST, LOWEST, PITCHES, pitch_labels
-from open_seq2seq.pretraining.feature_shards import FeatureDescription, write_shard
 from open_seq2seq.pretraining.probe import probe
 
 TIMES = np.arange(12000) / 16000.0

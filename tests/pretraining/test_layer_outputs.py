@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.data.fairseq_files.feature_shards import FeatureShards
 from open_seq2seq.modes import main
-from open_seq2seq.pretraining.feature_shards import FeatureShards
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import pytest
 import soundfile
 
 from open_seq2seq.data.fairseq_files.audio_list import write_audio_list
+from open_seq2seq.data.fairseq_files.feature_shards import FeatureDescription, FeatureShards, shard_range, write_shard
 from open_seq2seq.data.fairseq_files.frame_labels import read_frame_labels
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.experiment.command_line import parse_command_line
 from open_seq2seq.modes import run
 from open_seq2seq.pretraining import kmeans
 from open_seq2seq.pretraining.clusters import Clusters
-from open_seq2seq.pretraining.feature_shards import FeatureDescription, FeatureShards, shard_range, write_shard
 from open_seq2seq.pretraining.kmeans import learn_clusters
 from open_seq2seq.pretraining.manifest import main as list_files
 from open_seq2seq.pretraining.mfcc import Mfcc
