@@ -75,22 +75,22 @@ class RowPipeline:
         return numbers.map(plain(requested)).map(plain(read), num_parallel_calls=self._num_parallel_calls).prefetch(
             PREFETCHED_BATCHES)
 
-    def _read(self, bucket, keep_rows, indices, positions, frames):
+    def _read(self, bucket, keep_rows, indices, positions, frames, rows=None):
         """(features [B, T, F], lengths [B], labels [B, L], label lengths [B], indices [B], rows [B]) of a request.
 
         rows: numbers of the request's rows that are left.
         """
-        read, rows = self._source.rows(indices, positions, frames, bucket), np.arange(len(indices), dtype=np.int32)
+        rows = np.arange(len(indices), dtype=np.int32) if rows is None else rows
+        read = self._source.rows(indices, positions, frames, bucket)
+        if read.missing and not keep_rows:
+            kept = np.array([row not in read.missing for row in range(len(indices))])
+            return self._read(bucket, keep_rows, indices[kept], positions[kept], frames[kept], rows[kept])
         indices = np.array([-1 if row in read.missing else index for row, index in enumerate(indices)], np.int32)
         label_lengths = np.array([len(of_row) for of_row in read.labels], np.int32)
         labels = np.zeros([len(indices), label_lengths.max(initial=0) if bucket is None else bucket.labels], np.int32)
         for row, of_row in enumerate(read.labels):
             labels[row, :len(of_row)] = of_row
-        found = read.features, read.lengths, labels, label_lengths, indices, rows
-        if read.missing and not keep_rows:
-            kept = np.array([row not in read.missing for row in rows])
-            found = tuple(array[kept] for array in found)
-        return found
+        return read.features, read.lengths, labels, label_lengths, indices, rows
 
 
 class CachedRows:
