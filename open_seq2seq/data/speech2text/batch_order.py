@@ -28,6 +28,7 @@ class TrainingOrder:
       lengths: [n] lengths of the utterances in any unit; used only with ``length_pool`` and ``sortagrad``.
       batch_size: utterances in a batch of one worker.
       shuffle: False keeps the order of the manifest in every epoch.
+      shuffle_buffer: shuffles only within a buffer of that many utterances, see :func:`buffer_permutation`; 0: the whole epoch.
       seed: int.
       num_workers, worker_id: how many workers share the global batches, and which one this is.
       length_pool: that many global batches of the stream are sorted by length together and cut into batches again, in an order
@@ -37,15 +38,15 @@ class TrainingOrder:
     """
 
     def __init__(self, lengths, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0, length_pool=0, sortagrad=False,
-                 sampling=None):
+                 sampling=None, shuffle_buffer=0):
         self.lengths = np.asarray(lengths)
         self.batch_size, self.shuffle = batch_size, shuffle
         self.seed = seed % 2 ** 32         # the range that RandomState accepts
         self.num_workers, self.worker_id, self.length_pool = num_workers, worker_id, length_pool
-        self._sortagrad, self._sampling = sortagrad, sampling
+        self._sortagrad, self._sampling, self._shuffle_buffer = sortagrad, sampling, shuffle_buffer
         self._epoch_size = len(self.lengths) if sampling is None else sampling.size
         self._epochs = {}
-        self._pools = {}
+        self._pools, self._pool_epochs = {}, {}
 
     def batch(self, number):
         """This worker's part of global batch ``number``: a :class:`TrainingBatch`."""
@@ -66,6 +67,18 @@ class TrainingOrder:
         """The rows of a global batch by worker: int64 [num_workers, batch_size]."""
         return self.global_batch(number).reshape(self.num_workers, self.batch_size)
 
+    def epoch_of(self, positions):
+        """int64 [n]: the epochs that the utterances at positions of the stream belong to; positions is int64 [n]."""
+        if self.length_pool < 2:
+            return positions // self._epoch_size
+        epochs = np.empty_like(positions)
+        numbers, rows = np.divmod(positions, self.batch_size * self.num_workers)
+        for number in np.unique(numbers):
+            self.global_batch(number)       # computes the pool
+            of_batch = self._pool_epochs[number // self.length_pool][number % self.length_pool]
+            epochs[numbers == number] = of_batch[rows[numbers == number]]
+        return epochs
+
     def _positions(self, number):
         global_size = self.batch_size * self.num_workers
         return np.arange(number * global_size, (number + 1) * global_size)
@@ -75,8 +88,10 @@ class TrainingOrder:
         size = self.length_pool * global_size
         indices = self._stream(np.arange(pool * size, (pool + 1) * size))
         # the stable sort keeps equal lengths in the order of the stream, which is random already
-        batches = indices[np.argsort(self.lengths[indices], kind="stable")].reshape(self.length_pool, global_size)
-        return batches[np.random.RandomState([self.seed, POOL_STREAM, pool]).permutation(self.length_pool)]
+        order = np.argsort(self.lengths[indices], kind="stable").reshape(self.length_pool, global_size)
+        order = order[np.random.RandomState([self.seed, POOL_STREAM, pool]).permutation(self.length_pool)]
+        self._pool_epochs = {pool: (pool * size + order) // self._epoch_size}
+        return indices[order]
 
     def _stream(self, positions):
         epochs, places = np.divmod(positions, self._epoch_size)
@@ -96,7 +111,40 @@ class TrainingOrder:
             return rows
         if not self.shuffle:
             return np.arange(len(self.lengths))
-        return np.random.RandomState([self.seed, EPOCH_STREAM, epoch]).permutation(len(self.lengths))
+        return shuffled(len(self.lengths), self.seed, epoch, self._shuffle_buffer)
+
+
+def shuffled(count, seed, epoch, buffer_size=0):
+    """The order of the utterances 0 to ``count`` - 1 in an epoch: int64 [count].
+
+    Args:
+      count, seed, epoch: ints.
+      buffer_size: see :func:`buffer_permutation`; 0: any order is equally likely.
+    """
+    draw = np.random.RandomState([seed, EPOCH_STREAM, epoch])
+    return buffer_permutation(count, buffer_size, draw) if buffer_size else draw.permutation(count)
+
+
+def buffer_permutation(count, buffer_size, draw):
+    """The order in which a shuffle with a buffer emits 0 to ``count`` - 1, as Kaldi's nnet3-shuffle-egs does: int64 [count].
+
+    Each number that is read goes to a random place of the buffer; the number that was there is emitted. The rest follows in the
+    order of the places. So a number is emitted about ``buffer_size`` places after it was read: what is next to each other in the
+    input is read together, and has been spread.
+
+    Args:
+      count: int.
+      buffer_size: int, at least 1.
+      draw: ``np.random.RandomState``.
+    """
+    places = draw.randint(buffer_size, size=count)
+    by_place = np.argsort(places, kind="stable")
+    same = places[by_place][1:] == places[by_place][:-1]
+    emitted_by = np.full([count], -1, np.int64)     # the number that takes the place of each number
+    emitted_by[by_place[:-1][same]] = by_place[1:][same]
+    replaced, left = np.flatnonzero(emitted_by >= 0), np.flatnonzero(emitted_by < 0)
+    return np.concatenate([replaced[np.argsort(emitted_by[replaced], kind="stable")],
+                           left[np.argsort(places[left], kind="stable")]])
 
 
 def evaluation_batches(frames, batch_size, same_length=False, pad_to=1, num_workers=1, worker_id=0):

@@ -3,7 +3,7 @@ import collections
 
 import numpy as np
 
-from open_seq2seq.data.speech2text.batch_order import EPOCH_STREAM, TrainingBatch
+from open_seq2seq.data.speech2text.batch_order import TrainingBatch, shuffled
 
 SCHEDULE_STREAM, WINDOW_STREAM = 3, 4     # differ from EPOCH_STREAM and POOL_STREAM
 
@@ -53,12 +53,14 @@ class BucketedOrder:
     """
 
     def __init__(self, bucket_of_utterance, batch_size, shuffle=True, seed=0, num_workers=1, worker_id=0,
-                 counts=None, lengths=None, window=1, sortagrad=False, equal_weights=False, sampling=None):
+                 counts=None, lengths=None, window=1, sortagrad=False, equal_weights=False, sampling=None,
+                 shuffle_buffer=0):
         self._bucket_of_utterance = np.asarray(bucket_of_utterance, np.int64)
         self._counts = np.ones_like(self._bucket_of_utterance) if counts is None else np.asarray(counts)
         self._shuffle, self._seed, self._num_workers = shuffle, seed % 2 ** 32, num_workers
         self._lengths, self._window, self._sortagrad = lengths, window, sortagrad
         self._rows = slice(worker_id, None, num_workers)
+        self._shuffle_buffer = shuffle_buffer
         self._sampling, members = sampling, np.bincount(self._bucket_of_utterance)
         if sampling is not None:
             # the bucket of a cell is that of any of its rows
@@ -101,6 +103,10 @@ class BucketedOrder:
         weights = np.where(rows < weighted, size / divisor, 0.0).astype(np.float32)
         return TrainingBatch(indices, number * int(self._global_sizes.max()) + rows, weights)
 
+    def epoch_of(self, positions):
+        """int64 [n]: the epochs that the rows at positions of the stream belong to; positions is int64 [n]."""
+        return positions // int(self._global_sizes.max()) // self.batches_per_epoch
+
     def bucket_of_batch(self, number):
         """The number of the bucket from which global batch ``number`` comes, on all workers."""
         epoch, place = divmod(int(number), self.batches_per_epoch)
@@ -129,7 +135,7 @@ class BucketedOrder:
         if by_length:
             order = order[np.argsort(self._lengths[order], kind="stable")]
         elif self._shuffle and self._sampling is None:
-            order = np.random.RandomState([self._seed, EPOCH_STREAM, epoch]).permutation(len(order))
+            order = shuffled(len(order), self._seed, epoch, self._shuffle_buffer)
         bucket_in_order = self._bucket_of_utterance[order]
         members = [order[bucket_in_order == bucket] for bucket in range(len(self.batches_of_bucket))]
         schedule = np.repeat(np.arange(len(members)), self.batches_of_bucket)

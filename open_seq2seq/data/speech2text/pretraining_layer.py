@@ -102,6 +102,9 @@ class PretrainingDataLayer(Speech2TextDataLayer):
         if params["join_shorter_than"]:
             report.problem(child_path(path, "join_shorter_than"), "is %g; packed utterances have no frame labels. Set it to 0"
                            % params["join_shorter_than"])
+        if params["frame_shifts"] > 1:
+            report.problem(child_path(path, "frame_shifts"), "is %d; the frame labels would no longer fit the shifted features. "
+                           "Set it to 1 for pre-training" % params["frame_shifts"])
         augmentation = params["augmentation"] or {}
         for key in ("speed_perturbation_ratio", "tempo", "pauses", "recipe"):
             if augmentation.get(key):

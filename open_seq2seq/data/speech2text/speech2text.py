@@ -8,17 +8,16 @@ from open_seq2seq.data.rejection import WRONG_HEADER, RejectedData
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.data.speech2text.audio_profile import measure_profile
 from open_seq2seq.data.speech2text.augmentation import Augmentation
-from open_seq2seq.data.speech2text.batch_order import evaluation_batches
-from open_seq2seq.data.speech2text.bucket_order import bucketed_evaluation_batches
 from open_seq2seq.data.speech2text.data_sets import data_sets_of
-from open_seq2seq.data.speech2text.dataset import ENDLESS, FeaturePipeline, Request, parallel_calls
+from open_seq2seq.data.speech2text.dataset import ENDLESS, FeaturePipeline, parallel_calls
+from open_seq2seq.data.speech2text.evaluation_batches import EvaluationBatches
 from open_seq2seq.data.speech2text.feature_cache import FeatureCache, require_cacheable
 from open_seq2seq.data.speech2text.feature_graph import make_feature_function
 from open_seq2seq.data.speech2text.features import check_rules as check_feature_rules
+from open_seq2seq.data.speech2text.frame_shift import FrameShifts
 from open_seq2seq.data.speech2text.layer_parameters import PARAMETERS
 from open_seq2seq.data.speech2text.layer_tasks import LayerTasks
 from open_seq2seq.data.speech2text.packing import pack, single_rows
-from open_seq2seq.data.speech2text.row_batches import CachedRows, ComputedRows, RowPipeline
 from open_seq2seq.data.speech2text.row_batches import CachedRows, ComputedRows, RowPipeline
 from open_seq2seq.data.speech2text.row_layout import RowLayout
 from open_seq2seq.data.speech2text.selection import frames_to_align
@@ -107,16 +106,19 @@ class Speech2TextDataLayer:
             self.tasks = LayerTasks(utterance_set, params, mode, seed, self._features, self._layout)
             self._clean = self.tasks.clean
         self.buckets = self._layout.buckets if self._layout.is_static else None
-        self.training_batches = self._schedule = self._padding_share = None
+        self.training_batches = self._schedule = self._padding_share = self._shifts = None
         if mode == "train":
             self.training_batches = TrainingBatches(self._layout, params, sizes, seed, worker_id, self._same_frames, data_sets)
             self._schedule = self.training_batches.order()
+            if params["frame_shifts"] > 1:
+                self._shifts = FrameShifts(params["frame_shifts"], self.training_batches.order().epoch_of, self._layout.row_of,
+                                           output_frames)
             # one rank reports it
             self._padding_share = self.training_batches.padding_share() if worker_id == 0 else None
         if worker_id == 0:
             for line in described(self._layout, params, mode, self.training_batches, self._padding_share):
                 log_line("%s data: %s" % (mode, line))
-        self._same_length_batches, self._batches = params["same_length_batches"], None
+        self._evaluation_batches = EvaluationBatches(self._layout, params, batch_size, num_workers, worker_id, preparation)
 
     def subset(self, count, seed):
         """A data layer of mode "eval" on some of this one's utterances, which it shares among the same workers.
@@ -154,8 +156,8 @@ class Speech2TextDataLayer:
             rows = pack(self.utterances, self._params["join_shorter_than"] * self._params["sample_freq"], self._separator,
                         is_alignable)
         # in an evaluation the shapes, and with them the result of a model that sees its padding, are those of any batch size
-        return RowLayout(rows, self._most_frames_of, self._params["pad_to"],
-                         bucket_limits(self._params, self.mode, self._static_shapes, has_data_sets), sizes.of_all if training else 1,
+        limits = bucket_limits(self._params, self.mode, self._static_shapes, has_data_sets)
+        return RowLayout(rows, self._most_frames_of, self._params["pad_to"], limits, sizes.of_all if training else 1,
                          lambda row: " + ".join(self.utterances[index].id for index in row.indices),
                          self._static_shapes is not None, self._features.num_frames)
 
@@ -202,7 +204,7 @@ class Speech2TextDataLayer:
         batches that contain an epoch.
         """
         if self.mode != "train":
-            return len(self._evaluation_batches()) if self.buckets is None else sum(map(len, self._evaluation_batches()))
+            return len(self._evaluation_batches)
         return self.training_batches.batches_per_epoch
 
     @property
@@ -255,11 +257,14 @@ class Speech2TextDataLayer:
         batches, pipeline = self.training_batches, self._pipeline()
         if bucket is not None:
             request_of, numbers = batches.requests_of_bucket(bucket, first_batch, end)
-            return pipeline.static_dataset(request_of, numbers, batches.rows_of(bucket), self.buckets[bucket])
+            return self._shifted(pipeline.static_dataset(request_of, numbers, batches.rows_of(bucket), self.buckets[bucket]))
         # rows that move up would leave their bucket
         keep_rows = self._same_frames or self._layout.buckets is not None
-        return pipeline.training_dataset(batches.requests(), first_batch, batches.static_rows, keep_rows,
-                                         ENDLESS if end is None else end)
+        return self._shifted(pipeline.training_dataset(batches.requests(), first_batch, batches.static_rows, keep_rows,
+                                                       ENDLESS if end is None else end))
+
+    def _shifted(self, dataset):
+        return dataset if self._shifts is None else self._shifts.applied(dataset)
 
     def longest_dataset(self, count, bucket=None):
         """A ``tf.data.Dataset`` that repeats ``count`` times the training Batch that takes the most memory.
@@ -294,36 +299,14 @@ class Speech2TextDataLayer:
         """
         self._check_bucket(bucket)
         if bucket is not None:
-            batches = self._evaluation_batches()[bucket]
-
-            def request_of(number):
-                indices = batches[number]
-                return Request(indices, np.zeros_like(indices), (indices >= 0).astype(np.float32),
-                               np.zeros([self.batch_size], np.int32))
-
-            return self._pipeline().static_dataset(request_of, (0, len(batches)), self.batch_size, self.buckets[bucket])
-        if same_length_batches is not None and same_length_batches != self._same_length_batches:
-            self._same_length_batches, self._batches = same_length_batches, None
-        return self._pipeline().evaluation_dataset(self._evaluation_batches(), self.batch_size)
+            request_of, count = self._evaluation_batches.requests_of_bucket(bucket)
+            return self._pipeline().static_dataset(request_of, (0, count), self.batch_size, self.buckets[bucket])
+        return self._pipeline().evaluation_dataset(self._evaluation_batches.batches(same_length_batches), self.batch_size)
 
     def _check_bucket(self, bucket):
         if (bucket is None) != (self.buckets is None) or bucket is not None and not 0 <= bucket < len(self.buckets):
             raise ValueError("bucket is %r, expected %s" % (bucket, "None, because there are no static shapes"
                                                             if self.buckets is None else "0 to %d" % (len(self.buckets) - 1)))
-
-    def _evaluation_batches(self):
-        """List of arrays of indices; with static shapes, for each bucket an array [batches, batch_size]."""
-        if self._batches is None:
-            if self.buckets is not None:
-                self._batches = bucketed_evaluation_batches(self._layout.most_frames, self._layout.bucket_of_row,
-                                                            len(self.buckets), self.batch_size, self.num_workers, self.worker_id)
-            else:
-                # a preparation may have made utterances of equal length unequal
-                alone = self._same_length_batches and self._preparation is not None and not self._preparation.exact
-                batch_size = 1 if alone else self.batch_size
-                self._batches = evaluation_batches(self._layout.most_frames, batch_size, self._same_length_batches,
-                                                   self._params["pad_to"], self.num_workers, self.worker_id)
-        return self._batches
 
     def _most_frames_of(self, num_samples):
         """The most frames that a waveform of ``num_samples`` can have, whatever speed is drawn for it."""
@@ -342,16 +325,16 @@ class Speech2TextDataLayer:
             self.cache.fill()
         pad_to, calls = self._params["pad_to"], parallel_calls(self.num_workers)
         rows = None
-        pad_to, calls = self._params["pad_to"], parallel_calls(self.num_workers)
-        rows = None
         if self._caches_features and self.cache.is_usable:
             rows = CachedRows(self.cache, self.utterances, pad_to, self._reject)
         elif hasattr(self._features, "of_waveform") and not self._caches_features and (
                 self._augmentation is None or not self._augmentation.changes_waveforms):
             rows = ComputedRows(self._load, self._features.of_waveform, self.num_audio_features, pad_to, self._seed)
         if rows is None:
-            return FeaturePipeline(self._load, self._features_of, self.num_audio_features, pad_to, self._seed, calls)
+            width = self.num_audio_features * (1 if self._clean is None else 2)
+            return FeaturePipeline(self._load, self._features_of, width, pad_to, self._seed, calls)
         masks = None if self._augmentation is None else self._augmentation.batch_features
+        masks = masks if self._clean is None else self._clean.appended_to(masks)
         return RowPipeline(rows, masks, self._seed, calls)
 
     def _features_of(self, values, seed):

@@ -6,9 +6,9 @@ from open_seq2seq.config.parameters import child_path
 from open_seq2seq.data.speech2text.batch_order import TrainingOrder
 from open_seq2seq.data.speech2text.bucket_order import BucketedOrder
 from open_seq2seq.data.speech2text.buckets import CONFIG_KEY, BatchSizes, StaticShapes
-from open_seq2seq.data.speech2text.data_sets import sampling_of
 from open_seq2seq.data.speech2text.data_sets import check_rules as check_data_set_rules
 from open_seq2seq.data.speech2text.data_sets import described as described_data_sets
+from open_seq2seq.data.speech2text.data_sets import sampling_of
 from open_seq2seq.data.speech2text.dataset import Request
 from open_seq2seq.data.speech2text.mixed_order import BATCH, DataSetBatches
 from open_seq2seq.errors import ConfigError
@@ -71,13 +71,13 @@ class TrainingBatches:
         sampling = self.sampling()
         if layout.buckets is None:
             return TrainingOrder(lengths, sizes.most_rows, params["shuffle"], self._seed, sizes.num_workers, self._worker_id,
-                                 params["length_pool"], params["sortagrad"], sampling)
+                                 params["length_pool"], params["sortagrad"], sampling, params["shuffle_buffer"])
         options = (self._rows_of_bucket, params["shuffle"], self._seed, sizes.num_workers, self._worker_id,
                    [len(row.indices) for row in layout.rows], lengths, 1 if layout.is_static else WINDOW, params["sortagrad"],
                    bool(sizes.frames))
         if sampling is not None and params["mix"] == BATCH:
             return DataSetBatches(sampling, *options)
-        return BucketedOrder(layout.bucket_of_row, *options, sampling=sampling)
+        return BucketedOrder(layout.bucket_of_row, *options, sampling=sampling, shuffle_buffer=params["shuffle_buffer"])
 
     def sampling(self):
         """The DataSetSampling of several data sets, or None."""
@@ -231,6 +231,9 @@ def check_rules(params, path, report):
     if params["length_pool"] and params["sortagrad"]:
         report.problem(child_path(path, "sortagrad"), "cannot be used with length_pool, which shuffles the sorted batches of the "
                        "first epoch. Set length_pool to 0, and num_buckets (for example 8) to reduce padding in the other epochs")
+    if params["shuffle_buffer"] and not params["shuffle"]:
+        report.problem(child_path(path, "shuffle_buffer"), "is %d and shuffle is False; set shuffle to True, or shuffle_buffer "
+                       "to 0" % params["shuffle_buffer"])
     if params["batch_frames"] and not params["num_buckets"]:
         report.problem(child_path(path, "batch_frames"), "needs num_buckets: the number of utterances in a batch follows from "
                        "the length of its bucket. Set num_buckets, for example to 8 (on NPUs at most 4)")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from open_seq2seq.data.speech2text.batch_order import TrainingOrder, evaluation_batches
+from open_seq2seq.data.speech2text.batch_order import TrainingOrder, buffer_permutation, evaluation_batches
 
 LENGTHS = np.random.RandomState(0).randint(1, 500, 97)
 
@@ -98,3 +98,35 @@ def test_evaluation_begins_with_the_longest_in_full_batches():
     assert [batch.tolist() for batch in batches] == [[1, 3], [4, 2], [0]]
     batches = evaluation_batches([10, 40, 33, 40, 12], 2, same_length=True, pad_to=8)
     assert [batch.tolist() for batch in batches] == [[1, 3], [2], [4, 0]]
+
+
+def emitted_by_buffer(count, buffer_size, draw):
+    """nnet3-shuffle-egs, as its source has it."""
+    buffer, emitted = [None] * buffer_size, []
+    for number, place in enumerate(draw.randint(buffer_size, size=count)):
+        if buffer[place] is not None:
+            emitted.append(buffer[place])
+        buffer[place] = number
+    return emitted + [number for number in buffer if number is not None]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(1, 80), st.integers(0, 5))
+def test_a_shuffle_with_a_buffer_is_that_of_kaldi(count, buffer_size, seed):
+    found = buffer_permutation(count, buffer_size, np.random.RandomState(seed))
+    assert found.tolist() == emitted_by_buffer(count, buffer_size, np.random.RandomState(seed))
+
+
+def test_a_shuffle_with_a_buffer_has_every_utterance_once_near_its_place():
+    for epoch in stream(97, 8, shuffle_buffer=10)[0].reshape(8, 97):
+        assert sorted(epoch) == list(range(97)) and epoch.tolist() != list(range(97))
+        assert np.abs(epoch - np.arange(97)).mean() < 15
+
+
+@pytest.mark.parametrize("length_pool", [0, 5])
+def test_the_epoch_of_a_position_is_that_of_its_utterance(length_pool):
+    indices, positions = stream(60, 16, length_pool=length_pool)
+    epochs = TrainingOrder(LENGTHS, 16, length_pool=length_pool).epoch_of(positions)
+    assert len(set(zip(indices.tolist(), epochs.tolist()))) == len(indices)  # never twice in one epoch
+    assert np.bincount(epochs)[:-1].tolist() == [97] * epochs.max()
+    assert (TrainingOrder(LENGTHS, 16, length_pool=length_pool).epoch_of(positions[500:520]) == epochs[500:520]).all()

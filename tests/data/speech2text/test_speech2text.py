@@ -314,3 +314,30 @@ def test_bit_depths_channels_and_rates_give_the_same_samples(tmp_path):
     waveforms = [layer._load(index)[0] for index in range(4)]
     for waveform in waveforms:
         np.testing.assert_allclose(waveform, waveforms[2], atol=0.01)
+
+
+@pytest.mark.parametrize("options", [{}, {"length_pool": 3}, {"num_buckets": 2}])
+def test_every_epoch_begins_with_another_frame(corpus, options):
+    rows = [("ab", 0.5), ("it's", 1.0), ("hello you", 0.31), ("a", 0.4), ("to be or not to be it isa", 0.24)]
+    path = corpus(*rows)
+    shapes = dict(output_frames=lambda frames: -(-frames // 1), dither=0.0)
+    plain, shifted = layer_of(path, **dict(shapes, **options)), layer_of(path, frame_shifts=2, **dict(shapes, **options))
+    seen = {}
+    for before, after in zip(read(plain.training_dataset, 10), read(lambda: shifted.training_dataset(0), 10)):
+        assert (before.utterance_indices == after.utterance_indices).all() and before.features.shape == after.features.shape
+        for row, (index, weight) in enumerate(zip(before.utterance_indices, before.weights)):
+            removed = int(before.feature_lengths[row] - after.feature_lengths[row])
+            length = after.feature_lengths[row]
+            np.testing.assert_array_equal(after.features[row, :length], before.features[row, removed:removed + length])
+            assert not after.features[row, length:].any()
+            if weight:
+                seen.setdefault(int(index), []).append(removed)
+    # the last one has only as many frames as its transcript needs
+    assert set(seen.pop(4)) == {0}
+    for shifts in seen.values():
+        # a pool of batches that are sorted by length mixes its epochs
+        assert shifts == [number % 2 for number in range(len(shifts))] or options.get("length_pool") and 0.2 < np.mean(shifts) < 0.8
+    # a resumed run and a range of batches have the same shifts
+    later = read(lambda: shifted.training_dataset(5), 3)
+    for one, other in zip(later, read(lambda: shifted.training_dataset(0), 8)[5:]):
+        np.testing.assert_array_equal(one.features, other.features)
