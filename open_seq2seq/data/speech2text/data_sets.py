@@ -50,7 +50,9 @@ def sampling_of(data_sets, params, seed, buckets=None):
       seed: int.
       buckets: int [rows], numbers of the length buckets; None: there are none.
     """
-    return None if data_sets is None else DataSetSampling(data_sets.numbers, data_sets.temperature, buckets, params["shuffle"], seed)
+    if data_sets is None:
+        return None
+    return DataSetSampling(data_sets.numbers, data_sets.temperature, buckets, params["shuffle"], seed)
 
 
 def described(data_sets, sampling, params):
@@ -59,8 +61,8 @@ def described(data_sets, sampling, params):
     rows = np.bincount(sampling.set_of_cell, sampling.rows_of_cell)
     return "%d data sets (temperature %g; %s): %s" % (
         len(sizes), data_sets.temperature, "a batch is from one" if params["mix"] == BATCH else "mixed in every batch",
-        "; ".join("%s: %d utterances, %.1f %% of an epoch, %.3g times each" % (name, size, 100.0 * count / rows.sum(), count / size)
-                  for name, size, count in zip(data_sets.names, sizes, rows)))
+        "; ".join("%s: %d utterances, %.1f %% of an epoch, %.3g times each" % (
+            name, size, 100.0 * count / rows.sum(), count / size) for name, size, count in zip(data_sets.names, sizes, rows)))
 
 
 def check_rules(params, path, report):
@@ -69,5 +71,5 @@ def check_rules(params, path, report):
         return
     for key in ("length_pool", "sortagrad"):
         if params[key]:
-            report.problem(child_path(path, key), 'is %r and mix is "batch": both decide which utterances make a batch. Remove it, '
-                           'or set mix to "row"' % (params[key],))
+            report.problem(child_path(path, key), 'is %r and mix is "batch": both decide which utterances make a batch. Remove '
+                           'it, or set mix to "row"' % (params[key],))
