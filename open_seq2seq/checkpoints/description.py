@@ -58,23 +58,48 @@ def vocabulary_of(checkpoint):
     return tuple(characters) if known else None
 
 
-def require_vocabulary(checkpoint, characters, sha256=None):
+TASK_LABELS = "task_labels"
+
+
+def labels_of_tasks(data_layer):
+    """What a manifest says of the tasks of a training: a dict with :data:`TASK_LABELS`, {} without tasks.
+
+    It has for each task the characters of its transcripts or the names of its classes, in a list, or None.
+    """
+    found = getattr(data_layer, "task_vocabularies", None) or {}
+    if not found:
+        return {}
+    return {TASK_LABELS: {name: None if vocabulary is None else list(
+        getattr(vocabulary, "characters", None) or getattr(vocabulary, "names", None) or ()) or None
+        for name, vocabulary in found.items()}}
+
+
+def labels_of_task(checkpoint, task):
+    """The characters or classes of a task that a checkpoint was trained with, a tuple; None if they are not known."""
+    manifest = read_manifest(checkpoint)
+    tasks = manifest.get(TASK_LABELS) if manifest is not None else None
+    labels = tasks.get(task) if isinstance(tasks, dict) else None
+    return tuple(labels) if isinstance(labels, list) and all(isinstance(label, str) for label in labels) else None
+
+
+def require_vocabulary(checkpoint, characters, sha256=None, task=None):
     """Refuses a checkpoint that is known to be trained with another vocabulary: its outputs stand for other characters.
 
     Args:
       checkpoint: path without extension.
       characters: of the config, or None if its data layer has none.
       sha256: of the config's subword model; None without one.
+      task: name of the task whose labels these are; None: the main task, or a model without tasks.
 
     Raises:
       CheckpointError: they differ.
     """
-    trained_with = vocabulary_of(checkpoint)
+    trained_with = vocabulary_of(checkpoint) if task is None else labels_of_task(checkpoint, task)
     if characters is not None and trained_with not in (None, tuple(characters)):
         raise CheckpointError("checkpoint %s has another vocabulary: it was trained with %s, the config has %s. "
                               "Give the vocab_file that it was trained with; to train for another vocabulary, start with "
                               "--load_model=%s" % (checkpoint, *map(_described, (trained_with, characters)), checkpoint))
-    trained_sha256 = subword_digest(checkpoint)
+    trained_sha256 = subword_digest(checkpoint) if task is None else None
     if sha256 is not None and trained_sha256 not in (None, sha256):
         raise CheckpointError("checkpoint %s has another subword model: the pieces are those of the config's vocab_file, but "
                               "text is divided into other pieces (SHA-256 %s, the config's %s). Give vocab_file=%s, the model of "

@@ -13,6 +13,7 @@ from open_seq2seq.encoders.shapes import dimension
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.evaluation.pretraining_evaluation import PretrainingEvaluation
 from open_seq2seq.evaluation.scoring import SUMMED
+from open_seq2seq.evaluation.task_evaluation import TaskEvaluation
 from open_seq2seq.experiment.assembly import execution_of
 from open_seq2seq.graph_analysis.step_memory import advised_batch
 
@@ -28,8 +29,11 @@ _ShapeGraph = collections.namedtuple("_ShapeGraph", "iterator batch fetches logi
 def build_evaluation(base_model, params, mode, data_layer, device, group, observer=None, decoder=None):
     """Builds the :class:`EvaluationGraph` of a model in the current graph, and the :class:`Evaluation` of ``data_layer`` with it.
 
-    Arguments: see :class:`EvaluationGraph` and :class:`Evaluation`. A pre-training model has a ``PretrainingEvaluation``.
+    Arguments: see :class:`EvaluationGraph` and :class:`Evaluation`. A pre-training model has a ``PretrainingEvaluation``, a task
+    without transcripts a ``TaskEvaluation``.
     """
+    if params.get("tasks"):
+        return TaskEvaluation(base_model, params, mode, data_layer, device, group)
     if getattr(base_model, "is_pretraining", False):
         return PretrainingEvaluation(base_model, params, data_layer, device, group)
     return Evaluation(EvaluationGraph(base_model, params, mode, data_layer, device, group, observer), data_layer, decoder)

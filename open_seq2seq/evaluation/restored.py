@@ -10,6 +10,7 @@ from open_seq2seq.decoding import make_decoder
 from open_seq2seq.decoding.options import options_from_config
 from open_seq2seq.devices.session import open_session, report_compiled_graphs
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
+from open_seq2seq.evaluation.all_tasks import classes_of
 from open_seq2seq.evaluation.evaluation_graph import build_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.log_lines import log_line
@@ -20,13 +21,14 @@ def restored(base_model, params, mode, run_directory, arguments, device, group, 
     """Context of a session with the checkpoint's variables, the ``Evaluation``, and the checkpoint (None on other ranks).
 
     The evaluation decodes as the config says if ``decodes`` is True, else greedily; that of a pre-training model is a
-    ``PretrainingEvaluation``.
+    ``PretrainingEvaluation``, that of a task without transcripts a ``TaskEvaluation``.
     """
-    is_pretraining = getattr(base_model, "is_pretraining", False)
-    options = options_from_config(params["decoder_params"] if decodes and not is_pretraining else {})
+    # a pre-training, or a task of a class for each utterance
+    decodes_nothing = getattr(base_model, "is_pretraining", False) or bool(params.get("tasks"))
+    options = options_from_config(params["decoder_params"] if decodes and not decodes_nothing else {})
     with data_being_read(group, lambda: open_session(device)):
         layer = build_data_layer(params, mode, device, group, run_directory.rejected_file if group.is_first else None)
-        decoder = contextlib.nullcontext() if is_pretraining else make_decoder(layer.vocabulary, options, verbose=group.is_first)
+        decoder = contextlib.nullcontext() if decodes_nothing else make_decoder(layer.vocabulary, options, verbose=group.is_first)
     with decoder, tf.Graph().as_default():
         evaluation = build_evaluation(base_model, params, mode, layer, device, group, decoder=decoder)
         broadcast, initialize = group.broadcast(tf.global_variables()), tf.global_variables_initializer()
@@ -36,7 +38,7 @@ def restored(base_model, params, mode, run_directory, arguments, device, group, 
             checkpoint = None
             if group.is_first:
                 checkpoint, (report, values) = run_directory.read_checkpoint(
-                    lambda path: (path, _read(path, layer.vocabulary, params)), params["restore_best_checkpoint"])
+                    lambda path: (path, _read(path, layer, params)), params["restore_best_checkpoint"])
                 log_line(describe_restore(report))
                 note_on_features(params, checkpoint)
                 operations, feed = graph_variables().assignments(values)
@@ -51,9 +53,14 @@ def restored(base_model, params, mode, run_directory, arguments, device, group, 
             group.finish(session)
 
 
-def _read(checkpoint, vocabulary, params):
-    # a custom data layer may have no characters
-    require_vocabulary(checkpoint, getattr(vocabulary, "characters", None), getattr(vocabulary, "sha256", None))
+def _read(checkpoint, layer, params):
+    task = params.get("selected_task") if params.get("decoder_scope") else None
+    if params.get("tasks"):
+        require_vocabulary(checkpoint, classes_of(layer, task), task=task)
+    else:
+        # a custom data layer may have no characters
+        vocabulary = layer.vocabulary
+        require_vocabulary(checkpoint, getattr(vocabulary, "characters", None), getattr(vocabulary, "sha256", None), task)
     return read_values(checkpoint, tf.global_variables(), averaged=params["evaluate_ema"])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.error_rates import ErrorRate, transcript_errors
 from open_seq2seq.evaluation.pretraining_evaluation import PretrainingEvaluation, PretrainingResult, log_pretraining
+from open_seq2seq.evaluation.task_evaluation import TaskEvaluation, TaskResult, log_task
 from open_seq2seq.log_lines import has_modelzoo_format, log_line
 from open_seq2seq.progress import ProgressBar
 
@@ -17,8 +18,8 @@ SUMMED = ("loss", "counted", "uncounted", "utterances", "unscored", "audio_secon
 
 EvaluationResult = collections.namedtuple(
     "EvaluationResult", ("loss",) + RATES + ("frame_entropy", "num_utterances", "num_uncounted", "num_unscored", "audio_seconds",
-                                             "seconds", "utterances", "transcripts", "uncounted", "outputs"),
-    defaults=[()])
+                                             "seconds", "utterances", "transcripts", "uncounted", "outputs", "tasks"),
+    defaults=[(), ()])
 EvaluationResult.__doc__ = """Figures of a whole data set, over all ranks, and this rank's share of it.
 
 loss: mean over the utterances with a finite CTC loss. The rates are ``error_rates.ErrorRate``. frame_entropy: of the distribution
@@ -26,7 +27,8 @@ over labels and blank, mean over all valid frames, in nats: near 0 for a model t
 number of scored utterances. num_uncounted: how many of these have no finite loss. num_unscored: utterances whose files have
 become unreadable since the start (at most max_rejected_fraction of all). audio_seconds: of the scored utterances. seconds:
 duration of the evaluation. utterances, transcripts: lists, this rank's share. uncounted: list of this rank's utterances without
-a finite loss. outputs: list of this rank's :class:`UtteranceOutput`, in the order of the utterances.
+a finite loss. outputs: list of this rank's :class:`UtteranceOutput`, in the order of the utterances. tasks: tuple of pairs of the
+name and the result of each other task that was evaluated, see ``evaluation/all_tasks.py``.
 """
 
 UtteranceOutput = collections.namedtuple("UtteranceOutput", "index transcript loss entropy")
@@ -44,7 +46,7 @@ def run_evaluation(session, evaluation, verbose=False, observations=None, observ
 
     Args:
       session: a session whose variables are set.
-      evaluation: an ``Evaluation`` of mode "eval", or a ``PretrainingEvaluation``, which has a ``PretrainingResult``.
+      evaluation: an ``Evaluation`` of mode "eval"; a ``PretrainingEvaluation`` or ``TaskEvaluation`` has other results.
       verbose: print ``Processed k/n batches`` at intervals.
       observations, observe: what else to fetch, see ``Evaluation.batches``, and a function to call with each batch's values of
         it; or None.
@@ -57,7 +59,7 @@ def run_evaluation(session, evaluation, verbose=False, observations=None, observ
     Raises:
       DataError: an utterance was scored twice or not at all, or too many files have become unreadable since the start.
     """
-    if isinstance(evaluation, PretrainingEvaluation):
+    if isinstance(evaluation, (PretrainingEvaluation, TaskEvaluation)):
         return evaluation.run(session, verbose, is_interrupted)
     layer, started = evaluation.data_layer, time.monotonic()
     scores, interrupted = _Scores(layer), False
@@ -151,6 +153,9 @@ def log_evaluation(result, name="Validation"):
     """
     if isinstance(result, PretrainingResult):
         log_pretraining(result, name)
+        return
+    if isinstance(result, TaskResult):
+        log_task(result, name)
         return
     wer = "%s WER:  %.4f" % (name, result.word_error_rate.rate)
     if has_modelzoo_format():

@@ -55,6 +55,12 @@ PARTS = (
     Parameter("encoder_params", Dict(), default={}, doc="parameters of the encoder"),
     Parameter("width_multiplier", Float(above=0.0, maximum=100.0), default=1.0,
               doc="factor of the num_channels of every encoder layer; the products are rounded to a multiple of 8"),
+    Parameter("block_copies", Int(minimum=1, maximum=100), default=1,
+              doc="times that every residual block follows itself: a deeper network of the same width"),
+    Parameter("kernel_multiplier", Float(above=0.0, maximum=100.0), default=1.0,
+              doc="factor of the kernel widths above 1; the products are rounded to odd numbers"),
+    Parameter("dropout_multiplier", Float(minimum=0.0, maximum=100.0), default=1.0,
+              doc="factor of every probability of dropping a value; at most 0.9 is dropped"),
     Parameter("decoder", Callable(), doc="decoder class, e.g. FullyConnectedCTCDecoder"),
     Parameter("decoder_params", Dict(), default={}, doc="parameters of the decoder"),
     Parameter("loss", Callable(), default=None, doc="loss class, e.g. CTCLoss; train and eval need one"),
@@ -136,6 +142,8 @@ RUN = (
     Parameter("try_worst_batch", Bool(), default=True,
               doc="compute the longest batch once before training, so that a lack of memory shows at the start"),
     Parameter("npu_params", NpuParams(), default=OWN_DEFAULTS, doc="options of the Ascend NPU and its adapter"),
+    Parameter("search_space", Either(Dict(), FilePath()), default=None,
+              doc="--mode=search: keys and their ranges, a dict or a YAML file (docs/search.md); None: those for small corpora"),
     Parameter("bench_start", Int(minimum=0), default=10, doc="first step of the average time per step"),
 )
 

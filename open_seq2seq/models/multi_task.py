@@ -12,7 +12,7 @@ from open_seq2seq.data.speech2text.frame_targets import FrameGeometry
 from open_seq2seq.data.tasks import FEATURES, TRANSCRIPT
 from open_seq2seq.decoders.gradient_scaling import reversed_gradient, scaled_gradient, strength
 from open_seq2seq.encoders.interface import EncoderOutput
-from open_seq2seq.losses.ctc_loss import LossOutput
+from open_seq2seq.losses.ctc_loss import LossOutput, weighted_mean
 from open_seq2seq.models.parts import accepted, with_defaults_of
 from open_seq2seq.models.task_params import UNCERTAINTY, decoder_scope, main_task
 
@@ -26,6 +26,15 @@ loss: LossOutput, None in infer mode; its loss is the mean over the rows of the 
 targets: TaskTargets, None in infer mode.
 weight: float32 scalar, the factor of the loss in the sum. term: float32 scalar, what the task adds to the sum: weight * loss, and
   for a learned weight its penalty. None in infer mode.
+"""
+
+
+MultiTaskLoss = collections.namedtuple("MultiTaskLoss", LossOutput._fields + ("task_sums",))
+MultiTaskLoss.__doc__ = """The loss of a model with tasks.
+
+loss: float32 scalar, the sum of the tasks' terms. per_utterance: float32 [B], of the main task. counted: bool [B], False in rows
+where a task has no finite loss.
+task_sums: float32 [tasks, 3]: the sum of the losses of the task's rows, the number of these rows, the weight of the task.
 """
 
 
@@ -140,7 +149,7 @@ def scheduled(value, max_steps):
 
 
 def summed(main, tasks):
-    """The LossOutput of a model with tasks, see ``ModelOutput``; None without losses.
+    """The MultiTaskLoss of a model; None without losses.
 
     Args:
       main: TaskOutput of the main task.
@@ -150,8 +159,13 @@ def summed(main, tasks):
         return None
     with tf.name_scope("sum_of_tasks"):
         counted = [tf.logical_or(task.loss.counted, tf.equal(task.targets.weights, 0.0)) for task in tasks]
-        return LossOutput(tf.add_n([task.term for task in tasks]), main.loss.per_utterance,
-                          tf.reduce_all(tf.stack(counted), 0))
+        sums = []
+        for task in tasks:
+            rows = tf.cast(task.loss.counted, tf.float32) * tf.cast(task.targets.weights > 0.0, tf.float32)
+            total = weighted_mean(task.loss.per_utterance, rows) * tf.cast(tf.size(rows), tf.float32)
+            sums.append(tf.stack([total, tf.reduce_sum(rows), task.weight]))
+        return MultiTaskLoss(tf.add_n([task.term for task in tasks]), main.loss.per_utterance,
+                             tf.reduce_all(tf.stack(counted), 0), tf.stack(sums))
 
 
 class _GradientIntoEncoder:

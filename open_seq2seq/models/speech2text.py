@@ -21,7 +21,7 @@ best_path: int32 [B, T'], the most probable output of every frame; decoding/gree
 loss: LossOutput, None in infer mode.
 encoder_output: EncoderOutput.
 tasks: tuple of TaskOutput (models/multi_task.py), one for each task of the config. The other fields are then those of the main
-  task, but ``loss.loss`` is the weighted sum, and ``loss.counted`` is False in rows where a task has no finite loss.
+  task, and the loss is a MultiTaskLoss.
 """
 
 SCOPE = "ForwardPass"

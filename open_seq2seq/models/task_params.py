@@ -22,6 +22,7 @@ from open_seq2seq.errors import UsageError
 from open_seq2seq.losses import CrossEntropyLoss, RegressionLoss
 
 UNCERTAINTY = "uncertainty"
+METRICS_OF_KIND = {task_data.TRANSCRIPT: ("loss", "wer"), task_data.LABEL: ("loss", "accuracy"), task_data.FEATURES: ("loss",)}
 _NAME = re.compile("[a-z][a-z0-9_]*$")
 _LARGEST_WEIGHT = 1e4
 
@@ -83,6 +84,18 @@ class Tasks(Kind):
         return checked
 
 
+class Metric(Kind):
+    """"loss", "wer", or a metric of a task, e.g. "kyrgyz.wer"."""
+
+    description = '"loss", "wer", or a metric of a task, e.g. "kyrgyz.wer"'
+
+    def check(self, value, path, report):
+        if isinstance(value, str) and "." in value:
+            # which ones there are is checked with the tasks
+            return value
+        return Choice("loss", "wer").check(value, path, report)
+
+
 PARAMETERS = (
     Parameter("tasks", Tasks(), default={},
               doc="outputs that are trained together, by name (docs/multi_task.md); {}: one, of the keys decoder and loss"),
@@ -120,15 +133,18 @@ def with_parts(params):
     return filled
 
 
-def config_of_task(params, name=None):
+def config_of_task(params, name=None, evaluation=True, classes=None):
     """The params of a model with one task only, as they would be written for a config without tasks.
 
     The task's variables have the names that they have in the model with all tasks. The config of a task with transcripts has no
-    tasks; a task of another kind stays the only one in ``tasks``.
+    tasks; a task of another kind stays the only one in ``tasks``. ``selected_task`` is the name of the task, ``decoder_scope``
+    the variable scope of its decoder.
 
     Args:
       params: checked params of a mode.
       name: of the task; None: the main task.
+      evaluation: whether to read the data that the task is evaluated on, instead of those that it is trained on.
+      classes: list of the names of the classes of a task of kind "label", as in the training; None: those of the config.
 
     Returns:
       A new dict; ``params`` if it has no tasks and ``name`` is None.
@@ -137,8 +153,8 @@ def config_of_task(params, name=None):
       UsageError: there is no such task.
     """
     tasks = params.get("tasks") or {}
-    if not tasks:
-        if name is not None:
+    if not tasks or params.get("selected_task") is not None:
+        if name not in (None, params.get("selected_task")):
             raise UsageError("--task=%s: the config has no tasks (docs/multi_task.md). Remove --task" % name)
         return params
     main = main_task(params)
@@ -148,12 +164,29 @@ def config_of_task(params, name=None):
     task, encoder_params = tasks[name], params["encoder_params"]
     if task["layer"] is not None:
         encoder_params = params["encoder"].params_up_to(encoder_params, task["layer"])
-    found = dict(params, encoder_params=encoder_params, **{key: task[key] for key in (
-        "decoder", "decoder_params", "loss", "loss_params")})
-    if task["data"]["kind"] == task_data.TRANSCRIPT:
-        return dict(found, tasks={}, main_task=None, decoder_scope=decoder_scope(params, name),
-                    data_layer_params=task_data.data_layer_params_of(params["data_layer_params"], task["data"]))
-    return dict(found, tasks={name: dict(task, layer=None)}, main_task=main)
+    data = task["data"] if classes is None else dict(task["data"], classes=list(classes))
+    data_params = task_data.data_layer_params_of(params["data_layer_params"], data)
+    if evaluation:
+        files = data["eval_files"] or params["data_layer_params"].get("dataset_files")
+        data_params.update({} if files is None else {"dataset_files": files})
+    found = dict(params, encoder_params=encoder_params, data_layer_params=data_params, selected_task=name,
+                 decoder_scope=decoder_scope(params, name), main_task=main,
+                 **{key: task[key] for key in ("decoder", "decoder_params", "loss", "loss_params")})
+    if data["kind"] == task_data.TRANSCRIPT:
+        return dict(found, tasks={})
+    return dict(found, tasks={name: dict(task, layer=None, data=dict(data, dataset_files=None, eval_files=None))})
+
+
+def evaluated_tasks(params):
+    """Names of the tasks, the main task excepted, that have data to be evaluated on."""
+    tasks = params.get("tasks") or {}
+    return [name for name, task in tasks.items() if name != main_task(params) and task_data.is_evaluated(task["data"])]
+
+
+def task_metrics(params):
+    """What ``best_metric`` and ``stopping_metric`` can be besides "loss" and "wer": list of "TASK.METRIC" for all tasks."""
+    return ["%s.%s" % (name, metric) for name, task in (params.get("tasks") or {}).items()
+            for metric in METRICS_OF_KIND.get(_kind(task), ())]
 
 
 def check_rules(params, mode, path, report):
@@ -166,6 +199,7 @@ def check_rules(params, mode, path, report):
       report: receives the problems.
     """
     tasks = params.get("tasks")
+    _check_metrics(params, path, report)
     if not tasks or not isinstance(tasks, dict):
         if params.get("main_task") is not None:
             report.problem(child_path(path, "main_task"), 'is "%s", but the config has no tasks; remove it' % params["main_task"])
@@ -181,6 +215,17 @@ def check_rules(params, mode, path, report):
         _check_task(task, params, mode, child_path(where, name), report)
     if all(task.get("weight") == 0.0 or _is_zero_schedule(task.get("weight")) for task in tasks.values()):
         report.problem(where, "has only weights of 0, so nothing would be trained; give a task a weight above 0")
+
+
+def _check_metrics(params, path, report):
+    for key in ("best_metric", "stopping_metric"):
+        value = params.get(key)
+        if not isinstance(value, str) or "." not in value:
+            continue
+        known = task_metrics(params)
+        if value not in known:
+            report.problem(child_path(path, key), 'is "%s", which no evaluation measures %s' % (
+                value, did_you_mean(value, ["loss", "wer"] + known)))
 
 
 def _kind(task):

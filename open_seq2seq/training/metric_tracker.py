@@ -11,13 +11,36 @@ import zlib
 import numpy as np
 
 from open_seq2seq.distributed.agreement import fingerprint
+from open_seq2seq.evaluation.all_tasks import measured
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.models.task_params import main_task, task_metrics
 
 METRICS = ("loss", "wer")
 # Coqui STT's for the loss; of a WER, which is a fraction, any improvement counts
 MIN_DELTA = {"loss": 0.05, "wer": 0.0}
 # larger than any value, and finite: a checkpoint keeps it
 NO_BEST = 1e9
+
+
+def metrics_of(params):
+    """The metrics that can decide: :data:`METRICS`, and those of the tasks of checked params, e.g. "kyrgyz.wer"."""
+    return METRICS + tuple(task_metrics(params))
+
+
+def no_best(params):
+    """What a ``SavedState`` keeps of the best value of each metric, with initial values."""
+    return {"best_" + metric: NO_BEST for metric in metrics_of(params)}
+
+
+def measured_values(params, result):
+    """Dict from metrics to values as the state keeps them, rounded to float32: a repeated evaluation is not better than before.
+
+    Args:
+      params: checked params of the training.
+      result: ``EvaluationResult`` or ``PretrainingResult``.
+    """
+    values = measured(result, main_task(params) if params.get("tasks") else None)
+    return {name: float(np.float32(value)) for name, value in values.items()}
 
 
 class MetricTracker:
@@ -29,7 +52,7 @@ class MetricTracker:
       data_layer: of the evaluation data, or None. Values measured on other data are not compared.
 
     Attributes:
-      metric: "loss" or "wer".
+      metric: "loss", "wer", or e.g. "kyrgyz.wer" of a task.
       best: the lowest value so far; :data:`NO_BEST` before the first evaluation.
       best_step: the step that it was reached at.
       has_other_data: whether the checkpoint's values were measured on other data than this training's.
@@ -40,7 +63,9 @@ class MetricTracker:
 
     def __init__(self, params, steps_per_epoch, data_layer=None):
         self.metric = params["stopping_metric"]
-        self.min_delta = MIN_DELTA[self.metric] if params["es_min_delta"] is None else params["es_min_delta"]
+        self._params, self._metrics = params, metrics_of(params)
+        standard = MIN_DELTA.get(self.metric.split(".")[-1], 0.0)
+        self.min_delta = standard if params["es_min_delta"] is None else params["es_min_delta"]
         self._counts = params["early_stop"] or params["reduce_lr_on_plateau"]
         self._steps_per_epoch = steps_per_epoch
         self._data = 0
@@ -52,7 +77,7 @@ class MetricTracker:
 
     @property
     def _rule(self):
-        return {"stopping_metric": METRICS.index(self.metric), "stopping_min_delta": float(np.float32(self.min_delta)),
+        return {"stopping_metric": self._metrics.index(self.metric), "stopping_min_delta": float(np.float32(self.min_delta)),
                 "stopping_data": self._data}
 
     def start(self, state, step):
@@ -73,7 +98,7 @@ class MetricTracker:
             if self._counts:
                 log_line("Epochs without improvement are counted from step %d again: the checkpoint's training used "
                          "stopping_metric %s and es_min_delta %g, this one uses %s and %g%s" % (
-                             step, METRICS[int(values["stopping_metric"])], values["stopping_min_delta"], self.metric,
+                             step, self._named(values["stopping_metric"]), values["stopping_min_delta"], self.metric,
                              self.min_delta, " on other data" if self.has_other_data else ""))
             self.best, self.best_step = NO_BEST, 0
             self._improved_step = self._evaluated_step = step
@@ -94,7 +119,7 @@ class MetricTracker:
           result: ``EvaluationResult``.
         """
         # rounded as the checkpoint keeps it: a resumed run decides as an uninterrupted one
-        value = float(np.float32(result.loss if self.metric == "loss" else result.word_error_rate.rate))
+        value = measured_values(self._params, result)[self.metric]
         self._evaluated_step = step
         if math.isfinite(value) and value < self.best:
             if self.best == NO_BEST or value <= self.best - self.min_delta:
@@ -125,6 +150,10 @@ class MetricTracker:
             return "there is no finite %s yet" % self._name
         return "the best %s is %.4f, of step %d" % (self._name, self.best, self.best_step)
 
+    def _named(self, number):
+        """The metric with this number in a checkpoint, whose training may have had other tasks."""
+        return self._metrics[int(number)] if int(number) < len(self._metrics) else "of another task"
+
     @property
     def _name(self):
-        return "validation %s" % {"loss": "loss", "wer": "WER"}[self.metric]
+        return "validation %s" % {"wer": "WER"}.get(self.metric, self.metric)

@@ -13,6 +13,7 @@ import time
 import numpy as np
 
 from open_seq2seq.errors import DataError
+from open_seq2seq.evaluation.task_evaluation import TaskResult
 from open_seq2seq.files import printable
 from open_seq2seq.log_lines import log_line
 
@@ -23,7 +24,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 _LARGEST_COUNT = 2 ** 53  # up to which a float has every integer
 _END_OF_TIME = 253402300799  # the end of the year 9999, the last that a date can have
 
-_TEXTS = frozenset(["run", "config", "version", "tensorflow", "device", "reason", "data_set"])
+_TEXTS = frozenset(["run", "config", "version", "tensorflow", "device", "reason", "data_set", "task"])
 _COUNTS = frozenset(["step", "last_step", "steps_per_epoch", "processes", "utterances_per_step", "epoch", "steps",
                      "skipped_steps", "evaluated_at", "best_step", "without_finite_loss", "limited_layer_changes",
                      "limited_total_changes", "limited_changes"])
@@ -31,7 +32,7 @@ _NUMBERS = frozenset(["loss", "learning_rate", "loss_scale", "gradient_norm", "s
                       "audio_seconds_per_second", "data_wait_share", "padding_share", "word_error_rate", "character_error_rate",
                       "sentence_error_rate", "frame_entropy", "seconds", "train_loss", "dev_loss", "dev_word_error_rate",
                       "best_word_error_rate", "parameter_norm", "relative_change", "dead_channels", "mean_drift",
-                      "variance_drift"])
+                      "variance_drift", "accuracy"])
 # how version 0.1 called the numbers of the kind "test"
 _OLD_TEST_NAMES = {"wer": "word_error_rate", "cer": "character_error_rate"}
 
@@ -53,7 +54,8 @@ class Metrics:
         """Appends one line.
 
         Args:
-          kind: what was measured: "start", "step", "evaluation", "test", "subset", "layers", "epoch", "skipped" or "end".
+          kind: what was measured: "start", "step", "evaluation", "task_evaluation" (of a task other than the main one), "test",
+            "subset", "layers", "epoch", "skipped" or "end".
           step: updates made before.
           numbers: the values of the line: numbers (also NumPy's), strings, None, and lists or dicts of these.
         """
@@ -78,7 +80,9 @@ class Metrics:
 
 
 def evaluation_numbers(result):
-    """The numbers of an ``EvaluationResult`` or ``PretrainingResult``: dict, the same for all kinds of metrics of data sets."""
+    """The numbers of the result of any evaluation: dict, the same for all kinds of metrics of data sets."""
+    if isinstance(result, TaskResult):
+        return {"loss": result.loss, "accuracy": result.accuracy, "utterances": result.num_utterances, "seconds": result.seconds}
     if result.word_error_rate is None:
         return dict(result.figures, loss=result.loss, utterances=result.num_utterances, seconds=result.seconds)
     return {"loss": result.loss, "word_error_rate": result.word_error_rate.rate,
@@ -92,7 +96,7 @@ def read_metrics(path):
 
     A run that was killed at step 70 and resumes from its checkpoint of step 50 makes the steps 51 to 70 again. What was measured
     of them the first time does not belong to the training that led to the weights, and is dropped. Of several measurements of one
-    kind (and one ``data_set``) at one step the last is taken. Damaged lines are skipped, with a note in the log.
+    kind (and one ``data_set`` and ``task``) at one step the last is taken. Damaged lines are skipped, with a note in the log.
 
     Args:
       path: the file.
@@ -117,7 +121,7 @@ def read_metrics(path):
                     continue
                 if entry["kind"] == "start":
                     entries = {key: earlier for key, earlier in entries.items() if earlier["step"] <= entry["step"]}
-                key = entry["kind"], entry["step"], entry.get("data_set")
+                key = entry["kind"], entry["step"], entry.get("data_set"), entry.get("task")
                 entries.pop(key, None)  # keeps the order that of the last ones
                 entries[key] = entry
     except OSError as error:

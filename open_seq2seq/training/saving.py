@@ -4,11 +4,10 @@ import concurrent.futures
 import math
 import time
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 import open_seq2seq
-from open_seq2seq.checkpoints.description import note_on_features, require_vocabulary
+from open_seq2seq.checkpoints.description import labels_of_tasks, note_on_features, require_vocabulary
 from open_seq2seq.checkpoints.files import BEST, ORDINARY, latest_checkpoint, remove_leftovers
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.moving_average import started_averages
@@ -18,7 +17,7 @@ from open_seq2seq.checkpoints.transfer import read_valid_checkpoint, transfer_in
 from open_seq2seq.checkpoints.writer import CheckpointWriter
 from open_seq2seq.errors import JasperError, UsageError
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.training.metric_tracker import NO_BEST
+from open_seq2seq.training.metric_tracker import measured_values, metrics_of, no_best
 
 _Written = collections.namedtuple("_Written", "kind future")
 _LINES = {ORDINARY: "Saved checkpoint %s (%.1f MB)", BEST: "Saved the best model so far, %s (%.1f MB)"}
@@ -127,7 +126,7 @@ class Saving:
         data = STATE_SCOPE + "stopping_data"
         if reader.has_tensor(data) and reader.get_tensor(data) != state["stopping_data"]:
             return  # measured on other evaluation data
-        for name in ("best_loss", "best_wer"):
+        for name in ("best_" + metric for metric in metrics_of(self._params)):
             if reader.has_tensor(STATE_SCOPE + name):
                 value = float(reader.get_tensor(STATE_SCOPE + name))
                 if value < state[name]:
@@ -135,7 +134,7 @@ class Saving:
 
     def forget_best(self):
         """Resets the best metric: the next evaluation is the best so far."""
-        self._graph.state.set(best_loss=NO_BEST, best_wer=NO_BEST)
+        self._graph.state.set(**no_best(self._params))
 
     def back_to_best(self, session):
         """Sets the weights, the batch-norm statistics and the optimizer's slots to those of the best model, on all ranks.
@@ -194,10 +193,7 @@ class Saving:
         """
         state = self._graph.state.get()
         # rounded as the state keeps them: an evaluation that is repeated after a resume is not better than the first time
-        measured = {"loss": float(np.float32(evaluation.loss))}
-        if evaluation.word_error_rate is not None:
-            # a pre-training has none
-            measured["wer"] = float(np.float32(evaluation.word_error_rate.rate))
+        measured = measured_values(self._params, evaluation)
         better = {name: value for name, value in measured.items() if math.isfinite(value) and value < state["best_" + name]}
         self._graph.state.set(**dict(position, **{"best_" + name: value for name, value in better.items()}))
         metric = self._params["best_metric"]
@@ -213,7 +209,7 @@ class Saving:
         facts = {
             "epoch": self._graph.epochs_done(step), "metric": metric,
             "state": {name[len(STATE_SCOPE):]: value.item() for name, value in values.items() if name.startswith(STATE_SCOPE)},
-            "vocabulary": self._characters, "resolved_config": self._resolved_config,
+            "vocabulary": self._characters, "resolved_config": self._resolved_config, **labels_of_tasks(self._graph.data_layer),
             "version": open_seq2seq.__version__, "tensorflow": tf.__version__,
         }
         if model is not None:

@@ -10,6 +10,7 @@ from open_seq2seq.evaluation.record import data_set_name
 from open_seq2seq.log_lines import has_modelzoo_format, log_line
 from open_seq2seq.progress import Throughput, clock_text, resident_bytes
 from open_seq2seq.training.metrics import evaluation_numbers
+from open_seq2seq.training.task_figures import TaskFigures
 
 # steps after which predictions of few clusters are a collapse; an untrained model predicts the most frequent ones
 PATIENCE = 300
@@ -60,6 +61,9 @@ class StepLog:
         # of pre-training: since the last lines and since the last metrics
         self._recent_figures = self._measured_figures = None
         self._has_collapsed = False
+        # with tasks: since the last lines and since the last metrics
+        self._recent_tasks, self._measured_tasks = (
+            TaskFigures(params["tasks"]) if params.get("tasks") else None for _ in range(2))
 
     def wants(self, step):
         """(samples, summary): what ``ShapeStep.update_fetches`` is to fetch at a step."""
@@ -88,6 +92,9 @@ class StepLog:
                 self._recent_figures, self._measured_figures = PretrainingFigures(classes), PretrainingFigures(classes)
             for figures in (self._recent_figures, self._measured_figures):
                 figures.add(values["sums"], values["predicted"], values["expected"])
+        if self._recent_tasks is not None:
+            for figures in (self._recent_tasks, self._measured_tasks):
+                figures.add(values["task_sums"])
         valid = values["weights"] > 0
         for throughput in (self._recent, self._measured, self._whole, self._since_start):
             # the batches of the other ranks are about as large as this one
@@ -160,6 +167,9 @@ class StepLog:
         log_line("time per step = " + clock_text(seconds), start="")
         if self._recent_figures is not None:
             self._print_figures(step)
+        if self._recent_tasks is not None:
+            log_line(self._recent_tasks.line(), offset=4)
+            self._recent_tasks.restart()
         log_line("%.1f utterances/s, %.1f audio seconds/s, %s to go" % (
             self._recent.utterances_per_second, self._recent.audio_seconds_per_second,
             datetime.timedelta(seconds=round(seconds * (self._graph.last_step - step)))), offset=4)
@@ -195,6 +205,9 @@ class StepLog:
             # both since the beginning of the training
             others = {"limited_layer_changes": values["limited_changes"][:-1].sum(),
                       "limited_total_changes": values["limited_changes"][-1]}
+        if self._measured_tasks is not None:
+            others["tasks"] = self._measured_tasks.figures()
+            self._measured_tasks.restart()
         self._metrics.write("step", step, epoch=self._graph.epochs_done(step), loss=loss, learning_rate=values["learning_rate"],
                             loss_scale=values["loss_scale"], gradient_norm=values["gradient_norm"],
                             seconds_per_step=self._seconds_per_step(speed),
@@ -210,10 +223,16 @@ class StepLog:
                 scores["eval_WER"] = result.word_error_rate.rate
             else:
                 scores.update(("eval_" + name, value) for name, value in result.figures.items())
+            for task, of_task in getattr(result, "tasks", ()):
+                scores.update(("eval_%s/%s" % (name, task), value) for name, value in evaluation_numbers(of_task).items()
+                              if name in ("loss", "accuracy", "word_error_rate") and value is not None)
             self._summaries.add_summary(tf.Summary(value=[
                 tf.Summary.Value(tag=name, simple_value=value) for name, value in scores.items()]), step)
         self._metrics.write("evaluation", step, data_set=data_set_name(self._graph.evaluation.data_layer),
                             **evaluation_numbers(result))
+        for task, of_task in getattr(result, "tasks", ()):
+            layer = self._graph.task_evaluations[task].data_layer
+            self._metrics.write("task_evaluation", step, task=task, data_set=data_set_name(layer), **evaluation_numbers(of_task))
         self.exclude(result.seconds)
 
     def exclude(self, seconds):

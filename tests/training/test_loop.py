@@ -42,7 +42,7 @@ class Run(TrainingRun):
 
         self.graph = types.SimpleNamespace(
             iter_size=iter_size, last_step=5, number_of_shape_step=lambda number: 0,
-            eval_steps=2, evaluation="dev" if evaluates else None, requests=Requests(Single()),
+            eval_steps=2, evaluation="dev" if evaluates else None, task_evaluations={}, requests=Requests(Single()),
             feed=dict,
             average_statistics="average_statistics", data_layer=Noted("data_layer", calls),
             shape_step_of_batch=shape_step_of_batch,
@@ -83,12 +83,12 @@ def evaluated(monkeypatch):
     """Makes evaluations note themselves; their results are appended to the list, None by default: interrupted."""
     results = []
 
-    def run_evaluation(session, evaluation, is_interrupted):
+    def run_all(session, evaluation, others, is_interrupted):
         session.run("evaluation of " + evaluation)
         return results.pop(0) if results else None
 
-    monkeypatch.setattr(loop, "run_evaluation", run_evaluation)
-    monkeypatch.setattr(loop, "log_evaluation", lambda result: None)
+    monkeypatch.setattr(loop, "run_all", run_all)
+    monkeypatch.setattr(loop, "log_all", lambda result: None)
     return results
 
 

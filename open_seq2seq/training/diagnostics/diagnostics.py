@@ -10,9 +10,13 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.distributed.exchange import Exchange
+from open_seq2seq.evaluation.all_tasks import classes_of
 from open_seq2seq.evaluation.evaluation_graph import Evaluation, build_evaluation
 from open_seq2seq.evaluation.scoring import note_on_uncounted, run_evaluation
+from open_seq2seq.evaluation.task_evaluation import TaskResult
+from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.models.task_params import config_of_task
 from open_seq2seq.optimizers.max_change import COUNTER
 from open_seq2seq.optimizers.optimize import SCOPE, trained_variables
 from open_seq2seq.training.diagnostics.layer_observer import LayerObserver, LayerStatistics
@@ -53,34 +57,51 @@ class DiagnosticGraph:
     Attributes:
       observer: the LayerObserver for the evaluation model if :attr:`shares_evaluation`.
       shares_evaluation: whether the subsets are scored with the operations that evaluate the dev data.
-      subsets: OrderedDict from "train" and "dev" to Evaluations.
+      subsets: OrderedDict from "train" and "dev" to Evaluations; with tasks these are of the main task, and there are others,
+        e.g. "train, kyrgyz" and "dev, kyrgyz".
       statistics: LayerStatistics.
     """
 
     def __init__(self, base_model, params, evaluation_params, data_layer, device, group):
-        self._base_model, self._params, self._evaluation_params = base_model, params, evaluation_params
+        self._base_model, self._params = base_model, params
         self._device, self._group, self._data_layer = device, group, data_layer
         self.observer = LayerObserver()
         # batches of static shapes have separate operations
         self.shares_evaluation = evaluation_params is not None and data_layer.buckets is None
         self.subsets, self.statistics = collections.OrderedDict(), None
 
-    def build(self, evaluation):
+    def build(self, evaluation, task_evaluations=()):
         """Adds the operations, in the caller's scope, which decides which weights are evaluated.
 
         Args:
           evaluation: the Evaluation of the dev data, or None.
+          task_evaluations: dict from the names of other tasks to theirs; empty without tasks.
         """
-        count, seed = diagnosed_utterances(self._params, self._device), self._params["random_seed"]
-        subset = self._data_layer.subset(count, seed)
-        if self.shares_evaluation:
-            self.subsets["train"] = Evaluation(evaluation.graph, subset)
-            self.subsets["dev"] = Evaluation(evaluation.graph, evaluation.data_layer.subset(count, seed))
-        else:
-            self.subsets["train"] = self._graph(self._evaluation_params or self._params, subset, self.observer)
-            if evaluation is not None:
-                self.subsets["dev"] = self._graph(self._evaluation_params, evaluation.data_layer.subset(count, seed), None)
+        self._add("", self._training_layer(None), evaluation, self.observer)
+        for name in task_evaluations:
+            self._add(", " + name, self._training_layer(name), task_evaluations[name], None)
         self.statistics = LayerStatistics(self.observer, self._group)
+
+    def _training_layer(self, task):
+        """The data layer of the training data of a task; None: of the main task."""
+        if not self._params.get("tasks"):
+            return self._data_layer
+        classes = None if task is None else classes_of(self._data_layer, task)
+        own = config_of_task(self._params, task, evaluation=False, classes=classes)
+        return build_data_layer(own, "train", self._device, self._group)
+
+    def _add(self, name, training_layer, evaluation, observer):
+        """Adds the subsets of a task, whose names end with ``name``; ``evaluation``: of its dev data, or None."""
+        count, seed = diagnosed_utterances(self._params, self._device), self._params["random_seed"]
+        subset, dev = training_layer.subset(count, seed), evaluation and evaluation.data_layer.subset(count, seed)
+        if self.shares_evaluation and isinstance(evaluation, Evaluation):
+            self.subsets["train" + name] = Evaluation(evaluation.graph, subset)
+            self.subsets["dev" + name] = Evaluation(evaluation.graph, dev)
+            return
+        params = config_of_task(self._params, evaluation=False) if evaluation is None else evaluation.params
+        self.subsets["train" + name] = self._graph(params, subset, observer)
+        if evaluation is not None:
+            self.subsets["dev" + name] = self._graph(params, dev, None)
 
     def _graph(self, params, layer, observer):
         return build_evaluation(self._base_model, params, "eval", layer, self._device, self._group, observer)
@@ -159,7 +180,7 @@ class Diagnostics:
         for name, subset in self._graph.subsets.items():
             is_observed = name == "train"
             # for another set of fetches of the same operations TensorFlow would prepare another executor
-            fetched = is_observed or self._graph.shares_evaluation
+            fetched = is_observed or self._graph.shares_evaluation and name == "dev"
             results[name] = run_evaluation(session, subset, observations=observations if fetched else None,
                                            observe=statistics.add if is_observed else None)
         observed = statistics.result(session)
@@ -185,6 +206,10 @@ class Diagnostics:
         log_line("Diagnostics after step %d (%.1f s):" % (step, seconds))
         for name, result in results.items():
             self._metrics.write("subset", step, data_set=name, **evaluation_numbers(result))
+            if isinstance(result, TaskResult):
+                accuracy = "" if result.accuracy is None else ", accuracy %.4f" % result.accuracy
+                log_line("%s subset: loss %.4f%s, %d utterances" % (name, result.loss, accuracy, result.num_utterances), offset=4)
+                continue
             log_line("%s subset: loss %.4f, WER %.4f, frame entropy %.3f nats, %d utterances" % (
                 name, result.loss, result.word_error_rate.rate, result.frame_entropy, result.num_utterances), offset=4)
             note = note_on_uncounted(result)

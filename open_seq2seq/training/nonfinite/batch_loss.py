@@ -1,6 +1,7 @@
 """The loss of a batch as training checks it: one number that is not finite if the numbers of the network are not."""
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.data.tasks import TRANSCRIPT
 from open_seq2seq.losses.ctc_loss import required_frames
 from open_seq2seq.models.hubert_pretraining import PretrainingOutput
 
@@ -21,6 +22,8 @@ def watched_loss(output, batch):
     """
     if isinstance(output, PretrainingOutput):
         return output.loss.loss
+    if getattr(output, "tasks", ()):
+        return _watched_sum(output)
     with tf.name_scope("watched_loss"):
         non_finite = tf.logical_not(tf.reduce_all(tf.is_finite(output.logits)))
         counted, fits = output.loss.counted, labels_fit(output, batch)
@@ -29,6 +32,22 @@ def watched_loss(output, batch):
             counted, fits = tf.logical_and(counted, valid), tf.logical_and(fits, valid)
         none_counted = tf.logical_and(tf.reduce_any(fits), tf.logical_not(tf.reduce_any(counted)))
         return tf.where(tf.logical_or(non_finite, none_counted), tf.constant(float("nan")), output.loss.loss)
+
+
+def _watched_sum(output):
+    """The loss of several tasks; NaN if one of them has diverged."""
+    with tf.name_scope("watched_loss"):
+        diverged = []
+        for task in output.tasks:
+            diverged.append(tf.logical_not(tf.reduce_all(tf.is_finite(task.logits))))
+            valid, targets = task.targets.weights > 0.0, task.targets
+            fits = valid
+            if task.kind == TRANSCRIPT:
+                fits = tf.logical_and(valid, tf.cast(task.logit_lengths, tf.int32) >= tf.maximum(
+                    required_frames(targets.labels, targets.label_lengths), 1))
+            diverged.append(tf.logical_and(tf.reduce_any(fits), tf.logical_not(tf.reduce_any(
+                tf.logical_and(task.loss.counted, valid)))))
+        return tf.where(tf.reduce_any(tf.stack(diverged)), tf.constant(float("nan")), output.loss.loss)
 
 
 def labels_fit(output, batch):
