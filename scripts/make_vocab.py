@@ -2,6 +2,7 @@
 """Makes a vocabulary file from the transcripts of manifests or of a config's training data.
 
     python scripts/make_vocab.py train.csv --lower --output vocab.txt
+    python scripts/make_vocab.py train.csv --language ky --output vocab.txt
     python scripts/make_vocab.py --config_file FILE --min_count 20 --output vocab.txt
     python scripts/make_vocab.py --config_file FILE --subwords 1000 --output vocab.model
 
@@ -13,6 +14,7 @@ explains the tables.
 """
 import argparse
 import collections
+import json
 import os
 import sys
 import unicodedata
@@ -27,6 +29,7 @@ from open_seq2seq.errors import DataError, UsageError  # noqa: E402
 from open_seq2seq.files import replaced_file, require_writable  # noqa: E402
 from open_seq2seq.log_lines import log_line  # noqa: E402
 from open_seq2seq.progress import ProgressBar, print_table  # noqa: E402
+from open_seq2seq.text import languages  # noqa: E402
 from open_seq2seq.text.character_table import EXAMPLES, CharacterTable, script_of  # noqa: E402
 from open_seq2seq.text.steps import LOWER, Changes, Normalization, Refused, name_and_option  # noqa: E402
 from open_seq2seq.text.subwords import BPE, UNIGRAM, SubwordVocabulary, train_model  # noqa: E402
@@ -50,6 +53,8 @@ def parse(words):
                         help="make a vocabulary of N subwords, a SentencePiece model FILE.model, instead of characters")
     parser.add_argument("--model_type", choices=(UNIGRAM, BPE), help="with --subwords: the kind of model (default: %s)" % UNIGRAM)
     parser.add_argument("--lower", action="store_true", help="count lower-case letters; training needs the step \"lower\", too")
+    parser.add_argument("--language", choices=languages.CODES, help="count the letters after the steps letters, numbers, lower "
+                        "and punctuation of the language, which training needs, too, and compare them with its alphabet")
     parser.add_argument("--exclude", default="", metavar="CHARACTERS", help="exclude these characters, e.g. --exclude '\"!?'")
     parser.add_argument("--keep", default="", metavar="CHARACTERS",
                         help="punctuation that the config's step \"punctuation\" keeps, besides the apostrophe, e.g. --keep=-")
@@ -83,6 +88,11 @@ def sources(arguments, overrides):
         if not manifests:
             raise UsageError("%s: the config names no training data; name manifests" % arguments.config_file)
     steps = list(layer.get("normalization") or [])
+    if arguments.language is not None:
+        if steps or arguments.lower:
+            raise UsageError("--language %s gives the normalization, and so %s; keep one of them" % (
+                arguments.language, "does --lower" if arguments.lower else "does the config"))
+        steps = languages.normalization(arguments.language)
     if arguments.lower and LOWER not in [name_and_option(step)[0] for step in steps]:
         steps.append(LOWER)
     return manifests, Normalization(steps, keep=arguments.keep)
@@ -267,6 +277,8 @@ def make(words):
     # the space first, as in OpenSeq2Seq's vocabularies
     characters = sorted((character for character in table.counts if character not in reasons),
                         key=lambda character: (character != " ", character))
+    if arguments.language is not None:
+        log_line(languages.compared(characters, arguments.language))
     affected = table.rows_with(reasons)
     log_line("%d transcripts with %d characters; %d are excluded, which affects %d rows (%.3f %%), %s hours" % (
         table.num_rows, len(table.counts), len(reasons), len(affected), 100.0 * len(affected) / table.num_rows,
@@ -286,8 +298,10 @@ def make(words):
     else:
         write(arguments.output, characters)
     log_line("Wrote %s, %s" % (arguments.output, made))
-    if arguments.lower and arguments.config_file is None:
-        log_line("Note: the transcripts keep their capitals; set data_layer_params[\"normalization\"] = [\"lower\"]")
+    steps = languages.normalization(arguments.language) if arguments.language else [LOWER] if arguments.lower else []
+    if steps and (arguments.language or arguments.config_file is None):
+        log_line("Note: the transcripts themselves are not changed; set data_layer_params[\"normalization\"] = %s"
+                 % json.dumps(steps))
 
 
 def main(words):

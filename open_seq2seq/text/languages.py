@@ -24,6 +24,7 @@ _LOOKALIKES = {
     # Romanian letters with a comma
     "tr": dict(zip(_CYRILLIC, _LATIN), **{"\u0219": "ş", "\u0218": "Ş"}),
 }
+NAMES = {"ky": "Kyrgyz", "kk": "Kazakh", "tr": "Turkish"}
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -36,6 +37,21 @@ def lower(text, language=None):
         return text.lower()
     # Python's lower() has two characters for I with a dot
     return text.replace("I\u0307", "i").translate({ord("I"): "\u0131", ord("\u0130"): "i"}).lower().replace("i\u0307", "i")
+
+
+def normalization(language):
+    """The steps of a config for transcripts of a language, a list; ``language`` is one of :data:`CODES`."""
+    return [{"letters": language}, {"numbers": language}, {"lower": language}, "punctuation"]
+
+
+def compared(characters, language):
+    """A sentence for the log: which letters are not of the alphabet of a language, and which of the alphabet are missing."""
+    letters = {character for character in characters if character.isalpha()}
+    other = "".join(sorted(letters.difference(ALPHABETS[language])))
+    missing = "".join(letter for letter in ALPHABETS[language] if letter not in letters)
+    return "%s: %s; %s" % (
+        NAMES[language], "letters outside the alphabet: %s" % other if other else "all letters are of the alphabet",
+        "letters that no transcript has, so the model cannot write them: %s" % missing if missing else "no letter is missing")
 
 
 class LetterCorrection:

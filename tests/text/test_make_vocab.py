@@ -63,6 +63,15 @@ def test_the_file_reads_back_equal_in_any_script(make, transcripts, expected):
         assert file.read() == first
 
 
+def test_the_letters_of_a_language(make):
+    turkish = ["I\u015f\u0131k 12", "\u0130yi i\u0307yi, ba\u0219ka", "qu\u0131z"]
+    status, output = make(turkish, "--language", "tr", "--output", "vocab.txt")
+    assert status == 0 and "".join(Vocabulary.from_file("vocab.txt").characters) == " abiknoquyz\u0131\u015f"
+    assert "outside the alphabet: q;" in output and "cannot write them: c\u00e7defg" in output
+    assert '[{"letters": "tr"}, {"numbers": "tr"}, {"lower": "tr"}, "punctuation"]' in output
+    assert make(turkish, "--language", "tr", "--lower")[0] == 2
+
+
 def test_what_is_left_out_and_what_that_costs(make):
     for number, seconds in enumerate((3600, 1800, 7200)):
         soundfile.write("%d.wav" % number, np.zeros(seconds, np.int16), 1)
