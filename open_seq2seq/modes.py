@@ -1,6 +1,7 @@
 """What each ``--mode`` does, from the command line to the printed result."""
 import contextlib
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -50,7 +51,10 @@ def run(command_line):
         raise UsageError("--mode=%s needs a model that transcribes, and %s is a pre-training. Fine-tune it first: a config with "
                          "base_model Speech2Text and --load_model=LOGDIR of the pre-training (docs/pretraining.md)" % (
                              arguments.mode, arguments.config_file))
-    _OTHER_MODES[arguments.mode](experiment, arguments)
+    if arguments.mode == "search":
+        _search(experiment, arguments, overrides, command_line)
+    else:
+        _OTHER_MODES[arguments.mode](experiment, arguments)
     return 0
 
 
@@ -169,6 +173,18 @@ def _tune_lm(experiment, arguments):
     """``--mode=tune_lm``."""
     from open_seq2seq.tuning.mode import tune_language_model
     _run_through_data(experiment, arguments, tune_language_model)
+
+
+def _search(experiment, arguments, overrides, command_line):
+    """``--mode=search``."""
+    from open_seq2seq.devices import resolve_device_name
+    from open_seq2seq.tuning.hyperparameters.mode import search
+    began = time.time()
+    for note in experiment.notes:
+        log_line("Note: " + note)
+    command = " ".join(["python"] + [shlex.quote(word) for word in sys.argv[:1] + list(command_line)])
+    search(experiment, arguments, overrides, resolve_device_name(arguments.device), command)
+    _print_time(began)
 
 
 def _validate_data(experiment, arguments):

@@ -9,15 +9,15 @@ show_help() {
 usage: bash scripts/transfer.sh --from RUN --data DIR [options] [-- ARGUMENTS]
 
 Derives a config from that of a trained model, makes a vocabulary of the new transcripts, and trains. The encoder starts with the
-weights of the model, and so do the outputs of the letters that both vocabularies have; at first only the output layer is trained
-(docs/fine_tuning.md). The same command resumes after an interruption.
+weights of the model, and so do the outputs of the letters that both vocabularies have (docs/fine_tuning.md). The same command
+resumes after an interruption.
 
   --from RUN         directory of a trained model, whose best checkpoint is used, or a checkpoint without extension
   --data DIR         folder with train.csv and dev.csv; the best model is tested on test.csv if there is one
   --output DIR       folder of the results (default: runs/transfer): config.py, vocab.txt, model/
   --vocab FILE       use this vocabulary (default: the characters of train.csv after the config's normalization)
   --subwords N       a vocabulary of N subwords, in vocab.model
-  --freeze_steps N   steps in which only the output layer is trained (default: 100)
+  --freeze_steps N   steps in which only the output layer is trained (default: 0)
   --config FILE      a config of the same network (default: derived from that of the model)
   --help
   -- ARGUMENTS       config keys, e.g. -- --max_steps=2000 --lr_decay_per_layer=0.9 --unfreeze_at="{'conv1*': 500}"
@@ -64,7 +64,7 @@ train() {
 # a training that is stopped prints this command as the one that resumes it
 JASPER_RESUME_COMMAND="$(command_text bash "$0" "$@")"
 export JASPER_RESUME_COMMAND
-from="" data="" output=runs/transfer vocab="" subwords="" freeze_steps=100 config="" arguments=()
+from="" data="" output=runs/transfer vocab="" subwords="" freeze_steps=0 config="" arguments=()
 while [ $# -gt 0 ]; do
     word="$1" value=""
     case "$word" in

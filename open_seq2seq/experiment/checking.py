@@ -3,15 +3,15 @@
 Each part defines its own rules: a class or a learning-rate policy may have a static ``check_rules(params, path, report)``, which
 is called with its checked params if each of them is valid by itself, and reports combinations of them that are invalid.
 
-``width_multiplier`` is applied here: a config keeps the channels that its author wrote; the multiplied ones are built, described
-and written into the resolved config.
+``width_multiplier`` and the other factors of network_scaling.py are applied here.
 """
 import os
 
-from open_seq2seq.config.parameters import Report, check_parameters, child_path
+from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.encoders.input_transform import check_features
 from open_seq2seq.encoders.variables import check_factories
 from open_seq2seq.experiment.names import with_names_resolved
+from open_seq2seq.experiment.network_scaling import scale_network
 from open_seq2seq.losses import distillation
 from open_seq2seq.models import task_params
 from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies, parallel_schedule
@@ -46,7 +46,7 @@ def check_params(base_model, mode, params, path, report):
     if checked.get("tasks") and not own.problems:
         _check_tasks(checked, path, own)
     if not own.problems:
-        scale_width(checked, path, own)
+        scale_network(checked, path, own)
     report.take(own)
     for key, parameters_of in (("optimizer", catalogue.parameters_of), ("lr_policy", lr_policies.parameters_of)):
         if callable(checked.get(key)):
@@ -186,34 +186,3 @@ def _check_schedule(checked, path, report):
     for key, message in lr_policies.beyond_the_end(policy, params, steps if isinstance(steps, int) else None, None,
                                                    epochs if isinstance(epochs, int) else None):
         report.note(path.child("lr_policy_params").child(key), message)
-
-
-MULTIPLE = 8  # channels are rounded to a multiple of it, half upwards, and are at least 8: the width of vector units
-
-
-def scaled_channels(num_channels, multiplier):
-    """Channels of a block times a multiplier, an int; a multiplier of 1 leaves them unchanged."""
-    if multiplier == 1.0:
-        return num_channels
-    return max(MULTIPLE, int(num_channels * multiplier / MULTIPLE + 0.5) * MULTIPLE)
-
-
-def scale_width(checked, path, report):
-    """Multiplies the channels of checked params in place.
-
-    Args:
-      checked: valid params of a mode, including those of the encoder.
-      path: names the params.
-      report: receives a problem if the encoder has no convnet_layers.
-    """
-    multiplier = checked.get("width_multiplier", 1.0)
-    if multiplier == 1.0:
-        return
-    layers = checked["encoder_params"].get("convnet_layers")
-    if not isinstance(layers, list):
-        report.problem(child_path(path, "width_multiplier"), 'is %g, and the encoder has no "convnet_layers" whose channels '
-                                                             "it could multiply; remove it" % multiplier)
-        return
-    # the params of a custom encoder may be unchecked
-    for layer in (layer for layer in layers if isinstance(layer, dict) and isinstance(layer.get("num_channels"), int)):
-        layer["num_channels"] = scaled_channels(layer["num_channels"], multiplier)

@@ -38,6 +38,7 @@ examples:
   python run.py --config_file=FILE --mode=replay     recomputes the last batch with a non-finite loss or gradient, layer by layer
   python run.py --config_file=FILE --mode=robustness  WER on the evaluation data in other recordings: noise, codecs, levels, rooms
   python run.py --config_file=FILE --mode=tune_lm --lm_path=lm.arpa  the weights of the language model with the lowest WER
+  python run.py --config_file=FILE --mode=search --trials=40 --jobs=2  the depth, width, dropout etc. with the best dev result
   python run.py --config_file=FILE --mode=validate_data  what is wrong with its manifests and their audio; a repaired copy
   python run.py --config_file=FILE --mode=build_cache  features or audio of its data sets as shards for fast reading
   python run.py --config_file=FILE --mode=align      when each word of the transcripts is said, and which transcripts are wrong

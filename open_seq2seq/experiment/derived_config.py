@@ -21,7 +21,8 @@ SETS = (("train", "train.csv"), ("eval", "dev.csv"), ("test", "test.csv"))  # te
 
 # of one run, of its data, or of its language
 _NOT_DERIVED = ("logdir", "load_model", "checkpoint_dir", "load_checkpoint_dir", "save_checkpoint_dir", "drop_layers",
-                "restore_best_checkpoint", "width_multiplier", "tasks", "main_task", "mix", "teacher_params", "unfreeze_at",
+                "restore_best_checkpoint", "width_multiplier", "block_copies", "kernel_multiplier", "dropout_multiplier",
+                "search_space", "tasks", "main_task", "mix", "teacher_params", "unfreeze_at",
                 "lr_scale_of_layers", "lr_decay_per_layer", "freeze_encoder_steps", "encoder_lr_scale", "copy_letters")
 _NOT_DERIVED_OF_PARTS = {
     "data_layer_params": ("dataset_files", "vocab_file", "cache_dir", "cache_regenerate", "label_dir", "noise_files", "tasks"),

@@ -6,9 +6,9 @@ from open_seq2seq.cli import file_path
 from open_seq2seq.config.report import closest, shown
 from open_seq2seq.log_lines import LOG_FORMATS
 
-MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report", "robustness",
-         "tune_lm", "align", "validate_data", "build_cache", "features", "kmeans", "labels", "label_quality", "input_transform",
-         "train_worker")
+MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report",
+         "robustness", "tune_lm", "search", "align", "validate_data", "build_cache", "features", "kmeans", "labels",
+         "label_quality", "input_transform", "train_worker")
 DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 INFER_FORMATS = ("csv", "json", "ctm", "trn", "srt", "vtt")
@@ -191,7 +191,8 @@ FLAGS = (
     ("preparations", _preparations, None, "--mode=robustness: only these, separated by commas (default: all; docs/robustness.md "
                                           "lists them)"),
     ("trials", _whole(1, 10 ** 5), 60, "--mode=tune_lm: pairs of alpha and beta to measure, those of an interrupted search "
-                                          "included"),
+                                          "included; --mode=search: trainings, in the same way"),
+    ("jobs", _whole(1, 1000), 1, "--mode=search: trainings at the same time, each with a device or its share of the cores"),
     ("alpha_range", _range, "0,3", "--mode=tune_lm: lowest and highest alpha"),
     ("beta_range", _range, "-2,8", "--mode=tune_lm: lowest and highest beta"),
     ("manifest", _files, None, "--mode=features, --mode=label_quality, --mode=input_transform: CSV or TSV lists of utterances, "
@@ -238,6 +239,7 @@ FLAGS_OF_MODE = collections.OrderedDict((
     ("eval", ("group_by", "compare", "report_recordings", "report_megabytes")),
     ("robustness", ("preparations",)),
     ("tune_lm", ("trials", "alpha_range", "beta_range")),
+    ("search", ("trials", "jobs")),
     ("validate_data", ("headers",)),
     ("features", ("manifest", "features", "layer", "nshard", "shard", "sample_rate")),
     ("kmeans", ("features", "split", "clusters", "percent", "seed", "clusters_file")),

@@ -32,6 +32,7 @@ source: the file's bytes. overrides: list of ``Override``, from the command line
 """
 
 PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "train_eval": ("train", "eval"),
+                  "search": ("train", "eval"),
                   "describe": ("describe",), "npu_check": ("train", "eval"), "export": ("export",), "combine": ("eval", "train"),
                   "replay": ("train",), "robustness": ("eval",), "tune_lm": ("eval",), "align": ("eval",),
                   "validate_data": ("train", "eval", "infer"), "build_cache": ("train", "eval", "infer"),
@@ -47,9 +48,8 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
     Args:
       config_file: path of a Python file that defines ``base_model`` and ``base_params``, and may define
         ``train_params``, ``eval_params`` and ``infer_params``.
-      mode: "train", "eval", "infer", "train_eval", "describe", "export", "replay", "robustness", "tune_lm", "align", "npu_check",
-        "combine", "validate_data", "build_cache", "features", "input_transform" or "label_quality"; npu_check and those that
-        follow, label_quality excepted, load those sections of train, eval and infer that the config defines.
+      mode: one of experiment/flags.py that reads a config; npu_check, combine, validate_data, build_cache, features and
+        input_transform load those sections of train, eval and infer that the config defines.
       overrides: list of :class:`~open_seq2seq.config.overrides.Override`.
       exports: whether the model is exported when training ends.
 
@@ -88,9 +88,9 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
         params[name] = check_params(base_model, "eval" if name == "test" else name, merged, path, report)
         if mode == name == "train":
             _check_without_evaluation(params[name], path, report)
-    if mode == "train_eval" and "eval_params" not in config and not any(
+    if mode in ("train_eval", "search") and "eval_params" not in config and not any(
             section_of(override)[0] == "eval_params" for override in overrides):
-        report.problem("%s: eval_params" % config_file, "is missing; --mode=train_eval needs it, --mode=train does not")
+        report.problem("%s: eval_params" % config_file, "is missing; --mode=%s needs it, --mode=train does not" % mode)
     report.raise_problems()
     _note_unequal_transcripts(params, report)
     return Experiment(config_file, sha256, base_model, params, report.notes, source, list(overrides))

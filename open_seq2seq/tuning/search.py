@@ -219,7 +219,7 @@ def _all(limits):
     return [round(limits[0] + step * STEP, 6) for step in range(int((limits[1] - limits[0]) / STEP + 1e-9) + 1)]
 
 
-def require_optuna():
+def require_optuna(mode="--mode=tune_lm"):
     """The package optuna, without its log lines.
 
     Raises:
@@ -228,7 +228,7 @@ def require_optuna():
     try:
         import optuna
     except ImportError:
-        raise UsageError("--mode=tune_lm needs the package optuna. Install it with: bash scripts/setup.sh --decoding")
+        raise UsageError("%s needs the package optuna. Install it with: bash scripts/setup.sh --decoding" % mode)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

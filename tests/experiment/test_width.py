@@ -3,10 +3,10 @@ import json
 import pytest
 
 from open_seq2seq.errors import ConfigError
-from open_seq2seq.experiment.checking import scaled_channels
 from open_seq2seq.experiment.command_line import parse_command_line
 from open_seq2seq.experiment.description import print_description
 from open_seq2seq.experiment.loading import load_experiment
+from open_seq2seq.experiment.network_scaling import scaled_channels, scaled_kernel
 from open_seq2seq.experiment.saving import plain
 
 
@@ -76,3 +76,26 @@ def test_mistakes(write_config, change, words, message):
     with pytest.raises(ConfigError) as caught:
         load(write_config(change), *words)
     assert message in str(caught.value) and len(str(caught.value).split("\n")) == 1
+
+
+def test_depth_kernels_and_dropout_are_changed_by_one_number_each(write_config, capsys):
+    path = write_config('base_params["encoder_params"]["convnet_layers"][1]["num_channels"] = 64\n'
+                        'base_params["encoder_params"]["dropout_keep_prob"] = 0.8\n'
+                        'base_params["encoder_params"]["convnet_layers"][1].update(residual=True, dropout_keep_prob=0.7)')
+    plain_layers = load(path).params["train"]["encoder_params"]["convnet_layers"]
+    encoder = load(path, "--block_copies=3", "--kernel_multiplier=1.6", "--dropout_multiplier=0.5",
+                   "--width_multiplier=0.5").params["train"]["encoder_params"]
+    layers = encoder["convnet_layers"]
+    assert [layer["num_channels"] for layer in layers] == [8, 32, 32, 32]
+    assert [layer["kernel_size"] for layer in plain_layers] == [[5], [3]]
+    assert [layer["kernel_size"] for layer in layers] == [[9], [5], [5], [5]]
+    assert [layer["dropout_keep_prob"] for layer in layers[1:]] == pytest.approx([0.85] * 3)
+    assert encoder["dropout_keep_prob"] == pytest.approx(0.9)
+    print_description(load(path, "--block_copies=3", mode="describe"), as_json=True)
+    assert "conv41" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("multiplier, width, expected", [
+    (0.6, 11, 7), (1.4, 7, 9), (0.1, 7, 3), (2.0, 1, 1), (1.0, 4, 4), (0.8, 29, 23)])
+def test_kernels_are_odd(multiplier, width, expected):
+    assert scaled_kernel(width, multiplier) == expected
