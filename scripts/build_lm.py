@@ -142,7 +142,7 @@ class Sources:
         if self._of_characters:
             log_line("Note: vocabulary %s has no space, so the language model is one of characters" % vocab_file)
         self.texts, self.manifests, self.dev = texts, manifests, dev
-        self._normalization = Normalization.of(layer, self.vocabulary)
+        self._normalization, self._column = Normalization.of(layer, self.vocabulary), layer.get("transcript_column", "transcript")
         self._normalizer = TextNormalizer(self.vocabulary, self._normalization)
 
     def training(self, dropped):
@@ -165,8 +165,8 @@ class Sources:
 
     def _transcripts(self, path):
         from open_seq2seq.data.speech2text.manifest import read_manifest
-        return (((row.manifest, row.row), row.transcript) for row in read_manifest(path, vocabulary=self.vocabulary)
-                if row.problem is None)
+        rows = read_manifest(path, vocabulary=self.vocabulary, column=self._column)
+        return (((row.manifest, row.row), row.transcript) for row in rows if row.problem is None)
 
     def _known(self, place, text, dropped, is_transcript=False):
         """The words of a sentence once, or nothing."""

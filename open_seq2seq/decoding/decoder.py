@@ -21,6 +21,9 @@ words are a part of it). characters: list of
 :class:`Character`; None if they were not asked for."""
 
 
+IMPOSSIBLE = -1000.0  # log probability; searches do not take minus infinity
+
+
 class Decoder:
     """Transcripts of logits. Subclasses define :meth:`submit` and :meth:`describe`.
 
@@ -108,8 +111,18 @@ class Decoder:
         for row, length in zip(*self.checked(logits, lengths)):
             row = row[:length].astype(np.float64)
             shifted = row - row.max(axis=1, keepdims=True)
-            rows.append((shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))).astype(np.float32))
+            normalized = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+            rows.append(self._without_tags(normalized).astype(np.float32))
         return rows
+
+    def _without_tags(self, log_probabilities):
+        """The same, where the probability of the tags of languages, which are not part of a text, is added to the blank's."""
+        tags = list(self.vocabulary.languages.values())
+        if tags:
+            with_blank = log_probabilities[:, tags + [self.vocabulary.size]]
+            log_probabilities[:, -1] = np.logaddexp.reduce(with_blank, axis=1)
+            log_probabilities[:, tags] = IMPOSSIBLE
+        return log_probabilities
 
 
 class NonFiniteLogits(DataError):

@@ -12,7 +12,7 @@ import numpy as np
 
 from open_seq2seq.decoding import greedy
 from open_seq2seq.decoding.transcript import TimedCharacter, Word
-from open_seq2seq.text.vocabulary import WORD_MARK, has_subwords
+from open_seq2seq.text.vocabulary import WORD_MARK, has_subwords, is_tag
 
 SPACE = " "
 
@@ -87,6 +87,8 @@ class WordBuilder:
 
     def __init__(self, vocabulary, blank, frame_seconds):
         self._blank, self._frame_seconds = blank, frame_seconds
+        # tags of languages are not part of a text
+        self._written = np.array([blank if is_tag(text) else label for label, text in enumerate(vocabulary)] + [blank])
         subwords = has_subwords(vocabulary)
         self._has_spaces = subwords or SPACE in vocabulary
         self._begins_word = [subwords and text.startswith(WORD_MARK) for text in vocabulary]
@@ -117,7 +119,7 @@ class WordBuilder:
         if after_pause:
             self._reader.restart()
             self._closed = True
-        for label, start, end, starts in self._reader.read(path.labels):
+        for label, start, end, starts in self._reader.read(self._written[path.labels]):
             if label == self._blank or self._separates[label]:
                 self._closed = self._closed or label != self._blank or not self._has_spaces
                 self._follow_sound(path.loud[start:end], first_frame + start)

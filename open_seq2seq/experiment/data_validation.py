@@ -52,6 +52,6 @@ def _data_set(name, params):
         log_line("Note: " + note)
     model = Model(data["sample_freq"], vocabulary, lambda count: encoder.output_frames(encoder_params, num_frames(count)),
                   data["max_missing_fraction"], {name: data[name] for name in LIMITS}, num_frames, bool(data["dynamic_range"]),
-                  Normalization.of(data, vocabulary))
+                  Normalization.of(data, vocabulary), data["transcript_column"])
     files = data["dataset_files"]
     return DataSet(name, _MODES[name], [files] if isinstance(files, str) else list(files), model)

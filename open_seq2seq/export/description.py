@@ -30,7 +30,7 @@ from open_seq2seq.files import checksum_of, file_digest, replaced_file, unique_k
 from open_seq2seq.text import steps
 from open_seq2seq.text.steps import Normalization
 from open_seq2seq.text.subwords import problems_of_pieces
-from open_seq2seq.text.vocabulary import Vocabulary, check_labels, has_subwords
+from open_seq2seq.text.vocabulary import Vocabulary, check_labels, has_subwords, is_tag
 
 FORMAT_VERSION = 1
 FEATURES_INPUT, MASK_INPUT = "input", "input_reshape"
@@ -310,8 +310,8 @@ def check_characters(characters, where, report):
     if len(set(characters)) != len(characters):
         report.problem(where, "has a character twice")
     for character in characters:
-        if len(character) != 1:
-            report.problem(where, "has the entry %r, expected single characters" % character)
+        if len(character) != 1 and not is_tag(character):
+            report.problem(where, "has the entry %r, expected single characters, or tags of languages such as <en>" % character)
     problems, notes = check_labels([character for character in characters if len(character) == 1])
     for _, problem in problems:
         report.problem(where, "has an invalid character: %s" % problem)

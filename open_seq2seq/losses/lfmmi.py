@@ -17,7 +17,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Bool, Either, FilePath, Float, Int, List, Parameter
-from open_seq2seq.data.speech2text.manifest import read_manifest
+from open_seq2seq.data.speech2text.language_tags import LanguageTags
+from open_seq2seq.data.speech2text.manifest import TRANSCRIPT_COLUMN, read_manifest
 from open_seq2seq.data.speech2text.transcripts import normalized_rows
 from open_seq2seq.encoders.shapes import dimension
 from open_seq2seq.errors import DataError
@@ -115,14 +116,16 @@ def ngram_of(params, data_params):
       DataError: see LFMMILoss.
     """
     vocabulary = Vocabulary.from_file(data_params["vocab_file"])
-    normalization = Normalization.of(data_params, vocabulary)
+    normalization, column = Normalization.of(data_params, vocabulary), data_params.get("transcript_column", TRANSCRIPT_COLUMN)
+
+    tags = LanguageTags.of(data_params, vocabulary)
 
     def rows_of(files):
         for manifest in [files] if isinstance(files, str) else files or ():
-            for row in normalized_rows(read_manifest(manifest, True, vocabulary), normalization):
+            for row in normalized_rows(read_manifest(manifest, True, vocabulary, column=column), normalization):
                 # the data layer rejects the others, and says why
                 if row.problem is None and vocabulary.alphabet.issuperset(row.transcript):
-                    yield row, tuple(vocabulary.encode(row.transcript))
+                    yield row, tags.labels_of(row) + tuple(vocabulary.encode(row.transcript))
 
     training = list(rows_of(params["transcripts"]))
     if not any(labels for _, labels in training):

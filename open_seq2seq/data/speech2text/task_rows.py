@@ -68,7 +68,8 @@ class TaskRows:
             for text in self.vocabulary.notes:
                 note(text)
             self._normalization = Normalization.of(own, self.vocabulary)
-            self.tags = LanguageTags.of(own, self.vocabulary)
+            # the output of one language needs no tags
+            self.tags = LanguageTags.of(own if task.is_main or self.vocabulary.languages else {}, self.vocabulary)
         elif self.kind == LABEL:
             self.column = task.params["column"]
             names = class_names(task.params)

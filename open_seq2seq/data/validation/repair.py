@@ -3,7 +3,7 @@ import collections
 import csv
 import os
 
-from open_seq2seq.data.speech2text.manifest import AUDIO_COLUMN, SIZE_COLUMN, TRANSCRIPT_COLUMN
+from open_seq2seq.data.speech2text.manifest import AUDIO_COLUMN, SIZE_COLUMN
 from open_seq2seq.data.validation.checks import CHECKS, ERROR
 from open_seq2seq.data.validation.row_checks import alignment_findings, repaired_transcript, text_findings
 from open_seq2seq.data.validation.rows import INFER, normalized
@@ -76,11 +76,11 @@ def _forget_repaired(row, data_set, facts, reasons):
     """Replaces what was found in a transcript by what is found after its repair."""
     if row.problem is not None or data_set.mode == INFER:
         return
-    transcript = repaired_transcript(row.raw.get(TRANSCRIPT_COLUMN, ""), data_set.model)
-    if transcript == row.raw.get(TRANSCRIPT_COLUMN, "").strip():
+    transcript = repaired_transcript(row.raw.get(data_set.model.transcript_column, ""), data_set.model)
+    if transcript == row.raw.get(data_set.model.transcript_column, "").strip():
         return
     raw = collections.OrderedDict(row.raw)
-    raw[TRANSCRIPT_COLUMN] = transcript
+    raw[data_set.model.transcript_column] = transcript
     transcript, refusal = normalized(transcript, data_set.model)
     repaired = row._replace(transcript=transcript, raw=raw, refusal=refusal)
     found = list(text_findings(repaired, data_set.mode, data_set.model))
@@ -97,12 +97,12 @@ def _write_set(path, rows, data_set, facts):
     """Writes a manifest; returns the number of rows whose fields are not those of the file it was read from."""
     folder = os.path.dirname(os.path.abspath(path))
     columns = [AUDIO_COLUMN, SIZE_COLUMN]
-    if data_set.mode != INFER or any(TRANSCRIPT_COLUMN in row.raw for row in rows):
-        columns.append(TRANSCRIPT_COLUMN)
+    if data_set.mode != INFER or any(data_set.model.transcript_column in row.raw for row in rows):
+        columns.append(data_set.model.transcript_column)
     others = collections.OrderedDict.fromkeys(name for row in rows for name in row.raw if name and name not in columns)
     changed, lines = 0, []
     for row in rows:
-        raw = row.raw.get(TRANSCRIPT_COLUMN, "")
+        raw = row.raw.get(data_set.model.transcript_column, "")
         transcript = repaired_transcript(raw, data_set.model) if data_set.mode != INFER else raw
         changed += transcript != raw or row.wav_filename != row.raw[AUDIO_COLUMN]
         audio = os.path.relpath(os.path.abspath(row.path), folder)

@@ -83,7 +83,7 @@ def text_findings(row, mode, model):
         if raw_audio(row).strip() == row.wav_filename != raw_audio(row):
             yield found("blanks", row, "blanks around the name of the audio file")
         return
-    raw = raw_transcript(row)
+    raw = raw_transcript(row, model)
     if not row.transcript.strip():
         # an evaluation scores it: each word that is recognized is an insertion
         yield found("empty_transcript", row, "there is no transcript", severity=WARNING if mode == EVAL else None)

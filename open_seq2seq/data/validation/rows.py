@@ -20,15 +20,16 @@ DataSet.__doc__ = """Manifests that are used together.
 name: for messages. mode: "train", "eval" or "infer", as of the data layer. manifests: list of paths. model: :class:`Model`."""
 
 Model = collections.namedtuple(
-    "Model", "sample_rate vocabulary logit_frames max_missing_fraction limits feature_frames has_dynamic_range normalization")
-Model.__new__.__defaults__ = (None, None, 0.01, None, None, False, None)
+    "Model", "sample_rate vocabulary logit_frames max_missing_fraction limits feature_frames has_dynamic_range normalization "
+    "transcript_column")
+Model.__new__.__defaults__ = (None, None, 0.01, None, None, False, None, TRANSCRIPT_COLUMN)
 Model.__doc__ = """What validation needs to know of the model that the data are for.
 
 sample_rate: Hz. vocabulary: Vocabulary, or None: any character. logit_frames: function int samples at that rate -> int frames
 after the encoder, or None: CTC is not checked. max_missing_fraction: as of the data layer. limits: dict of the data layer's
 limits, see ``selection.LIMITS``; None: no limits. feature_frames: function int samples -> int feature frames, needed for a limit
 of features. has_dynamic_range: whether the features have a ``dynamic_range``. normalization: a ``text.steps.Normalization`` of
-the transcripts, or None.
+the transcripts, or None. transcript_column: their column.
 """
 
 Row = collections.namedtuple(
@@ -48,7 +49,7 @@ def read_rows(data_set):
     rows, findings = [], []
     for path in collections.OrderedDict.fromkeys(data_set.manifests):
         try:
-            read = read_manifest(path, data_set.mode != INFER, data_set.model.vocabulary)
+            read = read_manifest(path, data_set.mode != INFER, data_set.model.vocabulary, column=data_set.model.transcript_column)
             rows.extend(_rows_of(path, read, data_set))
         except DataError as error:
             findings.append(Finding("unreadable_manifest", CHECKS["unreadable_manifest"].severity, data_set.name, path, None, "",
@@ -96,9 +97,9 @@ def _existing(row):
     return row.audio_path
 
 
-def raw_transcript(row):
+def raw_transcript(row, model):
     """The transcript as in the file; "" where there is none."""
-    return row.raw.get(TRANSCRIPT_COLUMN, "")
+    return row.raw.get(model.transcript_column, "")
 
 
 def raw_audio(row):
