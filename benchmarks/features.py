@@ -3,11 +3,11 @@
     python benchmarks/features.py
 
 This project's "pipeline" reads WAV files and computes their features in ``tf.data`` with one thread, with the compiled engine;
-the lines below it do not include the reading: the compiled engine, and the one in TensorFlow operations. librosa computes the features of waveforms that are already in memory, as OpenSeq2Seq does: with the mel
-filters computed once (``precompute_mel_basis``), and computed for each utterance, which is the default. All run in one process,
-in turns, with one thread each. CPU time is measured, not wall time, so other processes on the machine have little effect. The
-utterances are synthetic (harmonics and noise), 8 to 16 s long (LibriSpeech's average is 12 s), with ``--short`` 1 to 4 s (spoken
-digits).
+the lines below it do not include the reading: the compiled engine, and the one in TensorFlow operations. librosa computes the
+features of waveforms that are already in memory, as OpenSeq2Seq does: with the mel filters computed once
+(``precompute_mel_basis``), and computed for each utterance, which is the default. All run in one process, in turns, with one
+thread each. CPU time is measured, not wall time, so other processes on the machine have little effect. The utterances are
+synthetic (harmonics and noise), 8 to 16 s long (LibriSpeech's average is 12 s), with ``--short`` 1 to 4 s (spoken digits).
 
 The first table is the cost of the augmentation's effects, each applied to every utterance: audio seconds per second of one core,
 and milliseconds for an utterance of 2.5 s. ``--effects`` prints only that.

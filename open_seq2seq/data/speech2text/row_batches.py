@@ -12,8 +12,8 @@ _ALIGNMENT = 64     # bytes; TensorFlow uses an array that begins at a multiple 
 Rows = collections.namedtuple("Rows", "features lengths labels missing")
 Rows.__doc__ = """The rows of a batch.
 
-features: [B, T, F], 0 after the lengths. lengths: int32 [B]. labels: list of sequences of int. missing: set of the numbers of rows
-that cannot be read; their features, length and labels are empty."""
+features: [B, T, F], 0 after the lengths. lengths: int32 [B]. labels: list of sequences of int. missing: set of the numbers of
+rows that cannot be read; their features, length and labels are empty."""
 
 
 class RowPipeline:
