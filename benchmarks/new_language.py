@@ -5,8 +5,8 @@
 Kyrgyz, Kazakh and Turkish are spoken by espeak-ng; the voices of the dev and test sets are not in training. "alone" trains on
 Kyrgyz for that many steps. "multi-task" trains three times as many steps, a third of whose rows are Kyrgyz. "transfer" trains
 Kazakh and Turkish for twice as many steps, and then Kyrgyz for that many with scripts/transfer.sh. The best model on the Kyrgyz
-dev set is evaluated on the test set. What has finished in DIR is not repeated; logs are in DIR/logs. The real commands run, each
-on one core.
+dev set is evaluated on the test set. What has finished in DIR is not repeated, and an interrupted training resumes; logs are in
+DIR/logs. The real commands run, each on one core.
 """
 import argparse
 import concurrent.futures
@@ -84,16 +84,15 @@ def train(commands, work, kind, seed, steps):
         run = os.path.join(run, "model", "logs")
     else:
         commands.run(name, [sys.executable, "run.py", "--config_file=configs/speech2text/%s.py" % kind, "--mode=train_eval",
-                            "--logdir=" + run] + keys)
+                            "--logdir=" + run] + keys + ["--continue_learning"] * os.path.exists(run))
     if kind == SOURCE:
         return None
     evaluated = MULTI if kind == MULTI else ALONE
     commands.run("test_" + name, [
         sys.executable, "run.py", "--config_file=configs/speech2text/%s.py" % evaluated, "--mode=eval", "--logdir=" + run,
-        "--restore_best_checkpoint=True"] + (["--task=kyrgyz"] if kind == MULTI else []) + [
-        "--test_files=" + os.path.join(corpus, "ky", "test.csv")])
+        "--restore_best_checkpoint=True", "--test_files=" + os.path.join(corpus, "ky", "test.csv")])
     with open(os.path.join(run, "report", "eval.json")) as file:
-        return json.load(file)["wer"]
+        return json.load(file)["summary"]["wer"]
 
 
 def main():
