@@ -45,12 +45,15 @@ def run(command_line):
         return 0
     experiment = None
     if arguments.config_file is not None and arguments.mode not in ("kmeans", "labels"):
-        experiment = load_experiment(arguments.config_file, arguments.mode, overrides)
+        experiment = load_experiment(arguments.config_file, arguments.mode, overrides, task=arguments.task)
     if experiment is not None and getattr(experiment.base_model, "is_pretraining", False) and (
             arguments.mode in _MODES_OF_TRANSCRIPTS):
         raise UsageError("--mode=%s needs a model that transcribes, and %s is a pre-training. Fine-tune it first: a config with "
                          "base_model Speech2Text and --load_model=LOGDIR of the pre-training (docs/pretraining.md)" % (
                              arguments.mode, arguments.config_file))
+    if arguments.mode in ("export", "align", "tune_lm", "robustness") and _params(experiment).get("tasks"):
+        raise UsageError("--task=%s has no transcripts, which --mode=%s needs; --mode=eval and --mode=infer use such a task" % (
+            arguments.task, arguments.mode))
     if arguments.mode == "search":
         _search(experiment, arguments, overrides, command_line)
     else:
@@ -221,8 +224,9 @@ def _combine(experiment, arguments):
 
 
 def _replay(experiment, arguments):
+    from open_seq2seq.export.teacher import with_teacher
     from open_seq2seq.training.nonfinite.replay import run_replay
-    run_replay(experiment, arguments)
+    run_replay(with_teacher(experiment), arguments)
 
 
 def _features(experiment, arguments):

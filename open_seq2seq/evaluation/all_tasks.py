@@ -1,6 +1,8 @@
 """The evaluations of all tasks of a training with several tasks: one for each task that has data for it."""
 import collections
 
+from open_seq2seq.checkpoints.description import labels_of_task
+from open_seq2seq.data.tasks import LABEL
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.evaluation.evaluation_graph import build_evaluation
 from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
@@ -11,6 +13,22 @@ from open_seq2seq.models.task_params import config_of_task, evaluated_tasks, mai
 def classes_of(data_layer, name):
     """Names of the classes of a task of a data layer, a tuple; None if the task has none."""
     return getattr((getattr(data_layer, "task_vocabularies", None) or {}).get(name), "names", None)
+
+
+def with_trained_classes(params, run_directory):
+    """The params of one task, with the classes of its checkpoint if it has classes and the config does not give them.
+
+    Args:
+      params: checked params of a mode, reduced to one task or without tasks.
+      run_directory: a ``RunDirectory``.
+    """
+    for name, task in (params.get("tasks") or {}).items():
+        if task["data"]["kind"] == LABEL and task["data"]["classes"] is None:
+            classes = run_directory.read_checkpoint(lambda checkpoint: labels_of_task(checkpoint, name),  # noqa: B023
+                                                    params["restore_best_checkpoint"])
+            data = dict(task["data"], classes=None if classes is None else list(classes))
+            return dict(params, tasks={name: dict(task, data=data)})
+    return params
 
 
 def build_task_evaluations(base_model, params, training_layer, device, group, rejected_file=None):

@@ -4,11 +4,14 @@ import os
 import pickle
 import time
 
+from open_seq2seq.data.tasks import LABEL
 from open_seq2seq.decoding.writers import FORMATS, ctm_lines, json_record, recording_names, write_json_array
 from open_seq2seq.errors import DataError, StorageError, UsageError
+from open_seq2seq.evaluation.all_tasks import classes_of
 from open_seq2seq.evaluation.analysis.groups import speakers_of
 from open_seq2seq.evaluation.analysis.sclite_files import sclite_ids, trn_lines
 from open_seq2seq.evaluation.restored import log_speed, restored
+from open_seq2seq.evaluation.scoring import run_evaluation
 from open_seq2seq.evaluation.utterance_scores import score_utterance
 from open_seq2seq.evaluation.utterance_times import UtteranceTimes, feature_frames_per_logit_frame
 from open_seq2seq.files import replaced_file, require_writable
@@ -31,14 +34,18 @@ def infer(base_model, params, run_directory, arguments, device, group):
     Args: see :func:`open_seq2seq.evaluation.modes.evaluate`; ``arguments.infer_output_file`` is the file, ``arguments.format``
       the name of its format.
 
+    Of a task of kind "label" the columns are ``wav_filename,predicted_class,probability``.
+
     Returns:
-      List of (wav_filename, transcript).
+      List of (wav_filename, transcript or class).
 
     Raises:
       DataError: utterances were lost, or logits are to be written and two recordings have the same ``wav_filename``.
       StorageError: the file cannot be written.
       UsageError: the file is the manifest, the format does not hold these utterances, or the data layer has no audio files.
     """
+    if params.get("tasks"):
+        return _infer_classes(base_model, params, run_directory, arguments, device, group)
     path, to_pickle = arguments.infer_output_file, params["decoder_params"]["infer_logits_to_pickle"]
     if to_pickle and arguments.format != CSV:
         raise UsageError("infer_logits_to_pickle writes logits, and %s was requested; write one of them at a time"
@@ -89,6 +96,31 @@ def infer(base_model, params, run_directory, arguments, device, group):
     return rows
 
 
+def _infer_classes(base_model, params, run_directory, arguments, device, group):
+    """Writes the most probable class of each utterance and its probability, as CSV."""
+    (name, task), = params["tasks"].items()
+    if task["data"]["kind"] != LABEL:
+        raise UsageError("--task=%s: the outputs of this task are features, which --mode=infer does not write; "
+                         "--mode=eval --task=%s measures its loss" % (name, name))
+    if arguments.format != CSV:
+        raise UsageError("--task=%s has classes, which --mode=infer writes as csv, and %s was requested" % (
+            name, arguments.format))
+    path = arguments.infer_output_file
+    _require_other_than_data(path, params["data_layer_params"].get("dataset_files") or [])
+    require_writable(path)
+    with restored(base_model, params, "infer", run_directory, arguments, device, group) as (session, evaluation, _):
+        result = run_evaluation(session, evaluation, verbose=True)
+    layer = evaluation.data_layer
+    log_speed(layer, params, result.audio_seconds, result.seconds)
+    classes = classes_of(layer, name)
+    rows = [(layer.utterances[output.index].wav_filename, classes[output.predicted], "%.6f" % output.probability)
+            for output in result.outputs]
+    _write_csv(path, rows, ["wav_filename", "predicted_class", "probability"])
+    log_line("Wrote %d classes to %s" % (len(rows), path))
+    log_line("Finished inference")
+    return [row[:2] for row in rows]
+
+
 def _require_other_than_data(path, files):
     for manifest in [files] if isinstance(files, str) else files:
         if os.path.realpath(path) == os.path.realpath(manifest):
@@ -126,10 +158,10 @@ def _write_logits(path, logits, vocabulary, step_size):
         pickle.dump({"logits": logits, "vocab": dict(enumerate(vocabulary.characters)), "step_size": step_size}, file, protocol=2)
 
 
-def _write_csv(path, rows):
+def _write_csv(path, rows, columns=("wav_filename", "predicted_transcript")):
     with replaced_file(path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["wav_filename", "predicted_transcript"])
+        writer.writerow(columns)
         writer.writerows(rows)
 
 

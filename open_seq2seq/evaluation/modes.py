@@ -11,12 +11,15 @@ from open_seq2seq.evaluation.report.report import EvaluationReport
 from open_seq2seq.evaluation.restored import log_speed, restored
 from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.models.task_params import config_of_task, evaluated_tasks, main_task
 
 
-def evaluate(base_model, params, run_directory, arguments, device, group):
+def evaluate(base_model, params, run_directory, arguments, device, group, title="Validation"):
     """Evaluates the newest (or best) checkpoint of the run directory and prints the speed, the loss and the error rates.
 
-    The first rank writes all utterances and figures into ``report/`` next to the checkpoints, see ``evaluation_files``.
+    The first rank writes all utterances and figures into ``report/`` next to the checkpoints, see ``evaluation_files``; those of
+    a task other than the main one into a folder with its name in it. A config with tasks that is not reduced to one is evaluated
+    on each of them that has data.
 
     Args:
       base_model: the model class.
@@ -25,12 +28,16 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
       arguments: the command line's flags.
       device: a ``Device``.
       group: a ``ProcessGroup``; its ranks share the data, and the first one reads the checkpoint.
+      title: the beginning of the lines with the figures.
 
     Returns:
-      EvaluationResult; of a pre-training model a PretrainingResult, without files.
+      EvaluationResult, of the main task if there are several; of a pre-training model a PretrainingResult, of a task without
+      transcripts a TaskResult, without files.
     """
-    if getattr(base_model, "is_pretraining", False):
-        return _evaluate_pretraining(base_model, params, run_directory, arguments, device, group)
+    if params.get("tasks") and params.get("selected_task") is None:
+        return _evaluate_tasks(base_model, params, run_directory, arguments, device, group)
+    if getattr(base_model, "is_pretraining", False) or params.get("tasks"):
+        return _evaluate_without_transcripts(base_model, params, run_directory, arguments, device, group, title)
     with restored(base_model, params, "eval", run_directory, arguments, device, group, decodes=True) as (
             session, evaluation, checkpoint):
         if group.is_first:
@@ -42,7 +49,7 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
         result = run_evaluation(session, evaluation, verbose=True, collect=page.collect)
         gathered = gathered_outputs(group, session, result, evaluation.data_layer)
     log_speed(evaluation.data_layer, params, result.audio_seconds, result.seconds)
-    log_evaluation(result)
+    log_evaluation(result, title)
     if group.is_first:
         record_evaluation(checkpoint, evaluation, result)
         _report(checkpoint, evaluation, result, arguments, page, *gathered)
@@ -50,12 +57,22 @@ def evaluate(base_model, params, run_directory, arguments, device, group):
     return result
 
 
-def _evaluate_pretraining(base_model, params, run_directory, arguments, device, group):
+def _evaluate_tasks(base_model, params, run_directory, arguments, device, group):
+    """Evaluates the main task and the others that have data; returns the result of the main task."""
+    results, main = {}, main_task(params)
+    for name in [main] + evaluated_tasks(params):
+        log_line("Task %s" % name)
+        results[name] = evaluate(base_model, config_of_task(params, name), run_directory, arguments, device, group,
+                                 "Validation" if name == main else "Task %s" % name)
+    return results[main]
+
+
+def _evaluate_without_transcripts(base_model, params, run_directory, arguments, device, group, title):
     with restored(base_model, params, "eval", run_directory, arguments, device, group) as (session, evaluation, _):
         log_line("Running evaluation:")
         result = run_evaluation(session, evaluation, verbose=True)
     log_speed(evaluation.data_layer, params, result.audio_seconds, result.seconds)
-    log_evaluation(result)
+    log_evaluation(result, title)
     log_line("Finished evaluation")
     return result
 
@@ -67,6 +84,8 @@ def _report(checkpoint, evaluation, result, arguments, page, outputs, rejected):
         log_line(line, offset=4)
     try:
         folder = os.path.join(directory_of_run(checkpoint), FOLDER)
+        if evaluation.params.get("decoder_scope"):
+            folder = os.path.join(folder, evaluation.params["selected_task"])
         write_evaluation_files(folder, facts, summary, scores)
         log_line("Results: %s" % folder)
         log_line("Report: %s" % page.write(folder, scores, summary, page_facts(checkpoint, evaluation, result, len(rejected))))

@@ -35,6 +35,8 @@ def record_evaluation(checkpoint, evaluation, result, is_test=False):
              "utterances": result.num_utterances, "words": result.word_error_rate.length,
              "test": is_test, "decoder": evaluation.decoder.name,
              "model": model_fingerprint(evaluation.params, layer.vocabulary.characters)}
+    if evaluation.params.get("decoder_scope"):
+        entry["task"] = evaluation.params["selected_task"]
     try:
         with open(_record_next_to(checkpoint), "a", encoding="utf-8") as file:
             file.write(json.dumps(entry, sort_keys=True) + "\n")
@@ -128,6 +130,8 @@ def model_fingerprint(params, characters):
         "characters": list(characters)}
     # other transcripts have another word error rate
     values.update(steps.chosen(given))
+    if params.get("decoder_scope"):
+        values["decoder_scope"] = params["decoder_scope"]
     # if a checkpoint has moving averages, its weights are another network
     if params.get("evaluate_ema") is False:
         values["evaluate_ema"] = False

@@ -10,7 +10,7 @@ from open_seq2seq.decoding import make_decoder
 from open_seq2seq.decoding.options import options_from_config
 from open_seq2seq.devices.session import open_session, report_compiled_graphs
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
-from open_seq2seq.evaluation.all_tasks import classes_of
+from open_seq2seq.evaluation.all_tasks import classes_of, with_trained_classes
 from open_seq2seq.evaluation.evaluation_graph import build_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.log_lines import log_line
@@ -24,6 +24,7 @@ def restored(base_model, params, mode, run_directory, arguments, device, group, 
     ``PretrainingEvaluation``, that of a task without transcripts a ``TaskEvaluation``.
     """
     # a pre-training, or a task of a class for each utterance
+    params = with_trained_classes(params, run_directory)
     decodes_nothing = getattr(base_model, "is_pretraining", False) or bool(params.get("tasks"))
     options = options_from_config(params["decoder_params"] if decodes and not decodes_nothing else {})
     with data_being_read(group, lambda: open_session(device)):

@@ -13,9 +13,10 @@ DEVICES = ("auto", "cpu", "gpu", "npu")
 EXPORT_FORMATS = ("pb", "saved_model", "onnx")
 INFER_FORMATS = ("csv", "json", "ctm", "trn", "srt", "vtt")
 REFERENCES = ("characters", "words", "transcript")
+FEATURE_FORMATS = ("npy", "npz", "ark")
 ALIGN_FORMATS = ("ctm", "csv", "json", "textgrid")
 FORMATS_OF_MODE = dict({mode: EXPORT_FORMATS for mode in ("export", "train", "train_eval", "npu_check")},
-                       infer=INFER_FORMATS, align=ALIGN_FORMATS)
+                       infer=INFER_FORMATS, align=ALIGN_FORMATS, features=FEATURE_FORMATS)
 
 
 def boolean(text):
@@ -163,7 +164,8 @@ FLAGS = (
                                              "--with_features or --no_fold, unless --frames=dynamic)"),
     ("frames", _frames, "2336", "--mode=export: feature frames of an utterance, or dynamic for any number, for CPUs"),
     ("format", _formats, None, "--mode=export: pb (default), saved_model, onnx, or several separated by commas; --mode=align: "
-                               "ctm (default), csv, json, textgrid; --mode=infer: one of csv, json, ctm, trn, srt, vtt"),
+                               "ctm (default), csv, json, textgrid; --mode=infer: one of csv, json, ctm, trn, srt, vtt; "
+                               "--mode=features: npy (default, as fairseq), npz, ark (Kaldi)"),
     ("with_features", boolean, False, "--mode=export: the model takes audio and computes the features itself"),
     ("fp16", boolean, False, "--mode=export: weights and products in float16"),
     ("no_fold", boolean, False, "--mode=export: do not fold batch norm and residual branches into the convolutions"),
@@ -182,6 +184,8 @@ FLAGS = (
                                 "--mode=label_quality: the JSON file (default: label_quality.json next to the labels); "
                                 "--mode=input_transform: the file (default: input_transform.npz next to the manifest)"),
     ("headers", boolean, False, "--mode=validate_data: read only the headers of audio files, which is much faster"),
+    ("task", str, None, "--mode=eval, infer, export, describe, align, tune_lm, robustness: the task of a config with tasks "
+                        "(default: main_task)"),
     ("group_by", _columns, None, "--mode=eval: also show the error rates for each value of these columns of the manifests, "
                                  "separated by commas (default: speaker, noise level, and columns with few values)"),
     ("compare", file_path, None, "--mode=eval: another evaluation that the report compares with: its run's folder or eval.json"),
@@ -198,7 +202,7 @@ FLAGS = (
     ("manifest", _files, None, "--mode=features, --mode=label_quality, --mode=input_transform: CSV or TSV lists of utterances, "
                                "separated by commas (default: dataset_files of the config)"),
     ("features", file_path, "features", "--mode=features, --mode=kmeans, --mode=labels: the folder of the features"),
-    ("layer", str, None, "--mode=features: outputs of this layer of the encoder, e.g. conv53 (default: MFCC)"),
+    ("layer", str, None, "--mode=features: outputs of this layer of the encoder, e.g. conv53, or logits (default: MFCC)"),
     ("nshard", _whole(1, 10 ** 5), 1, "--mode=features: number of files that the features of a manifest are divided into"),
     ("shard", _numbers, None, "--mode=features: compute only these shards, separated by commas, the first is 0"),
     ("sample_rate", _whole(2000, 192000), None, "--mode=features: Hz at which MFCC are computed (default: sample_freq of the "
@@ -236,9 +240,13 @@ FLAGS = (
 EXPORT_FLAGS = ("export_dir", "batch_size", "frames", "format", "with_features", "fp16", "no_fold", "convolutions")
 
 FLAGS_OF_MODE = collections.OrderedDict((
-    ("eval", ("group_by", "compare", "report_recordings", "report_megabytes")),
-    ("robustness", ("preparations",)),
-    ("tune_lm", ("trials", "alpha_range", "beta_range")),
+    ("eval", ("task", "group_by", "compare", "report_recordings", "report_megabytes")),
+    ("infer", ("task",)),
+    ("export", ("task",)),
+    ("describe", ("task",)),
+    ("align", ("task",)),
+    ("robustness", ("task", "preparations",)),
+    ("tune_lm", ("task", "trials", "alpha_range", "beta_range")),
     ("search", ("trials", "jobs")),
     ("validate_data", ("headers",)),
     ("features", ("manifest", "features", "layer", "nshard", "shard", "sample_rate")),

@@ -38,11 +38,13 @@ PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "
                   "validate_data": ("train", "eval", "infer"), "build_cache": ("train", "eval", "infer"),
                   "features": ("train", "eval"), "input_transform": ("train", "eval"), "label_quality": ("eval",),
                   "train_worker": ("train",)}
+_MODES_OF_ALL_TASKS = ("train", "train_eval", "npu_check", "combine", "replay", "validate_data", "build_cache", "features",
+                       "input_transform", "train_worker", "search")
 SUPPORTED = "this project has convolutional CTC speech models: base_model Speech2Text, encoder TDNNEncoder, decoder " \
             "FullyConnectedCTCDecoder, loss CTCLoss or LFMMILoss, data_layer Speech2TextDataLayer"
 
 
-def load_experiment(config_file, mode, overrides=(), exports=False):
+def load_experiment(config_file, mode, overrides=(), exports=False, task=None):
     """Runs a config file, merges its dicts for ``mode``, applies the command line and checks everything.
 
     Args:
@@ -52,6 +54,7 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
         input_transform load those sections of train, eval and infer that the config defines.
       overrides: list of :class:`~open_seq2seq.config.overrides.Override`.
       exports: whether the model is exported when training ends.
+      task: name of the task that a mode of a trained model uses; None: the main task, if the config has tasks.
 
     Returns:
       An :class:`Experiment`. A training whose config or overrides have ``test_params``, to test the model at the end, also has
@@ -60,6 +63,7 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
     Raises:
       ConfigError: the file is missing, is not Python, raises an exception, lacks a dict, or has mistakes in its
         params; one message lists all mistakes.
+      UsageError: there is no such task.
     """
     source = _read(config_file)
     sha256 = hashlib.sha256(source).hexdigest()
@@ -93,7 +97,19 @@ def load_experiment(config_file, mode, overrides=(), exports=False):
         report.problem("%s: eval_params" % config_file, "is missing; --mode=%s needs it, --mode=train does not" % mode)
     report.raise_problems()
     _note_unequal_transcripts(params, report)
+    _select_task(params, mode, task)
     return Experiment(config_file, sha256, base_model, params, report.notes, source, list(overrides))
+
+
+def _select_task(params, mode, task):
+    """Reduces checked params to one task where a mode uses one output of a model, or reports that there are no tasks."""
+    from open_seq2seq.models.task_params import config_of_task
+    if mode not in _MODES_OF_ALL_TASKS and not (mode == "eval" and task is None):
+        params.update({name: config_of_task(of_mode, task) for name, of_mode in params.items()})
+    if mode in ("train", "train_eval", "combine"):
+        # the model is exported, tested at the end and combined by its main task
+        for name in [name for name in ("export", "test") + ("eval",) * (mode == "combine") if name in params]:
+            params[name] = config_of_task(params[name])
 
 
 def _params_of_mode(mode, config, overrides, exports):

@@ -63,7 +63,8 @@ def trained_model_of_config(experiment, directory, checkpoint=None):
     require_trained_width(params, checkpoint)
     vocabulary = Vocabulary.from_file(vocab_file)
     characters = tuple(vocabulary.characters)
-    require_vocabulary(checkpoint, characters, vocabulary.sha256)
+    require_vocabulary(checkpoint, characters, vocabulary.sha256,
+                       params["selected_task"] if params.get("decoder_scope") else None)
     note_on_features(params, checkpoint)
     return TrainedModel(experiment.base_model, params, characters, checkpoint, experiment.sha256)
 

@@ -356,10 +356,13 @@ class TrainingGraph:
         return summary
 
     def sample(self, values):
-        """The first utterance of a fetched batch (``sample_fetches``) as (reference, prediction)."""
+        """The first utterance with a transcript in a fetched batch (``sample_fetches``) as (reference, prediction)."""
         vocabulary = self.data_layer.vocabulary
-        labels = values["labels"][0][:values["label_lengths"][0]]
-        prediction = GreedyDecoder(vocabulary).decode_best_path(values["best_path"][:1], values["logit_lengths"][:1])[0]
+        # with several data sets, rows of the others have no labels
+        row = int(np.argmax(values["label_lengths"] > 0))
+        labels = values["labels"][row][:values["label_lengths"][row]]
+        prediction = GreedyDecoder(vocabulary).decode_best_path(values["best_path"][row:row + 1],
+                                                                values["logit_lengths"][row:row + 1])[0]
         return vocabulary.decode(labels), prediction
 
 

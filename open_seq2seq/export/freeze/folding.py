@@ -31,14 +31,20 @@ masked: whether padded frames are set to zero before each convolution but the fi
 output_bias: float32 [V + 1]; input_transform: (float32 [width, F, F'], float32 [F']), kernel and bias of a convolution before the
 first one, without activation; None: none."""
 
-ENCODER, DECODER = "ForwardPass/w2l_encoder/", "ForwardPass/fully_connected_ctc_decoder/fully_connected/"
+MODEL, ENCODER = "ForwardPass/", "ForwardPass/w2l_encoder/"
 
 
-def fold(encoder_params, weights):
+def decoder_variables(params):
+    """The beginning of the names of the output layer's variables; ``params``: checked params of a model with one task."""
+    scope = params.get("decoder_scope")
+    return "%s%sfully_connected_ctc_decoder/fully_connected/" % (MODEL, scope + "/" if scope else "")
+
+
+def fold(params, weights):
     """Folds a network.
 
     Args:
-      encoder_params: checked dict of ``TDNNEncoder.PARAMETERS``.
+      params: checked params of the model, with those of a ``TDNNEncoder``.
       weights: dict from variable name to float32 array, with all variables of the network.
 
     Returns:
@@ -47,6 +53,7 @@ def fold(encoder_params, weights):
     Raises:
       ConfigError: the normalization depends on the input and cannot be folded.
     """
+    encoder_params, decoder = params["encoder_params"], decoder_variables(params)
     normalization = encoder_params["normalization"]
     if normalization not in ("batch_norm", None):
         raise ConfigError('encoder_params["normalization"] is %r, which computes statistics of the input and cannot be folded '
@@ -55,7 +62,7 @@ def fold(encoder_params, weights):
     if encoder_params["input_transform"] is not None:
         transform = tuple(weights["%s%s/%s" % (ENCODER, INPUT_TRANSFORM, name)] for name in ("kernel", "bias"))
     return FoldedNetwork(folder.convolutions(), encoder_params["activation_fn"], encoder_params["use_conv_mask"],
-                         weights[DECODER + "kernel"], weights[DECODER + "bias"], transform)
+                         weights[decoder + "kernel"], weights[decoder + "bias"], transform)
 
 
 class _Folder:

@@ -99,6 +99,9 @@ def check_options(trained, options):
     if params["encoder"] is not TDNNEncoder:
         raise ConfigError("the encoder is %s; export supports TDNNEncoder only"
                           % getattr(params["encoder"], "__name__", "unknown"))
+    if params["data_layer_params"].get("stored_features") is not None:
+        raise ConfigError('the model takes data_layer_params["stored_features"], which another model computes; an exported model '
+                          "takes the features of audio only")
     report = Report()
     check_feature_params(feature_params(params), "data_layer_params", report)
     check_characters(trained.vocabulary, "the vocabulary", report)
@@ -136,7 +139,7 @@ def _inputs(trained, options, mask_changes):
 def _folded_graph(trained, options, dtype):
     weights = read_weights(trained)
     _check_size(sum(array.size for array in weights.values()) * dtype.size)
-    network = fold(trained.params["encoder_params"], weights)
+    network = fold(trained.params, weights)
     if options.fast_convolutions:
         return FastInferenceGraph(network)
     return InferenceGraph(network, dtype)

@@ -8,7 +8,7 @@ from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.encoders import Execution
 from open_seq2seq.errors import CheckpointError
-from open_seq2seq.export.freeze.folding import DECODER
+from open_seq2seq.export.freeze.folding import decoder_variables
 from open_seq2seq.text.vocabulary import shown_labels
 
 TrainedModel = collections.namedtuple("TrainedModel", "base_model params vocabulary checkpoint config_sha256")
@@ -52,7 +52,8 @@ def restored_session(trained):
 
 def check_vocabulary(trained):
     """Raises CheckpointError if a checkpoint's number of outputs does not match the vocabulary."""
-    shape = open_checkpoint(trained.checkpoint).get_variable_to_shape_map().get(DECODER + "bias")
+    shape = open_checkpoint(trained.checkpoint).get_variable_to_shape_map().get(
+        decoder_variables(trained.params) + "bias")
     expected = len(trained.vocabulary) + 1
     if shape is not None and shape != [expected]:
         raise CheckpointError(

@@ -12,6 +12,7 @@ from open_seq2seq.data.speech2text.frame_targets import as_batch
 from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.experiment.assembly import build_data_layer, execution_of
+from open_seq2seq.models.multi_task import output_sizes
 from open_seq2seq.training.averaging.objective import assignment
 
 _STATISTICS = ("/moving_mean", "/moving_variance")
@@ -40,7 +41,7 @@ def reestimated(base_model, params, values, num_batches, device):
     with tf.Graph().as_default():
         layer = build_data_layer(params, "train", device, Single())
         iterator = tf.data.make_initializable_iterator(layer.training_dataset(0))
-        model = base_model(params, "train", layer.vocabulary.size, execution=execution_of(params, "train", device, Single()))
+        model = base_model(params, "train", output_sizes(layer), execution=execution_of(params, "train", device, Single()))
         model(as_batch(iterator.get_next()))
         assign = assignment(tf.global_variables())
         update = tf.group(*tf.get_collection(tf.GraphKeys.UPDATE_OPS))

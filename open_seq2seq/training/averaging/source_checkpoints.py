@@ -182,8 +182,10 @@ def _recorded(path):
             for line in file:
                 try:
                     entry = json.loads(line)
-                    if entry.get("test") or entry.get("decoder", GREEDY) != GREEDY:
-                        continue  # the test set must not decide which model is best; a beam search is not the network alone
+                    if entry.get("test") or entry.get("task") or entry.get("decoder", GREEDY) != GREEDY:
+                        # the test set must not decide which model is best; a beam search is not the network alone; the main
+                        # task decides
+                        continue
                     entries.append((str(entry["data_set"]), int(entry["step"]), float(entry["wer"])))
                 except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
                     continue  # a damaged line, e.g. after a crash
