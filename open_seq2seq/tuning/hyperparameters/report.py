@@ -76,7 +76,8 @@ def command_of_best(study, best, params, arguments, overrides):
     """The command that trains the best network, as it can be typed into a shell."""
     words = ["python", "run.py", "--config_file=" + arguments.config_file, "--mode=train_eval",
              "--logdir=" + os.path.join(params["logdir"], "best")]
-    words += [typed(override) for override in overrides] + words_of(values_of(study, best))
+    values = values_of(study, best)
+    words += [typed(override) for override in overrides if "/".join(map(str, override.keys)) not in values] + words_of(values)
     return " ".join(map(shlex.quote, words))
 
 
@@ -124,7 +125,8 @@ def draw(study, best, metric, importances):
         figure = Figure(figsize=(3.6 * columns, 2.7 * rows), constrained_layout=True)
         FigureCanvasAgg(figure)
         results = [trial.value for trial in trials]
-        highest = sorted(results)[int(0.9 * (len(results) - 1))] if not study.maximized else None
+        # the worst trials would compress the differences that matter
+        highest = sorted(results)[int(0.9 * (len(results) - 1))] if len(results) >= 10 and not study.maximized else None
         for place, dimension in enumerate(dimensions):
             axes = figure.add_subplot(rows, columns, place + 1)
             values = [trial.params[dimension.key] for trial in trials]
@@ -143,7 +145,8 @@ def draw(study, best, metric, importances):
         lowest = [(max if study.maximized else min)(results[:place + 1]) for place in range(len(results))]
         axes.scatter(numbers, results, s=20)
         axes.step(numbers, lowest, where="post", color="#D55E00")
-        axes.set_title("trials; line: the best so far")
+        axes.set_title("trials; line: the best so far" + ("" if highest is None else "; the worst are not shown"))
+        axes.xaxis.get_major_locator().set_params(integer=True)
         _limit(axes, results, highest)
         for axes in figure.axes[::columns]:
             axes.set_ylabel("dev " + metric)
@@ -153,6 +156,5 @@ def draw(study, best, metric, importances):
 
 
 def _limit(axes, results, highest):
-    """Excludes the worst trials, which would compress the differences that matter."""
     if highest is not None and max(results) > highest > min(results):
         axes.set_ylim(min(results) - 0.05 * (highest - min(results)), highest + 0.1 * (highest - min(results)))
