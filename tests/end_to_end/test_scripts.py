@@ -97,7 +97,7 @@ def repository(bare):
     return bare
 
 
-@pytest.mark.parametrize("script", ["setup.sh", "run_tests.sh", "quickstart.sh", "pretrain.sh"])
+@pytest.mark.parametrize("script", ["setup.sh", "run_tests.sh", "quickstart.sh", "pretrain.sh", "transfer.sh"])
 def test_help_and_wrong_options(bare, script):
     helped = call(bare, "scripts/" + script, "--help")
     assert helped.status == 0 and helped.out.startswith("usage: bash scripts/" + script) and not helped.err
@@ -113,6 +113,10 @@ def test_help_and_wrong_options(bare, script):
     (["scripts/pretrain.sh", "--iterations=2"], "--data is missing"),
     (["scripts/pretrain.sh", "--data=.", "--iterations=0"], "--iterations 0: expected a whole number above 0"),
     (["scripts/pretrain.sh", "--data=.", "--config=mine.py"], "--layer is missing: the layer of mine.py"),
+    (["scripts/transfer.sh", "--data=."], "--from is missing"),
+    (["scripts/transfer.sh", "--from=run"], "--data is missing"),
+    (["scripts/transfer.sh", "--from=run", "--data=.", "--freeze_steps=-1"], "--freeze_steps -1: expected a whole number"),
+    (["scripts/transfer.sh", "--from=run", "--data=.", "--vocab=v.txt", "--subwords=9"], "keep one"),
     (["scripts/quickstart.sh", "--minutes", "0"], "--minutes 0: expected a whole number above 0"),
     (["scripts/quickstart.sh", "--minutes=1", "--max_steps=1"], "keep one"),
 ])

@@ -78,9 +78,12 @@ def test_accumulation_loss_scaling_and_skipped_steps(train):
 @pytest.mark.slow
 def test_resume_after_the_first_step_with_static_shapes_and_moving_averages(train, monkeypatch):
     monkeypatch.setattr(Cpu, "static_shapes", True)
-    words = ("--npu_params={'bucket_frames': [96, 160]}", "--ema_decay=0.9", "--max_steps=4")
+    words = ("--npu_params={'bucket_frames': [96, 160]}", "--ema_decay=0.9", "--max_steps=4",
+             # frozen at the stop, released afterwards
+             "--unfreeze_at={'conv21': 2, 'decoder': 1}", "--lr_decay_per_layer=0.7")
     whole, printed = train(*words)
     assert "2 static shapes" in printed and len(whole.losses) == 4
+    assert "Frozen before step 2: conv21" in printed and "Learning rate times 0.7: conv22" in printed
     check_parts(train, whole, (1,), *words)
 
 

@@ -91,18 +91,19 @@ def test_pretraining_resumes_exactly_and_fine_tuning_takes_the_encoder(train, tm
     assert os.path.exists(str(tmp_path / "run" / "report" / "index.html"))
 
     run, printed = train("finetuning.py", "--load_model=%s" % (tmp_path / "run"), "--freeze_encoder_steps=4", "--ema_decay=0.5",
+                         "--unfreeze_at={'conv11': 7}", "--lr_decay_per_layer=0.9",
                          "--encoder_lr_scale=0.5", "--save_checkpoint_steps=2", logdir="fine")
     for name in ("mask/embedding", "cluster_prediction/projection/kernel", "cluster_prediction/label_embeddings/embeddings"):
         assert re.search("only in the checkpoint:.*%s" % name, printed)
     assert re.search("restored layers: .*conv11.*conv22", printed)
     pretrained = open_checkpoint(latest_checkpoint(str(tmp_path / "run")))
     trained = {step: open_checkpoint(str(tmp_path / "fine" / ("model.ckpt-%d" % step))) for step in (2, 4, 6, 9)}
-    for name in (ENCODER + "conv11/kernel", ENCODER + "conv22/bn/gamma"):
+    for name, frozen, changed in ((ENCODER + "conv11/kernel", (2, 4, 6), 9), (ENCODER + "conv22/bn/gamma", (2, 4), 6)):
         start = pretrained.get_tensor(name)
-        for step in (2, 4):
+        for step in frozen:
             np.testing.assert_array_equal(trained[step].get_tensor(name), start)
             np.testing.assert_allclose(trained[step].get_tensor(name + "/ExponentialMovingAverage"), start, rtol=1e-6)
-        assert np.abs(trained[6].get_tensor(name) - start).max() > 0.0
+        assert np.abs(trained[changed].get_tensor(name) - start).max() > 0.0
     # batch norm's moving statistics are those of audio without masks soon, also while the weights are frozen
     name = ENCODER + "conv11/bn/moving_mean"
     assert np.abs(trained[4].get_tensor(name) - pretrained.get_tensor(name)).max() > 0.0
@@ -113,7 +114,8 @@ def test_pretraining_resumes_exactly_and_fine_tuning_takes_the_encoder(train, tm
 @pytest.mark.slow
 @pytest.mark.parametrize("config, words", [
     ("pretraining.py", ("--diagnostics_utterances=0",)),
-    ("finetuning.py", ("--freeze_encoder_steps=2", "--encoder_lr_scale=0.3", "--ema_decay=0.9",
+    ("finetuning.py", ("--freeze_encoder_steps=2", "--encoder_lr_scale=0.3", "--ema_decay=0.9", "--unfreeze_at={'conv11': 4}",
+                       "--lr_decay_per_layer=0.8", "--lr_scale_of_layers={'decoder': 0.5}",
                        "--train_params/data_layer_params/augmentation=None"))])
 def test_two_ranks_have_the_losses_of_one(config, words, corpus, tmp_path, needs_horovod):
     losses, evaluations = [], []

@@ -182,12 +182,13 @@ def test_the_results_name_the_best_trial_and_its_command(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_search_that_was_killed_continues_with_its_trials(tmp_path):
+def test_a_search_that_was_killed_continues_with_its_trials_and_records_those_that_fail(tmp_path):
     make_corpus(tmp_path)
     (tmp_path / "space.yaml").write_text(
-        "max_steps: {low: 30, high: 60, step: 10}\nencoder_params/dropout_keep_prob: {low: 0.5, high: 1.0, step: 0.1}\n")
+        "max_steps: {low: 30, high: 60, step: 10}\nlr_policy_params/learning_rate: {values: [0.02, 1.0e+30]}\n")
     command = [sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--mode=search", "--device=cpu",
-               "--search_space=space.yaml", "--eval_steps=10", "--save_checkpoint_steps=5", "--jobs=2", "--trials=4"]
+               "--search_space=space.yaml", "--eval_steps=10", "--save_checkpoint_steps=5", "--jobs=2", "--trials=5",
+               "--max_bad_steps=2", "--bad_batches=0"]
     search = subprocess.Popen(command, cwd=str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     folder = str(tmp_path / "run" / "search")
     end = time.monotonic() + 200
@@ -201,10 +202,14 @@ def test_a_search_that_was_killed_continues_with_its_trials(tmp_path):
     assert "interrupted" in done.stdout and re.search("Trial [01], continued: --max_steps", done.stdout), done.stdout
     with open(os.path.join(folder, "trials.csv"), encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["trial"] for row in rows] == ["0", "1", "2", "3"] and {row["state"] for row in rows} <= {"complete", "pruned"}
+    assert len({row["trial"] for row in rows}) == 5
     for row in rows:
         found = evaluations(trial_folder(folder, int(row["trial"])), "loss")
-        assert row["state"] == "pruned" or float(row["loss"]) == pytest.approx(min(found.values()), rel=1e-4)
+        diverges = row["lr_policy_params/learning_rate"] == "1e+30"
+        assert row["state"] == "fail" if diverges else row["state"] == "pruned" or float(row["loss"]) == pytest.approx(
+            min(found.values()), rel=1e-4)
+        assert not diverges or "finite" in row["reason"], row
+    assert {row["state"] for row in rows} >= {"complete", "fail"}
     refused = subprocess.run(command + ["--optimizer_params/weight_decay=0.1"], cwd=str(tmp_path), stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, text=True, timeout=100)
     assert refused.returncode == 2 and "other settings" in refused.stdout and "weight_decay" in refused.stdout
