@@ -5,6 +5,7 @@
     python scripts/make_vocab.py train.csv --language ky --output vocab.txt
     python scripts/make_vocab.py --config_file FILE --min_count 20 --output vocab.txt
     python scripts/make_vocab.py --config_file FILE --subwords 1000 --output vocab.model
+    python scripts/make_vocab.py ky.csv kk.csv --language_tags ky=ky.csv --language_tags kk=kk.csv --output joint.txt
 
 Prints every character with its number of occurrences and example rows, what each minimum count would drop, and what is probably
 a mistake: look-alike letters, several apostrophes, dashes or spaces, digits, control characters. With a config the characters
@@ -24,16 +25,17 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from open_seq2seq.cli import Parser, exit_status_of, file_path, whole_number  # noqa: E402
 from open_seq2seq.config.overrides import parse_overrides  # noqa: E402
-from open_seq2seq.data.speech2text.manifest import read_manifest  # noqa: E402
+from open_seq2seq.data.speech2text.manifest import TRANSCRIPT_COLUMN, read_manifest  # noqa: E402
 from open_seq2seq.errors import DataError, UsageError  # noqa: E402
 from open_seq2seq.files import replaced_file, require_writable  # noqa: E402
 from open_seq2seq.log_lines import log_line  # noqa: E402
 from open_seq2seq.progress import ProgressBar, print_table  # noqa: E402
 from open_seq2seq.text import languages  # noqa: E402
 from open_seq2seq.text.character_table import EXAMPLES, CharacterTable, script_of  # noqa: E402
+from open_seq2seq.text.joint_alphabet import JointAlphabet  # noqa: E402
 from open_seq2seq.text.steps import LOWER, Changes, Normalization, Refused, name_and_option  # noqa: E402
 from open_seq2seq.text.subwords import BPE, UNIGRAM, SubwordVocabulary, train_model  # noqa: E402
-from open_seq2seq.text.vocabulary import MODEL, Vocabulary, described  # noqa: E402
+from open_seq2seq.text.vocabulary import MODEL, Vocabulary, described, is_tag  # noqa: E402
 
 MOST_HEADERS = 2000  # audio files whose duration is read for one line of the table; the hours of more rows stay unknown
 MOST_CHARACTERS = 200  # in the table; Chinese has thousands
@@ -55,6 +57,9 @@ def parse(words):
     parser.add_argument("--lower", action="store_true", help="count lower-case letters; training needs the step \"lower\", too")
     parser.add_argument("--language", choices=languages.CODES, help="count the letters after the steps letters, numbers, lower "
                         "and punctuation of the language, which training needs, too, and compare them with its alphabet")
+    parser.add_argument("--language_tags", action="append", metavar="COLUMN|LANGUAGE=CSV", help="add the tag <LANGUAGE> of each "
+                        "language: of the values of a column, or of manifests (give it for each); default: as the config")
+    parser.add_argument("--column", metavar="NAME", help="column of the transcripts (default: the config's, or transcript)")
     parser.add_argument("--exclude", default="", metavar="CHARACTERS", help="exclude these characters, e.g. --exclude '\"!?'")
     parser.add_argument("--keep", default="", metavar="CHARACTERS",
                         help="punctuation that the config's step \"punctuation\" keeps, besides the apostrophe, e.g. --keep=-")
@@ -75,7 +80,7 @@ def parse(words):
 
 
 def sources(arguments, overrides):
-    """(the manifests, the Normalization of their transcripts)."""
+    """(the manifests, the Normalization of their transcripts, function ManifestRow -> language, the column)."""
     manifests, layer = arguments.manifests, {}
     if arguments.config_file is not None:
         # without a config TensorFlow is not needed
@@ -95,7 +100,54 @@ def sources(arguments, overrides):
         steps = languages.normalization(arguments.language)
     if arguments.lower and LOWER not in [name_and_option(step)[0] for step in steps]:
         steps.append(LOWER)
-    return manifests, Normalization(steps, keep=arguments.keep)
+    tags = language_source(arguments.language_tags) if arguments.language_tags else layer.get("language_tags")
+    return manifests, Normalization(steps, keep=arguments.keep), Languages(tags), (
+        arguments.column or layer.get("transcript_column", TRANSCRIPT_COLUMN))
+
+
+def language_source(values):
+    """The values of --language_tags as in a config: the name of a column, or a dict from manifests to languages."""
+    if len(values) == 1 and "=" not in values[0]:
+        return values[0]
+    pairs = [value.split("=", 1) for value in values]
+    if any(len(pair) < 2 for pair in pairs):
+        raise UsageError("--language_tags is %s; expected one column, or LANGUAGE=CSV for each manifest" % " and ".join(values))
+    return {manifest: language for language, manifest in pairs}
+
+
+class Languages:
+    """The languages of rows.
+
+    Args:
+      source: see ``data_layer_params["language_tags"]``.
+
+    Attributes:
+      names: dict whose keys are the languages of the rows that were counted.
+    """
+
+    def __init__(self, source):
+        self._source, self.names = source, {}
+
+    def add(self, row):
+        """Notes the language of a ManifestRow; DataError if it has none."""
+        if self._source is None:
+            return
+        of_manifests = isinstance(self._source, dict)
+        language = self._source.get(row.manifest) if of_manifests else dict(row.columns).get(self._source)
+        if not language:
+            raise DataError("%s:%d has no language: %s" % (row.manifest, row.row, (
+                "add --language_tags LANGUAGE=%s" % row.manifest) if of_manifests else 'expected one in the column "%s"%s' % (
+                    self._source, ", which the file lacks; it has " + ", ".join(name for name, _ in row.columns)
+                    if self._source not in dict(row.columns) else "")))
+        if not is_tag("<%s>" % language):
+            raise DataError("%s:%d: the language is %r, expected letters, digits, - and _, e.g. ky" % (
+                row.manifest, row.row, language))
+        self.names[language] = True
+
+    @property
+    def tags(self):
+        """List of the tags."""
+        return ["<%s>" % language for language in sorted(self.names)]
 
 
 class Rows:
@@ -142,12 +194,12 @@ def _of_header(path):
         return None
 
 
-def count(manifests, normalization):
-    """(CharacterTable, Rows) of the transcripts."""
-    table, rows, changes, refused = CharacterTable(), Rows(), Changes(), []
+def count(manifests, normalization, languages_of_rows, column):
+    """(CharacterTable, JointAlphabet, Rows) of the transcripts."""
+    table, joint, rows, changes, refused = CharacterTable(), JointAlphabet(), Rows(), Changes(), []
     with ProgressBar(len(manifests), description="transcripts") as bar:
         for done, path in enumerate(manifests, 1):
-            for row in read_manifest(path, note=lambda text: log_line("Note: " + text)):
+            for row in read_manifest(path, note=lambda text: log_line("Note: " + text), column=column):
                 place = "%s:%d" % (row.manifest, row.row)
                 if row.problem is not None:
                     refused.append("%s: %s" % (place, row.problem))
@@ -158,7 +210,9 @@ def count(manifests, normalization):
                     refused.append("%s: %s" % (place, error))
                     continue
                 changes.add(row.transcript, normalized)
+                languages_of_rows.add(row)
                 table.add(place, normalized.text)
+                joint.add(path, normalized.text)
                 rows.add(row, normalized.text)
             bar.update(done)
     if changes.changed:
@@ -166,8 +220,8 @@ def count(manifests, normalization):
     if refused:
         log_line("Skipped %d rows: %s%s" % (len(refused), "; ".join(refused[:3]), "; ..." if len(refused) > 3 else ""))
     if not table.counts:
-        raise DataError("%s: no transcript has a character; expected the column transcript to hold text" % ", ".join(manifests))
-    return table, rows
+        raise DataError("%s: no transcript has a character; expected the column %s to hold text" % (", ".join(manifests), column))
+    return table, joint, rows
 
 
 def left_out_of(table, arguments):
@@ -210,12 +264,19 @@ def print_thresholds(table, rows):
         "--min_count", "kept", "dropped", "rows", "% of rows", "hours", "the last dropped"], lines, left=("the last dropped",))
 
 
-def make_subwords(rows, left_out, arguments):
+def print_manifests(joint, reasons):
+    """Prints what each of several manifests adds to their vocabulary."""
+    if joint.is_joint:
+        print_table("Manifests", ["manifest", "transcripts", "scripts", "characters", "only in it", "% of rows excluded"],
+                    joint.table(set(reasons)), left=("manifest", "scripts", "only in it"), min_width=120)
+
+
+def make_subwords(rows, left_out, arguments, tags):
     """Trains a SentencePiece model on the transcripts without the characters ``left_out``; returns the SubwordVocabulary."""
     texts = [text for text in rows.texts if left_out.isdisjoint(text)]
     if not texts:
         raise DataError("no transcript is left to train subwords with: each has an excluded character")
-    model = train_model(texts, arguments.subwords, arguments.model_type or UNIGRAM)
+    model = train_model(texts, arguments.subwords, arguments.model_type or UNIGRAM, tags)
     return SubwordVocabulary.from_model(arguments.output or "the model", model)
 
 
@@ -267,12 +328,13 @@ def make(words):
             raise UsageError("%s exists, and a model needs the vocabulary that it was trained with. Choose another name, or add "
                              "--force to replace the file" % arguments.output)
         require_writable(arguments.output)
-    manifests, normalization = sources(arguments, overrides)
-    table, rows = count(manifests, normalization)
+    manifests, normalization, languages_of_rows, column = sources(arguments, overrides)
+    table, joint, rows = count(manifests, normalization, languages_of_rows, column)
     reasons = left_out_of(table, arguments)
     print_characters(table, reasons, arguments.all)
     print_thresholds(table, rows)
-    for warning in table.warnings():
+    print_manifests(joint, reasons)
+    for warning in table.warnings() + joint.warnings(set(reasons)):
         log_line("Warning: " + warning)
     # the space first, as in OpenSeq2Seq's vocabularies
     characters = sorted((character for character in table.counts if character not in reasons),
@@ -287,16 +349,18 @@ def make(words):
         raise DataError("every character is excluded; lower --min_count, or exclude fewer")
     vocabulary = None
     if arguments.subwords is not None:
-        vocabulary = make_subwords(rows, set(reasons), arguments)
+        vocabulary = make_subwords(rows, set(reasons), arguments, languages_of_rows.tags)
         print_pieces(vocabulary, rows, set(reasons), arguments.all)
     made = "%d %s" % ((vocabulary.size, "subwords") if vocabulary else (len(characters), "characters"))
+    if languages_of_rows.tags:
+        made += "%s the tags %s" % (", among them" if vocabulary else " and", ", ".join(languages_of_rows.tags))
     if arguments.output is None:
         log_line("Nothing was written; --output FILE writes the vocabulary of %s" % made)
         return
     if vocabulary:
         write_model(arguments.output, vocabulary)
     else:
-        write(arguments.output, characters)
+        write(arguments.output, characters + languages_of_rows.tags)
     log_line("Wrote %s, %s" % (arguments.output, made))
     steps = languages.normalization(arguments.language) if arguments.language else [LOWER] if arguments.lower else []
     if steps and (arguments.language or arguments.config_file is None):

@@ -212,13 +212,14 @@ def _varint(data, place):
 
 # training
 
-def train_model(texts, size, model_type=UNIGRAM):
+def train_model(texts, size, model_type=UNIGRAM, tags=()):
     """Trains a SentencePiece model; the same texts in any order give the same bytes.
 
     Args:
       texts: list of str, normalized transcripts; SentencePiece does not change them (normalization "identity").
       size: the number of labels.
       model_type: "unigram" or "bpe".
+      tags: list of the tags of languages, which are labels as well.
 
     Returns:
       bytes of the model's file.
@@ -238,18 +239,19 @@ def train_model(texts, size, model_type=UNIGRAM):
             if mark in text:
                 raise DataError("the transcript %r has %r, %s. Remove it with the normalization step {\"map\": {%r: \"\"}}" % (
                     text[:60], mark, _RESERVED[mark], mark))
-    least = len(set("".join(texts)) - {" "}) + 1
+    least = len(set("".join(texts)) - {" "}) + 1 + len(tags)
     if size < least:
         raise UsageError("--subwords is %d, but the transcripts have %d characters with the mark %r, and each is a piece. Give "
                          "at least %d, or exclude rare characters with --min_count" % (size, least, WORD_MARK, least))
-    options = {
+    options = {"user_defined_symbols": list(tags)} if tags else {}
+    options.update({
         # <unk> is not a label
         "model_type": model_type, "vocab_size": size + 1, "unk_id": 0, "bos_id": -1, "eos_id": -1, "pad_id": -1,
         "character_coverage": 1.0, "normalization_rule_name": "identity",
         # the ids of a unigram model depend on the number of threads
         "num_threads": 1, "input_sentence_size": 0, "shuffle_input_sentence": False,
         # longer texts would be skipped
-        "max_sentence_length": max([len(text.encode("utf-8")) + 1 for text in texts] + [_LEAST_LIMIT]), "minloglevel": 2}
+        "max_sentence_length": max([len(text.encode("utf-8")) + 1 for text in texts] + [_LEAST_LIMIT]), "minloglevel": 2})
     program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "subword_training.py")
     result = subprocess.run([sys.executable, program], input=json.dumps({"texts": texts, "options": options}).encode("utf-8"),
                             capture_output=True)

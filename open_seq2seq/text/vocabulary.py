@@ -19,7 +19,7 @@ from open_seq2seq.text.text_file import read_text_file, require_utf8_path
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 WORD_MARK = "\u2581"  # the beginning of a word in the pieces of a subword vocabulary
-LANGUAGE = "[a-z][a-z0-9_-]*"  # a regular expression
+LANGUAGE = "[A-Za-z][A-Za-z0-9_-]*"  # a regular expression
 MODEL = ".model"  # ending of a SentencePiece model's file
 
 _TAG = re.compile("<(%s)>" % LANGUAGE)

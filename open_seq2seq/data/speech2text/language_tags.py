@@ -80,5 +80,5 @@ def check_rules(params, path, report):
     tags = params["language_tags"]
     for manifest, language in (tags.items() if isinstance(tags, dict) else ()):
         if not isinstance(language, str) or not re.fullmatch(LANGUAGE, language):
-            report.problem(child_path(child_path(path, "language_tags"), manifest), "is %r, expected a language of lower-case "
-                           'letters, digits, - and _, e.g. "ky"' % (language,))
+            report.problem(child_path(child_path(path, "language_tags"), manifest), "is %r, expected a language of letters, "
+                           'digits, - and _, e.g. "ky"' % (language,))

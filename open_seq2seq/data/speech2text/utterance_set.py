@@ -1,10 +1,11 @@
 """The utterances of a set of manifests: which rows are accepted, and which are rejected at the start or while the run reads."""
+import collections
 import sys
 import threading
 
 import numpy as np
 
-from open_seq2seq.data.rejection import Rejections
+from open_seq2seq.data.rejection import UNKNOWN_CHARACTER, Rejections
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.data.speech2text.selection import select_utterances
 from open_seq2seq.data.speech2text.transcripts import normalized_rows
@@ -14,6 +15,7 @@ from open_seq2seq.text.steps import Normalization
 from open_seq2seq.text.vocabulary import Vocabulary
 
 SHOWN_EMPTY = 5
+LARGEST_SHARE = 0.5  # of the rows of one of several manifests that may be faulty
 
 
 class UtteranceSet:
@@ -89,6 +91,7 @@ class UtteranceSet:
         rejections.write()
         rejections.raise_if_too_many()
         rejections.raise_if_nothing_left(len(utterances))
+        _check_manifests(rows, rejections)
         if is_first_worker and rejections.items:
             log_line("%s data: %s" % (name or mode, rejections.summary()))
         return cls(manifests, vocabulary, utterances, rejections)
@@ -138,6 +141,20 @@ def manifests_of(params):
     """The paths of the manifests that a data layer's params name: a list of str."""
     files = params["dataset_files"]
     return [files] if isinstance(files, str) else files
+
+
+def _check_manifests(rows, rejections):
+    """DataError if most rows of one of several manifests are faulty, however small it is compared with the others."""
+    counts, faults = collections.Counter(row.manifest for row in rows), collections.defaultdict(list)
+    for fault in rejections.faults:
+        faults[fault.manifest].append(fault)
+    for manifest, of_manifest in faults.items():
+        if len(counts) > 1 and len(of_manifest) > LARGEST_SHARE * counts[manifest]:
+            first, unknown = of_manifest[0], sum(fault.reason == UNKNOWN_CHARACTER for fault in of_manifest)
+            raise DataError("%d of %d utterances of %s cannot be used; the first is on line %d: %s: %s. %s" % (
+                len(of_manifest), counts[manifest], manifest, first.row, first.reason.name, first.detail,
+                "The vocabulary does not fit this manifest: make one of all manifests with scripts/make_vocab.py"
+                if unknown > len(of_manifest) / 2 else "Fix the rows, or remove the manifest"))
 
 
 def _require_references(manifests, utterances, note):
