@@ -12,6 +12,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,6 +33,7 @@ class Commands:
 
     def __init__(self, work, cores):
         self._work, self._cores, self._lock = work, list(cores), threading.Lock()
+        self._processes = set()
         os.makedirs(os.path.join(work, "logs"), exist_ok=True)
 
     def run(self, name, words):
@@ -45,9 +47,12 @@ class Commands:
             with open(log + ".part", "w") as file:
                 file.write(" ".join(words) + "\n")
                 file.flush()
-                status = subprocess.call(words, cwd=REPOSITORY, stdout=file, stderr=subprocess.STDOUT,
-                                         env=dict(os.environ, JASPER_DATA=os.path.join(self._work, "corpus")),
-                                         preexec_fn=lambda: os.sched_setaffinity(0, [core]))
+                process = subprocess.Popen(words, cwd=REPOSITORY, stdout=file, stderr=subprocess.STDOUT,
+                                           env=dict(os.environ, JASPER_DATA=os.path.join(self._work, "corpus")),
+                                           preexec_fn=lambda: os.sched_setaffinity(0, [core]))
+                self._processes.add(process)
+                status = process.wait()
+                self._processes.discard(process)
         finally:
             with self._lock:
                 self._cores.append(core)
@@ -55,6 +60,14 @@ class Commands:
             raise RuntimeError("%s failed with status %d; see %s" % (name, status, log + ".part"))
         os.rename(log + ".part", log)
         print("finished: %s" % name, file=sys.stderr, flush=True)
+
+    def stop(self, number, _frame):
+        """A signal handler: ends the running commands, which save what they have, and this process."""
+        for process in list(self._processes):
+            process.terminate()
+        for process in list(self._processes):
+            process.wait()
+        os._exit(128 + number)
 
 
 def prepare(commands, corpus):
@@ -106,6 +119,8 @@ def main():
     if not 1 <= options.jobs <= len(cores) or options.steps < 4:
         parser.error("expected 1 to %d jobs and at least 4 steps" % len(cores))
     commands = Commands(work, cores[:options.jobs])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, commands.stop)
     prepare(commands, os.path.join(work, "corpus"))
     kinds = (ALONE, MULTI, TRANSFER)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

@@ -38,6 +38,7 @@ PARAMS_OF_MODE = {"train": ("train",), "eval": ("eval",), "infer": ("infer",), "
                   "validate_data": ("train", "eval", "infer"), "build_cache": ("train", "eval", "infer"),
                   "features": ("train", "eval"), "input_transform": ("train", "eval"), "label_quality": ("eval",),
                   "train_worker": ("train",)}
+_FILES = ("data_layer_params", "dataset_files")
 _MODES_OF_ALL_TASKS = ("train", "train_eval", "npu_check", "combine", "replay", "validate_data", "build_cache", "features",
                        "input_transform", "train_worker", "search")
 SUPPORTED = "this project has convolutional CTC speech models: base_model Speech2Text, encoder TDNNEncoder, decoder " \
@@ -97,8 +98,22 @@ def load_experiment(config_file, mode, overrides=(), exports=False, task=None):
         report.problem("%s: eval_params" % config_file, "is missing; --mode=%s needs it, --mode=train does not" % mode)
     report.raise_problems()
     _note_unequal_transcripts(params, report)
+    _name_files_of_task(params, task, applied)
     _select_task(params, mode, task)
     return Experiment(config_file, sha256, base_model, params, report.notes, source, list(overrides))
+
+
+def _name_files_of_task(params, task, overrides):
+    """Where test_params, infer_params or the command line name data, the selected task is not evaluated on its ``eval_files``."""
+    from open_seq2seq.models.task_params import main_task
+    for name, of_mode in params.items():
+        tasks, files = of_mode.get("tasks"), (of_mode.get("data_layer_params") or {}).get("dataset_files")
+        selected = (task or main_task(of_mode)) if tasks else None
+        typed_files = any(section_of(override)[0] == name + "_params" and tuple(section_of(override)[1]) == _FILES
+                          for override in overrides)
+        if files and selected in (tasks or ()) and (typed_files or name in ("test", "infer") and selected == main_task(of_mode)):
+            data = dict(tasks[selected]["data"], eval_files=files)
+            params[name] = dict(of_mode, tasks=dict(tasks, **{selected: dict(tasks[selected], data=data)}))
 
 
 def _select_task(params, mode, task):

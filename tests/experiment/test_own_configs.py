@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from open_seq2seq.config.overrides import parse_overrides
 from open_seq2seq.experiment.description import describe
 from open_seq2seq.experiment.loading import load_experiment
 from tests.paths import REPOSITORY
@@ -114,3 +115,19 @@ def test_the_environment_determines_the_directory_of_the_data(monkeypatch):
     assert load("jasper_mini_digits.py", "eval")["eval"]["data_layer_params"]["dataset_files"] == ["/elsewhere/digits/dev.csv"]
     assert load("jasper5x3_LibriSpeech_nvgrad_masks_1p.py", "infer")["infer"]["data_layer_params"]["dataset_files"] == [
         "/elsewhere/librispeech/librivox-test-clean.csv"]
+
+
+def test_data_that_a_command_names_are_evaluated_instead_of_the_eval_files_of_a_task():
+    config = os.path.join(CONFIGS, "jasper_mini_turkic.py")
+
+    def files(mode, section, task=None, **typed):
+        overrides = parse_overrides(["--%s_params/data_layer_params/dataset_files=['%s']" % item for item in typed.items()])
+        params = load_experiment(config, mode, overrides, task=task).params[section]
+        return [os.path.basename(os.path.dirname(path)) + "/" + os.path.basename(path)
+                for path in params["data_layer_params"]["dataset_files"]]
+
+    assert files("eval", "eval", "kazakh") == ["kk/dev.csv"]
+    assert files("eval", "eval", "kazakh", eval="new/some.csv") == ["new/some.csv"]
+    assert files("infer", "infer") == ["ky/test.csv"]
+    assert files("infer", "infer", "kazakh") == ["kk/dev.csv"]
+    assert files("train_eval", "test", test="new/some.csv") == ["new/some.csv"]
