@@ -5,8 +5,10 @@ import os
 import numpy as np
 
 from open_seq2seq.config.parameters import child_path
+from open_seq2seq.data.speech2text import language_tags
 from open_seq2seq.data.speech2text.language_tags import LanguageTags
 from open_seq2seq.data.speech2text.mixed_order import BATCH, DataSetSampling
+from open_seq2seq.errors import ConfigError
 
 DataSets = collections.namedtuple("DataSets", "names numbers temperature")
 DataSets.__doc__ = """The data sets of a training.
@@ -24,6 +26,9 @@ def data_sets_of(utterance_set, params):
     Args:
       utterance_set: UtteranceSet, or TaskUtterances with tasks.
       params: checked params of the data layer.
+
+    Raises:
+      ConfigError: parameters that do not fit several data sets.
     """
     tasks_of = getattr(utterance_set, "tasks_of", lambda utterance: ())
     tags = LanguageTags.of(params, utterance_set.vocabulary)
@@ -33,6 +38,9 @@ def data_sets_of(utterance_set, params):
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     if len(numbers) == 1:
         return None
+    if params["shuffle_buffer"]:
+        raise ConfigError('data_layer_params["shuffle_buffer"] is %d, and the training has %d data sets, whose order it does not '
+                          "know. Set it to 0" % (params["shuffle_buffer"], len(numbers)))
     manifests = [{} for _ in numbers]
     for key, utterance in zip(keys, utterance_set.utterances):
         manifests[numbers[key]][os.path.basename(utterance.manifest)] = True
@@ -67,6 +75,7 @@ def described(data_sets, sampling, params):
 
 def check_rules(params, path, report):
     """Reports contradictions between checked params; ``path`` names them."""
+    language_tags.check_rules(params, path, report)
     if params["mix"] != BATCH:
         return
     for key in ("length_pool", "sortagrad"):

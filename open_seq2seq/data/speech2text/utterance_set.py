@@ -6,8 +6,9 @@ import threading
 import numpy as np
 
 from open_seq2seq.data.rejection import UNKNOWN_CHARACTER, Rejections
+from open_seq2seq.data.speech2text.language_tags import LanguageTags
 from open_seq2seq.data.speech2text.manifest import read_manifest
-from open_seq2seq.data.speech2text.selection import select_utterances
+from open_seq2seq.data.speech2text.selection import Labels, encoded, select_utterances
 from open_seq2seq.data.speech2text.transcripts import normalized_rows
 from open_seq2seq.errors import DataError
 from open_seq2seq.log_lines import log_line
@@ -62,7 +63,13 @@ class UtteranceSet:
         rows = [row for path in manifests
                 for row in read_manifest(path, mode != "infer", vocabulary, note, params["transcript_column"])]
         rows = normalized_rows(rows, Normalization.of(params, vocabulary), mode != "infer", note)
-        found = cls.from_rows(rows, params, mode, vocabulary, num_frames, output_frames, rejected_file, is_first_worker)
+        tags = LanguageTags.of(params, vocabulary)
+
+        def labels_of(row):
+            return [Labels(() if mode == "infer" else tags.labels_of(row) + encoded(row, mode, vocabulary), output_frames)]
+
+        found = cls.from_rows(rows, params, mode, vocabulary, num_frames, output_frames, rejected_file, is_first_worker,
+                              labels_of=labels_of)
         if mode == "eval":
             _require_references(manifests, found.utterances, note)
         return found
