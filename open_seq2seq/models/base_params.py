@@ -197,6 +197,9 @@ FILES = (
                   "diagnostics; None: 64, but 0 on an NPU without diagnostics_steps"),
     Parameter("diagnostics_steps", Int(minimum=1), default=None,
               doc="steps between diagnostics; None: chosen so that they take 2.5 % of the time"),
+    Parameter("compute_per_dim_accuracy", Bool(), default=False,
+              doc="diagnostics also count how often each label is recognized in the subsets, as Kaldi's option of this name "
+                  "(docs/kaldi_training.md)"),
     Parameter("print_loss_steps", Int(minimum=1), default=None, doc="steps between lines with the loss; None: none"),
     Parameter("print_samples_steps", Int(minimum=1), default=None, doc="steps between sample transcripts; None: none"),
     Parameter("print_bench_info_steps", Int(minimum=1), default=None, doc="steps between lines with the speed; None: none"),

@@ -1,6 +1,7 @@
 """Backstitch, limits of changes, L2 and momentum as Kaldi's nnet3 has them."""
 import json
 import os
+import types
 
 import numpy as np
 import pytest
@@ -31,9 +32,9 @@ def _params(momentum, rate, scale, interval, seed, component_limits, limit):
     return params
 
 
-def _trajectory(params, loss, num_steps, feed):
+def _trajectory(params, loss, num_steps, feed, job=None):
     """The weights after each step; ``loss`` builds the loss with the weights of the current scope."""
-    optimization = Optimization(params, 100, 100)
+    optimization = Optimization(params, 100, 100, job=job)
     with tf.variable_scope("ForwardPass", reuse=tf.AUTO_REUSE, use_resource=False):
         plain = optimization.operations(loss())
         stitched = optimization.operations(loss(), second_pass=lambda: (loss(), [])) if params["backstitch_scale"] else None
@@ -79,7 +80,9 @@ def test_kaldi_s_trainer(goldens, graph, name):
     settings, arrays = case["settings"], np.load(os.path.join(folder, "nnet3_training.npz"))
     inputs, targets = tf.placeholder(tf.float32, [4, 3]), tf.placeholder(tf.float32, [4, 2])
     initial = arrays["initial"].astype(np.float32)
-    l2 = settings.get("l2", 0.0) * settings.get("l2_regularize_factor", 1.0) * 4
+    l2 = settings.get("l2", 0.0) * 4
+    # as for a job of a parallel training, where Kaldi's scripts set the factor to 1 / jobs
+    job = types.SimpleNamespace(step=tf.constant(0, tf.int64), l2_factor=tf.constant(settings.get("l2_regularize_factor", 1.0)))
 
     def loss():
         outputs = inputs
@@ -97,5 +100,5 @@ def test_kaldi_s_trainer(goldens, graph, name):
                      settings.get("backstitch_training_scale", 0.0), settings.get("backstitch_training_interval", 1),
                      case["backstitch_on_minibatch_number_modulo_interval"], limits, settings.get("max_param_change", 0.0))
     found = _trajectory(params, loss, 10, lambda step: {
-        inputs: arrays["inputs"][4 * step:4 * step + 4], targets: arrays["targets"][4 * step:4 * step + 4]})
+        inputs: arrays["inputs"][4 * step:4 * step + 4], targets: arrays["targets"][4 * step:4 * step + 4]}, job)
     np.testing.assert_allclose(found, arrays[name + "/parameters_after_step"], rtol=2e-6, atol=1e-6)

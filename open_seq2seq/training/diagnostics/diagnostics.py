@@ -10,8 +10,10 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.distributed.exchange import Exchange
+from open_seq2seq.distributed.gathering import gather_numbers
 from open_seq2seq.evaluation.all_tasks import classes_of
 from open_seq2seq.evaluation.evaluation_graph import Evaluation, build_evaluation
+from open_seq2seq.evaluation.label_accuracy import described, label_counts, named_counts
 from open_seq2seq.evaluation.scoring import note_on_uncounted, run_evaluation
 from open_seq2seq.evaluation.task_evaluation import TaskResult
 from open_seq2seq.experiment.assembly import build_data_layer
@@ -142,7 +144,8 @@ class Diagnostics:
         self._limited = graph.shape_steps[0].train.limited_changes is not None
         self._schedule = Schedule(params["diagnostics_steps"], graph.last_step, self._graph.cost_in_steps(utterances_per_step),
                                   clock)
-        self._exchange = Exchange(group, ("next_step",))
+        self._exchange, self._group = Exchange(group, ("next_step",)), group
+        self._counts_labels = params["compute_per_dim_accuracy"]
 
     def start(self, session, step, preparation):
         """Starts after ``step`` updates; see ``Schedule.start`` for ``preparation``."""
@@ -176,13 +179,15 @@ class Diagnostics:
         session.run(self._average_statistics)
         statistics, observations = self._graph.statistics, self._graph.observer.observations
         statistics.restart()
-        results = collections.OrderedDict()
+        results, accuracies = collections.OrderedDict(), {}
         for name, subset in self._graph.subsets.items():
             is_observed = name == "train"
             # for another set of fetches of the same operations TensorFlow would prepare another executor
             fetched = is_observed or self._graph.shares_evaluation and name == "dev"
             results[name] = run_evaluation(session, subset, observations=observations if fetched else None,
                                            observe=statistics.add if is_observed else None)
+            if self._counts_labels and hasattr(results[name], "transcripts"):
+                accuracies[name] = self._label_accuracy(session, subset.data_layer.vocabulary, results[name])
         observed = statistics.result(session)
         rows, steps = [], self._progress.steps
         if self._is_first:
@@ -192,7 +197,7 @@ class Diagnostics:
                 for row, times in zip(rows, values[LIMITED_CHANGES].tolist()):
                     row["limited_changes"] = times
         seconds = self._clock() - started
-        self._write(step, results, rows, steps, seconds)
+        self._write(step, results, accuracies, rows, steps, seconds)
         if self._schedule.is_automatic:
             self._plan(session, lambda: self._schedule.after(step, seconds))
         return seconds
@@ -202,10 +207,17 @@ class Diagnostics:
         proposed = next_step() if self._is_first else 0
         self._schedule.next_step = int(self._exchange.sum(session, {"next_step": proposed})["next_step"])
 
-    def _write(self, step, results, rows, steps, seconds):
+    def _label_accuracy(self, session, vocabulary, result):
+        """Dict of label -> [recognized, occurrences], over all ranks."""
+        counts = label_counts(vocabulary, [utterance.labels for utterance in result.utterances], result.transcripts)
+        ranks = gather_numbers(self._group, session, counts.reshape(-1))
+        return named_counts(vocabulary, ranks.sum(0).reshape(counts.shape))
+
+    def _write(self, step, results, accuracies, rows, steps, seconds):
         log_line("Diagnostics after step %d (%.1f s):" % (step, seconds))
         for name, result in results.items():
-            self._metrics.write("subset", step, data_set=name, **evaluation_numbers(result))
+            others = {"label_accuracy": accuracies[name]} if name in accuracies else {}
+            self._metrics.write("subset", step, data_set=name, **dict(evaluation_numbers(result), **others))
             if isinstance(result, TaskResult):
                 accuracy = "" if result.accuracy is None else ", accuracy %.4f" % result.accuracy
                 log_line("%s subset: loss %.4f%s, %d utterances" % (name, result.loss, accuracy, result.num_utterances), offset=4)
@@ -215,6 +227,8 @@ class Diagnostics:
             note = note_on_uncounted(result)
             if note is not None:
                 log_line(note, offset=4)
+            if name in accuracies:
+                log_line("%s subset: labels with the lowest accuracy: %s" % (name, described(accuracies[name])), offset=4)
         if rows:
             self._metrics.write("layers", step, layers=rows, steps=steps, seconds=seconds)
             for line in table(rows):

@@ -11,7 +11,7 @@ from open_seq2seq.training.metrics import FILE_NAME, read_metrics
 from open_seq2seq.training.report.curves import panels, steps_per_epoch
 from open_seq2seq.training.report.page import page
 from open_seq2seq.training.report.pictures import draw
-from open_seq2seq.training.report.summary import last_layers, summary
+from open_seq2seq.training.report.summary import label_accuracies, last_layers, summary
 
 FOLDER, PAGE = "report", "index.html"
 DIRECTORIES = ("save_checkpoint_dir", "checkpoint_dir", "logdir")
@@ -95,7 +95,7 @@ def _write_page(directory, entries):
         raise StorageError("cannot create %s: %s. Free some space or fix the permissions" % (folder, error.strerror))
     with replaced_file(os.path.join(folder, PAGE)) as file:
         file.write(page(printable(_run_name(directory, entries)), summary(entries), pictures, last_layers(entries),
-                        _robustness(directory)))
+                        _robustness(directory), label_accuracies(entries)))
     return os.path.join(folder, PAGE)
 
 

@@ -22,7 +22,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 """
 
 
-def page(name, rows, pictures, layers, robustness=None):
+def page(name, rows, pictures, layers, robustness=None, label_accuracy=((), ())):
     """The page as text.
 
     Args:
@@ -30,6 +30,7 @@ def page(name, rows, pictures, layers, robustness=None):
       rows: list of (name, text), the table of figures.
       pictures: list of (Panel or LayerMap, bytes of its SVG), or None if they could not be drawn.
       layers: list of dicts, a row of the table of layers each.
+      label_accuracy: see ``summary.label_accuracies``.
       robustness: (bytes of an SVG, alternative text) of the word error rates in other recordings; None: not measured.
 
     Returns:
@@ -57,6 +58,11 @@ def page(name, rows, pictures, layers, robustness=None):
                                             for key, _, form in COLUMNS] for row in layers]
         parts.append('<h2>Layers at the last report</h2>\n<div class="wide">%s</div>' % _table(
             ["layer"] + [name for _, name, _ in COLUMNS], cells))
+    subsets, label_rows = label_accuracy
+    if label_rows:
+        parts.append('<h2>Accuracy of labels at the last report</h2>\n<div class="wide">%s</div>' % _table(
+            ["label"] + [text for name in subsets for text in ("%s: occurrences" % name, "%s: recognized" % name)],
+            [[label] + cells for label, cells in label_rows]))
     return "\n".join(parts) + "\n</main>\n</body>\n</html>\n"
 
 

@@ -1,4 +1,5 @@
 """The figures of a report: the state of a run, its last and best values, its config, how it ended."""
+import collections
 import datetime
 
 from open_seq2seq.training.report.curves import last_step
@@ -77,6 +78,29 @@ def last_layers(entries):
     """The rows of the last report on the layers: list of dicts."""
     rows = _last(entries, "layers").get("layers")
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def label_accuracies(entries):
+    """The accuracy of each label at the last report: (names of the subsets, list of (label, list of cells)); cells are texts, the
+    number of occurrences and the accuracy for each subset. Empty lists where it was not measured."""
+    last = collections.OrderedDict()
+    for entry in entries:
+        if entry["kind"] == "subset" and isinstance(entry.get("label_accuracy"), dict):
+            last[str(entry.get("data_set"))] = {
+                label: counts for label, counts in entry["label_accuracy"].items() if isinstance(counts, list)
+                and len(counts) == 2 and all(type(number) is int and number >= 0 for number in counts) and counts[1]}
+    labels = {}
+    for counts in last.values():
+        for label, (_, total) in counts.items():
+            labels[label] = labels.get(label, 0) + total
+    rows = []
+    for label in sorted(labels, key=lambda one: (-labels[one], one)):
+        cells = []
+        for counts in last.values():
+            right, total = counts.get(label, (0, 0))
+            cells += [str(total), "%.1f %%" % (100.0 * right / total) if total else ""]
+        rows.append(("space" if label == " " else label, cells))
+    return list(last), rows
 
 
 def _last(entries, kind):

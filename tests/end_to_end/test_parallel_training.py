@@ -1,0 +1,114 @@
+"""A parallel training of real processes, some of which are killed."""
+import glob
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from tests.paths import REPOSITORY
+from tests.training.short_runs import make_corpus
+
+pytestmark = pytest.mark.slow
+ITERATIONS, STEPS = 6, 40
+PARALLEL = {"jobs_initial": 2, "jobs_final": 2, "archive_steps": STEPS}
+
+
+def command(mode, logdir, *words, **settings):
+    return [sys.executable, os.path.join(REPOSITORY, "run.py"), "--config_file=config.py", "--mode=" + mode, "--logdir=" + logdir,
+            "--device=cpu", "--max_steps=%d" % (2 * STEPS * ITERATIONS),
+            "--parallel_training=%r" % dict(PARALLEL, **settings)] + list(words)
+
+
+def start(words, folder, cores, log):
+    with open(os.path.join(folder, log), "ab") as file:
+        return subprocess.Popen(words, cwd=folder, stdout=file, stderr=file, env=dict(os.environ, JASPER_CORES=str(cores)))
+
+
+def wait_for(condition, what, process):
+    until = time.time() + 120
+    while not condition():
+        assert time.time() < until and process.poll() is None, what
+        time.sleep(0.02)
+
+
+def text(folder, log):
+    with open(os.path.join(folder, log)) as file:
+        return file.read()
+
+
+def variables(folder, logdir):
+    reader = tf.train.load_checkpoint(os.path.join(folder, logdir, "model.ckpt-%d" % (2 * STEPS * ITERATIONS)))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+            if not name.startswith("training_state/")}
+
+
+def owned_jobs(folder, process):
+    """Jobs that a process is doing now."""
+    claims = glob.glob(os.path.join(folder, "killed", "parallel", "iteration-*", "job-*", "run_owner.json"))
+    found = []
+    for path in claims:
+        try:
+            with open(path) as file:
+                owner = json.load(file)["process"]
+        except (OSError, ValueError):
+            continue
+        if owner == process and not os.path.isfile(os.path.join(os.path.dirname(path), "result.npz")):
+            found.append(path)
+    return found
+
+
+def test_killed_processes_lose_nothing(tmp_path):
+    folder = str(tmp_path)
+    make_corpus(folder)
+    reference = start(command("train", "reference", processes=1), folder, 1, "reference.log")
+    assert reference.wait(200) == 0
+
+    # a worker as on another machine, which waits for the training
+    worker = start(command("train_worker", "killed"), folder, 1, "worker.log")
+    wait_for(lambda: "Waiting for jobs" in text(folder, "worker.log"), "the worker does not wait", worker)
+    words = command("train", "killed", processes=1)
+    training = start(words, folder, 1, "killed.log")
+    checkpoints = lambda: glob.glob(os.path.join(folder, "killed", "model.ckpt-*.index"))  # noqa: E731
+    try:
+        wait_for(lambda: owned_jobs(folder, worker.pid), "the worker does no job", training)
+        worker.kill()
+        assert worker.wait() == -signal.SIGKILL
+        done = len(checkpoints())
+        wait_for(lambda: len(checkpoints()) > done, "no iteration without the worker", training)
+        wait_for(lambda: owned_jobs(folder, training.pid), "the training does no job", training)
+    finally:
+        worker.kill()
+        training.kill()
+        training.wait()
+    assert "taken over from" in text(folder, "killed.log")
+    words = command("train", "killed", processes=2)
+    resumed = start(words + ["--continue_learning"], folder, 2, "resumed.log")
+    assert resumed.wait(200) == 0
+    assert os.path.isfile(os.path.join(folder, "killed", "worker_1.log"))
+    expected, found = variables(folder, "reference"), variables(folder, "killed")
+    assert set(expected) == set(found)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, name)
+    assert not glob.glob(os.path.join(folder, "killed", "parallel", "iteration-*"))
+
+
+def test_a_worker_of_another_config_is_refused(tmp_path):
+    folder = str(tmp_path)
+    make_corpus(folder)
+    training = start(command("train", "run", processes=1), folder, 1, "run.log")
+    try:
+        wait_for(lambda: os.path.isfile(os.path.join(folder, "run", "parallel", "training.json")), "no iteration", training)
+        words = command("train_worker", "run", "--lr_policy_params/learning_rate=0.5", processes=1)
+        worker = subprocess.run(words, cwd=folder, stderr=subprocess.PIPE, env=dict(os.environ, JASPER_CORES="1"))
+        assert worker.returncode == 2
+        message = worker.stderr.decode()
+        assert "learning_rate" in message and "0.5" in message and "0.02" in message and "config" in message
+    finally:
+        training.kill()
+        training.wait()
