@@ -147,6 +147,9 @@ def _check_rules(checked, mode, path, report):
         if isinstance(scale, float) and scale > 0.0 and batches and batches > 1:
             report.problem(path.child("iter_size"), "is %d, and backstitch_scale is %g: both gradients of a backstitch are of "
                            "the same batch. Set iter_size to 1 and raise batch_size_per_gpu" % (batches, scale))
+        if isinstance(checked.get("parallel_training"), dict) and checked.get("sync_batch_norm") is True:
+            report.problem(path.child("sync_batch_norm"), "is True, and jobs of parallel_training do not communicate in a step; "
+                           "their statistics of batch norm are combined with their models. Set sync_batch_norm to False")
         if isinstance(scale, float) and scale == 0.0 and (number("backstitch_interval") or 1) > 1:
             report.note(path.child("backstitch_interval"), "has no effect without backstitch_scale")
         if isinstance(checked.get("teacher_params"), dict):

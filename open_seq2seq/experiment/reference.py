@@ -32,7 +32,7 @@ def sections(base_model=None, params=None):
     from open_seq2seq.encoders import TDNNEncoder
     from open_seq2seq.losses import CrossEntropyLoss, CTCLoss, LFMMILoss, MaskedPredictionLoss, RegressionLoss
     from open_seq2seq.models import Speech2Text
-    from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies
+    from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies, parallel_schedule
     params = params or {}
 
     def name_of(owner):
@@ -59,7 +59,7 @@ def sections(base_model=None, params=None):
     if params.get("lr_policy") is not None:
         policies = {name_of(params["lr_policy"]): params["lr_policy"]}
     found += [("`lr_policy_params` of %s" % name, lr_policies.parameters_of(policies[name]) or ()) for name in sorted(policies)]
-    found.append(("`larc_params`", larc.PARAMETERS))
+    found += [("`larc_params`", larc.PARAMETERS), ("`parallel_training`", parallel_schedule.PARAMETERS)]
     found += [("`loss_scaling_params` of %s" % name, algorithm.PARAMETERS)
               for name, algorithm in sorted(loss_scaling.ALGORITHMS.items())]
     return found
