@@ -43,7 +43,7 @@ def _run(arguments):
 
 def _transcriber(arguments):
     from open_seq2seq.transcription.transcriber import Transcriber
-    return Transcriber(arguments.model, arguments.device, decoding=arguments.decoding)
+    return Transcriber(arguments.model, arguments.device, decoding=arguments.decoding, task=arguments.task)
 
 
 def _stop_on_signals():

@@ -17,7 +17,8 @@ import warnings
 import open_seq2seq
 from open_seq2seq.config.overrides import SECTIONS, apply_override, prefer_typed_length, section_of, typed
 from open_seq2seq.config.provenance import KeyPath, Sources, check_nesting, copied, nested_update
-from open_seq2seq.config.report import Report, closest, shown
+from open_seq2seq.config.repeated_keys import repeated_keys
+from open_seq2seq.config.report import Report, closest, key_text, shown
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.experiment.command_line import FLAG_NAMES
 from open_seq2seq.experiment.playbook import evaluate_each_epoch, note_contradictions, spread
@@ -80,6 +81,7 @@ def load_experiment(config_file, mode, overrides=(), exports=False, task=None):
             raise ConfigError("%s: %s is %s; expected a dict" % (
                 config_file, section, shown(config[section]) if section in config else "missing"))
         check_nesting(config.get(section, {}), "%s: %s" % (config_file, section), report)
+    _report_repeated_keys(source, config_file, report)
     report.raise_problems()
     # imports TensorFlow, which takes seconds, after the file has loaded
     from open_seq2seq.experiment.checking import check_params
@@ -114,6 +116,16 @@ def _name_files_of_task(params, task, overrides):
         if files and selected in (tasks or ()) and (typed_files or name in ("test", "infer") and selected == main_task(of_mode)):
             data = dict(tasks[selected]["data"], eval_files=files)
             params[name] = dict(of_mode, tasks=dict(tasks, **{selected: dict(tasks[selected], data=data)}))
+
+
+def _report_repeated_keys(source, config_file, report):
+    for repeated in repeated_keys(source):
+        where = "%s:%d: %s" % (config_file, repeated.line, key_text(repeated.key))
+        if repeated.owner == "tasks":
+            report.problem(where, "is the name of two tasks, the other one in line %d; Python keeps the last one only. Rename one"
+                           % repeated.earlier_line)
+        else:
+            report.note(where, "is written twice in a dict, first in line %d; the last one counts" % repeated.earlier_line)
 
 
 def _select_task(params, mode, task):

@@ -97,10 +97,12 @@ def _resolved(experiment, arguments, words, date):
 
 def _characters(experiment):
     """The vocabulary as a list of characters, because the run's folder may be moved without the file; None if it is missing."""
+    from open_seq2seq.models.task_params import config_of_task
     from open_seq2seq.text.vocabulary import Vocabulary
     for params in experiment.params.values():
         try:
-            return list(Vocabulary.from_file(params["data_layer_params"]["vocab_file"]).characters)
+            # with tasks, that of the main one
+            return list(Vocabulary.from_file(config_of_task(params)["data_layer_params"]["vocab_file"]).characters)
         except (KeyError, TypeError, DataError):
             continue
     return None

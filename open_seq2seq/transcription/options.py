@@ -55,6 +55,8 @@ def _parser():
                         help="recordings; folders, which are searched with their subfolders; - for standard input")
     parser.add_argument("--model", required=True, metavar="PATH",
                         help="an exported .pb or .onnx, the folder that contains it, or the folder of a training run")
+    parser.add_argument("--task", default=None, metavar="NAME",
+                        help="the task of a training run with several tasks, e.g. a language (default: its main task)")
     parser.add_argument("--device", choices=("cpu", "gpu", "npu"), default="cpu",
                         help="where the model runs (default cpu); gpu and npu take an exported .pb, npu one of static shape")
     parser.add_argument("--format", dest="formats", type=_formats, default=["text"], metavar="FORMAT[,FORMAT...]",
@@ -85,7 +87,7 @@ def parse_options(arguments):
       arguments: list of str, without the program's name.
 
     Returns:
-      ``argparse.Namespace`` of inputs, model, device, formats, output (None for standard output), watch, microphone,
+      ``argparse.Namespace`` of inputs, model, task, device, formats, output (None for standard output), watch, microphone,
       microphone_device, serve, host, port, max_megabytes, max_seconds; None for options that were not given; decoding, the
       ``DecodingOptions``. ``~`` in paths is expanded.
 

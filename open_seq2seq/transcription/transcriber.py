@@ -26,6 +26,7 @@ class Transcriber:
       device: "cpu", "gpu" or "npu", where the model runs; only used with a path, see :func:`load_model_on`.
       segmentation: a Segmentation, how long recordings are split.
       decoding: ``DecodingOptions``, how logits become text; None: greedily.
+      task: see :func:`load_model_on`; only used with a path.
 
     Raises:
       CheckpointError: the model cannot be used, e.g. because its description is inconsistent.
@@ -33,11 +34,11 @@ class Transcriber:
       DeviceError, UsageError: the device is missing, or it does not run such a model; a package for the decoding is missing.
     """
 
-    def __init__(self, model, device="cpu", segmentation=FOR_FILES, decoding=None):
+    def __init__(self, model, device="cpu", segmentation=FOR_FILES, decoding=None, task=None):
         if isinstance(model, (str, os.PathLike)):
             # not at the top: it imports TensorFlow, which parsing the command line does not need
             from open_seq2seq.transcription.transcriber import load_model_on
-            model = load_model_on(os.fspath(model), device)
+            model = load_model_on(os.fspath(model), device, task)
         self.model = model
         self.description = description = model.description
         self._segmentation = segmentation
@@ -204,12 +205,13 @@ def _print_on_stderr(line):
 DEVICES = ("cpu", "gpu", "npu")
 
 
-def load_model_on(path, device):
+def load_model_on(path, device, task=None):
     """Loads a model.
 
     Args:
       path: as ``open_seq2seq.export.load_model`` takes it; for a GPU or an NPU NAME.pb, or a folder with one.
       device: one of :data:`DEVICES`. An NPU compiles a graph for each shape, which takes minutes; it needs a static shape.
+      task: name of one of the tasks of a training run; None: the main task.
 
     Returns:
       A ``LogitModel``.
@@ -220,12 +222,15 @@ def load_model_on(path, device):
       UsageError: the device does not run this kind of model.
     """
     if device == "cpu":
-        return load_model(path)
+        return load_model(path, task)
     # not at the top: these import TensorFlow, which an .onnx on the CPU does not need
     from open_seq2seq.devices import select_device
     from open_seq2seq.export.description import read_description
     from open_seq2seq.export.runtime.exported_model import model_on_device
 
+    if task is not None:
+        raise UsageError("--device %s runs an exported .pb, which has one task; export task %s with run.py --mode=export "
+                         "--task=%s" % (device, task, task))
     found = model_in_folder(path) if os.path.isdir(path) else path
     if not found.endswith(".pb") or not os.path.isfile(found):
         raise UsageError("--device %s runs an exported .pb, and %s is not one; export the model with run.py --mode=export, "

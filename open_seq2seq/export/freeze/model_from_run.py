@@ -6,19 +6,20 @@ others needs its config.
 """
 import os
 
-from open_seq2seq.checkpoints.description import resolved_config_of
+from open_seq2seq.checkpoints.description import labels_of_task, resolved_config_of
 from open_seq2seq.checkpoints.manifest import is_damaged_manifest, manifest_path
 from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
 from open_seq2seq.decoders import FullyConnectedCTCDecoder
 from open_seq2seq.encoders import TDNNEncoder
-from open_seq2seq.errors import CheckpointError, DataError
+from open_seq2seq.errors import CheckpointError, DataError, UsageError
 from open_seq2seq.experiment.names import names_of
 from open_seq2seq.experiment.saving import plain
 from open_seq2seq.export.description import FEATURE_PARAMETERS, check_feature_params
 from open_seq2seq.export.freeze.trained_model import TrainedModel
 from open_seq2seq.models import Speech2Text
+from open_seq2seq.models.task_params import config_of_task
 from open_seq2seq.text import steps
 from open_seq2seq.text.vocabulary import Vocabulary
 
@@ -32,7 +33,7 @@ def trained_model_from_run(folder, best=False):
     return with_model_of_run(folder, lambda trained: trained, best)
 
 
-def with_model_of_run(folder, use, best=False):
+def with_model_of_run(folder, use, best=False, task=None):
     """What ``use`` returns for the model of a run's newest checkpoint.
 
     If a training deletes the checkpoint meanwhile, ``use`` is called again with the newest one.
@@ -42,21 +43,23 @@ def with_model_of_run(folder, use, best=False):
         extension, or its .index).
       use: function of a ``TrainedModel``.
       best: take the best checkpoint instead of the newest.
+      task: name of one of several tasks with transcripts; None: the main task.
 
     Raises:
+      UsageError: there is no such task, or it has no transcripts.
       CheckpointError: there is no checkpoint or no resolved config, or the network has unknown parts; and what ``use`` raises.
     """
     # a shell completes to the name with the extension
     if folder.endswith(".index") and os.path.isfile(folder):
         folder = folder[:-len(".index")]
     if os.path.isfile(folder + ".index"):
-        return use(_trained_model(folder, os.path.dirname(folder) or "."))
+        return use(_trained_model(folder, os.path.dirname(folder) or ".", task))
     if not os.path.isdir(folder):
         raise CheckpointError("there is no run folder %s; expected the logdir of a training, or NAME.pb or NAME.onnx" % folder)
-    return RunDirectory(folder).read_checkpoint(lambda checkpoint: use(_trained_model(checkpoint, folder)), best)
+    return RunDirectory(folder).read_checkpoint(lambda checkpoint: use(_trained_model(checkpoint, folder, task)), best)
 
 
-def _trained_model(checkpoint, folder):
+def _trained_model(checkpoint, folder, task=None):
     """The ``TrainedModel`` of a checkpoint (path without extension) in a run's folder."""
     path = folder
     try:
@@ -76,10 +79,27 @@ def _trained_model(checkpoint, folder):
     except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise CheckpointError("%s is not the resolved config of a run (%s: %s). " % (path, type(error).__name__, error)
                               + _REMEDY % folder)
+    section = _section_of_task(section, task, path, folder)
     params = _params(base_model, section, path, folder)
     sha256 = resolved.get("sha256")
-    return TrainedModel(Speech2Text, params, _vocabulary(resolved, section, path, folder), checkpoint,
+    characters = labels_of_task(checkpoint, section["selected_task"]) if section.get("selected_task") else None
+    return TrainedModel(Speech2Text, params, characters or _vocabulary(resolved, section, path, folder), checkpoint,
                         sha256 if isinstance(sha256, str) else None)
+
+
+def _section_of_task(section, task, path, folder):
+    """The params of a resolved config reduced to one task."""
+    if not isinstance(section, dict) or not section.get("tasks") and task is None:
+        return section
+    try:
+        # the class knows the blocks of its params; the name of the class is checked later
+        found = dict(config_of_task(dict(section, encoder=TDNNEncoder), task), encoder=section.get("encoder"))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError("%s has tasks that cannot be read (%s: %s). " % (path, type(error).__name__, error)
+                              + _REMEDY % folder)
+    if found["tasks"]:
+        raise UsageError("--task=%s has no transcripts; --mode=infer --task=%s writes its classes" % (task, task))
+    return found
 
 
 def _params(base_model, section, path, folder):
@@ -107,6 +127,7 @@ def _params(base_model, section, path, folder):
         "decoder_params": check_parameters(FullyConnectedCTCDecoder.PARAMETERS, decoder, "decoder_params", report),
         "loss": None, "loss_params": {}, "initializer": None, "initializer_params": {}, "regularizer": None,
         "regularizer_params": {}, "evaluate_ema": section.get("evaluate_ema") is not False,
+        "decoder_scope": section.get("decoder_scope"), "selected_task": section.get("selected_task"),
         "data_layer_params": dict(check_parameters(FeatureGraph.PARAMETERS, data, "data_layer_params", report), **text),
     }
     if not report.problems:

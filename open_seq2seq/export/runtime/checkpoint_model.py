@@ -14,14 +14,15 @@ class CheckpointModel(LogitModel):
     Args:
       folder: the run's folder or one of its checkpoints.
       trained: a ``TrainedModel`` to use instead of ``folder``.
+      task: name of one of several tasks with transcripts; None: the main task.
 
     Raises:
       CheckpointError: there is no checkpoint, or its network cannot be built from the files next to it.
     """
 
-    def __init__(self, folder, trained=None):
+    def __init__(self, folder, trained=None, task=None):
         if trained is None:
-            with_model_of_run(folder, self._restore)
+            with_model_of_run(folder, self._restore, task=task)
         else:
             self._restore(trained)
 

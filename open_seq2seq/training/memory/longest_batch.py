@@ -12,6 +12,8 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.data.speech2text.dataset import PREFETCHED_BATCHES, Batch
 from open_seq2seq.data.speech2text.frame_targets import PretrainingBatch
+from open_seq2seq.data.speech2text.task_targets import TaskBatch
+from open_seq2seq.data.tasks import TaskTargets
 from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.distributed.group import Single
@@ -24,6 +26,7 @@ from open_seq2seq.graph_analysis.step_memory import (
     step_memory,
 )
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.models.multi_task import output_sizes
 from open_seq2seq.training.graph import ShapeStepBuilder
 from open_seq2seq.training.memory.host_memory import available_bytes
 from open_seq2seq.training.requests import Requests
@@ -163,18 +166,25 @@ def _is_computed(params, graph, device, shape):
     batch = Batch(np.zeros([rows, frames, graph.data_layer.num_audio_features], np.float32), np.full([rows], frames, np.int32),
                   np.zeros([rows, labels], np.int32), np.full([rows], labels, np.int32), np.arange(rows, dtype=np.int32),
                   np.ones([rows], np.float32), np.arange(rows))
-    if hasattr(graph.shape_steps[0].batch, "targets"):
+    if params.get("tasks"):
+        batch = TaskBatch(*batch, targets=tuple(_largest_targets(target, rows, frames, labels)
+                                                for target in graph.shape_steps[0].batch.targets))
+    elif hasattr(graph.shape_steps[0].batch, "targets"):
         encoder_frames = params["encoder"].output_frames(params["encoder_params"], frames)
         sets = len(graph.data_layer.vocabulary.size)
         batch = PretrainingBatch(*batch, targets=np.zeros([rows, encoder_frames, sets], np.int32),
                                  mask=np.ones([rows, encoder_frames], bool))
     with tf.Graph().as_default():
-        inputs = type(batch)(*[tf.placeholder(value.dtype, [rows] + [None] * (value.ndim - 1)) for value in batch])
-        if hasattr(batch, "targets"):
+        inputs = tf.nest.map_structure(lambda value: tf.placeholder(value.dtype, [rows] + [None] * (value.ndim - 1)), batch)
+        if params.get("tasks"):
+            for tensors, arrays in zip(inputs.targets, batch.targets):
+                if arrays.labels.ndim == 3:
+                    tensors.labels.set_shape([rows, None, arrays.labels.shape[2]])
+        elif hasattr(batch, "targets"):
             inputs.targets.set_shape([rows, None, sets])
         inputs.features.set_shape([rows, None, batch.features.shape[2]])
         group = Single()
-        shape_step = ShapeStepBuilder(graph.base_model, params, graph.data_layer.vocabulary.size, graph.last_step,
+        shape_step = ShapeStepBuilder(graph.base_model, params, output_sizes(graph.data_layer), graph.last_step,
                                       graph.steps_per_epoch, device, group, Requests(group))(inputs)
         if device.name == "cpu":
             # prefetched batches use the same memory. Random, as a constant of zeros would be in memory twice
@@ -185,9 +195,20 @@ def _is_computed(params, graph, device, shape):
                 # one after the other: each operation that finds no memory waits ten seconds for some to be freed
                 session.run(tf.global_variables_initializer())
                 session.run(tf.local_variables_initializer())
-                session.run((shape_step.backstitch or shape_step).update_fetches(), dict(zip(inputs, batch)))
+                session.run((shape_step.backstitch or shape_step).update_fetches(), dict(zip(
+                    tf.nest.flatten(inputs), tf.nest.flatten(batch))))
             except DeviceError as error:
                 if error.out_of_memory is None:
                     raise
                 return False
     return True
+
+
+def _largest_targets(target, rows, frames, labels):
+    """TaskTargets of arrays for a batch of this shape; ``target``: the TaskTargets of tensors of a batch."""
+    rank = target.labels.shape.ndims
+    if rank == 3:
+        values, length = np.zeros([rows, frames, target.labels.shape.as_list()[2]], np.float32), frames
+    else:
+        values, length = np.zeros([rows, labels] if rank == 2 else [rows], np.int32), labels if rank == 2 else 0
+    return TaskTargets(values, np.full([rows], length, np.int32), np.ones([rows], np.float32))

@@ -17,6 +17,8 @@ import tensorflow.compat.v1 as tf
 import open_seq2seq
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.data.speech2text.frame_targets import PretrainingBatch, as_batch
+from open_seq2seq.data.speech2text.task_targets import TaskBatch
+from open_seq2seq.data.tasks import TaskTargets
 from open_seq2seq.errors import DataError, StorageError
 from open_seq2seq.experiment.saving import flattened, plain
 from open_seq2seq.files import replaced_file
@@ -83,7 +85,7 @@ class BadBatches:
         Raises:
           StorageError: the disk has too little space, or the folder cannot be written.
         """
-        fields = {_FIELD + name: value for name, value in batch._asdict().items() if value is not None}
+        fields = {_FIELD + name: value for name, value in _as_arrays(batch).items() if value is not None}
         self._prepare(sum(value.nbytes for value in fields.values()))
         path = os.path.join(self._directory, "step-%d-batch-%d%s.npz" % (facts["step"], facts["batch"], self._suffix))
         text = json.dumps(dict(facts, version=open_seq2seq.__version__,
@@ -121,7 +123,7 @@ def computing_config(params):
     """The keys of a checked config that the numbers of a batch depend on: dict from a key's path to its value as text."""
     parts = tuple("%s%s" % (part, ending) for part in ("encoder", "decoder", "loss", "data_layer") for ending in ("", "_params/"))
     return {path: repr(value) for path, value in flattened(plain(params))
-            if path in parts or (path.startswith(parts[1::2]) and "dataset_files" not in path)}
+            if path in parts or (path.startswith(parts[1::2] + ("tasks/",)) and "dataset_files" not in path)}
 
 
 def newest_bad_batch(directory):
@@ -154,12 +156,34 @@ def load_bad_batch(path):
     fields = {name[len(_FIELD):]: value for name, value in arrays.items() if name.startswith(_FIELD)}
     try:
         facts = json.loads(str(arrays[_FACTS]))
-        kind = PretrainingBatch if "targets" in fields else Batch
-        batch = kind(**{name: fields.get(name) for name in kind._fields})
+        batch = _as_batch(fields)
         _check(batch, facts)
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
         raise DataError("batch %s is not a batch that a training writes into %s/: %s" % (path, FOLDER, error))
     return BadBatch(path, batch, facts, os.path.join(os.path.dirname(path), os.path.basename(facts["weights"])))
+
+
+_TASK = "task_"  # followed by the number of a task and a field of its TaskTargets
+
+
+def _as_arrays(batch):
+    """Dict from names to the arrays of a batch; those of the tasks' targets are e.g. "task_0_labels"."""
+    fields = batch._asdict()
+    if isinstance(batch, TaskBatch):
+        for number, targets in enumerate(fields.pop("targets")):
+            fields.update(("%s%d_%s" % (_TASK, number, name), array) for name, array in targets._asdict().items())
+    return fields
+
+
+def _as_batch(fields):
+    """The batch of which :func:`_as_arrays` made ``fields``."""
+    count = sum(name.startswith(_TASK) and name.endswith("_weights") for name in fields)
+    kind = TaskBatch if count else PretrainingBatch if "targets" in fields else Batch
+    values = {name: fields.get(name) for name in kind._fields}
+    if count:
+        values["targets"] = tuple(TaskTargets(*[fields["%s%d_%s" % (_TASK, number, name)] for name in TaskTargets._fields])
+                                  for number in range(count))
+    return kind(**values)
 
 
 def _check(batch, facts):
@@ -167,15 +191,20 @@ def _check(batch, facts):
     if missing:
         raise ValueError("it has no %s" % ", ".join(missing))
     rows = len(batch.features)
-    wrong = [name for name, value in batch._asdict().items() if value is not None and value.ndim and len(value) != rows]
+    wrong = [name for name, value in _as_arrays(batch).items()
+             if value is not None and value.ndim and len(value) != rows]
     if batch.features.ndim != 3 or batch.labels.ndim != 2 or wrong or len(facts["utterances"]) != rows:
         raise ValueError("its arrays do not fit together")
     for name, kind in (("step", int), ("batch", int), ("rank", int), ("ranks", int), ("loss", float), ("loss_scale", float),
                        ("device", str), ("half_precision", bool), ("weights", str)):
         if not isinstance(facts[name], kind):
             raise ValueError("%s is %r" % (name, facts[name]))
-    # of pre-training: the classes of each label set
-    sizes = facts["vocabulary_size"] if isinstance(batch, PretrainingBatch) else [facts["vocabulary_size"]]
+    # of pre-training: the classes of each label set; of tasks: the sizes of their outputs
+    sizes = facts["vocabulary_size"]
+    if isinstance(batch, TaskBatch):
+        sizes = list(sizes.values())
+    elif not isinstance(batch, PretrainingBatch):
+        sizes = [sizes]
     if not sizes or not all(type(size) is int and size > 0 for size in sizes):
         raise ValueError("vocabulary_size is %r" % (facts["vocabulary_size"],))
     for number, utterance in enumerate(facts["utterances"]):

@@ -9,6 +9,7 @@ from open_seq2seq.checkpoints.restore import MODEL_SCOPE
 from open_seq2seq.devices.npu_option_checks import computes_in_float16
 from open_seq2seq.errors import JasperError
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.models.multi_task import output_sizes
 from open_seq2seq.training.nonfinite.bad_batches import BadBatches, computing_config, recreated_batch
 from open_seq2seq.training.nonfinite.layer_search import describe_first, examine
 
@@ -80,7 +81,7 @@ class Investigation:
         if not np.array_equal(batch.utterance_indices, seen.values["indices"]):
             log_line("Note: files have become unreadable since the start, and batch %d has changed" % seen.number, offset=4,
                      from_every_rank=True)
-        return batch, examine(self._base_model, self._params, self._layer.vocabulary.size, batch, weights, loss_scale)
+        return batch, examine(self._base_model, self._params, output_sizes(self._layer), batch, weights, loss_scale)
 
     def _report(self, seen, examination):
         log_line("Batch %d%s: loss %.6g, gradient norm %.4g; %s" % (
@@ -98,7 +99,7 @@ class Investigation:
             "step": step, "batch": seen.number, "rank": self._group.rank, "ranks": self._group.size,
             "loss": float(seen.values["batch_loss"]), "loss_scale": loss_scale, "device": self._device,
             "half_precision": self._half_precision, "config": computing_config(self._params),
-            "vocabulary_size": self._layer.vocabulary.size,
+            "vocabulary_size": output_sizes(self._layer),
             "utterances": [{"id": " + ".join(utterance.id for utterance in row),
                             "duration": float(sum(utterance.duration for utterance in row)),
                             "transcript": " ".join(utterance.transcript for utterance in row)} for row in rows]})

@@ -63,7 +63,7 @@ class ExaminedNetwork:
     Args:
       base_model: the model class.
       params: the checked config of mode "train".
-      vocabulary_size: labels without the blank.
+      vocabulary_size: see the model.
       batch: a Batch of arrays that gives the shapes.
 
     Attributes:
@@ -75,7 +75,8 @@ class ExaminedNetwork:
         with tf.Graph().as_default() as graph:
             tf.set_random_seed(params["random_seed"])
             # with static shapes, by which LayerNames tells activations from their masks
-            self._inputs = {name: tf.placeholder(value.dtype, value.shape, name)
+            self._inputs = {name: tf.nest.map_structure(lambda array: tf.placeholder(array.dtype, array.shape, name),  # noqa: B023
+                                                        value)
                             for name, value in batch._asdict().items() if value is not None}
             self._loss_scale = tf.placeholder(tf.float32, [], "loss_scale")
             model = base_model(params, "train", vocabulary_size, execution=Execution(dtype=tf.float32))
@@ -83,7 +84,10 @@ class ExaminedNetwork:
             self._output = model(self._tensors)
             self.variables = tf.global_variables()
             self._build_statistics(graph, trained_variables(params["freeze_variables_regex"]))
+            # the weights of a teacher
+            initialize = tf.local_variables_initializer()
         self.session = tf.Session(graph=graph, config=Cpu().session_config())
+        self.session.run(initialize)
 
     def __enter__(self):
         return self
@@ -93,7 +97,8 @@ class ExaminedNetwork:
 
     def _build_statistics(self, graph, trained):
         """Builds what is fetched: whether each tensor is finite, and the statistics of layers and variables."""
-        logits, forward = self._output.logits, _created(graph, [self._output.logits])
+        logits = self._output.logits
+        forward = _created(graph, [logits] + [task.logits for task in getattr(self._output, "tasks", ())])
         names = {variable.op.name for variable in tf.trainable_variables()}
         outputs = _layer_outputs(forward, self._inputs["features"], LayerNames(forward, names))
         existing = set(graph.get_operations())
@@ -139,7 +144,9 @@ class ExaminedNetwork:
         Returns:
           An :class:`Examination`.
         """
-        feed = {tensor: getattr(batch, name) for name, tensor in self._inputs.items()}
+        feed = {}
+        for name, tensors in self._inputs.items():
+            feed.update(zip(tf.nest.flatten(tensors), tf.nest.flatten(getattr(batch, name))))
         values = self.session.run(self._fetches, {self._loss_scale: loss_scale, **feed})
         variables = _rows(self._variable_order, values["variables"])
         per_utterance = np.where(values["counted"], values["per_utterance"], np.float32("inf"))

@@ -25,9 +25,11 @@ def panels(entries):
     """
     steps, skipped = _of_kind(entries, "step"), _of_kind(entries, "skipped")
     evaluations, subsets = _by_data_set(entries, "evaluation"), _by_data_set(entries, "subset")
+    tasks = _by_task(entries)
 
     def scored(name):
         return ([_curve(data_set, entries, name) for data_set, entries in evaluations.items()]
+                + [_curve("%s, %s" % key, entries, name) for key, entries in tasks.items()]
                 + [_curve("%s subset" % data_set, entries, name) for data_set, entries in subsets.items()])
 
     def figure(name):
@@ -38,6 +40,11 @@ def panels(entries):
     lines = [
         Panel("loss", "Loss", unit,
               [_curve("training batches", steps, "loss")] + scored("loss"), True),
+        Panel("task_losses", "Loss of each task in training", "loss (nats; mean squared error for features)",
+              _curves_of_tasks(steps, "loss"), True),
+        Panel("accuracy", "Accuracy", "right classes (%)", [_scaled(curve, 100.0) for curve in scored("accuracy")], False),
+        Panel("task_weights", "Weight of each task", "factor of the loss",
+              _curves_of_tasks(steps, "weight", changing=True), False),
         Panel("word_error_rate", "Word error rate", "WER (%)", [_scaled(curve, 100.0) for curve in scored("word_error_rate")],
               False),
         Panel("loss_bits", "Loss of masked frames", "cross-entropy (bits per masked frame)", figure("loss_bits"), False),
@@ -117,6 +124,26 @@ def _by_data_set(entries, kind):
     for entry in _of_kind(entries, kind):
         found.setdefault(str(entry.get("data_set")), []).append(entry)
     return found
+
+
+def _by_task(entries):
+    """OrderedDict from (task, data set) to the evaluations of tasks other than the main one."""
+    found = collections.OrderedDict()
+    for entry in _of_kind(entries, "task_evaluation"):
+        found.setdefault((str(entry.get("task")), str(entry.get("data_set"))), []).append(entry)
+    return found
+
+
+def _curves_of_tasks(steps, name, changing=False):
+    """A curve of a number of each task in training batches; ``changing``: only those that are not constant."""
+    points = collections.OrderedDict()
+    for entry in steps:
+        tasks = entry.get("tasks")
+        for task, numbers in (tasks.items() if isinstance(tasks, dict) else ()):
+            if isinstance(numbers, dict):
+                points.setdefault(str(task), []).append(dict(numbers, step=entry["step"]))
+    curves = [_curve(task, found, name) for task, found in points.items()]
+    return [curve for curve in curves if not changing or len(set(curve.values)) > 1]
 
 
 def _curve(label, entries, name):
