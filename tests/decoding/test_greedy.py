@@ -89,3 +89,14 @@ def test_logits_of_another_vocabulary_are_refused():
         decoder.decode_logits(np.zeros([1, 2, 5], np.float32), [2])
     with pytest.raises(ValueError, match="expected"):
         decoder.decode_logits(np.zeros([2, 4], np.float32), [2])
+
+
+def test_tags_of_languages_are_not_decoded():
+    decoder = GreedyDecoder(Vocabulary(["a", "b", "<ky>"]))
+    logits = np.log(np.array([[[0.1, 0.1, 0.7, 0.1], [0.6, 0.2, 0.1, 0.1], [0.4, 0.1, 0.3, 0.2], [0.6, 0.2, 0.1, 0.1]]]))
+    assert decoder.decode_best_path(np.array([[2, 0, 2, 0]]), [4]) == ["aa"]
+    folded, = decoder.log_probabilities(logits, [4])
+    np.testing.assert_allclose(np.exp(folded), [[0.1, 0.1, 0, 0.8], [0.6, 0.2, 0, 0.2], [0.4, 0.1, 0, 0.5], [0.6, 0.2, 0, 0.2]],
+                               atol=1e-6)
+    hypothesis, = decoder.hypotheses(logits, [4])
+    assert hypothesis.text == "aa" and [character.text for character in hypothesis.characters] == ["a", "a"]

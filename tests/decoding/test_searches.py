@@ -7,9 +7,11 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.decoding.decoder import Decoder
+from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.decoding.kenlm_files import load_kenlm
 from open_seq2seq.decoding.options import COQUI, PYCTCDECODE, default_options
 from open_seq2seq.decoding.searches import LN_10, SearchSpec, make_search
+from open_seq2seq.text.vocabulary import Vocabulary
 from tests.decoding.language_models import ARPA, BLANK, VOCABULARY, logits_of, needs_packages
 
 needs_packages("kenlm", "pygtrie")
@@ -208,3 +210,13 @@ def test_pruning_leaves_a_text(make):
     logits = logits_of("zzz zzz")
     found = make(COQUI, cutoff_prob=0.5, cutoff_top_n=1).search(normalized(logits))
     assert -1e4 < found.score <= make(COQUI, cutoff_prob=1.0).search(normalized(logits)).score + 1e-3
+
+
+@pytest.mark.parametrize("library", [COQUI, PYCTCDECODE])
+def test_searches_find_the_text_after_a_tag(library):
+    vocabulary = Vocabulary([" ", "a", "b", "<ky>"])
+    path = [3, 1, 1, 0, 2, 4]
+    logits = np.log(0.02 + np.eye(5)[path])[np.newaxis]
+    rows = GreedyDecoder(vocabulary).log_probabilities(logits, [len(path)])
+    search = make_search(SearchSpec(vocabulary.characters, default_options(beam_width=16), library, None, None, False))
+    assert search.search(rows[0], with_characters=True).text == "a b"

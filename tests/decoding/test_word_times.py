@@ -114,3 +114,10 @@ def test_segments_break_at_pauses_and_where_a_line_is_full():
     assert [len(segment.words) for segment in make_transcript(fast, 1).segments] == [4, 4, 1]
     slow = [Word("x", 2 * i, 2 * i + 2, 1.0) for i in range(6)]
     assert [len(segment.words) for segment in make_transcript(slow, 12).segments] == [3, 3]
+
+
+def test_tags_of_languages_are_not_words():
+    vocabulary = ["a", " ", "<ky>"]
+    path = BestPath(np.array([2, 2, 0, 2, 0, 1, 0, 3]), np.zeros(8, np.float32), np.ones(8, bool))
+    builder = WordBuilder(vocabulary, 3, 0.02)
+    assert [word.text for word in builder.add(path, 0) + builder.end()] == ["aa", "a"]

@@ -153,3 +153,32 @@ def test_rows_and_thresholds_count_what_is_dropped(texts, min_count):
     assert table.rows_with(dropped) == [number for number, text in enumerate(texts) if dropped.intersection(text)]
     sets = [table.below(threshold) for threshold in table.thresholds()]
     assert all(len(first) < len(second) for first, second in zip(sets, sets[1:]))
+
+
+def test_a_joint_alphabet_of_several_manifests_with_tags(make):
+    for name, texts in (("tr", ["ev gel", "\u00f6rdek"] * 10), ("loud", ["AB"] * 3)):
+        with open(name + ".csv", "w", encoding="utf-8") as file:
+            file.write("wav_filename,transcript\n" + "".join("a.wav,%s\n" % text for text in texts))
+    tags = ["--language_tags=ky=m.csv", "--language_tags=tr=tr.csv", "--language_tags=en=loud.csv"]
+    status, output = make(KYRGYZ, "tr.csv", "loud.csv", *tags, "--min_count=4", "--output=joint.txt")
+    assert status == 0
+    assert Vocabulary.from_file("joint.txt").characters[-3:] == ("<en>", "<ky>", "<tr>")
+    assert "latin" in line_with(output, "tr.csv ") and "cyrillic" in line_with(output, "m.csv ")
+    assert "100 % of the rows of loud.csv" in output
+    assert "loud.csv has capitals" in output
+    status, output = make(KYRGYZ, "tr.csv", *tags[:1])
+    assert status == 3 and "tr.csv:2" in output and "--language_tags" in output
+    status, output = make([["a", "ky"], ["b", ""]], "--language_tags=locale", header="transcript,locale")
+    assert status == 3 and "m.csv:3" in output and "locale" in output
+
+
+def test_subwords_with_tags_of_a_column(make):
+    pytest.importorskip("sentencepiece")
+    rows = [["bir kun", "ky"], ["bir gun", "tr"]] * 20
+    assert make(rows, "--language_tags=locale", "--subwords=10", "--output=joint.model", header="transcript,locale")[0] == 0
+    vocabulary = Vocabulary.from_file("joint.model")
+    assert vocabulary.size == 10 and sorted(vocabulary.languages) == ["ky", "tr"]
+    labels = vocabulary.encode("bir kun")
+    assert not set(labels) & set(vocabulary.languages.values())
+    assert vocabulary.decode([vocabulary.languages["ky"]] + labels) == "bir kun"
+    assert Vocabulary.of(vocabulary.characters).languages == vocabulary.languages

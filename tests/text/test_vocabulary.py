@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from open_seq2seq.errors import DataError
-from open_seq2seq.text.vocabulary import Vocabulary, check_labels
+from open_seq2seq.text.vocabulary import Vocabulary, check_labels, has_subwords
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz'"
 PUBLIC_PATH = "open_seq2seq/test_utils/toy_speech_data/vocab.txt"
@@ -45,6 +45,7 @@ def test_working_directory_comes_before_the_repository(tmp_path, monkeypatch):
     (b"a 1234\nb\t4321\n", "ab"),
     (b"  12\na \n", " a"),
     (b"a\n\\\n", "a\\"),
+    (b"<\na\n<ky>\n<zh-CN> 12\n", ["<", "a", "<ky>", "<zh-CN>"]),
     ("ä\nß\n語\n".encode(), "äß語"),
     ("\u0939\n\u093f\n\u200c\n\u200d\n".encode(), "\u0939\u093f\u200c\u200d"),
     ("\u0958\n".encode(), "\u0958"),  # one character that NFC would decompose into two
@@ -182,3 +183,12 @@ def test_any_characters_are_read_and_encoded(tmp_path_factory, characters, data)
     text = "".join(data.draw(st.lists(st.sampled_from(characters))))
     assert vocabulary.characters == tuple(characters)
     assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+def test_tags_of_languages_are_labels_but_not_text():
+    vocabulary = Vocabulary([" ", "a", "b", "<ky>", "<tr>"])
+    assert vocabulary.languages == {"ky": 3, "tr": 4} and vocabulary.size == 5
+    assert vocabulary.decode([3, 1, 0, 2, 4]) == "a b" and "<" not in vocabulary.alphabet
+    assert not has_subwords(vocabulary.characters) and type(Vocabulary.of(vocabulary.characters)) is Vocabulary
+    with pytest.raises(DataError, match="'<'"):
+        vocabulary.encode("<ky>")

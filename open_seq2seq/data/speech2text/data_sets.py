@@ -8,7 +8,7 @@ from open_seq2seq.config.parameters import child_path
 from open_seq2seq.data.speech2text import language_tags
 from open_seq2seq.data.speech2text.language_tags import LanguageTags
 from open_seq2seq.data.speech2text.mixed_order import BATCH, DataSetSampling
-from open_seq2seq.errors import ConfigError
+from open_seq2seq.errors import ConfigError, DataError
 
 DataSets = collections.namedtuple("DataSets", "names numbers temperature")
 DataSets.__doc__ = """The data sets of a training.
@@ -32,7 +32,7 @@ def data_sets_of(utterance_set, params):
     """
     tasks_of = getattr(utterance_set, "tasks_of", lambda utterance: ())
     tags = LanguageTags.of(params, utterance_set.vocabulary)
-    keys = [(tasks_of(utterance), tags.language_of(utterance)) for utterance in utterance_set.utterances]
+    keys = [(tasks_of(utterance), _language(tags, utterance)) for utterance in utterance_set.utterances]
     if len(set(keys)) == 1 and params["sampling_temperature"] is not None:
         keys = [utterance.manifest for utterance in utterance_set.utterances]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
@@ -47,6 +47,14 @@ def data_sets_of(utterance_set, params):
     names = [", ".join(paths) + (" (%s)" % key[1] if isinstance(key, tuple) and key[1] else "")
              for key, paths in zip(numbers, manifests)]
     return DataSets(names, np.array([numbers[key] for key in keys], np.int64), params["sampling_temperature"] or 1)
+
+
+def _language(tags, utterance):
+    """The language of an utterance; None without tags, and of tasks that need none."""
+    try:
+        return tags.language_of(utterance)
+    except DataError:
+        return None
 
 
 def sampling_of(data_sets, params, seed, buckets=None):
