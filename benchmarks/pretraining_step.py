@@ -11,7 +11,8 @@ CLUSTERS = 100
 def measure_step(seconds=8.0, rows=16, labels=30, steps=6):
     """Milliseconds of a step (forward, backward, update), and shares of the speed of a matrix product, of both models in turns.
 
-    The shares count the multiplications of the CTC model's layers alone; what pre-training does in addition is not work in them.
+    A share counts the multiplications of the model's own layers, three times those of the forward pass (``--mode=describe``).
+    Pre-training's projection is among them; its cosines with the label embeddings and its gradient by the features are not.
     """
     import tensorflow.compat.v1 as tf
 
@@ -25,7 +26,7 @@ def measure_step(seconds=8.0, rows=16, labels=30, steps=6):
     from open_seq2seq.training.graph import ShapeStepBuilder
     from open_seq2seq.training.requests import Requests
     tf.logging.set_verbosity(tf.logging.ERROR)
-    random, runs, frames, flops = np.random.RandomState(0), {}, int(100 * seconds), None
+    random, runs, frames, flops = np.random.RandomState(0), {}, int(100 * seconds), {}
     for name, config, classes in (("ctc", "jasper_mini_digits.py", 28),
                                   ("hubert", "jasper_mini_digits_hubert.py", (CLUSTERS + 4,))):
         experiment = load_experiment(os.path.join(CONFIGS, config), "train")
@@ -34,9 +35,8 @@ def measure_step(seconds=8.0, rows=16, labels=30, steps=6):
         batch = Batch(features, np.full([rows], frames, np.int32), random.randint(0, 28, [rows, labels]).astype(np.int32),
                       np.full([rows], labels, np.int32), np.arange(rows, dtype=np.int32), np.ones([rows], np.float32),
                       np.arange(rows))
-        if name == "ctc":
-            flops = 3.0 * describe(experiment.base_model, params).flops_per_audio_second * seconds * rows
-        else:
+        flops[name] = 3.0 * describe(experiment.base_model, params).flops_per_audio_second * seconds * rows
+        if name == "hubert":
             outputs = params["encoder"].output_frames(params["encoder_params"], frames)
             mask = SpanMasks(0, mask_length=5).of_batch([outputs] * rows, range(rows), range(rows), outputs)
             targets = random.randint(4, CLUSTERS + 4, [rows, outputs, 1]).astype(np.int32)
@@ -52,7 +52,7 @@ def measure_step(seconds=8.0, rows=16, labels=30, steps=6):
         limits.append(_seconds(lambda: square @ square))
     limit = 2.0 * 1024 ** 3 / min(limits)
     figures = {"%s_step_ms" % name: 1e3 * min(found) for name, found in times.items()}
-    figures.update(("%s_share_of_limit" % name, flops / min(found) / limit) for name, found in times.items())
+    figures.update(("%s_share_of_limit" % name, flops[name] / min(found) / limit) for name, found in times.items())
     return dict(figures, step_limit_gflops=limit / 1e9)
 
 

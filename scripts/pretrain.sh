@@ -22,7 +22,7 @@ interruption and prints which complete files it skips.
   --clusters N       clusters of the first iteration (default: 100)
   --layer_clusters N clusters of the others (default: 500)
   --percent P        share of the utterances to compute the clusters from, -1 for all (default: -1)
-  --layer NAME       layer whose outputs are clustered (default: conv42, for the default config)
+  --layer NAME       layer whose outputs are clustered (default: conv51, for the default config)
   --continue_model   start each iteration from the previous model instead of from scratch
   --nshard N         files that the features of a list are divided into (default: 1)
   --help
@@ -122,7 +122,7 @@ check_number --nshard "$nshard"
 if [ -z "$layer" ] && [ "$config" != configs/speech2text/jasper_mini_digits_hubert.py ] && [ "$iterations" -gt 1 ]; then
     usage_error "--layer is missing: the layer of $config whose outputs are clustered"
 fi
-layer="${layer:-conv42}"
+layer="${layer:-conv51}"
 data="$(absolute "$data")" output="$(absolute "$output")"
 case "$config" in configs/*) ;; *) config="$(absolute "$config")" ;; esac
 if [ ! -d "$data" ]; then
