@@ -72,7 +72,6 @@ def _train(arguments, overrides, command_line):
         from open_seq2seq.export.teacher import with_teacher
         if exports:
             check_before_training(experiment, arguments)
-        experiment = with_teacher(experiment)
         if arguments.benchmark:
             # a benchmark leaves nothing behind
             experiment.params["train"]["logdir"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="jasper-benchmark-"))
@@ -89,6 +88,7 @@ def _train(arguments, overrides, command_line):
             _require_trained_width(experiment, checkpoint)
         _start_log(stack, experiment, arguments, directory, device, group, RESUME_ADVICE)
         began = time.time()
+        experiment = with_teacher(experiment)
         from open_seq2seq.training.loop import train
         result = train(experiment, directory, arguments, device, group, checkpoint, signals)
         raise_if_stopped_by_signal(result.stop, result.step, signals.resume if group.is_first and not arguments.benchmark else "")
@@ -115,6 +115,7 @@ def _train_worker(experiment, arguments):
     from open_seq2seq.training.parallel.processes import PARENT
     if PARENT in os.environ:
         follow_parent(int(os.environ[PARENT]))
+    from open_seq2seq.export.teacher import with_teacher
     from open_seq2seq.training.parallel.worker import work
     directory = _run_directory(experiment, arguments)
     with contextlib.ExitStack() as stack:
@@ -123,7 +124,7 @@ def _train_worker(experiment, arguments):
             raise UsageError("--mode=train_worker is one process; it was started as one of %d. Start it without the launcher"
                              % group.size)
         _start_log(stack, experiment, arguments._replace(enable_logs=False), directory, device, group)
-        work(experiment, directory, device)
+        work(with_teacher(experiment), directory, device)
 
 
 def _evaluate(experiment, arguments):

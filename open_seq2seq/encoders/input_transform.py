@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Int, Kind, Parameter, check_parameters
 from open_seq2seq.data.speech2text.features import PARAMETERS as FEATURE_PARAMETERS
+from open_seq2seq.data.speech2text.stored_features import input_width
 from open_seq2seq.errors import CheckpointError, ConfigError, DataError
 from open_seq2seq.files import expanded_path, replaced_file
 
@@ -129,9 +130,9 @@ def check_features(transform, data_params, path, report):
       path: names the transform in messages.
       report: receives the problems.
     """
-    width = data_params.get("num_audio_features")
+    width = input_width(data_params)
     if isinstance(width, int) and width != transform["num_features"]:
-        report.problem(path, "is %s, which is for %d features of a frame, and data_layer_params have num_audio_features %d. "
+        report.problem(path, "is %s, which is for %d features of a frame, and data_layer_params give %d (num_audio_features). "
                        "Estimate another one with %s" % (transform["file"], transform["num_features"], width, _MODE))
         return
     if not isinstance(transform["features"], dict) or not isinstance(width, int):

@@ -219,9 +219,10 @@ def checked_formats(mode, names, output_file=""):
     known = FORMATS_OF_MODE.get(mode)
     if known is None:
         return names
-    if names and (not set(names) <= set(known) or len(set(names)) < len(names) or mode == "infer" and len(names) > 1):
-        raise _usage_error("--format is %r; --mode=%s expects %s of %s" % (
-            ",".join(names), mode, "one" if mode == "infer" else "one or more, separated by commas,", ", ".join(known)))
+    if names and (not set(names) <= set(known) or len(set(names)) < len(names)
+                  or mode in ("infer", "features") and len(names) > 1):
+        number = "one" if mode in ("infer", "features") else "one or more, separated by commas,"
+        raise _usage_error("--format is %r; --mode=%s expects %s of %s" % (",".join(names), mode, number, ", ".join(known)))
     if mode != "infer":
         return names or known[:1]
     extension = os.path.splitext(output_file)[1][1:].lower()
@@ -239,7 +240,7 @@ def _check_export(arguments):
     defaults = _defaults()
     defaults.format = checked_formats(arguments.mode, None)
     for name in EXPORT_FLAGS:
-        if name == "format" and arguments.mode in ("infer", "align"):
+        if name == "format" and arguments.mode in ("infer", "align", "features"):
             continue
         if getattr(arguments, name) != getattr(defaults, name):
             raise _usage_error("--%s belongs to --mode=export, and this is --mode=%s%s" % (

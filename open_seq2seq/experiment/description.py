@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.data.speech2text.stored_features import input_width
+from open_seq2seq.data.tasks import FEATURES, class_names
 from open_seq2seq.errors import DataError
 from open_seq2seq.progress import print_table
 from open_seq2seq.text.vocabulary import Vocabulary, locate
@@ -50,10 +52,12 @@ def describe(base_model, params):
     data = params["data_layer_params"]
     window = {key: data.get(key) or default for key, default in DEFAULT_WINDOW.items()}
     vocabulary_size = _vocabulary_size(data.get("vocab_file"))
+    sizes = {name: _size_of_task(task["data"], input_width(data)) for name, task in (params.get("tasks") or {}).items()}
+    sizes = sizes or vocabulary_size
     with tf.Graph().as_default():
-        features = tf.placeholder(tf.float32, [None, None, data["num_audio_features"]], "features")
+        features = tf.placeholder(tf.float32, [None, None, input_width(data)], "features")
         lengths = tf.placeholder(tf.int32, [None], "feature_lengths")
-        base_model(params, "infer", vocabulary_size)(Batch(features, lengths, None, None, None))
+        base_model(params, "infer", sizes)(Batch(features, lengths, None, None, None))
         variables = collections.OrderedDict((v.op.name, v.shape.as_list()) for v in tf.global_variables())
         trainable = [v.op.name for v in tf.trainable_variables()]
     transform = params["encoder_params"].get("input_transform")
@@ -67,6 +71,11 @@ def describe(base_model, params):
         last.receptive_field if last else None, _seconds(last.receptive_field, window) if last else None,
         sum(layer.flops_per_audio_second for layer in layers) if last else None,
         frames_per_second / last.downsampling if last else None, vocabulary_size)
+
+
+def _size_of_task(task, num_features):
+    """Size of the output of a task without transcripts; of classes that the training data determine, 2."""
+    return num_features if task["kind"] == FEATURES else len(class_names(task) or "??")
 
 
 def _vocabulary_size(path):

@@ -3,6 +3,8 @@ import collections
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.data.fairseq_files.feature_shards import description_in_folder
+from open_seq2seq.data.speech2text.stored_features import TEACHER
 from open_seq2seq.encoders.convnet_layers import convolved_frames
 from open_seq2seq.encoders.input_transform import differing_features, features_of
 from open_seq2seq.errors import UsageError
@@ -11,7 +13,7 @@ from open_seq2seq.export.freeze.frozen_graph import ExportOptions, freeze
 from open_seq2seq.export.freeze.model_from_run import with_model_of_run
 from open_seq2seq.export.runtime.graph_file import read_graph, take_out_weights
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.models.distillation import taught_by
+from open_seq2seq.models.distillation import description_of_logits, taught_by
 from open_seq2seq.models.task_params import config_of_task
 from open_seq2seq.text.vocabulary import Vocabulary
 
@@ -33,11 +35,19 @@ def with_teacher(experiment):
     if getattr(experiment.base_model, "is_pretraining", False):
         raise UsageError("teacher_params is given, and %s is a pre-training, which has no outputs for labels; remove "
                          "teacher_params" % experiment.path)
-    teacher = Teacher.load(settings["model"], settings["best"])
-    teacher.require_match(config_of_task(params))
-    log_line("Teacher %s: %d labels and the blank, %d features of a frame for one frame of its output; weight %g, temperature %g"
-             % (teacher.name, len(teacher.description.vocabulary), teacher.description.subsampling, settings["weight"],
-                settings["temperature"]))
+    own = config_of_task(params, evaluation=False)
+    if own.get("tasks"):
+        raise UsageError("teacher_params is given, and the main task %s has no transcripts; a teacher has outputs for labels of "
+                         "frames. Choose another main_task, or remove teacher_params" % next(iter(own["tasks"])))
+    if settings["logits"] is not None:
+        teacher = StoredTeacher.of(settings["logits"], own)
+        data = dict(params["data_layer_params"], stored_features=teacher.stored_features)
+        experiment = experiment._replace(params=dict(experiment.params, train=dict(params, data_layer_params=data)))
+    else:
+        teacher = Teacher.load(settings["model"], settings["best"])
+        teacher.require_match(own)
+    log_line("Teacher %s: %d labels and the blank, one frame of output for %d of features; weight %g, temperature %g" % (
+        teacher.name, teacher.num_labels, teacher.stride, settings["weight"], settings["temperature"]))
     return experiment._replace(base_model=taught_by(experiment.base_model, teacher, settings["temperature"], settings["weight"]))
 
 
@@ -79,6 +89,21 @@ class Teacher(collections.namedtuple("Teacher", "name description graph_def weig
         graph_def.node.extend(nodes)
         return cls(path, description, graph_def, weights)
 
+    @property
+    def num_labels(self):
+        """Labels without the blank."""
+        return len(self.description.vocabulary)
+
+    @property
+    def stride(self):
+        """Feature frames for one frame of output."""
+        return self.description.subsampling
+
+    @staticmethod
+    def features_of_model(features):
+        """See :func:`taught_by`: the model gets all features."""
+        return features
+
     def require_match(self, params):
         """Raises UsageError if the teacher cannot teach a model.
 
@@ -113,6 +138,8 @@ class Teacher(collections.namedtuple("Teacher", "name description graph_def weig
         Returns:
           float32 [B, T', V + 1], without a gradient.
         """
+        # without stored features
+        features = features[:, :, :self.description.num_audio_features]
         frames, lengths = tf.shape(features)[1], tf.cast(feature_lengths, tf.int32)
         if features.shape.as_list()[1] is not None:
             frames = features.shape.as_list()[1]
@@ -135,6 +162,58 @@ class Teacher(collections.namedtuple("Teacher", "name description graph_def weig
 
         return tf.get_variable(name, array.shape, tf.as_dtype(array.dtype), initial, trainable=False,
                                collections=[tf.GraphKeys.LOCAL_VARIABLES])
+
+
+class StoredTeacher(collections.namedtuple("StoredTeacher", "name num_labels stride num_features frame_rate")):
+    """The outputs of a teacher that were computed before: the last values of a frame of the batches' features.
+
+    name: folder, for messages. num_labels: without the blank. stride: feature frames for one frame of output. num_features: of
+    the model. frame_rate: frames of output per second.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, folder, params):
+        """The teacher whose outputs are in a folder.
+
+        Args:
+          folder: of ``--mode=features --layer=logits``.
+          params: checked params of mode "train" of a model with one task.
+
+        Raises:
+          UsageError: the outputs have other frames or labels than the model's.
+          DataError: the folder has none.
+        """
+        data, encoder, encoder_params = params["data_layer_params"], params["encoder"], params["encoder_params"]
+        characters = Vocabulary.from_file(data["vocab_file"]).characters
+        description, expected = description_in_folder(folder), description_of_logits(characters)
+        if description.features != expected:
+            raise UsageError("%s has features of the %s, expected those of the %s: the outputs of a teacher with the model's "
+                             "labels. Write them with --mode=features --layer=logits and the vocabulary of this model" % (
+                                 folder, description.features, expected))
+        feature_rate = 1.0 / data["window_stride"]
+        stride = int(round(feature_rate / description.frame_rate))
+        for frames in _COMPARED_FRAMES:
+            made = int(encoder.output_frames(encoder_params, frames))
+            if made != -(-frames // stride):
+                raise UsageError("%s has %g frames per second, so %d of %d frames of features, and the model makes %d. Use a "
+                                 "teacher with the same strides, and SAME padding in the convolutions of both" % (
+                                     folder, description.frame_rate, -(-frames // stride), frames, made))
+        return cls(folder, len(characters), stride, data["num_audio_features"], description.frame_rate)
+
+    @property
+    def stored_features(self):
+        """The value of ``data_layer_params["stored_features"]`` that appends the outputs to the features in training."""
+        return {"files": self.name, "use": TEACHER, "size": self.num_labels + 1, "frame_rate": self.frame_rate}
+
+    def features_of_model(self, features):
+        """See :func:`taught_by`: the features without the outputs."""
+        return features[:, :, :self.num_features]
+
+    def __call__(self, features, feature_lengths):
+        """See :class:`Teacher`."""
+        return tf.stop_gradient(features[:, ::self.stride, self.num_features:])
 
 
 def _frozen(trained):

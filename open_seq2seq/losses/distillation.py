@@ -2,6 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Bool, FilePath, Float, Parameter, child_path
+from open_seq2seq.data.speech2text.stored_features import ALONE
 from open_seq2seq.encoders.shapes import check_tensor, dimension
 from open_seq2seq.losses.ctc_loss import weighted_mean
 
@@ -9,6 +10,9 @@ PARAMETERS = (
     Parameter("model", FilePath(), default=None,
               doc="the teacher: a run's logdir, one of its checkpoints, or an exported NAME.pb; its outputs are computed in each "
                   "step"),
+    Parameter("logits", FilePath(), default=None,
+              doc="instead of model: the folder of the teacher's outputs for the training data, which --mode=features "
+                  "--layer=logits wrote"),
     Parameter("best", Bool(), default=False, doc="of a logdir, take the best checkpoint, not the latest"),
     Parameter("temperature", Float(minimum=0.1, maximum=100.0), default=1.0,
               doc="the logits of both models are divided by it"),
@@ -26,8 +30,16 @@ def check_rules(model_params, path, report):
       report: receives the problems.
     """
     params = model_params["teacher_params"]
-    if params["model"] is None:
-        report.problem(child_path(path, "model"), "is missing; expected a run's logdir, a checkpoint or NAME.pb")
+    if (params["model"] is None) == (params["logits"] is None):
+        report.problem(child_path(path, "model"), "and logits are both %s; give one of them: model is a run's logdir, a "
+                       "checkpoint or NAME.pb, logits a folder that --mode=features --layer=logits wrote" % (
+                           "missing" if params["model"] is None else "given"))
+    data = model_params.get("data_layer_params")
+    stored = data.get("stored_features") if isinstance(data, dict) else None
+    if isinstance(stored, dict) and (params["logits"] is not None or stored.get("use") == ALONE):
+        report.problem(path, "and stored_features of data_layer_params are both given; %s" % (
+            "compute the teacher's outputs with model instead of reading logits" if params["logits"] is not None else
+            'a teacher gets features of the audio, so "use" has to be "append"'))
     if params["weight"] == 0.0:
         report.note(child_path(path, "weight"), "is 0, so the teacher has no effect")
 

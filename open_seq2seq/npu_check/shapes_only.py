@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.data.speech2text.buckets import LABELS_MULTIPLE, Bucket, check_bucket_frames
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.data.speech2text.frame_targets import PretrainingBatch
+from open_seq2seq.data.speech2text.stored_features import input_width
 from open_seq2seq.data.speech2text.training_batches import batch_sizes, bucket_limits
 from open_seq2seq.text.vocabulary import Vocabulary
 
@@ -37,7 +38,7 @@ class ShapesOnlyDataLayer:
                  static_shapes=None, same_frames_on_all_workers=False):
         self.vocabulary = self._vocabulary(params)
         self.mode, self.batch_size, self.utterances = mode, batch_size, []
-        self.num_audio_features = params["num_audio_features"]
+        self.num_audio_features = input_width(params, with_teacher=mode == "train")
         static_shapes = bucket_limits(params, mode, static_shapes)
         lengths = list(static_shapes.bucket_frames)
         check_bucket_frames(lengths, static_shapes.max_buckets, params["pad_to"])

@@ -5,6 +5,7 @@ import itertools
 import os
 import time
 
+import numpy as np
 import soxr
 
 from open_seq2seq.cores import usable_cores
@@ -18,8 +19,10 @@ from open_seq2seq.data.fairseq_files.feature_shards import (
     make_folder,
     shard_path,
     shard_range,
+    write_keyed_shard,
     write_shard,
 )
+from open_seq2seq.data.keyed_features import key_of
 from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.manifest import SAMPLES_COLUMN, read_manifest
 from open_seq2seq.errors import DataError, UsageError
@@ -43,7 +46,7 @@ def dump_mfcc(manifests, sample_rate, arguments):
       manifests: list of CSV or TSV files.
       sample_rate: Hz, to which audio is resampled; None: 16000.
       arguments: ``features`` is the folder to write to, ``nshard`` the number of shards of each split, ``shard`` the shards to
-        write, None for all.
+        write, None for all, ``format`` "npy", "npz" or "ark".
 
     Raises:
       DataError: a manifest or an audio file cannot be used; the message names it.
@@ -74,6 +77,8 @@ def write_splits(splits, description_of, batches, arguments):
       arguments: see :func:`dump_mfcc`.
     """
     make_folder(arguments.features, "--features")
+    kind, = arguments.format
+    extension = "scp" if kind == "ark" else kind
     for split in splits:
         if len(split.rows) < arguments.nshard:
             raise UsageError("--nshard is %d, and %s has %d utterances; expected at least one for each shard" % (
@@ -82,7 +87,7 @@ def write_splits(splits, description_of, batches, arguments):
         description = description_of(split)
         pending = []
         for rank in wanted:
-            path = shard_path(arguments.features, split.name, rank, arguments.nshard)
+            path = os.path.splitext(shard_path(arguments.features, split.name, rank, arguments.nshard))[0] + "." + extension
             if is_complete(path, description):
                 log_line("%s exists and is complete; skipped" % path)
             else:
@@ -93,10 +98,23 @@ def write_splits(splits, description_of, batches, arguments):
             for rank, path in pending:
                 began = time.monotonic()
                 first, end = ranges[rank]
-                utterances, frames = write_shard(path, _counted(batches(split, first, end), bar, done), description)
+                counted = _counted(batches(split, first, end), bar, done)
+                if extension == "npy":
+                    utterances, frames = write_shard(path, counted, description)
+                else:
+                    utterances, frames = write_keyed_shard(path, _keyed(split.rows[first:end], counted), description)
                 done += utterances
                 log_line("Wrote %s: %s, %d utterances, %d frames of %d values (%.1f s)" % (
                     path, description.features, utterances, frames, description.size, time.monotonic() - began))
+
+
+def _keyed(rows, batches):
+    """Yields (key, float32 [frames, D]) of each utterance."""
+    rows = iter(rows)
+    for values, lengths in batches:
+        ends = np.cumsum(lengths)
+        for end, length in zip(ends, lengths):
+            yield key_of(next(rows).wav_filename), values[end - length:end]
 
 
 def _counted(batches, bar, done):

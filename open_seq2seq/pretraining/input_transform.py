@@ -18,6 +18,7 @@ from open_seq2seq.data.speech2text.frame_targets import aligned_targets
 from open_seq2seq.data.speech2text.manifest import read_manifest
 from open_seq2seq.data.speech2text.selection import LIMITS
 from open_seq2seq.data.speech2text.speech2text import Speech2TextDataLayer
+from open_seq2seq.data.speech2text.stored_features import input_width
 from open_seq2seq.data.speech2text.utterance_labels import UtteranceLabels, label_path
 from open_seq2seq.data.speech2text.utterance_set import UtteranceSet
 from open_seq2seq.encoders.input_transform import Transform, features_of, write_transform
@@ -109,12 +110,13 @@ def estimate_input_transform(params, manifests, arguments):
     began = time.monotonic()
     path = arguments.output or os.path.join(os.path.dirname(manifests[0]), FILE)
     left, right = arguments.context
-    size = (left + 1 + right) * params["data_layer_params"]["num_audio_features"]
+    num_features = input_width(params["data_layer_params"])
+    size = (left + 1 + right) * num_features
     if size > _LARGEST:
         raise UsageError("--context=%d,%d gives frames of %d values, expected at most %d" % (left, right, size, _LARGEST))
     if arguments.transform_dim is not None and arguments.transform_dim > size:
         raise UsageError("--transform_dim is %d, expected at most %d: %d spliced frames of %d features" % (
-            arguments.transform_dim, size, left + 1 + right, params["data_layer_params"]["num_audio_features"]))
+            arguments.transform_dim, size, left + 1 + right, num_features))
     require_writable(path)
     classes = classes_of(manifests, arguments)
     layer = _data_layer(params, manifests)

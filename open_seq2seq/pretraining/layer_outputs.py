@@ -19,14 +19,18 @@ from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.data.speech2text.feature_graph import make_feature_function
 from open_seq2seq.data.speech2text.selection import select_utterances
 from open_seq2seq.data.speech2text.speech2text import Speech2TextDataLayer
+from open_seq2seq.data.speech2text.stored_features import input_width
 from open_seq2seq.data.speech2text.utterance_set import UtteranceSet
 from open_seq2seq.devices.session import open_session
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.experiment.assembly import execution_of
 from open_seq2seq.files import checksum_of
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.models.speech2text import SCOPE
+from open_seq2seq.models.distillation import LOGITS, description_of_logits
+from open_seq2seq.models.speech2text import SCOPE, Speech2Text
+from open_seq2seq.models.task_params import config_of_task
 from open_seq2seq.pretraining.features import digest_of, splits_of, write_splits
+from open_seq2seq.text.vocabulary import Vocabulary
 
 _WRITTEN_UTTERANCES = 64
 _PROBED_FRAMES = 1 << 16  # to measure a layer's stride
@@ -51,6 +55,7 @@ def dump_layer(params, manifests, run_directory, arguments, device, group):
     if group.size > 1:
         raise UsageError("--mode=features runs as one process; it was started as one of %d. Start it without the launcher, and "
                          "give each machine its own shards with --shard" % group.size)
+    params = config_of_task(params, evaluation=False) if arguments.layer == LOGITS else params
     layer = _LayerOutputs(params, arguments.layer, device, group)
     checkpoint, (report, values) = run_directory.read_checkpoint(layer.read, params["restore_best_checkpoint"])
     log_line(describe_restore(report))
@@ -59,7 +64,7 @@ def dump_layer(params, manifests, run_directory, arguments, device, group):
     digest = _digest_of(values, data_params)
 
     def description_of(split):
-        return FeatureDescription("layer " + arguments.layer, layer.frame_rate, layer.size,
+        return FeatureDescription(layer.description, layer.frame_rate, layer.size,
                                   digest_of(split, data_params["sample_freq"]), digest)
 
     def batches(split, first, end):
@@ -101,7 +106,7 @@ class _LayerOutputs:
       device, group: a ``Device`` and a ``ProcessGroup``.
 
     Attributes:
-      size: values of a frame. frame_rate: frames per second.
+      size: values of a frame. frame_rate: frames per second. description: str, what the outputs are.
 
     Raises:
       UsageError: the encoder has no such layer; the message lists its layers.
@@ -109,11 +114,14 @@ class _LayerOutputs:
 
     def __init__(self, params, layer, device, group):
         self._params, self._layer, self._device, self._group = params, layer, device, group
-        data = params["data_layer_params"]
+        data, self.description = params["data_layer_params"], "layer " + layer
+        if layer == LOGITS:
+            vocabulary = Vocabulary.from_file(data["vocab_file"])
+            self._vocabulary_size, self.description = vocabulary.size, description_of_logits(vocabulary.characters)
         with tf.Graph().as_default():
             lengths = tf.placeholder(tf.int32, [None])
             outputs, output_lengths = self._build(
-                tf.placeholder(tf.float32, [None, None, data["num_audio_features"]]), lengths)
+                tf.placeholder(tf.float32, [None, None, input_width(data)]), lengths)
             self.size = outputs.shape.as_list()[2]
             self._variables = tf.global_variables()
             with tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
@@ -122,13 +130,19 @@ class _LayerOutputs:
 
     def _build(self, features, lengths):
         """(outputs [B, T, C], lengths [B]) of the layer, in the current graph."""
+        if self._layer == LOGITS:
+            execution = execution_of(self._params, "infer", self._device, self._group)
+            output = Speech2Text(self._params, "infer", self._vocabulary_size, execution=execution)(
+                Batch(features, lengths, None, None, None))
+            return output.logits, output.logit_lengths
         observer = _Observer()
         execution = execution_of(self._params, "infer", self._device, self._group)._replace(observer=observer)
         with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE, use_resource=False):
             self._params["encoder"](self._params["encoder_params"], "infer", execution=execution)(features, lengths)
         if self._layer not in observer.outputs:
-            raise UsageError("--layer is %s, which the encoder does not have; its layers are %s" % (
-                self._layer, ", ".join(observer.outputs) or "not known, because it has no activation function"))
+            layers = ", ".join(observer.outputs) or "not known, because it has no activation function"
+            raise UsageError("--layer is %s, which the encoder does not have; its layers are %s. %s gives the outputs of the "
+                             "model" % (self._layer, layers, LOGITS))
         return observer.outputs[self._layer]
 
     def read(self, checkpoint):

@@ -11,6 +11,7 @@ import re
 import numpy as np
 
 from open_seq2seq.data.fairseq_files.audio_list import lines_of
+from open_seq2seq.data.keyed_features import write_kaldi, write_npz
 from open_seq2seq.errors import DataError, StorageError, UsageError
 from open_seq2seq.files import checksum_of, parsed_json, remove_interrupted_writes, replaced_file
 from open_seq2seq.text.text_file import read_text_file
@@ -76,6 +77,22 @@ def read_feature_description(path):
         raise DataError("%s is damaged: %s. Delete the shard and run --mode=features again" % (_beside(path, ".json"), error))
 
 
+def description_in_folder(folder):
+    """The :class:`FeatureDescription` of the first shard in a folder.
+
+    Raises:
+      DataError: the folder cannot be read, or has no description.
+    """
+    try:
+        names = sorted(name for name in os.listdir(folder) if _NAME.match(os.path.splitext(name)[0] + ".npy"))
+    except OSError as error:
+        raise DataError("cannot read the folder of features %s: %s. --mode=features writes one" % (folder, error.strerror))
+    description = read_feature_description(os.path.join(folder, names[0])) if names else None
+    if description is None:
+        raise DataError("%s has no features with a description; --mode=features writes them" % folder)
+    return description
+
+
 def write_shard(path, batches, description):
     """Writes a shard; the ``.npy`` file gets its name last, when it is complete.
 
@@ -112,6 +129,39 @@ def write_shard(path, batches, description):
             json.dump(description._asdict(), text, indent=1)
             text.write("\n")
     return len(lengths), frames
+
+
+def write_keyed_shard(path, features, description):
+    """Writes a shard ``.npz`` or ``.scp`` with its archive, which have the features of each utterance under its key.
+
+    Args:
+      path: of the ``.npz`` or ``.scp`` file, which gets its name last.
+      features: iterable of (key, float32 [frames, D]).
+      description: a FeatureDescription.
+
+    Returns:
+      (utterances, frames).
+
+    Raises:
+      DataError: a feature is NaN or infinite, or two utterances have the same key.
+      StorageError, UsageError: see :mod:`open_seq2seq.data.keyed_features`.
+    """
+    counts = [0, 0]
+
+    def checked():
+        for key, values in features:
+            if not np.isfinite(values).all():
+                raise DataError("a feature is NaN or infinite: %s in the shard %s, %s. Was the training that wrote the "
+                                "checkpoint stable, and is the audio valid?" % (key, path, description.features))
+            counts[0] += 1
+            counts[1] += len(values)
+            yield key, values
+
+    with replaced_file(_beside(path, ".json")) as text:
+        json.dump(description._asdict(), text, indent=1)
+        text.write("\n")
+    (write_npz if path.endswith(".npz") else write_kaldi)(path, checked())
+    return tuple(counts)
 
 
 def _header(frames, size):
@@ -211,6 +261,11 @@ def _empty_shape(path):
     with open(path, "rb") as file:
         np.lib.format.read_magic(file)
         return np.lib.format.read_array_header_1_0(file)[0]
+
+
+def has_shards(folder, split):
+    """Whether a folder has shards of a split, complete or not."""
+    return any(match is not None and match.group("split") == split for match in map(_NAME.match, os.listdir(folder)))
 
 
 def splits_of(folder):

@@ -1,6 +1,7 @@
 """The parameters of the data layer, including those of OpenSeq2Seq that have no effect here or are not supported."""
 from open_seq2seq.config.parameters import Bool, Choice, Dict, Either, FilePath, Float, Int, Kind, List, Parameter, String, Struct
 from open_seq2seq.data.audio.structure import MAX_MISSING_FRACTION
+from open_seq2seq.data.speech2text import stored_features
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
 from open_seq2seq.text import steps
@@ -41,6 +42,8 @@ PARAMETERS = (
 ) + FeatureGraph.PARAMETERS + steps.parameters() + (
     Parameter("augmentation", Struct(Augmentation.PARAMETERS), default=None,
               doc="random changes of training audio; evaluation and inference do not change it"),
+    Parameter("stored_features", Struct(stored_features.PARAMETERS), default=None,
+              doc="features that another model computed, e.g. of a bottleneck layer (docs/distillation.md); None: none"),
     Parameter("shuffle", Bool(), default=True, doc="a new random order in every epoch of training; evaluation sorts by length"),
     Parameter("shuffle_buffer", Int(minimum=0, maximum=10 ** 9), default=0,
               doc="shuffle only within a buffer of this many utterances, in the order of the manifests, so that a disk or network "

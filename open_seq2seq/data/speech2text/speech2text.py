@@ -22,6 +22,8 @@ from open_seq2seq.data.speech2text.row_batches import CachedRows, ComputedRows, 
 from open_seq2seq.data.speech2text.row_layout import RowLayout
 from open_seq2seq.data.speech2text.selection import frames_to_align
 from open_seq2seq.data.speech2text.shard_building import FEATURES
+from open_seq2seq.data.speech2text.stored_features import StoredFeatures
+from open_seq2seq.data.speech2text.stored_features import check_rules as check_stored_rules
 from open_seq2seq.data.speech2text.task_utterances import read_task_utterances
 from open_seq2seq.data.speech2text.training_batches import TrainingBatches, batch_sizes, bucket_limits, described
 from open_seq2seq.data.speech2text.training_batches import check_rules as check_batch_rules
@@ -97,6 +99,7 @@ class Speech2TextDataLayer:
         self.vocabulary, self.utterances = utterance_set.vocabulary, utterance_set.utterances
         self.manifests, self.rejections = utterance_set.manifests, utterance_set.rejections
         self.run_time_rejections = utterance_set.run_time_rejections
+        self._stored = StoredFeatures.of(params, mode, seed, utterance_set, self._features.num_frames, preparation)
         self._static_shapes, self._same_frames = static_shapes, same_frames_on_all_workers and mode == "train"
         sizes = batch_sizes(params, mode, batch_size, num_workers)
         data_sets = data_sets_of(utterance_set, params) if mode == "train" else None
@@ -174,18 +177,26 @@ class Speech2TextDataLayer:
             report.problem(child_path(path, "bpe"), "is True, and vocab_file is %s, expected a SentencePiece model *.model; "
                            "scripts/make_vocab.py --subwords makes one" % params["vocab_file"])
         check_batch_rules(params, path, report)
+        check_stored_rules(params, path, report)
         if params["augmentation"] is not None:
             Augmentation.check_rules(params["augmentation"], child_path(path, "augmentation"), report,
                                      params["num_audio_features"])
 
     @property
     def num_audio_features(self):
-        return self._params["num_audio_features"]
+        """Values of a frame of the batches' features, stored ones included."""
+        width = self._params["num_audio_features"]
+        return width if self._stored is None else self._stored.width_with(width)
 
     @property
     def task_outputs(self):
         """Dict from the names of the tasks to the sizes of their outputs; empty without tasks."""
         return {} if self.tasks is None else self.tasks.outputs
+
+    @property
+    def task_vocabularies(self):
+        """Dict from the names of the tasks to a Vocabulary, ClassNames (kind "label") or None; empty without tasks."""
+        return {} if self.tasks is None else self.tasks.vocabularies
 
     @property
     def total_duration(self):
@@ -318,7 +329,8 @@ class Speech2TextDataLayer:
 
     def _pipeline(self):
         pipeline = self._feature_pipeline()
-        return pipeline if self.tasks is None else self.tasks.pipeline(pipeline)
+        pipeline = pipeline if self.tasks is None else self.tasks.pipeline(pipeline)
+        return pipeline if self._stored is None else self._stored.pipeline(pipeline)
 
     def _feature_pipeline(self):
         if self.cache is not None:
@@ -329,9 +341,9 @@ class Speech2TextDataLayer:
             rows = CachedRows(self.cache, self.utterances, pad_to, self._reject)
         elif hasattr(self._features, "of_waveform") and not self._caches_features and (
                 self._augmentation is None or not self._augmentation.changes_waveforms):
-            rows = ComputedRows(self._load, self._features.of_waveform, self.num_audio_features, pad_to, self._seed)
+            rows = ComputedRows(self._load, self._features.of_waveform, self._params["num_audio_features"], pad_to, self._seed)
         if rows is None:
-            width = self.num_audio_features * (1 if self._clean is None else 2)
+            width = self._params["num_audio_features"] * (1 if self._clean is None else 2)
             return FeaturePipeline(self._load, self._features_of, width, pad_to, self._seed, calls)
         masks = None if self._augmentation is None else self._augmentation.batch_features
         masks = masks if self._clean is None else self._clean.appended_to(masks)
@@ -340,7 +352,7 @@ class Speech2TextDataLayer:
     def _features_of(self, values, seed):
         """Features of what :meth:`_load` returns."""
         if self._caches_features:
-            width = self.num_audio_features
+            width = self._params["num_audio_features"]
             features = tf.reshape(values[:tf.size(values) // width * width], [-1, width])
         elif self._augmentation is None:
             features = self._features(values, seed)

@@ -29,6 +29,7 @@ class FastInferenceGraph(InferenceGraph):
         if self._pairs is not None:
             network = network._replace(convolutions=[self._pairs.layer] + list(network.convolutions[1:]))
         super().__init__(network)
+        self._first = first
         self._plans = {layer.name: _Plan(layer.kernel) for layer in network.convolutions if _is_fast(layer)}
         if self._pairs is not None:
             self._plans[first.name] = _Plan(self._pairs.layer.kernel, self._pairs.before)

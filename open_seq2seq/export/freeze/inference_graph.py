@@ -22,6 +22,7 @@ class InferenceGraph:
 
     def __init__(self, network, dtype=tf.float32):
         self._network, self._dtype = network, dtype
+        self._first = network.convolutions[0]   # which determines the frames of the first mask
 
     def __call__(self, images, mask):
         """Adds the operations.
@@ -56,7 +57,7 @@ class InferenceGraph:
             images = tf.nn.bias_add(images, self._constant("bias", bias))
             if self._network.masked:
                 images = images * mask
-            return images, mask_after(mask, self._network.convolutions[0])
+            return images, mask_after(mask, self._first)
 
     def _encoded(self, images, mask):
         """The last layer's activations, as :meth:`_products` takes them, of images [B, 1, T, F] and mask [B, 1, M, 1]."""

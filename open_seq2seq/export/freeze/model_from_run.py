@@ -11,6 +11,7 @@ from open_seq2seq.checkpoints.manifest import is_damaged_manifest, manifest_path
 from open_seq2seq.checkpoints.run_directory import RunDirectory
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
+from open_seq2seq.data.speech2text.stored_features import TEACHER
 from open_seq2seq.decoders import FullyConnectedCTCDecoder
 from open_seq2seq.encoders import TDNNEncoder
 from open_seq2seq.errors import CheckpointError, DataError, UsageError
@@ -118,6 +119,10 @@ def _params(base_model, section, path, folder):
     if not isinstance(data, dict):
         report.problem("data_layer_params", "is %r, expected a dict" % (data,))
         data = {}
+    stored = data.get("stored_features")
+    if stored is not None and not (isinstance(stored, dict) and stored.get("use") == TEACHER):
+        report.problem('data_layer_params["stored_features"]', "is given: the model takes features that another model computes, "
+                       "not only those of audio")
     text = check_parameters(steps.parameters(loads_languages=False), steps.chosen(data), "data_layer_params", report)
     data = {name: data[name] for name in FEATURE_PARAMETERS if name in data}
     check_feature_params(data, "data_layer_params", report)
