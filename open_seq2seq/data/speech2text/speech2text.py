@@ -65,6 +65,8 @@ class Speech2TextDataLayer:
       run_time_rejections: list of the Utterances whose files became unusable after the start; they are among the rejections.
       cache: FeatureCache, or None.
       tasks: LayerTasks, or None without tasks.
+      task_outputs, task_vocabularies: dicts from the names of the tasks to the sizes of their outputs, and to a Vocabulary,
+        ClassNames (kind "label") or None (kind "features"); empty without tasks.
 
     Raises:
       DataError: a vocabulary or manifest cannot be read, too many rows are faulty, or none is left.
@@ -104,10 +106,10 @@ class Speech2TextDataLayer:
         sizes = batch_sizes(params, mode, batch_size, num_workers)
         data_sets = data_sets_of(utterance_set, params) if mode == "train" else None
         self._layout = self._make_layout(output_frames, sizes, data_sets is not None)
-        self.tasks = self._clean = None
+        self.tasks, self._clean, self.task_outputs, self.task_vocabularies = None, None, {}, {}
         if getattr(utterance_set, "tasks", None):
             self.tasks = LayerTasks(utterance_set, params, mode, seed, self._features, self._layout)
-            self._clean = self.tasks.clean
+            self._clean, self.task_outputs, self.task_vocabularies = self.tasks.clean, self.tasks.outputs, self.tasks.vocabularies
         self.buckets = self._layout.buckets if self._layout.is_static else None
         self.training_batches = self._schedule = self._padding_share = self._shifts = None
         if mode == "train":
@@ -187,16 +189,6 @@ class Speech2TextDataLayer:
         """Values of a frame of the batches' features, stored ones included."""
         width = self._params["num_audio_features"]
         return width if self._stored is None else self._stored.width_with(width)
-
-    @property
-    def task_outputs(self):
-        """Dict from the names of the tasks to the sizes of their outputs; empty without tasks."""
-        return {} if self.tasks is None else self.tasks.outputs
-
-    @property
-    def task_vocabularies(self):
-        """Dict from the names of the tasks to a Vocabulary, ClassNames (kind "label") or None; empty without tasks."""
-        return {} if self.tasks is None else self.tasks.vocabularies
 
     @property
     def total_duration(self):
