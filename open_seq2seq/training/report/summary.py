@@ -56,19 +56,22 @@ def _state(entries, start, end):
 
 
 def _scores(entries):
-    """The last and the best values of each data set."""
-    rows, data_sets = [], []
+    """The last and the best values of each data set and task."""
+    rows, found = [], collections.OrderedDict()
     for entry in entries:
-        if entry["kind"] in ("evaluation", "subset", "test") and (entry["kind"], entry.get("data_set")) not in data_sets:
-            data_sets.append((entry["kind"], entry.get("data_set")))
-    for kind, data_set in data_sets:
-        found = [entry for entry in entries if (entry["kind"], entry.get("data_set")) == (kind, data_set)]
-        title = {"evaluation": "%s", "subset": "%s subset", "test": "test %s"}[kind] % (data_set or "data")
-        for name, key, form in (("loss", "loss", "%.4f"), ("WER", "word_error_rate", "%.2f %%")):
+        if entry["kind"] in ("evaluation", "task_evaluation", "subset", "test"):
+            found.setdefault((entry["kind"], entry.get("data_set"), entry.get("task")), []).append(entry)
+    for (kind, data_set, task), own in found.items():
+        data_set = data_set or "data"
+        title = {"evaluation": data_set, "task_evaluation": "task %s, %s" % (task, data_set), "subset": data_set + " subset",
+                 "test": "test " + data_set}[kind]
+        for name, key, form in (("loss", "loss", "%.4f"), ("WER", "word_error_rate", "%.2f %%"),
+                                ("accuracy", "accuracy", "%.2f %%")):
             scale = 100.0 if form.endswith("%%") else 1.0
-            known = [entry for entry in found if isinstance(entry.get(key), (int, float))]
+            known = [entry for entry in own if isinstance(entry.get(key), (int, float))]
             if known:
-                best = min(known, key=lambda entry: (entry[key], entry["step"]))
+                sign = -1 if key == "accuracy" else 1
+                best = min(known, key=lambda entry: (sign * entry[key], entry["step"]))  # noqa: B023
                 rows.append(("%s: %s" % (title, name), (form + " at step %d, best " + form + " at step %d") % (
                     scale * known[-1][key], known[-1]["step"], scale * best[key], best["step"])))
     return rows
