@@ -97,7 +97,8 @@ def train(commands, work, kind, seed, steps):
         run = os.path.join(run, "model", "logs")
     else:
         commands.run(name, [sys.executable, "run.py", "--config_file=configs/speech2text/%s.py" % kind, "--mode=train_eval",
-                            "--logdir=" + run] + keys + ["--continue_learning"] * os.path.exists(run))
+                            "--logdir=" + run] + keys
+                     + ["--continue_learning"] * os.path.exists(os.path.join(run, "checkpoint")))
     if kind == SOURCE:
         return None
     evaluated = MULTI if kind == MULTI else ALONE
