@@ -43,6 +43,10 @@ class Device:
         """Returns the ``tf.ConfigProto`` for sessions on this device."""
         raise NotImplementedError
 
+    def simplify_rewrites(self, config):
+        """Changes the ``tf.ConfigProto`` of a session of a training or an evaluation so that TensorFlow prepares its large graphs
+        faster; by default nothing is changed."""
+
     def compute_dtype(self, dtype):
         """Returns the data type in which the graph computes for the config's ``dtype``, a tf.DType or "mixed"."""
         raise NotImplementedError

@@ -15,7 +15,9 @@ class DeviceSession(tf.Session):
     """
 
     def __init__(self, device, use_xla_jit=False, graph=None):
-        super().__init__(graph=graph, config=device.session_config(use_xla_jit))
+        config = device.session_config(use_xla_jit)
+        device.simplify_rewrites(config)
+        super().__init__(graph=graph, config=config)
         self._of_device = device
         self._parts_of_runs = {}  # (names of the fetches, names of what is fed) -> number of graphs that the device compiled
         self._compiled_again = set()  # keys of those that it has compiled twice
