@@ -17,8 +17,8 @@ Creates the Python environment; does nothing if it is complete, repairs it if it
   --distributed         also builds Horovod (needs a C++ compiler; takes several minutes)
   --onnx                also installs tf2onnx and onnxruntime, for models in ONNX format
   --decoding            also installs what a beam search and language models need (needs a C++ compiler; takes a minute)
-  --data                also installs pyarrow (corpora in Parquet or Arrow files), num2words (numbers in transcripts) and
-                        sentencepiece (subword vocabularies)
+  --data                also installs pyarrow (corpora in Parquet or Arrow files), num2words (numbers in transcripts),
+                        sentencepiece (subword vocabularies) and kaldiio (features in Kaldi's files)
   --help
 
 PYTHON=PATH selects the interpreter. The other scripts create the environment themselves.
@@ -132,6 +132,6 @@ if [ "$decoding" = yes ]; then
     install_decoding "$(environment_folder "$tensorflow")"
 fi
 if [ "$data" = yes ]; then
-    install_optional "$(environment_folder "$tensorflow")" data "pyarrow, num2words and sentencepiece" "pyarrow.parquet, num2words, sentencepiece"
+    install_optional "$(environment_folder "$tensorflow")" data "pyarrow, num2words, sentencepiece and kaldiio" "pyarrow.parquet, num2words, sentencepiece, kaldiio"
 fi
 say "ready: $environment_python (TensorFlow $environment_tensorflow)"

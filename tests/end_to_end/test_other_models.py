@@ -65,6 +65,7 @@ def test_a_teacher_computed_in_each_step_or_before(digits, trained_digits, capsy
 
 
 def test_features_of_a_layer_as_input(digits, capsys):
+    pytest.importorskip("kaldiio")
     call, folder = digits
     for kind in ("npz", "ark"):
         assert call("--config_file=config.py", "--mode=features", "--layer=conv41", "--enable_logs", "--format=%s" % kind,
