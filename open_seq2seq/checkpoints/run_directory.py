@@ -25,6 +25,8 @@ _TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_
                      r"|step-\d+-batch-\d+(-rank-\d+)?\.npz$|step-\d+\.weights\."
                      # of a training that was killed
                      r"|%s(\..+)?$"
+                     # of the first iteration of a parallel training
+                     r"|worker_\d+\.log$|training\.json$|(model|result)\.npz$"
                      # an incomplete checkpoint: its index comes last
                      r"|.+\.data-\d{5}-of-\d{5}(\.tempstate\d+)?$|.+\.index\.tempstate\d+$" % re.escape(OWNER_FILE))
 # a reader is slower than the fastest training saves; each attempt reads another checkpoint

@@ -373,6 +373,7 @@ def agreed_facts(params, graph):
                                               for utterance in layer.utterances])),
         ("last step", str(graph.last_step))])
     facts.update(("config " + path, repr(value)) for path, value in flattened(plain(params)))
-    # only the first rank reads and writes these
-    places = ("logdir", "load_model", "checkpoint_dir", "load_checkpoint_dir", "save_checkpoint_dir")
+    # only the first rank reads and writes these, and each machine has its own
+    places = ("logdir", "load_model", "checkpoint_dir", "load_checkpoint_dir", "save_checkpoint_dir",
+              "parallel_training/processes", "parallel_training/folder")
     return {name: value for name, value in facts.items() if name not in ["config " + key for key in places]}

@@ -107,6 +107,12 @@ class StepLog:
                 self._reported_uncounted.add(index)
                 self._report_uncounted(self._graph.data_layer.utterances_of_row(index))
 
+    def elsewhere(self, batches, utterances, frames):
+        """Counts batches of other processes, which this one does not wait for in each step."""
+        for _ in range(batches):
+            for throughput in (self._recent, self._measured, self._whole, self._since_start):
+                throughput.add(utterances / batches, frames / batches, None)
+
     @staticmethod
     def _report_uncounted(utterances):
         """Names the utterances of one row of a batch, which are several where utterances are packed."""

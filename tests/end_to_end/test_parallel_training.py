@@ -112,3 +112,25 @@ def test_a_worker_of_another_config_is_refused(tmp_path):
     finally:
         training.kill()
         training.wait()
+
+
+def test_ranks_do_the_same_jobs(tmp_path, needs_horovod):
+    folder = str(tmp_path)
+    make_corpus(folder)
+    steps = 12
+    parallel = "--parallel_training=%r" % {"jobs_initial": 2, "jobs_final": 3, "archive_steps": 2}
+    for logdir, launcher in (("alone", []), ("ranks", ["-m", "open_seq2seq.launch", "--device", "cpu", "--processes", "2", "--",
+                                                       sys.executable])):
+        words = command("train_eval", logdir, "--max_steps=%d" % steps, "--print_loss_steps=1", parallel)
+        if not launcher:
+            words.append("--parallel_training/processes=1")
+        done = subprocess.run(words[:1] + launcher + words[1:], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env=dict(os.environ, JASPER_CORES="1", PYTHONPATH=REPOSITORY))
+        assert done.returncode == 0, done.stdout.decode()[-3000:]
+    figures = {}
+    for logdir in ("alone", "ranks"):
+        with open(os.path.join(folder, logdir, "metrics.jsonl")) as file:
+            lines = [json.loads(line) for line in file]
+        figures[logdir] = [(line["step"], line["loss"]) for line in lines if line["kind"] in ("step", "evaluation")]
+        assert {len(line["job_losses"]) for line in lines if line["kind"] == "step"} == {2, 3}
+    np.testing.assert_allclose(figures["ranks"], figures["alone"], rtol=2e-3)

@@ -234,6 +234,9 @@ def check_rules(params, path, report):
     if params["shuffle_buffer"] and not params["shuffle"]:
         report.problem(child_path(path, "shuffle_buffer"), "is %d and shuffle is False; set shuffle to True, or shuffle_buffer "
                        "to 0" % params["shuffle_buffer"])
+    if params["shuffle_buffer"] and params["sampling_temperature"] is not None:
+        report.problem(child_path(path, "shuffle_buffer"), "is %d, and sampling_temperature has an order of its own for several "
+                       "data sets; set shuffle_buffer to 0" % params["shuffle_buffer"])
     if params["batch_frames"] and not params["num_buckets"]:
         report.problem(child_path(path, "batch_frames"), "needs num_buckets: the number of utterances in a batch follows from "
                        "the length of its bucket. Set num_buckets, for example to 8 (on NPUs at most 4)")

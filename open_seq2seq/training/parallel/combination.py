@@ -112,18 +112,3 @@ class Combination:
         if name.endswith(VARIANCE):
             mean = np.maximum(mean - np.square(self.sums[name[:-len(VARIANCE)] + MEAN] / self.frames), 0.0)
         return mean
-
-
-def combined(start, results, weights, step):
-    """The next model: dict of variables' names -> arrays.
-
-    Args:
-      start: the model from which all jobs began.
-      results: list of :class:`JobResult`.
-      weights: their :func:`shares`.
-      step: steps of the training after the iteration.
-    """
-    combination = Combination(start)
-    for result, share in zip(results, weights):
-        combination.add(result.values, share, result.statistic_frames)
-    return combination.result(step)

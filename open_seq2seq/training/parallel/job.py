@@ -1,4 +1,5 @@
 """One job of a parallel training: some steps from a given model on its own part of the data."""
+import functools
 import time
 
 import numpy as np
@@ -43,7 +44,7 @@ class JobRunner:
           iteration: the ``Iteration``.
           job: its number.
           values: dict of all variables' names -> arrays, the model of the iteration.
-          on_batch: function that receives what was fetched with each batch; None.
+          on_batch: function that receives the job's number and what was fetched with each batch; None.
 
         Returns:
           JobResult; None if a signal asked the process to stop.
@@ -59,6 +60,8 @@ class JobRunner:
         variables = graph_variables(session.graph)
         variables.write(session, started)
         graph.job.start(session, first_step * iter_size, iteration.steps * iter_size)
+        if on_batch is not None:
+            on_batch = functools.partial(on_batch, job)
         progress, problem, began = _Progress(self._momentum), "", time.monotonic()
         batch = first_step * iter_size
         try:

@@ -10,7 +10,7 @@ from open_seq2seq.errors import DataError
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.progress import clock_text
 from open_seq2seq.training.loop import TrainingRun, agreed_facts
-from open_seq2seq.training.parallel.combination import combined, shares
+from open_seq2seq.training.parallel.combination import Combination, shares
 from open_seq2seq.training.parallel.job import JobRunner
 from open_seq2seq.training.parallel.processes import WorkerProcesses
 from open_seq2seq.training.parallel.shared_folder import JobInUse, SharedFolder
@@ -69,12 +69,17 @@ class ParallelTrainingRun(TrainingRun):
         """One iteration, and everything that is due after it. Returns the mean loss of its jobs."""
         iteration, before = self.schedule.at(self.step), self.step
         values = graph_variables(self.session.graph).read(self.session)
+        self._own_jobs = set()
         iteration_done = self._exchange.iterate(self._runner, iteration, values, self._on_batch)
         if iteration_done is None:
             self.stop = stop_among(self.graph.requests.agree(self.session, self.group))
             log_line("Iteration interrupted; its jobs that are done are used on resume")
             return float("nan")
         model, results, weights = iteration_done
+        for result in results:
+            # with several ranks, those of the others are estimated from the own ones
+            if self.group.size == 1 and result.job not in self._own_jobs:
+                self.log.elsewhere(result.steps * self.graph.iter_size, result.utterances, result.frames)
         graph_variables(self.session.graph).write(self.session, model)
         self.step, self.micro_batches = iteration.end, iteration.end * self.graph.iter_size
         loss = float(np.dot(weights, [result.loss if weight else 0.0 for result, weight in zip(results, weights)]))
@@ -82,8 +87,9 @@ class ParallelTrainingRun(TrainingRun):
         self._after(before, loss)
         return loss
 
-    def _on_batch(self, fetched):
+    def _on_batch(self, job, fetched):
         self.log.batch(fetched)
+        self._own_jobs.add(job)
         self._last_fetched = fetched
 
     def _after(self, before, loss):
@@ -178,32 +184,49 @@ class FolderExchange:
           NonFiniteError: no job has a finite loss.
           DataError, StorageError: the shared directory cannot be used.
         """
-        self._folder.publish(iteration, values, self._facts)
+        directory = self._folder.publish(iteration, values, self._facts, self._graph.state.get()["learning_rate_factor"])
         self._workers.start()
-        directory = self._folder.directory
-        results, asked = {}, {}
-        while len(results) < iteration.jobs:
+        results, asked, model = {}, {}, None
+        while model is None:
             if self._graph.requests.signal_has_come:
                 return None
-            if not self._collect(directory, iteration, results) and not self._do_one(
+            if len(results) == iteration.jobs:
+                ordered = [results[job] for job in range(iteration.jobs)]
+                weights = shares(ordered, iteration.is_first, self._settings)
+                model = self._combined(directory, values, results, weights, iteration.end)
+            elif not self._collect(directory, iteration, results) and not self._do_one(
                     runner, directory, iteration, values, results, asked, on_batch):
                 self._workers.check()
                 time.sleep(_POLL_SECONDS)
-        ordered = [results[job] for job in range(iteration.jobs)]
-        weights = shares(ordered, iteration.is_first, self._settings)
-        return combined(values, ordered, weights, iteration.end), [result._replace(values=None) for result in ordered], weights
+        return model, [result._replace(values=None) for result in ordered], weights
 
     def _collect(self, directory, iteration, results):
-        """Reads results that have appeared; returns whether there were any."""
+        """Reads the figures of results that have appeared; returns whether there were any."""
         found = [job for job in range(iteration.jobs) if job not in results and self._folder.has_result(directory, job)]
         for job in found:
-            result = self._folder.result(directory, job)
+            result = self._folder.result(directory, job, with_values=False)
             if result is not None:
-                if set(result.values) != set(name for name in graph_variables().names):
-                    raise DataError("%s has the result of another network: a worker was started with another config. Stop it"
-                                    % directory)
                 results[job] = result
         return bool(found)
+
+    def _combined(self, directory, values, results, weights, step):
+        """The next model; None where a result turns out to be damaged, whose job is then done again.
+
+        The models are read one after the other: those of many jobs need not fit into the memory together.
+        """
+        combination = Combination(values)
+        for job, weight in enumerate(weights):
+            result = results[job]
+            if result.values is None:
+                result = self._folder.result(directory, job)
+            if result is None:
+                del results[job]
+                return None
+            if set(result.values) != set(values):
+                raise DataError("%s has the result of another network: a worker was started with another config. Stop it"
+                                % directory)
+            combination.add(result.values, weight, result.statistic_frames)
+        return combination.result(step)
 
     def _do_one(self, runner, directory, iteration, values, results, asked, on_batch):
         """Does a job that nobody does; returns whether there was one."""

@@ -42,15 +42,19 @@ class SharedFolder:
     """
 
     def __init__(self, path):
-        self.path, self._made = path, None
+        self.path = path
 
-    def publish(self, iteration, values, facts):
+    def publish(self, iteration, values, facts, learning_rate_factor=1.0):
         """Makes an iteration the current one; called by the process that owns the training.
 
         Args:
           iteration: the ``Iteration``.
           values: dict of variables' names -> arrays, its model.
           facts: dict for JSON, what the configs of all processes have to agree on.
+          learning_rate_factor: of ``reduce_lr_on_plateau``.
+
+        Returns:
+          The directory of the iteration.
 
         Raises:
           StorageError: the directory cannot be written.
@@ -65,9 +69,10 @@ class SharedFolder:
                                % (error.filename or folder, error.strerror))
         if not os.path.isfile(os.path.join(folder, MODEL)):
             _write(os.path.join(folder, MODEL), values, {})
-        self._write_training({"state": RUNNING, "directory": name, "iteration": iteration._asdict(), "facts": facts})
-        self._made = folder
+        self._write_training({"state": RUNNING, "directory": name, "iteration": iteration._asdict(), "facts": facts,
+                              "learning_rate_factor": float(learning_rate_factor)})
         self._remove_others(name)
+        return folder
 
     def end(self):
         """Tells the workers that the training has ended, and removes the models."""
@@ -86,7 +91,8 @@ class SharedFolder:
                 shutil.rmtree(os.path.join(self.path, other), ignore_errors=True)
 
     def current(self):
-        """What ``training.json`` has: dict of state, directory, iteration (an ``Iteration``), facts; None if it is missing.
+        """What ``training.json`` has: dict of state, directory, iteration (an ``Iteration``), facts, learning_rate_factor; None
+        if it is missing.
 
         Raises:
           DataError: the file is damaged.
@@ -99,17 +105,13 @@ class SharedFolder:
                 content["iteration"] = Iteration(**content["iteration"])
                 content["directory"] = os.path.join(self.path, os.path.basename(content["directory"]))
                 content["facts"] = dict(content["facts"])
+                content["learning_rate_factor"] = float(content["learning_rate_factor"])
             return content
         except FileNotFoundError:
             return None
         except _DAMAGES as error:
             raise DataError("%s is damaged (%s); expected the description of a parallel training. Start the training again with "
                             "--continue_learning, which writes it" % (path, error))
-
-    @property
-    def directory(self):
-        """Directory of the published iteration."""
-        return self._made
 
     @staticmethod
     def model(directory):
@@ -159,11 +161,11 @@ class SharedFolder:
                 raise
 
     @staticmethod
-    def result(directory, job):
+    def result(directory, job, with_values=True):
         """The :class:`JobResult` of a job that is done; None if it is damaged, and then removed: the job is done again."""
         path = os.path.join(directory, "job-%d" % job, RESULT)
         try:
-            values, facts = _read(path)
+            values, facts = _read(path, with_values)
             result = JobResult(**dict(facts, values=values))
             if result.job != job:
                 raise DataError("%s is the result of job %s" % (path, result.job))
@@ -193,8 +195,8 @@ def _write(path, values, facts):
                                                                          for place, name in enumerate(names)})
 
 
-def _read(path):
-    """(dict of names -> arrays, dict) of a file.
+def _read(path, with_values=True):
+    """(dict of names -> arrays, or None; dict) of a file.
 
     Raises:
       DataError: it is missing or damaged.
@@ -202,6 +204,7 @@ def _read(path):
     try:
         with np.load(path, allow_pickle=False) as file:
             header = json.loads(file["_"].tobytes().decode("utf-8"))
-            return {name: file["v%d" % place] for place, name in enumerate(header["names"])}, header["facts"]
+            values = {name: file["v%d" % place] for place, name in enumerate(header["names"])} if with_values else None
+            return values, header["facts"]
     except _DAMAGES as error:
         raise DataError("%s cannot be read: %s" % (path, error))

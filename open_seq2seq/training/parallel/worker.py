@@ -52,12 +52,13 @@ def work(experiment, run_directory, device, wait_seconds=WAIT_SECONDS):
             device.start_session(session, tf.get_default_graph(), graph.initialize)
             skipped_steps = SkippedSteps(own, graph, device, Single(), run_directory.checkpoints, False)
             runner = JobRunner(own, graph, session, skipped_steps, Metrics(None), device)
-            return _Worker(folder, facts, runner, wait_seconds).work()
+            return _Worker(folder, facts, graph, runner, wait_seconds).work()
 
 
 class _Worker:
-    def __init__(self, folder, facts, runner, wait_seconds):
-        self._folder, self._facts, self._runner, self._wait_seconds = folder, facts, runner, wait_seconds
+    def __init__(self, folder, facts, graph, runner, wait_seconds):
+        self._folder, self._facts, self._graph = folder, facts, graph
+        self._runner, self._wait_seconds = runner, wait_seconds
         self._directory = self._values = None
         self._asked = {}
 
@@ -94,6 +95,7 @@ class _Worker:
         directory, iteration = current["directory"], current["iteration"]
         if directory != self._directory:
             self._directory, self._values, self._asked = directory, None, {}
+            self._graph.state.set(learning_rate_factor=current["learning_rate_factor"])
         # each process begins at another job, so that fewer of them ask for the same
         for offset in range(iteration.jobs):
             job = iteration.jobs - 1 - offset

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from open_seq2seq.errors import NonFiniteError
-from open_seq2seq.training.parallel.combination import COUNTERS, JobResult, combined, shares
+from open_seq2seq.training.parallel.combination import COUNTERS, Combination, JobResult, shares
 
 SETTINGS = {"first_iteration": "best", "max_loss_difference": 1.0}
 
@@ -43,7 +43,10 @@ def test_statistics_are_those_of_all_frames_together():
             "F/kernel": np.float32([job, -job]), "global_step": np.int64(20 + job), COUNTERS[0]: np.int64(3 + job),
             "Loss_Optimization/loss_scale": np.float32(2 ** (4 - job)), "Loss_Optimization/good_steps": np.int64(7)},
             frames=float(len(part))))
-    model = combined(start, results, [1 / 3, 1 / 3, 1 / 3, 0], 80)
+    combination = Combination(start)
+    for one, share in zip(results, [1 / 3, 1 / 3, 1 / 3, 0]):
+        combination.add(one.values, share, one.statistic_frames)
+    model = combination.result(80)
     together = np.concatenate(parts)
     np.testing.assert_allclose(model["F/bn/moving_mean"], together.mean(0), rtol=1e-5)
     np.testing.assert_allclose(model["F/bn/moving_variance"], together.var(0), rtol=1e-5)
