@@ -43,9 +43,12 @@ def data_sets_of(utterance_set, params):
                           "know. Set it to 0" % (params["shuffle_buffer"], len(numbers)))
     manifests = [{} for _ in numbers]
     for key, utterance in zip(keys, utterance_set.utterances):
-        manifests[numbers[key]][os.path.basename(utterance.manifest)] = True
-    names = [", ".join(paths) + (" (%s)" % key[1] if isinstance(key, tuple) and key[1] else "")
-             for key, paths in zip(numbers, manifests)]
+        manifests[numbers[key]][utterance.manifest] = True
+    # corpora often have the same names of files, e.g. ky/train.csv and kk/train.csv
+    paths = {path for of_set in manifests for path in of_set}
+    shown = os.path.basename if len(set(map(os.path.basename, paths))) == len(paths) else _with_folder
+    names = [", ".join(map(shown, of_set)) + (" (%s)" % key[1] if isinstance(key, tuple) and key[1] else "")
+             for key, of_set in zip(numbers, manifests)]
     return DataSets(names, np.array([numbers[key] for key in keys], np.int64), params["sampling_temperature"] or 1)
 
 
@@ -55,6 +58,10 @@ def _language(tags, utterance):
         return tags.language_of(utterance)
     except DataError:
         return None
+
+
+def _with_folder(path):
+    return os.path.join(os.path.basename(os.path.dirname(os.path.abspath(path))), os.path.basename(path))
 
 
 def sampling_of(data_sets, params, seed, buckets=None):
