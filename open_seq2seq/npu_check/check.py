@@ -16,12 +16,14 @@ from open_seq2seq.devices.npu_option_checks import computes_in_float16, with_def
 from open_seq2seq.devices.npu_session_check import check_fetches
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.errors import DataError
+from open_seq2seq.evaluation.all_tasks import classes_of
 from open_seq2seq.evaluation.evaluation_graph import INFERENCE_FETCHES, build_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer
 from open_seq2seq.graph_analysis.graph_check import ERROR, NOTE, WARNING, Finding, check_graph
 from open_seq2seq.graph_analysis.graph_partition import HOST_ATTRIBUTE
 from open_seq2seq.graph_analysis.memory_limits import check_memory
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
+from open_seq2seq.models.task_params import config_of_task, evaluated_tasks
 from open_seq2seq.npu_check.compilations import DIAGNOSTICS, RunGraph, predicted_compilations
 from open_seq2seq.npu_check.copied_updates import CopyingOptimization
 from open_seq2seq.npu_check.shapes_only import ShapesOnlyDataLayer, ShapesOnlyPretrainingLayer
@@ -90,16 +92,21 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
     params_of_mode, data_source = _with_shapes(params_of_mode)
     npu_params = next(iter(params_of_mode.values()))["npu_params"]
     rows_of_mode, shapes, padding_share, evaluation = collections.OrderedDict(), collections.OrderedDict(), None, None
-    for mode, params in params_of_mode.items():
+    trained = None
+    for mode, task, params in _of_tasks(params_of_mode):
         with _without_garbage_collection(), tf.Graph().as_default() as graph:
             if mode == "train":
                 runs, layer = _training_runs(base_model, params)
+                trained = layer
             else:
+                params = config_of_task(params, task, classes=trained and task and classes_of(trained, task))
                 layer = build_data_layer(params, "eval", AbsentNpu(params), Single())
                 if mode == "test" and has_operations_for(evaluation, params, layer):
                     rows_of_mode[mode] = rows_of_mode["eval"]
                     continue
                 built = _built_evaluation(base_model, params, layer)
+                if task is not None:
+                    mode = "%s of task %s" % (mode, task)
                 runs = [("%s, %s frames" % (mode, bucket.frames), list(fetches.values()))
                         for bucket, fetches in zip(layer.buckets, built.graph.fetches_of_buckets)]
                 if mode == "eval":
@@ -137,6 +144,14 @@ def _without_garbage_collection():
             gc.enable()
 
 
+def _of_tasks(params_of_mode):
+    """(mode, task, params) of each network that is built: with tasks, evaluations have one for each; the main task is None."""
+    for mode, params in params_of_mode.items():
+        yield mode, None, params
+        for name in evaluated_tasks(params) if mode == "eval" else ():
+            yield mode, name, params
+
+
 def _compilations(params_of_mode, rows_of_mode, evaluation, operator_list):
     params = next(iter(params_of_mode.values()))
     npu_params, training = params["npu_params"], rows_of_mode.get("train", [])
@@ -157,8 +172,9 @@ def _compilations(params_of_mode, rows_of_mode, evaluation, operator_list):
         with tf.Graph().as_default() as graph:
             fetches, _ = check_fetches(not npu_params["ctc_on_host"])
             start_parts = len(check_graph(graph, tf.nest.flatten(fetches), operator_list, "", True).parts)
+    evaluations = [row for mode, rows in rows_of_mode.items() if mode.split(" ")[0] == "eval" for row in rows]
     return predicted_compilations(
-        params, graphs_of(training), graphs_of(rows_of_mode.get("eval", [])),
+        params, graphs_of(training), graphs_of(evaluations),
         graphs_of(rows_of_mode.get("infer") or rows_of_mode.get("eval", [])), diagnosed,
         graphs_of(rows_of_mode["test"]) if "test" in rows_of_mode else None, start_parts,
         params["encoder_params"].get("normalization") == "batch_norm")
@@ -192,8 +208,10 @@ def _with_shapes(params_of_mode):
 
 
 def _manifests(params):
-    files = params["data_layer_params"].get("dataset_files") or []
-    return [files] if isinstance(files, str) else list(files)
+    found = [params["data_layer_params"].get("dataset_files")]
+    for task in (params.get("tasks") or {}).values():
+        found += [task["data"]["dataset_files"], task["data"]["eval_files"]]
+    return [path for files in found if files for path in ([files] if isinstance(files, str) else files)]
 
 
 def _training_runs(base_model, params):
