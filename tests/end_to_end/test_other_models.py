@@ -56,12 +56,11 @@ def test_a_teacher_computed_in_each_step_or_before(digits, trained_digits, capsy
     # another vocabulary, other strides
     (folder / "vocab.txt").write_text("\n".join("abcdefghijklmnopqrstuvwxyz' ") + "\n")
     capsys.readouterr()
-    for teacher in ("{'model': 'run'}", "{'logits': '%s'}" % (folder / "logits")):
-        for change, words in (("--data_layer_params/vocab_file=%s" % (folder / "vocab.txt"), ("vocabulary",)),
-                              ("--encoder_params/convnet_layers/0/stride=[4]", ("frames",))):
-            assert _train(call, folder, "refused", "--teacher_params=%s" % teacher, change) == 2
-            error = capsys.readouterr().err
-            assert "Global step" not in error and all(word in error for word in words)
+    for teacher, change, word in (
+            ("{'model': 'run'}", "--data_layer_params/vocab_file=%s" % (folder / "vocab.txt"), "vocabulary"),
+            ("{'logits': '%s'}" % (folder / "logits"), "--encoder_params/convnet_layers/0/stride=[4]", "frames")):
+        assert _train(call, folder, "refused", "--teacher_params=%s" % teacher, change) == 2
+        assert word in capsys.readouterr().err
 
 
 def test_features_of_a_layer_as_input(digits, capsys):
@@ -74,11 +73,11 @@ def test_features_of_a_layer_as_input(digits, capsys):
         stored = "--data_layer_params/stored_features={'files': '%s', 'size': 96, 'use': '%s'}" % (folder / kind, use)
         assert _train(call, folder, kind + "_run", stored, steps=2) == 0
         assert _trained(folder / (kind + "_run"))["ForwardPass/w2l_encoder/conv11/kernel"] == [11, width, 64]
-        run = ("--config_file=config.py", "--logdir=%s" % (folder / (kind + "_run")), stored)
-        assert call("--mode=eval", *run) == 0
-        capsys.readouterr()
-        assert call("--mode=export", "--export_dir=%s" % (folder / "export"), *run) == 2
-        assert "stored_features" in capsys.readouterr().err
+    run = ("--config_file=config.py", "--logdir=%s" % (folder / (kind + "_run")), stored)
+    assert call("--mode=eval", *run) == 0
+    capsys.readouterr()
+    assert call("--mode=export", "--export_dir=%s" % (folder / "export"), *run) == 2
+    assert "stored_features" in capsys.readouterr().err
 
 
 def test_input_transform_of_cluster_labels(digits, trained_digits, capsys):
@@ -106,7 +105,7 @@ def test_input_transform_of_cluster_labels(digits, trained_digits, capsys):
     capsys.readouterr()
     # another transform, other features
     assert call(*estimate, "--labels=%s" % (folder / "mfcc"), "--context=1", "--within_class_factor=1") == 0
-    assert call("--mode=eval", *run, key + str(path)) == 2
+    assert call("--mode=eval", *run, key + str(path)) == 3
     assert "another input transform" in capsys.readouterr().err
     assert call("--mode=eval", *run, key + str(path), "--data_layer_params/window_size=0.03") == 2
     assert "window_size" in capsys.readouterr().err
