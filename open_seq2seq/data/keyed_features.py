@@ -155,7 +155,9 @@ class KaldiFeatures:
             for number, line in enumerate(read_text_file(path, "index of Kaldi's features").splitlines(), 1):
                 key, _, place = line.strip().partition(" ")
                 place = place.strip()
-                if not place or place.endswith("|"):
+                # also before a range of rows
+                file = _PLACE.match(place).group(1).strip()
+                if not file or file.startswith("|") or file.endswith("|"):
                     raise DataError("%s:%d: found %r; expected KEY FILE:OFFSET (commands are not run)" % (
                         path, number, line[:80]))
                 self._places[key] = self._found(place, path)

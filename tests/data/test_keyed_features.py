@@ -77,9 +77,10 @@ def test_index_with_ranges(goldens):
 def test_damaged_files_are_named(tmp_path):
     pytest.importorskip("kaldiio")
     command = tmp_path / "command.scp"
-    command.write_text("utt touch %s |\n" % (tmp_path / "made"))
-    with pytest.raises(DataError, match="commands are not run"):
-        KaldiFeatures([str(command)])
+    for place in ("touch %s |", "touch %s |[0:1]", "| touch %s", "touch %s | [0:1,0:1]"):
+        command.write_text("utt %s\n" % place % (tmp_path / "made"))
+        with pytest.raises(DataError, match="commands are not run"):
+            KaldiFeatures([str(command)])
     assert not (tmp_path / "made").exists()
     missing = tmp_path / "missing.scp"
     missing.write_text("utt %s:12\n" % (tmp_path / "none.ark"))
