@@ -26,12 +26,16 @@ HELP
 
 # The vocabulary of the new transcripts, in file $vocab.
 make_vocabulary() {
-    local kind=()
+    local kind=() word
     if [ -f "$vocab" ]; then
         say "skipped: $vocab exists"
         return 0
     fi
     if [ -n "$subwords" ]; then kind=(--subwords "$subwords"); fi
+    # the normalization is among them
+    for word in ${arguments[@]+"${arguments[@]}"}; do
+        case "$word" in --data_layer_params/* | --train_params/data_layer_params/*) kind+=("$word") ;; esac
+    done
     "$environment_python" scripts/make_vocab.py "$data/train.csv" --config_file "$config" --output "$vocab" ${kind[@]+"${kind[@]}"}
 }
 

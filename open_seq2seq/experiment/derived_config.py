@@ -25,8 +25,10 @@ _NOT_DERIVED = ("logdir", "load_model", "checkpoint_dir", "load_checkpoint_dir",
                 "search_space", "tasks", "main_task", "mix", "teacher_params", "unfreeze_at",
                 "lr_scale_of_layers", "lr_decay_per_layer", "freeze_encoder_steps", "encoder_lr_scale", "copy_letters")
 _NOT_DERIVED_OF_PARTS = {
-    "data_layer_params": ("dataset_files", "vocab_file", "cache_dir", "cache_regenerate", "label_dir", "noise_files", "tasks"),
+    "data_layer_params": ("dataset_files", "vocab_file", "cache_dir", "cache_regenerate", "label_dir", "noise_files", "tasks",
+                          "transcript_column", "language_tags", "sampling_temperature", "mix"),
     "decoder_params": ("decoding", "use_language_model", "lm_path", "hot_words", "alpha", "beta")}
+_METRICS = ("best_metric", "stopping_metric")
 _OF_TRAINING = ("augmentation", "shuffle", "length_pool")  # keys of a data layer, where only the training's params are known
 
 
@@ -65,7 +67,11 @@ def derived_config(source, data, vocabulary, logdir, freeze_steps):
         ("logdir", logdir), ("load_model", os.path.abspath(source)), ("restore_best_checkpoint", best),
         ("freeze_encoder_steps", freeze_steps)))
     sections["base_params"] = collections.OrderedDict(list(transfer.items()) + list(sections["base_params"].items()))
-    sections["base_params"]["data_layer_params"]["vocab_file"] = vocabulary
+    layer = sections["base_params"]["data_layer_params"]
+    layer["vocab_file"] = vocabulary
+    if layer.get("normalization"):
+        log_line("Note: the transcripts are normalized as for the model: %s. For another language, change it in the config, or "
+                 "with --data_layer_params/normalization=" % _one_line(layer["normalization"]))
     return "\n".join(_lines(resolved["base_model"], path, sections, writer)) + "\n"
 
 
@@ -162,6 +168,10 @@ class _Writer:
                     parameters_of(_imported(params[key], self._path)), params[key + "_params"], ())
         for key in [key for key, value in result.items() if value == {} and key.endswith("_params")]:
             del result[key]
+        for key in _METRICS:
+            # of a task, which the config does not have
+            if "." in str(result.get(key)):
+                del result[key]
         result.setdefault("data_layer_params", collections.OrderedDict())
         return result
 
@@ -173,7 +183,14 @@ class _Writer:
             parameter = declared.get(key)
             if key in excluded or parameter is None or not parameter.required and value == plain(parameter.default):
                 continue
-            result[key] = self._named(key, value)
+            own = _parameters_of(parameter.kind)
+            if isinstance(value, list):
+                result[key] = [self._without_defaults(own, item, ()) if own and isinstance(item, dict) else item
+                               for item in value]
+            elif isinstance(value, dict) and own:
+                result[key] = self._without_defaults(own, value, ())
+            else:
+                result[key] = self._named(key, value)
         return result
 
     def _named(self, key, value):
@@ -197,6 +214,15 @@ class _Writer:
         module, _, name = dotted.rpartition(".")
         self.imports[name] = module
         return _Symbol(name)
+
+
+def _parameters_of(kind):
+    """The parameters that a kind declares for a dict, or for the dicts in a list; empty if it declares none."""
+    for one in getattr(kind, "kinds", (kind,)):
+        found = getattr(one, "parameters", None) or getattr(getattr(one, "item", None), "parameters", None)
+        if found:
+            return found
+    return ()
 
 
 def _imported(dotted, path):
