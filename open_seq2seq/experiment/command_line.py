@@ -44,6 +44,7 @@ examples:
   python run.py --config_file=FILE --mode=align      when each word of the transcripts is said, and which transcripts are wrong
   python run.py --mode=features --manifest=train.tsv,valid.tsv  features to pre-train on without transcripts; then --mode=kmeans
                                                      and --mode=labels (docs/pretraining.md)
+  python run.py --config_file=FILE --mode=input_transform --labels=FOLDER  a fixed first layer from cluster labels, like LDA
   python run.py --mode=report --logdir=runs/mine     writes runs/mine/report/index.html of a finished or running training
   python run.py --config_file=FILE --help            what each key of that config means
 
@@ -261,7 +262,7 @@ def _benchmark_overrides(arguments):
     values = {"num_epochs": None, "max_steps": arguments.bench_steps, "bench_start": arguments.bench_start,
               "print_loss_steps": 1, "print_samples_steps": None, "save_summaries_steps": None, "save_checkpoint_steps": None,
               "early_stop": False, "reduce_lr_on_plateau": False, "max_hours": None, "diagnostics_utterances": 0,
-              "try_worst_batch": False}
+              "parallel_training": None, "try_worst_batch": False}
     return [Override((key,), value, str(value)) for key, value in values.items()]
 
 
