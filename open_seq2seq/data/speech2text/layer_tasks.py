@@ -28,7 +28,7 @@ class LayerTasks:
 
     def __init__(self, utterance_set, params, mode, seed, features, layout):
         tasks = utterance_set.tasks
-        if any(len(row.indices) > 1 for row in layout.rows):
+        if mode == "train" and layout.is_static and params["join_shorter_than"]:
             raise ConfigError('data_layer_params["join_shorter_than"] is %g, and packed utterances have no common targets of '
                               "tasks. Set it to 0" % params["join_shorter_than"])
         self._names = [task.name for task in tasks]

@@ -41,12 +41,15 @@ class TrainingBatches:
       data_sets: as given.
 
     Raises:
-      ConfigError: ``batch_frames`` is less than the longest utterance.
+      ConfigError: ``batch_frames`` is less than the longest utterance; utterances of several data sets would be packed.
     """
 
     def __init__(self, layout, params, sizes, seed, worker_id=0, same_frames=False, data_sets=None):
         self._layout, self._params, self._sizes, self.data_sets = layout, params, sizes, data_sets
         self._seed, self._worker_id, self._same_frames = seed, worker_id, same_frames
+        if data_sets is not None and layout.is_static and params["join_shorter_than"]:
+            raise ConfigError('data_layer_params["join_shorter_than"] is %g, and packed utterances may be of several data sets. '
+                              "Set it to 0" % params["join_shorter_than"])
         self.static_rows, self.utterances_per_batch = sizes.most_rows, float(sizes.most_rows)
         self._rows_of_bucket = None
         if layout.buckets is None:
