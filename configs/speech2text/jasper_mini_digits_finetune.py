@@ -19,7 +19,7 @@ base_params = dict(
     max_steps=1500,
     eval_steps=250,
     save_checkpoint_steps=250,
-    # the new output layer first; a random one would send meaningless gradients into the encoder
-    freeze_encoder_steps=50,
+    # all layers from the first step: with so few steps it is better than the output layer alone at first (docs/pretraining.md)
+    freeze_encoder_steps=0,
     encoder_lr_scale=1.0,
 )
