@@ -11,6 +11,7 @@ WER: dev after the same number of batches, each seen once, in one process withou
 not depend on the number of processes, so one process does both.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import subprocess
@@ -31,6 +32,7 @@ def arguments():
     parser.add_argument("--steps", type=int, default=7000, help="batches of the comparison of WER")
     parser.add_argument("--only", choices=("speed", "wer"))
     parser.add_argument("--runs", type=int, default=1, help="measurements of the speed, one job and two in turn")
+    parser.add_argument("--limit", action="store_true", help="also measure two independent trainings at the same time")
     return parser.parse_args()
 
 
@@ -74,14 +76,14 @@ def workers_busy(logdir, count):
     return True
 
 
-def speed(options, count, number):
-    """Utterances/s of ``count`` jobs in as many processes: dict of wall and cpu."""
-    logdir, batch = os.path.join(options.work, "speed_%d_%d" % (count, number)), 16
+def speed(options, count, name, first_core=0):
+    """Utterances/s of ``count`` jobs in as many processes on as many cores: dict of wall and cpu."""
+    logdir, batch = os.path.join(options.work, "speed_" + name), 16
     steps = options.archive_steps * count * (options.iterations + 40)
     words = command(options, logdir, "train", steps, {"jobs_initial": count, "jobs_final": count, "processes": count},
                     "--try_worst_batch=False", "--batch_size_per_gpu=%d" % batch)
     environment = dict(os.environ, JASPER_DATA=options.data, JASPER_CORES=str(count))
-    cores = sorted(os.sched_getaffinity(0))[:count]
+    cores = sorted(os.sched_getaffinity(0))[first_core:first_core + count]
     with open(os.path.join(options.work, "speed.log"), "ab") as log:
         process = subprocess.Popen(words, env=environment, stdout=log, stderr=log,
                                    preexec_fn=lambda: os.sched_setaffinity(0, cores))
@@ -107,6 +109,13 @@ def speed(options, count, number):
     return {"wall": utterances / (last[1] - begun[0][1]), "cpu": utterances / busiest}
 
 
+def independent(options, name):
+    """Utterances/s of two trainings of one job each at the same time, a core each: the machine's limit."""
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        found = list(pool.map(lambda core: speed(options, 1, "%s_%d" % (name, core), core), range(JOBS)))
+    return {kind: sum(one[kind] for one in found) for kind in found[0]}
+
+
 def word_error_rate(options, parallel, name, *others):
     """Dev WER after all steps."""
     logdir = os.path.join(options.work, name)
@@ -122,17 +131,23 @@ def word_error_rate(options, parallel, name, *others):
 def main():
     options = arguments()
     os.makedirs(options.work, exist_ok=True)
+    figures = []
     if options.only != "wer":
         for number in range(options.runs):
-            one, two = (speed(options, count, number) for count in (1, JOBS))
+            one, two = (speed(options, count, "%d_%d" % (count, number)) for count in (1, JOBS))
+            limit = independent(options, "limit_%d" % number) if options.limit else None
             for kind in ("wall", "cpu"):
-                print("%s: one job %.1f utterances/s, %d jobs %.1f utterances/s, ratio %.2f" % (
-                    kind, one[kind], JOBS, two[kind], two[kind] / one[kind]), flush=True)
+                print("%s: one job %.1f utterances/s, %d jobs %.1f utterances/s, ratio %.2f%s" % (
+                    kind, one[kind], JOBS, two[kind], two[kind] / one[kind], "" if limit is None else
+                    ", two independent trainings %.2f" % (limit[kind] / one[kind])), flush=True)
+            figures.append({"one job": one, "two jobs": two, "independent": limit})
     if options.only != "speed":
         alone = word_error_rate(options, None, "alone")
         jobs = word_error_rate(options, {"jobs_initial": JOBS, "jobs_final": JOBS, "processes": 1}, "jobs")
         print("WER after %d batches: one process %.2f %%, %d jobs %.2f %%, ratio %.2f" % (
             options.steps, 100 * alone, JOBS, 100 * jobs, jobs / alone))
+        figures.append({"WER of one process": alone, "WER of jobs": jobs})
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,9 @@ class ParallelTrainingRun(TrainingRun):
         """See :meth:`TrainingRun.run`."""
         try:
             result = super().run()
-            self._exchange.end()
+            if result.stop not in SIGNALS:
+                # a run that a signal has stopped uses the results of its jobs when it is resumed
+                self._exchange.end()
             return result
         finally:
             self._exchange.close()

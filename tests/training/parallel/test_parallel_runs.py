@@ -1,0 +1,72 @@
+"""Short parallel trainings in this process."""
+import glob
+import os
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.training.parallel import run as parallel_run
+from open_seq2seq.training.parallel.job import JobRunner
+from open_seq2seq.training.requests import Request
+from tests.training.short_runs import make_corpus, train_short
+
+WORDS = ("--max_steps=8", "--parallel_training={'jobs_final': 2, 'jobs_initial': 2, 'archive_steps': 2, 'processes': 1}")
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    """The corpus is in the working directory; list of the (iteration, job) that were trained."""
+    monkeypatch.chdir(str(tmp_path))
+    make_corpus(tmp_path)
+    done, original = [], JobRunner.run
+
+    def recorded(self, iteration, job, values, on_batch=None):
+        done.append((iteration.number, job))
+        return original(self, iteration, job, values, on_batch)
+
+    monkeypatch.setattr(JobRunner, "run", recorded)
+    return done
+
+
+def variables(logdir, step):
+    reader = tf.train.load_checkpoint(os.path.join(logdir, "model.ckpt-%d" % step))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_results_of_an_interrupted_iteration_are_used(jobs, monkeypatch, damaged):
+    if damaged:
+        words = WORDS + ("--optimizer_params/weight_decay=0.1", "--ema_decay=0.9", "--iter_size=2",
+                         "--parallel_training/optimizer_state=reset", "--parallel_training/learning_rate=constant")
+    else:
+        words = WORDS
+    whole = train_short(*words, mode="train_eval", logdir="whole")
+    assert whole.stop is None and jobs == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+    original = parallel_run.FolderExchange._do_one
+
+    def stopping(self, *arguments):
+        found = original(self, *arguments)
+        if jobs[-1] == (1, 0):
+            self._graph.requests.ask(Request.SIGTERM)
+        return found
+
+    del jobs[:]
+    with monkeypatch.context() as patched:
+        patched.setattr(parallel_run.FolderExchange, "_do_one", stopping)
+        stopped = train_short(*words, mode="train_eval", logdir="parts")
+    assert stopped.stop is Request.SIGTERM and jobs == [(0, 0), (0, 1), (1, 0)]
+    result, = glob.glob("parts/parallel/iteration-*/job-*/result.npz")
+    if damaged:
+        with open(result, "r+b") as file:
+            file.truncate(os.path.getsize(result) // 2)
+    del jobs[:]
+    resumed = train_short(*words, mode="train_eval", logdir="parts", resume=True)
+    assert resumed.stop is None and jobs == ([(1, 0), (1, 1)] if damaged else [(1, 1)])
+    expected, found = variables("whole", 8), variables("parts", 8)
+    assert int(found["global_step"]) == 8 and not glob.glob("parts/parallel/iteration-*")
+    for name, value in expected.items():
+        if name.startswith("training_state/") and "seconds" in name:
+            continue
+        np.testing.assert_array_equal(found[name], value, name)
