@@ -166,8 +166,16 @@ class Value:
 
 def vector_lanes():
     """Floats in a vector register of this processor, at least 4."""
-    features = llvm.get_host_cpu_features()
+    features = _processor_features()
     return 16 if features.get("avx512f") else 8 if features.get("avx2") else 4
+
+
+def _processor_features():
+    """FeatureMap of this processor, or {} where LLVM cannot find them: the code is then for every processor of its kind."""
+    try:
+        return llvm.get_host_cpu_features()
+    except RuntimeError:
+        return {}
 
 
 def _engine_of(text):
@@ -178,8 +186,9 @@ def _engine_of(text):
     module = llvm.parse_assembly(text)
     module.verify()
     # a processor that is newer than LLVM has no name, but its features are known
+    features = _processor_features()
     machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3, jit=True)
+        cpu=llvm.get_host_cpu_name(), features=features.flatten() if features else "", opt=3, jit=True)
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     return engine

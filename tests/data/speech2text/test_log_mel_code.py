@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from open_seq2seq.data.speech2text import log_mel_code, mel
+from open_seq2seq.data.speech2text import log_mel_code, mel, vector_code
 from open_seq2seq.data.speech2text.log_mel_code import LogMel, is_supported
 from open_seq2seq.data.speech2text.vector_code import VectorCode, vector_lanes
 
@@ -50,6 +50,17 @@ def test_energies_are_those_of_numpys_transform(monkeypatch, lanes, num_fft, fra
         framed = np.stack([samples[hop * number:hop * number + frame] for number in range(frames)]) * window
         expected = np.log(np.abs(np.fft.rfft(framed, num_fft)) ** 2 @ filters + FLOOR)
         np.testing.assert_allclose(log_mel(samples, frames), expected, rtol=0, atol=3e-4)
+
+
+def test_code_for_a_processor_whose_features_are_unknown(monkeypatch):
+    def unknown():
+        raise RuntimeError("failed to get host cpu features.")
+
+    filters, samples = mel.slaney_mel_filters(16000, 512, 64), np.random.RandomState(0).standard_normal(40000).astype(np.float32)
+    expected = LogMel(np.hanning(320), 160, 512, filters, FLOOR)(samples, 100)
+    monkeypatch.setattr(vector_code.llvm, "get_host_cpu_features", unknown)
+    assert vector_lanes() == 4
+    np.testing.assert_allclose(LogMel(np.hanning(320), 160, 512, filters, FLOOR)(samples, 100), expected, rtol=0, atol=3e-4)
 
 
 def test_what_cannot_be_computed_is_refused():
