@@ -10,6 +10,7 @@ import pytest
 
 from open_seq2seq.checkpoints.files import latest_checkpoint
 from open_seq2seq.checkpoints.restore import open_checkpoint
+from tests.end_to_end.test_multi_task import TASKS, add_speakers
 from tests.paths import REPOSITORY
 
 pytestmark = pytest.mark.slow
@@ -79,6 +80,22 @@ def test_one_and_several_ranks_have_the_same_losses_and_the_same_evaluation(laun
     assert _losses(runs[many]) == pytest.approx(losses, rel=1e-4, abs=1e-4)
     assert _figures(runs[many], "loss") == pytest.approx(_figures(runs[1], "loss"), rel=1e-4, abs=1e-4)
     assert "5 utterances, " in runs[many]
+
+
+def test_one_and_two_ranks_have_the_same_losses_of_several_tasks(launch, corpus):
+    add_speakers(corpus)
+    with open(str(corpus / "config.py"), "a") as file:
+        file.write(TASKS)
+    logs = []
+    for ranks in (1, 2):
+        run = launch(ranks, "--batch_size_per_gpu=%d" % (8 // ranks), "--logdir=run%d" % ranks, *(TOGETHER + ("--max_steps=4",)))
+        assert run.status == 0, run.err + run.logs[-1]
+        logs.append(run.logs[0])
+    losses = _losses(logs[0])
+    assert len(losses) == 4 and _losses(logs[1]) == pytest.approx(losses, rel=1e-4, abs=1e-4)
+    names, figures = zip(*[zip(*re.findall(r"Task (\w+ \w+): +(\S+)", log)) for log in logs])
+    assert {"early WER", "speaker accuracy", "clean loss"} <= set(names[0])
+    assert [float(value) for value in figures[1]] == pytest.approx([float(value) for value in figures[0]], rel=1e-4, abs=1e-4)
 
 
 def test_the_evaluation_of_a_checkpoint_does_not_depend_on_the_number_of_ranks(launch, corpus):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.frame_targets import as_batch
+from open_seq2seq.data.tasks import FEATURES
 from open_seq2seq.devices.session import open_session
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.experiment.assembly import build_data_layer, execution_of
@@ -73,4 +74,7 @@ def without_randomness(params):
     for layer in encoder.get("convnet_layers", ()):
         layer["dropout_keep_prob"] = 1.0
     params["data_layer_params"] = dict(params["data_layer_params"], augmentation=None)
+    if params.get("tasks"):
+        # without noise there is nothing to remove; the output layers have no batch norm
+        params["tasks"] = {name: task for name, task in params["tasks"].items() if task["data"]["kind"] != FEATURES}
     return params
