@@ -15,8 +15,8 @@ from open_seq2seq.launch.rank_environment import plan_single
 from open_seq2seq.launch.rank_process import KillGuard
 from open_seq2seq.tuning.hyperparameters.report import draw, write_results
 from open_seq2seq.tuning.hyperparameters.space import Dimension, default_space, first_trials, literal, read_space
-from open_seq2seq.tuning.hyperparameters.study import Study
-from open_seq2seq.tuning.hyperparameters.trial_process import TrialProcess, evaluations, trial_folder
+from open_seq2seq.tuning.hyperparameters.study import Study, reached
+from open_seq2seq.tuning.hyperparameters.trial_process import TrialProcess, by_progress, evaluations, trial_folder
 from tests.paths import REPOSITORY
 from tests.training.short_runs import make_corpus
 
@@ -123,18 +123,27 @@ def test_a_trial_that_is_worse_than_the_median_is_stopped_and_reports_are_stored
     study = Study(str(tmp_path), SPACE, SETTINGS, {}, 0)
     for place in range(4):
         trial, _ = study.next_trial()
-        assert not study.reports(trial, {10: 1.0 + place, 20: 0.5 + place})
-        study.complete(trial, 0.5 + place, 1.0)
-    trial, _ = study.next_trial()
-    assert not study.reports(trial, {10: 2.4})
-    assert study.reports(trial, {10: 9.0, 20: 2.4})
-    study.prune(trial, "loss 2.4 at step 20 is worse", 1.0)
-    stored = study.trials[-1]
-    assert stored.state.name == "PRUNED" and stored.intermediate_values == {10: 2.4, 20: 2.4}
+        assert not study.reports(trial, {200: 8.0 + place, 600: 4.0 + place, 1000: 2.0 + place})
+        study.complete(trial, 2.0 + place, 1.0)
+    # at 0.4 of their training the others had 6, 7, 8 and 9
+    for values, worse in (({400: 7.9}, False), ({400: 8.1}, True), ({250: 99.0}, False), ({400: 7.9, 700: 7.9}, True),
+                          ({1000: 99.0}, False)):
+        trial, _ = study.next_trial()
+        assert study.reports(trial, values) == worse
+        assert not study.reports(trial, {progress: 100.0 for progress in values})  # known already
+        study.prune(trial, "worse", 1.0)
+        assert study.trials[-1].state.name == "PRUNED" and study.trials[-1].intermediate_values == values
+
+
+def test_what_a_trial_had_reached_is_interpolated():
+    values = {100: 9.0, 200: 5.0, 300: 7.0}
+    assert [reached(values, progress, min) for progress in (50, 100, 150, 250, 300, 301)] == [None, 9.0, 7.0, 5.0, 5.0, None]
+    assert reached(values, 150, max) == 9.0
 
 
 def test_evaluations_are_read_from_a_run_that_is_being_written(tmp_path):
-    entries = [{"kind": "step", "step": 5, "loss": 9.0}, {"kind": "evaluation", "step": 10, "loss": 3.0, "word_error_rate": 0.5},
+    entries = [{"kind": "start", "step": 0, "last_step": 40}, {"kind": "step", "step": 5, "loss": 9.0},
+               {"kind": "evaluation", "step": 10, "loss": 3.0, "word_error_rate": 0.5},
                {"kind": "task_evaluation", "step": 10, "task": "speaker", "accuracy": 0.7, "loss": 1.0},
                {"kind": "evaluation", "step": 20, "loss": None, "word_error_rate": 0.4}]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, entries)) + '\n{"kind": "evaluation", "st')
@@ -142,7 +151,8 @@ def test_evaluations_are_read_from_a_run_that_is_being_written(tmp_path):
     assert evaluations(folder, "loss") == {10: 3.0} and evaluations(folder, "wer") == {10: 0.5, 20: 0.4}
     assert evaluations(folder, "speaker.accuracy", "kyrgyz") == {10: 0.7} and evaluations(folder, "kyrgyz.wer", "kyrgyz") == {
         10: 0.5, 20: 0.4}
-    assert evaluations(str(tmp_path / "none"), "loss") == {}
+    assert evaluations(str(tmp_path / "none"), "loss") == {} == by_progress(str(tmp_path / "none"), {})
+    assert by_progress(folder, {10: 0.5, 20: 0.4, 40: 0.3}) == {250: 0.5, 500: 0.4, 1000: 0.3}
 
 
 def test_the_reason_of_a_failure_is_that_of_its_output(tmp_path):
@@ -167,15 +177,18 @@ def test_the_results_name_the_best_trial_and_its_command(tmp_path, capsys):
     trained(study, 11)
     trial, _ = study.next_trial()
     study.fail(trial, "ResourceExhaustedError: out of memory", 3.0)
+    trial, _ = study.next_trial()
+    study.reports(trial, {500: 1.5})
+    study.prune(trial, "worse", 2.0)
     best = write_results(study, {"best_metric": "loss", "logdir": "runs/x"}, Flags, [])
     with open(str(tmp_path / "trials.csv"), encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 12 and rows[11]["state"] == "fail" and "out of memory" in rows[11]["reason"]
+    assert len(rows) == 13 and [row["state"] for row in rows[11:]] == ["fail", "pruned"] and "out of memory" in rows[11]["reason"]
     assert float(rows[best.number]["loss"]) == min(float(row["loss"]) for row in rows[:11])
     command = (tmp_path / "best.txt").read_text()
     assert "'--config_file=my config.py'" in command and "--rate=%s" % literal(best.params["rate"]) in command
     printed = capsys.readouterr().out
-    assert "11 complete, 0 stopped early, 1 failed" in printed and "What mattered" in printed and command.strip() in printed
+    assert "11 complete, 1 stopped early, 1 failed" in printed and "What mattered" in printed and command.strip() in printed
     importances = study.importances()
     assert sum(importances.values()) == pytest.approx(1.0) and max(importances, key=importances.get) == "kind"
     assert draw(study, best, "loss", importances)[:4] == b"\x89PNG"

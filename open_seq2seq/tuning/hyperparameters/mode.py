@@ -18,7 +18,7 @@ from open_seq2seq.signals import StoppedBySignal
 from open_seq2seq.tuning.hyperparameters.report import log_trial, write_results
 from open_seq2seq.tuning.hyperparameters.space import literal, read_space
 from open_seq2seq.tuning.hyperparameters.study import Study
-from open_seq2seq.tuning.hyperparameters.trial_process import TrialProcess, evaluations
+from open_seq2seq.tuning.hyperparameters.trial_process import TrialProcess, by_progress, evaluations
 
 FOLDER = "search"       # in the logdir
 POLL_SECONDS = 0.5
@@ -184,10 +184,10 @@ class _Search:
             status = process.status
             if process.pruned is None and status in (None, 0):
                 values = evaluations(process.folder, self._metric, self._main_task)
-                worse = self._study.reports(process.trial, values)
+                worse = self._study.reports(process.trial, by_progress(process.folder, values))
                 if worse and status is None:
                     step = max(values)
-                    process.stop("%s %s at step %d is worse than the median of the other trials" % (
+                    process.stop("%s %s at step %d is worse than the median of the others at that part of their training" % (
                         self._metric, shown(round(values[step], 4)), step))
             if status is not None:
                 del self._running[slot]

@@ -109,7 +109,11 @@ def _print(study, best, metric, importances):
 
 
 def draw(study, best, metric, importances):
-    """Each key's values and the results of the trials, the most important key first: bytes of a PNG; None without matplotlib."""
+    """Each key's values and the results of the trials, the most important key first; crosses are trials that were stopped early.
+
+    Returns:
+      Bytes of a PNG; None without matplotlib.
+    """
     try:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -124,7 +128,7 @@ def draw(study, best, metric, importances):
     with matplotlib.rc_context({"font.size": 9, "axes.titlesize": 9}):
         figure = Figure(figsize=(3.6 * columns, 2.7 * rows), constrained_layout=True)
         FigureCanvasAgg(figure)
-        results = [trial.value for trial in trials]
+        results, lowest = [trial.value for trial in trials], max if study.maximized else min
         # the worst trials would compress the differences that matter
         highest = sorted(results)[int(0.9 * (len(results) - 1))] if len(results) >= 10 and not study.maximized else None
         for place, dimension in enumerate(dimensions):
@@ -135,6 +139,10 @@ def draw(study, best, metric, importances):
             else:
                 axes.scatter(values, results, s=20)
                 axes.set_xscale("log" if dimension.log else "linear")
+            stopped = [(trial.params[dimension.key], lowest(trial.intermediate_values.values()))
+                       for trial in study.in_state("PRUNED") if trial.intermediate_values]
+            axes.scatter([str(value) if dimension.values is not None else value for value, _ in stopped],
+                         [value for _, value in stopped], s=14, marker="x", color="0.6", linewidths=0.8)
             axes.scatter([str(best.params[dimension.key]) if dimension.values is not None else best.params[dimension.key]],
                          [best.value], s=90, facecolors="none", edgecolors="#D55E00", linewidths=2)
             share = importances.get(dimension.key)
@@ -142,10 +150,9 @@ def draw(study, best, metric, importances):
             _limit(axes, results, highest)
         axes = figure.add_subplot(rows, columns, len(dimensions) + 1)
         numbers = [trial.number for trial in trials]
-        lowest = [(max if study.maximized else min)(results[:place + 1]) for place in range(len(results))]
         axes.scatter(numbers, results, s=20)
-        axes.step(numbers, lowest, where="post", color="#D55E00")
-        axes.set_title("trials; line: the best so far" + ("" if highest is None else "; the worst are not shown"))
+        axes.step(numbers, [lowest(results[:place + 1]) for place in range(len(results))], where="post", color="#D55E00")
+        axes.set_title("trials; line: the best so far" + ("" if highest is None else "; not all fit"))
         axes.xaxis.get_major_locator().set_params(integer=True)
         _limit(axes, results, highest)
         for axes in figure.axes[::columns]:

@@ -15,6 +15,8 @@ from open_seq2seq.tuning.search import require_optuna
 DATABASE = "study.db"
 NAME = "search"
 FEW = 8           # finished trials after which Optuna's sampler is used instead of random values
+EARLIEST_STOP = 300   # thousandths of a training before which it is not stopped
+FEWEST_OTHERS = 4     # trials that came as far, to compare with
 MOST_DRAWS = 30   # proposals for one trial that is not a repetition
 REASON, REPEATED, COMMAND, SECONDS = "reason", "repeats", "command", "seconds"  # attributes of a trial
 
@@ -128,24 +130,33 @@ class Study:
     def _values(self, trial):
         return {dimension.key: dimension.suggest(trial) for dimension in self.space}
 
-    def reports(self, trial, steps):
+    def reports(self, trial, values):
         """Stores intermediate values.
 
         Args:
           trial: Optuna's ``Trial``.
-          steps: dict of step -> value; those that are known are ignored.
+          values: dict of progress -> value; progress is in thousandths of the trial's training, because trainings of different
+            lengths have different learning rates at the same step. Those that are known are ignored.
 
         Returns:
-          Whether the trial should be stopped, because its values are worse than the median of the others at that step.
+          Whether the trial should be stopped: its best value is worse than the median of what others had reached by then.
         """
-        known = self._study._storage.get_trial(trial._trial_id).intermediate_values
-        new = [step for step in sorted(steps) if step not in known]
-        for step in new:
-            trial.report(steps[step], step)
-        if not new:
+        known = next(other for other in self.trials if other.number == trial.number).intermediate_values
+        new = [progress for progress in sorted(values) if progress not in known]
+        for progress in new:
+            trial.report(values[progress], progress)
+        return bool(new) and self._is_worse(values)
+
+    def _is_worse(self, values):
+        progress, best = max(values), max if self.maximized else min
+        if not EARLIEST_STOP <= progress < 1000:
             return False
-        pruner = self._optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=0, n_min_trials=3)
-        return pruner.prune(self._study, self._study._storage.get_trial(trial._trial_id))
+        others = [reached(trial.intermediate_values, progress, best) for trial in self.in_state("COMPLETE", "PRUNED")]
+        others = sorted(other for other in others if other is not None)
+        if len(others) < FEWEST_OTHERS:
+            return False
+        own, median = best(values.values()), others[len(others) // 2]
+        return own < median if self.maximized else own > median
 
     def complete(self, trial, value, seconds):
         trial.set_user_attr(SECONDS, seconds)
@@ -172,6 +183,23 @@ class Study:
             return dict(self._optuna.importance.get_param_importances(self._study, evaluator=evaluator, params=varied))
         except (ImportError, ValueError, RuntimeError):
             return {}
+
+
+def reached(values, progress, best):
+    """The best value of a trial up to some progress.
+
+    Args:
+      values: dict of progress -> value. progress: number. best: ``min`` or ``max``.
+
+    Returns:
+      A float, interpolated between two evaluations; None if the trial had none before, or did not come so far.
+    """
+    before, after = [place for place in values if place <= progress], [place for place in values if place >= progress]
+    if not before or not after:
+        return None
+    low, high = max(before), min(after)
+    share = (progress - low) / (high - low) if high > low else 0.0
+    return best([values[place] for place in before] + [values[low] + share * (values[high] - values[low])])
 
 
 def _first_line(error):

@@ -23,6 +23,22 @@ def trial_folder(folder, number):
     return os.path.join(folder, "trial_%04d" % number)
 
 
+def entries_of(folder):
+    """List of the complete entries of a run's metrics, which a training may be writing."""
+    try:
+        with open(os.path.join(folder, METRICS), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    entries = []
+    for line in lines:
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            pass  # the last line is not complete yet
+    return entries
+
+
 def evaluations(folder, metric, main_task=None):
     """The values of a metric in a run's evaluations.
 
@@ -36,22 +52,19 @@ def evaluations(folder, metric, main_task=None):
     """
     task, _, name = metric.rpartition(".")
     found = {}
-    try:
-        with open(os.path.join(folder, METRICS), encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return {}
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # the last line may not be complete yet
+    for entry in entries_of(folder):
         of_main = entry.get("kind") == "evaluation" and task in ("", main_task)
         if of_main or entry.get("kind") == "task_evaluation" and task and entry.get("task") == task:
             value = entry.get(_NAMES[name])
             if isinstance(value, (int, float)) and abs(value) < float("inf"):
                 found[int(entry["step"])] = float(value)
     return found
+
+
+def by_progress(folder, values):
+    """Dict of thousandths of a training -> value, from a dict of step -> value; empty if the number of steps is not known."""
+    lengths = [entry["last_step"] for entry in entries_of(folder) if entry.get("kind") == "start" and entry.get("last_step")]
+    return {min(1000, 1000 * step // lengths[-1]): value for step, value in sorted(values.items())} if lengths else {}
 
 
 class TrialProcess:
