@@ -3,8 +3,9 @@ import collections
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.config.parameters import Report
 from open_seq2seq.data.fairseq_files.feature_shards import description_in_folder
-from open_seq2seq.data.speech2text.stored_features import TEACHER
+from open_seq2seq.data.speech2text.stored_features import TEACHER, check_rules
 from open_seq2seq.encoders.convnet_layers import convolved_frames
 from open_seq2seq.encoders.input_transform import differing_features, features_of
 from open_seq2seq.errors import UsageError
@@ -183,6 +184,7 @@ class StoredTeacher(collections.namedtuple("StoredTeacher", "name num_labels str
 
         Raises:
           UsageError: the outputs have other frames or labels than the model's.
+          ConfigError: the training changes the audio that the outputs were computed from.
           DataError: the folder has none.
         """
         data, encoder, encoder_params = params["data_layer_params"], params["encoder"], params["encoder_params"]
@@ -200,7 +202,12 @@ class StoredTeacher(collections.namedtuple("StoredTeacher", "name num_labels str
                 raise UsageError("%s has %g frames per second, so %d of %d frames of features, and the model makes %d. Use a "
                                  "teacher with the same strides, and SAME padding in the convolutions of both" % (
                                      folder, description.frame_rate, -(-frames // stride), frames, made))
-        return cls(folder, len(characters), stride, data["num_audio_features"], description.frame_rate)
+        teacher = cls(folder, len(characters), stride, data["num_audio_features"], description.frame_rate)
+        report = Report()
+        check_rules(dict(data, stored_features=teacher.stored_features), 'teacher_params["logits"] are given, and '
+                    "data_layer_params", report)
+        report.raise_problems()
+        return teacher
 
     @property
     def stored_features(self):

@@ -1,18 +1,20 @@
 """A trained model in the graph of a training: its logits, its variables, and teachers that do not fit."""
 import collections
+import os
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.graph_variables import graph_variables
+from open_seq2seq.data.fairseq_files.feature_shards import FeatureDescription, shard_path, write_shard
 from open_seq2seq.encoders.input_transform import features_of
-from open_seq2seq.errors import UsageError
+from open_seq2seq.errors import ConfigError, UsageError
 from open_seq2seq.export.freeze.frozen_graph import ExportOptions
 from open_seq2seq.export.runtime.checkpoint_model import CheckpointModel
 from open_seq2seq.export.teacher import StoredTeacher, Teacher
 from open_seq2seq.losses.ctc_loss import LossOutput
-from open_seq2seq.models.distillation import taught_by
+from open_seq2seq.models.distillation import description_of_logits, taught_by
 from open_seq2seq.models.speech2text import ModelOutput
 from tests.export.networks import FEATURES, VOCABULARY, batch, largest_difference, layer, trained_model, write
 
@@ -80,6 +82,32 @@ def test_teachers_that_do_not_fit_are_refused(teacher, tmp_path):
     with pytest.raises(UsageError, match="onnx"):
         Teacher.load(str(tmp_path / "model.onnx"))
     assert features_of(teacher.description.feature_params)["num_audio_features"] == FEATURES
+
+
+def test_stored_outputs_that_do_not_fit_are_refused(tmp_path):
+    trained, folder = trained_model(tmp_path, LAYERS), str(tmp_path / "logits")
+    os.makedirs(folder)
+
+    def written(characters=VOCABULARY, rate=50.0):
+        frames = np.zeros([4, len(characters) + 1], np.float32)
+        path = shard_path(folder, "train", 0, 1)
+        description = FeatureDescription(description_of_logits(characters), rate, frames.shape[1], "0", None)
+        write_shard(path, [(frames, [4])], description)
+        return folder
+
+    def params(**data):
+        changes = dict({"join_shorter_than": 0, "augmentation": None}, **data)
+        return _params(tmp_path, trained, **changes)
+
+    found = StoredTeacher.of(written(), params())
+    assert (found.stride, found.num_labels, found.num_features) == (2, len(VOCABULARY), FEATURES)
+    for expected, error, arguments, data in (
+            (("5 labels", "3 labels"), UsageError, (VOCABULARY[:3],), {}),
+            (("25 frames", "1 of 3", "makes 2"), UsageError, (VOCABULARY, 25.0), {}),
+            (("join_shorter_than",), ConfigError, (), {"join_shorter_than": 1.0})):
+        with pytest.raises(error) as caught:
+            StoredTeacher.of(written(*arguments), params(**data))
+        assert all(word in str(caught.value) for word in expected), caught.value
 
 
 def test_a_student_gets_the_teachers_loss_in_training_only():

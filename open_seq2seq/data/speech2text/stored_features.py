@@ -50,11 +50,11 @@ def check_rules(params, path, report):
     if params["stored_features"] is None:
         return
     if params["join_shorter_than"]:
-        report.problem(child_path(path, "join_shorter_than"), "packs utterances, and there are stored_features of single ones; "
-                                                              "set it to 0")
+        report.problem(child_path(path, "join_shorter_than"), "packs utterances, and stored features are of single ones; set it "
+                                                              "to 0")
     changes = waveform_changes(params["augmentation"]) if params["augmentation"] is not None else ()
     if changes:
-        report.problem(child_path(path, "augmentation"), "has %s, which the audio of the stored_features did not have; masks can "
+        report.problem(child_path(path, "augmentation"), "has %s, which the audio of the stored features did not have; masks can "
                                                          "be used" % ", ".join(changes))
 
 
