@@ -11,7 +11,9 @@ from open_seq2seq.data.shards.shard_folder import ShardFolder
 from open_seq2seq.data.speech2text.shard_building import ShardBuilder
 from open_seq2seq.data.speech2text.speech2text import Speech2TextDataLayer
 from open_seq2seq.errors import UsageError
+from open_seq2seq.experiment.assembly import tasks_of_data
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.models.task_params import config_of_task, evaluated_tasks
 from open_seq2seq.progress import ProgressBar
 from open_seq2seq.worker_processes import map_unordered, report_utterance
 
@@ -48,13 +50,28 @@ def build_caches(experiment, workers=None):
         if not params["data_layer_params"]["cache_features"]:
             log_line('Note: %s: data_layer_params["cache_features"] is False, so runs do not use the cache; set it to True'
                      % name)
-        encoder, encoder_params = params["encoder"], params["encoder_params"]
-        layer = params["data_layer"](
-            dict(params["data_layer_params"], cache_features=True), _MODES[name], params["batch_size_per_gpu"],
-            output_frames=lambda frames: encoder.output_frames(encoder_params, frames))   # noqa: B023
-        if layer.cache.folder.path not in folders:
-            folders.add(layer.cache.folder.path)
-            _build(name, layer.cache, params["data_layer_params"], workers or usable_cores())
+        for layer in _layers(name, params):
+            if layer.cache.folder.path not in folders:
+                folders.add(layer.cache.folder.path)
+                _build(name, layer.cache, params["data_layer_params"], workers or usable_cores())
+
+
+def _layers(name, params):
+    """The data layers of a mode: one, and with tasks those of the tasks' own evaluations."""
+    encoder, encoder_params, tasks = params["encoder"], params["encoder_params"], params.get("tasks") or {}
+
+    def layer(layer_params, mode, **options):
+        return params["data_layer"](dict(layer_params, cache_features=True), mode, params["batch_size_per_gpu"], **options)
+
+    own, mode = params["data_layer_params"], _MODES[name]
+    in_training = {"tasks": tasks_of_data(params)} if tasks and mode == "train" else {}
+    if tasks and mode == "eval":
+        own = config_of_task(params)["data_layer_params"]
+    yield layer(own, mode, output_frames=lambda frames: encoder.output_frames(encoder_params, frames), **in_training)
+    if mode == "eval":
+        for task in evaluated_tasks(params):
+            # the audio is cached whatever its targets are
+            yield layer(config_of_task(params, task)["data_layer_params"], "infer")
 
 
 def _build(name, cache, params, workers):

@@ -2,6 +2,7 @@
 from open_seq2seq.data.speech2text.feature_graph import make_feature_function
 from open_seq2seq.data.speech2text.selection import LIMITS
 from open_seq2seq.data.speech2text.speech2text import Speech2TextDataLayer
+from open_seq2seq.data.tasks import TRANSCRIPT, data_layer_params_of
 from open_seq2seq.data.validation.command import DEFAULT_OUTPUT, run_validation
 from open_seq2seq.data.validation.rows import DataSet, Model
 from open_seq2seq.errors import UsageError
@@ -31,15 +32,27 @@ def validate_data(experiment, output=None, decode=True):
     for name in _MODES:
         if name not in experiment.params:
             continue
-        data_set = _data_set(name, experiment.params[name])
-        same = [other.name for other in sets if other.name != "train" and set(data_set.manifests) <= set(other.manifests)]
-        if same:
-            log_line("Note: the manifests of %s are those of %s and are checked once" % (name, same[0]))
-            continue
-        sets.append(data_set)
+        for data_set in _data_sets(name, experiment.params[name]):
+            same = [other.name for other in sets if other.mode != "train" and set(data_set.manifests) <= set(other.manifests)]
+            if same:
+                log_line("Note: the manifests of %s are those of %s and are checked once" % (data_set.name, same[0]))
+                continue
+            sets.append(data_set)
     names = [data_set.name for data_set in sets]
-    pairs = [("train", other) for other in names if other != "train"] if "train" in names else []
+    pairs = [(training.name, other.name) for training in sets if training.mode == "train"
+             for other in sets if other.mode != "train"]
     run_validation(sets, pairs, output or DEFAULT_OUTPUT, names, decode)
+
+
+def _data_sets(name, params):
+    """Yields the DataSet of a mode, and with tasks those of the other tasks with transcripts of their own manifests."""
+    yield _data_set(name, params)
+    tasks, main = params.get("tasks") or {}, params.get("main_task")
+    for number, (task, own) in enumerate(tasks.items()):
+        files = own["data"]["dataset_files" if _MODES[name] == "train" else "eval_files"]
+        if own["data"]["kind"] == TRANSCRIPT and files and task != main and (main or number):
+            data = data_layer_params_of(params["data_layer_params"], own["data"], evaluation=_MODES[name] != "train")
+            yield _data_set(name, dict(params, data_layer_params=data))._replace(name="%s_%s" % (name, task))
 
 
 def _data_set(name, params):

@@ -46,8 +46,8 @@ PARAMETERS = (
               doc="features that another model computed, e.g. of a bottleneck layer (docs/distillation.md); None: none"),
     Parameter("shuffle", Bool(), default=True, doc="a new random order in every epoch of training; evaluation sorts by length"),
     Parameter("shuffle_buffer", Int(minimum=0, maximum=10 ** 9), default=0,
-              doc="shuffle only within a buffer of this many utterances, in the order of the manifests, so that a disk or network "
-                  "reads neighbors together (docs/kaldi_training.md); 0: the whole epoch"),
+              doc="shuffle only within a buffer of this many utterances, in the order of the manifests, so that a disk or "
+                  "network reads neighbors together (docs/kaldi_training.md); 0: the whole epoch"),
     Parameter("frame_shifts", Int(minimum=1, maximum=64), default=1,
               doc="alignments of the encoder's sub-sampling that training sees: in epoch e the features begin with frame e "
                   "modulo this (docs/kaldi_training.md), e.g. the product of the strides; 1: always with the first"),

@@ -97,8 +97,10 @@ class TaskRows:
             return {}
         values = [row._replace(transcript=self._value(row)) for row in rows if row.problem is None]
         self._require_column(manifest, rows)
-        present = [row for row in values if row.transcript]
-        self._missing += [row for row in values if not row.transcript]
+        # an empty transcript is rejected or scored as without tasks
+        counts_empty = self._is_layers_column and self.task.params["missing"] != IGNORE
+        present = [row for row in values if row.transcript or counts_empty]
+        self._missing += [row for row in values if not row.transcript and not counts_empty]
         if self.kind == LABEL:
             self._values.update(((manifest, row.row), row.transcript) for row in present)
             return {}

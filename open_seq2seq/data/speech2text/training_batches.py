@@ -196,6 +196,8 @@ def described(layout, params, mode, batches=None, padding_share=None):
     phrases = []
     if batches is not None and batches.data_sets is not None:
         phrases.append(described_data_sets(batches.data_sets, batches.sampling(), params))
+    elif batches is not None and (params["sampling_temperature"] is not None or params["mix"] == BATCH):
+        phrases.append("one data set; sampling_temperature and mix have no effect")
     if layout.is_static:
         phrases.append(_described_shapes(layout, params, mode, batches))
     elif layout.buckets is not None:

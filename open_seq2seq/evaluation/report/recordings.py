@@ -14,7 +14,7 @@ from open_seq2seq.data.audio.embedding import audio_address, data_address
 from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.speech2text.audio import read_audio
 from open_seq2seq.evaluation.report.page import json_in_html
-from open_seq2seq.text.vocabulary import WORD_MARK, has_subwords
+from open_seq2seq.text.vocabulary import WORD_MARK, has_subwords, is_tag
 
 LEVELS = 16                            # of brightness in a picture: four bits of a point
 LOWEST_PERCENTILE = 5.0                # of the features; what is below is as dark
@@ -109,7 +109,9 @@ def words_of_best_path(best_path, characters, seconds_per_frame):
     """
     words, current, previous = [], None, len(characters)
     mark = WORD_MARK if has_subwords(characters) else " "
-    for frame, label in enumerate(int(label) for label in best_path):
+    # tags of languages are not part of the text
+    tags = {number for number, label in enumerate(characters) if is_tag(label)}
+    for frame, label in enumerate(len(characters) if int(label) in tags else int(label) for label in best_path):
         end = round((frame + 1) * seconds_per_frame, 3)
         if label < len(characters) and label != previous and characters[label].startswith(mark):
             current = None

@@ -336,7 +336,8 @@ def test_every_epoch_begins_with_another_frame(corpus, options):
     assert set(seen.pop(4)) == {0}
     for shifts in seen.values():
         # a pool of batches that are sorted by length mixes its epochs
-        assert shifts == [number % 2 for number in range(len(shifts))] or options.get("length_pool") and 0.2 < np.mean(shifts) < 0.8
+        alternate = [number % 2 for number in range(len(shifts))]
+        assert shifts == alternate or options.get("length_pool") and 0.2 < np.mean(shifts) < 0.8
     # a resumed run and a range of batches have the same shifts
     later = read(lambda: shifted.training_dataset(5), 3)
     for one, other in zip(later, read(lambda: shifted.training_dataset(0), 8)[5:]):

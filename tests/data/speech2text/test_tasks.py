@@ -13,6 +13,9 @@ from open_seq2seq.data import tasks as task_data
 from open_seq2seq.data.speech2text.buckets import StaticShapes
 from open_seq2seq.data.speech2text.denoising import without_noise
 from open_seq2seq.errors import ConfigError, DataError
+from open_seq2seq.experiment.cache_building import build_caches
+from open_seq2seq.experiment.data_validation import validate_data
+from open_seq2seq.experiment.loading import load_experiment
 
 RATE = 16000
 NOISE = {"noise_level_min": -30.0, "noise_level_max": -10.0, "speed_perturbation_ratio": 0.1, "n_time_mask": 1,
@@ -243,6 +246,13 @@ def test_missing_values_have_weight_0_if_asked(corpus):
             assert weight == (index in (0, 2))
 
 
+def test_empty_transcripts_are_rejected_as_without_tasks(corpus):
+    corpus.manifest("ky", [["a", "x", "b"]] * 9 + [["", "x", "b"]])
+    for tasks in (None, [task("text", True), task("phones", column="phones")]):
+        layer = corpus.layer(tasks, max_rejected_fraction=0.1)
+        assert [(rejection.row, rejection.reason.name) for rejection in layer.rejections] == [(11, "empty transcript")]
+
+
 def test_a_small_data_set_that_does_not_fit_its_vocabulary_is_not_lost_among_others(corpus):
     corpus.manifest("ky", [["a", "x", ""]] * 20)
     corpus.manifest("other", [["q", "x", ""]])
@@ -292,3 +302,26 @@ def test_language_tags_are_labels_but_not_text(corpus, of_column):
         corpus.layer(None, vocab_file=joint, language_tags={files[0]: "kk"})
     with pytest.raises(DataError, match="make_vocab"):
         corpus.layer(None, language_tags="speaker")
+
+
+@pytest.mark.slow
+def test_caches_and_validation_include_the_manifests_of_tasks(corpus, write_config, tmp_path, capfd):
+    corpus.manifest("dev", [["cd", "can", "b"]] * 3)
+    config = write_config("""
+ky, tr, dev = %r, %r, %r
+base_params["data_layer_params"].update(cache_features=True, vocab_file=%r)
+base_params["tasks"] = {"kyrgyz": {"data": {}}, "speaker": {"data": {"kind": "label", "column": "speaker"}},
+                        "turkish": {"data": {"dataset_files": tr, "eval_files": dev, "vocab_file": %r}}}
+for section in (train_params, eval_params, infer_params):
+    section["data_layer_params"]["dataset_files"] = [ky]
+""" % tuple(corpus.path(name) for name in ("ky.csv", "tr.csv", "dev.csv", "ky.txt", "tr.txt")))
+    build_caches(load_experiment(config, "build_cache"), workers=1)
+    printed = capfd.readouterr().out
+    for count in (34, 10, 3):
+        assert "%d of %d utterances" % (count, count) in printed
+    try:
+        validate_data(load_experiment(config, "validate_data"), str(tmp_path / "validation"))
+    except DataError:
+        pass  # the noise of this corpus is not speech, which is an error of some checks
+    printed = capfd.readouterr().out
+    assert "train_turkish" in printed and "eval_turkish" in printed
