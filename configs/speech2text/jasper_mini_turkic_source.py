@@ -2,7 +2,7 @@
 
 For: a language whose recordings come later than those of its relatives.
 Cost: 0.05 GFLOP for each second of audio in a training step; docs/new_language.md has the time.
-Expected WER: docs/new_language.md.
+Expected WER: 28 % on the Kyrgyz test set after the transfer (docs/new_language.md).
 
 Data: as for jasper_mini_turkic.py, without ky.
 """
