@@ -7,8 +7,9 @@ Speed: utterances/s of iterations in which all processes do jobs, that is withou
 clock; "cpu" is what the processor time of the busiest process allows, which a machine with other work on it shows as well. The
 one job runs on one core (affinity and threads).
 
-WER: dev after the same number of batches, each seen once, in one process without jobs and by two jobs. The result of jobs does
-not depend on the number of processes, so one process does both.
+WER: dev after the same number of utterances, in one process without jobs and by two jobs with half the batch size, twice the
+steps and the same learning rate, so that an average has been trained on as much as a step of the one process. The result of jobs
+does not depend on the number of processes, so one process does both.
 """
 import argparse
 import concurrent.futures
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 
+BATCH, WARMUP, POOL = 16, 100, 16     # of jasper_mini_digits.py
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 JOBS = 2
 
@@ -29,7 +31,7 @@ def arguments():
     parser.add_argument("--work", required=True, help="folder for the runs, made anew")
     parser.add_argument("--archive_steps", type=int, default=100)
     parser.add_argument("--iterations", type=int, default=4, help="iterations to measure")
-    parser.add_argument("--steps", type=int, default=7000, help="batches of the comparison of WER")
+    parser.add_argument("--steps", type=int, default=7000, help="steps of one process in the comparison of WER")
     parser.add_argument("--only", choices=("speed", "wer"))
     parser.add_argument("--runs", type=int, default=1, help="measurements of the speed, one job and two in turn")
     parser.add_argument("--limit", action="store_true", help="also measure two independent trainings at the same time")
@@ -78,7 +80,7 @@ def workers_busy(logdir, count):
 
 def speed(options, count, name, first_core=0):
     """Utterances/s of ``count`` jobs in as many processes on as many cores: dict of wall and cpu."""
-    logdir, batch = os.path.join(options.work, "speed_" + name), 16
+    logdir, batch = os.path.join(options.work, "speed_" + name), BATCH
     steps = options.archive_steps * count * (options.iterations + 40)
     words = command(options, logdir, "train", steps, {"jobs_initial": count, "jobs_final": count, "processes": count},
                     "--try_worst_batch=False", "--batch_size_per_gpu=%d" % batch)
@@ -116,11 +118,13 @@ def independent(options, name):
     return {kind: sum(one[kind] for one in found) for kind in found[0]}
 
 
-def word_error_rate(options, parallel, name, *others):
-    """Dev WER after all steps."""
-    logdir = os.path.join(options.work, name)
-    words = command(options, logdir, "train_eval", options.steps, parallel, "--eval_steps=%d" % max(1, options.steps // 4),
-                    "--save_checkpoint_steps=%d" % options.steps, *others)
+def word_error_rate(options, parallel, name, parts=1):
+    """Dev WER after all steps, with batches divided by ``parts``."""
+    logdir, steps = os.path.join(options.work, name), options.steps * parts
+    words = command(options, logdir, "train_eval", steps, parallel, "--eval_steps=%d" % max(1, steps // 4),
+                    "--save_checkpoint_steps=%d" % steps, "--batch_size_per_gpu=%d" % (BATCH // parts),
+                    "--eval_batch_size_per_gpu=%d" % BATCH, "--lr_policy_params/warmup_steps=%d" % (WARMUP * parts),
+                    "--train_params/data_layer_params/length_pool=%d" % (POOL * parts))
     with open(os.path.join(options.work, name + ".log"), "wb") as log:
         subprocess.run(words, check=True, stdout=log, stderr=log, env=dict(os.environ, JASPER_DATA=options.data))
     with open(os.path.join(logdir, "metrics.jsonl")) as file:
@@ -143,8 +147,9 @@ def main():
             figures.append({"one job": one, "two jobs": two, "independent": limit})
     if options.only != "speed":
         alone = word_error_rate(options, None, "alone")
-        jobs = word_error_rate(options, {"jobs_initial": JOBS, "jobs_final": JOBS, "processes": 1}, "jobs")
-        print("WER after %d batches: one process %.2f %%, %d jobs %.2f %%, ratio %.2f" % (
+        jobs = word_error_rate(options, {"jobs_initial": JOBS, "jobs_final": JOBS, "processes": 1, "scale_learning_rate": False},
+                               "jobs", JOBS)
+        print("WER after the utterances of %d steps: one process %.2f %%, %d jobs %.2f %%, ratio %.2f" % (
             options.steps, 100 * alone, JOBS, 100 * jobs, jobs / alone))
         figures.append({"WER of one process": alone, "WER of jobs": jobs})
     print(json.dumps(figures))

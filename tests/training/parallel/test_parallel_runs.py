@@ -34,14 +34,14 @@ def variables(logdir, step):
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("damaged", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_results_of_an_interrupted_iteration_are_used(jobs, monkeypatch, damaged):
     if damaged:
         words = WORDS + ("--optimizer_params/weight_decay=0.1", "--ema_decay=0.9", "--iter_size=2",
                          "--parallel_training/optimizer_state=reset", "--parallel_training/learning_rate=constant")
     else:
         words = WORDS
-    whole = train_short(*words, mode="train_eval", logdir="whole")
+    whole = train_short(*words, logdir="whole")
     assert whole.stop is None and jobs == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
     original = parallel_run.FolderExchange._do_one
@@ -55,14 +55,14 @@ def test_results_of_an_interrupted_iteration_are_used(jobs, monkeypatch, damaged
     del jobs[:]
     with monkeypatch.context() as patched:
         patched.setattr(parallel_run.FolderExchange, "_do_one", stopping)
-        stopped = train_short(*words, mode="train_eval", logdir="parts")
+        stopped = train_short(*words, logdir="parts")
     assert stopped.stop is Request.SIGTERM and jobs == [(0, 0), (0, 1), (1, 0)]
     result, = glob.glob("parts/parallel/iteration-*/job-*/result.npz")
     if damaged:
         with open(result, "r+b") as file:
             file.truncate(os.path.getsize(result) // 2)
     del jobs[:]
-    resumed = train_short(*words, mode="train_eval", logdir="parts", resume=True)
+    resumed = train_short(*words, logdir="parts", resume=True)
     assert resumed.stop is None and jobs == ([(1, 0), (1, 1)] if damaged else [(1, 1)])
     expected, found = variables("whole", 8), variables("parts", 8)
     assert int(found["global_step"]) == 8 and not glob.glob("parts/parallel/iteration-*")
