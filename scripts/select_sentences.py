@@ -137,8 +137,9 @@ def cleaner_of(arguments):
     rate, silence = arguments.syllables_per_second or RATE, SILENCE
     if arguments.speed_from is not None:
         rate, silence = measured_speed(arguments.speed_from, arguments.language)
+    words = word_list(arguments)
     try:
-        return SentenceCleaner(language, arguments.numbers, arguments.abbreviations, arguments.fragments, word_list(arguments),
+        return SentenceCleaner(language, arguments.numbers, arguments.abbreviations, arguments.fragments, words,
                                arguments.seconds, rate, silence)
     except DataError as error:
         raise UsageError("--numbers spell: %s" % error)

@@ -150,7 +150,7 @@ def _sum(values):
 
 
 def _read(path):
-    with open(path, encoding="utf-8", newline="\n", buffering=1 << 16) as file:
+    with open(path, encoding="utf-8", newline="\n", buffering=1 << 14) as file:
         for line in file:
             key, _, value = line[:-1].partition(_SEPARATOR)
             yield key, value
