@@ -57,9 +57,9 @@ PARAMETERS = (
               doc="library whose features are computed: librosa or python_speech_features (they differ in frames, filters and "
                   "normalization)"),
     Parameter("feature_engine", Choice("auto", "compiled", "graph", "numpy"), default="auto",
-              doc="how features are computed: compiled (in machine code generated for the processor; logfbank of backend librosa "
-                  "only), graph (in TensorFlow operations) or numpy (by the reference library); auto: compiled where possible, else "
-                  "graph"),
+              doc="how features are computed: compiled (in machine code generated for the processor; logfbank of backend "
+                  "librosa only), graph (in TensorFlow operations) or numpy (by the reference library); auto: compiled where "
+                  "possible, else graph"),
     Parameter("window", Choice("hanning", "hamming", "none"), default="hanning", doc="analysis window, backend librosa only"),
     Parameter("window_size", Float(above=0.0), default=20e-3, doc="length of a frame in seconds, at most 16384 samples"),
     Parameter("window_stride", Float(above=0.0), default=10e-3,
