@@ -56,6 +56,7 @@ docs/resuming.md)"""
 
 FLAG_NAMES = [flag[0] for flag in FLAGS] + playbook_names()
 """All flags; every other ``--key`` is a key of the config."""
+_KEYS_LIKE_FLAGS = ("tasks",)  # keys of the config that are not misspelled flags
 
 
 def _parser():
@@ -163,6 +164,8 @@ def _suggest(others):
     for word in others:
         name = word.partition("=")[0].lstrip("-")
         same = [known for known in names if known.replace("_", "") == name.lower().replace("-", "").replace("_", "")]
+        if name.split("/")[0] in _KEYS_LIKE_FLAGS:
+            continue
         # some keys of a config have names similar to flags of the playbook
         close = (same or difflib.get_close_matches(name, names, 1, cutoff=0.87)
                  or name not in of_playbook and difflib.get_close_matches(name.replace("-", "_"), of_playbook, 1, cutoff=0.93))

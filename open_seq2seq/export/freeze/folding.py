@@ -31,13 +31,13 @@ masked: whether padded frames are set to zero before each convolution but the fi
 output_bias: float32 [V + 1]; input_transform: (float32 [width, F, F'], float32 [F']), kernel and bias of a convolution before the
 first one, without activation; None: none."""
 
-MODEL, ENCODER = "ForwardPass/", "ForwardPass/w2l_encoder/"
+ENCODER, DECODER = "ForwardPass/w2l_encoder/", "ForwardPass/fully_connected_ctc_decoder/fully_connected/"
 
 
 def decoder_variables(params):
     """The beginning of the names of the output layer's variables; ``params``: checked params of a model with one task."""
-    scope = params.get("decoder_scope")
-    return "%s%sfully_connected_ctc_decoder/fully_connected/" % (MODEL, scope + "/" if scope else "")
+    scope, (model, names) = params.get("decoder_scope"), DECODER.split("/", 1)
+    return "/".join([model] + [scope] * bool(scope) + [names])
 
 
 def fold(params, weights):
