@@ -97,7 +97,7 @@ def test_a_benchmark_changes_the_config():
     (["--config_file=c.py", "--mode=align", "--format=pb"], "'pb'; --mode=align expects one or more"),
     (["--config_file=c.py", "--mode=eval", "--format=ctm"], "--format belongs to"),
     (["--config_file=c.py", "--mode=eval", "--output=d"],
-     "--output belongs to --mode=combine, align, validate_data or label_quality"),
+     "--output belongs to --mode=combine, align, validate_data, label_quality or input_transform"),
 ])
 def test_wrong_command_lines(words, message):
     with pytest.raises(UsageError, match=message) as caught:
