@@ -3,7 +3,7 @@
 For: an example of tasks on one data set (docs/multi_task.md); the network is that of jasper_mini_digits.py with two further
 output layers, which only the training needs.
 Cost: 1.1 times that of jasper_mini_digits.py, whose inference is unchanged.
-Expected WER: not measured for a complete training; docs/multi_task.md has figures of shorter ones.
+Expected WER: not measured.
 
 Data: as for jasper_mini_digits.py.
 """
