@@ -163,6 +163,19 @@ def test_the_lazy_choice_is_that_of_a_full_search_and_begins_with_rare_letters()
     assert sum(candidate.seconds for candidate in offered(texts).select(seconds=20.0)) == pytest.approx(20.0, abs=6.0)
 
 
+def test_blocks_of_a_long_selection_contain_every_candidate_once():
+    texts = ["аб" * (number % 40 + 1) + "вг"[number % 2] for number in range(300)] + ["щ", ""]
+    selector = offered(texts, exact=2)
+    chosen = [candidate.place for candidate in selector.select()]
+    assert sorted(chosen, key=int) == [str(number) for number in range(302)] and chosen[-1] == "301"
+    assert selector.letters == selector.available
+    assert chosen == [candidate.place for candidate in offered(texts, exact=2).select()]
+    # close to the exact choice: the first half has as many different letters, and as many of each within a few per cent
+    exact = offered(texts)
+    half, exact_half = offered(texts, exact=2), [candidate.text for candidate in exact.select(count=150)]
+    assert len(set(exact_half) & {candidate.text for candidate in half.select(count=150)}) > 0.9 * len(set(exact_half))
+
+
 def test_a_full_pool_still_takes_rare_letters():
     selector = offered(["аба"] * 400 + ["бац", "аба", "щаб"], pool=10)
     assert selector.size == PER_LETTER + 2 and selector.available["ц"] == selector.available["щ"] == 1
