@@ -155,7 +155,8 @@ def read_into(path, record, buffer, verified=0):
             file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
             try:
                 found = os.fstat(file)
-                state = hash((found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)) | 2
+                # programs that copy over a file can set its modification time, but not the time of its change
+                state = hash((found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)) | 2
                 done = 0
                 while done < size:
                     read = os.preadv(file, [buffer[done:size]], offset + done)

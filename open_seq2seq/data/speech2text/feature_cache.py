@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 
-from open_seq2seq.data.rejection import UNREADABLE, RejectedData
+from open_seq2seq.data.rejection import UNREADABLE, WRONG_HEADER, RejectedData
 from open_seq2seq.data.shards.shard_file import read_into
 from open_seq2seq.data.shards.shard_folder import ShardFolder, Source, source_of
 from open_seq2seq.data.speech2text.augmentation import waveform_changes
@@ -93,8 +93,8 @@ class FeatureCache:
         # a reader uses the same snapshot from its beginning to its end
         records, shards = self.folder.records()
         self._snapshot = records, shards, self.folder.find(self._source_numbers)
-        # for each record the state of its file when its checksum was compared, see read_into
-        self._verified = np.zeros([len(records)], np.int64)
+        # with, for each record, the state of its file when its checksum was compared, see read_into
+        self._verified_snapshot = self._snapshot + (np.zeros([len(records)], np.int64),)
 
     # state
 
@@ -174,16 +174,20 @@ class FeatureCache:
         """Copies an utterance's array into a buffer of bytes that has the size of its record. Thread-safe.
 
         Raises:
-          RejectedData: the record is damaged, and the audio file cannot be used.
+          RejectedData: the record is damaged, and the audio file cannot be used or has another length than before.
         """
-        (records, shards, numbers), verified = self._snapshot, self._verified
+        records, shards, numbers, verified = self._verified_snapshot
         number, state = numbers[index], 0
         # while another process writes the shard again, an index can lack the record
-        if number >= 0 and records["size"][number] == len(buffer) and number < len(verified):
+        if number >= 0 and records["size"][number] == len(buffer):
             state = read_into(self.folder.shard_path(shards[number]), records[number], buffer, verified[number])
             verified[number] = state
         if not state:
-            buffer[:] = np.ascontiguousarray(self.repaired(index)).reshape(-1).view(np.uint8)
+            array = np.ascontiguousarray(self.repaired(index)).reshape(-1).view(np.uint8)
+            if len(array) != len(buffer):
+                raise RejectedData(WRONG_HEADER, "%d frames at the start of the run, %d now" % (
+                    len(buffer) // self.content.row_bytes, len(array) // self.content.row_bytes))
+            buffer[:] = array
 
     def waveform(self, index):
         """float32 [samples] of an utterance from a cache of audio; see :meth:`array_of`."""

@@ -24,10 +24,14 @@ _DITHER_PERIOD = 16384   # samples; random normal numbers for a whole utterance 
 
 def make_feature_function(params):
     """Returns the :class:`CompiledFeatures`, :class:`FeatureGraph` or :class:`NumpyFeatures` for ``params``."""
-    engine = params["feature_engine"]
-    if engine == "auto":
-        engine = "compiled" if why_not_compiled(params) is None else "graph"
-    return {"compiled": CompiledFeatures, "graph": FeatureGraph, "numpy": NumpyFeatures}[engine](params)
+    return {"compiled": CompiledFeatures, "graph": FeatureGraph, "numpy": NumpyFeatures}[engine_of(params)](params)
+
+
+def engine_of(params):
+    """What computes the features for ``params`` in this environment: "compiled", "graph" or "numpy"."""
+    if params["feature_engine"] != "auto":
+        return params["feature_engine"]
+    return "compiled" if why_not_compiled(params) is None else "graph"
 
 
 def _num_frames(geometry, num_samples):

@@ -8,7 +8,7 @@ from open_seq2seq.data.rejection import RejectedData
 from open_seq2seq.data.shards.shard_file import Content, Item, names_in, write_shard
 from open_seq2seq.data.shards.shard_folder import source_of
 from open_seq2seq.data.speech2text.audio import read_audio
-from open_seq2seq.data.speech2text.feature_graph import FeatureGraph, make_feature_function
+from open_seq2seq.data.speech2text.feature_graph import FeatureGraph, engine_of, make_feature_function
 from open_seq2seq.errors import DataError
 
 FEATURES, AUDIO = "features", "audio"
@@ -35,6 +35,9 @@ def determining_parameters(params):
     if params["cache_content"] == FEATURES:
         chosen.update((parameter.name, params[parameter.name]) for parameter in FeatureGraph.PARAMETERS
                       if parameter.name not in _NOT_IN_FEATURES)
+        # the engines' features differ by rounding; "auto" means the graph, as in caches older than the generated code
+        if engine_of(params) == "compiled":
+            chosen["feature_engine"] = "compiled"
         # psf's features are computed from a padded waveform
         chosen["pad_to"] = max(params["pad_to"], 0) if params["backend"] == "psf" else None
     return chosen

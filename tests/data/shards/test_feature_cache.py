@@ -152,7 +152,8 @@ def test_a_cache_of_other_parameters_is_refused_or_built_again(manifest):
     filled(manifest)
     for name, value, expected in (("window_stride", 5e-3, "window_stride was 0.01 and is 0.005"),
                                   ("cache_dtype", "float16", 'cache dtype was "float32" and is "float16"'),
-                                  ("norm_per_feature", False, "norm_per_feature was true and is false")):
+                                  ("norm_per_feature", False, "norm_per_feature was true and is false"),
+                                  ("feature_engine", "graph", 'feature_engine was "compiled" and is "graph"')):
         with pytest.raises(DataError) as caught:
             layer_of(manifest, cache_features=True, **{name: value})
         assert expected in str(caught.value) and "cache_regenerate" in str(caught.value)
@@ -293,6 +294,26 @@ def test_a_damaged_record_is_computed_again_or_refused(manifest, tmp_path, capfd
     layer = layer_of(manifest, cache_features=True, **arguments)
     assert layer.cache.folder.missing(layer.cache.plan()) == [shard]
     assert "index %s.index is damaged: it lacks 'crc'" % path in capfd.readouterr().err
+
+
+def test_damage_during_a_run_is_found_although_the_record_was_verified_before(manifest, tmp_path, capfd):
+    layer = filled(manifest, max_rejected_fraction=0.1)
+    assert layer.cache.is_usable
+    before, expected = files_of(layer), batches_of(layer)
+    shard = next(shard for shard, sources in enumerate(layer.cache.plan()) if sources)
+    path, record = layer.cache.folder.shard_path(shard), layer.cache.folder.records_of(shard)[0]
+    state = os.stat(path)
+    flip(path, int(record["offset"]) + 1)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))  # as rsync --inplace --times does
+    assert_same(batches_of(layer), expected)
+    assert "damaged" in capfd.readouterr().err and files_of(layer) == before
+
+    flip(path, int(record["offset"]) + 1)
+    source = layer.cache.plan()[shard][0].path
+    soundfile.write(source, np.sin(np.arange(7777) / 9.0) / 2, RATE, subtype="PCM_16")
+    batches_of(layer)
+    skipped, = layer.run_time_rejections
+    assert os.path.abspath(skipped.audio_path) == source
 
 
 def test_tensorflow_reads_the_shards(manifest):
