@@ -92,6 +92,8 @@ def load_experiment(config_file, mode, overrides=(), exports=False, task=None):
     params = {}
     for name in names:
         merged, path = _merge(config, config_file, name, applied, report)
+        if name in ("eval", "test"):
+            _add_noise_of_training(merged, config, config_file, applied)
         params[name] = check_params(base_model, "eval" if name == "test" else name, merged, path, report)
         if mode == name == "train":
             _check_without_evaluation(params[name], path, report)
@@ -175,6 +177,18 @@ def _merge(config, config_file, name, overrides, report):
     if name == "train":
         evaluate_each_epoch(merged, overrides, path, report)
     return merged, path
+
+
+def _add_noise_of_training(merged, config, config_file, overrides):
+    """The evaluation of a denoising task gets the augmentation of the training, whose noise it adds to the input."""
+    data, tasks = merged.get("data_layer_params"), merged.get("tasks")
+    denoising = any(isinstance(task, dict) and isinstance(task.get("data"), dict) and task["data"].get("kind") == "features"
+                    for task in (tasks.values() if isinstance(tasks, dict) else ()))
+    if not denoising or not isinstance(data, dict) or data.get("augmentation") is not None:
+        return
+    of_training, _ = _merge(config, config_file, "train", overrides, Report())
+    if isinstance(of_training.get("data_layer_params"), dict):
+        data["augmentation"] = of_training["data_layer_params"].get("augmentation")
 
 
 def _without_misspelled(base_model, mode, names, overrides, report):

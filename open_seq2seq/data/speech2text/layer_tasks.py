@@ -1,5 +1,5 @@
 """The tasks of a data layer: the sizes of their outputs, and their targets in its batches."""
-from open_seq2seq.data.speech2text.denoising import CleanFeatures, require_noise
+from open_seq2seq.data.speech2text.denoising import CleanFeatures, applied_augmentation, require_noise
 from open_seq2seq.data.speech2text.task_targets import BatchTargets
 from open_seq2seq.data.tasks import FEATURES
 from open_seq2seq.errors import ConfigError
@@ -35,11 +35,11 @@ class LayerTasks:
         self.vocabularies = dict(zip(self._names, utterance_set.vocabularies))
         self.outputs = {name: params["num_audio_features"] if vocabulary is None else vocabulary.size
                         for name, vocabulary in self.vocabularies.items()}
-        self.clean, augmentation = None, params["augmentation"] if mode == "train" else None
+        self.clean, augmentation = None, applied_augmentation(params, mode, tasks)
         if FEATURES in [task.kind for task in tasks]:
             if mode == "train":
                 require_noise(tasks, augmentation)
-            self.clean = CleanFeatures(augmentation, params["sample_freq"], seed, features)
+            self.clean = CleanFeatures(augmentation, params["sample_freq"], seed, features, mode == "train")
         self._targets, self._buckets = BatchTargets(utterance_set, layout, params["num_audio_features"]), layout.buckets
 
     def pipeline(self, pipeline):

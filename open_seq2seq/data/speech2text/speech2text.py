@@ -10,6 +10,7 @@ from open_seq2seq.data.speech2text.audio_profile import measure_profile
 from open_seq2seq.data.speech2text.augmentation import Augmentation
 from open_seq2seq.data.speech2text.data_sets import data_sets_of
 from open_seq2seq.data.speech2text.dataset import ENDLESS, FeaturePipeline, parallel_calls
+from open_seq2seq.data.speech2text.denoising import applied_augmentation
 from open_seq2seq.data.speech2text.evaluation_batches import EvaluationBatches
 from open_seq2seq.data.speech2text.feature_cache import FeatureCache, require_cacheable
 from open_seq2seq.data.speech2text.feature_graph import make_feature_function
@@ -95,9 +96,10 @@ class Speech2TextDataLayer:
             require_cacheable(params, mode, packs)
             self.cache = FeatureCache(params, utterance_set.manifests, utterance_set.utterances, num_workers, worker_id)
         self._caches_features = self.cache is not None and self.cache.content.kind == FEATURES
-        if mode == "train" and params["augmentation"] is not None:
+        augmentation = applied_augmentation(params, mode, getattr(utterance_set, "tasks", None))
+        if augmentation is not None:
             voices = len(utterance_set.utterances), lambda index: self._read(utterance_set.utterances[index])
-            self._augmentation = Augmentation(params["augmentation"], params["sample_freq"], seed, voices)
+            self._augmentation = Augmentation(augmentation, params["sample_freq"], seed, voices)
         self.vocabulary, self.utterances = utterance_set.vocabulary, utterance_set.utterances
         self.manifests, self.rejections = utterance_set.manifests, utterance_set.rejections
         self.run_time_rejections = utterance_set.run_time_rejections
@@ -343,6 +345,7 @@ class Speech2TextDataLayer:
 
     def _features_of(self, values, seed):
         """Features of what :meth:`_load` returns."""
+        seed = seed if self._clean is None else self._clean.seed_of(seed, values)
         if self._caches_features:
             width = self._params["num_audio_features"]
             features = tf.reshape(values[:tf.size(values) // width * width], [-1, width])

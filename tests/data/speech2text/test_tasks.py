@@ -187,6 +187,31 @@ def test_denoising_has_the_features_of_the_audio_without_its_noise(corpus, param
     assert batch.features.shape == clean.labels.shape and np.abs(batch.features - clean.labels).mean() > 0.02
 
 
+@pytest.mark.parametrize("static, params", [(None, {}), (StaticShapes(None, 2), {}), (None, {"cache_features": True})])
+def test_evaluations_of_denoising_have_noisy_input_which_is_the_same_for_any_batches(corpus, static, params):
+    masks = {"n_time_mask": 2, "width_time_mask": 10}
+    augmentation = masks if params else dict(NOISE, tempo={"ratio": [0.5, 0.6]})
+    clean, = read(corpus.layer([task("text", True)], "eval", batch_size=10, **params), 1)
+    rows = {}
+    for batch_size in (10, 3):
+        layer = corpus.layer([task("clean", kind="features")], "eval", batch_size, static, augmentation=augmentation, **params)
+        for bucket in ([None] if static is None else range(len(layer.buckets))):
+            for batch in read(layer, 10, bucket=bucket):
+                for index, frames, noisy, target in zip(batch.utterance_indices, batch.feature_lengths, batch.features,
+                                                        batch.targets[0].labels):
+                    rows.setdefault(index, []).append((noisy[:frames], target[:frames]))
+    rows.pop(-1, None)
+    assert sorted(rows) == list(range(10))
+    for index, (first, second) in rows.items():
+        place = clean.utterance_indices.tolist().index(index)
+        np.testing.assert_allclose(first[1], clean.features[place][:clean.feature_lengths[place]], atol=1e-4)
+        np.testing.assert_allclose(first, second, atol=1e-4)
+    assert np.mean([np.abs(first[0] - first[1]).mean() for first, _ in rows.values()]) > 0.02
+    # an evaluation of transcripts has no noise
+    text, = read(corpus.layer([task("text", True)], "eval", batch_size=10, augmentation=augmentation, **params), 1)
+    np.testing.assert_array_equal(text.features, clean.features)
+
+
 def test_an_evaluation_reads_its_own_files_and_the_classes_of_the_training(corpus):
     corpus.manifest("dev", [["a", "bek", "a"], ["b", "anna", "b"], ["ab", "stranger", "b"]])
     own = {"kind": "label", "column": "speaker", "classes": ["anna", "bek"], "eval_files": corpus.path("dev.csv")}
