@@ -37,6 +37,7 @@ from open_seq2seq.text.vocabulary import Vocabulary  # noqa: E402
 from open_seq2seq.text.written_languages import read_abbreviations, written_language  # noqa: E402
 
 SHOWN_LETTERS = 12
+MOST_RECORDINGS = 2000  # whose duration is read
 EXAMPLES = 2
 
 
@@ -83,7 +84,7 @@ def parse(words):
                         help="estimated length of the recordings (default: 3 7)")
     length.add_argument("--syllables_per_second", type=_positive, metavar="X", help="speed of speech (default: %g)" % RATE)
     length.add_argument("--speed_from", type=file_path, metavar="CSV",
-                        help="measure the speed of speech: a manifest with durations of similar recordings")
+                        help="measure the speed of speech: a manifest of similar recordings")
     chosen = parser.add_argument_group("selection")
     chosen.add_argument("--count", type=whole_number(1), metavar="N", help="number of sentences (default: all)")
     chosen.add_argument("--hours", type=_positive, metavar="H", help="hours of the recordings together")
@@ -146,21 +147,31 @@ def cleaner_of(arguments):
 
 
 def measured_speed(manifest, language):
-    """(syllables per second, seconds of silence) of a manifest."""
+    """(syllables per second, seconds of silence) of the first recordings of a manifest."""
     from open_seq2seq.data.speech2text.manifest import read_manifest
     texts, seconds = [], []
-    for row in read_manifest(manifest):
-        with contextlib.suppress(KeyError, ValueError):
-            duration = float(dict(row.columns)["duration"])
-            if row.transcript and duration > 0:
-                texts.append(row.transcript)
-                seconds.append(duration)
+    for row in read_manifest(manifest)[:MOST_RECORDINGS]:
+        duration = duration_of(row)
+        if row.transcript and duration:
+            texts.append(row.transcript)
+            seconds.append(duration)
     try:
         rate, silence = read_speed(texts, seconds, language)
     except DataError as error:
-        raise DataError('%s: %s. They are read from the column "duration"' % (manifest, error))
+        raise DataError('%s: %s. Durations are read from the column "duration", or from the audio files' % (manifest, error))
     log_line("Speed of %d recordings: %.2f syllables per second and %.2f s of silence" % (len(texts), rate, silence))
     return rate, silence
+
+
+def duration_of(row):
+    """Seconds of the recording of a ManifestRow; None if neither the manifest nor the audio file tells."""
+    with contextlib.suppress(KeyError, ValueError):
+        return float(dict(row.columns)["duration"])
+    import soundfile
+    try:
+        return soundfile.info(row.audio_path).duration
+    except (RuntimeError, TypeError, ValueError):
+        return None
 
 
 def word_list(arguments):
