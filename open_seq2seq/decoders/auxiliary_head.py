@@ -3,6 +3,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.decoders.gradient_scaling import reversed_gradient, strength
 from open_seq2seq.encoders.shapes import dimensions
+from open_seq2seq.optimizers.parallel_schedule import schedule_step
 
 
 class AuxiliaryHead:
@@ -24,7 +25,7 @@ class AuxiliaryHead:
         channels = outputs.shape.as_list()[-1]
         outputs = tf.cast(outputs, tf.float32)
         if self._is_adversarial:
-            step = tf.train.get_global_step()
+            step = schedule_step()
             outputs = reversed_gradient(outputs, tf.ones([]) if step is None else strength(step, self._steps))
         with tf.variable_scope("auxiliary_heads"), tf.variable_scope(self._name):
             kernel = tf.get_variable("kernel", [channels, self._classes], initializer=tf.glorot_uniform_initializer())

@@ -15,6 +15,7 @@ from open_seq2seq.encoders.interface import EncoderOutput
 from open_seq2seq.losses.ctc_loss import LossOutput, weighted_mean
 from open_seq2seq.models.parts import accepted, with_defaults_of
 from open_seq2seq.models.task_params import UNCERTAINTY, decoder_scope, main_task
+from open_seq2seq.optimizers.parallel_schedule import schedule_step
 
 TaskOutput = collections.namedtuple("TaskOutput", "name kind logits logit_lengths prediction loss targets weight term")
 TaskOutput.__doc__ = """The output of a task.
@@ -137,10 +138,10 @@ class _TaskHead:
 
 
 def scheduled(value, max_steps):
-    """float32 scalar: a number, or the value of a checked schedule (``models/task_params.py``) at the global step."""
+    """float32 scalar: a number, or the value of a checked schedule (``models/task_params.py``) at the step of the training."""
     if not isinstance(value, dict):
         return tf.constant(value, tf.float32)
-    step = tf.train.get_global_step()
+    step = schedule_step()
     if step is None:
         return tf.constant(value["end"], tf.float32)
     first, last = value["first_step"], value["last_step"] or max_steps
@@ -185,6 +186,6 @@ class _GradientIntoEncoder:
         if self._reversal is None:
             return scaled_gradient(outputs, self._scale)
         final, steps = self._reversal
-        step = tf.train.get_global_step()
+        step = schedule_step()
         factor = 1.0 if step is None else strength(step, steps)
         return reversed_gradient(outputs, factor * final * self._scale)

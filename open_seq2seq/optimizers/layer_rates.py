@@ -16,6 +16,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.report import closest
 from open_seq2seq.errors import ConfigError
+from open_seq2seq.optimizers.parallel_schedule import schedule_step
 
 DECODER = "decoder"
 TASK = "task_"  # the scope of the decoder of another task
@@ -130,7 +131,8 @@ class LayerRates:
           An operation.
         """
         # sums, because an identity would share the memory of the variable, which the update changes
-        step_before = tf.convert_to_tensor(global_step) + 0
+        of_schedule = schedule_step()
+        step_before = tf.convert_to_tensor(global_step if of_schedule is None else of_schedule) + 0
         factors, old_values = [], []
         for (release, scale), members in self._groups.items():
             factor = scale * tf.cast(step_before >= tf.cast(release, step_before.dtype), tf.float32)

@@ -6,7 +6,11 @@ learning rate is a function of the data that all jobs together have trained on, 
 """
 import collections
 
+import tensorflow.compat.v1 as tf
+
 from open_seq2seq.config.parameters import Bool, Choice, FilePath, Float, Int, Parameter, child_path
+
+_SCHEDULE_STEP = "schedule_step"  # a collection of the graph
 
 PARAMETERS = (
     Parameter("jobs_initial", Int(minimum=1, maximum=10 ** 4), default=1, doc="jobs of the first iteration"),
@@ -40,6 +44,23 @@ number: int from 0. jobs: number of jobs. position: steps of all jobs before. st
 position + k * steps and following. end: position of the next iteration. learning_rate_position: step of the policy where the
 jobs begin, or, where it is constant, for all of their steps. is_first: whether it is the first of the training.
 """
+
+
+def add_schedule_step():
+    """Makes what :func:`schedule_step` returns in the current graph: int64 scalar, fed in jobs; elsewhere the global step."""
+    step = tf.placeholder_with_default(tf.train.get_or_create_global_step() + 0, [], "schedule_step")
+    tf.add_to_collection(_SCHEDULE_STEP, step)
+    return step
+
+
+def schedule_step():
+    """int64 scalar that schedules of the training depend on, e.g. the release of a layer; None in a graph without training.
+
+    It is the global step, except in a job of a parallel training: jobs of an iteration begin at different places of the data, and
+    their global steps differ, but a schedule has to be at the same place in all of them.
+    """
+    steps = tf.get_collection(_SCHEDULE_STEP)
+    return steps[-1] if steps else tf.train.get_global_step()
 
 
 def check_rules(params, path, report):
@@ -107,6 +128,11 @@ class ParallelSchedule:
         # the last one has exactly the final learning rate
         rate_position = self.asked_steps if self._is_constant and is_last else step
         return Iteration(number, jobs, step, max(1, (end - step) // jobs), end, rate_position, step == 0)
+
+    @staticmethod
+    def schedule_step(iteration, step):
+        """The steps of all jobs before step ``step`` of a job, counted from 0: the same in all jobs of an iteration."""
+        return iteration.position + step * iteration.jobs
 
     def learning_rate_step(self, iteration, step):
         """The step of the policy for step ``step`` of a job, counted from 0."""

@@ -55,8 +55,7 @@ class JobRunner:
         graph, session, iter_size = self._graph, self._session, self._graph.iter_size
         first_step = iteration.position + job * iteration.steps
         started = dict(values, **self._initial_slots)
-        # schedules of other parts than the learning rate read it
-        started[GLOBAL_STEP] = np.asarray(first_step if iteration.jobs > 1 else iteration.position, np.int64)
+        started[GLOBAL_STEP] = np.asarray(first_step, np.int64)
         variables = graph_variables(session.graph)
         variables.write(session, started)
         graph.job.start(session, first_step * iter_size, iteration.steps * iter_size)
@@ -70,8 +69,8 @@ class JobRunner:
                     return None
                 graph.job.set(iteration, step)
                 for _ in range(iter_size - 1):
-                    batch = self._run_batch(batch, graph.shape_step_of_batch(batch).accumulate_fetches(), dict, progress,
-                                            on_batch)[0]
+                    batch = self._run_batch(batch, graph.shape_step_of_batch(batch).accumulate_fetches(), graph.job.feed,
+                                            progress, on_batch)[0]
                 shape_step = graph.shape_step_to_update(batch, first_step + step)
                 batch, fetched = self._run_batch(batch, shape_step.update_fetches(), graph.feed, progress, on_batch)
                 if bool(fetched["finite"]):

@@ -2,7 +2,7 @@
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.optimizers.parallel_schedule import ParallelSchedule
+from open_seq2seq.optimizers.parallel_schedule import ParallelSchedule, add_schedule_step
 
 
 class JobInputs:
@@ -27,6 +27,7 @@ class JobInputs:
             self.l2_factor = None
             if settings["scale_l2"]:
                 self.l2_factor = tf.placeholder_with_default(np.float32(1.0), [], "l2_factor")
+            self._schedule_step = add_schedule_step()
             self._range = tf.placeholder(tf.int64, [2], "batches")
         self._scales_learning_rate, self._initializers, self._iteration, self._job_step = (
             settings["scale_learning_rate"], None, None, 0)
@@ -44,7 +45,8 @@ class JobInputs:
         """What to feed to the selected step."""
         if self._iteration is None:
             return {}
-        feed = {self.step: self.schedule.learning_rate_step(self._iteration, self._job_step)}
+        feed = {self.step: self.schedule.learning_rate_step(self._iteration, self._job_step),
+                self._schedule_step: self.schedule.schedule_step(self._iteration, self._job_step)}
         if self.l2_factor is not None:
             feed[self.l2_factor] = 1.0 / self._iteration.jobs
         return feed

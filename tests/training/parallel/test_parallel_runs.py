@@ -34,6 +34,22 @@ def variables(logdir, step):
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
+def test_a_layer_is_released_at_the_same_step_of_all_jobs(jobs, monkeypatch):
+    changed, original = {}, JobRunner.run
+
+    def observed(self, iteration, job, values, on_batch=None):
+        result = original(self, iteration, job, values, on_batch)
+        changed[iteration.number, job] = {layer: any(
+            not np.array_equal(values[name], result.values[name]) for name in values if name.endswith(layer + "/kernel"))
+            for layer in ("conv11", "fully_connected")}
+        return result
+
+    monkeypatch.setattr(JobRunner, "run", observed)
+    # the steps of all jobs before the two of each job are 0 and 2, then 4 and 6
+    train_short(*WORDS, "--unfreeze_at={'conv11': 3}")
+    assert changed == {(number, job): {"conv11": number == 1, "fully_connected": True} for number in (0, 1) for job in (0, 1)}
+
+
 @pytest.mark.parametrize("damaged", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_results_of_an_interrupted_iteration_are_used(jobs, monkeypatch, damaged):
     if damaged:
