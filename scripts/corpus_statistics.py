@@ -34,6 +34,7 @@ from open_seq2seq.text.vocabulary import described  # noqa: E402
 
 LARGEST_ORDER = 6
 SHOWN_CHARACTERS = 30
+CHARACTER_COUNTS, NGRAM_COUNTS = "characters.tsv", "%d-grams.tsv"
 
 
 def _input_path(text):
@@ -82,23 +83,18 @@ def _check(parser, arguments):
         parser.error("--language is %r, expected the code of a language, e.g. ky or tr" % arguments.language)
     if arguments.known_min_count > 1 and not arguments.known:
         parser.error("--known_min_count needs --known")
-    for path in _results(arguments):
+    results = [arguments.output] if arguments.output is not None else []
+    if arguments.counts is not None:
+        if os.path.exists(arguments.counts) and not os.path.isdir(arguments.counts):
+            parser.error("--counts %s is a file; expected a folder" % arguments.counts)
+        # of a folder that does not exist yet, the one above it is checked
+        results += [os.path.join(arguments.counts, name) for name in [CHARACTER_COUNTS] + [
+            NGRAM_COUNTS % order for order in range(1, arguments.order + 1)]] if os.path.isdir(arguments.counts) else [
+                arguments.counts.rstrip("/")]
+    for path in results:
         if os.path.exists(path) and not arguments.force:
             parser.error("%s exists already; choose another name, or replace it with --force" % path)
         require_writable(path)
-
-
-def _results(arguments):
-    """Paths of the files to write; makes the folder of --counts."""
-    paths = [arguments.output] if arguments.output is not None else []
-    if arguments.counts is not None:
-        try:
-            os.makedirs(arguments.counts, exist_ok=True)
-        except OSError as error:
-            raise StorageError("cannot make the folder %s: %s. Choose another place" % (arguments.counts, error.strerror))
-        paths += [os.path.join(arguments.counts, name) for name in ["characters.tsv"] + [
-            "%d-grams.tsv" % order for order in range(1, arguments.order + 1)]]
-    return paths
 
 
 def count(texts, manifests, arguments, folder, memory):
@@ -187,12 +183,16 @@ def _listed(top):
 
 def write_counts(counter, folder, temporary, memory):
     """Writes the counts of characters and n-grams, the most frequent first."""
-    with replaced_file(os.path.join(folder, "characters.tsv")) as file:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise StorageError("cannot make the folder %s: %s. Choose another place" % (folder, error.strerror))
+    with replaced_file(os.path.join(folder, CHARACTER_COUNTS)) as file:
         for character, number in sorted(counter.characters.items(), key=lambda item: (-item[1], item[0])):
             file.write("%s\t%d\n" % (character, number))
     for order in range(1, counter.order + 1):
         with tempfile.TemporaryDirectory(dir=temporary) as place:
-            with replaced_file(os.path.join(folder, "%d-grams.tsv" % order)) as file:
+            with replaced_file(os.path.join(folder, NGRAM_COUNTS % order)) as file:
                 for key, number in counter.by_count(order, place, memory):
                     file.write("%s\t%d\n" % (key, number))
 

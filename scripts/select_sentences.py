@@ -319,6 +319,11 @@ def select(words):
         if not number:
             raise DataError("no sentence of %s is left, see the table for the reasons. Nothing was written" % (
                 ", ".join(arguments.texts)))
+    limits = [(arguments.count, number, "--count"), (arguments.hours, seconds / 3600, "--hours")]
+    asked = ["%s %g" % (flag, limit) for limit, _, flag in limits if limit is not None]
+    if asked and all(limit is None or found < limit for limit, found, _ in limits):
+        log_line("Note: the text has fewer sentences than %s asks for. Add text, or relax checks of the table" % (
+            " ".join(asked)))
     log_line("Wrote %s" % " and ".join(path for path in (arguments.output, arguments.dropped) if path is not None))
 
 

@@ -21,12 +21,14 @@ Cleaned.__doc__ = """A sentence. text: str, corrected. seconds: float, estimated
 excluded, or None. detail: the word or character that is the reason."""
 
 _MARKUP = re.compile(r"https?:|www\.|\w@\w|[<>{}|\\^~=_]|\[\[|\]\]|&\w+;|\w\.(?:com|org|net|ru|kg|kz|cn|tr)\b", re.IGNORECASE)
-# zero-width space, marks of direction, soft hyphen, byte order mark; not the joiners of Persian and Indic scripts
-_INVISIBLE = {ord(character): None for character in "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067"
-              "\u2068\u2069\ufeff"}
+# zero-width space, marks of direction, soft hyphen, byte order mark, the Arabic tatweel, which only stretches words; not the
+# joiners of Persian and Indic scripts
+_INVISIBLE = {ord(character): None for character in "\u0640\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060"
+              "\u2066\u2067\u2068\u2069\ufeff"}
 _JOINERS = "\u200c\u200d"
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u200c\u200d]|[-'\u2019\u02bc](?=[^\W\d_]))*")
 _INNER_STOP = re.compile(r"(?<![.\s])\.(?!\.)(?=[%s]*\s*[^\s%s])" % (re.escape(CLOSING), re.escape(CLOSING + TERMINATORS)))
+_HEBREW_ABBREVIATION = re.compile("[\u05d0-\u05ea]+(?:\u05f4[\u05d0-\u05ea]+|\u05f3)")
 _REPEATED = re.compile(r"([^\W\d_])\1{3}")
 _LIST_MARK = re.compile(r"^(?:[%s]\s*|\(?\d{1,2}[.)]\s+)+(?=\S)" % re.escape(DASHES))
 _PAIRS = {"(": ")", "[": "]", "\u00ab": "\u00bb", "\u300c": "\u300d", "\u300e": "\u300f", "\uff08": "\uff09", "\u300a": "\u300b"}
@@ -92,7 +94,7 @@ class SentenceCleaner:
         for character in text:
             kind = unicodedata.category(character)
             if not (kind[0] in "LMN" or character in " +-\u2212%" + _JOINERS or is_punctuation(character)):
-                return SYMBOL, character
+                return SYMBOL, character if character.isprintable() else "U+%04X" % ord(character)
         repeated = _REPEATED.search(text)
         if repeated:
             return REPEATED, repeated.group()
@@ -137,6 +139,9 @@ class SentenceCleaner:
         for word in words:
             if _is_initialism(word) or self._lacks_vowels(word):
                 return ABBREVIATION, word
+        hebrew = _HEBREW_ABBREVIATION.search(text)
+        if hebrew:
+            return ABBREVIATION, hebrew.group()
         stop = _INNER_STOP.search(text)
         if stop:
             return ABBREVIATION, text[:stop.end()].split()[-1]

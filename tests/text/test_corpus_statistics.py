@@ -162,7 +162,9 @@ BAD = [
     (["a.txt", "--known_min_count", "2"], 2, ["--known"]),
     (["a.txt", "--output", "b.txt"], 2, ["b.txt", "--force"]),
     (["a.txt", "--output", "absent/s.json"], 3, ["absent/s.json", "No such file"]),
-    (["a.txt", "--counts", "b.txt"], 3, ["b.txt", "folder"]),
+    (["a.txt", "--counts", "b.txt"], 2, ["b.txt", "folder"]),
+    (["a.txt", "--counts", "absent/counts"], 3, ["absent/counts", "No such file"]),
+    (["empty.txt", "--counts", "counts"], 3, ["empty.txt"]),
 ]
 
 

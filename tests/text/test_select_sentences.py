@@ -79,6 +79,7 @@ def test_paragraphs_are_split_into_sentences(language, sentences):
     ("zh", "今天天气很好，我们去公园吧。", None, None), ("ar", "ذهب الولد إلى المدرسة اليوم.", None, None),
     ("ka", "დღეს ძალიან კარგი ამინდია.", None, None), ("he", "הילד הלך אתמול לבית הספר.", None, None),
     ("hi", "राम आज सुबह घर गया।", None, None),
+    ("he", "הוא שירת בצה״ל שנתיים.", ABBREVIATION, "בצה״ל"), ("ky", "Мен\u0001 келдим.", SYMBOL, "U+0001"),
     ("cs", "Vlk prchl přes tmavý les domů.", None, None), ("tr", "Işık İzmir'de çok güzel parladı.", None, None),
 ])
 def test_a_sentence_that_cannot_be_read_in_one_way_is_excluded(language, sentence, reason, detail):
@@ -96,6 +97,7 @@ def test_a_sentence_that_cannot_be_read_in_one_way_is_excluded(language, sentenc
     ("ky", "1991-жылы болду.", NUMBER), ("tr", "Bu bir av. Sonra gitti.", ABBREVIATION),
     ("ru", "Он жил на ул. Мира.", ABBREVIATION),
     ("ru", "Яблоки и т.д. Потом ушёл.", ABBREVIATION), ("ky", "- Мeн келдим.", "Мен келдим."),
+    ("ar", "هذا كتـــاب.", "هذا كتاب."),
     ("ky", "Ме\u00adн\u200b   келдим.", "Мен келдим."),
 ])
 def test_numbers_and_abbreviations_become_words_where_these_are_certain(language, sentence, expected):
@@ -226,6 +228,7 @@ def test_every_sentence_is_selected_or_reported(run, tmp_path):
 
     # the order of the text does not matter, and the shorter selections are its beginning
     (tmp_path / "other.txt").write_text("\n".join(TEXT.splitlines()[::-1]), encoding="utf-8")
+    assert "fewer sentences than --count 99" in run("--language", "ky", "ky.txt", "--count", "99", "--output", "n.txt")[1]
     for flags in (["other.txt"], ["ky.txt", "--count", "3"], ["ky.txt", "--hours", "0.003", "--dropped", "d.tsv"]):
         assert run("--language", "ky", *flags, "--output", "o.txt", "--force")[0] == 0
         words = [[word.strip(",.!—").lower() for word in line.split()] for line in open("o.txt", encoding="utf-8")]
@@ -257,6 +260,7 @@ BAD = [
     (["empty.txt"], 3, ["empty.txt", "no text"]), (["missing.txt"], 3, ["missing.txt", "No such file"]),
     (["latin.txt"], 3, ["latin.txt:2", "not UTF-8"]), (["nul.txt"], 3, ["nul.txt:1", "NUL"]),
     (["damaged.gz"], 3, ["damaged.gz", "gzip"]),
+    (["few.csv"], 3, ["few.csv:1", "manifest"]),
     (["english.txt"], 3, ["english.txt", "no sentence", FOREIGN]),
     (["ky.txt", "--language", "xx"], 2, ["'xx'", "ky", "--alphabet"]),
     (["ky.txt", "--alphabet", "abcабв"], 2, ["LATIN", "CYRILLIC"]),
