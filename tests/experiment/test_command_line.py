@@ -74,7 +74,7 @@ def test_a_benchmark_changes_the_config():
     assert keys(overrides) == {"use_xla_jit": True, "num_epochs": None, "max_steps": 7, "bench_start": 2, "print_loss_steps": 1,
                                "print_samples_steps": None, "save_summaries_steps": None, "save_checkpoint_steps": None,
                                "early_stop": False, "reduce_lr_on_plateau": False, "max_hours": None,
-                               "diagnostics_utterances": 0, "try_worst_batch": False}
+                               "diagnostics_utterances": 0, "try_worst_batch": False, "parallel_training": None}
 
 
 @pytest.mark.parametrize("words, message", [

@@ -1,6 +1,5 @@
 """The data layer: from the params of a config to batches of features and labels."""
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import child_path
 from open_seq2seq.data.effects.preparations import prepared
@@ -329,16 +328,18 @@ class Speech2TextDataLayer:
     def _feature_pipeline(self):
         if self.cache is not None:
             self.cache.fill()
-        pad_to, calls = self._params["pad_to"], parallel_calls(self.num_workers)
+        pad_to, calls, width = self._params["pad_to"], parallel_calls(self.num_workers), self._params["num_audio_features"]
         rows = None
         if self._caches_features and self.cache.is_usable:
             rows = CachedRows(self.cache, self.utterances, pad_to, self._reject)
-        elif hasattr(self._features, "of_waveform") and not self._caches_features and (
+        elif self._caches_features:
+            rows = ComputedRows(self._load, lambda values, seed: values.reshape(-1, width), width, pad_to, self._seed)
+        elif hasattr(self._features, "of_waveform") and (
                 self._augmentation is None or not self._augmentation.changes_waveforms):
-            rows = ComputedRows(self._load, self._features.of_waveform, self._params["num_audio_features"], pad_to, self._seed)
+            rows = ComputedRows(self._load, self._features.of_waveform, width, pad_to, self._seed)
         if rows is None:
-            width = self._params["num_audio_features"] * (1 if self._clean is None else 2)
-            return FeaturePipeline(self._load, self._features_of, width, pad_to, self._seed, calls)
+            return FeaturePipeline(self._load, self._features_of, width * (1 if self._clean is None else 2), pad_to, self._seed,
+                                   calls)
         masks = None if self._augmentation is None else self._augmentation.batch_features
         masks = masks if self._clean is None else self._clean.appended_to(masks)
         return RowPipeline(rows, masks, self._seed, calls)
@@ -346,10 +347,7 @@ class Speech2TextDataLayer:
     def _features_of(self, values, seed):
         """Features of what :meth:`_load` returns."""
         seed = seed if self._clean is None else self._clean.seed_of(seed, values)
-        if self._caches_features:
-            width = self._params["num_audio_features"]
-            features = tf.reshape(values[:tf.size(values) // width * width], [-1, width])
-        elif self._augmentation is None:
+        if self._augmentation is None:
             features = self._features(values, seed)
         else:
             features = self._features(self._augmentation.waveform(values, seed), seed)
