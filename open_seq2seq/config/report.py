@@ -107,8 +107,10 @@ def closest(name, known, cutoff=0.6):
     """
     name, known = str(name)[:100], list(known)
     found = difflib.get_close_matches(name, known, 1, cutoff)
-    if not found and len(name) >= 4:
-        found = [other for other in known if other.startswith(name)]
+    longer = [other for other in known if other.startswith(name)] if len(name) >= 4 else []
+    # an abbreviation of only one name is not a misspelling of another
+    if longer and (not found or len(longer) == 1):
+        found = longer
     return found[0] if found else None
 
 

@@ -1,6 +1,7 @@
 """Features from encoder outputs, e.g. those of the clean audio of a noisy utterance: one linear layer for each frame."""
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.data.tasks import FEATURES
 from open_seq2seq.decoders.fully_connected import DecoderOutput
 from open_seq2seq.encoders.shapes import check_tensor, dimensions
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
@@ -21,6 +22,7 @@ class FrameRegression:
       ConfigError: an initializer or regularizer that does not take its params.
     """
 
+    TARGETS = FEATURES  # the kind of a task's data (data/tasks.py)
     PARAMETERS = VARIABLE_PARAMETERS
 
     def __init__(self, params, num_features, mode, name="frame_regression", geometry=None):

@@ -4,6 +4,7 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Any, Bool, Parameter
+from open_seq2seq.data.tasks import TRANSCRIPT
 from open_seq2seq.decoding import options as decoding_options
 from open_seq2seq.encoders.shapes import check_tensor, dimensions
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
@@ -28,6 +29,7 @@ class FullyConnectedCTCDecoder:
     """
 
     # how its logits are decoded is a part of its params, as in OpenSeq2Seq; the layer itself does not read it
+    TARGETS = TRANSCRIPT  # the kind of a task's data (data/tasks.py)
     PARAMETERS = decoding_options.PARAMETERS + (
         Parameter("infer_logits_to_pickle", Bool(), default=False, doc="write logits instead of transcripts in infer mode"),
     ) + tuple(Parameter(name, Any(), ignored=_VOCABULARY) for name in (

@@ -2,6 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Int, List, Parameter
+from open_seq2seq.data.tasks import LABEL
 from open_seq2seq.decoders.fully_connected import DecoderOutput
 from open_seq2seq.encoders.shapes import check_tensor, dimension
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
@@ -22,6 +23,7 @@ class UtteranceClassifier:
       ConfigError: an initializer or regularizer that does not take its params.
     """
 
+    TARGETS = LABEL  # the kind of a task's data (data/tasks.py)
     PARAMETERS = (
         Parameter("hidden", List(Int(minimum=1, maximum=65536)), default=[], doc="sizes of the hidden layers; []: none"),
     ) + VARIABLE_PARAMETERS

@@ -2,6 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Float, Parameter
+from open_seq2seq.data.tasks import LABEL
 from open_seq2seq.encoders.shapes import check_tensor
 from open_seq2seq.losses.ctc_loss import LossOutput, weighted_mean
 
@@ -13,6 +14,7 @@ class CrossEntropyLoss:
       params: checked dict of :attr:`PARAMETERS`.
     """
 
+    TARGETS = LABEL  # the kind of a task's data (data/tasks.py)
     PARAMETERS = (
         Parameter("label_smoothing", Float(minimum=0.0, below=1.0), default=0.0,
                   doc="share of the probability that the target distributes over all classes equally"),

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Bool, Parameter
+from open_seq2seq.data.tasks import TRANSCRIPT
 from open_seq2seq.encoders.shapes import check_tensor, dimension
 
 LossOutput = collections.namedtuple("LossOutput", "loss per_utterance counted")
@@ -49,6 +50,7 @@ class CTCLoss:
         which that operation is built. None: it is built like all other operations.
     """
 
+    TARGETS = TRANSCRIPT  # the kind of a task's data (data/tasks.py)
     PARAMETERS = (
         Parameter("mask_nan", Bool(), default=True,
                   doc="True: utterances without a finite loss count as 0; False: they make the loss infinite or NaN"),

@@ -20,6 +20,7 @@ from open_seq2seq.config.parameters import Bool, Either, FilePath, Float, Int, L
 from open_seq2seq.data.speech2text.language_tags import LanguageTags
 from open_seq2seq.data.speech2text.manifest import TRANSCRIPT_COLUMN, read_manifest
 from open_seq2seq.data.speech2text.transcripts import normalized_rows
+from open_seq2seq.data.tasks import TRANSCRIPT
 from open_seq2seq.encoders.shapes import dimension
 from open_seq2seq.errors import DataError
 from open_seq2seq.losses.ctc_loss import CTCLoss, LossOutput, weighted_mean
@@ -51,6 +52,7 @@ class LFMMILoss:
       ConfigError: the n-gram has more labels and histories than LabelNgram allows.
     """
 
+    TARGETS = TRANSCRIPT  # the kind of a task's data (data/tasks.py)
     PARAMETERS = CTCLoss.PARAMETERS + (
         Parameter("transcripts", Either(List(FilePath(), minimum_length=1), FilePath()),
                   doc="manifests whose transcripts the n-gram is estimated from: those of the training data, in every mode"),

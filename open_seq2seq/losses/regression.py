@@ -2,6 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Choice, Parameter
+from open_seq2seq.data.tasks import FEATURES
 from open_seq2seq.encoders.shapes import check_tensor, dimension
 from open_seq2seq.losses.ctc_loss import LossOutput, weighted_mean
 
@@ -13,6 +14,7 @@ class RegressionLoss:
       params: checked dict of :attr:`PARAMETERS`.
     """
 
+    TARGETS = FEATURES  # the kind of a task's data (data/tasks.py)
     PARAMETERS = (
         Parameter("distance", Choice("squared", "absolute"), default="squared", doc="of each value"),
     )

@@ -185,7 +185,8 @@ def evaluated_tasks(params):
 
 def task_metrics(params):
     """What ``best_metric`` and ``stopping_metric`` can be besides "loss" and "wer": list of "TASK.METRIC" for all tasks."""
-    return ["%s.%s" % (name, metric) for name, task in (params.get("tasks") or {}).items()
+    tasks = params.get("tasks")
+    return ["%s.%s" % (name, metric) for name, task in (tasks.items() if isinstance(tasks, dict) else ())
             for metric in METRICS_OF_KIND.get(_kind(task), ())]
 
 
@@ -250,7 +251,18 @@ def _check_task(task, params, mode, path, report):
     if layers is not None and task["layer"] not in layers:
         report.problem(child_path(path, "layer"), 'is "%s", which is not a layer of the encoder; it has %s' % (
             task["layer"], ", ".join(layers)))
+    for part in ("decoder", "loss"):
+        # one that does not declare it may be for any kind
+        kind = getattr(task.get(part), "TARGETS", None)
+        if None not in (kind, _kind(task)) and kind != _kind(task):
+            report.problem(child_path(path, part), 'is %s, which is for data of kind "%s", and the kind of this task is "%s"; '
+                           "remove it: the default fits the kind" % (task[part].__name__, kind, _kind(task)))
     weight, adversarial = task.get("weight"), task.get("adversarial")
+    if isinstance(weight, dict):
+        first, last = weight.get("first_step"), weight.get("last_step")
+        if isinstance(first, int) and isinstance(last, int) and last <= first:
+            report.problem(child_path(child_path(path, "weight"), "last_step"),
+                           "is %d, expected more than first_step, which is %d" % (last, first))
     if mode != "train" or params.get("max_steps"):
         return
     if isinstance(weight, dict) and weight.get("last_step") is None:

@@ -356,8 +356,13 @@ class TrainingGraph:
         return summary
 
     def sample(self, values):
-        """The first utterance with a transcript in a fetched batch (``sample_fetches``) as (reference, prediction)."""
+        """The first utterance with a transcript in a fetched batch (``sample_fetches``) as (reference, prediction).
+
+        None: with tasks, no row has a transcript of the main one.
+        """
         vocabulary = self.data_layer.vocabulary
+        if self.data_layer.task_outputs and not np.any(values["label_lengths"] > 0):
+            return None
         # with several data sets, rows of the others have no labels
         row = int(np.argmax(values["label_lengths"] > 0))
         labels = values["labels"][row][:values["label_lengths"][row]]

@@ -149,10 +149,7 @@ class StepLog:
         elif is_due(self._params["print_loss_steps"], step):
             self._print_loss(step, loss)
         if "best_path" in values and is_due(self._params["print_samples_steps"], step):
-            target, prediction = self._graph.sample(values)
-            log_line("Sample WER: %.4f" % word_error_rate(target, prediction), offset=4)
-            log_line("Sample target:     " + target, offset=4)
-            log_line("Sample prediction: " + prediction, offset=4)
+            self._print_sample(self._graph.sample(values))
         if is_due(self._params["print_bench_info_steps"], step):
             log_line("Avg objects per second: %.3f" % self._whole.frames_per_second)
         if self._summaries is not None and is_due(self._params["save_summaries_steps"], step):
@@ -163,6 +160,16 @@ class StepLog:
             self._recent.restart()
         if step - self._first_step == self._params["bench_start"]:
             self._whole.restart()
+
+    @staticmethod
+    def _print_sample(sample):
+        if sample is None:
+            log_line("Sample: none, the batch has no utterance of the main task", offset=4)
+            return
+        target, prediction = sample
+        log_line("Sample WER: %.4f" % word_error_rate(target, prediction), offset=4)
+        log_line("Sample target:     " + target, offset=4)
+        log_line("Sample prediction: " + prediction, offset=4)
 
     def _print_loss(self, step, loss):
         where = "Global step %d:" % step

@@ -88,8 +88,12 @@ def read_task_utterances(tasks, params, mode, num_frames, rejected_file=None, is
 def _rows_of(path, readers, params, mode, note):
     """The rows of a manifest; those that a task cannot use have a problem."""
     of_column = [reader for reader in readers if reader.kind == TRANSCRIPT and reader.task.params["column"] is None]
-    rows = read_manifest(path, bool(of_column) and mode != "infer", of_column[0].vocabulary if of_column else None, note,
-                         params["transcript_column"])
+    try:
+        rows = read_manifest(path, bool(of_column) and mode != "infer", of_column[0].vocabulary if of_column else None, note,
+                             params["transcript_column"])
+    except DataError as error:
+        own = [reader.name for reader in readers if reader.task.params["dataset_files" if mode == "train" else "eval_files"]]
+        raise DataError('task "%s": %s' % (own[0], error)) if own else error
     rejected, texts = {}, {}
     for reader in reversed(readers):
         rejected.update(reader.read(path, rows))

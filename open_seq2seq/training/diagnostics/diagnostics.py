@@ -9,6 +9,7 @@ import time
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.checkpoints.graph_variables import graph_variables
+from open_seq2seq.data.speech2text.mixed_order import ROW
 from open_seq2seq.distributed.exchange import Exchange
 from open_seq2seq.distributed.gathering import gather_numbers
 from open_seq2seq.evaluation.all_tasks import classes_of
@@ -90,6 +91,8 @@ class DiagnosticGraph:
             return self._data_layer
         classes = None if task is None else classes_of(self._data_layer, task)
         own = config_of_task(self._params, task, evaluation=False, classes=classes)
+        # only the utterances are used, not the order of a training
+        own["data_layer_params"] = dict(own["data_layer_params"], sampling_temperature=None, mix=ROW)
         return build_data_layer(own, "train", self._device, self._group)
 
     def _add(self, name, training_layer, evaluation, observer):
