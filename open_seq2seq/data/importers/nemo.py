@@ -42,7 +42,7 @@ class Nemo(Importer):
 def _item(manifest, place, values, folder, text_key, names):
     """The Entry or Skip of one object."""
     try:
-        audio = text_of(values, "audio_filepath" if "audio_filepath" in values else "audio_file")
+        audio = text_of(values, next((key for key in ("audio_filepath", "audio_file") if key in values), "audio_filepath"))
         offset, duration = number_of(values, "offset", 0.0), number_of(values, "duration")
         if not audio or "\0" in audio:
             raise ValueError("audio_filepath is %s, expected a path" % ascii(audio))

@@ -127,7 +127,8 @@ class Output:
         for row in rows:
             by_name.setdefault(row.manifest, []).append(row)
         if not by_name:
-            raise DataError("no utterance was found, so no manifest is written")
+            raise DataError("no utterance was found, so no manifest is written. python -m open_seq2seq.data.importers %s --help "
+                            "describes its options, docs/importers.md the forms of every corpus" % self._importer.name)
         if self.is_single and len(by_name) > 1:
             raise UsageError("--output %s is one file, but the corpus has %d manifests (%s); give a folder"
                              % (self._output, len(by_name), ", ".join(list(by_name)[:SHOWN])))

@@ -286,7 +286,7 @@ def test_kaldi_segments_that_cannot_be_cut(tmp_path, imported):
 
 # JSON and text
 
-def test_nemo_offsets_columns_and_bad_lines(tmp_path, imported):
+def test_nemo_offsets_columns_and_bad_lines(tmp_path, imported, capsys):
     item = utterances("a", shortest=16000)[0]
     write(tmp_path / "nemo" / "wavs" / "a.wav", encoded(item.samples, "WAV"))
     path = str(tmp_path / "nemo" / "wavs" / "a.wav")
@@ -304,6 +304,10 @@ def test_nemo_offsets_columns_and_bad_lines(tmp_path, imported):
     np.testing.assert_array_equal(samples_of(rows[1]), item.samples[4000:12000])
     np.testing.assert_array_equal(samples_of(rows[2]), item.samples[4000:])
     assert sorted(reason for _, reason in skips) == ["malformed row"] * 6 + ["no transcript", "segment outside the recording"]
+    assert "audio_filepath is absent" in (tmp_path / "out" / "skipped.csv").read_text(encoding="utf-8")
+    write(tmp_path / "other.tar", b"\0" * 1024)
+    imported("librispeech", "--corpus", tmp_path / "other.tar", status=3)
+    assert "librispeech --help" in capsys.readouterr().err
 
 
 def test_lhotse_supervisions_channels_and_what_exists_only_in_lhotse(tmp_path, imported):
