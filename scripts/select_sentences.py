@@ -26,9 +26,8 @@ from open_seq2seq.errors import DataError, UsageError  # noqa: E402
 from open_seq2seq.files import replaced_file, require_writable  # noqa: E402
 from open_seq2seq.log_lines import log_line  # noqa: E402
 from open_seq2seq.progress import ProgressBar, print_table  # noqa: E402
-from open_seq2seq.text import languages  # noqa: E402
 from open_seq2seq.text.raw_text import read_lines, read_paragraphs  # noqa: E402
-from open_seq2seq.text.sentence_cleaning import DROP, KEEP, SPELL, SentenceCleaner  # noqa: E402
+from open_seq2seq.text.sentence_cleaning import DROP, KEEP, SPELL, SentenceCleaner, listed  # noqa: E402
 from open_seq2seq.text.sentence_selection import DUPLICATE, NOT_NEEDED, POOL, Candidate, Candidates, Selector  # noqa: E402
 from open_seq2seq.text.sentence_splitting import split_sentences  # noqa: E402
 from open_seq2seq.text.sentences import STDIN, total_bytes  # noqa: E402
@@ -62,23 +61,7 @@ def parse(words):
                         help="UTF-8 text files; .gz is decompressed, - is stdin")
     parser.add_argument("--wrapped", action="store_true",
                         help="sentences continue on the next line; empty lines separate paragraphs (books)")
-    language = parser.add_argument_group("language")
-    language.add_argument("--language", metavar="CODE", help="language of the text, e.g. ky")
-    language.add_argument("--alphabet", metavar="LETTERS", help="letters of words that are not foreign (default: the language's)")
-    language.add_argument("--vocab_file", type=file_path, metavar="FILE", help="take these letters from a model's vocabulary")
-    language.add_argument("--word_list", nargs="+", type=file_path, metavar="FILE",
-                          help="drop sentences with other words; a word a line, and in files of corpus_statistics.py its count")
-    language.add_argument("--word_min_count", type=whole_number(1), default=1, metavar="N",
-                          help="use only words of --word_list with at least this count (default: %(default)s)")
-    cleaning = parser.add_argument_group("cleaning")
-    cleaning.add_argument("--numbers", choices=(DROP, SPELL), default=DROP,
-                          help="drop sentences with numbers, or write the numbers as words (default: %(default)s)")
-    cleaning.add_argument("--abbreviations", choices=(DROP, SPELL), default=DROP,
-                          help="drop sentences with abbreviations, or write known ones as words (default: %(default)s)")
-    cleaning.add_argument("--abbreviation_file", type=file_path, metavar="FILE",
-                          help="more abbreviations: one a line, a tab, its words")
-    cleaning.add_argument("--fragments", choices=(DROP, KEEP), default=DROP, help="drop sentences that do not begin with a "
-                          "capital letter and end with a full stop, or keep them (default: %(default)s)")
+    _add_checks(parser)
     length = parser.add_argument_group("length")
     length.add_argument("--seconds", nargs=2, type=_positive, default=(3.0, 7.0), metavar=("LEAST", "MOST"),
                         help="estimated length of the recordings (default: 3 7)")
@@ -100,6 +83,26 @@ def parse(words):
     arguments = parser.parse_args(words)
     _check(parser, arguments)
     return arguments
+
+
+def _add_checks(parser):
+    language = parser.add_argument_group("language")
+    language.add_argument("--language", metavar="CODE", help="language of the text, e.g. ky")
+    language.add_argument("--alphabet", metavar="LETTERS", help="letters of words that are not foreign (default: the language's)")
+    language.add_argument("--vocab_file", type=file_path, metavar="FILE", help="take these letters from a model's vocabulary")
+    language.add_argument("--word_list", nargs="+", type=file_path, metavar="FILE",
+                          help="drop sentences with other words; a word a line, and in files of corpus_statistics.py its count")
+    language.add_argument("--word_min_count", type=whole_number(1), default=1, metavar="N",
+                          help="use only words of --word_list with at least this count (default: %(default)s)")
+    cleaning = parser.add_argument_group("cleaning")
+    cleaning.add_argument("--numbers", choices=(DROP, SPELL), default=DROP,
+                          help="drop sentences with numbers, or write the numbers as words (default: %(default)s)")
+    cleaning.add_argument("--abbreviations", choices=(DROP, SPELL), default=DROP,
+                          help="drop sentences with abbreviations, or write known ones as words (default: %(default)s)")
+    cleaning.add_argument("--abbreviation_file", type=file_path, metavar="FILE",
+                          help="more abbreviations: one a line, a tab, its words")
+    cleaning.add_argument("--fragments", choices=(DROP, KEEP), default=DROP, help="drop sentences that do not begin with a "
+                          "capital letter and end with a full stop, or keep them (default: %(default)s)")
 
 
 def _check(parser, arguments):
@@ -188,7 +191,7 @@ def word_list(arguments):
             raise DataError("%s:%d: the word %r has no count, which --word_min_count needs; expected word<TAB>count" % (
                 line.path, line.line, word[:60]))
         if not tab or int(count) >= arguments.word_min_count:
-            words.add(languages.lower(word.strip().replace("\u2019", "'"), arguments.language))
+            words.add(listed(word.strip(), arguments.language))
     return words
 
 

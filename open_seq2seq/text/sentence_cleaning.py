@@ -25,8 +25,9 @@ _MARKUP = re.compile(r"https?:|www\.|\w@\w|[<>{}|\\^~=_]|\[\[|\]\]|&\w+;|\w\.(?:
 # joiners of Persian and Indic scripts
 _INVISIBLE = {ord(character): None for character in "\u0640\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060"
               "\u2066\u2067\u2068\u2069\ufeff"}
+_APOSTROPHES = {ord("\u2019"): "'", ord("\u02bc"): "'"}
 _JOINERS = "\u200c\u200d"
-_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u200c\u200d]|[-'\u2019\u02bc](?=[^\W\d_]))*")
+_INNER = "-'\u2019\u02bc"  # inside words
 _INNER_STOP = re.compile(r"(?<![.\s])\.(?!\.)(?=[%s]*\s*[^\s%s])" % (re.escape(CLOSING), re.escape(CLOSING + TERMINATORS)))
 _HEBREW_ABBREVIATION = re.compile("[\u05d0-\u05ea]+(?:\u05f4[\u05d0-\u05ea]+|\u05f3)")
 _REPEATED = re.compile(r"([^\W\d_])\1{3}")
@@ -130,7 +131,7 @@ class SentenceCleaner:
         return text
 
     def _problem_of_words(self, text):
-        words = _WORD.findall(text)
+        words = words_of(text)
         for word in words:
             lower = languages.lower(word, self.language.code)
             foreign = next((letter for letter in lower if not self._is_own(letter)), None)
@@ -145,8 +146,8 @@ class SentenceCleaner:
         stop = _INNER_STOP.search(text)
         if stop:
             return ABBREVIATION, text[:stop.end()].split()[-1]
-        unknown = next((word for word in words if self._words is not None and languages.lower(
-            word.replace("\u2019", "'"), self.language.code) not in self._words), None)
+        unknown = next((word for word in words if self._words is not None and listed(
+            word, self.language.code) not in self._words), None)
         if unknown is not None:
             return UNKNOWN_WORD, unknown
         return (None, None) if words else (FRAGMENT, "no words")
@@ -209,6 +210,28 @@ class _Abbreviations:
                 parts.append(found[-1])     # its full stop also ends the sentence
             end = match.end()
         return "".join(parts) + text[end:], None
+
+
+class _WordTable(dict):
+    """For ``str.translate``: characters outside words to spaces. Marks, e.g. Indic vowels, are not in the ``\\w`` of ``re``."""
+
+    def __missing__(self, code):
+        character = chr(code)
+        self[code] = character if unicodedata.category(character)[0] in "LM" or character in _INNER + _JOINERS else " "
+        return self[code]
+
+
+_WORD_TABLE = _WordTable()
+
+
+def words_of(text):
+    """The words of a text, a list: letters with their marks, and hyphens and apostrophes between them."""
+    return [word for word in (part.strip(_INNER) for part in text.translate(_WORD_TABLE).split()) if word]
+
+
+def listed(word, language):
+    """How a word is written in a word list: in lower case, with plain apostrophes."""
+    return languages.lower(unicodedata.normalize("NFC", word).translate(_APOSTROPHES), language)
 
 
 def _is_initialism(word):

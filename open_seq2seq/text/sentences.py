@@ -96,7 +96,8 @@ def _lines(file, name):
                             "iconv -f latin1 -t utf-8" % (name, number, line[error.start]))
         if number == 1 and text.startswith(MANIFEST_HEAD):
             raise DataError("%s:1: the text file is a manifest: %s. To read only its transcripts, give it with --manifest "
-                            "(build_lm.py, corpus_statistics.py) or, with a name ending in .csv, to build_lm.py --dev" % (name, text.strip()[:80]))
+                            "(build_lm.py, corpus_statistics.py) or, with a name ending in .csv, to build_lm.py --dev" % (
+                                name, text.strip()[:80]))
         if "\0" in text:
             raise DataError("%s:%d: the text file contains a NUL character, so it is not a text file; expected UTF-8 text, one "
                             "sentence a line" % (name, number))

@@ -56,7 +56,7 @@ class TextCounter:
         """Counts a line."""
         words = self._normalization.once(text).split()  # once: lower case and punctuation need no second pass
         if self._normalization.steps:
-            words = [word for word in (word.strip("-") for word in words) if word]
+            words = [word for word in (word.strip("-'") for word in words) if word]
         if self._units == CHARACTERS:
             words = list("".join(words))
         if not words:

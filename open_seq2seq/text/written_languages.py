@@ -48,7 +48,7 @@ _ABBREVIATIONS = {
 }
 
 WrittenLanguage = collections.namedtuple("WrittenLanguage", "code script letters abbreviations")
-WrittenLanguage.__doc__ = """How a language is written. code: str or None. script: as of
+WrittenLanguage.__doc__ = """How a language is written. code: str or None. script: see
 :func:`~open_seq2seq.text.character_table.script_of`. letters: frozenset of letters in lower case; None: all of the script.
 abbreviations: dict to the words, or to None where they depend on the sentence."""
 

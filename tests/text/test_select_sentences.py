@@ -31,10 +31,15 @@ from open_seq2seq.text.syllables import count_syllables, read_speed
 from open_seq2seq.text.written_languages import written_language
 from tests.paths import REPOSITORY
 
-specification = importlib.util.spec_from_file_location(
-    "select_sentences", os.path.join(REPOSITORY, "scripts", "select_sentences.py"))
-select_sentences = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(select_sentences)
+
+def script(name):
+    specification = importlib.util.spec_from_file_location(name, os.path.join(REPOSITORY, "scripts", name + ".py"))
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+select_sentences, corpus_statistics = script("select_sentences"), script("corpus_statistics")
 
 TEXT = """Бүгүн күн жылуу, биз тоого чыктык. Апам алма, өрүк ж.б. алып келди. Өлкө 1991-жылы эгемен болду.
 Мен 12 жаштамын, иним мектепте окуйт. Ал «Кайда барасың?» деп сурады. Биз Facebook аркылуу сүйлөшөбүз. Кел.
@@ -254,6 +259,18 @@ def test_recorded_sentences_word_lists_wrapped_text_and_measured_speed(run, tmp_
     assert [(text, source) for text, source, _ in table("o.tsv")] == [("Жаз келгенде талаа гүлгө оронот.", "book.txt:5")]
     assert {(reason, detail, text[:6]) for _, reason, detail, text in table("d.tsv")} == {
         (DUPLICATE, "of m.csv:22", "Көк ас"), (UNKNOWN_WORD, "цирк", "Щётка ")}
+
+
+@pytest.mark.parametrize("language, text", [
+    ("ky", "Биз Ак-Суу айылына чыктык."), ("tr", "Irmak İzmir'den, Ağrı’ya kadar aktı."), ("fr", "L’eau de l'été n’est plus là."),
+    ("uk", "Моя сімʼя і п’ять дерев."), ("ar", "ذهب الولد إلى المدرسة اليوم."), ("hi", "राम आज सुबह घर गया।"),
+])
+def test_every_word_of_a_text_is_in_the_counts_of_that_text(run, tmp_path, language, text):
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    assert corpus_statistics.main(["text.txt", "--language", language, "--counts", "counts"]) == 0
+    status, output = run("text.txt", "--language", language, "--word_list", "counts/1-grams.tsv", "--seconds", "1", "9",
+                         "--output", "o.txt")
+    assert status == 0 and (tmp_path / "o.txt").read_text(encoding="utf-8") == text + "\n", output
 
 
 BAD = [
