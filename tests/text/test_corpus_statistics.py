@@ -10,6 +10,7 @@ import tracemalloc
 
 import pytest
 
+from open_seq2seq.errors import StorageError
 from open_seq2seq.text.sorted_runs import MOST_RUNS, DiskCounter, SortedRuns, by_count
 from open_seq2seq.text.text_statistics import COVERAGES, TextCounter
 from tests.paths import REPOSITORY
@@ -110,6 +111,12 @@ def test_records_of_one_key_keep_their_order_over_runs_that_are_merged(tmp_path)
     assert list(runs) == [("a", str(number)) for number in range(0, 3 * MOST_RUNS, 2)] + [
         ("b", str(number)) for number in range(1, 3 * MOST_RUNS, 2)]
     assert list(by_count([("a", 2), ("b", 10), ("c", 2)], str(tmp_path), 1)) == [("b", 10), ("a", 2), ("c", 2)]
+
+
+def test_a_temporary_file_that_cannot_be_written_is_named(tmp_path):
+    counter = DiskCounter(str(tmp_path / "removed"), 1)
+    with pytest.raises(StorageError, match="removed.*No such file.*TMPDIR"):
+        counter.add("word")
 
 
 def test_statistics_of_files_stdin_and_manifests(run, tmp_path, monkeypatch):
