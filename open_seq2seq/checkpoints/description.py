@@ -6,6 +6,7 @@ from open_seq2seq.checkpoints.files import BEST_MODELS
 from open_seq2seq.checkpoints.manifest import manifest_path, read_manifest
 from open_seq2seq.checkpoints.subword_model import model_next_to, subword_digest
 from open_seq2seq.data.speech2text.features import PARAMETERS as FEATURE_PARAMETERS
+from open_seq2seq.data.tasks import data_layer_params_of
 from open_seq2seq.errors import CheckpointError, UsageError
 from open_seq2seq.files import parsed_json
 from open_seq2seq.log_lines import log_line
@@ -156,7 +157,11 @@ def note_on_features(params, checkpoint):
       checkpoint: path without extension.
     """
     try:
-        trained = next(iter(resolved_config_of(checkpoint)[0]["params"].values()))["data_layer_params"]
+        of_training = next(iter(resolved_config_of(checkpoint)[0]["params"].values()))
+        trained, task = of_training["data_layer_params"], (of_training.get("tasks") or {}).get(params.get("selected_task"))
+        if task is not None:
+            # a task may have a normalization of its own
+            trained = data_layer_params_of(trained, task["data"])
         differing = [(parameter.name, trained.get(parameter.name, parameter.default), params["data_layer_params"][parameter.name])
                      for parameter in FEATURE_PARAMETERS if parameter.ignored is None and parameter.name not in _NOT_LEARNED]
         differing = [(name, before, now) for name, before, now in differing if before != now]

@@ -116,7 +116,8 @@ def _recorded_wer(trained, options):
                      "scripts/offline_inference.py measures it")
         return None
     recorded = recorded_word_error_rate(trained.checkpoint, model_fingerprint(trained.params, trained.vocabulary))
-    if recorded is None and recorded_word_error_rate(trained.checkpoint) is not None:
+    # what is recorded for other fingerprints may be of another task
+    if recorded is None and not trained.params.get("selected_task") and recorded_word_error_rate(trained.checkpoint) is not None:
         log_line("Note: %s was evaluated with other features, network parameters or evaluate_ema than this export has; its WER "
                  "is not written" % trained.checkpoint)
     # infinite where the references have no words

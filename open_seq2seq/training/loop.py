@@ -349,9 +349,12 @@ class TrainingRun:
             return
         self.evaluation, self.evaluation_is_pending = result, False
         log_all(result)
-        if self.saving.writes and result.word_error_rate is not None:
-            record_evaluation(os.path.join(self.run_directory.checkpoints, "model.ckpt-%d" % self.step), self.graph.evaluation,
-                              result)
+        if self.saving.writes:
+            checkpoint = os.path.join(self.run_directory.checkpoints, "model.ckpt-%d" % self.step)
+            for evaluation, own in [(self.graph.evaluation, result)] + [
+                    (self.graph.task_evaluations[name], of_task) for name, of_task in getattr(result, "tasks", ())]:
+                if own.word_error_rate is not None:
+                    record_evaluation(checkpoint, evaluation, own)
         self.saving.save_if_best(self.session, self.step, self.position, result)
         self.log.evaluated(self.step, result)
         self.epochs.evaluated(self.step, result)

@@ -41,6 +41,19 @@ def test_other_transcripts_are_noted(tmp_path, capsys):
     assert checkpoint in note and "had no normalization, now {'normalization': ['lower']}" in note
 
 
+def test_transcripts_of_a_task_are_compared_with_those_of_the_task(tmp_path, capsys):
+    data = {"kind": "transcript", "column": None, "dataset_files": None, "vocab_file": None, "normalization": ["lower"],
+            "unknown_characters": None}
+    checkpoint = trained(tmp_path, json.dumps({"params": {"train": dict(features(), tasks={"sounds": {"data": data}})}}))
+    own = dict(features(), selected_task="sounds")
+    own["data_layer_params"]["normalization"] = ["lower"]
+    note_on_features(own, checkpoint)
+    assert capsys.readouterr().out == ""
+    own["data_layer_params"]["normalization"] = ["upper"]
+    note_on_features(own, checkpoint)
+    assert "had {'normalization': ['lower']}, now {'normalization': ['upper']}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"params": {}}', '{"params": {"train": {}}}', '{"params": {"train": 3}}',
                                      '{"params": {"train": {"data_layer_params": null}}}'])
 def test_an_unknown_training_is_not_compared(tmp_path, content, capsys):

@@ -59,7 +59,8 @@ def test_a_training_reports_every_task_and_each_of_them_can_be_used_alone(tasks,
     assert evaluated.status == 0, evaluated.err
     assert "Task early WER:  %.4f" % last["early"]["word_error_rate"] in evaluated.out
     assert "Task clean loss: %.4f" % last["clean"]["loss"] in evaluated.out
-    assert (tasks / "run" / "report" / "early" / "eval.html").exists() and (tasks / "run" / "report" / "eval.html").exists()
+    assert "task early" in (tasks / "run" / "report" / "early" / "eval.html").read_text()
+    assert (tasks / "run" / "report" / "eval.html").exists()
     alone = run_here("--mode=eval", "--task=speaker")
     assert "Validation accuracy:  %.4f" % last["speaker"]["accuracy"] in alone.out
 
@@ -70,7 +71,9 @@ def test_a_training_reports_every_task_and_each_of_them_can_be_used_alone(tasks,
     assert run_here("--mode=infer", "--task=early", "--infer_output_file=early.csv").status == 0
     with open(str(tasks / "early.csv"), encoding="utf-8") as file:
         expected = [row["predicted_transcript"] for row in csv.DictReader(file)]
-    assert run_here("--mode=export", "--task=early", "--export_dir=export", "--frames=dynamic").status == 0
+    exported = run_here("--mode=export", "--task=early", "--export_dir=export", "--frames=dynamic")
+    assert exported.status == 0 and "WER %.4f" % last["early"]["word_error_rate"] in exported.out
+    assert "other transcripts" not in exported.out
     for words in (["--model", "run", "--task", "early"], ["--model", "export"]):
         capsys.readouterr()
         assert transcribe([str(tasks / "wav" / "dev0.wav")] + words) == 0

@@ -41,7 +41,8 @@ def page_facts(checkpoint, evaluation, result, num_rejected):
     if num_rejected:
         notes.append("%d rows of the manifests were rejected or could not be read. They are not in this report; eval.json lists "
                      "them." % num_rejected)
-    return Facts("Evaluation of %s" % run, "%s, step %d" % (data_set, step), rows, notes)
+    task = ", task %s" % evaluation.params["selected_task"] if evaluation.params.get("decoder_scope") else ""
+    return Facts("Evaluation of %s%s" % (run, task), "%s, step %d" % (data_set, step), rows, notes)
 
 
 def headline(summary, unit):
