@@ -13,6 +13,7 @@ import pytest
 from open_seq2seq.errors import ConfigError, UsageError
 from open_seq2seq.launch.rank_environment import plan_single
 from open_seq2seq.launch.rank_process import KillGuard
+from open_seq2seq.tuning.hyperparameters.mode import check_ends
 from open_seq2seq.tuning.hyperparameters.report import draw, write_results
 from open_seq2seq.tuning.hyperparameters.space import Dimension, default_space, first_trials, literal, read_space
 from open_seq2seq.tuning.hyperparameters.study import Study, reached
@@ -55,6 +56,13 @@ def test_mistakes_in_a_space_are_named(text, words, tmp_path):
     assert words in str(raised.value) and "space.yaml" in str(raised.value)
     with pytest.raises(ConfigError, match="cannot read .*missing.yaml"):
         read_space(str(tmp_path / "missing.yaml"), PARAMS)
+
+
+def test_a_key_of_a_space_that_the_config_does_not_have_is_named():
+    config = os.path.join(REPOSITORY, "configs", "speech2text", "jasper_mini_digits.py")
+    with pytest.raises(ConfigError) as raised:
+        check_ends([Dimension("lr_policy_params/learning_rat", 0.1, 1.0, None, False, None)], config, [])
+    assert "search_space: lr_policy_params/learning_rat is unknown" in str(raised.value) and "learning_rate" in str(raised.value)
 
 
 def test_the_default_space_tries_deeper_and_narrower_networks_before_wider_ones():

@@ -9,7 +9,7 @@ from open_seq2seq.checkpoints.ownership import owned_directories
 from open_seq2seq.config.overrides import typed
 from open_seq2seq.config.report import shown
 from open_seq2seq.cores import shares_of_cores
-from open_seq2seq.errors import UsageError
+from open_seq2seq.errors import ConfigError, UsageError
 from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.launch.rank_environment import plan_single, plan_single_npu
 from open_seq2seq.launch.rank_process import KillGuard
@@ -55,7 +55,7 @@ def search(experiment, arguments, overrides, device_name, resume):
         raise UsageError("logdir is missing; --mode=search keeps its trials in the folder %s there" % FOLDER)
     overrides = [override for override in overrides if override.keys[-1] not in ("search_space", "logdir")]
     space = read_space(params.get("search_space"), params)
-    _check_ends(space, arguments.config_file, overrides)
+    check_ends(space, arguments.config_file, overrides)
     words = ["--config_file=" + arguments.config_file, "--mode=train_eval", "--device=" + device_name]
     words += [typed(override) for override in overrides] + list(_OF_TRIALS)
     settings = {"metric": params["best_metric"], "config": os.path.basename(arguments.config_file),
@@ -83,7 +83,7 @@ def search(experiment, arguments, overrides, device_name, resume):
     return best
 
 
-def _check_ends(space, config_file, overrides):
+def check_ends(space, config_file, overrides):
     """Checks the config with the ends of every range, so that a mistake is reported before the first trial.
 
     Raises:
@@ -94,7 +94,10 @@ def _check_ends(space, config_file, overrides):
         for value in dimension.ends:
             words = ["--config_file=" + config_file, "--mode=search", "--%s=%s" % (dimension.key, literal(value))]
             with contextlib.redirect_stderr(io.StringIO()):  # the path of the config was printed already
-                load_experiment(config_file, "search", list(overrides) + parse_command_line(words)[1])
+                try:
+                    load_experiment(config_file, "search", list(overrides) + parse_command_line(words)[1])
+                except ConfigError as error:  # the user's own command line has been checked before
+                    raise ConfigError(str(error).replace("command line: --", "search_space: ")) from error
 
 
 class _Signals:
