@@ -10,7 +10,9 @@ import sys
 import threading
 
 import numpy as np
+import tensorflow.compat.v1 as tf
 
+from open_seq2seq.cores import usable_cores
 from open_seq2seq.data.rejection import UNREADABLE, WRONG_HEADER, RejectedData
 from open_seq2seq.data.shards.shard_file import read_into
 from open_seq2seq.data.shards.shard_folder import ShardFolder, Source, source_of
@@ -256,6 +258,10 @@ class FeatureCache:
         except StorageError as error:
             _warn_not_filled(error)
             return
+        # TensorFlow's first session in a process decides how many threads the operations of all its sessions have; that of the
+        # FeatureCalculator has one, with which the training would be slow
+        tf.Session(graph=tf.Graph(), config=tf.ConfigProto(device_count={"GPU": 0},
+                                                           intra_op_parallelism_threads=usable_cores())).close()
         self._filling = threading.Thread(target=self._fill, args=(missing,), daemon=True)
         self._filling.start()
         # the thread must not be within TensorFlow when the process ends

@@ -51,10 +51,13 @@ class FeatureCalculator:
     """
 
     def __init__(self, params):
-        graph = tf.Graph()
+        features, graph = make_feature_function(params), tf.Graph()
+        if hasattr(features, "of_waveform"):
+            self._run = features.of_waveform
+            return
         with graph.as_default():
             self._waveform = tf.placeholder(tf.float32, [None])
-            self._features = make_feature_function(params)(self._waveform)
+            self._features = features(self._waveform)
         # the caller's threads compute; optimizations that the input pipeline does not have could change the last bit
         config = tf.ConfigProto(device_count={"GPU": 0}, intra_op_parallelism_threads=1, inter_op_parallelism_threads=1,
                                 use_per_session_threads=True)

@@ -316,6 +316,25 @@ def test_damage_during_a_run_is_found_although_the_record_was_verified_before(ma
     assert os.path.abspath(skipped.audio_path) == source
 
 
+_FILLED_FIRST = """
+import os, sys
+import tensorflow.compat.v1 as tf
+from open_seq2seq.data.speech2text import feature_cache
+from tests.data.shards.test_feature_cache import filled
+feature_cache.usable_cores = lambda: 50
+layer = filled(sys.argv[1], feature_engine="graph")
+assert layer.cache.is_usable
+tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=50))
+print("threads", len(os.listdir("/proc/self/task")))
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs Linux's list of threads")
+def test_a_training_that_fills_its_cache_has_all_its_threads(manifest):
+    found = subprocess.run([sys.executable, "-c", _FILLED_FIRST, manifest], stdout=subprocess.PIPE, check=True, cwd=REPOSITORY)
+    assert int(found.stdout.split()[-1]) >= 50
+
+
 def test_tensorflow_reads_the_shards(manifest):
     layer = filled(manifest, cache_dtype="float16")
     paths = [os.path.join(layer.cache.folder.path, name) for name in files_of(layer) if name.endswith(".tfrecord")]
