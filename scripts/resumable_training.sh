@@ -26,7 +26,7 @@ write_file() {
 
 # Trains in folder $1, unless file $2 says that it was trained with command $3; the other arguments are those of run.py.
 train_or_resume() {
-    local model="$1" record="$2" command="$3" resume=()
+    local model="$1" record="$2" command="$3" resume=() status=0
     shift 3
     if [ -f "$record" ]; then
         if [ "$(cat "$record")" != "$command" ]; then
@@ -41,11 +41,14 @@ train_or_resume() {
         say "resuming the training in $model"
         resume=(--continue_learning)
     elif [ -d "$model" ]; then
-        rm -rf "$model" # stopped before its first checkpoint: nothing to resume from
+        resume=(--no_dir_check) # stopped before its first checkpoint, or still running, which run.py finds out
     fi
-    if ! run --mode=train_eval --enable_logs --logdir="$model" "$@" ${resume[@]+"${resume[@]}"}; then
+    run --mode=train_eval --enable_logs --logdir="$model" "$@" ${resume[@]+"${resume[@]}"} || status=$?
+    if [ "$status" -ne 0 ] && [ -f "$model/logs/checkpoint" ]; then
         complain "training stopped; the same command resumes from its last checkpoint"
-        return 1
+    elif [ "$status" -ne 0 ]; then
+        complain "training stopped before its first checkpoint; run the command again when the cause is fixed"
     fi
+    if [ "$status" -ne 0 ]; then return "$status"; fi
     write_file "$record" "$command"
 }

@@ -120,9 +120,15 @@ command="$(command_text --from "$from" --data "$data" --freeze_steps "$freeze_st
     ${vocab:+--vocab "$vocab"} ${subwords:+--subwords "$subwords"} ${arguments[@]+"${arguments[@]}"})"
 mkdir -p "$output"
 if [ -f "$output/transfer.txt" ] && [ "$(cat "$output/transfer.txt")" != "$command" ]; then
-    complain "$output was begun with: $(cat "$output/transfer.txt")"
-    complain "now: $command; choose another --output, or delete $output"
-    exit 3
+    if [ -f "$output/model/logs/checkpoint" ] || [ -f "$output/trained.txt" ]; then
+        complain "$output was begun with: $(cat "$output/transfer.txt")"
+        complain "now: $command; choose another --output, or delete $output"
+        exit 3
+    fi
+    # no training has begun, e.g. because of a wrong key: what was made for it is made again
+    say "$output has no checkpoint yet; it starts again with the new arguments"
+    rm -f "$output/vocab.txt" "$output/vocab.model"
+    if [ -f "$output/config.py" ]; then mv "$output/config.py" "$output/config.py.earlier"; fi
 fi
 write_file "$output/transfer.txt" "$command"
 if [ -z "$vocab" ]; then vocab="$output/vocab.txt"; fi

@@ -114,7 +114,10 @@ def test_a_transfer_is_continued_where_it_was_stopped(model, tmp_path):
         assert done.returncode == expected, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    first = transfer()
+    wrong = transfer("--lr_scale_of_layers={'conv9': 0.5}", expected=2)
+    assert "'conv9'" in wrong and "conv11" in wrong and "before its first checkpoint" in wrong
+    first = transfer()  # with corrected arguments
+    assert "starts again" in first and (tmp_path / "out" / "config.py.earlier").exists()
     assert "letters copied by name: 3 of 4, and the blank: ' ab'" in first and "new letters: '\u04e9'" in first
     assert "Frozen before step 5: conv11" in first and (tmp_path / "out" / "vocab.txt").read_text(encoding="utf-8").split("\n")[
         :4] == [" ", "a", "b", "\u04e9"]
