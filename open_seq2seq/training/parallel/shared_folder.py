@@ -6,7 +6,8 @@
 
 Files appear atomically. A job belongs to the process that has claimed its directory (``checkpoints/ownership.py``); if that
 process is killed, another one finds the claim without an owner and does the job again. The name of an iteration contains a
-checksum of its model, so a training that resumes from the same model takes the results that exist, and from another model none.
+checksum of its model and of the config, so a training that resumes from the same model takes the results that exist; from another
+model, or with another learning rate, it takes none.
 """
 import contextlib
 import hashlib
@@ -59,7 +60,7 @@ class SharedFolder:
         Raises:
           StorageError: the directory cannot be written.
         """
-        name = "iteration-%06d-%s" % (iteration.number, _checksum(values))
+        name = "iteration-%06d-%s" % (iteration.number, _checksum(values, (iteration, facts, float(learning_rate_factor))))
         folder = os.path.join(self.path, name)
         try:
             for job in range(iteration.jobs):
@@ -177,8 +178,8 @@ class SharedFolder:
             return None
 
 
-def _checksum(values):
-    digest = hashlib.sha256()
+def _checksum(values, settings):
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode("utf-8"))
     for name in sorted(values):
         value = np.ascontiguousarray(values[name])
         digest.update(("%s %s %s\n" % (name, value.dtype, value.shape)).encode("utf-8"))

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.optimizers.parallel_schedule import Iteration
 from open_seq2seq.training.parallel import run as parallel_run
+from open_seq2seq.training.parallel.combination import JobResult
 from open_seq2seq.training.parallel.job import JobRunner
+from open_seq2seq.training.parallel.shared_folder import SharedFolder
 from open_seq2seq.training.requests import Request
 from tests.training.short_runs import make_corpus, train_short
 
@@ -86,3 +89,15 @@ def test_results_of_an_interrupted_iteration_are_used(jobs, monkeypatch, damaged
         if name.startswith("training_state/") and "seconds" in name:
             continue
         np.testing.assert_array_equal(found[name], value, name)
+
+
+def test_results_of_another_config_are_not_used(tmp_path):
+    folder, iteration, values = SharedFolder(str(tmp_path)), Iteration(1, 2, 4, 2, 8, 4, False), {"w": np.zeros([2])}
+
+    def has_result(*facts):
+        return folder.has_result(folder.publish(iteration, values, *facts), 0)
+
+    before = {"config lr_policy_params/learning_rate": "0.1"}
+    folder.write_result(folder.publish(iteration, values, before),
+                        JobResult(0, values, 1.0, 0.1, 10.0, 2, 4, 100, 1.0, 0.5, ""))
+    assert has_result(before) and not has_result({"config lr_policy_params/learning_rate": "0.2"}) and not has_result(before, 0.5)
