@@ -23,7 +23,7 @@ from open_seq2seq.graph_analysis.graph_check import ERROR, NOTE, WARNING, Findin
 from open_seq2seq.graph_analysis.graph_partition import HOST_ATTRIBUTE
 from open_seq2seq.graph_analysis.memory_limits import check_memory
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
-from open_seq2seq.models.task_params import config_of_task, evaluated_tasks
+from open_seq2seq.models.task_params import config_of_task, evaluated_tasks, main_task
 from open_seq2seq.npu_check.compilations import DIAGNOSTICS, RunGraph, predicted_compilations
 from open_seq2seq.npu_check.copied_updates import CopyingOptimization
 from open_seq2seq.npu_check.shapes_only import ShapesOnlyDataLayer, ShapesOnlyPretrainingLayer
@@ -194,7 +194,7 @@ def _option_of(name):
 
 def _with_shapes(params_of_mode):
     """(params, phrase on the source of the shapes); without manifests the params get a data layer that needs no data."""
-    missing = [path for params in params_of_mode.values() for path in _manifests(params) if not os.path.exists(path)]
+    missing = [path for mode, params in params_of_mode.items() for path in _manifests(params, mode) if not os.path.exists(path)]
     if not missing:
         return params_of_mode, "lengths from the manifests"
     if next(iter(params_of_mode.values()))["npu_params"]["bucket_frames"] is None:
@@ -207,10 +207,13 @@ def _with_shapes(params_of_mode):
                      "align, one for each output frame" % missing[0]
 
 
-def _manifests(params):
-    found = [params["data_layer_params"].get("dataset_files")]
-    for task in (params.get("tasks") or {}).values():
-        found += [task["data"]["dataset_files"], task["data"]["eval_files"]]
+def _manifests(params, mode):
+    """Paths of the manifests that a mode reads; with tasks, those of data_layer_params only if a task has none of its own."""
+    found, tasks = [params["data_layer_params"].get("dataset_files")], params.get("tasks") or {}
+    if tasks:
+        evaluated = [main_task(params)] + evaluated_tasks(params)
+        found = [task["data"]["dataset_files"] or found[0] if mode == "train" else task["data"]["eval_files"] or found[0]
+                 for name, task in tasks.items() if mode == "train" or name in evaluated]
     return [path for files in found if files for path in ([files] if isinstance(files, str) else files)]
 
 

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.data.speech2text.selection import frames_to_align
+from open_seq2seq.data.speech2text.selection import Labels, frames_to_align
 
 
 class FrameShifts:
@@ -22,20 +22,26 @@ class FrameShifts:
       epoch_of: function int64 [B] positions -> int64 [B], the epochs that the rows belong to; it may keep a state.
       row_of: function of a row's value in ``utterance_indices`` -> the Row.
       output_frames: function int feature frames -> int encoder frames; None: equally many.
+      labels_of: function of a row's value in ``utterance_indices`` -> list of all Labels that must still be aligned; None:
+        those of the row.
     """
 
-    def __init__(self, count, epoch_of, row_of, output_frames=None):
-        self._count, self._epoch_of, self._row_of = count, epoch_of, row_of
-        self._output_frames = output_frames or (lambda frames: frames)
+    def __init__(self, count, epoch_of, row_of, output_frames=None, labels_of=None):
+        self._count, self._epoch_of = count, epoch_of
+        self._labels_of = labels_of or (lambda index: [Labels(row_of(index).labels, output_frames)])
         self._needed, self._lock = {}, threading.Lock()
 
     def _frames_needed(self, index):
-        """The fewest frames that the transcript of a row needs."""
-        labels = frames_to_align(self._row_of(index).labels)
-        if labels not in self._needed:
-            self._needed[labels] = next(frames for frames in itertools.count(max(labels, 1))
-                                        if self._output_frames(frames) >= labels)
-        return self._needed[labels]
+        """The fewest frames that the transcripts of a row need."""
+        return max([1] + [self._fewest(frames_to_align(own.labels), own.output_frames) for own in self._labels_of(index)])
+
+    def _fewest(self, labels, output_frames):
+        if output_frames is None:
+            return labels
+        key = labels, output_frames
+        if key not in self._needed:
+            self._needed[key] = next(frames for frames in itertools.count(max(labels, 1)) if output_frames(frames) >= labels)
+        return self._needed[key]
 
     def of_rows(self, positions, lengths, indices):
         """int32 [B]: the frames to remove from the rows of a batch.

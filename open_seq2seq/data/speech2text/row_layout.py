@@ -17,6 +17,7 @@ class RowLayout:
       name_of: function Row -> str that names the row's utterances in an error.
       is_static: whether every batch is padded to the shape of its bucket. Otherwise it is padded to its longest row.
       frames_of: function int samples -> feature frames of an unchanged waveform; None: ``most_frames_of``.
+      labels_of: function index of an utterance -> list of its Labels in all tasks; None: there are none but those of the rows.
 
     Attributes:
       rows: the list of Row.
@@ -30,7 +31,8 @@ class RowLayout:
       ConfigError, DataError: see :func:`~open_seq2seq.data.speech2text.buckets.make_buckets`.
     """
 
-    def __init__(self, rows, most_frames_of, pad_to, limits=None, global_batch=1, name_of=None, is_static=True, frames_of=None):
+    def __init__(self, rows, most_frames_of, pad_to, limits=None, global_batch=1, name_of=None, is_static=True, frames_of=None,
+                 labels_of=None):
         self.rows, self._pad_to = rows, max(pad_to, 1)
         self.first_utterances = np.array([row.indices[0] for row in rows], np.int64)
         self.most_frames = np.array([most_frames_of(row.num_samples) for row in rows], np.int64)
@@ -38,6 +40,9 @@ class RowLayout:
         if frames_of is not None:
             self.frames = np.array([frames_of(row.num_samples) for row in rows], np.int64)
         self._label_lengths = np.array([len(row.labels) for row in rows], np.int64)
+        self._all_labels = self._label_lengths
+        if labels_of is not None:
+            self._all_labels = np.array([sum(len(own.labels) for own in labels_of(row.indices[0])) for row in rows], np.int64)
         self.buckets = self.bucket_of_row = None
         self.is_static = limits is not None and is_static
         if limits is not None:
@@ -71,9 +76,9 @@ class RowLayout:
         return np.resize(rows[np.argsort(-self.most_frames[rows], kind="stable")], count)
 
     def row_with_most_labels(self, bucket=None):
-        """Number of the row with the most labels; ``bucket`` as for :meth:`longest_rows`."""
+        """Number of the row with the most labels, those of all tasks together; ``bucket`` as for :meth:`longest_rows`."""
         rows = self._rows_in(bucket)
-        return rows[np.argmax(self._label_lengths[rows])]
+        return rows[np.argmax(self._all_labels[rows])]
 
     def longest_shape(self, bucket=None):
         """(frames, labels) to which a batch of the longest rows is padded; ``bucket`` as for :meth:`longest_rows`."""

@@ -118,7 +118,7 @@ class Speech2TextDataLayer:
             self._schedule = self.training_batches.order()
             if params["frame_shifts"] > 1:
                 self._shifts = FrameShifts(params["frame_shifts"], self.training_batches.order().epoch_of, self._layout.row_of,
-                                           output_frames)
+                                           output_frames, getattr(utterance_set, "labels_of", None))
             # one rank reports it
             self._padding_share = self.training_batches.padding_share() if worker_id == 0 else None
         if worker_id == 0:
@@ -165,7 +165,7 @@ class Speech2TextDataLayer:
         limits = bucket_limits(self._params, self.mode, self._static_shapes, has_data_sets)
         return RowLayout(rows, self._most_frames_of, self._params["pad_to"], limits, sizes.of_all if training else 1,
                          lambda row: " + ".join(self.utterances[index].id for index in row.indices),
-                         self._static_shapes is not None, self._features.num_frames)
+                         self._static_shapes is not None, self._features.num_frames, getattr(self._set, "labels_of", None))
 
     @property
     def _separator(self):

@@ -32,6 +32,11 @@ class TaskUtterances(UtteranceSet):
         return TaskUtterances(super()._of(chosen), self.tasks, self.vocabularies, self.manifests_of_tasks,
                               [[targets[old] for old in chosen] for targets in self.targets])
 
+    def labels_of(self, index):
+        """List of the Labels of an utterance that CTC aligns, of all tasks; index: of the utterance."""
+        return [Labels(targets[index] or (), task.output_frames) for task, targets in zip(self.tasks, self.targets)
+                if task.kind == TRANSCRIPT]
+
     def tasks_of(self, utterance):
         """Names of the tasks to which an utterance's manifest belongs: a tuple."""
         return tuple(task.name for task, manifests in zip(self.tasks, self.manifests_of_tasks) if utterance.manifest in manifests)

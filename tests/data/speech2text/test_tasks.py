@@ -303,6 +303,27 @@ def test_utterances_of_several_data_sets_are_not_packed(corpus):
                      vocab_file=corpus.vocabulary("all.txt", " abcde"), sampling_temperature=2, join_shorter_than=1.0)
 
 
+def test_frame_shifts_and_the_longest_batch_regard_the_transcripts_of_all_tasks(corpus):
+    tasks = [task("letters", True), task("phones", column="phones")]
+
+    def layer(phones):
+        corpus.manifest("two", [["ab", "x", phones if number == chosen else "a"] for number in range(7)])
+        return corpus.layer(tasks, batch_size=7, dataset_files=corpus.path("two.csv"), frame_shifts=2)
+
+    def frames(layer, epoch):
+        batch = read(layer, 2)[epoch]
+        return dict(zip(batch.utterance_indices.tolist(), batch.feature_lengths.tolist()))
+
+    chosen = 0
+    before = frames(layer("a"), 0)
+    assert frames(layer("a"), 1) == {index: length - 1 for index, length in before.items()}
+    chosen = next(index for index, length in before.items() if length % 2 == 0)
+    # without its first frame the task's output, of every second frame, would be too short
+    full = layer(("ab" * before[chosen])[:before[chosen] // 2])
+    assert frames(full, 1) == {index: length - (index != chosen) for index, length in before.items()}
+    assert full.training_batches.longest_request().indices[-1] == chosen
+
+
 def test_noise_is_removed_from_recipes_but_not_what_changes_the_length():
     values = {"dataset_files": ["a"], "vocab_file": "v", "num_audio_features": 8, "input_type": "logfbank"}
     augmentation = checked(Speech2TextDataLayer.PARAMETERS, dict(values, augmentation={"recipe": "robust"}),
