@@ -66,8 +66,9 @@ def pooled_statistics(outputs, lengths):
     with tf.name_scope("pooled_statistics"):
         outputs = tf.cast(outputs, tf.float32)
         valid = tf.cast(tf.sequence_mask(lengths, dimension(outputs, 1)), tf.float32)[:, :, tf.newaxis]
-        count = tf.maximum(tf.reduce_sum(valid, 1), 1.0)
-        mean = tf.reduce_sum(outputs * valid, 1) / count
+        # the gradient of a division has operations of unknown shape, which an NPU would compile for every step
+        share = tf.reciprocal(tf.maximum(tf.reduce_sum(valid, 1), 1.0))
+        mean = tf.reduce_sum(outputs * valid, 1) * share
         centered = (outputs - mean[:, tf.newaxis, :]) * valid
-        variance = tf.reduce_sum(tf.square(centered), 1) / count
+        variance = tf.reduce_sum(tf.square(centered), 1) * share
         return tf.concat([mean, tf.sqrt(variance + _SMALLEST_VARIANCE)], 1)

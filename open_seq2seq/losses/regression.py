@@ -47,5 +47,6 @@ class RegressionLoss:
             lengths = tf.minimum(tf.cast(logit_lengths, tf.int32), tf.cast(label_lengths, tf.int32))
             valid = tf.cast(tf.sequence_mask(lengths, frames), tf.float32)
             distances = tf.reduce_mean(self._function(logits[:, :frames] - labels[:, :frames]), 2)
-            losses = tf.reduce_sum(distances * valid, 1) / tf.maximum(tf.reduce_sum(valid, 1), 1.0)
+            # the gradient of a division has operations of unknown shape, which an NPU would compile for every step
+            losses = tf.reduce_sum(distances * valid, 1) * tf.reciprocal(tf.maximum(tf.reduce_sum(valid, 1), 1.0))
             return LossOutput(weighted_mean(losses, weights), losses, tf.is_finite(losses))
