@@ -196,6 +196,15 @@ def test_frame_regression_has_a_prediction_for_each_frame_of_the_features(graph)
     assert run(output.logit_lengths).tolist() == [28, 12]
 
 
+def test_gradients_of_static_shapes_have_no_operations_of_unknown_shape(graph):
+    outputs = tf.placeholder(tf.float32, [2, 7, 5])
+    losses = [tf.reduce_sum(pooled_statistics(outputs, tf.constant([7, 3]))), RegressionLoss({"distance": "squared"})(
+        outputs, tf.constant([7, 3]), tf.zeros([2, 9, 5]), tf.constant([7, 3]), weights=tf.ones([2])).loss]
+    gradient, = tf.gradients(losses, outputs)
+    computed = tf.graph_util.extract_sub_graph(tf.get_default_graph().as_graph_def(), [gradient.op.name])
+    assert not [node.name for node in computed.node if node.op == "BroadcastGradientArgs"]
+
+
 def test_a_shipped_config_has_the_same_graph_without_tasks_and_with_none():
     path = os.path.join(REPOSITORY, "configs", "speech2text", "jasper_mini_digits.py")
     params = load_experiment(path, "train").params["train"]
