@@ -31,8 +31,9 @@ import time
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-for _library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ[_library + "_NUM_THREADS"] = "1"  # before NumPy is imported; tf.data has as many threads as there are cores
+if "--default_blas" not in sys.argv:
+    for _library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[_library + "_NUM_THREADS"] = "1"  # before NumPy is imported; tf.data has as many threads as there are cores
 warnings.filterwarnings("ignore", category=FutureWarning)
 
 import librosa  # noqa: E402
@@ -54,7 +55,7 @@ FEATURES = {"num_audio_features": 64, "input_type": "logfbank", "norm_per_featur
 NUM_FFT, WINDOW, HOP = 512, 320, 160
 LONG, SHORT, DIGIT_STRINGS = (8.0, 16.0), (0.4, 0.9), (1.0, 4.0)      # s
 TRAINING_UTTERANCES = 400
-SHARD_EPOCHS = 10      # in a turn: one takes as little time as making an iterator
+EPOCHS, SHARD_EPOCHS = 10, 50  # of this project in a turn: without them the start of an iterator takes most of a turn
 PREFETCHED = 4
 MATMUL_SIZE = 1024
 WARM_UP_TURNS, MINIMUM_TURNS = 1, 3
@@ -189,7 +190,8 @@ def product_run():
     with tf.Graph().as_default():
         left, right = (tf.get_variable(name, [MATMUL_SIZE, MATMUL_SIZE], use_resource=False) for name in ("left", "right"))
         product, cores = tf.matmul(left, right).op, usable_cores()
-        session = tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=cores, inter_op_parallelism_threads=1))
+        # the first session of a process decides on the threads of all: another number would slow the pipelines down
+        session = tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=cores, inter_op_parallelism_threads=cores))
         session.run(tf.global_variables_initializer())
     return lambda: session.run(product), 2.0 * MATMUL_SIZE ** 3
 
@@ -224,15 +226,15 @@ def measure_format(directory, vocabulary, title, extension, durations, count, ba
     os.mkdir(folder)
     manifest, paths, audio_seconds = write_corpus(folder, count, durations, extension)
     layer, batches = make_layer(manifest, vocabulary, batch_size, cache_dtype), count // batch_size
-    product, product_flops = product_run()
-    epochs = 1 if cache_dtype is None else SHARD_EPOCHS
+    epochs = EPOCHS if cache_dtype is None else SHARD_EPOCHS
     candidates = {"this project": layer_run(layer, epochs * batches), "librosa": librosa_run(paths, batch_size, is_fast=False),
                   "librosa, fast": librosa_run(paths, batch_size, is_fast=True)}
     if cache_dtype is not None:
         candidates["reading alone"] = decoding_run([os.path.join(parent, name) for parent, _, names in os.walk(
             os.path.join(folder, cache_dtype)) for name in names], reads_bytes=True)
     else:
-        candidates.update({"decoding alone": decoding_run(paths), "products alone": product})
+        candidates["decoding alone"] = decoding_run(paths)
+        candidates["products alone"], product_flops = product_run()
     measured = measure(candidates, seconds)
     graph = FeatureGraph(check_parameters(FeatureGraph.PARAMETERS, FEATURES, "params", Report()))
     flops = 2.0 * graph.multiplications_per_frame * sum(graph.num_frames(utterance.num_samples) for utterance in layer.utterances)
@@ -315,6 +317,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=15.0, help="duration of each format (default %(default)s)")
     parser.add_argument("--count", type=int, default=64, help="files of each format (default %(default)s)")
     parser.add_argument("--training_steps", type=int, default=200, help="steps of the training; 0: none (default %(default)s)")
+    parser.add_argument("--default_blas", action="store_true",
+                        help="leave the threads of NumPy's and SciPy's products as they are, as OpenSeq2Seq does; by default they have "
+                             "one each, which is faster for librosa")
     parser.add_argument("--memory", action="store_true", help="only the memory during 3 epochs")
     parser.add_argument("--utterances", type=int, default=MEMORY_UTTERANCES, help="for --memory (default %(default)s)")
     arguments = parser.parse_args()
