@@ -318,8 +318,8 @@ def main():
     parser.add_argument("--count", type=int, default=64, help="files of each format (default %(default)s)")
     parser.add_argument("--training_steps", type=int, default=200, help="steps of the training; 0: none (default %(default)s)")
     parser.add_argument("--default_blas", action="store_true",
-                        help="leave the threads of NumPy's and SciPy's products as they are, as OpenSeq2Seq does; by default they have "
-                             "one each, which is faster for librosa")
+                        help="leave the threads of NumPy's products as they are, as OpenSeq2Seq does; by default one, which is "
+                             "faster for librosa")
     parser.add_argument("--memory", action="store_true", help="only the memory during 3 epochs")
     parser.add_argument("--utterances", type=int, default=MEMORY_UTTERANCES, help="for --memory (default %(default)s)")
     arguments = parser.parse_args()
