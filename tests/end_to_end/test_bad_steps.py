@@ -25,6 +25,7 @@ class NanDataLayer(Speech2TextDataLayer):
         return features * tf.where(tf.size(waveform) > %d, float("nan"), 1.0)
 
 base_params["data_layer"] = NanDataLayer
+base_params["data_layer_params"]["feature_engine"] = "graph"  # _features_of adds operations
 '''
 QUIET = ("--print_samples_steps=None", "--save_checkpoint_steps=None")
 

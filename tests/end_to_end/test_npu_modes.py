@@ -24,6 +24,7 @@ if os.environ.get("NAN_FEATURES"):
             return features * tf.where(tf.size(waveform) > 18500, float("nan"), 1.0)
 
     base_params["data_layer"] = NanDataLayer
+    base_params["data_layer_params"]["feature_engine"] = "graph"  # _features_of adds operations
 '''
 
 # mode: (flags, exit status, what the command prints)
