@@ -107,7 +107,7 @@ def unbucketed(utterances, arguments, num_buckets=0, batch_frames=0, length_pool
                        StaticShapes(None, num_buckets) if num_buckets else None, sizes.of_all, is_static=False)
     frames = np.array([[most_frames(utterance.num_samples, ratio) for utterance in utterances] for ratio in ratios])
     layout.frames = frames[np.random.RandomState(0).randint(len(ratios), size=len(utterances)), np.arange(len(utterances))]
-    params = {"shuffle": True, "length_pool": length_pool, "sortagrad": sortagrad}
+    params = {"shuffle": True, "shuffle_buffer": 0, "length_pool": length_pool, "sortagrad": sortagrad}
     batches = TrainingBatches(layout, params, sizes, seed=0)
     lengths = "" if layout.buckets is None else " ".join(
         "%d" % bucket.frames if not batch_frames else "%d:%d" % (bucket.frames, batches.rows_of(number))
