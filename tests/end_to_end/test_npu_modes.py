@@ -51,6 +51,8 @@ COMMANDS = [
     ("kmeans", ["--clusters=4"], 0, "Wrote features/clusters.npz"),
     ("labels", [], 0, "Wrote features/"),
     ("label_quality", ["--labels=features", "--reference=transcript"], 0, "Wrote features/label_quality.json"),
+    ("input_transform", ["--labels=none"], 2, "none/train.km does not exist"),
+    ("train_worker", [], 2, "parallel_training"),
 ]
 
 if is_installed(COQUI) or is_installed(PYCTCDECODE):

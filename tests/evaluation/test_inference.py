@@ -59,12 +59,14 @@ def test_files_of_the_other_formats(infer_here, tmp_path):
     with open(str(tmp_path / "out.csv"), newline="") as file:
         texts = {os.path.basename(row["wav_filename"])[:-4]: row["predicted_transcript"] for row in csv.DictReader(file)}
     words = [line.split() for line in (tmp_path / "out.ctm").read_text().splitlines()]
-    assert {name: " ".join(word[4] for word in words if word[0] == name) for name in texts} == texts
+    assert {name: " ".join(word[4] for word in words if word[0] == name) for name in texts} == {
+        # a model may put several spaces between two words
+        name: " ".join(text.split()) for name, text in texts.items()}
     assert infer_here("--infer_output_file=%s" % (tmp_path / "subtitles"), "--format=srt")[0] == 0
     assert sorted(os.listdir(str(tmp_path / "subtitles"))) == sorted(name + ".srt" for name in texts)
     for name, text in texts.items():
         lines = (tmp_path / "subtitles" / (name + ".srt")).read_text().splitlines()
-        assert " ".join(line for line in lines if line and not line[0].isdigit()) == text
+        assert " ".join(line for line in lines if line and not line[0].isdigit()).split() == text.split()
     for words, status, message in [(["--infer_output_file=%s" % (tmp_path / "all.srt")], 2, "data set has 6"),
                                    (["--infer_output_file=o.ctm", "--decoder_params/infer_logits_to_pickle=True"], 2, "ctm"),
                                    (["--infer_output_file=%s/x/o.ctm" % tmp_path], 3, "o.ctm")]:
