@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.decoding.decoder import Decoder
 from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.decoding.kenlm_files import load_kenlm
-from open_seq2seq.decoding.options import COQUI, PYCTCDECODE, default_options
+from open_seq2seq.decoding.options import COQUI, PYCTCDECODE, default_options, is_installed
 from open_seq2seq.decoding.searches import LN_10, SearchSpec, make_search
 from open_seq2seq.text.vocabulary import Vocabulary
 from tests.decoding.language_models import ARPA, BLANK, VOCABULARY, logits_of, needs_packages
@@ -214,6 +214,8 @@ def test_pruning_leaves_a_text(make):
 
 @pytest.mark.parametrize("library", [COQUI, PYCTCDECODE])
 def test_searches_find_the_text_after_a_tag(library):
+    if not is_installed(library):
+        pytest.skip("%s is not installed" % library)
     vocabulary = Vocabulary([" ", "a", "b", "<ky>"])
     path = [3, 1, 1, 0, 2, 4]
     logits = np.log(0.02 + np.eye(5)[path])[np.newaxis]
