@@ -9,7 +9,8 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.decoding.decoder import Decoder
 from open_seq2seq.decoding.greedy import GreedyDecoder
 from open_seq2seq.decoding.kenlm_files import load_kenlm
-from open_seq2seq.decoding.options import COQUI, PYCTCDECODE, default_options, is_installed
+from open_seq2seq.decoding.language_model import is_installed
+from open_seq2seq.decoding.options import COQUI, PYCTCDECODE, default_options
 from open_seq2seq.decoding.searches import LN_10, SearchSpec, make_search
 from open_seq2seq.text.vocabulary import Vocabulary
 from tests.decoding.language_models import ARPA, BLANK, VOCABULARY, logits_of, needs_packages
