@@ -28,7 +28,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config_file", default=os.path.join(ROOT, "configs/speech2text/jasper_mini_digits.py"))
     parser.add_argument("--data", required=True, help="JASPER_DATA of the config")
-    parser.add_argument("--work", required=True, help="folder for the runs, made anew")
+    parser.add_argument("--work", required=True, help="folder for the runs")
     parser.add_argument("--archive_steps", type=int, default=100)
     parser.add_argument("--iterations", type=int, default=4, help="iterations to measure")
     parser.add_argument("--steps", type=int, default=7000, help="steps of one process in the comparison of WER")

@@ -139,3 +139,15 @@ def whole_number(minimum):
             raise argparse.ArgumentTypeError("%d is too small, at least %d is needed" % (value, minimum))
         return value
     return parse
+
+
+def positive_number(text):
+    """An argparse type: a finite float above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    # not "value <= 0", which is false for NaN
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("is %r, expected a finite number above 0" % text)
+    return value

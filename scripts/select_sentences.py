@@ -21,7 +21,7 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from open_seq2seq.cli import Parser, exit_status_of, file_path, whole_number  # noqa: E402
+from open_seq2seq.cli import Parser, exit_status_of, file_path, positive_number, whole_number  # noqa: E402
 from open_seq2seq.errors import DataError, UsageError  # noqa: E402
 from open_seq2seq.files import replaced_file, require_writable  # noqa: E402
 from open_seq2seq.log_lines import log_line  # noqa: E402
@@ -44,16 +44,6 @@ def _input_path(text):
     return text if text == STDIN else file_path(text)
 
 
-def _positive(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("%r is not a number above 0" % text)
-    return value
-
-
 def parse(words):
     """The flags."""
     parser = Parser(prog="select_sentences.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -63,14 +53,14 @@ def parse(words):
                         help="sentences continue on the next line; empty lines separate paragraphs (books)")
     _add_checks(parser)
     length = parser.add_argument_group("length")
-    length.add_argument("--seconds", nargs=2, type=_positive, default=(3.0, 7.0), metavar=("LEAST", "MOST"),
+    length.add_argument("--seconds", nargs=2, type=positive_number, default=(3.0, 7.0), metavar=("LEAST", "MOST"),
                         help="estimated length of the recordings (default: 3 7)")
-    length.add_argument("--syllables_per_second", type=_positive, metavar="X", help="speed of speech (default: %g)" % RATE)
+    length.add_argument("--syllables_per_second", type=positive_number, metavar="X", help="speed of speech (default: %g)" % RATE)
     length.add_argument("--speed_from", type=file_path, metavar="CSV",
                         help="measure the speed of speech: a manifest of similar recordings")
     chosen = parser.add_argument_group("selection")
     chosen.add_argument("--count", type=whole_number(1), metavar="N", help="number of sentences (default: all)")
-    chosen.add_argument("--hours", type=_positive, metavar="H", help="hours of the recordings together")
+    chosen.add_argument("--hours", type=positive_number, metavar="H", help="hours of the recordings together")
     chosen.add_argument("--recorded", nargs="+", type=file_path, default=[], metavar="FILE",
                         help="drop sentences that are in these manifests (.csv) or text files")
     chosen.add_argument("--pool", type=whole_number(1), default=POOL, metavar="N", help="candidates in memory; of more, a random "

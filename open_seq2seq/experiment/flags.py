@@ -2,7 +2,7 @@
 import argparse
 import collections
 
-from open_seq2seq.cli import file_path
+from open_seq2seq.cli import file_path, positive_number
 from open_seq2seq.config.report import closest, shown
 from open_seq2seq.log_lines import LOG_FORMATS
 
@@ -37,17 +37,6 @@ def _whole(minimum, maximum=2 ** 31 - 1):
                 shown(text), minimum, " and at most %d" % maximum if value is not None and value > maximum else ""))
         return value
     return parse
-
-
-def _positive(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    # not "value <= 0", which is false for NaN
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("is %r, expected a finite number above 0" % text)
-    return value
 
 
 def _range(text):
@@ -157,7 +146,7 @@ FLAGS = (
     ("device", DEVICES, "auto", "auto selects an NPU, else a GPU, else the CPU"),
     ("json", boolean, False, "--mode=describe, --mode=npu_check and --mode=replay print one JSON object"),
     ("batch", file_path, None, "--mode=replay: file of a non-finite batch (default: the last one that the run kept)"),
-    ("npu_memory", _positive, 32.0, "memory in GB of the NPU that --mode=npu_check assumes"),
+    ("npu_memory", positive_number, 32.0, "memory in GB of the NPU that --mode=npu_check assumes"),
     ("export_dir", file_path, None, "--mode=export: the folder to write to; in training: the folder for the export of "
                                      "the best model at the end"),
     ("batch_size", _whole(1, 10 ** 6), None, "--mode=export: utterances in a batch of the model (default: any number; 1 with "
@@ -191,7 +180,7 @@ FLAGS = (
     ("compare", file_path, None, "--mode=eval: another evaluation that the report compares with: its run's folder or eval.json"),
     ("report_recordings", _whole(0, 10 ** 5), 200, "--mode=eval: recordings in the report, those of the worst utterances and of "
                                                     "some others; 0: none"),
-    ("report_megabytes", _positive, 20.0, "--mode=eval: most space in MB for them"),
+    ("report_megabytes", positive_number, 20.0, "--mode=eval: most space in MB for them"),
     ("preparations", _preparations, None, "--mode=robustness: only these, separated by commas (default: all; docs/robustness.md "
                                           "lists them)"),
     ("trials", _whole(1, 10 ** 5), 60, "--mode=tune_lm: pairs of alpha and beta to measure, those of an interrupted search "
@@ -217,8 +206,8 @@ FLAGS = (
     ("labels", file_path, None, "--mode=labels, --mode=label_quality: folder of the labels (default: that of the features; that "
                                 "of the manifest)"),
     ("label_name", str, "km", "--mode=labels, --mode=label_quality: extension of the labels' files"),
-    ("label_rate", _positive, None, "--mode=labels, --mode=label_quality: labels per second, for files of fairseq, which do not "
-                                    "contain it"),
+    ("label_rate", positive_number, None, "--mode=labels, --mode=label_quality: labels per second, for files of fairseq, "
+                                          "which do not contain it"),
     ("reference", REFERENCES, REFERENCES[0], "--mode=label_quality: compare with characters aligned by the config's model, with "
                                              "the words, or with the whole transcript (for recordings of one word)"),
     ("alignment", file_path, None, "--mode=label_quality: characters.csv or words.csv of --mode=align, instead of aligning"),

@@ -1,13 +1,11 @@
 """scripts/pretrain.sh on audio files without transcripts: two iterations, then a run that finds them complete."""
-import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 import soundfile
 
-from tests.paths import REPOSITORY
+from tests.fixtures.processes import linked_clone
 
 FLAGS = ["--ext=wav", "--valid_percent=0.3", "--output=out", "--clusters=6", "--layer_clusters=9", "--nshard=2", "--"]
 KEYS = ["--max_steps=4", "--eval_steps=4", "--save_checkpoint_steps=4", "--batch_size_per_gpu=4", "--width_multiplier=0.25",
@@ -23,23 +21,13 @@ def folder(tmp_path):
         samples = 0.3 * np.sin(np.arange(16000 + 500 * number) * (0.05 + 0.02 * number))
         samples += 0.01 * random.randn(len(samples))
         soundfile.write(str(tmp_path / "audio" / ("%02d.wav" % number)), samples, 16000, subtype="PCM_16")
-    copy = tmp_path / "a clone"
-    (copy / ".venv" / "bin").mkdir(parents=True)
-    for name in os.listdir(REPOSITORY):
-        if name in ("open_seq2seq", "configs", "scripts", "run.py") or name.startswith("requirements"):
-            os.symlink(os.path.join(REPOSITORY, name), str(copy / name))
-    python = copy / ".venv" / "bin" / "python"
-    python.write_text('#!/bin/sh\nexec "%s" "$@"\n' % sys.executable)
-    python.chmod(0o755)
+    linked_clone(tmp_path / "a clone")
     return tmp_path
 
 
 @pytest.mark.slow
 def test_two_iterations_and_a_run_that_skips_them(folder):
     def pretrain(iterations):
-        script = 'source scripts/environment.sh; stamp_of 1.15.0 %d.%d' % sys.version_info[:2]
-        stamp = subprocess.run(["bash", "-c", script], cwd=str(folder / "a clone"), capture_output=True, text=True).stdout
-        (folder / "a clone" / ".venv" / "jasper-stamp").write_text(stamp)
         done = subprocess.run(["bash", str(folder / "a clone" / "scripts" / "pretrain.sh"), "--data=audio", "--iterations=%d" % (
             iterations)] + FLAGS + KEYS, cwd=str(folder), capture_output=True, text=True, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -3,7 +3,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from open_seq2seq.checkpoints.files import latest_checkpoint
 from open_seq2seq.checkpoints.restore import open_checkpoint
 from open_seq2seq.experiment.derived_config import derived_config, formatted
 from open_seq2seq.experiment.loading import load_experiment
-from tests.paths import REPOSITORY
+from tests.fixtures.processes import linked_clone
 from tests.training.short_runs import make_corpus, train_short
 
 KERNEL = "ForwardPass/fully_connected_ctc_decoder/fully_connected/kernel"
@@ -94,17 +93,7 @@ def test_a_transfer_without_a_model_or_data_says_what_is_missing(prepare, words,
 
 @pytest.mark.slow
 def test_a_transfer_is_continued_where_it_was_stopped(model, tmp_path):
-    copy = tmp_path / "a clone"
-    (copy / ".venv" / "bin").mkdir(parents=True)
-    for name in os.listdir(REPOSITORY):
-        if name in ("open_seq2seq", "configs", "scripts", "run.py") or name.startswith("requirements"):
-            os.symlink(os.path.join(REPOSITORY, name), str(copy / name))
-    python = copy / ".venv" / "bin" / "python"
-    python.write_text('#!/bin/sh\nexec "%s" "$@"\n' % sys.executable)
-    python.chmod(0o755)
-    script = 'source scripts/environment.sh; stamp_of 1.15.0 %d.%d' % sys.version_info[:2]
-    stamp = subprocess.run(["bash", "-c", script], cwd=str(copy), capture_output=True, text=True).stdout
-    (copy / ".venv" / "jasper-stamp").write_text(stamp)
+    copy = linked_clone(tmp_path / "a clone")
 
     def transfer(*words, expected=0):
         command = ["bash", str(copy / "scripts" / "transfer.sh"), "--from=run", "--data=new", "--output=out", "--",

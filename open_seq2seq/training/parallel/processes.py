@@ -97,7 +97,7 @@ class WorkerProcesses:
                                     stderr=log, env=environment)
 
     def check(self):
-        """Starts workers again that have ended, at most three times each; the training goes on without them after that."""
+        """Starts workers again that have ended, at most three times each; after that the training continues without them."""
         for number, process in enumerate(self._processes):
             if process is None or process.poll() is None or self._restarts[number] > _MOST_RESTARTS:
                 continue
