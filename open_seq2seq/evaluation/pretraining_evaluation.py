@@ -5,16 +5,12 @@ The masks of an evaluation are the same every time, so its losses can be compare
 import collections
 import time
 
-import tensorflow.compat.v1 as tf
-
-from open_seq2seq.distributed.exchange import Exchange
-from open_seq2seq.errors import DataError
 from open_seq2seq.evaluation.pretraining_figures import PretrainingFigures, figures_line
+from open_seq2seq.evaluation.utterance_pass import UtterancePass
 from open_seq2seq.experiment.assembly import execution_of
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.progress import ProgressBar
 
-_COUNTS = ("utterances", "unscored", "audio_seconds", "interrupted", "objective", "objective_frames")
+_NUMBERS = ("objective", "objective_frames")
 
 PretrainingResult = collections.namedtuple(
     "PretrainingResult", "loss figures collapse num_utterances num_unscored audio_seconds seconds")
@@ -25,9 +21,6 @@ loss: mean of the objective per counted frame, in nats. figures: see ``Pretraini
 unreadable since the start. audio_seconds: of the evaluated utterances. seconds: duration of the evaluation.
 """
 PretrainingResult.word_error_rate = None  # an EvaluationResult has one
-
-_ShapeGraph = collections.namedtuple("_ShapeGraph", "iterator batch fetches")
-
 
 class PretrainingEvaluation:
     """A pre-training model in evaluation mode, and the data that run through it.
@@ -48,30 +41,24 @@ class PretrainingEvaluation:
     def __init__(self, base_model, params, data_layer, device, group):
         self.params, self.data_layer = params, data_layer
         model = base_model(params, "eval", data_layer.vocabulary.size, execution=execution_of(params, "eval", device, group))
-        self._shape_graphs, self._initializers = [], []
-        for bucket in range(len(data_layer.buckets)) if data_layer.buckets is not None else [None]:
-            dataset = data_layer.evaluation_dataset(bucket=bucket)
-            iterator = tf.data.Iterator.from_structure(tf.data.get_output_types(dataset), tf.data.get_output_shapes(dataset))
-            batch = iterator.get_next()
-            loss = model(batch).loss
-            self._shape_graphs.append(_ShapeGraph(iterator, batch, {
-                "indices": batch.utterance_indices, "losses": loss.per_utterance, "sums": loss.sums, "predicted": loss.predicted,
-                "expected": loss.expected}))
-            self._initializers.append(iterator.make_initializer(dataset))
         self._figures = PretrainingFigures(data_layer.vocabulary)
-        self._exchange = Exchange(group, list(_COUNTS) + sorted(self._figures.numbers()))
+
+        def fetches_of(batch):
+            loss = model(batch).loss
+            return {"indices": batch.utterance_indices, "losses": loss.per_utterance, "sums": loss.sums,
+                    "predicted": loss.predicted, "expected": loss.expected}
+
+        self._pass = UtterancePass(params, data_layer, group, fetches_of, _NUMBERS + tuple(sorted(self._figures.numbers())))
         self.graph = self
 
     @property
     def fetches_of_buckets(self):
         """See the class."""
-        return [shape_graph.fetches for shape_graph in self._shape_graphs]
+        return self._pass.fetches_of_buckets
 
     def runs(self):
         """List of (name, list of what is fetched), one for each shape of batches."""
-        return [("evaluation" if self.data_layer.buckets is None else "evaluation, %s frames" % (
-            shape_graph.batch.features.shape.as_list()[1]), list(shape_graph.fetches.values()))
-            for shape_graph in self._shape_graphs]
+        return self._pass.runs("evaluation")
 
     def run(self, session, verbose=False, is_interrupted=lambda: False):
         """Evaluates the model in ``session`` on all utterances; see ``evaluation.scoring.run_evaluation``.
@@ -82,44 +69,19 @@ class PretrainingEvaluation:
         Raises:
           DataError: an utterance was evaluated twice or not at all, or too many files have become unreadable since the start.
         """
-        layer, figures, started = self.data_layer, self._figures, time.monotonic()
+        figures, started, numbers = self._figures, time.monotonic(), dict.fromkeys(_NUMBERS, 0.0)
         figures.restart()
         weights = self.params["loss_params"]
-        counts, seen, done = dict.fromkeys(_COUNTS, 0.0), set(), 0
-        total = layer.batches_per_epoch
-        session.run(self._initializers)
-        with ProgressBar(total, description="evaluation") as bar:
-            for shape_graph in self._shape_graphs:
-                while not counts["interrupted"]:
-                    try:
-                        values = session.run(shape_graph.fetches)
-                    except tf.errors.OutOfRangeError:
-                        break
-                    figures.add(values["sums"], values["predicted"], values["expected"])
-                    valid = values["indices"] >= 0
-                    counts["objective"] += float(values["losses"][valid].sum(dtype="float64"))
-                    counts["objective_frames"] += float(values["sums"][0, 0] * bool(weights["pred_masked_weight"])
-                                                        + values["sums"][0, 1] * bool(weights["pred_nomask_weight"]))
-                    for index in values["indices"][valid].tolist():
-                        if index in seen:
-                            raise DataError("utterance %s occurred twice in one evaluation. Please report this as a bug"
-                                            % layer.utterances[index].id)
-                        seen.add(index)
-                    done += 1
-                    bar.update(done)
-                    if verbose and done % max(1, total // 10) == 0:
-                        log_line("Processed %d/%d batches" % (done, total))
-                    counts["interrupted"] = int(is_interrupted())
-        layer.raise_if_too_many_rejected()
-        counts.update(utterances=len(seen), unscored=len(layer.run_time_rejections),
-                      audio_seconds=sum(layer.utterances[index].duration for index in seen))
-        sums = self._exchange.sum(session, dict(figures.numbers(), **counts))
-        if sums["interrupted"]:
+
+        def add(values):
+            figures.add(values["sums"], values["predicted"], values["expected"])
+            numbers["objective"] += float(values["losses"][values["indices"] >= 0].sum(dtype="float64"))
+            numbers["objective_frames"] += float(values["sums"][0, 0] * bool(weights["pred_masked_weight"])
+                                                 + values["sums"][0, 1] * bool(weights["pred_nomask_weight"]))
+
+        sums = self._pass.sums(session, add, lambda: dict(figures.numbers(), **numbers), verbose, is_interrupted)
+        if sums is None:
             return None
-        layer.raise_if_too_many_rejected(elsewhere=int(sums["unscored"]) - len(layer.run_time_rejections))
-        if sums["utterances"] + sums["unscored"] != len(layer.utterances):
-            raise DataError("only %d of %d utterances were evaluated, and %d could not be read; the data layer lost the others. "
-                            "Please report this as a bug" % (sums["utterances"], len(layer.utterances), sums["unscored"]))
         figures.set_numbers(sums)
         loss = sums["objective"] / sums["objective_frames"] if sums["objective_frames"] else float("nan")
         return PretrainingResult(loss, figures.figures(), figures.collapse(), int(sums["utterances"]), int(sums["unscored"]),

@@ -5,14 +5,12 @@ import time
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.tasks import LABEL
-from open_seq2seq.distributed.exchange import Exchange
-from open_seq2seq.errors import DataError
+from open_seq2seq.evaluation.utterance_pass import UtterancePass
 from open_seq2seq.experiment.assembly import execution_of
 from open_seq2seq.log_lines import log_line
 from open_seq2seq.models.multi_task import output_sizes
-from open_seq2seq.progress import ProgressBar
 
-_COUNTS = ("loss", "weight", "correct", "utterances", "unscored", "audio_seconds", "interrupted")
+_NUMBERS = ("loss", "weight", "correct")
 
 TaskResult = collections.namedtuple(
     "TaskResult", "name kind loss accuracy num_utterances num_unscored audio_seconds seconds outputs")
@@ -28,8 +26,6 @@ TaskResult.word_error_rate = None  # an EvaluationResult has one
 ClassOutput = collections.namedtuple("ClassOutput", "index predicted probability expected")
 ClassOutput.__doc__ = """index: of the utterance in the data layer. predicted: the most probable class, an int. probability: its
 probability, a float. expected: int, None without a target."""
-
-_ShapeGraph = collections.namedtuple("_ShapeGraph", "iterator batch fetches")
 
 
 class TaskEvaluation:
@@ -55,17 +51,7 @@ class TaskEvaluation:
         (self.name, task), = params["tasks"].items()
         self.kind, self._has_targets = task["data"]["kind"], mode == "eval"
         model = base_model(params, mode, output_sizes(data_layer), execution=execution_of(params, mode, device, group))
-        self._shape_graphs, self._initializers = [], []
-        apart = params["encoder"].depends_on_padding(params["encoder_params"], params["data_layer_params"]["pad_to"])
-        for bucket in range(len(data_layer.buckets)) if data_layer.buckets is not None else [None]:
-            # if an utterance's last frames see the padding, only equally long utterances may share a batch
-            dataset = data_layer.evaluation_dataset(bucket=bucket) if bucket is not None else (
-                data_layer.evaluation_dataset(same_length_batches=apart))
-            iterator = tf.data.Iterator.from_structure(tf.data.get_output_types(dataset), tf.data.get_output_shapes(dataset))
-            batch = iterator.get_next()
-            self._shape_graphs.append(_ShapeGraph(iterator, batch, self._fetches(model, batch)))
-            self._initializers.append(iterator.make_initializer(dataset))
-        self._exchange = Exchange(group, _COUNTS)
+        self._pass = UtterancePass(params, data_layer, group, lambda batch: self._fetches(model, batch), _NUMBERS)
 
     def _fetches(self, model, batch):
         output, = model(batch).tasks
@@ -81,13 +67,11 @@ class TaskEvaluation:
     @property
     def fetches_of_buckets(self):
         """See the class."""
-        return [shape_graph.fetches for shape_graph in self._shape_graphs]
+        return self._pass.fetches_of_buckets
 
     def runs(self):
         """List of (name, list of what is fetched), one for each shape of batches."""
-        return [("evaluation of task %s%s" % (self.name, "" if self.data_layer.buckets is None else ", %s frames" % (
-            shape_graph.batch.features.shape.as_list()[1],)), list(shape_graph.fetches.values()))
-            for shape_graph in self._shape_graphs]
+        return self._pass.runs("evaluation of task %s" % self.name)
 
     def run(self, session, verbose=False, is_interrupted=lambda: False):
         """Evaluates the model in ``session`` on all utterances; see ``evaluation.scoring.run_evaluation``.
@@ -98,56 +82,30 @@ class TaskEvaluation:
         Raises:
           DataError: an utterance was evaluated twice or not at all, or too many files have become unreadable since the start.
         """
-        layer, started = self.data_layer, time.monotonic()
-        counts, outputs, seen, done = dict.fromkeys(_COUNTS, 0.0), [], set(), 0
-        total = layer.batches_per_epoch
-        session.run(self._initializers)
-        with ProgressBar(total, description="evaluation") as bar:
-            for shape_graph in self._shape_graphs:
-                while not counts["interrupted"]:
-                    try:
-                        values = session.run(shape_graph.fetches)
-                    except tf.errors.OutOfRangeError:
-                        break
-                    self._add(values, counts, outputs, seen)
-                    done += 1
-                    bar.update(done)
-                    if verbose and done % max(1, total // 10) == 0:
-                        log_line("Processed %d/%d batches" % (done, total))
-                    counts["interrupted"] = int(is_interrupted())
-        layer.raise_if_too_many_rejected()
-        counts.update(utterances=len(seen), unscored=len(layer.run_time_rejections),
-                      audio_seconds=sum(layer.utterances[index].duration for index in seen))
-        sums = self._exchange.sum(session, counts)
-        if sums["interrupted"]:
+        started, numbers, outputs = time.monotonic(), dict.fromkeys(_NUMBERS, 0.0), []
+        sums = self._pass.sums(session, lambda values: self._add(values, numbers, outputs), lambda: numbers, verbose,
+                               is_interrupted)
+        if sums is None:
             return None
-        layer.raise_if_too_many_rejected(elsewhere=int(sums["unscored"]) - len(layer.run_time_rejections))
-        if sums["utterances"] + sums["unscored"] != len(layer.utterances):
-            raise DataError("only %d of %d utterances were evaluated, and %d could not be read; the data layer lost the others. "
-                            "Please report this as a bug" % (sums["utterances"], len(layer.utterances), sums["unscored"]))
         weight = sums["weight"]
         return TaskResult(self.name, self.kind, sums["loss"] / weight if weight else float("nan"),
                           (sums["correct"] / weight if weight else float("nan")) if self.kind == LABEL else None,
                           int(weight if self._has_targets else sums["utterances"]), int(sums["unscored"]),
                           sums["audio_seconds"], time.monotonic() - started, sorted(outputs))
 
-    def _add(self, values, counts, outputs, seen):
+    def _add(self, values, numbers, outputs):
         """Adds a batch to this rank's figures."""
         for row, index in enumerate(values["indices"].tolist()):
             if index < 0:
                 continue
-            if index in seen:
-                raise DataError("utterance %s occurred twice in one evaluation. Please report this as a bug"
-                                % self.data_layer.utterances[index].id)
-            seen.add(index)
             has_target = self._has_targets and values["weights"][row] > 0.0
             if has_target:
-                counts["weight"] += 1.0
-                counts["loss"] += float(values["losses"][row])
+                numbers["weight"] += 1.0
+                numbers["loss"] += float(values["losses"][row])
             if self.kind == LABEL:
                 expected = int(values["expected"][row]) if has_target else None
                 predicted = int(values["predicted"][row])
-                counts["correct"] += float(expected == predicted)
+                numbers["correct"] += float(expected == predicted)
                 outputs.append(ClassOutput(index, predicted, float(values["probabilities"][row]), expected))
 
 
