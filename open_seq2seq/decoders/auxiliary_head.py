@@ -2,6 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.decoders.gradient_scaling import reversed_gradient, strength
+from open_seq2seq.decoders.linear import linear
 from open_seq2seq.encoders.shapes import dimensions
 from open_seq2seq.optimizers.parallel_schedule import schedule_step
 
@@ -22,13 +23,10 @@ class AuxiliaryHead:
 
     def __call__(self, outputs):
         """float32 [B, T', classes], the logits, from float32 or float16 [B, T', C]."""
-        channels = outputs.shape.as_list()[-1]
         outputs = tf.cast(outputs, tf.float32)
         if self._is_adversarial:
             step = schedule_step()
             outputs = reversed_gradient(outputs, tf.ones([]) if step is None else strength(step, self._steps))
         with tf.variable_scope("auxiliary_heads"), tf.variable_scope(self._name):
-            kernel = tf.get_variable("kernel", [channels, self._classes], initializer=tf.glorot_uniform_initializer())
-            bias = tf.get_variable("bias", [self._classes], initializer=tf.zeros_initializer())
-            logits = tf.nn.bias_add(tf.matmul(tf.reshape(outputs, [-1, channels]), kernel), bias)
+            logits = linear(outputs, self._classes, initializer=tf.glorot_uniform_initializer())
             return tf.reshape(logits, dimensions(outputs)[:2] + [self._classes])

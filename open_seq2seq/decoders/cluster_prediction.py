@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Bool, Float, Int, Parameter
+from open_seq2seq.decoders.linear import linear
 from open_seq2seq.encoders.shapes import check_tensor, dimensions
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
 
@@ -64,14 +65,11 @@ class ClusterPredictionDecoder:
         outputs, lengths = encoder_output.outputs, encoder_output.output_lengths
         check_tensor(outputs, "ClusterPredictionDecoder: outputs", 3, (tf.float32, tf.float16), known_last_dimension=True)
         check_tensor(lengths, "ClusterPredictionDecoder: output_lengths", 1, (tf.int32, tf.int64))
-        channels, size, sets = outputs.shape.as_list()[-1], self._params["final_dim"], len(self._num_classes)
+        size, sets = self._params["final_dim"], len(self._num_classes)
         projections = sets if self._params["untie_final_proj"] else 1
         with tf.variable_scope(self._name, initializer=self._initializer, use_resource=False):
             with tf.variable_scope("projection"):
-                kernel = tf.get_variable("kernel", [channels, size * projections], regularizer=self._regularizer)
-                bias = tf.get_variable("bias", [size * projections], initializer=tf.zeros_initializer())
-                products = tf.matmul(tf.reshape(outputs, [-1, channels]), tf.cast(kernel, outputs.dtype))
-                projected = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
+                projected = linear(outputs, size * projections, self._regularizer)
             with tf.variable_scope("label_embeddings"):
                 embeddings = tf.get_variable("embeddings", [sum(self._num_classes), size],
                                              initializer=tf.random_uniform_initializer(0.0, 1.0))

@@ -3,6 +3,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.tasks import FEATURES
 from open_seq2seq.decoders.fully_connected import DecoderOutput
+from open_seq2seq.decoders.linear import linear
 from open_seq2seq.encoders.shapes import check_tensor, dimensions
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
 
@@ -46,14 +47,10 @@ class FrameRegression:
         outputs, lengths = encoder_output.outputs, encoder_output.output_lengths
         check_tensor(outputs, "FrameRegression: outputs", 3, (tf.float32, tf.float16), known_last_dimension=True)
         check_tensor(lengths, "FrameRegression: output_lengths", 1, (tf.int32, tf.int64))
-        channels = outputs.shape.as_list()[-1]
         rows, frames = dimensions(outputs)[:2]
         with tf.variable_scope(self._name, initializer=self._initializer, use_resource=False), \
                 tf.variable_scope("fully_connected"):
-            kernel = tf.get_variable("kernel", [channels, self._stride * self._size], regularizer=self._regularizer)
-            bias = tf.get_variable("bias", [self._stride * self._size], initializer=tf.zeros_initializer())
-            products = tf.matmul(tf.reshape(outputs, [-1, channels]), tf.cast(kernel, outputs.dtype))
-            features = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
+            features = linear(outputs, self._stride * self._size, self._regularizer)
             features = tf.reshape(features, [rows, frames * self._stride, self._size])
             if self._offset:
                 features = tf.concat([tf.tile(features[:, :1], [1, self._offset, 1]), features], 1)

@@ -5,6 +5,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Any, Bool, Parameter
 from open_seq2seq.data.tasks import TRANSCRIPT
+from open_seq2seq.decoders.linear import linear
 from open_seq2seq.decoding import options as decoding_options
 from open_seq2seq.encoders.shapes import check_tensor, dimensions
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
@@ -55,8 +56,7 @@ class FullyConnectedCTCDecoder:
           encoder_output: EncoderOutput(outputs float32 or float16 [B, T', C] with known C, output_lengths int32 or int64 [B]).
 
         Returns:
-          DecoderOutput(logits float32 [B, T', V + 1], logit_lengths [B]). Only the product is computed in the outputs' type,
-          because a softmax in half precision loses small probabilities.
+          DecoderOutput(logits float32 [B, T', V + 1], logit_lengths [B]).
 
         Raises:
           IncompatibleShapeError, IncompatibleDtypeError: an input is not as described.
@@ -64,13 +64,8 @@ class FullyConnectedCTCDecoder:
         outputs, lengths = encoder_output.outputs, encoder_output.output_lengths
         check_tensor(outputs, "FullyConnectedCTCDecoder: outputs", 3, (tf.float32, tf.float16), known_last_dimension=True)
         check_tensor(lengths, "FullyConnectedCTCDecoder: output_lengths", 1, (tf.int32, tf.int64))
-        channels = outputs.shape.as_list()[-1]
         with tf.variable_scope(self._name, initializer=self._initializer, use_resource=False), \
                 tf.variable_scope("fully_connected"):
-            kernel = tf.get_variable("kernel", [channels, self._num_outputs], regularizer=self._regularizer)
-            bias = tf.get_variable("bias", [self._num_outputs], initializer=tf.zeros_initializer())
-            # one product of two matrices, because a batched matmul would multiply each utterance separately
-            products = tf.matmul(tf.reshape(outputs, [-1, channels]), tf.cast(kernel, outputs.dtype))
-            logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
+            logits = linear(outputs, self._num_outputs, self._regularizer)
             logits = tf.reshape(logits, dimensions(outputs)[:2] + [self._num_outputs], name="logits")
         return DecoderOutput(logits, lengths)

@@ -4,6 +4,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.parameters import Int, List, Parameter
 from open_seq2seq.data.tasks import LABEL
 from open_seq2seq.decoders.fully_connected import DecoderOutput
+from open_seq2seq.decoders.linear import linear
 from open_seq2seq.encoders.shapes import check_tensor, dimension
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
 
@@ -53,9 +54,7 @@ class UtteranceClassifier:
             activations = pooled_statistics(outputs, lengths)
             for number, size in enumerate(self._sizes):
                 with tf.variable_scope("fully_connected" if number == len(self._sizes) - 1 else "hidden_%d" % (number + 1)):
-                    kernel = tf.get_variable("kernel", [activations.shape.as_list()[-1], size], regularizer=self._regularizer)
-                    bias = tf.get_variable("bias", [size], initializer=tf.zeros_initializer())
-                    activations = tf.nn.bias_add(tf.matmul(activations, kernel), bias)
+                    activations = linear(activations, size, self._regularizer)
                     if number < len(self._sizes) - 1:
                         activations = tf.nn.relu(activations)
         return DecoderOutput(activations, lengths)
