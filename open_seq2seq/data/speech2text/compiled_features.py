@@ -79,8 +79,10 @@ class CompiledFeatures:
         Returns:
           float32 [frames, num_audio_features], ``window_stride`` apart.
         """
-        frames = self._geometry.num_frames(len(waveform))
-        return self._normalized(self._log_mel(self._padded(self._scaled(waveform, seed), frames), frames))
+        params, frames = self._params, self._geometry.num_frames(len(waveform))
+        energies = self._log_mel(self._padded(self._scaled(waveform, seed), frames), frames)
+        return reference.normalize(energies, params, 0 if params["norm_per_feature"] else None, params["features_mean"],
+                                   params["features_std_dev"])
 
     def _scaled(self, waveform, seed):
         params = self._params
@@ -110,31 +112,6 @@ class CompiledFeatures:
         after[:used] = middle[_reflected(count + np.arange(used), count)]
         after[used:] = 0.0
         return padded
-
-    def _normalized(self, computed):
-        params = self._params
-        axis = 0 if params["norm_per_feature"] else None
-        limit, within = (reference.in_feature_units(params, name) for name in ("dynamic_range", "statistics_range"))
-        if limit is not None:
-            np.maximum(computed, computed.max() - np.float32(limit), out=computed)
-        counted = computed if within is None else computed[computed.max(axis=1) >= computed.max() - np.float32(within)]
-        # without the shift, the deviation of a constant would be the rounding error of its mean
-        shift = computed[:1].copy() if axis == 0 else computed[:1, :1].copy()
-        if params["features_mean"] is None:
-            mean = shift + np.mean(counted - shift, axis=axis, keepdims=True)
-        else:
-            mean = np.asarray(params["features_mean"], np.float32)
-        if params["features_std_dev"] is None:
-            own_mean = np.mean(counted - shift, axis=axis, keepdims=True)
-            deviation = np.sqrt(np.mean(np.square(counted - shift - own_mean), axis=axis, keepdims=True))
-            deviation = np.where(deviation > reference.CONSTANT * np.abs(shift),
-                                 np.maximum(deviation, np.float32(params["min_std_dev"])), np.float32(0))
-        else:
-            deviation = np.asarray(params["features_std_dev"], np.float32)
-        scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0).astype(np.float32)
-        computed -= mean
-        computed *= scale
-        return computed
 
 
 def _reflected(indices, count):

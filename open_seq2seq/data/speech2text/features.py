@@ -243,12 +243,12 @@ def extract_features(waveform, params, rng=None):
         gain = 1.0 / (float(np.max(np.abs(samples))) + PEAK_EPSILON)
     samples = samples * np.float32(gain)
     if params["backend"] == "psf":
-        return _normalize(_psf_features(samples, params, geometry), params, None, None, None)
+        return normalize(_psf_features(samples, params, geometry).astype(np.float64), params, None, None, None)
     if rng is not None and params["dither"]:
         samples = samples + np.float32(params["dither"]) * rng.standard_normal(samples.shape).astype(np.float32)
     axis = 0 if params["norm_per_feature"] else None
-    return _normalize(_librosa_features(samples, params, geometry), params, axis, params["features_mean"],
-                      params["features_std_dev"])
+    return normalize(_librosa_features(samples, params, geometry).astype(np.float64), params, axis, params["features_mean"],
+                     params["features_std_dev"])
 
 
 def in_feature_units(params, name):
@@ -258,21 +258,35 @@ def in_feature_units(params, name):
     return params[name] * (1.0 if params["input_type"] == "spectrogram" else NEPERS_PER_DB)
 
 
-def _normalize(features, params, axis, mean, deviation):
-    """A constant feature (silence, a single frame) becomes 0; OpenSeq2Seq divides by a deviation of 0 and returns NaN."""
-    features = features.astype(np.float64)
+def normalize(features, params, axis, mean, deviation):
+    """Normalizes features in their own type, float32 or float64.
+
+    A constant feature (silence, a single frame) becomes 0; OpenSeq2Seq divides by a deviation of 0 and returns NaN.
+
+    Args:
+      features: [frames, features].
+      params: checked dict of ``PARAMETERS``.
+      axis: 0: each feature over time; None: all together.
+      mean, deviation: numbers or one for each feature; None: those of the utterance.
+
+    Returns:
+      float32 [frames, features].
+    """
     limit, within = in_feature_units(params, "dynamic_range"), in_feature_units(params, "statistics_range")
     if limit is not None:
         features = np.maximum(features, features.max() - limit)
     counted = features if within is None else features[features.max(axis=1) >= features.max() - within]
     # without the shift, the deviation of a constant would be the rounding error of its mean
     shift = features[:1] if axis == 0 else features[0, 0]
-    centered = features - (shift + np.mean(counted - shift, axis=axis) if mean is None else np.asarray(mean))
+    shifted = counted - shift
+    own_mean = np.mean(shifted, axis=axis)
+    centered = features - (shift + own_mean if mean is None else np.asarray(mean))
     if deviation is None:
-        deviation = np.std(counted - shift, axis=axis)
+        deviation = np.sqrt(np.mean(np.square(shifted - own_mean), axis=axis))
         deviation = np.where(deviation > CONSTANT * np.abs(shift), np.maximum(deviation, params["min_std_dev"]), 0)
     deviation = np.asarray(deviation)
-    return (centered * np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)).astype(np.float32)
+    scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)
+    return (centered * scale.astype(features.dtype)).astype(np.float32, copy=False)
 
 
 def _librosa_features(samples, params, geometry):
