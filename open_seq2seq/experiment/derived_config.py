@@ -56,8 +56,8 @@ def derived_config(source, data, vocabulary, logdir, freeze_steps):
     resolved, path = found
     base_model = _imported(resolved["base_model"], path)
     if getattr(base_model, "is_pretraining", False):
-        raise UsageError("%s is a pre-training without transcripts; what its encoder is followed by is for a config to say. Give "
-                         "one with base_model Speech2Text: --config FILE (docs/pretraining.md)" % source)
+        raise UsageError("%s is a pre-training without transcripts, which has no output layer for text. Give a config with "
+                         "base_model Speech2Text: --config FILE (docs/pretraining.md)" % source)
     writer = _Writer(path)
     sections = _sections(base_model, resolved["params"], writer)
     for section, dataset in files.items():

@@ -39,8 +39,8 @@ def data_sets_of(utterance_set, params):
     if len(numbers) == 1:
         return None
     if params["shuffle_buffer"]:
-        raise ConfigError('data_layer_params["shuffle_buffer"] is %d, and the training has %d data sets, whose order it does not '
-                          "know. Set it to 0" % (params["shuffle_buffer"], len(numbers)))
+        raise ConfigError('data_layer_params["shuffle_buffer"] is %d, but it cannot be used with several data sets, and the '
+                          "training has %d. Set it to 0" % (params["shuffle_buffer"], len(numbers)))
     manifests = [{} for _ in numbers]
     for key, utterance in zip(keys, utterance_set.utterances):
         manifests[numbers[key]][utterance.manifest] = True

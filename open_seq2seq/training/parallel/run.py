@@ -231,7 +231,7 @@ class FolderExchange:
         return combination.result(step)
 
     def _do_one(self, runner, directory, iteration, values, results, asked, on_batch):
-        """Does a job that nobody does; returns whether there was one."""
+        """Does a job that no process has claimed; returns whether there was one."""
         for job in range(iteration.jobs):
             # a claim costs several file operations
             if job in results or time.monotonic() - asked.get(job, -_RETRY_SECONDS) < _RETRY_SECONDS:

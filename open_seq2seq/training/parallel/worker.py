@@ -91,7 +91,7 @@ class _Worker:
                     name, self._facts.get(name, "missing"), facts.get(name, "missing")) for name in different[:5])))
 
     def _do_one(self, current):
-        """Does a job of the current iteration that nobody does; returns whether there was one."""
+        """Does a job of the current iteration that no process has claimed; returns whether there was one."""
         directory, iteration = current["directory"], current["iteration"]
         if directory != self._directory:
             self._directory, self._values, self._asked = directory, None, {}
