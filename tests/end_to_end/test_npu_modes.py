@@ -43,7 +43,7 @@ COMMANDS = [
     ("report", [], 0, "Report: run/report/index.html"),
     ("robustness", [], 2, "UsageError: --mode=robustness"),
     ("tune_lm", [], 2, "UsageError: --mode=tune_lm needs a language model"),
-    ("search", ["--search_space=none.yaml"], 2, "search_space: cannot read none.yaml"),
+    ("search", ["--search_space={'depth_of_nothing': [1, 2]}"], 2, "search_space: depth_of_nothing is [1, 2]"),
     ("validate_data", ["--headers"], 0, "0 errors and "),
     ("build_cache", ["--data_layer_params/cache_content=audio"], 0, "in 1 shards, 1 of them written now"),
     # of audio and text alone, without a device
