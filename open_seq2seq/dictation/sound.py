@@ -1,0 +1,106 @@
+"""Where a dictation hears: the microphone, or a recording in its place."""
+import sys
+import time
+
+import numpy as np
+
+from open_seq2seq.errors import DeviceError
+from open_seq2seq.transcription.audio_stream import blocks_of_file, inspect_recording, spooled
+from open_seq2seq.transcription.microphone import microphone_blocks
+
+BLOCK_SECONDS = 0.1
+
+
+class Microphone:
+    """The microphone, which is open only while dictation listens.
+
+    Args:
+      sample_rate: samples per second of the blocks.
+      device: its name or number in sounddevice; None for the default one.
+      warn: function of a line of text.
+    """
+
+    is_endless = True
+
+    def __init__(self, sample_rate, device, warn):
+        self._sample_rate, self._device, self._warn = sample_rate, device, warn
+
+    def blocks(self, stop):
+        """Yields float32 [samples], one channel, until ``stop`` is set; raises DeviceError if the microphone is missing."""
+        return microphone_blocks(self._sample_rate, stop, self._device, self._warn)
+
+
+def require_microphone(device=None):
+    """Checks that there is a microphone.
+
+    Raises:
+      DeviceError: the package sounddevice, its library or the microphone is missing; the message says how to fix it.
+    """
+    try:
+        import sounddevice
+    except ImportError:
+        raise DeviceError("the microphone needs the package sounddevice; install it: python -m pip install sounddevice")
+    except OSError as error:      # the package is installed, but not the library that it wraps
+        raise DeviceError("the microphone needs the library PortAudio (%s); install it: apt-get install libportaudio2" % error)
+    try:
+        sounddevice.query_devices(device, "input")
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise DeviceError("no microphone%s: %s. Connect one, or choose another with --microphone_device: python -m sounddevice "
+                          "lists them" % ("" if device is None else " %r" % device, str(error).strip().rstrip(".")))
+
+
+class Recording:
+    """A recording in place of the microphone: each dictation hears it from its beginning, at the speed of real time.
+
+    Args:
+      path: of an audio file.
+      sample_rate: samples per second of the blocks.
+      is_endless: whether silence follows the recording, as from a microphone; else the dictation ends with it.
+      clock, sleep: as in ``time``.
+    """
+
+    def __init__(self, path, sample_rate, is_endless, clock=time.monotonic, sleep=time.sleep):
+        self._path, self._sample_rate, self.is_endless = path, sample_rate, is_endless
+        self._clock, self._sleep = clock, sleep
+
+    def blocks(self, stop):
+        """Yields float32 [samples], one channel, until ``stop`` is set or the recording ends.
+
+        Raises:
+          RejectedData: the file cannot be read.
+        """
+        size = int(BLOCK_SECONDS * self._sample_rate)
+        samples = np.concatenate(list(blocks_of_file(self._path, self._sample_rate)))
+        begun, position = self._clock(), 0
+        while not stop.is_set() and (self.is_endless or position < len(samples)):
+            block = samples[position:position + size]
+            if self.is_endless and len(block) < size:
+                block = np.concatenate([block, np.zeros([size - len(block)], np.float32)])
+            position += size
+            # a block is complete when its last sample has been heard
+            wait = begun + position / float(self._sample_rate) - self._clock()
+            if wait > 0:
+                self._sleep(wait)
+            yield block
+
+
+def require_recording(path, stack):
+    """Checks a recording before a model is loaded.
+
+    Args:
+      path: a file, or "-" for standard input.
+      stack: ``contextlib.ExitStack`` that ends with the command.
+
+    Returns:
+      Path of the file.
+
+    Raises:
+      RejectedData: it cannot be read.
+      StorageError: standard input cannot be kept.
+    """
+    if path == "-":
+        path = stack.enter_context(spooled(sys.stdin.buffer, ".audio"))
+        inspect_recording(path, "standard input")
+        return path
+    inspect_recording(path, path)
+    return path
