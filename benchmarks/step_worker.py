@@ -71,7 +71,8 @@ def build(arguments):
         mask = tf.expand_dims(tf.sequence_mask(valid, case.frames, dtype=tf.float32), 2)
         batch = batch._replace(features=batch.features * mask, feature_lengths=valid,
                                positions=tf.range(case.batch_size, dtype=tf.int64))
-        output = base_model(params, "train", network.VOCABULARY_SIZE, execution=execution_of(params, "train", device, Single()))(batch)
+        execution = execution_of(params, "train", device, Single())
+        output = base_model(params, "train", network.VOCABULARY_SIZE, execution=execution)(batch)
         flops = 3 * network.convolution_flops(graph)
         update = optimize(output.loss.loss, params, 100000, 1000).update
         parameters = sum(variable.shape.num_elements() for variable in tf.trainable_variables())
@@ -91,7 +92,8 @@ def build(arguments):
                                               ("beta1", "beta2", "epsilon", "weight_decay", "grad_averaging")})),
                      batch_norm=np.array(repr({key: params["encoder_params"][key] for key in ("bn_momentum", "bn_epsilon")})),
                      **session.run(dict(values, **fields)))
-    return session, [output.loss.loss, update], {"flops": flops, "parameters": parameters, "software": "TensorFlow " + tf.__version__}
+    facts = {"flops": flops, "parameters": parameters, "software": "TensorFlow " + tf.__version__}
+    return session, [output.loss.loss, update], facts
 
 
 def main():

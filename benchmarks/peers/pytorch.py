@@ -3,8 +3,8 @@
     python benchmarks/peers/pytorch.py --work DIR --model jasper5x3
 
 The first call makes a virtual environment with PyTorch in DIR/pytorch (up to 6 GB with the wheel of PyPI; --index_url names a
-package index with smaller wheels for CPUs). Both programs train the same network (NVIDIA's Jasper) on the same batch with the same
-optimizer, each in a process of its own. Before they are measured it is checked that they have equally many parameters, and that
+package index with smaller wheels for CPUs). Both programs train the same network (NVIDIA's Jasper) on the same batch with the
+same optimizer, each in a process of its own. Before they are measured it is checked that they have equally many parameters, and that
 with the same initial weights, without dropout, the losses of three steps are equal.
 """
 import argparse
@@ -43,7 +43,8 @@ def environment(arguments):
     if not os.path.exists(complete):
         base = arguments.python or next(filter(None, map(shutil.which, PYTHONS)), None)
         if base is None:
-            raise SystemExit("none of %s is on the PATH: name a Python for which PyTorch has a wheel with --python" % ", ".join(PYTHONS))
+            raise SystemExit("none of %s is on the PATH: name a Python for which PyTorch has a wheel with --python" % (
+                ", ".join(PYTHONS)))
         version = subprocess.run([base, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], stdout=subprocess.PIPE,
                                  text=True, check=True).stdout.strip()
         requirements = REQUIREMENTS_OF_PYTHON_37 if version == "3.7" else REQUIREMENTS
@@ -51,7 +52,8 @@ def environment(arguments):
             requirements = [arguments.torch, "numpy"]
         print("installing %s for Python %s into %s" % (" ".join(requirements), version, folder), file=sys.stderr, flush=True)
         index = ["--index-url", arguments.index_url] if arguments.index_url else []
-        for command in ([base, "-m", "venv", "--clear", folder], [python, "-m", "pip", "install", "--quiet"] + index + requirements):
+        install = [python, "-m", "pip", "install", "--quiet"] + index + requirements
+        for command in ([base, "-m", "venv", "--clear", folder], install):
             if subprocess.run(command).returncode:
                 raise SystemExit("`%s` failed, see above. --python, --torch and --index_url choose another Python, version and "
                                  "package index" % " ".join(command))
