@@ -118,6 +118,11 @@ class Transcriber:
         """A sentence on how logits become text."""
         return self._decoder.describe()
 
+    @property
+    def decoder(self):
+        """The :class:`~open_seq2seq.decoding.decoder.Decoder`."""
+        return self._decoder
+
     def close(self):
         """Frees the memory of the model and ends the processes of the search."""
         self._decoder.close()

@@ -1,10 +1,12 @@
 """A checkpoint in a run's folder, run on the CPU by the evaluation graph."""
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.export.freeze.folding import fold
 from open_seq2seq.export.freeze.frozen_graph import ExportOptions, check_options, description_of
 from open_seq2seq.export.freeze.model_from_run import with_model_of_run
 from open_seq2seq.export.freeze.model_inputs import feature_inputs
 from open_seq2seq.export.freeze.trained_model import evaluation_network, restored_session
+from open_seq2seq.export.runtime.folded_graphs import array_function
 from open_seq2seq.export.runtime.logit_model import LogitModel
 
 
@@ -27,6 +29,7 @@ class CheckpointModel(LogitModel):
             self._restore(trained)
 
     def _restore(self, trained):
+        self._trained, self._network = trained, None
         options = ExportOptions(batch_size=None, frames=None, folded=False)
         check_options(trained, options)
         with tf.Graph().as_default():
@@ -38,6 +41,13 @@ class CheckpointModel(LogitModel):
             self._lengths = tf.placeholder(tf.int32, [None])
             self._logits = evaluation_network(trained, self._features, self._lengths).logits
             self._session = restored_session(trained)
+
+    def folded_network(self):
+        if self._network is None:
+            variables = {variable.op.name: variable for variable in self._session.graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)}
+            network = fold(self._trained.params, self._session.run(variables))
+            self._network = network._replace(activation=array_function(network.activation))
+        return self._network
 
     def _run_features(self, features, feature_lengths):
         return self._session.run(self._logits, {self._features: features, self._lengths: feature_lengths})

@@ -139,6 +139,10 @@ class LogitModel:
             raise CheckpointError("%s has logits %s for %d frames, its JSON says %s (frame_changes, vocabulary); copy both files "
                                   "of one export, or export again" % (self._name, list(logits.shape[1:]), frames, expected))
 
+    def folded_network(self):
+        """The ``FoldedNetwork`` with an activation that is a function of arrays; None if it cannot be taken from the model."""
+        return None
+
     def _run_features(self, features, feature_lengths):
         """Logits of features [B, T, F] that are zero after ``feature_lengths`` and have a size that the model accepts."""
         raise NotImplementedError
