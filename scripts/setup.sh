@@ -47,17 +47,24 @@ build_horovod() {
     say "Horovod is built"
 }
 
-# Installs requirements-$2.txt into environment $1, unless its stamp says that this was done. $3: what it contains, for messages;
-# $4: the modules to import as a check.
+# Prints the requirement file for option $2 in environment $1. TensorFlow 2.6.5 needs older versions of some packages.
+requirements_of_option() {
+    local own="$repository/requirements-tf2.6-$2.txt"
+    if [ "$1" = "$(environment_folder 2.6.5)" ] && [ -f "$own" ]; then say "$own"; else say "$repository/requirements-$2.txt"; fi
+}
+
+# Installs the packages of option $2 into environment $1, unless its stamp says that this was done. $3: what they are, for
+# messages; $4: the modules to import as a check.
 install_optional() {
-    local folder="$1" name="$2" packages="$3" modules="$4" stamp
-    stamp="$(sha256sum < "$repository/requirements-$name.txt") $(cat "$folder/jasper-stamp")"
+    local folder="$1" name="$2" packages="$3" modules="$4" requirements stamp
+    requirements="$(requirements_of_option "$folder" "$name")"
+    stamp="$(sha256sum < "$requirements") $(cat "$folder/jasper-stamp")"
     if [ "$(cat "$folder/jasper-$name-stamp" 2>/dev/null || true)" = "$stamp" ]; then
         say "$packages are already installed"
         return 0
     fi
     run_with_progress "$folder/$name.log" "$folder/bin/python" -m pip install --progress-bar off \
-        -r "$repository/requirements-$name.txt" || return
+        -r "$requirements" || return
     run_with_progress "$folder/check.log" "$folder/bin/python" -c "import $modules" || return
     say "$stamp" > "$folder/jasper-$name-stamp"
     say "$packages are installed"
@@ -65,15 +72,16 @@ install_optional() {
 
 # Packages for beam search and language models, and KenLM's build_binary.
 install_decoding() {
-    local folder="$1" stamp sources
-    stamp="$(sha256sum < "$repository/requirements-decoding.txt") $(cat "$folder/jasper-stamp")"
+    local folder="$1" requirements stamp sources
+    requirements="$(requirements_of_option "$folder" decoding)"
+    stamp="$(sha256sum < "$requirements") $(cat "$folder/jasper-stamp")"
     if [ "$(cat "$folder/jasper-decoding-stamp" 2>/dev/null || true)" = "$stamp" ]; then
         say "the packages for decoding are already installed"
         return 0
     fi
     command -v g++ >/dev/null || { complain "g++ was not found; KenLM needs a C++ compiler (Debian: apt install g++)"; return 3; }
     run_with_progress "$folder/decoding.log" "$folder/bin/python" -m pip install --progress-bar off \
-        -r "$repository/requirements-decoding.txt" || return
+        -r "$requirements" || return
     run_with_progress "$folder/decoding.log" "$folder/bin/python" -m pip install --progress-bar off --no-deps \
         pyctcdecode==0.5.0 || return
     sources="$(mktemp -d)"
