@@ -1,8 +1,8 @@
 """Features of a stream: each frame is computed once, and normalized when it reaches the network.
 
 A recording is normalized by the mean and the deviation of all of its frames, which a stream does not know yet. A stream is
-normalized by the latest seconds of speech instead: at most :data:`HISTORY_SECONDS`, which begin in earlier segments if the current
-one is shorter. Every frame is normalized once, with what is known when the network receives it.
+normalized by the latest seconds of speech instead: at most :data:`HISTORY_SECONDS`, which begin in earlier segments if the
+current one is shorter. Every frame is normalized once, with what is known when the network receives it.
 """
 import numpy as np
 

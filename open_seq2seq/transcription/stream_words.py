@@ -1,7 +1,7 @@
 """From the logits of a stream's segment to words that never change, and to those that may.
 
-The logits of a step are final up to a frame, and provisional after it. A word is final when the frames of its characters and of its
-sound are, and its end is known: a space or another word follows it, final or not, or a pause.
+The logits of a step are final up to a frame, and provisional after it. A word is final when the frames of its characters and of
+its sound are, and its end is known: a space or another word follows it, final or not, or a pause.
 """
 import copy
 import math
@@ -21,8 +21,8 @@ class SegmentReader:
       description: the model's ``ExportDescription``.
       frame_seconds: duration of a frame of the logits in s.
       first_frame: number of the segment's first frame in the stream.
-      decoder: a :class:`~open_seq2seq.decoding.decoder.Decoder`; if it searches, final words are those of the search, and words that
-        may change those of greedy decoding.
+      decoder: a :class:`~open_seq2seq.decoding.decoder.Decoder`; if it searches, final words are those of the search, and words
+        that may change are those of greedy decoding.
     """
 
     def __init__(self, description, frame_seconds, first_frame, decoder):

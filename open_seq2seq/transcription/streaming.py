@@ -1,8 +1,8 @@
 """Transcribes audio while it arrives: text that may change at once, and text that never changes after a look-ahead.
 
 The stream is cut into segments by voice activity. Features are computed once for the whole stream, in groups of
-:data:`GROUP_SECONDS` that do not depend on the sizes of the blocks; within a segment the network computes each frame of each layer
-once. A frame is final when the network has received the audio up to ``latency`` after it.
+:data:`GROUP_SECONDS` that do not depend on the sizes of the blocks; within a segment the network computes each frame of each
+layer once. A frame is final when the network has received the audio up to ``latency`` after it.
 """
 import collections
 import contextlib
@@ -38,10 +38,10 @@ StreamText = collections.namedtuple("StreamText", "final text words start end se
 StreamText.__doc__ = """Text of a stream.
 
 final: True: the words never change, and follow all final words before them. False: the words that follow the final ones of the
-segment as far as they are known; they replace the earlier ones of the segment with ``final`` False, which a final text removes, too.
-text: the words with separators between them. words: list of Word, with times in s from the start of the stream. start, end: of the
-words in s; without words, the end of the segment. segment: its number, from 0. ends_segment: whether the segment has ended; its text
-is final then (``words`` may be empty)."""
+segment as far as they are known; they replace the earlier ones of the segment with ``final`` False, which a final text
+removes, too. text: the words with separators between them. words: list of Word, with times in s from the start of the stream.
+start, end: of the words in s; without words, the end of the segment. segment: its number, from 0. ends_segment: whether the
+segment has ended; its text is final then (``words`` may be empty)."""
 
 
 class StreamingTranscriber:
@@ -51,8 +51,8 @@ class StreamingTranscriber:
       model: path of a frozen graph, an ONNX file or a run's folder; or a model that ``open_seq2seq.export.load_model`` returned;
         or a ``Transcriber``, whose model and decoder are used and not closed.
       latency: look-ahead in s: audio after a frame that is used for it.
-      voice_activity: whether speech is detected (package webrtcvad-wheels), which ends segments and keeps silence from the network;
-        False: the stream is one segment.
+      voice_activity: whether speech is detected (package webrtcvad-wheels), which ends segments and keeps silence from the
+        network; False: the stream is one segment.
       hot_words: words that the search prefers: a dict from word to weight, a list, or text such as "zebra:8,quagga"; they turn on
         beam search; None: those of ``decoding``.
       decoding: ``DecodingOptions``; None: greedy, or those of the ``Transcriber``.
@@ -93,7 +93,7 @@ class StreamingTranscriber:
             decoder = self._close.enter_context(make_decoder(vocabulary, options, log=log or (lambda line: None)))
         self._decoder = decoder
         self._separator = WordBuilder(self.description.vocabulary, self.description.blank, 1.0).separator
-        self._network = stream_network(model)
+        self._model = model
 
     def _set_sizes(self, latency):
         description = self.description
@@ -107,6 +107,7 @@ class StreamingTranscriber:
         self._look_ahead = int(np.ceil(latency / hop - 1e-6))
         self._normalizer = StreamNormalizer(params, int(HISTORY_SECONDS / hop), int(EARLIER_SECONDS / hop))
         self._least_known = int(LEAST_KNOWN / hop)
+        self._network = stream_network(self._model, self._group + self._look_ahead)
 
     @property
     def sample_rate(self):

@@ -44,8 +44,8 @@ class CheckpointModel(LogitModel):
 
     def folded_network(self):
         if self._network is None:
-            variables = {variable.op.name: variable for variable in self._session.graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)}
-            network = fold(self._trained.params, self._session.run(variables))
+            variables = self._session.graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)
+            network = fold(self._trained.params, self._session.run({variable.op.name: variable for variable in variables}))
             self._network = network._replace(activation=array_function(network.activation))
         return self._network
 

@@ -7,6 +7,7 @@ from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.devices.session import DeviceSession
 from open_seq2seq.errors import CheckpointError, JasperError
 from open_seq2seq.export.description import read_description
+from open_seq2seq.export.runtime.folded_graphs import GraphNode, network_of_graph
 from open_seq2seq.export.runtime.graph_file import give_back_weights, read_graph
 from open_seq2seq.export.runtime.logit_model import LogitModel
 
@@ -37,6 +38,7 @@ class ExportedModel(LogitModel):
         has_functions, self._graph_version = bool(graph_def.library.function), graph_def.versions.producer
         del graph_def
         self._tensors = {tensor.name: _tensor(graph, tensor, path) for tensor in description.inputs + description.outputs}
+        self._network = None
         self._session = DeviceSession(device or Cpu(), graph=graph)
         give_back_weights(self._session, weights)
         if device is None:
@@ -51,6 +53,22 @@ class ExportedModel(LogitModel):
     def session(self):
         """The ``tf.Session`` that the graph runs in."""
         return self._session
+
+    def folded_network(self):
+        if self._network is None:
+            nodes, names = [], []
+            for operation in self._session.graph.get_operations():
+                strides, dilations, padding = (_attribute(operation, name) for name in ("strides", "dilations", "padding"))
+                nodes.append(GraphNode(operation.type, operation.name, [one.op.name for one in operation.inputs],
+                                       strides[2] if strides else 1, dilations[2] if dilations else 1,
+                                       padding.decode() if padding else None))
+                if operation.type in ("Const", "VariableV2") and operation.name.startswith("ForwardPass/"):
+                    names.append(operation.name)
+            arrays = self._session.run({name: name + ":0" for name in names})
+            constants = {name: array[0] if array.ndim == 4 else array for name, array in arrays.items()
+                         if array.dtype.kind == "f"}
+            self._network = network_of_graph(nodes, constants)
+        return self._network
 
     def _run_features(self, features, feature_lengths):
         images = features[:, None]
@@ -72,6 +90,13 @@ class ExportedModel(LogitModel):
     def close(self):
         super().close()
         self._session.close()
+
+
+def _attribute(operation, name):
+    try:
+        return operation.get_attr(name)
+    except ValueError:
+        return None
 
 
 def _set_batch_size(graph_def, description):

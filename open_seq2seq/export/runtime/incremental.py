@@ -1,8 +1,9 @@
 """A convolutional network that receives its features piece by piece and computes every frame of each layer once.
 
-Each convolution keeps the last frames of its input that later outputs need. It computes as many frames as its input allows, so the
-logits lag behind the features by the right half of the receptive field. The logits of the frames in between are computed as if the
-features ended there, with zeros after them as at the end of a recording; only these are computed again with the next piece.
+Each convolution keeps the last frames of its input that later outputs need. It computes as many frames as its input allows, so
+the logits lag behind the features by the right half of the receptive field. The logits of the frames in between are computed
+as if the features ended there, with zeros after them as at the end of a recording; only these are computed again with the next
+piece.
 
 The arithmetic is NumPy's, on weights with batch norm folded in, so one implementation serves checkpoints, frozen graphs and ONNX
 files: a piece has few frames, for which a product of matrices takes less time than a run of a session.
@@ -44,7 +45,9 @@ class IncrementalNetwork:
         logits, self._state = self._run(self._state, features, ended=False)
         self._next += len(logits)
         # frames that were taken before they were exact are not needed any more
-        self._exact = np.concatenate([self._exact, logits])[-(self._next - self._first):] if self._next > self._first else logits[:0]
+        kept = max(self._next - self._first, 0)
+        exact = np.concatenate([self._exact, logits])
+        self._exact = exact[len(exact) - kept:]
 
     def logits(self):
         """Logits float32 [frames, V + 1] of all frames that were not taken, as if the features ended with those received."""
@@ -133,7 +136,7 @@ class _Convolution:
         self._bias = bias
 
     def initial_state(self):
-        """(the kept frames, of which the first is the first one of the next output's window; frames received; frames returned)."""
+        """(the kept frames, the first of which begins the next output's window; frames received; frames returned)."""
         return np.zeros([self._left, self._channels], np.float32), 0, 0
 
     def output_frames(self, frames):

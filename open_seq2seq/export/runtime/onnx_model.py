@@ -26,6 +26,7 @@ class OnnxModel(LogitModel):
         onnxruntime = import_onnxruntime()
         description = read_description(path)
         super().__init__(description, path)
+        self._path = path
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or usable_cores()
         # errors only: it warns about unused constants
@@ -44,6 +45,25 @@ class OnnxModel(LogitModel):
                 raise CheckpointError("%s has the %s %s, its JSON says %s; copy both files of one export, or export again" % (
                     path, kind, ", ".join(actual), ", ".join(expected)))
         self.require_described_frames()
+
+    def folded_network(self):
+        try:
+            import onnx
+        except ImportError:     # onnxruntime runs models without it
+            return None
+        # TensorFlow, which the module imports, is not needed to run an ONNX model
+        from open_seq2seq.export.runtime.folded_graphs import GraphNode, network_of_graph
+        graph = onnx.load(self._path).graph
+        constants = {one.name[:-len(":0")]: _kernel(onnx.numpy_helper.to_array(one)) for one in graph.initializer
+                     if one.name.startswith("ForwardPass/") and one.data_type == onnx.TensorProto.FLOAT}
+        nodes = []
+        for node in graph.node:
+            values = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+            same = values.get("auto_pad") == b"SAME_UPPER" or any(values.get("pads", ()))
+            nodes.append(GraphNode(node.op_type, _without_output(node.output[0]), [_without_output(one) for one in node.input],
+                                   values.get("strides", [1, 1])[-1], values.get("dilations", [1, 1])[-1],
+                                   "SAME" if same else "VALID"))
+        return network_of_graph(nodes, constants)
 
     def _run_features(self, features, feature_lengths):
         if self.description.precision != "int8":
@@ -69,6 +89,16 @@ class OnnxModel(LogitModel):
     def close(self):
         super().close()
         self._session = None
+
+
+def _kernel(array):
+    """A kernel of ONNX [Cout, Cin, 1, width] as [width, Cin, Cout], a depthwise one [Cin, 1, 1, width] as [width, Cin, 1]."""
+    return array[:, :, 0].transpose(2, 1, 0) if array.ndim == 4 and array.shape[1] > 1 else (
+        array[:, :, 0].transpose(2, 0, 1) if array.ndim == 4 else array)
+
+
+def _without_output(name):
+    return name[:-len(":0")] if name.endswith(":0") else name
 
 
 def _text(name, shape):
