@@ -70,6 +70,7 @@ def _train(arguments, overrides, command_line):
         experiment = load_experiment(arguments.config_file, arguments.mode, overrides, exports)
         from open_seq2seq.export.after_training import check_before_training, check_folder, export_best
         from open_seq2seq.export.teacher import with_teacher
+        from open_seq2seq.training.tracking.opening import require_trackers
         if exports:
             check_before_training(experiment, arguments)
         if arguments.benchmark:
@@ -83,6 +84,7 @@ def _train(arguments, overrides, command_line):
             if exports:
                 check_folder(arguments.export_dir)
             if not arguments.benchmark:
+                require_trackers(experiment.params["train"])
                 stack.enter_context(directory.owned())
             checkpoint = directory.prepare_training(arguments.continue_learning, arguments.no_dir_check)
             _require_trained_width(experiment, checkpoint)

@@ -21,6 +21,8 @@ DATE_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _TRACES = re.compile(r"(config|resolved_config|cmd-args|git-info|stdout|stderr)_[-_0-9]+\.(py|json|log)$"
                      r"|rejected\.csv$|(evaluations|metrics)\.jsonl$|index\.html$"
                      r"|events\.out\.tfevents\."
+                     # in mlflow/
+                     r"|queue-\d+\.jsonl$|(position|settings|run)\.json(\.\d+-[0-9a-f]+\.tmp)?$|lock$|sender\.log$"
                      # in bad_batches/, of a run that diverged at once
                      r"|step-\d+-batch-\d+(-rank-\d+)?\.npz$|step-\d+\.weights\."
                      # of a training that was killed

@@ -13,7 +13,7 @@ from open_seq2seq.encoders.variables import check_factories
 from open_seq2seq.experiment.names import with_names_resolved
 from open_seq2seq.experiment.network_scaling import scale_network
 from open_seq2seq.losses import distillation
-from open_seq2seq.models import task_params
+from open_seq2seq.models import task_params, tracking_params
 from open_seq2seq.optimizers import catalogue, larc, loss_scaling, lr_policies, parallel_schedule
 
 PARTS = ("data_layer", "encoder", "decoder", "loss")
@@ -154,6 +154,7 @@ def _check_rules(checked, mode, path, report):
             report.note(path.child("backstitch_interval"), "has no effect without backstitch_scale")
         if isinstance(checked.get("teacher_params"), dict):
             distillation.check_rules(checked, path.child("teacher_params"), report)
+        tracking_params.check_rules(checked, path, report)
         _check_sources(checked, path, report)
         _check_schedule(checked, path, report)
         summaries = checked.get("summaries")

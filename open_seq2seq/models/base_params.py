@@ -21,7 +21,7 @@ from open_seq2seq.config.parameters import (
 )
 from open_seq2seq.devices.npu_option_checks import OWN_DEFAULTS, NpuParams
 from open_seq2seq.losses import distillation
-from open_seq2seq.models import task_params
+from open_seq2seq.models import task_params, tracking_params
 from open_seq2seq.optimizers.summaries import SUMMARIES
 
 MOST_UTTERANCES = 10 ** 6  # in a batch; far beyond any memory
@@ -190,6 +190,7 @@ FILES = (
     Parameter("save_checkpoint_secs", Float(above=0.0), default=None, doc="seconds between checkpoints; None: by steps only"),
     Parameter("save_summaries_steps", Int(minimum=1), default=None, doc="steps between summaries; None: none"),
     Parameter("summaries", List(Choice(*SUMMARIES)), default=[], doc="summaries in addition to the losses"),
+    *tracking_params.TRACKING,
     Parameter("metrics_steps", Either(Int(minimum=1), Choice(None)), default=10,
               doc="steps between lines with loss, learning rate and speed in metrics.jsonl; None: none"),
     Parameter("diagnostics_utterances", Int(minimum=0), default=None,

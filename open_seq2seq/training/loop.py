@@ -21,6 +21,7 @@ from open_seq2seq.evaluation.all_tasks import log_all, run_all
 from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.experiment.saving import flattened, plain, resolved_config, write_resolved_config
 from open_seq2seq.log_lines import log_line
+from open_seq2seq.models import tracking_params
 from open_seq2seq.progress import ProgressBar
 from open_seq2seq.training.determinism import note_on_threads, require_repeatable
 from open_seq2seq.training.diagnostics.diagnostics import Diagnostics
@@ -34,8 +35,10 @@ from open_seq2seq.training.nonfinite.skipped_steps import SkippedSteps
 from open_seq2seq.training.report.mode import report_after_training
 from open_seq2seq.training.requests import SIGNALS, Request, stop_among
 from open_seq2seq.training.saving import Saving
-from open_seq2seq.training.step_log import StepLog, is_due, open_summaries
+from open_seq2seq.training.step_log import StepLog, is_due
 from open_seq2seq.training.stopping import StoppingPolicy
+from open_seq2seq.training.tracking.opening import opened_trackers, track_config, track_results
+from open_seq2seq.training.tracking.tracker import FINISHED, STOPPED
 
 TrainingResult = collections.namedtuple("TrainingResult", "step loss evaluation stop")
 TrainingResult.__doc__ = """step: the last step. loss: its loss, a float. evaluation: the last EvaluationResult, or None. stop:
@@ -64,7 +67,7 @@ def train(experiment, run_directory, arguments, device, group, checkpoint=None, 
     """
     params, writes = experiment.params["train"], group.is_first and not arguments.benchmark
     require_repeatable(params, device)
-    with tf.Graph().as_default():
+    with tf.Graph().as_default(), opened_trackers(params, run_directory, writes) as trackers:
         rejected_file, test = run_directory.rejected_file if group.is_first else None, None
         with data_being_read(group, lambda: open_session(device)):
             graph = TrainingGraph(experiment.base_model, params, experiment.params.get("eval"), device, group, rejected_file)
@@ -81,10 +84,11 @@ def train(experiment, run_directory, arguments, device, group, checkpoint=None, 
             if params["parallel_training"] is not None:
                 from open_seq2seq.training.parallel.run import ParallelTrainingRun as run_class
             run = run_class(params, graph, session, run_directory, device, group, saving,
-                            keep_bad_batches=not arguments.benchmark)
+                            keep_bad_batches=not arguments.benchmark, trackers=trackers)
             run.start(checkpoint)
             if group.is_first:
-                write_resolved_config(run_directory.path, experiment, arguments, date=run_directory.date)
+                path = write_resolved_config(run_directory.path, experiment, arguments, date=run_directory.date)
+                track_config(trackers, params, path)
             if writes and hasattr(graph.data_layer, "audio_profile"):
                 # a custom data layer may have no audio; evaluations compare their own with it
                 write_profile(run_directory.checkpoints, graph.data_layer.audio_profile())
@@ -95,6 +99,7 @@ def train(experiment, run_directory, arguments, device, group, checkpoint=None, 
                 if writes:
                     # the curves show how the training came to this
                     report_after_training(run_directory.checkpoints)
+                    track_results(trackers, run_directory.checkpoints)
                 raise
             # a process that was told to stop has no time for a test and pictures
             is_complete = result.stop not in SIGNALS
@@ -104,6 +109,8 @@ def train(experiment, run_directory, arguments, device, group, checkpoint=None, 
             group.finish(session)
             if is_complete and writes:
                 report_after_training(run_directory.checkpoints)
+                track_results(trackers, run_directory.checkpoints, params)
+            trackers.finish(FINISHED if is_complete else STOPPED)
             return result
 
 
@@ -117,6 +124,7 @@ class TrainingRun:
       run_directory, device, group: see :func:`train`.
       saving: the run's ``Saving``.
       keep_bad_batches: whether batches of non-finite steps are written to ``bad_batches/``.
+      trackers: ``Trackers``, which receive the metrics.
 
     Attributes:
       step: updates made so far, over all parts of the run.
@@ -126,10 +134,11 @@ class TrainingRun:
       stop: the Request that stops the run after this step, or None.
     """
 
-    def __init__(self, params, graph, session, run_directory, device, group, saving, keep_bad_batches):
+    def __init__(self, params, graph, session, run_directory, device, group, saving, keep_bad_batches, trackers):
         self.params, self.graph, self.session, self.run_directory = params, graph, session, run_directory
         self.device, self.group, self.saving = device, group, saving
-        self.metrics = Metrics(os.path.join(run_directory.checkpoints, FILE_NAME) if saving.writes else None)
+        self.trackers = trackers
+        self.metrics = Metrics(os.path.join(run_directory.checkpoints, FILE_NAME) if saving.writes else None, trackers)
         self.skipped_steps = SkippedSteps(params, graph, device, group, run_directory.checkpoints, keep_bad_batches)
         self.stopping = StoppingPolicy(params, graph)
         self.epochs = EpochLog(graph, self.metrics)
@@ -162,7 +171,8 @@ class TrainingRun:
         # in a run of its own: together with an iterator's initializer an NPU would leave the variables on the host
         self.device.start_session(session, tf.get_default_graph(), graph.initialize)
         step = self.saving.restore(session, checkpoint) if self.group.is_first else 0
-        session.run(graph.broadcast)
+        if self.group.size > 1:
+            session.run(graph.broadcast)
         self.step = self._first_ranks_state(step)
         self.saving.started_at(self.step)
         began = time.monotonic()
@@ -199,10 +209,8 @@ class TrainingRun:
           preparation: seconds that the first step of every shape took.
         """
         session, graph, params = self.session, self.graph, self.params
-        summaries = None
-        if params["save_summaries_steps"] and self.saving.writes:
-            summaries = open_summaries(self.run_directory.checkpoints, session.graph, self.step)
-        self.log = StepLog(params, graph, self.device, self.group, self.step, summaries, self.metrics)
+        self.trackers.start(self.step, session.graph)
+        self.log = StepLog(params, graph, self.device, self.group, self.step, self.trackers, self.metrics)
         self.stopping.start(self.step)
         if self.stopping.has_other_data:
             log_line("Evaluation data changed; the best metric is reset")
@@ -247,7 +255,6 @@ class TrainingRun:
             raise
         finally:
             self.saving.close()
-            self.log.close()
         self.stopping.report_stop(self.step, last_step)
         self.metrics.write("end", self.step, reason=self.stop.value if self.stop is not None else
                            self.stopping.stop_reason or "the last step")
@@ -375,7 +382,9 @@ def agreed_facts(params, graph):
         ("contents of the data", fingerprint([(utterance.num_samples, utterance.transcript)
                                               for utterance in layer.utterances])),
         ("last step", str(graph.last_step))])
-    facts.update(("config " + path, repr(value)) for path, value in flattened(plain(params)))
+    others = [parameter.name for parameter in tracking_params.TRACKING]
+    facts.update(("config " + path, repr(value)) for path, value in flattened(plain(
+        {name: value for name, value in params.items() if name not in others})))
     # only the first rank reads and writes these, and each machine has its own
     places = ("logdir", "load_model", "checkpoint_dir", "load_checkpoint_dir", "save_checkpoint_dir",
               "parallel_training/processes", "parallel_training/folder")

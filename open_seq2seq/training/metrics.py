@@ -42,10 +42,11 @@ class Metrics:
 
     Args:
       path: the file; it is created with the first line. None: nothing is written, as on all ranks but the first.
+      trackers: a ``Tracker`` that receives what is written, or None.
     """
 
-    def __init__(self, path):
-        self._path = path
+    def __init__(self, path, trackers=None):
+        self._path, self._trackers = path, trackers
         self._has_failed = False
         # a process that was killed can leave a line without its end, to which the next line must not be added
         self._is_torn = path is not None and _ends_within_a_line(path)
@@ -61,8 +62,10 @@ class Metrics:
         """
         if self._path is None:
             return
-        line = json.dumps(_plain(dict(numbers, kind=kind, step=step, time=round(time.time(), 3))), sort_keys=True,
-                          allow_nan=False)
+        seconds = round(time.time(), 3)
+        if self._trackers is not None:
+            self._trackers.metrics(kind, step, seconds, numbers)
+        line = json.dumps(plain_numbers(dict(numbers, kind=kind, step=step, time=seconds)), sort_keys=True, allow_nan=False)
         data = (("\n" if self._is_torn else "") + line + "\n").encode("utf-8")
         try:
             # one write to the end of the file: a reader sees complete lines only
@@ -199,15 +202,15 @@ def _is_number(value, least, most):
     return value is None or type(value) in (int, float) and least <= value <= most
 
 
-def _plain(value):
-    """``value`` as JSON has it."""
+def plain_numbers(value, non_finite_as_none=True):
+    """``value`` as JSON has it, except that numbers that are not finite may stay."""
     if isinstance(value, dict):
-        return {printable(str(key)): _plain(inner) for key, inner in value.items()}
+        return {printable(str(key)): plain_numbers(inner, non_finite_as_none) for key, inner in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(inner) for inner in value]
+        return [plain_numbers(inner, non_finite_as_none) for inner in value]
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
+    if non_finite_as_none and isinstance(value, float) and not math.isfinite(value):
         return None
     # the name of a file may not be valid UTF-8
     return printable(value) if isinstance(value, str) else value

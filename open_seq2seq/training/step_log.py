@@ -2,7 +2,6 @@
 import datetime
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from open_seq2seq.evaluation.error_rates import word_error_rate
 from open_seq2seq.evaluation.pretraining_figures import PretrainingFigures, figures_line
@@ -14,6 +13,7 @@ from open_seq2seq.training.task_figures import TaskFigures
 
 # steps after which predictions of few clusters are a collapse; an untrained model predicts the most frequent ones
 PATIENCE = 300
+_SCALAR_SUMMARIES = frozenset(["learning_rate", "global_gradient_norm", "loss_scale"])
 
 
 def is_due(every, step):
@@ -21,20 +21,20 @@ def is_due(every, step):
     return every is not None and (step == 1 or step % every == 0)
 
 
-def open_summaries(directory, graph, step):
-    """A ``tf.summary.FileWriter`` for a run that begins after ``step`` steps.
+def is_fetched_always(params, device, parameter):
+    """Whether every step fetches what is due at some steps only.
 
-    Its first event is a session start at the first step that this run makes: TensorBoard then drops what an earlier part of the
-    run wrote from that step on, before it was killed. Without it a resumed curve doubles back.
+    TensorFlow prepares an executor for each set of fetches, and a device with static shapes compiles a graph: for a large network
+    both take as long as several steps. So there is one set, except where the summaries have a number or more for each variable.
 
     Args:
-      directory: where event files are.
-      graph: ``tf.Graph`` to be shown.
-      step: steps made so far.
+      params: the checked config of mode "train".
+      device: a ``Device``.
+      parameter: "print_samples_steps" or "save_summaries_steps".
     """
-    summaries = tf.summary.FileWriter(directory, graph)
-    summaries.add_session_log(tf.SessionLog(status=tf.SessionLog.START), step + 1)
-    return summaries
+    if params[parameter] is None:
+        return False
+    return device.static_shapes or parameter == "print_samples_steps" or _SCALAR_SUMMARIES.issuperset(params["summaries"])
 
 
 class StepLog:
@@ -46,13 +46,15 @@ class StepLog:
       device: a ``Device``.
       group: a ``ProcessGroup``.
       first_step: steps that were made before this process.
-      summaries: a ``tf.summary.FileWriter``, or None.
+      trackers: a ``Tracker`` that receives the graph's summaries.
       metrics: the ``Metrics`` of the run.
     """
 
-    def __init__(self, params, graph, device, group, first_step, summaries, metrics):
-        self._params, self._graph, self._static_shapes, self._group = params, graph, device.static_shapes, group
-        self._first_step, self._summaries, self._metrics = first_step, summaries, metrics
+    def __init__(self, params, graph, device, group, first_step, trackers, metrics):
+        self._params, self._graph, self._group = params, graph, group
+        self._fetched_always = [parameter for parameter in ("print_samples_steps", "save_summaries_steps")
+                                if is_fetched_always(params, device, parameter)]
+        self._first_step, self._trackers, self._metrics = first_step, trackers, metrics
         frame_seconds = params["data_layer_params"]["window_stride"]
         # since the last lines, since the last metrics, of the whole run, and of the run with its first steps
         self._recent, self._measured, self._whole, self._since_start = (Throughput(frame_seconds) for _ in range(4))
@@ -70,10 +72,7 @@ class StepLog:
         return tuple(self._fetched(parameter, step) for parameter in ("print_samples_steps", "save_summaries_steps"))
 
     def _fetched(self, parameter, step):
-        if self._static_shapes:
-            # every set of fetches is a graph of its own that the device compiles, so there is only one set
-            return self._params[parameter] is not None
-        return is_due(self._params[parameter], step)
+        return parameter in self._fetched_always or is_due(self._params[parameter], step)
 
     def restart(self):
         """Begins to measure the speed."""
@@ -152,8 +151,8 @@ class StepLog:
             self._print_sample(self._graph.sample(values))
         if is_due(self._params["print_bench_info_steps"], step):
             log_line("Avg objects per second: %.3f" % self._whole.frames_per_second)
-        if self._summaries is not None and is_due(self._params["save_summaries_steps"], step):
-            self._summaries.add_summary(self._graph.without_shape_scope(values["summary"]), step)
+        if "summary" in values and is_due(self._params["save_summaries_steps"], step):
+            self._trackers.add_summary(self._graph.without_shape_scope(values["summary"]), step)
         if is_due(self._params["metrics_steps"], step):
             self._write_metrics(step, loss, values)
         if is_due(self._params["print_loss_steps"], step):
@@ -229,18 +228,7 @@ class StepLog:
         speed.restart()
 
     def evaluated(self, step, result):
-        """Writes the summaries and metrics of an ``EvaluationResult``, and excludes its time from the speeds."""
-        if self._summaries is not None:
-            scores = {"eval_loss": result.loss}
-            if result.word_error_rate is not None:
-                scores["eval_WER"] = result.word_error_rate.rate
-            else:
-                scores.update(("eval_" + name, value) for name, value in result.figures.items())
-            for task, of_task in getattr(result, "tasks", ()):
-                scores.update(("eval_%s/%s" % (name, task), value) for name, value in evaluation_numbers(of_task).items()
-                              if name in ("loss", "accuracy", "word_error_rate") and value is not None)
-            self._summaries.add_summary(tf.Summary(value=[
-                tf.Summary.Value(tag=name, simple_value=value) for name, value in scores.items()]), step)
+        """Writes the metrics of an ``EvaluationResult``, and excludes its time from the speeds."""
         self._metrics.write("evaluation", step, data_set=data_set_name(self._graph.evaluation.data_layer),
                             **evaluation_numbers(result))
         for task, of_task in getattr(result, "tasks", ()):
@@ -262,8 +250,3 @@ class StepLog:
             log_line("Avg objects per second: %.3f" % self._whole.frames_per_second)
         else:
             log_line("Not enough steps for benchmarking")
-
-    def close(self):
-        """Closes the event file."""
-        if self._summaries is not None:
-            self._summaries.close()

@@ -202,7 +202,7 @@ def test_the_loop_makes_all_steps_and_saves_the_last_one(evaluated):
     # after the steps 2 and 4, and after the last one
     assert calls.count("evaluation of dev") == 3 and calls.count("epochs.end_if_due") == 5
     assert calls[0] == "log.restart"
-    assert calls[-7:] == ["saving.save", "saving.wait", "saving.close", "log.close", "stopping.report_stop", "metrics.write",
+    assert calls[-6:] == ["saving.save", "saving.wait", "saving.close", "stopping.report_stop", "metrics.write",
                           "log.finish"]
 
 
@@ -227,7 +227,7 @@ def test_an_error_closes_the_files_and_is_the_reason_in_the_metrics(evaluated, e
     run.results = [error]
     with pytest.raises(expected[0], match=expected[1]):
         run.run()
-    assert run.called()[-3:] == ["metrics.write", "saving.close", "log.close"]
+    assert run.called()[-2:] == ["metrics.write", "saving.close"]
 
 
 def test_a_stream_that_ends_reports_the_rejected_files(evaluated):

@@ -13,6 +13,8 @@ from open_seq2seq.progress import Throughput
 from open_seq2seq.training import step_log
 from open_seq2seq.training.metrics import Metrics, read_metrics
 from open_seq2seq.training.step_log import StepLog, is_due
+from open_seq2seq.training.tracking.tensorboard_tracker import TensorBoardTracker
+from open_seq2seq.training.tracking.tracker import FINISHED
 
 PARAMS = {"data_layer_params": {"window_stride": 0.01}, "max_steps": None, "print_loss_steps": 2, "print_samples_steps": None,
           "save_summaries_steps": None, "metrics_steps": 2, "print_bench_info_steps": None, "bench_start": 2,
@@ -50,14 +52,15 @@ def step_values(**others):
 @pytest.fixture
 def make(tmp_path, monkeypatch):
     """Function (options) that returns a StepLog of three steps an epoch, and its clock."""
-    def make(iter_size=1, first_step=0, ranks=1, static_shapes=False, summaries=None, **params):
+    def make(iter_size=1, first_step=0, ranks=1, static_shapes=False, trackers=None, **params):
         clock = Clock()
         monkeypatch.setattr(step_log, "Throughput", lambda frame_seconds: Throughput(frame_seconds, clock))
         graph = types.SimpleNamespace(iter_size=iter_size, steps_per_epoch=3, last_step=102, utterances_per_batch=32,
                                       data_layer=DataLayer(), epochs_done=lambda step: step // 3,
                                       evaluation=types.SimpleNamespace(data_layer=DataLayer()))
         log = StepLog(dict(PARAMS, **params), graph, types.SimpleNamespace(static_shapes=static_shapes),
-                      types.SimpleNamespace(size=ranks), first_step, summaries, Metrics(str(tmp_path / "metrics.jsonl")))
+                      types.SimpleNamespace(size=ranks), first_step, trackers,
+                      Metrics(str(tmp_path / "metrics.jsonl"), trackers))
         log.restart()
         return log, clock
     return make
@@ -161,15 +164,15 @@ def test_the_metrics_of_a_step(make, tmp_path):
 
 
 def test_an_evaluation_is_written_and_excluded_from_the_speeds(make, tmp_path):
-    with tf.Graph().as_default():
-        summaries = tf.summary.FileWriter(str(tmp_path))
-    log, clock = make(summaries=summaries)
+    tracker = TensorBoardTracker(str(tmp_path))
+    tracker.start(0, tf.Graph())
+    log, clock = make(trackers=tracker)
     make_step(log, clock, 1)
     clock.now += 60.0
     rates = ErrorRate(1, 4), ErrorRate(1, 8), ErrorRate(1, 2)
     log.evaluated(1, EvaluationResult(1.5, *rates, 0.5, 2, 1, 0, 3.0, 60.0, [], [], []))
     make_step(log, clock, 2)
-    log.close()
+    tracker.finish(FINISHED)
     entries = {(entry["kind"], entry["step"]): entry for entry in read_metrics(str(tmp_path / "metrics.jsonl"))}
     assert entries["step", 2]["seconds_per_step"] == 1.0
     evaluation = entries["evaluation", 1]

@@ -8,7 +8,8 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.optimizers import SUMMARIES
 from open_seq2seq.training.metrics import read_metrics
-from open_seq2seq.training.step_log import open_summaries
+from open_seq2seq.training.tracking.tensorboard_tracker import TensorBoardTracker
+from open_seq2seq.training.tracking.tracker import FINISHED
 from tests.training.short_runs import make_corpus, train_short
 
 
@@ -73,10 +74,11 @@ def test_a_resumed_run_replaces_the_curve_of_the_steps_that_it_makes_again(tmp_p
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     for first_step, last_step, loss in ((0, 6, 1.0), (4, 8, 2.0)):
         # event files of one second are read in the order of their names, which end with the name of the host
-        summaries = open_summaries(str(tmp_path), tf.Graph(), first_step)
+        summaries = TensorBoardTracker(str(tmp_path))
+        summaries.start(first_step, tf.Graph())
         for step in range(first_step + 1, last_step + 1):
             summaries.add_summary(_summary(loss), step)
-        summaries.close()
+        summaries.finish(FINISHED)
         path, = [path for path in glob.glob(str(tmp_path / "events.out.tfevents.*")) if not path.endswith(".read")]
         started = [(event.session_log.status, event.step) for event in tf.train.summary_iterator(path)
                    if event.HasField("session_log")]
