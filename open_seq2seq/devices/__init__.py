@@ -1,7 +1,7 @@
 """Devices behind one interface: ``select_device`` turns ``--device`` into a :class:`Device`."""
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.devices.device import Device
-from open_seq2seq.devices.gpu import Gpu, gpu_available
+from open_seq2seq.devices.gpu import Gpu, gpu_available, unused_gpu_note
 from open_seq2seq.devices.npu import Npu, npu_present
 from open_seq2seq.devices.npu_adapter import require_unpatched_sessions
 
@@ -33,4 +33,4 @@ def select_device(name, training=True, params=None, group=None):
     name = resolve_device_name(name)
     if name == "npu":
         return Npu(training, params, group)
-    return Gpu(group) if name == "gpu" else Cpu()
+    return Gpu(group) if name == "gpu" else Cpu(note=unused_gpu_note())

@@ -8,12 +8,20 @@ from open_seq2seq.devices.device import Device
 
 
 class Cpu(Device):
+    """The CPU.
+
+    Args:
+      cores: number of threads; None: the cores that the process may use.
+      note: a line for the log, or None.
+    """
+
     name = "cpu"
     # TensorFlow's own gradient kernels run at 35-45 % of the speed of its forward convolution on a CPU
     fast_gradients = True
 
-    def __init__(self, cores=None):
+    def __init__(self, cores=None, note=None):
         self.threads = cores or usable_cores()
+        self._note = note
         if tf.__version__.startswith("1."):
             # TensorFlow then keeps its memory between steps. By default the system maps every large tensor again, which takes a
             # fifth of a step of jasper5x3. The variable is read when the process opens its first session.
@@ -25,8 +33,14 @@ class Cpu(Device):
                                 intra_op_parallelism_threads=self.threads, inter_op_parallelism_threads=self.threads)
         return with_xla(config, use_xla_jit)
 
+    def describe(self):
+        return [] if self._note is None else [self._note]
+
     def simplify_rewrites(self, config):
         """Leaves out the passes over the graph that change nothing in a training: they take half of its start."""
+        # else every new set of fetches is prepared from all operations, also those of training, evaluation and diagnostics that
+        # it does not need
+        config.graph_options.place_pruned_graph = True
         rewrites = config.graph_options.rewrite_options
         rewrites.meta_optimizer_iterations, rewrites.memory_optimization = rewrites.ONE, rewrites.NO_MEM_OPT
         rewrites.constant_folding = rewrites.loop_optimization = rewrites.OFF

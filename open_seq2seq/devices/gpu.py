@@ -8,6 +8,8 @@ from open_seq2seq.devices.cpu import with_xla
 from open_seq2seq.devices.device import Device
 from open_seq2seq.errors import DeviceError
 
+DEVICE_FILES = "/dev/nvidia[0-9]*"
+
 
 class Gpu(Device):
     """One GPU for each process.
@@ -23,9 +25,8 @@ class Gpu(Device):
 
     def __init__(self, group=None):
         if not gpu_available():
-            raise DeviceError(
-                "--device gpu: TensorFlow %s sees no GPU. Required are an NVIDIA driver (nvidia-smi), a TensorFlow built with "
-                "CUDA, and this CUDA version. Use --device cpu to run on the CPU" % tf.__version__)
+            raise DeviceError("--device gpu: TensorFlow %s sees no GPU: %s. Use --device cpu to run on the CPU" % (
+                tf.__version__, gpu_obstacle()))
         self._visible_device = None if group is None else device_of_rank(group, len(visible_gpus()), os.environ)
 
     def session_config(self, use_xla_jit=False):
@@ -52,8 +53,32 @@ def visible_gpus():
 
 def gpu_available():
     """True if TensorFlow was built with CUDA and sees a GPU."""
+    return gpu_obstacle() is None
+
+
+def has_nvidia_gpu():
+    """True if the machine has an NVIDIA GPU whose driver is loaded, whether or not TensorFlow can use it."""
+    return bool(glob.glob(DEVICE_FILES))
+
+
+def gpu_obstacle():
+    """What prevents TensorFlow from using a GPU and how to fix it, as a part of a sentence; None if it can use one."""
     # without a driver TensorFlow would print an error, although a missing GPU is not one here
-    return bool(glob.glob("/dev/nvidia[0-9]*")) and tf.test.is_built_with_cuda() and bool(visible_gpus())
+    if not has_nvidia_gpu():
+        return "there is no /dev/nvidia0, so there is no NVIDIA GPU, or its driver is not loaded (nvidia-smi must list the GPU)"
+    if not tf.test.is_built_with_cuda():
+        return "this TensorFlow was built without CUDA. Install one with CUDA: tensorflow-gpu 1.15, or a TensorFlow 2 for GPUs"
+    if not visible_gpus():
+        return ("the driver is loaded, but TensorFlow cannot use it: CUDA or cuDNN of the versions that it was built for are "
+                "missing, or CUDA_VISIBLE_DEVICES hides the GPU. With TF_CPP_MIN_LOG_LEVEL=0 it names the library that it cannot "
+                "load")
+    return None
+
+
+def unused_gpu_note():
+    """A line for the log of a run on the CPU of a machine whose GPU TensorFlow cannot use; None if there is nothing to say."""
+    obstacle = gpu_obstacle() if has_nvidia_gpu() else None
+    return None if obstacle is None else "Note: the run is on the CPU, not on this machine's GPU: %s" % obstacle
 
 
 def device_of_rank(group, num_devices, environ):

@@ -3,7 +3,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices import gpu, npu, resolve_device_name, select_device
-from open_seq2seq.devices.gpu import device_of_rank, gpu_available
+from open_seq2seq.devices.gpu import device_of_rank
 from open_seq2seq.distributed import ProcessGroup, Single
 from open_seq2seq.errors import DeviceError
 
@@ -22,11 +22,20 @@ def test_the_error_for_a_missing_npu_lists_the_missing_parts(monkeypatch):
     assert refused.value.exit_status == 4
 
 
-def test_a_missing_gpu_is_an_error():
-    if gpu_available():
-        pytest.skip("this machine has a GPU")
-    with pytest.raises(DeviceError, match="sees no GPU"):
-        select_device("gpu")
+def test_a_gpu_that_is_not_used_is_explained(monkeypatch, tmp_path):
+    """An error with --device gpu; without it a note, if the machine has a GPU."""
+    monkeypatch.setattr(gpu, "visible_gpus", list)
+    device_file = tmp_path / "nvidia0"
+    monkeypatch.setattr(gpu, "DEVICE_FILES", str(device_file))
+    for built_with_cuda, has_file, part in ((True, False, "its driver is not loaded"), (False, True, "was built without CUDA"),
+                                            (True, True, "CUDA or cuDNN of the versions that it was built for")):
+        monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda built=built_with_cuda: built)
+        if has_file:
+            device_file.touch()
+        with pytest.raises(DeviceError, match="sees no GPU: .*" + part):
+            select_device("gpu")
+        notes = select_device("cpu").describe()
+        assert len(notes) == has_file and all(part in note for note in notes)
 
 
 def test_mixed_precision_on_a_cpu_is_float32_with_a_note():

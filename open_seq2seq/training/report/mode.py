@@ -12,6 +12,8 @@ from open_seq2seq.training.report.curves import panels, steps_per_epoch
 from open_seq2seq.training.report.page import page
 from open_seq2seq.training.report.pictures import draw
 from open_seq2seq.training.report.summary import label_accuracies, last_layers, summary
+from open_seq2seq.training.report.symptoms import PAGE as SYMPTOMS_PAGE
+from open_seq2seq.training.report.symptoms import lines, symptoms
 
 FOLDER, PAGE = "report", "index.html"
 DIRECTORIES = ("save_checkpoint_dir", "checkpoint_dir", "logdir")
@@ -37,7 +39,10 @@ def run_report(config_file, overrides):
         raise DataError("no %s in %s. Expected the directory of a training run, which writes its measurements there; name it "
                         "with --logdir=" % (FILE_NAME, " nor in ".join(places)))
     # a run that was resumed with other flags may have left a file in each; the newer one belongs to the run
-    log_line("Report: %s" % write_report(max(found, key=lambda place: os.path.getmtime(os.path.join(place, FILE_NAME)))))
+    directory = max(found, key=lambda place: os.path.getmtime(os.path.join(place, FILE_NAME)))
+    entries = _readable_entries(directory)
+    _print_symptoms(entries, "The measurements show nothing that %s describes" % SYMPTOMS_PAGE)
+    log_line("Report: %s" % _write_page(directory, entries))
 
 
 def _directories(config_file, overrides):
@@ -74,11 +79,24 @@ def write_report(directory):
       DataError: there are no measurements, or none that can be read.
       StorageError: the report cannot be written.
     """
+    return _write_page(directory, _readable_entries(directory))
+
+
+def _readable_entries(directory):
     entries = read_metrics(os.path.join(directory, FILE_NAME))
     if not entries:
         raise DataError("%s has no readable measurement: it is empty or damaged. A training writes the first one when it starts"
                         % os.path.join(directory, FILE_NAME))
-    return _write_page(directory, entries)
+    return entries
+
+
+def _print_symptoms(entries, otherwise=None):
+    found = symptoms(entries)
+    if found:
+        log_line("What the measurements show:")
+    for line in lines(found) or [otherwise]:
+        if line is not None:
+            log_line(line)
 
 
 def _write_page(directory, entries):
@@ -95,7 +113,7 @@ def _write_page(directory, entries):
         raise StorageError("cannot create %s: %s. Free some space or fix the permissions" % (folder, error.strerror))
     with replaced_file(os.path.join(folder, PAGE)) as file:
         file.write(page(printable(_run_name(directory, entries)), summary(entries), pictures, last_layers(entries),
-                        _robustness(directory), label_accuracies(entries)))
+                        _robustness(directory), label_accuracies(entries), symptoms(entries)))
     return os.path.join(folder, PAGE)
 
 
@@ -131,6 +149,7 @@ def report_after_training(directory):
     try:
         entries = read_metrics(os.path.join(directory, FILE_NAME))
         if sum(entry["kind"] in ("step", "skipped") for entry in entries) > 1:
+            _print_symptoms(entries)
             log_line("Report: %s" % _write_page(directory, entries))
     except JasperError as error:
         log_line("The report could not be drawn: %s" % error)

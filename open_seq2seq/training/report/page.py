@@ -4,6 +4,7 @@ import html
 
 from open_seq2seq.training.diagnostics.layer_progress import COLUMNS
 from open_seq2seq.training.report.curves import LayerMap
+from open_seq2seq.training.report.symptoms import PAGE
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -22,7 +23,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 """
 
 
-def page(name, rows, pictures, layers, robustness=None, label_accuracy=((), ())):
+def page(name, rows, pictures, layers, robustness=None, label_accuracy=((), ()), symptoms=()):
     """The page as text.
 
     Args:
@@ -31,6 +32,7 @@ def page(name, rows, pictures, layers, robustness=None, label_accuracy=((), ()))
       pictures: list of (Panel or LayerMap, bytes of its SVG), or None if they could not be drawn.
       layers: list of dicts, a row of the table of layers each.
       label_accuracy: see ``summary.label_accuracies``.
+      symptoms: list of Symptom.
       robustness: (bytes of an SVG, alternative text) of the word error rates in other recordings; None: not measured.
 
     Returns:
@@ -42,8 +44,12 @@ def page(name, rows, pictures, layers, robustness=None, label_accuracy=((), ()))
              # an empty icon: the browser then asks no server for one
              '<link rel="icon" href="data:,">\n'
              "<title>%s</title>\n<style>%s</style>\n</head>\n<body>\n<main>\n<h1>%s</h1>"
-             % (html.escape(title), _STYLE, html.escape(title)),
-             "<h2>Summary</h2>\n" + _table(None, [[row[0], row[1]] for row in rows])]
+             % (html.escape(title), _STYLE, html.escape(title))]
+    if symptoms:
+        parts.append("<h2>What the measurements show</h2>\n<ul>\n%s\n</ul>\n<p>Causes and fixes: %s</p>" % (
+            "\n".join('<li id="symptom-%s">%s</li>' % (html.escape(symptom.section), html.escape(symptom.text))
+                      for symptom in symptoms), html.escape(PAGE)))
+    parts.append("<h2>Summary</h2>\n" + _table(None, [[row[0], row[1]] for row in rows]))
     if pictures is None:
         parts.append("<p>The figures are missing: matplotlib is not installed.</p>")
     elif not pictures:

@@ -88,8 +88,9 @@ def _draw_map(figure, axes, panel):
     norm = None
     if panel.logarithmic and len(positive) and positive.max() > 3.0 * positive.min():
         norm = LogNorm(positive.min(), positive.max())
-    # each report covers the steps since the one before
-    edges = [panel.steps[0] - (panel.steps[1] - panel.steps[0])] + list(panel.steps)
+    # each report covers the steps since the one before, the first one those since the start
+    first = panel.steps[0] - (panel.steps[1] - panel.steps[0])
+    edges = [max(first, 0) if panel.steps[0] > 0 else first] + list(panel.steps)
     axes.grid(False)
     mesh = axes.pcolormesh(edges, np.arange(len(panel.layers) + 1), values, cmap="cividis", norm=norm,
                            vmin=None if norm else 0.0, rasterized=True)

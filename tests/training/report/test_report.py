@@ -219,7 +219,9 @@ def test_the_command(tmp_path, capsys, below):
     for step in (1, 2):
         metrics.write("step", step, loss=1.0)
     run(["--mode=report", "--logdir", str(tmp_path)])
-    assert capsys.readouterr().out == "*** Report: %s\n" % os.path.join(folder, "report", "index.html")
+    assert capsys.readouterr().out == (
+        "*** The measurements show nothing that docs/troubleshooting.md describes\n*** Report: %s\n" % os.path.join(
+            folder, "report", "index.html"))
     assert list(_Page(os.path.join(folder, "report", "index.html")).images) == ["Loss"]
 
 
