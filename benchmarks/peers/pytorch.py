@@ -4,8 +4,8 @@
 
 The first call makes a virtual environment with PyTorch in DIR/pytorch (up to 6 GB with the wheel of PyPI; --index_url names a
 package index with smaller wheels for CPUs). Both programs train the same network (NVIDIA's Jasper) on the same batch with the
-same optimizer, each in a process of its own. Before they are measured it is checked that they have equally many parameters, and that
-with the same initial weights, without dropout, the losses of three steps are equal.
+same optimizer, each in a process of its own. Before they are measured it is checked that they have equally many parameters, and
+that with the same initial weights, without dropout, the losses of three steps are equal.
 """
 import argparse
 import os

@@ -35,6 +35,14 @@ class ProcessGroup:
         """Means over all ranks of a list of float32 or float16 tensors, without gradients."""
         raise NotImplementedError
 
+    def sum_in_step(self, tensors):
+        """:meth:`sum` as a part of every training step; the operations of a graph run together, in the order they are built."""
+        return self.sum(tensors)
+
+    def average_gradients(self, tensors):
+        """:meth:`average` of the gradients of a training step, after all its :meth:`sum_in_step`."""
+        return self.average(tensors)
+
     def gather(self, tensor):
         """int32 [size, K]: the ``tensor`` int32 [K] of every rank."""
         raise NotImplementedError

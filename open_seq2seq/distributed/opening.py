@@ -39,7 +39,7 @@ def open_group(device_name, environ=os.environ):
         if environ.get("HOROVOD_SIZE") == "1":
             return Single()
         from open_seq2seq.distributed.horovod_group import HorovodGroup
-        return HorovodGroup(environ)
+        return HorovodGroup(environ, on_cpu=device_name == "cpu")
     _require_no_peers(device_name, environ, SIZES_OF_OTHER_LAUNCHERS)
     return Single()
 

@@ -60,6 +60,6 @@ def execution_of(params, mode, device, group):
         # no gradients are needed, and TensorFlow fuses a convolution only with a batch norm that follows it directly
         return Execution(False, dtype, host_scope=device.host_scope)
     together = params["sync_batch_norm"] and group.size > 1
-    return Execution(device.fast_gradients, dtype, group.sum if together else None, device.host_scope,
+    return Execution(device.fast_gradients, dtype, group.sum_in_step if together else None, device.host_scope,
                      params["random_seed"] if device.stateless_dropout else None,
                      mean_over_ranks=group.average if group.size > 1 else None)

@@ -60,7 +60,7 @@ class ShapeStepBuilder:
         self._params, self._requests = params, requests
         self._model = base_model(params, "train", vocabulary_size, execution=execution_of(params, "train", device, group))
         self.optimization = optimization_class(
-            params, last_step, steps_per_epoch, all_reduce=group.average if group.size > 1 else None,
+            params, last_step, steps_per_epoch, all_reduce=group.average_gradients if group.size > 1 else None,
             wrap=lambda optimizer: device.wrap_optimizer(optimizer, params, group), learning_rate_factor=learning_rate_factor,
             encoder_variables=lambda: tf.get_collection(ENCODER_VARIABLES), job=job)
         self.averages = None

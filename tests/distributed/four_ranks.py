@@ -64,6 +64,27 @@ def training(results):
         results["trained"] = [value.tolist() for value in session.run(weights[:3])]
 
 
+def steps(results):
+    """What every training step exchanges: sums with gradients, then the gradients themselves, longer than a chunk."""
+    mine = group.rank + 1.0
+    vector = tf.get_variable("vector", initializer=[1.0, 2.0]) * mine
+    first = group.sum_in_step([vector])[0]
+    second = group.sum_in_step([tf.reshape(first * vector, [1, 2])])[0]
+    loss = tf.reduce_sum(second) * mine
+    gradient, = tf.gradients(loss, [vector])
+    large = tf.range(700000, dtype=tf.float32) * mine
+    means = group.average_gradients([gradient, large, tf.reduce_sum(large[:3])])
+    plain = group.average([gradient, large, tf.reduce_sum(large[:3])])
+    shapes = [tensor.shape.as_list() for tensor in [first, second] + means]
+    with tf.Session(config=tf.ConfigProto(inter_op_parallelism_threads=1)) as session:
+        session.run(tf.global_variables_initializer())
+        for _ in range(3):
+            found, exchanged, expected, own = session.run([second, means, plain, gradient])
+        results.update(shapes=shapes, second=found.tolist(), gradient=own.tolist(),
+                       equal=[bool((a == b).all()) for a, b in zip(exchanged, expected)],
+                       bits=[float(np.float64(value).sum()) for value in exchanged], shared=group._memory is not None)
+
+
 def exchange(results):
     numbers, texts = Exchange(group, ["loss", "count", "bad"]), TextExchange(group, 9)
     with tf.Session() as session:
@@ -92,7 +113,7 @@ def agreement(results):
 
 
 everything = {}
-for section in (collectives, broadcast, training, exchange, agreement):
+for section in (collectives, broadcast, training, steps, exchange, agreement):
     with tf.Graph().as_default():
         section(everything.setdefault(section.__name__, {}))
 with tf.Graph().as_default(), tf.Session() as last:

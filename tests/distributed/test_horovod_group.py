@@ -35,3 +35,15 @@ def test_mean_gradients_are_bit_equal_on_every_rank(four_ranks):
     expected = [sum(numbers) / 4 for numbers in zip(*[result["own"] for result in results])]
     assert results[0]["mean"] == pytest.approx(expected, rel=1e-4, abs=1e-7)
     assert all(result["mean"] == results[0]["mean"] and result["trained"] == results[0]["trained"] for result in results)
+
+
+@pytest.mark.slow
+def test_the_exchanges_of_a_step_through_shared_memory_equal_those_of_horovod(four_ranks):
+    results = [result["steps"] for result in four_ranks]
+    for result in results:
+        assert result["shared"] and result["shapes"] == [[2], [1, 2], [2], [700000], []]
+        # s = 10 v; the sum over the ranks of s * r v is 10 s v
+        assert result["second"] == [[100.0, 400.0]]
+        # the weights of the losses are 1 to 4: d loss / d (r v) = 10 s + 10 * 10 v = 200 v
+        assert result["gradient"] == [200.0, 400.0]
+        assert result["equal"] == [True, True, True] and result["bits"] == results[0]["bits"]
