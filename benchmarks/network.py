@@ -81,12 +81,15 @@ def product_shapes(graph):
     return shapes
 
 
-def convolution_flops(graph):
-    """FLOPs of all convolutions and matrix products in ``graph``; a multiplication and an addition count as two."""
-    return sum(2 * rows * inner * columns for rows, inner, columns in product_shapes(graph))
+def convolution_flops(case):
+    """FLOPs of all convolutions of a forward pass as direct sums; a multiplication and an addition count as two."""
+    base_model, params = checked_params(case, "eval")
+    with tf.Graph().as_default() as graph:
+        base_model(params, "eval", VOCABULARY_SIZE)(synthetic_batch(case, params["data_layer_params"]["num_audio_features"]))
+        return sum(2 * rows * inner * columns for rows, inner, columns in product_shapes(graph))
 
 
-def build(case, mode, session_config, fast_gradients):
+def build(case, mode, session_config, fast_gradients=True, fast_convolutions=True):
     """Builds a case's network.
 
     Args:
@@ -94,13 +97,16 @@ def build(case, mode, session_config, fast_gradients):
       mode: "train" (a whole step: forward, backward, update) or "eval" (logits and best path).
       session_config: ``tf.ConfigProto``.
       fast_gradients: see ``open_seq2seq/encoders/convolution.py``.
+      fast_convolutions: whether a training uses Fourier transforms where they are faster.
     """
+    from open_seq2seq.encoders.fast_convolutions import FastConvolutions  # earlier revisions do not have it, see step_worker.py
     base_model, params = checked_params(case, mode)
-    with tf.Graph().as_default() as graph:
+    with tf.Graph().as_default():
         tf.set_random_seed(0)
         batch = synthetic_batch(case, params["data_layer_params"]["num_audio_features"])
-        output = base_model(params, mode, VOCABULARY_SIZE, execution=Execution(fast_gradients))(batch)
-        flops = convolution_flops(graph)
+        execution = Execution(fast_gradients, fast_convolutions=FastConvolutions(fast_convolutions))
+        output = base_model(params, mode, VOCABULARY_SIZE, execution=execution)(batch)
+        flops = convolution_flops(case)
         if mode == "train":
             # the usual count: each of the two gradients takes as much as the forward pass
             fetches, flops = optimize(output.loss.loss, params, 100000, 1000).update, 3 * flops

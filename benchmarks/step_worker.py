@@ -64,7 +64,7 @@ def build(arguments):
     base_model, params = network.checked_params(case, "train")
     changed_params(params, arguments)
     device = Cpu()
-    with tf.Graph().as_default() as graph:
+    with tf.Graph().as_default():
         tf.set_random_seed(0)
         batch = network.synthetic_batch(case, params["data_layer_params"]["num_audio_features"])
         valid = tf.constant(lengths_of(arguments), tf.int32)
@@ -73,7 +73,7 @@ def build(arguments):
                                positions=tf.range(case.batch_size, dtype=tf.int64))
         execution = execution_of(params, "train", device, Single())
         output = base_model(params, "train", network.VOCABULARY_SIZE, execution=execution)(batch)
-        flops = 3 * network.convolution_flops(graph)
+        flops = 3 * network.convolution_flops(case)
         update = optimize(output.loss.loss, params, 100000, 1000).update
         parameters = sum(variable.shape.num_elements() for variable in tf.trainable_variables())
         config = device.session_config()

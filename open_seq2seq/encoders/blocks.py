@@ -22,7 +22,7 @@ training: bool; momentum, epsilon: of batch_norm; regularizer: of kernels and ga
 """
 
 
-def convolve(inputs, convolution, encoder, regularizer=None):
+def convolve(inputs, convolution, encoder, regularizer=None, typical_frames=None):
     """A convolution over time without bias.
 
     Args:
@@ -30,6 +30,7 @@ def convolve(inputs, convolution, encoder, regularizer=None):
       convolution: a :class:`ConvolutionSettings`.
       encoder: an :class:`EncoderSettings`.
       regularizer: applied to the kernels, or None.
+      typical_frames: int, T of a typical batch where the graph does not know it; None if nothing is known.
 
     Returns:
       Tensor of the inputs' type, [B, 1, T', channels]: rank 4, which batch norm needs.
@@ -38,7 +39,7 @@ def convolve(inputs, convolution, encoder, regularizer=None):
     width, stride, dilation, padding = convolution.width, convolution.stride, convolution.dilation, convolution.padding
     if not convolution.separable:
         kernel = _weights("kernel", [width, input_channels, convolution.channels], inputs.dtype, regularizer)
-        return _convolve(inputs, kernel, stride, dilation, padding, encoder)
+        return _convolve(inputs, kernel, stride, dilation, padding, encoder, typical_frames)
     depthwise = _weights("depthwise_kernel", [width, input_channels, 1], inputs.dtype, regularizer)
     pointwise = _weights("pointwise_kernel", [1, input_channels, convolution.channels], inputs.dtype, regularizer)
     if width == 1 and stride == 1:
@@ -57,9 +58,16 @@ def _weights(name, shape, dtype, regularizer):
     return tf.cast(tf.get_variable(name, shape, dtype=tf.float32, regularizer=regularizer), dtype)
 
 
-def _convolve(inputs, kernel, stride, dilation, padding, encoder):
+def _convolve(inputs, kernel, stride, dilation, padding, encoder, typical_frames=None):
     if encoder.training:
-        return tf.expand_dims(conv1d(inputs, kernel, stride, dilation, padding, encoder.execution.fast_gradients), 1)
+        execution, block = encoder.execution, None
+        if (execution.fast_convolutions is not None and execution.fast_gradients and stride == 1 and padding == "SAME"
+                and inputs.dtype == tf.float32):
+            batch_size, frames, _ = inputs.shape.as_list()
+            block = execution.fast_convolutions.block(
+                tf.get_variable_scope().name, kernel.shape.as_list(), batch_size, typical_frames if frames is None else frames,
+                dilation)
+        return tf.expand_dims(conv1d(inputs, kernel, stride, dilation, padding, execution.fast_gradients, block), 1)
     if padding == "VALID":
         inputs = _at_least_one_window(inputs, kernel.shape.as_list()[0], dilation)
     # No gradients are needed here, and TensorFlow fuses the Conv2D and the FusedBatchNorm only if no op is between them.

@@ -13,6 +13,7 @@ The last is a convolution over "images" [Cin, P, B] with the kernel [T', B, Cout
 """
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.encoders.fourier_convolution import fourier_conv1d
 from open_seq2seq.encoders.shapes import at_least, dimension, pad_frames
 
 # for ``tf.Graph.gradient_override_map``: the gradients of a Conv2D of height 1, with dilation too, which TensorFlow 1.15 does not
@@ -20,7 +21,7 @@ from open_seq2seq.encoders.shapes import at_least, dimension, pad_frames
 GRADIENT_NAME = "Conv1DGradientsAsForwardConvolutions"
 
 
-def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=True, name=None):
+def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=True, block=None, name=None):
     """Convolution over time without bias, with TensorFlow's padding.
 
     Args:
@@ -31,24 +32,32 @@ def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=
       padding: "SAME" (ceil(T / stride) output frames) or "VALID" (complete windows only).
       fast_gradients: True computes gradients as forward convolutions, which is faster on a CPU; False uses TensorFlow's
         gradients. The outputs are the same, the gradients equal up to rounding.
+      block: frames of the blocks whose Fourier transforms compute the convolution, see ``fourier_conv1d``, for float32,
+        "SAME", stride 1 and fast gradients; None for the direct sum. Outputs and gradients are equal up to rounding.
       name: name scope of the ops.
 
     Returns:
       Tensor of the inputs' type, [B, T', Cout].
 
     Raises:
-      ValueError: stride and dilation are both above 1, or padding is neither "SAME" nor "VALID".
+      ValueError: stride and dilation are both above 1, or padding is neither "SAME" nor "VALID", or there is a block without
+        stride 1, "SAME" and fast gradients.
     """
     if stride > 1 and dilation > 1:
         raise ValueError("stride is %d and dilation is %d, expected one of them to be 1" % (stride, dilation))
     if padding not in ("SAME", "VALID"):
         raise ValueError('padding is %r, expected "SAME" or "VALID"' % (padding,))
+    if block is not None and (stride > 1 or padding != "SAME" or not fast_gradients):
+        raise ValueError('block is %r, expected None with stride %d, padding "%s" and fast_gradients %s' % (
+            block, stride, padding, fast_gradients))
     with tf.name_scope(name, "conv1d", [inputs, kernel]):
         if not fast_gradients:
             # on 1.15 tf.nn.convolution moves dilation into the batch dimension, because Conv2D has no dilated gradient on a CPU
             return tf.nn.convolution(inputs, kernel, padding, strides=[stride], dilation_rate=[dilation])
         if kernel.shape.as_list()[0] == 1 and stride == 1:
             return _convolve_one_tap(inputs, kernel)
+        if block is not None:
+            return fourier_conv1d(inputs, kernel, block, dilation)
         with tf.get_default_graph().gradient_override_map({"Conv2D": GRADIENT_NAME}):
             return _convolve(inputs, kernel, stride, dilation, padding)
 

@@ -5,8 +5,8 @@ import contextlib
 import tensorflow.compat.v1 as tf
 
 Execution = collections.namedtuple("Execution", "fast_gradients dtype sum_over_ranks host_scope random_seed observer "
-                                                "mean_over_ranks")
-Execution.__new__.__defaults__ = (True, tf.float32, None, contextlib.suppress, None, None, None)
+                                                "mean_over_ranks fast_convolutions")
+Execution.__new__.__defaults__ = (True, tf.float32, None, contextlib.suppress, None, None, None, None)
 Execution.__doc__ = """Settings of the device and the process group that change how a model is computed, but not its result.
 
 fast_gradients: compute convolution gradients as forward convolutions, see ``encoders/convolution.py``. It works for both dtypes,

@@ -166,7 +166,9 @@ class TDNNEncoder:
                 features = transformed(features, self._params["input_transform"], self._training)
         activations = tf.cast(features, self._settings.execution.dtype)
         draws = RandomDraws(self._settings.execution.random_seed, positions)
-        stream = _Stream(activations, feature_lengths, self._params["use_conv_mask"], self._params["mask_batch_norm"], draws)
+        fast_convolutions = self._settings.execution.fast_convolutions
+        stream = _Stream(activations, feature_lengths, self._params["use_conv_mask"], self._params["mask_batch_norm"], draws,
+                         None if fast_convolutions is None else fast_convolutions.feature_frames)
         dense_inputs, layers = [], {}
         norm_count = 0
         with tf.variable_scope(self._name, initializer=self._initializer, use_resource=False):
@@ -201,7 +203,10 @@ class TDNNEncoder:
             convolution = blocks.ConvolutionSettings(
                 layer["type"] == "sep_conv1d", layer["kernel_size"][0], layer["num_channels"],
                 layer["stride"][0], layer["dilation"][0], layer["padding"])
-            images = blocks.convolve(stream.activations, convolution, self._settings, self._settings.regularizer)
+            images = blocks.convolve(stream.activations, convolution, self._settings, self._settings.regularizer,
+                                     stream.typical_frames)
+            if stream.typical_frames is not None:
+                stream.typical_frames = convolved_frames(layer, stream.typical_frames)
             stream.set_lengths(convolved_frames(layer, stream.lengths), dimension(images, 2))
             if self._params["normalization"] == "batch_norm":
                 with tf.variable_scope("bn"):
@@ -252,10 +257,13 @@ def _name(block_index, repeat_index):
 
 
 class _Stream:
-    """The activations between two layers, with their lengths and the masks that these determine."""
+    """The activations between two layers, with their lengths and the masks that these determine.
 
-    def __init__(self, activations, lengths, mask_convolutions, mask_batch_norm, draws):
-        self.activations, self.lengths, self.draws = activations, lengths, draws
+    ``typical_frames`` is the expected number of frames, an int, or None if nothing is known.
+    """
+
+    def __init__(self, activations, lengths, mask_convolutions, mask_batch_norm, draws, typical_frames=None):
+        self.activations, self.lengths, self.draws, self.typical_frames = activations, lengths, draws, typical_frames
         self._mask_convolutions, self._mask_batch_norm = mask_convolutions, mask_batch_norm
         self._masked = False
         self._build_mask(dimension(activations, 1))

@@ -2,6 +2,8 @@
 from open_seq2seq.data.speech2text.buckets import StaticShapes
 from open_seq2seq.data.tasks import TaskData
 from open_seq2seq.encoders import Execution
+from open_seq2seq.encoders.fast_convolutions import FastConvolutions
+from open_seq2seq.host_memory import total_bytes
 from open_seq2seq.models.task_params import main_task
 
 
@@ -46,7 +48,7 @@ def tasks_of_data(params):
             for name, task in params["tasks"].items()]
 
 
-def execution_of(params, mode, device, group):
+def execution_of(params, mode, device, group, data_layer=None):
     """The :class:`~open_seq2seq.encoders.interface.Execution` of a mode's model.
 
     Args:
@@ -54,6 +56,7 @@ def execution_of(params, mode, device, group):
       mode: "train", "eval" or "infer".
       device: a ``Device``.
       group: a ``ProcessGroup``.
+      data_layer: in training the data layer, whose durations help to choose fast convolutions; None if there is none.
     """
     dtype = device.compute_dtype(params["dtype"])
     if mode != "train":
@@ -62,4 +65,14 @@ def execution_of(params, mode, device, group):
     together = params["sync_batch_norm"] and group.size > 1
     return Execution(device.fast_gradients, dtype, group.sum_in_step if together else None, device.host_scope,
                      params["random_seed"] if device.stateless_dropout else None,
-                     mean_over_ranks=group.average if group.size > 1 else None)
+                     mean_over_ranks=group.average if group.size > 1 else None,
+                     fast_convolutions=FastConvolutions(params["fast_convolutions"], _typical_frames(params, data_layer),
+                                                        total_bytes()))
+
+
+def _typical_frames(params, data_layer):
+    """Mean feature frames of an utterance; None where the data layer does not know the duration of its data."""
+    if not getattr(data_layer, "total_duration", None):
+        return None
+    seconds = data_layer.total_duration / len(data_layer.utterances)
+    return max(1, int(seconds / params["data_layer_params"].get("window_stride", 0.01)))

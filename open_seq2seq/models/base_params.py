@@ -133,6 +133,9 @@ RUN = (
               doc="accepted for compatibility; the launch scripts determine the number of processes"),
     Parameter("sync_batch_norm", Bool(), default=False,
               doc="statistics of batch norm over all processes; False: of every process's own batch, as in OpenSeq2Seq"),
+    Parameter("fast_convolutions", Bool(), default=True,
+              doc="in training on a CPU: convolutions use short Fourier transforms where that takes less time (docs/speed.md); "
+                  "False: always the direct sum. Results are equal up to rounding"),
     Parameter("use_xla_jit", Bool(), default=False, doc="compile the graph with XLA"),
     Parameter("max_bad_steps", Int(minimum=1), default=50,
               doc="consecutive steps with a non-finite loss or gradient after which training ends; overflows that reduce the "

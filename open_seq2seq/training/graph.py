@@ -46,7 +46,7 @@ class ShapeStepBuilder:
     Args:
       base_model: the model class.
       params: the checked config of mode "train".
-      vocabulary_size: see the model.
+      data_layer: the data layer of the training.
       last_step, steps_per_epoch: see ``Optimization``.
       device: a ``Device``.
       group: a ``ProcessGroup``.
@@ -55,10 +55,12 @@ class ShapeStepBuilder:
       optimization_class: ``Optimization`` or a subclass.
     """
 
-    def __init__(self, base_model, params, vocabulary_size, last_step, steps_per_epoch, device, group, requests,
+    def __init__(self, base_model, params, data_layer, last_step, steps_per_epoch, device, group, requests,
                  learning_rate_factor=None, optimization_class=Optimization, job=None):
         self._params, self._requests = params, requests
-        self._model = base_model(params, "train", vocabulary_size, execution=execution_of(params, "train", device, group))
+        execution = execution_of(params, "train", device, group, data_layer)
+        self.fast_convolutions = execution.fast_convolutions
+        self._model = base_model(params, "train", output_sizes(data_layer), execution=execution)
         self.optimization = optimization_class(
             params, last_step, steps_per_epoch, all_reduce=group.average_gradients if group.size > 1 else None,
             wrap=lambda optimizer: device.wrap_optimizer(optimizer, params, group), learning_rate_factor=learning_rate_factor,
@@ -207,7 +209,7 @@ class TrainingGraph:
         self._learning_rate_factor = None
         if params["reduce_lr_on_plateau"] or self.job is not None:
             self._learning_rate_factor = tf.placeholder_with_default(np.float32(1.0), [], "learning_rate_factor")
-        builder = ShapeStepBuilder(base_model, params, output_sizes(self.data_layer), policy_steps, self.steps_per_epoch,
+        builder = ShapeStepBuilder(base_model, params, self.data_layer, policy_steps, self.steps_per_epoch,
                                    device, group, self.requests, self._learning_rate_factor, optimization_class, self.job)
         self.optimization = builder.optimization
         self._iterators, self.shape_steps = [], []
@@ -218,6 +220,7 @@ class TrainingGraph:
                 self._iterators.append(tf.data.Iterator.from_structure(tf.data.get_output_types(dataset),
                                                                        tf.data.get_output_shapes(dataset)))
                 self.shape_steps.append(builder(*next_batch(self._iterators[-1], timed=not device.static_shapes)))
+        self.notes = builder.fast_convolutions.notes()
         if self.job is not None:
             self.job.connect(self._iterators)
         statistics = self._statistics()

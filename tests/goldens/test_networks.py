@@ -10,6 +10,7 @@ from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.decoding.greedy import collapse
 from open_seq2seq.encoders import Execution
 from open_seq2seq.experiment.loading import load_experiment
+from tests.fixtures.convolutions import EverywhereFourier
 
 pytestmark = pytest.mark.shared
 
@@ -20,14 +21,15 @@ VOCABULARY = " abcdefghijklmnopqrstuvwxyz'"
 class Case:
     """A case's model in one mode, in the current graph, restored from the original's checkpoint."""
 
-    def __init__(self, goldens, name, mode, fast_gradients, **changes):
+    def __init__(self, goldens, name, mode, fast_gradients, fast_convolutions=None, **changes):
         self.folder = os.path.join(goldens, "networks", name)
         experiment = load_experiment(os.path.join(self.folder, "config.py"), mode)
         params = dict(experiment.params[mode], **changes)
         with np.load(os.path.join(self.folder, "inputs.npz")) as inputs:
             batch = Batch(*[tf.constant(inputs[key]) for key in ("x", "x_len", "y", "y_len")],
                           utterance_indices=tf.range(len(inputs["x"])))
-        self.output = experiment.base_model(params, mode, len(VOCABULARY), execution=Execution(fast_gradients))(batch)
+        execution = Execution(fast_gradients, fast_convolutions=fast_convolutions)
+        self.output = experiment.base_model(params, mode, len(VOCABULARY), execution=execution)(batch)
         with np.load(os.path.join(self.folder, "outputs.npz")) as golden:
             self.golden = dict(golden)
         with open(os.path.join(self.folder, "results.json")) as file:
@@ -68,10 +70,13 @@ def test_forward(goldens, graph, name, mode):
             assert_close(per_utterance, case.golden["train_per_sample_ctc"])
 
 
-@pytest.mark.parametrize("fast_gradients", [True, False])
+@pytest.mark.parametrize("fast_gradients, fourier", [(True, False), (False, False), (True, True)],
+                         ids=["forward convolutions", "TensorFlow's gradients", "Fourier transforms"])
 @pytest.mark.parametrize("name", CASES)
-def test_gradients_and_moving_statistics(goldens, graph, name, fast_gradients):
-    case = Case(goldens, name, "train", fast_gradients)
+def test_gradients_and_moving_statistics(goldens, graph, name, fast_gradients, fourier):
+    convolutions = EverywhereFourier()
+    case = Case(goldens, name, "train", fast_gradients, convolutions if fourier else None)
+    assert bool(convolutions.chosen) == (fourier and name != "case4_quartznet_sep")
     variables = tf.trainable_variables()
     moving = [variable for variable in tf.global_variables() if "/moving_" in variable.op.name]
     updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)

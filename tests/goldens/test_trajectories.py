@@ -11,8 +11,11 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.contrib import l2_regularizer
 from open_seq2seq.data.speech2text.dataset import Batch
+from open_seq2seq.encoders import Execution
+from open_seq2seq.encoders.interface import ALONE
 from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.optimizers import optimize, total_loss
+from tests.fixtures.convolutions import EverywhereFourier
 
 DENSE, PLAIN, SEPARABLE = "case1_dense_residual_masks", "case3_w2l_nores_nomask", "case4_quartznet_sep"
 # OpenSeq2Seq never stores NovoGrad's second moment: for every config its numbers are those of beta2 = 0
@@ -47,18 +50,30 @@ def test_trajectory(goldens, graph, case, name, settings, tolerance):
 
 @pytest.mark.shared
 @pytest.mark.slow
+@pytest.mark.parametrize("case", [DENSE, PLAIN])
+def test_trajectory_with_fourier_transforms(goldens, graph, case):
+    folder, convolutions = os.path.join(goldens, "networks", case), EverywhereFourier()
+    with np.load(os.path.join(folder, "traj_novograd.npz")) as archive:
+        golden = {key: archive[key] for key in archive}
+    check_training(folder, "novograd", NOVOGRAD, 2e-5, lambda session, step: _compare(session, golden, step, 1e-5),
+                   Execution(fast_convolutions=convolutions))
+    assert convolutions.chosen
+
+
+@pytest.mark.shared
+@pytest.mark.slow
 def test_adam_losses(goldens, graph):
     # of this one only the losses are known, and a perturbation of 1e-6 moves the weights by 3e-3
     check_training(os.path.join(goldens, "networks", DENSE), "adam", {"optimizer": "Adam", "optimizer_params": {}}, 1e-3)
 
 
-def check_training(folder, name, settings, loss_tolerance, after_step=None):
+def check_training(folder, name, settings, loss_tolerance, after_step=None, execution=ALONE):
     """Five steps; asserts learning rates and losses (to a relative tolerance), calls back after steps 1, 2 and 5."""
     with open(os.path.join(folder, "results.json")) as stream:
         expected = json.load(stream)["traj_" + name]
     experiment = load_experiment(os.path.join(folder, "config.py"), "train")
     params = dict(experiment.params["train"], **settings)
-    loss, train = _training(experiment.base_model, params, os.path.join(folder, "inputs.npz"))
+    loss, train = _training(experiment.base_model, params, os.path.join(folder, "inputs.npz"), execution)
     whole = total_loss(loss)
     losses, wholes, rates = [], [], []
     with tf.Session() as session:
@@ -79,11 +94,11 @@ def check_training(folder, name, settings, loss_tolerance, after_step=None):
     np.testing.assert_allclose(wholes, expected["train_op_value_loss_plus_regularization"], rtol=loss_tolerance)
 
 
-def _training(base_model, params, inputs_file):
+def _training(base_model, params, inputs_file, execution):
     with np.load(inputs_file) as inputs:
         batch = Batch(tf.constant(inputs["x"]), tf.constant(inputs["x_len"]), tf.constant(inputs["y"]),
                       tf.constant(inputs["y_len"]), tf.range(len(inputs["x_len"])))
-    output = base_model(params, "train", vocabulary_size=28)(batch)
+    output = base_model(params, "train", vocabulary_size=28, execution=execution)(batch)
     return output.loss.loss, optimize(output.loss.loss, params, last_step=params["max_steps"], steps_per_epoch=10)
 
 

@@ -1,7 +1,7 @@
 """What is available is the least of what the machine and the control groups leave; the files are those of a pretended system."""
 import pytest
 
-from open_seq2seq.training.memory.host_memory import available_bytes
+from open_seq2seq.host_memory import available_bytes, total_bytes
 
 MEBIBYTE = 2 ** 20
 
@@ -44,3 +44,9 @@ def test_groups_of_the_first_version(write):
                  sys__fs__cgroup__memory__jobs__memorydotusage_in_bytes="3000",
                  sys__fs__cgroup__memory__jobs__memorydotstat="inactive_file 1\ntotal_inactive_file 400\n", **MACHINE)
     assert available_bytes(root) == 2400
+
+
+@pytest.mark.parametrize("limit, total", [(3 * MEBIBYTE, 3 * MEBIBYTE), (16 * MEBIBYTE, 8 * MEBIBYTE), ("max", 8 * MEBIBYTE)])
+def test_total_memory_does_not_depend_on_what_is_used(write, limit, total):
+    root = write(proc__self__cgroup="0::/jobs\n", sys__fs__cgroup__jobs__memorydotmax="%s\n" % limit, **MACHINE)
+    assert total_bytes(root) == total

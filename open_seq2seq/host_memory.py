@@ -1,4 +1,4 @@
-"""How much memory this process can still allocate on the host before the kernel kills a process."""
+"""How much memory the host has for this process, and how much of it can still be allocated before the kernel kills a process."""
 import os
 
 
@@ -18,10 +18,19 @@ def available_bytes(root="/"):
     return max(min(known), 0) if known else None
 
 
-def _of_machine(root):
+def total_bytes(root="/"):
+    """Bytes of the machine or of the smallest limit of a control group of this process, used or not; see :func:`available_bytes`.
+
+    Unlike the available memory it is the same when a run is resumed.
+    """
+    limits = [_of_machine(root, "MemTotal")] + [_number(folder, names[0]) for folder, names in _groups(root)]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _of_machine(root, field="MemAvailable"):
     for line in _lines(root, "proc/meminfo"):
         name, _, value = line.partition(":")
-        if name == "MemAvailable":
+        if name == field:
             return int(value.split()[0]) * 1024
     return None
 
