@@ -42,6 +42,7 @@ def _dictate(options, stack):
     from open_seq2seq.dictation.status import StatusLine
     from open_seq2seq.dictation.typing_programs import open_typing
     from open_seq2seq.dictation.writer import Writer
+    from open_seq2seq.transcription.voice_activity import require_webrtcvad
 
     # everything that a user can fix is checked before the model is loaded, which takes seconds
     connection = _x11_connection(options, stack)
@@ -50,18 +51,19 @@ def _dictate(options, stack):
     path = require_recording(options.stdin, stack) if options.stdin is not None else None
     if path is None:
         require_microphone(options.microphone_device)
+    require_webrtcvad()
     hotkey = _hotkey(options, connection)
     hint = "python -m open_seq2seq.dictate --toggle"
     if hotkey != NO_HOTKEY:
         hint = "%s %s" % ("hold" if options.press == "hold" else "press", hotkey)
     status = StatusLine(hint)
     requests = _Requests()
+    control = ControlSocket(requests.answer)
+    stack.callback(control.close)
     if hotkey != NO_HOTKEY:
         pressed, released = ("start", "stop") if options.press == "hold" else ("toggle", None)
         key = Hotkey(connection, hotkey, lambda: requests.ask(pressed), lambda: released and requests.ask(released))
         stack.callback(key.close)
-    control = ControlSocket(requests.answer)
-    stack.callback(control.close)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: requests.ask("quit"))
 

@@ -31,13 +31,14 @@ class Hotkey:
             modifiers, keysym = parse_shortcut(connection.xlib, text)
         except ValueError as error:
             raise UsageError("--hotkey %s %s. Examples: F9, Pause, ctrl+alt+d" % (text, error))
-        with connection.lock:
+        with connection.used():
             self._keycode = display.keysym_to_keycode(keysym)
             if not self._keycode:
                 raise UsageError("--hotkey %s: the keyboard does not have this key; choose another, e.g. F9" % text)
             masks = {"shift": x.ShiftMask, "ctrl": x.ControlMask, "alt": x.Mod1Mask, "super": x.Mod4Mask}
             self._mask = sum(masks[name] for name in set(modifiers))
             self._grab(x)
+        connection.reserved.add(self._keycode)
         self._thread = threading.Thread(target=self._watch, name="hotkey", daemon=True)
         self._thread.start()
 
@@ -46,9 +47,10 @@ class Hotkey:
         self._stop.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
-        with self._connection.lock:
+        with self._connection.used():
             self._connection.root.ungrab_key(self._keycode, self._connection.xlib.X.AnyModifier)
             self._connection.display.sync()
+        self._connection.reserved.discard(self._keycode)
 
     def _grab(self, x):
         from Xlib.error import BadAccess, CatchError
@@ -79,7 +81,7 @@ class Hotkey:
         while not self._stop.is_set():
             select.select([display.fileno()], [], [], _WAKE_SECONDS)
             pressed = False
-            with self._connection.lock:
+            with self._connection.used():
                 while display.pending_events():
                     event = display.next_event()
                     pressed |= event.type == x.KeyPress and event.detail == self._keycode
@@ -89,7 +91,7 @@ class Hotkey:
     def _held(self):
         """From the press to the release. The server reports keys of a held hotkey to this program only, unless that is ended."""
         display, x = self._connection.display, self._connection.xlib.X
-        with self._connection.lock:
+        with self._connection.used():
             display.ungrab_keyboard(x.CurrentTime)
             # a repeated press would take the keyboard again
             repeats = display.get_keyboard_control().auto_repeats
@@ -103,6 +105,6 @@ class Hotkey:
             self._released()
         finally:
             if repeats:
-                with self._connection.lock:
+                with self._connection.used():
                     display.change_keyboard_control(key=self._keycode, auto_repeat_mode=x.AutoRepeatModeOn)
                     display.sync()

@@ -128,13 +128,12 @@ class Dictation:
         for event in events:
             if not event.final:
                 self._status.show(self.state, self._writer.window.title, event.text)
-            elif self._writer.add(event.text.split()):
+            elif self._writer.add([word.text for word in event.words]) or event.ends_segment and self._writer.end_phrase():
                 return True
         return False
 
     def _fail(self, error):
         self._failed = error
-        text = "Dictation stopped: %s" % error
-        if self._writer.unwritten.strip():
-            text += '. Not typed: "%s"' % self._writer.unwritten.strip()
-        self._status.warn(text)
+        unwritten = self._writer.unwritten.split()
+        self._status.warn("Dictation stopped: %s" % error, '. Not typed: "%s"' % " ".join(unwritten) if unwritten else "",
+                          ". Words that were not typed: %d" % len(unwritten) if unwritten else "")

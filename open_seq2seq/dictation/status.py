@@ -59,8 +59,15 @@ class StatusLine:
         else:
             self._print(text)
 
-    def warn(self, text):
-        """Prints a problem; without a terminal the desktop shows it as well."""
+    def warn(self, text, private="", summary=""):
+        """Prints a problem; without a terminal the desktop shows it as well.
+
+        Args:
+          text: the problem.
+          private: more, with words that were dictated; it is only shown on a terminal, because a log would keep it.
+          summary: what is printed in its place elsewhere.
+        """
+        text += summary if self._live is None else private
         self.say(text)
         if self._live is None and shutil.which("notify-send"):
             subprocess.Popen(["notify-send", "--app-name=dictation", "Dictation", text], stdin=subprocess.DEVNULL,

@@ -1,9 +1,7 @@
 """The model of a dictation, and a new stream of it for each time that the user speaks."""
 import numpy as np
 
-from open_seq2seq.decoding.word_times import WordBuilder
 from open_seq2seq.transcription.streaming import StreamingTranscriber
-from open_seq2seq.transcription.transcriber import load_model_on
 
 _WARM_UP_SECONDS = 1.0
 
@@ -21,25 +19,19 @@ class Streams:
     """
 
     def __init__(self, model, decoding, latency):
-        self._model = load_model_on(model, "cpu")
-        self._options = {"latency": latency, "decoding": decoding}
-        self.sample_rate = self._model.description.sample_rate
-        self.characters = "".join(self._model.description.vocabulary)
-        self._stream = self.open()
-        # the first block is slow: TensorFlow prepares the graph
-        self._stream.feed(np.zeros([int(_WARM_UP_SECONDS * self.sample_rate)], np.float32), self.sample_rate)
+        self._stream = StreamingTranscriber(model, latency=latency, decoding=decoding)
+        self.sample_rate, self.separator = self._stream.sample_rate, self._stream.separator
+        self.characters = "".join(self._stream.description.vocabulary)
+        # the first piece is slow: TensorFlow prepares the graph
+        noise = np.random.RandomState(0).normal(scale=0.1, size=int(_WARM_UP_SECONDS * self.sample_rate))
+        self._stream.feed(noise.astype(np.float32), self.sample_rate)
         self._stream.finish()
 
-    @property
-    def separator(self):
-        """The text between two words of this model: a space, or nothing."""
-        description = self._model.description
-        return WordBuilder(description.vocabulary, description.blank, 1.0).separator
-
     def open(self):
-        """A new ``StreamingTranscriber``."""
-        return StreamingTranscriber(self._model, **self._options)
+        """The ``StreamingTranscriber`` at the beginning of a stream; the one before has to be ended."""
+        self._stream.reset()
+        return self._stream
 
     def close(self):
         """Frees the memory of the model."""
-        self._model.close()
+        self._stream.close()

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -161,6 +162,10 @@ class _WaylandTyping(_ProgramTyping):
         return None
 
 
+# wtype 0.4 sends the first keys before the window has its keymap, and some windows lose them: 60 ms
+_WTYPE = ["wtype", "-s", "60"]
+
+
 class Wtype(_WaylandTyping):
     """Wayland compositors with the protocol virtual-keyboard: sway, Hyprland, river, labwc and others; not GNOME or KDE."""
 
@@ -168,16 +173,16 @@ class Wtype(_WaylandTyping):
 
     def _type(self, text):
         # "-" is standard input; newlines and tabs become keys
-        _run(["wtype", "-"], text)
+        _run(_WTYPE + ["-"], text)
 
     def _erase(self, count):
-        _run(["wtype"] + ["-k", "BackSpace"] * count)
+        _run(_WTYPE + ["-k", "BackSpace"] * count)
 
     def _press(self, shortcut):
         *modifiers, key = shortcut.split("+")
         names = {"super": "logo", "control": "ctrl"}
         modifiers = [names.get(name.lower(), name.lower()) for name in modifiers]
-        command = ["wtype"]
+        command = list(_WTYPE)
         for name in modifiers:
             command += ["-M", name]
         command += ["-k", key]
@@ -217,7 +222,7 @@ _KERNEL_KEYS = {"backspace": 14, "ctrl": 29, "shift": 42, "alt": 56, "super": 12
 
 
 class Paste(TypingTool):
-    """Puts text on the clipboard, presses the keys that paste, and restores the clipboard's text.
+    """Puts text on the clipboard, presses the keys that paste, and restores the clipboard's text. Newlines and tabs are keys.
 
     Args:
       keys: TypingTool that presses the keys.
@@ -246,6 +251,14 @@ class Paste(TypingTool):
         return self._keys.target()
 
     def type_text(self, text, window):
+        # programs treat a pasted newline unlike the Return key, and terminals do not run a pasted line
+        for part in re.split("([\n\t]+)", text):
+            if part.strip("\n\t"):
+                self._paste(part, window)
+            elif part:
+                self._keys.type_text(part, window)
+
+    def _paste(self, text, window):
         try:
             before = _run(self._read, output=True)
         except DeviceError:              # it is empty, or an image

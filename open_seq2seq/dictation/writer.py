@@ -32,12 +32,12 @@ class Writer:
         Raises:
           WindowLost: no window has the focus.
         """
-        window = self._typing.target()
+        self.unwritten, window = "", self._typing.target()
         if window is None:
             raise WindowLost("no window has the focus; click into the window that receives the text")
         if self.window is None or window.identifier != self.window.identifier:
             self._forget()
-        self.window, self.unwritten = window, ""
+        self.window = window
         self._finder, self._pending = PhraseFinder(self._phrases), []
         self._history.append([])
 

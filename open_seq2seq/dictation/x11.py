@@ -37,7 +37,7 @@ class X11Connection:
 
     Attributes:
       display: ``Xlib.display.Display``.
-      lock: held by whoever uses the display.
+      reserved: keycodes that are not typed with, i.e. that of the hotkey: to release it would end the dictation.
 
     Raises:
       DeviceError: python-xlib is missing, or the display cannot be opened.
@@ -51,19 +51,34 @@ class X11Connection:
         except (DisplayError, OSError) as error:
             raise DeviceError("no display: %s. Start the command in the desktop session whose windows receive the text, or set "
                               "DISPLAY, e.g. DISPLAY=:0 (over ssh also XAUTHORITY)" % error)
-        self.lock = threading.RLock()
+        self.reserved = set()
+        self._lock = threading.RLock()
         self.root = self.display.screen().root
         if not self.display.has_extension("XTEST"):
             raise DeviceError("the X server lacks the extension XTEST, with which keys are sent")
 
+    @contextlib.contextmanager
+    def used(self):
+        """Context in which this thread alone uses the display.
+
+        Raises:
+          DeviceError: the X server has ended.
+        """
+        from Xlib.error import ConnectionClosedError
+        with self._lock:
+            try:
+                yield
+            except ConnectionClosedError as error:
+                raise DeviceError("the connection to the display is lost (%s); start the command again" % error)
+
     def key_is_down(self, keycode):
         """Whether a key is pressed, whichever program it was for."""
-        with self.lock:
+        with self.used():
             return bool(self.display.query_keymap()[keycode // 8] >> keycode % 8 & 1)
 
     def close(self):
         """Closes the connection; releases everything that it has grabbed."""
-        with self.lock:
+        with self.used():
             self.display.close()
 
 
@@ -86,12 +101,12 @@ class X11Typing(TypingTool):
         self._modifiers = self._modifier_keycodes()
 
     def target(self):
-        with self._connection.lock:
+        with self._connection.used():
             window = self._focused()
             return None if window is None else Window(window.id, self._title(window))
 
     def is_open(self, window):
-        with self._connection.lock:
+        with self._connection.used():
             try:
                 attributes = self._display.create_resource_object("window", window.identifier).get_attributes()
             except self._xlib.error.BadWindow:
@@ -100,26 +115,26 @@ class X11Typing(TypingTool):
 
     def type_text(self, text, window):
         keysyms = [_keysym(character) for character in text]
-        with self._connection.lock:
+        with self._connection.used():
             self._send(keysyms, window)
 
     def erase(self, count, window):
-        with self._connection.lock:
+        with self._connection.used():
             self._send([_BACKSPACE] * count, window)
 
     def press(self, shortcut, window):
-        with self._connection.lock:
+        with self._connection.used():
             modifiers, keysym = parse_shortcut(self._xlib, shortcut)
             held = [self._modifiers[name][0] for name in modifiers if self._modifiers.get(name)]
             self._send([keysym], window, held)
 
     def prepare(self, characters):
-        with self._connection.lock:
+        with self._connection.used():
             self._keys([_keysym(character) for character in characters])
             self._display.sync()
 
     def close(self):
-        with self._connection.lock:
+        with self._connection.used():
             for keycode, keysyms in self._borrowed.items():
                 self._display.change_keyboard_mapping(keycode, [[0] * len(keysyms)])
             self._borrowed = {}
@@ -133,17 +148,19 @@ class X11Typing(TypingTool):
             focused = self._focused()
             if focused is None or focused.id != window.identifier:
                 raise WindowLost(self._why(window, focused))
-            down = self._pressed_modifiers()
+            down, caps = self._pressed_modifiers(), self._caps_lock()
             # the hotkey, while it is pressed, directs all keys to this program
             self._display.ungrab_keyboard(self._xlib.X.CurrentTime)
             for keycode in down:
                 self._fake(False, keycode)
+            self._tap(caps)
             for keycode in held:
                 self._fake(True, keycode)
             for keycode, shifted in keys:
                 self._stroke(keycode, shifted)
             for keycode in held:
                 self._fake(False, keycode)
+            self._tap(caps)
             for keycode in down:
                 self._fake(True, keycode)
         finally:
@@ -153,10 +170,14 @@ class X11Typing(TypingTool):
     def _stroke(self, keycode, shifted):
         if shifted:
             self._fake(True, self._modifiers[_SHIFT][0])
-        self._fake(True, keycode)
-        self._fake(False, keycode)
+        self._tap([keycode])
         if shifted:
             self._fake(False, self._modifiers[_SHIFT][0])
+
+    def _tap(self, keycodes):
+        for keycode in keycodes:
+            self._fake(True, keycode)
+            self._fake(False, keycode)
 
     def _fake(self, pressed, keycode):
         x = self._xlib.X
@@ -166,6 +187,13 @@ class X11Typing(TypingTool):
         keymap = self._display.query_keymap()
         return sorted({keycode for keycodes in self._modifiers.values() for keycode in keycodes
                        if keymap[keycode // 8] >> keycode % 8 & 1})
+
+    def _caps_lock(self):
+        """The keycode of Caps Lock in a list, if it is on: programs differ in which letters it changes, so it is turned off."""
+        x = self._xlib.X
+        if not self._connection.root.query_pointer().mask & x.LockMask:
+            return []
+        return [keycode for keycode in self._display.get_modifier_mapping()[x.LockMapIndex] if keycode][:1]
 
     def _modifier_keycodes(self):
         """The keycodes of shift, control, alt and super; the locks (Caps Lock, Num Lock) are not modifiers that are held."""
@@ -178,8 +206,7 @@ class X11Typing(TypingTool):
 
     def _keys(self, keysyms):
         """List of (keycode, with shift) that type the keysyms in the current layout; puts the missing ones on free keys."""
-        state = self._connection.root.query_pointer().mask
-        group, caps = state >> _GROUP_SHIFT & _GROUPS - 1, bool(state & self._xlib.X.LockMask)
+        group = self._connection.root.query_pointer().mask >> _GROUP_SHIFT & _GROUPS - 1
         first = self._display.display.info.min_keycode
         mapping = self._display.get_keyboard_mapping(first, self._display.display.info.max_keycode - first + 1)
         known, free = {}, []
@@ -188,13 +215,13 @@ class X11Typing(TypingTool):
             if not any(symbols):
                 free.append(keycode)
             for shifted, symbol in enumerate(_levels(symbols, group)):
-                if symbol:
+                if symbol and keycode not in self._connection.reserved:
                     known.setdefault(symbol, (keycode, bool(shifted)))
         missing = sorted({keysym for keysym in keysyms if keysym not in known})
         for keysym in missing:
             if keysym not in known:
                 known.update(self._borrow(keysym, free, set(keysyms)))
-        return [_with_caps_lock(known[keysym], keysym) if caps else known[keysym] for keysym in keysyms]
+        return [known[keysym] for keysym in keysyms]
 
     def _borrow(self, keysym, free, needed):
         """Puts a character, and its other case, on a key without a function; returns {keysym: (keycode, with shift)}."""
@@ -224,6 +251,10 @@ class X11Typing(TypingTool):
         if focus in (x.NONE, x.PointerRoot) or focus.id == root.id:
             return None
         state = self._display.get_atom("WM_STATE")
+        # a window manager may give the focus to a window of its own when no other has it
+        manager = root.get_full_property(self._display.get_atom("_NET_SUPPORTING_WM_CHECK"), x.AnyPropertyType)
+        if manager is not None and focus.id in manager.value:
+            return None
         with contextlib.suppress(self._xlib.error.BadWindow):
             while True:
                 if focus.get_full_property(state, x.AnyPropertyType) is not None:
@@ -287,10 +318,3 @@ def _levels(symbols, group):
     """The keysyms of a key without and with shift; ``symbols`` has two for each of the first two groups."""
     first, second = (symbols[2 * group:2 * group + 2] + [0, 0])[:2] if group < 2 else (0, 0)
     return first, second
-
-
-def _with_caps_lock(key, keysym):
-    """Caps Lock exchanges the two levels of letters."""
-    character = chr(keysym & 0xffffff)
-    is_letter = (keysym < 0x100 or keysym >> 24) and character.lower() != character.upper()
-    return (key[0], not key[1]) if is_letter else key
