@@ -33,10 +33,16 @@ class GraphVariables:
         """Whether these are all global variables of their graph."""
         return len(self._variables) == len(self._graph.get_collection_ref(tf.GraphKeys.GLOBAL_VARIABLES))
 
-    def read(self, session):
-        """Dict of all variables' names -> copies of their values."""
+    def read(self, session, names=None):
+        """Dict of variables' names -> copies of their values.
+
+        Args:
+          session: a session in which all variables are initialized.
+          names: which to copy; None for all.
+        """
+        chosen = set(self.names if names is None else names)
         # a session on a CPU may return the memory of the variable itself, which the next step changes
-        return {name: np.array(value) for name, value in zip(self.names, session.run(self._variables))}
+        return {name: np.array(value) for name, value in zip(self.names, session.run(self._variables)) if name in chosen}
 
     def assignments(self, values):
         """What a session runs to set variables.

@@ -8,6 +8,7 @@ from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.restore import describe_restore, read_values
 from open_seq2seq.decoding import make_decoder
 from open_seq2seq.decoding.options import options_from_config
+from open_seq2seq.devices.lean_graph import new_graph
 from open_seq2seq.devices.session import open_session, report_compiled_graphs
 from open_seq2seq.distributed.data_of_ranks import confirm_data, data_being_read
 from open_seq2seq.evaluation.all_tasks import classes_of, with_trained_classes
@@ -30,7 +31,7 @@ def restored(base_model, params, mode, run_directory, arguments, device, group, 
     with data_being_read(group, lambda: open_session(device)):
         layer = build_data_layer(params, mode, device, group, run_directory.rejected_file if group.is_first else None)
         decoder = contextlib.nullcontext() if decodes_nothing else make_decoder(layer.vocabulary, options, verbose=group.is_first)
-    with decoder, tf.Graph().as_default():
+    with decoder, new_graph(device).as_default():
         evaluation = build_evaluation(base_model, params, mode, layer, device, group, decoder=decoder)
         broadcast, initialize = group.broadcast(tf.global_variables()), tf.global_variables_initializer()
         with contextlib.closing(open_session(device, params["use_xla_jit"], arguments.debug_port)) as session:

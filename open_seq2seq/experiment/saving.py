@@ -3,6 +3,7 @@
 The file names ``config_DATE.py``, ``cmd-args_DATE.log`` and ``git-info_DATE.log`` are those of OpenSeq2Seq;
 ``resolved_config_DATE.json`` is new. The environment is not saved, because it may contain secrets.
 """
+import functools
 import json
 import os
 import platform
@@ -142,16 +143,23 @@ def flattened(value, path=""):
 
 
 def code_state():
-    """(commit of the code, None outside a repository; its uncommitted changes as a diff)."""
-    commit = _git("rev-parse", "HEAD")
-    if commit is None or os.path.realpath((_git("rev-parse", "--show-toplevel") or "").strip()) != os.path.realpath(CODE):
+    """(commit of the code, None outside a repository; its uncommitted changes as a diff), both when this is called first."""
+    # the process has loaded its code: later changes do not concern it
+    return _state_of_code(CODE)
+
+
+@functools.lru_cache(maxsize=1)
+def _state_of_code(folder):
+    commit = _git(folder, "rev-parse", "HEAD")
+    top = (_git(folder, "rev-parse", "--show-toplevel") or "").strip()
+    if commit is None or os.path.realpath(top) != os.path.realpath(folder):
         return None, ""
-    return commit.strip(), _git("diff", "HEAD") or ""
+    return commit.strip(), _git(folder, "diff", "HEAD") or ""
 
 
-def _git(*words):
+def _git(folder, *words):
     try:
-        return subprocess.run(("git", "-C", CODE) + words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
+        return subprocess.run(("git", "-C", folder) + words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
                               timeout=20).stdout.decode("utf-8", "replace")
     except (OSError, subprocess.SubprocessError):
         return None

@@ -19,7 +19,7 @@ largest_layers: list of (layer, bytes of its activations), the largest first; re
 
 _VARIABLES = frozenset(["Variable", "VariableV2", "VarHandleOp"])
 # their first output uses the memory of their first input
-_SAME_MEMORY = frozenset(["Reshape", "Squeeze", "ExpandDims", "Identity", "StopGradient", "PreventGradient", "CheckNumerics",
+SAME_MEMORY = frozenset(["Reshape", "Squeeze", "ExpandDims", "Identity", "StopGradient", "PreventGradient", "CheckNumerics",
                           "Enter", "Exit", "Switch", "ReadVariableOp"])
 LARGEST_LAYERS = 5
 
@@ -73,7 +73,7 @@ def _allocations(order, divided, size_of):
         for tensor in operation.inputs:
             if tensor in held:
                 held[tensor].readers.append(operation)
-        if operation.type in _SAME_MEMORY and len(operation.inputs):
+        if operation.type in SAME_MEMORY and len(operation.inputs):
             source = held.get(operation.inputs[0])
             if source is not None:
                 held.update((tensor, source) for tensor in operation.outputs)

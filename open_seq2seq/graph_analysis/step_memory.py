@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.graph_analysis.graph_partition import Partition
 from open_seq2seq.graph_analysis.graph_walk import executed_operations, folded_constants
 from open_seq2seq.graph_analysis.layer_names import LayerNames
-from open_seq2seq.graph_analysis.memory_estimate import estimate_memory
+from open_seq2seq.graph_analysis.memory_estimate import SAME_MEMORY, estimate_memory
 from open_seq2seq.graph_analysis.memory_limits import GIBIBYTE, SHARED_BY_GRAPHS
 
 # What the estimate does not cover, measured with TensorFlow 1.15: operations run in another order than they were built in,
@@ -103,6 +103,8 @@ def largest_possible_bytes(fetches, shape):
     """
     total = BYTES
     for operation in executed_operations(fetches):
+        if operation.type in SAME_MEMORY:
+            continue
         for tensor in operation.outputs:
             if tensor.dtype == tensor.dtype.base_dtype and tensor.shape.ndims is not None:
                 known = [size for size in tensor.shape.as_list() if size is not None]

@@ -16,7 +16,7 @@ from open_seq2seq.training.step_log import StepLog, is_due
 from open_seq2seq.training.tracking.tensorboard_tracker import TensorBoardTracker
 from open_seq2seq.training.tracking.tracker import FINISHED
 
-PARAMS = {"data_layer_params": {"window_stride": 0.01}, "max_steps": None, "print_loss_steps": 2, "print_samples_steps": None,
+PARAMS = {"summaries": [], "data_layer_params": {"window_stride": 0.01}, "max_steps": None, "print_loss_steps": 2, "print_samples_steps": None,
           "save_summaries_steps": None, "metrics_steps": 2, "print_bench_info_steps": None, "bench_start": 2,
           "batch_size_per_gpu": 32}
 
@@ -129,11 +129,14 @@ def test_the_first_step_and_every_multiple_is_due(every, due):
 
 
 def test_what_is_fetched(make):
-    options = {"print_samples_steps": 3, "save_summaries_steps": 2}
+    options = {"print_samples_steps": 3, "save_summaries_steps": 2, "summaries": ["learning_rate", "variables"]}
     log, _ = make(**options)
+    # histograms of all variables only where they are due
     assert [log.wants(step) for step in (1, 2, 3, 4, 5)] == [
-        (True, True), (False, True), (True, False), (False, True), (False, False)]
-    # a device that compiles the graph of each set of fetches always gets the same set
+        (True, True), (True, True), (True, False), (True, True), (True, False)]
+    # for another set of fetches TensorFlow would prepare another executor
+    log, _ = make(**dict(options, summaries=["learning_rate"]))
+    assert [log.wants(step) for step in (1, 2, 5)] == [(True, True)] * 3
     log, _ = make(static_shapes=True, **options)
     assert [log.wants(step) for step in (1, 2, 5)] == [(True, True)] * 3
     log, _ = make(static_shapes=True, save_summaries_steps=2)

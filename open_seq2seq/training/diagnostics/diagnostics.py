@@ -154,7 +154,7 @@ class Diagnostics:
         """Starts after ``step`` updates; see ``Schedule.start`` for ``preparation``."""
         self._schedule.start(step, preparation)
         if self._is_first:
-            self._progress.start(graph_variables(session.graph).read(session))
+            self._progress.start(graph_variables(session.graph).read(session, self._progress.names))
 
     def use_clock(self, clock):
         """Measures time with another clock from now on: a function that returns seconds."""

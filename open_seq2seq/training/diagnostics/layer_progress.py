@@ -26,8 +26,13 @@ class LayerProgress:
         """Keeps the weights for the first comparison; ``values`` is a dict of variables' names -> arrays."""
         self._previous = self._weights(values)
 
+    @property
+    def names(self):
+        """The variables' names."""
+        return [variable.op.name for variable in self._variables]
+
     def _weights(self, values):
-        return [values[variable.op.name] for variable in self._variables]
+        return [values[name] for name in self.names]
 
     @property
     def steps(self):

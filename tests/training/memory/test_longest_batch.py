@@ -13,6 +13,7 @@ from open_seq2seq.decoders import FullyConnectedCTCDecoder
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.distributed.group import Single
 from open_seq2seq.encoders import TDNNEncoder
+from open_seq2seq.graph_analysis import step_memory as step_memory_module
 from open_seq2seq.graph_analysis.step_memory import BatchShape, StepMemory, largest_possible_bytes, step_memory
 from open_seq2seq.losses import CTCLoss
 from open_seq2seq.models import Speech2Text
@@ -79,7 +80,32 @@ def test_it_holds_the_longest_utterances_and_that_with_the_most_labels(training)
         session.run(batch)
 
 
-def test_nothing_is_changed_to_the_last_bit(training, capsys):
+def test_a_batch_that_certainly_fits_is_not_computed(training, capsys, monkeypatch):
+    monkeypatch.setattr(step_memory_module, "BYTES", 0)  # more than such a network takes
+    largest, need, copies = bytes_of(training)
+    assert need + copies < 2 * need + 1 < largest
+    runs = []
+    session = types.SimpleNamespace(graph=training.session.graph, run=runs.append)
+    for available, line in ((largest + 1, ""), (2 * need + 1, "fits into memory by an estimate")):
+        monkeypatch.setattr(longest_batch, "available_bytes", lambda: available)
+        try_longest_batches(session, training.params, training.graph, training.device, Single())
+        out = capsys.readouterr().out
+        assert line in out and bool(line) == bool(out) and not runs
+
+
+def bytes_of(training):
+    """(all tensors of the step with the longest batch, its estimate, the variables)."""
+    fetches = list(training.graph.shape_steps[0].update_fetches().values())
+    shape, trainable = BatchShape(2, 144, 8), {variable.op.name for variable in tf.trainable_variables()}
+    need = step_memory(fetches, training.graph.shape_steps[0].batch, shape, trainable).total
+    copies = sum(variable.shape.num_elements() * variable.dtype.size for variable in tf.global_variables())
+    return largest_possible_bytes(fetches, shape), need, copies
+
+
+def test_nothing_is_changed_to_the_last_bit(training, capsys, monkeypatch):
+    monkeypatch.setattr(step_memory_module, "BYTES", 0)
+    _, need, copies = bytes_of(training)
+    monkeypatch.setattr(longest_batch, "available_bytes", lambda: need + copies + 1)
     variables = tf.global_variables() + tf.local_variables()
     names = {variable.op.name for variable in variables}
     assert any("loss_scale" in name for name in names) and any("gradient_sum" in name for name in names)
