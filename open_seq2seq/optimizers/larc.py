@@ -19,23 +19,23 @@ PARAMETERS = (
 _LEAST_POSITIVE = float(np.finfo(np.float32).tiny)
 
 
-def larc_factor(params, learning_rate, variable, gradient_norm):
-    """Factor of one gradient.
+def larc_factors(params, learning_rate, variables, gradient_norms):
+    """Factors of gradients.
 
     Args:
       params: checked dict of ``PARAMETERS``.
       learning_rate: float32 scalar.
-      variable: the variable of the gradient.
-      gradient_norm: float32 scalar, Euclidean norm of the gradient.
+      variables: list of the variables of the gradients.
+      gradient_norms: float32 [variables], Euclidean norms of the gradients.
 
     Returns:
-      float32 scalar; in clip mode at most 1. It is finite even if the learning rate (in the first step of a warm-up), the
+      float32 [variables]; in clip mode at most 1. They are finite even if the learning rate (in the first step of a warm-up), the
       variable (a bias after initialization) or the gradient is zero.
     """
-    variable_norm = tf.sqrt(2.0 * tf.nn.l2_loss(tf.cast(variable, tf.float32)))
-    trusted = params["larc_eta"] * variable_norm
+    variable_norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(tf.cast(variable, tf.float32)) for variable in variables]))
+    trusted = params["larc_eta"] * variable_norms
     if params["larc_mode"] == "clip":
         # the smallest normal float32 instead of 0: the factor of a nonzero variable is still 1, and 0 / 0 becomes min_update
-        limit = tf.maximum(learning_rate * (gradient_norm + params["epsilon"]), _LEAST_POSITIVE)
+        limit = tf.maximum(learning_rate * (gradient_norms + params["epsilon"]), _LEAST_POSITIVE)
         return tf.minimum(tf.maximum(trusted / limit, params["min_update"]), 1.0)
-    return tf.maximum(tf.div_no_nan(trusted, gradient_norm + params["epsilon"]), params["min_update"])
+    return tf.maximum(tf.div_no_nan(trusted, gradient_norms + params["epsilon"]), params["min_update"])

@@ -20,9 +20,10 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.config.parameters import Any, Bool, Float, Parameter
 from open_seq2seq.optimizers.update_operations import descend_with_momentum, subtract_scaled
 
-# multiplier: scalar by which the optimizer multiplies the gradient (loss scale, clipping, LARC); squared_norm: scalar, squared
-# Euclidean norm of the gradient before that. With these, NovoGrad needs no additional pass over memory.
-GradientScale = collections.namedtuple("GradientScale", "multiplier squared_norm")
+# multiplier: scalar or [variables], by which the optimizer multiplies the gradients (loss scale, clipping, LARC); squared_norms:
+# float32 [variables], squared Euclidean norms of the gradients before that. With these, NovoGrad needs no additional pass over
+# memory, and what it computes with single numbers is one operation for all variables.
+GradientScale = collections.namedtuple("GradientScale", "multiplier squared_norms")
 
 
 class NovoGrad(tf.train.Optimizer):
@@ -52,16 +53,16 @@ class NovoGrad(tf.train.Optimizer):
         self._learning_rate = learning_rate
         self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
         self._weight_decay, self._grad_averaging = weight_decay, grad_averaging
-        self._scales = {}
+        self._scale, self._scaled = None, []
 
-    def apply_gradients(self, grads_and_vars, global_step=None, name=None, scales=None):
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None, scale=None):
         """See ``tf.train.Optimizer.apply_gradients``.
 
         Args:
           grads_and_vars: pairs, see ``compute_gradients``.
           global_step: variable to increment, or None.
           name: name of the returned operation.
-          scales: dict variable name -> GradientScale for gradients that are not scaled yet, or None.
+          scale: GradientScale of the variables in their order, for gradients that are not scaled yet; or None.
 
         Returns:
           An operation.
@@ -69,7 +70,8 @@ class NovoGrad(tf.train.Optimizer):
         Raises:
           NotImplementedError: a gradient is sparse.
         """
-        self._scales = scales or {}
+        grads_and_vars = list(grads_and_vars)
+        self._scale, self._scaled = scale, [variable for _, variable in grads_and_vars]
         return super().apply_gradients(grads_and_vars, global_step=global_step, name=name)
 
     def _create_slots(self, var_list):
@@ -79,33 +81,41 @@ class NovoGrad(tf.train.Optimizer):
 
     def _prepare(self):
         self._learning_rate_tensor = tf.convert_to_tensor(self._learning_rate, tf.float32, name="learning_rate")
+        self._momentum_decay = tf.constant(self._beta1, tf.float32)
+        self._share = 1.0 - self._beta1 if self._grad_averaging else 1.0
+        weight_decay = self._share * self._weight_decay
+        # a scalar tensor, where it depends on the number of jobs of a parallel training
+        self._decays = tf.is_tensor(weight_decay) or weight_decay > 0.0
+        self._decay = tf.convert_to_tensor(weight_decay, tf.float32)
+        if self._beta1:
+            self._decay_of_momentum = tf.convert_to_tensor(-weight_decay / self._beta1, tf.float32)
+        self._normalized = {}
+        if self._scale is not None:
+            moments = tf.stack([tf.convert_to_tensor(self.get_slot(variable, "second_moment")) for variable in self._scaled])
+            normalized = self._normalize(self._scale.squared_norms * tf.square(self._scale.multiplier), moments,
+                                         self._scale.multiplier)
+            self._normalized = dict(zip((variable.name for variable in self._scaled), zip(*map(tf.unstack, normalized))))
+
+    def _normalize(self, squared_norms, moments, multiplier):
+        """(factors of the gradients, new second moments), both of the shape of ``squared_norms``."""
+        averages = tf.where(tf.equal(moments, 0.0), squared_norms, self._beta2 * moments + (1.0 - self._beta2) * squared_norms)
+        return self._share * multiplier / tf.sqrt(averages + self._epsilon), averages
 
     def _apply_dense(self, gradient, variable):
         momentum = self.get_slot(variable, "momentum")
         second_moment = self.get_slot(variable, "second_moment")
-        if variable.name in self._scales:
-            multiplier, squared_norm = self._scales[variable.name]
-            squared_norm = squared_norm * tf.square(multiplier)
+        if variable.name in self._normalized:
+            factor, average = self._normalized[variable.name]
         else:
-            multiplier, squared_norm = 1.0, 2.0 * tf.nn.l2_loss(gradient)
-
-        previous = tf.convert_to_tensor(second_moment)
-        average = tf.where(tf.equal(previous, 0.0), squared_norm,
-                           self._beta2 * previous + (1.0 - self._beta2) * squared_norm)
-        share = 1.0 - self._beta1 if self._grad_averaging else 1.0
-        step = gradient * (share * multiplier / tf.sqrt(average + self._epsilon))
-        weight_decay = share * self._weight_decay
-
-        before = []
-        # a scalar tensor, where it depends on the number of jobs of a parallel training
-        decays = tf.is_tensor(weight_decay) or weight_decay > 0.0
-        if decays and self._beta1:
+            factor, average = self._normalize(2.0 * tf.nn.l2_loss(gradient), tf.convert_to_tensor(second_moment), 1.0)
+        step, before = gradient * factor, []
+        if self._decays and self._beta1:
             # beta1 * (m + weight_decay / beta1 * w) + g: the decay is added to the momentum in place
-            before.append(subtract_scaled(momentum, -weight_decay / self._beta1, variable, self._use_locking))
-        elif decays:
-            step += weight_decay * variable
+            before.append(subtract_scaled(momentum, self._decay_of_momentum, variable, self._use_locking))
+        elif self._decays:
+            step += self._decay * variable
         with tf.control_dependencies(before):
-            descent = descend_with_momentum(variable, momentum, self._learning_rate_tensor, step, self._beta1,
+            descent = descend_with_momentum(variable, momentum, self._learning_rate_tensor, step, self._momentum_decay,
                                             self._use_locking)
         return tf.group(descent, second_moment.assign(average))
 

@@ -65,12 +65,14 @@ class Step:
     def __init__(self, params, gradients, variables, learning_rate, unscale, loss=None, encoder_variables=()):
         self._gradients, self._variables = gradients, variables
         self._learning_rate, self._unscale = learning_rate, unscale
-        self._squared_norms = [2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients]
-        total = tf.add_n(self._squared_norms)
+        halves = [tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients]
+        total = 2.0 * tf.add_n(halves)
+        # vectors of all variables: operations on hundreds of single numbers take longer to build and to prepare than a step
+        self._squared_norms = 2.0 * tf.stack(halves)
         self.norm = tf.sqrt(total) * unscale
         # one non-finite number makes the sum of all squares non-finite; without unscale, which can underflow to 0
         self.finite = tf.is_finite(total if loss is None else total + loss)
-        self._norms = [tf.sqrt(squared_norm) * unscale for squared_norm in self._squared_norms]
+        self._norms = tf.sqrt(self._squared_norms) * unscale
 
         self.limit = ChangeLimit(params, variables) if limits_changes(params) else None
         self._rates = None
@@ -80,18 +82,17 @@ class Step:
         self._larc_factors, self._factors, self._max_norm = None, None, params["max_grad_norm"]
         if params["larc_params"] is not None:
             larc_params = checked_part(larc.PARAMETERS, params["larc_params"], "larc_params")
-            self._larc_factors = [larc.larc_factor(larc_params, learning_rate, variable, norm)
-                                  for variable, norm in zip(variables, self._norms)]
-            self._factors = [unscale * factor for factor in self._larc_factors]
+            self._larc_factors = larc.larc_factors(larc_params, learning_rate, variables, self._norms)
+            self._factors = unscale * self._larc_factors
             # a factor depends on the weights and the learning rate, and could make a finite gradient non-finite
-            squared_products = tf.stack(self._squared_norms) * tf.square(tf.stack(self._factors))
+            squared_products = self._squared_norms * tf.square(self._factors)
             self.finite = tf.logical_and(self.finite, tf.is_finite(tf.reduce_sum(squared_products)))
         elif params["max_grad_norm"] is not None:
             # the same factor for all gradients keeps the direction (Pascanu et al., arXiv:1211.5063)
             clipping = params["max_grad_norm"] / tf.maximum(self.norm, params["max_grad_norm"])
-            self._factors = [unscale * clipping] * len(gradients)
+            self._factors = unscale * clipping
         elif params["iter_size"] > 1 or params["loss_scaling"] not in (None, 1.0):
-            self._factors = [unscale] * len(gradients)
+            self._factors = tf.convert_to_tensor(unscale, tf.float32)
 
     def is_of(self, pairs):
         """Whether ``pairs`` are the gradients and variables of this step."""
@@ -140,13 +141,12 @@ class Step:
     def _apply(self, optimizer, global_step):
         pairs = list(zip(self._gradients, self._variables))
         if isinstance(optimizer, NovoGrad):
-            factors = self._factors or [1.0] * len(pairs)
-            return optimizer.apply_gradients(pairs, global_step=global_step, scales={
-                variable.name: GradientScale(factor, squared_norm)
-                for variable, factor, squared_norm in zip(self._variables, factors, self._squared_norms)})
+            return optimizer.apply_gradients(pairs, global_step=global_step, scale=GradientScale(
+                1.0 if self._factors is None else self._factors, self._squared_norms))
         if self._factors is not None:
+            factors = tf.unstack(self._factors) if self._factors.shape.ndims else [self._factors] * len(pairs)
             pairs = [(gradient * tf.cast(factor, gradient.dtype), variable)
-                     for (gradient, variable), factor in zip(pairs, self._factors)]
+                     for (gradient, variable), factor in zip(pairs, factors)]
         return optimizer.apply_gradients(pairs, global_step=global_step)
 
     def layer_norms(self):
@@ -154,7 +154,7 @@ class Step:
         layers = by_layer(self._variables)
         layer_of_variable = {position: number for number, positions in enumerate(layers.values()) for position in positions}
         squared_norms = tf.math.unsorted_segment_sum(
-            tf.stack(self._squared_norms), [layer_of_variable[position] for position in range(len(self._variables))], len(layers))
+            self._squared_norms, [layer_of_variable[position] for position in range(len(self._variables))], len(layers))
         return list(layers), tf.sqrt(squared_norms) * self._unscale
 
     def largest_gradient(self):
@@ -166,5 +166,5 @@ class Step:
         """Adds the summaries of the gradients and variables; ``names`` is the config's ``summaries``."""
         summarize_gradient(names, self.norm, self._max_norm)
         summarize_variables(names, [(gradient, self._unscale, norm, variable) for gradient, norm, variable
-                                    in zip(self._gradients, self._norms, self._variables)],
-                            self._learning_rate, self._larc_factors)
+                                    in zip(self._gradients, tf.unstack(self._norms), self._variables)],
+                            self._learning_rate, None if self._larc_factors is None else tf.unstack(self._larc_factors))

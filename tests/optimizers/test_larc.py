@@ -5,7 +5,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.optimizers import larc, lr_policies
-from open_seq2seq.optimizers.larc import PARAMETERS, larc_factor
+from open_seq2seq.optimizers.larc import PARAMETERS, larc_factors
 
 
 @pytest.mark.parametrize("params, gradient_norm, expected", [
@@ -21,7 +21,7 @@ def test_factor(graph, params, gradient_norm, expected):
     checked = check_parameters(PARAMETERS, params, "larc_params", report)
     assert not report.problems
     variable = tf.get_variable("w", initializer=np.array([3.0, 4.0], np.float32), use_resource=False)
-    factor = larc_factor(checked, tf.constant(0.02), variable, tf.constant(gradient_norm))
+    factor, = tf.unstack(larc_factors(checked, tf.constant(0.02), [variable], tf.constant([gradient_norm])))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         assert session.run(factor) == pytest.approx(expected, rel=1e-5)
@@ -53,7 +53,7 @@ def test_factor_is_finite_where_something_is_zero(graph, params, learning_rate, 
     checked = check_parameters(PARAMETERS, dict(params, larc_eta=0.001), "larc_params", Report())
     variable = tf.get_variable("w", initializer=np.array(weights, np.float32), use_resource=False)
     rate, norm = tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, [])
-    factor = larc_factor(checked, rate, variable, norm)
+    factor, = tf.unstack(larc_factors(checked, rate, [variable], tf.reshape(norm, [1])))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         assert session.run(factor, {rate: learning_rate, norm: gradient_norm}) == pytest.approx(expected, rel=1e-6)
@@ -82,8 +82,8 @@ def test_warm_up_of_a_variable_that_is_zero(make_linear, overrides):
 @pytest.mark.parametrize("optimizer", ["SGD", "NovoGrad"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_non_finite_factor_skips_the_step(make_linear, monkeypatch, optimizer, value):
-    monkeypatch.setattr(larc, "larc_factor", lambda params, rate, variable, norm: tf.constant(
-        value if variable.op.name.endswith("bias") else 1.0))
+    monkeypatch.setattr(larc, "larc_factors", lambda params, rate, variables, norms: tf.constant(
+        [value if variable.op.name.endswith("bias") else 1.0 for variable in variables]))
     model = make_linear(optimizer=optimizer, larc_params={"larc_eta": 0.001})
     # the gradient of every variable is exactly 0, which times inf is nan
     feed = {model.inputs: np.zeros([4, 3], np.float32), model.targets: np.full(4, 0.25, np.float32)}

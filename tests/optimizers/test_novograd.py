@@ -65,9 +65,11 @@ def test_a_scale_equals_a_scaled_gradient(graph):
     plain = tf.get_variable("plain", initializer=np.ones(2, np.float32), use_resource=False)
     scaled = tf.get_variable("scaled", initializer=np.ones(2, np.float32), use_resource=False)
     optimizer = NovoGrad(0.1, beta2=0.5, epsilon=1.0, weight_decay=0.01)
-    step = optimizer.apply_gradients(
-        [(tf.constant(gradient * 0.25), plain), (tf.constant(gradient), scaled)],
-        scales={scaled.name: GradientScale(tf.constant(0.25), tf.constant(25.0))})
+    other = tf.get_variable("other", initializer=np.ones(3, np.float32), use_resource=False)
+    step = tf.group(
+        NovoGrad(0.1, beta2=0.5, epsilon=1.0, weight_decay=0.01).apply_gradients([(tf.constant(gradient * 0.25), plain)]),
+        optimizer.apply_gradients([(tf.constant(gradient), scaled), (tf.ones(3), other)],
+                                  scale=GradientScale(tf.constant([0.25, 2.0]), tf.constant([25.0, 3.0]))))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         for _ in range(3):
@@ -75,6 +77,7 @@ def test_a_scale_equals_a_scaled_gradient(graph):
         first, second = session.run([plain, scaled])
         np.testing.assert_allclose(first, second, rtol=1e-6)
         assert session.run(optimizer.get_slot(scaled, "second_moment")) == pytest.approx(25.0 / 16)
+        assert session.run(optimizer.get_slot(other, "second_moment")) == pytest.approx(12.0)
 
 
 def test_sparse_gradients_are_refused(graph):

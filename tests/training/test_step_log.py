@@ -16,9 +16,9 @@ from open_seq2seq.training.step_log import StepLog, is_due
 from open_seq2seq.training.tracking.tensorboard_tracker import TensorBoardTracker
 from open_seq2seq.training.tracking.tracker import FINISHED
 
-PARAMS = {"summaries": [], "data_layer_params": {"window_stride": 0.01}, "max_steps": None, "print_loss_steps": 2, "print_samples_steps": None,
+PARAMS = {"data_layer_params": {"window_stride": 0.01}, "max_steps": None, "print_loss_steps": 2, "print_samples_steps": None,
           "save_summaries_steps": None, "metrics_steps": 2, "print_bench_info_steps": None, "bench_start": 2,
-          "batch_size_per_gpu": 32}
+          "summaries": [], "batch_size_per_gpu": 32}
 
 
 class Clock:
