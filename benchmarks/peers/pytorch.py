@@ -12,23 +12,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.dirname(HERE))
-
-import network  # noqa: E402
-import step_worker  # noqa: E402
-import turns  # noqa: E402
-from training_step import measure_workers, worker_words  # noqa: E402
-
-from open_seq2seq.cores import usable_cores  # noqa: E402
+import comparison
+import network
 
 REQUIREMENTS = ["torch==2.14.1", "numpy==2.4.6"]  # Python 3.11
 REQUIREMENTS_OF_PYTHON_37 = ["torch==1.13.1", "numpy==1.21.6"]
 PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.10")
-CHECKED_STEPS = 3
-FIRST_LOSS_TOLERANCE, LATER_LOSS_TOLERANCE = 1e-4, 1e-3  # relative; rounding grows from step to step
 
 
 def environment(arguments):
@@ -62,36 +52,6 @@ def environment(arguments):
     return python
 
 
-def workers_of(case, model, python, folder, *others):
-    """The two workers on the same weights and the same batch: [this project, PyTorch]."""
-    values = os.path.join(folder, "values.npz")
-    ours = turns.Worker("this project", worker_words(
-        case, model, "--checkout", network.REPOSITORY, "--comparable", "--export", values, *others))
-    torch = turns.Worker("PyTorch", [
-        python, os.path.join(HERE, "pytorch_worker.py"), "--values", values, "--threads", str(usable_cores()),
-        "--learning_rate", repr(step_worker.LEARNING_RATE)])
-    return [ours, torch]
-
-
-def check_equal(workers):
-    """Compares the number of parameters and the losses of the first steps.
-
-    Raises:
-      SystemExit: they differ.
-    """
-    ours, torch = workers
-    if ours.facts["parameters"] != torch.facts["parameters"]:
-        raise SystemExit("this project's network has %d parameters, PyTorch's %d" % (
-            ours.facts["parameters"], torch.facts["parameters"]))
-    for step in range(CHECKED_STEPS):
-        losses = [worker.step() for worker in workers]
-        tolerance = LATER_LOSS_TOLERANCE if step else FIRST_LOSS_TOLERANCE
-        print("step %d: loss %.5f here, %.5f in %s" % (step + 1, losses[0], losses[1], torch.facts["software"]))
-        if not abs(losses[0] - losses[1]) <= tolerance * abs(losses[0]):
-            raise SystemExit("the losses differ by more than %g: these are not the same network" % tolerance)
-    print("equal: %d parameters, losses of %d steps without dropout" % (ours.facts["parameters"], CHECKED_STEPS))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     network.add_arguments(parser, seconds=120.0)
@@ -100,20 +60,8 @@ def main():
     parser.add_argument("--torch", metavar="REQUIREMENT", help="what pip installs; default %s" % REQUIREMENTS[0])
     parser.add_argument("--index_url", help="package index; default: pip's own setting")
     arguments = parser.parse_args()
-    python = environment(arguments)
-    case = network.case_of(arguments)
-    with tempfile.TemporaryDirectory(prefix="jasper-pytorch-") as folder:
-        # utterances of different lengths, so that masks and lengths count; short, because weights take most of the time
-        workers = workers_of(case._replace(batch_size=3, frames=192), arguments.model, python, folder, "--exact")
-        try:
-            check_equal(workers)
-        finally:
-            for worker in workers:
-                worker.close()
-        workers = workers_of(case, arguments.model, python, folder)
-        measure_workers("training step, %s, batch %d x %d frames, against %s" % (
-            arguments.model, case.batch_size, case.frames, workers[1].facts["software"]), case, workers, arguments.seconds,
-            workers[0].facts["flops"])
+    worker = os.path.join(comparison.HERE, "pytorch_worker.py")
+    comparison.compare(arguments, "PyTorch", [environment(arguments), worker])
 
 
 if __name__ == "__main__":
