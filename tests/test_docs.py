@@ -2,13 +2,21 @@
 import glob
 import os
 import re
+import shlex
 
 import pytest
 
+from open_seq2seq.experiment.command_line import parse_command_line
 from tests.paths import REPOSITORY
 
 PAGES = sorted(os.path.relpath(path, REPOSITORY) for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "findings/*.md")
                for path in glob.glob(os.path.join(REPOSITORY, pattern)))
+
+# records and generated pages: nothing is done with them. index.md: a list of the others
+WITHOUT_COMMANDS = ("docs/architecture.md", "docs/index.md", "docs/parameters.md", "docs/troubles.md")
+# pages that are one path from beginning to end
+OTHER_LEADS = {"docs/troubleshooting.md": "They use five names"}
+LEAD = "From nothing to the result"
 
 
 def read(page):
@@ -34,6 +42,61 @@ def test_modules_and_files_that_are_named_exist(page):
                        or os.path.exists(os.path.join(REPOSITORY, *name.split("."), "__main__.py")))]
     missing += [path for path in paths if not os.path.exists(os.path.join(REPOSITORY, path))]
     assert not missing
+
+
+def first_commands(page):
+    """The commands of the path from nothing to the page's result."""
+    text = read(page)
+    lead = OTHER_LEADS.get(page, LEAD)
+    assert lead in text[:2000], "%s has no copy-paste path near its top" % page
+    block = re.search(r"^```bash\n(.*?)^```", text[text.index(lead):], re.M | re.S).group(1)
+    return [shlex.split(line, comments=True) for line in block.replace("\\\n", " ").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def all_flags():
+    """Every --flag that a source file of the commands mentions."""
+    sources = [path for pattern in ("open_seq2seq/**/*.py", "scripts/*.py", "scripts/*.sh")
+               for path in glob.glob(os.path.join(REPOSITORY, pattern), recursive=True)]
+    return {flag for path in sources for flag in re.findall(r"--[a-z][a-zA-Z_]*", read(os.path.relpath(path, REPOSITORY)))}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/") and page not in WITHOUT_COMMANDS])
+def test_a_page_begins_with_commands_that_exist(page, all_flags):
+    """No names to fill in; programs, modes and files exist; the flags of run.py are those of its parser or keys of configs."""
+    for words in first_commands(page):
+        assert not [word for word in words if re.fullmatch(r".*=?(FILE|CONFIG|DIR|RUN|LOGDIR|PATH)", word) and "$" not in word]
+        files = [word.split("=")[-1] for word in words if word.endswith((".sh", ".py"))]
+        assert [name for name in files if not os.path.exists(os.path.join(REPOSITORY, name))] == []
+        if "run.py" in words and "--help" not in words:
+            arguments, _ = parse_command_line(words[words.index("run.py") + 1:])
+            assert arguments.mode is not None
+        elif "head" not in words[0]:
+            flags = [word.split("=")[0] for word in words if word.startswith("--") and "=" not in word and word != "--"]
+            assert set(flags) - all_flags == set()
+
+
+def test_the_index_lists_every_page():
+    listed = re.findall(r"\]\(([a-z_]+\.md)(?:#[^)]*)?\)", read("docs/index.md"))
+    pages = {os.path.basename(page) for page in PAGES if page.startswith("docs/")} - {"index.md", "troubles.md"}
+    assert pages - set(listed) == {"architecture.md"} - set(listed)
+
+
+def anchors(page):
+    """Those of a page's headings, as GitHub makes them."""
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall("^#+ (.*)$", read(page), re.M)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_to_sections_lead_to_headings(page):
+    folder = os.path.dirname(page)
+    missing = []
+    for target, section in re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", read(page)):
+        other = os.path.normpath(os.path.join(folder, target)) if target else page
+        if other.endswith(".md") and section not in anchors(other):
+            missing.append("%s#%s" % (other, section))
+    assert missing == []
 
 
 def test_both_readmes_have_the_same_sections_links_code_and_figures():
