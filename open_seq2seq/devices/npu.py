@@ -1,4 +1,4 @@
-"""A Huawei Ascend NPU, through the adapter ``npu_bridge`` (TensorFlow 1.15) or ``npu_device`` (TensorFlow 2.6).
+"""A Huawei Ascend NPU, through the adapter ``npu_bridge`` (TensorFlow 1.15) or ``npu_device`` (TensorFlow 2.6.5).
 
 The whole graph is float32; the adapter casts to float16 where that is faster. The optimizer has to be named exactly
 ``NpuOptimizer`` and the adapter has to be imported; otherwise the graph silently runs on the host. :meth:`Npu.check_session`
@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices import npu_environment, npu_option_checks, npu_session_check
 from open_seq2seq.devices.device import Device
-from open_seq2seq.devices.npu_adapter import load_adapter, missing_adapter, require_unpatched_sessions
+from open_seq2seq.devices.npu_adapter import has_adapter, load_adapter, missing_adapter, require_unpatched_sessions
 from open_seq2seq.devices.npu_engine_errors import engine_failure
 from open_seq2seq.devices.npu_loss_scaling import (
     can_clear_status_register,
@@ -33,8 +33,8 @@ _DISTRIBUTED_OPTIMIZERS = ("pruning", "function", "constfold", "shape", "arithme
 
 
 def npu_present():
-    """Whether this machine has an NPU and its adapter; ``--device auto`` depends on it."""
-    return not missing_adapter() and not npu_environment.missing_device(DEVICE_FILES)
+    """Whether this machine has an NPU and an adapter, even a wrong one; ``--device auto`` depends on it."""
+    return has_adapter() and not npu_environment.missing_device(DEVICE_FILES)
 
 
 def missing_parts(environ=None):

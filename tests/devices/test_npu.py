@@ -11,6 +11,9 @@ from open_seq2seq.devices import npu_session_check, resolve_device_name, select_
 from open_seq2seq.devices.npu import Npu, missing_parts
 from open_seq2seq.distributed import ProcessGroup, Single
 from open_seq2seq.errors import ConfigError, DeviceError
+from tests.fakes.adapter import PACKAGE, part
+
+NAME = PACKAGE.split(".")[0]
 
 
 class _Pair(ProcessGroup):
@@ -94,7 +97,7 @@ def test_a_wrong_environment_is_reported_before_the_adapter_is_imported(fake_ada
     monkeypatch.setenv("RANK_ID", "3")
     with pytest.raises(DeviceError, match="rank 3: .*\n.*DEVICE_ID is 'first'"):
         select_device("npu")
-    assert "npu_bridge" not in sys.modules
+    assert NAME not in sys.modules
 
 
 def test_wrong_options_are_reported_before_the_adapter_is_imported(fake_adapter, tmp_path):
@@ -102,19 +105,20 @@ def test_wrong_options_are_reported_before_the_adapter_is_imported(fake_adapter,
         select_device("npu", params={"npu_params": {"precision_mode": "mixed"}})
     with pytest.raises(ConfigError, match="no such directory"):
         select_device("npu", params={"npu_params": {"enable_dump": True, "dump_path": str(tmp_path / "absent")}})
-    assert "npu_bridge" not in sys.modules
+    assert NAME not in sys.modules
 
 
 def test_an_adapter_that_cannot_be_loaded_is_named(fake_adapter, tmp_path):
-    (tmp_path / "npu_bridge.py").write_text("raise ImportError('undefined symbol: _ZN10tensorflow')")
+    (tmp_path / (NAME + ".py")).write_text("raise ImportError('undefined symbol: _ZN10tensorflow')")
     sys.path.insert(0, str(tmp_path))  # the fixture takes it away again, with the fake adapter
-    with pytest.raises(DeviceError, match="npu_bridge is installed, but cannot be loaded with TensorFlow .*undefined symbol"):
+    with pytest.raises(DeviceError, match=NAME + " is installed, but cannot be loaded with TensorFlow .*undefined symbol"):
         select_device("npu")
 
 
 def test_the_options_in_force_are_described(fake_adapter):
     lines = select_device("npu", params={"npu_params": {"precision_mode": "force_fp16"}}).describe()
-    assert lines[0].startswith("NPU: device 0 (from DEVICE_ID), adapter npu_bridge 1.15.0-fake, operator list ")
+    assert lines[0].startswith("NPU: device 0 (from DEVICE_ID), adapter %s, operator list " % (
+        "npu_bridge 1.15.0-fake" if NAME == "npu_bridge" else "npu_device v2.6.2"))
     assert lines[1].startswith("loss scaling: Backoff with the NPU's overflow check, initially 16384, divided by 2")
     assert lines[2:] == ["npu_params['graph_run_mode'] = 1 (not in the config)", "npu_params['precision_mode'] = 'force_fp16'",
                          "npu_params['use_off_line'] = True (not in the config)"]
@@ -133,7 +137,7 @@ def test_sessions_for_the_host_are_not_changed(fake_adapter, graph):
     device.host_scope()
     device.wrap_optimizer(tf.train.GradientDescentOptimizer(0.1), {"loss_scaling": 2.0}, Single())
     assert (tf.Session.__init__, tf.InteractiveSession.__init__) == before
-    assert "npu_bridge.npu_init" not in sys.modules
+    assert PACKAGE + ".npu_init" not in sys.modules
     matrix = tf.placeholder(tf.float32, [2, 2])
     with tf.Session() as session:
         operators = npu_session_check.run_with_partitions(session, tf.matmul(matrix, matrix), {matrix: np.eye(2)})[1]
@@ -141,16 +145,16 @@ def test_sessions_for_the_host_are_not_changed(fake_adapter, graph):
 
 
 def test_a_config_that_patches_every_session_is_an_error(fake_adapter):
-    import npu_bridge.npu_init  # noqa: F401  what a config of the ModelZoo may do
-    with pytest.raises(DeviceError, match="npu_bridge was imported in a form that changes every tf.Session"):
+    part("npu_init")  # what a config of the ModelZoo may do
+    with pytest.raises(DeviceError, match=NAME + " was imported in a form that changes every tf.Session"):
         select_device("npu")
 
 
 def test_patching_after_the_device_was_selected_is_detected_before_the_first_step(fake_adapter, graph):
     device = select_device("npu")
     session = tf.Session(config=device.session_config())
-    import npu_bridge.npu_init  # noqa: F401
-    with pytest.raises(DeviceError, match="from npu_bridge.npu_init import"):
+    part("npu_init")
+    with pytest.raises(DeviceError, match="from %s.npu_init import" % PACKAGE):
         device.check_session(session, graph)
 
 
@@ -162,7 +166,7 @@ def test_a_session_on_the_npu_passes(fake_adapter, graph):
 
 
 def test_patched_sessions_are_an_error_on_other_devices_as_well(fake_adapter):
-    import npu_bridge.npu_init  # noqa: F401
+    part("npu_init")
     with pytest.raises(DeviceError, match="every tf.Session of the process, including sessions for the host"):
         select_device("cpu")
 

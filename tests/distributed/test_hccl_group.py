@@ -3,9 +3,6 @@ import json
 import re
 
 import pytest
-import tensorflow.compat.v1 as tf
-
-pytestmark = pytest.mark.skipif(not tf.__version__.startswith("1."), reason="npu_bridge is the adapter of TensorFlow 1.15")
 
 PRELUDE = '''
 import json, sys

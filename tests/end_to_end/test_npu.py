@@ -11,8 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from tests.paths import REPOSITORY
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not tf.__version__.startswith("1.15"),
-                                                   reason="npu_bridge is the adapter of TensorFlow 1.15")]
+pytestmark = pytest.mark.slow
 TOGETHER = ("--sync_batch_norm=True", "--print_loss_steps=1", "--print_samples_steps=None", "--max_steps=6",
             "--data_layer_params/dither=0.0", "--loss_scaling=128.0", "--npu_params/bucket_frames=[96, 160]")
 

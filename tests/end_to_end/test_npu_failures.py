@@ -2,12 +2,10 @@
 import re
 
 import pytest
-import tensorflow.compat.v1 as tf
 
 from tests.end_to_end.test_npu import run_on_npus  # noqa: F401
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not tf.__version__.startswith("1.15"),
-                                                   reason="npu_bridge is the adapter of TensorFlow 1.15")]
+pytestmark = pytest.mark.slow
 
 
 def failed(run, *parts):

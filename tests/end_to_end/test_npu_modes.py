@@ -4,15 +4,13 @@ import subprocess
 import sys
 
 import pytest
-import tensorflow.compat.v1 as tf
 
 from open_seq2seq.decoding.language_model import is_installed
 from open_seq2seq.decoding.options import COQUI, PYCTCDECODE
 from open_seq2seq.experiment.flags import MODES
 from tests.paths import REPOSITORY
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not tf.__version__.startswith("1.15"),
-                                                   reason="npu_bridge is the adapter of TensorFlow 1.15")]
+pytestmark = pytest.mark.slow
 
 # the first mode trains on utterances of which one has NaN features, and keeps a batch for --mode=replay
 NAN_FEATURES = '''

@@ -226,7 +226,6 @@ def test_a_watch_stops_on_a_signal(trained, text, number, tmp_path):
     assert (tmp_path / "a.wav.txt").read_text() == text + "\n"
 
 
-@pytest.mark.skipif("sys.version_info[:2] != (3, 7)", reason="npu_bridge is for TensorFlow 1.15")
 def test_on_an_npu(trained, text, npu_server, tmp_path):
     done = subprocess.run([sys.executable, "-m", "open_seq2seq.transcribe", str(trained / "short.wav"), "--device=npu",
                            "--model=%s" % (trained / "export")], cwd=str(tmp_path), capture_output=True, text=True, timeout=300,

@@ -5,6 +5,8 @@ import sys
 import pytest
 import tensorflow.compat.v1 as tf
 
+from tests.fakes.adapter import load
+
 
 def npu_config(name="NpuOptimizer", **parameters):
     """A ConfigProto with one custom optimizer; a parameter's Python type selects its field."""
@@ -30,10 +32,9 @@ def make_npu_config():
 
 
 @pytest.fixture
-def npu_bridge(fake_adapter, graph):
-    """The imported fake, with a fresh default graph."""
-    import npu_bridge
-    return npu_bridge
+def adapter(fake_adapter, graph):
+    """The imported fake, ``npu_bridge`` or ``npu_device.compat.v1``, with a fresh default graph."""
+    return load()
 
 
 @pytest.fixture
@@ -84,9 +85,10 @@ PREAMBLE = """
 import os
 import numpy as np
 import tensorflow.compat.v1 as tf
-import npu_bridge
-from npu_bridge.estimator import npu_ops
-from npu_bridge.hccl import hccl_ops
+from tests.fakes.adapter import load, part
+load()
+npu_ops = part("estimator", "npu_ops")
+hccl_ops = part("hccl", "hccl_ops")
 rank = int(os.environ.get("RANK_ID") or -1)
 config = tf.ConfigProto(allow_soft_placement=True, intra_op_parallelism_threads=1, inter_op_parallelism_threads=2)
 config.graph_options.rewrite_options.custom_optimizers.add().name = "NpuOptimizer"

@@ -3,6 +3,7 @@
 Use it through the fixtures ``npu_server`` and ``fake_adapter`` of tests/conftest.py, which loads this file.
 """
 import contextlib
+import importlib.util
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ STATUS_OPERATORS = ("NpuAllocFloatStatus", "NpuGetFloatStatusV2", "NpuClearFloat
 VARIABLES = ("ASCEND_DEVICE_ID", "DEVICE_ID", "DEVICE_INDEX", "JOB_ID", "RANK_ID", "RANK_SIZE", "RANK_TABLE_FILE", "POD_NAME",
              "CM_CHIEF_IP", "CM_CHIEF_PORT", "CM_CHIEF_DEVICE", "CM_WORKER_IP", "CM_WORKER_SIZE", "TF_CONFIG", "AOE_MODE")
 PREFIXES = ("HOROVOD_", "HCCL_", "FAKE_ASCEND_", "ASCEND_")
-PACKAGES = ("npu_bridge", "fake_ascend", "hccl")
+PACKAGES = ("npu_bridge", "npu_device", "fake_ascend", "hccl")
 
 
 def write_operator_list(folder, status_operators=True, without=()):
@@ -43,6 +44,18 @@ def write_operator_list(folder, status_operators=True, without=()):
     return str(folder)
 
 
+def adapter_folder(folder):
+    """Folder with the adapter for this TensorFlow, for PYTHONPATH: that of npu_bridge, or a new npu_device in ``folder``."""
+    import tensorflow.compat.v1 as tf
+    if tf.__version__.startswith("1."):
+        return os.path.join(FAKES, "tensorflow_1")
+    # by its path: the tests import nothing from here by name
+    specification = importlib.util.spec_from_file_location("build_npu_device", os.path.join(FAKES, "tensorflow_2", "build.py"))
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.build(os.path.join(folder, "adapter"))
+
+
 def write_rank_table(path, size):
     """Writes a rank table of ``size`` devices on one server and returns its path."""
     devices = [{"device_id": str(rank), "device_ip": "192.168.100.%d" % (101 + rank), "rank_id": str(rank)}
@@ -51,6 +64,13 @@ def write_rank_table(path, size):
         json.dump({"version": "1.0", "status": "completed", "server_count": "1",
                    "server_list": [{"server_id": "10.0.0.1", "device": devices}]}, file)
     return str(path)
+
+
+def _restore_version_2(tf):
+    """Undoes ``npu_device.compat.enable_v1()`` for the other tests of the process."""
+    with contextlib.suppress(AssertionError):  # a test is inside a graph of its own
+        tf.reset_default_graph()
+    tf.enable_v2_behavior()
 
 
 class NpuServer:
@@ -63,6 +83,7 @@ class NpuServer:
     def __init__(self, folder):
         self.folder = str(folder)
         self.opp_path = write_operator_list(os.path.join(self.folder, "opp"))
+        self.adapter_path = adapter_folder(self.folder)
 
     def environment(self, rank=None, size=1, **variables):
         """The environment for a process: the current one without variables of HCCL and Horovod, and with the fake adapter.
@@ -75,7 +96,7 @@ class NpuServer:
         """
         environment = {name: value for name, value in os.environ.items()
                        if name not in VARIABLES and not name.startswith(PREFIXES)}
-        paths = [FAKES, REPOSITORY] + [path for path in [environment.get("PYTHONPATH")] if path]
+        paths = [self.adapter_path, FAKES, REPOSITORY] + [path for path in [environment.get("PYTHONPATH")] if path]
         environment.update(PYTHONPATH=os.pathsep.join(paths), ASCEND_OPP_PATH=self.opp_path, FAKE_ASCEND_DEVICES="8",
                            FAKE_ASCEND_RENDEZVOUS_FOLDER=self.folder, CUDA_VISIBLE_DEVICES="")
         if rank is not None:
@@ -98,7 +119,7 @@ class NpuServer:
         assert not modules, "an adapter is imported already: %s" % sorted(modules)
         os.environ.clear()
         os.environ.update(inside)
-        sys.path.insert(0, FAKES)
+        sys.path[:0] = [self.adapter_path, FAKES]
         import tensorflow.compat.v1 as tf
         initialisers = tf.Session.__init__, tf.InteractiveSession.__init__
         from fake_ascend import device_files, sessions
@@ -114,3 +135,5 @@ class NpuServer:
             sys.path[:] = path
             os.environ.clear()
             os.environ.update(before)
+            if not tf.__version__.startswith("1."):
+                _restore_version_2(tf)

@@ -5,12 +5,14 @@ import os
 import pytest
 import tensorflow.compat.v1 as tf
 
+from tests.fakes.adapter import part
+
 PROGRAM = """
 import json
 from hccl.manage import api
-from npu_bridge.estimator.npu.npu_hook import NPUBroadcastGlobalVariablesHook
-from npu_bridge.estimator.npu.npu_loss_scale_manager import FixedLossScaleManager
-from npu_bridge.estimator.npu.npu_optimizer import NPUDistributedOptimizer, NPUOptimizer
+NPUBroadcastGlobalVariablesHook = part("estimator.npu.npu_hook", "NPUBroadcastGlobalVariablesHook")
+from tests.fakes.adapter import fixed_scale
+NPUDistributedOptimizer, NPUOptimizer = part("estimator.npu.npu_optimizer", "NPUDistributedOptimizer", "NPUOptimizer")
 own = tf.constant([1.0, 2.0]) * (rank + 1)
 fetches = {
     "sum": hccl_ops.allreduce(own, "sum"), "max": hccl_ops.allreduce(tf.constant([rank, -rank]), "max"),
@@ -24,7 +26,7 @@ slope, weight = tf.placeholder(tf.float32, []), tf.get_variable("weight", [], in
 step = tf.train.get_or_create_global_step()
 descent = tf.train.GradientDescentOptimizer(1.0)
 plain = NPUDistributedOptimizer(descent).minimize(slope * weight, step)
-checked = NPUOptimizer(descent, FixedLossScaleManager(8.0), is_distributed=True, is_loss_scale=True).minimize(
+checked = NPUOptimizer(descent, fixed_scale(8.0), is_distributed=True, is_loss_scale=True).minimize(
     slope * weight, step)
 trained = tf.get_variable("trained", [], initializer=tf.constant_initializer(5.0 + rank))
 average = tf.get_variable("average", [], initializer=tf.constant_initializer(5.0 + rank), trainable=False)
@@ -79,8 +81,8 @@ def test_collectives_optimizers_and_the_hook_of_two_ranks(run_ranks):
     ({"RANK_TABLE_FILE": "/nowhere/8p.json"}, "EI0004: The ranktable or rank is invalid, rank table /nowhere/8p.json"),
     # rank 0 does not start
     ({"HCCL_CONNECT_TIMEOUT": "0.2"}, "EI0006: Getting socket times out. rank 1 waited 0.2 s for rank 0")])
-def test_ranks_that_contradict_the_rank_table_or_have_no_peer(npu_bridge, fake_adapter, monkeypatch, variables, message):
-    from npu_bridge.estimator import npu_ops
+def test_ranks_that_contradict_the_rank_table_or_have_no_peer(adapter, fake_adapter, monkeypatch, variables, message):
+    npu_ops = part("estimator", "npu_ops")
     for name, value in dict(fake_adapter.environment(1, 2), **variables).items():
         monkeypatch.setenv(name, value)
     before = sorted(os.environ.items())
@@ -91,9 +93,9 @@ def test_ranks_that_contradict_the_rank_table_or_have_no_peer(npu_bridge, fake_a
 
 
 @pytest.mark.slow
-def test_a_collective_in_a_session_without_hccl_is_an_error(npu_bridge, make_npu_config, monkeypatch, needs_horovod):
-    from npu_bridge.estimator import npu_ops
-    from npu_bridge.hccl import hccl_ops
+def test_a_collective_in_a_session_without_hccl_is_an_error(adapter, make_npu_config, monkeypatch, needs_horovod):
+    npu_ops = part("estimator", "npu_ops")
+    hccl_ops = part("hccl", "hccl_ops")
     monkeypatch.setenv("RANK_SIZE", "2")  # without RANK_TABLE_FILE the adapter builds the operators and leaves HCCL off
     total = hccl_ops.allreduce(tf.ones([2]), "sum")
     with tf.Session(config=make_npu_config()) as session:
@@ -104,8 +106,8 @@ def test_a_collective_in_a_session_without_hccl_is_an_error(npu_bridge, make_npu
         session.run(total)
 
 
-def test_types_reductions_and_groups_that_hccl_does_not_support(npu_bridge):
-    from npu_bridge.hccl import hccl_ops
+def test_types_reductions_and_groups_that_hccl_does_not_support(adapter):
+    hccl_ops = part("hccl", "hccl_ops")
     with pytest.raises(TypeError, match="DataType bool not in list of allowed values"):
         hccl_ops.broadcast([tf.constant([True])], 0)
     with pytest.raises(TypeError, match="DataType int64 not in list"):
@@ -120,7 +122,7 @@ def test_types_reductions_and_groups_that_hccl_does_not_support(npu_bridge):
         hccl_ops.allgather(tf.constant(1.0), 2)
 
 
-def test_ranks_are_unknown_before_hccl_is_initialized(npu_bridge):
+def test_ranks_are_unknown_before_hccl_is_initialized(adapter):
     from hccl.manage import api
     with pytest.raises(RuntimeError, match="HCCL is not initialized"):
         api.get_rank_id()

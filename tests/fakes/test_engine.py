@@ -2,15 +2,13 @@
 import pytest
 import tensorflow.compat.v1 as tf
 
-pytestmark = pytest.mark.skipif(not tf.__version__.startswith("1."), reason="npu_bridge is the adapter of TensorFlow 1.15")
-
 
 def products():
     matrix = tf.ones([2, 2])
     return tf.matmul(matrix, matrix, name="first"), tf.matmul(matrix, 2.0 * matrix, name="second")
 
 
-def test_a_graph_fails_at_the_run_that_is_named(npu_bridge, make_npu_config, monkeypatch):
+def test_a_graph_fails_at_the_run_that_is_named(adapter, make_npu_config, monkeypatch):
     first, second = products()
     monkeypatch.setenv("FAKE_ASCEND_FAIL", "second@2:EL0004")
     with tf.Session(config=make_npu_config()) as session:
@@ -25,7 +23,7 @@ def test_a_graph_fails_at_the_run_that_is_named(npu_bridge, make_npu_config, mon
         session.run(first)  # on the host
 
 
-def test_graphs_have_numbers(npu_bridge, make_npu_config, monkeypatch):
+def test_graphs_have_numbers(adapter, make_npu_config, monkeypatch):
     first, _ = products()
     from fake_ascend import sessions
     with tf.Session(config=make_npu_config()) as session:
@@ -41,7 +39,7 @@ def changes(session):
     return sessions.state_of(session).engine.acceleration.changes
 
 
-def test_every_graph_is_compiled_again_when_the_step_has_come(npu_bridge, make_npu_config, monkeypatch):
+def test_every_graph_is_compiled_again_when_the_step_has_come(adapter, make_npu_config, monkeypatch):
     first, second = products()
     monkeypatch.setenv("TOTAL_STEP", "10")
     config = make_npu_config(experimental_accelerate_train_mode="fast|step|0.5", precision_mode="must_keep_origin_dtype")
@@ -59,7 +57,7 @@ def test_every_graph_is_compiled_again_when_the_step_has_come(npu_bridge, make_n
         assert [graph.builds for graph in sessions.graphs(session)] == [[2], [2]]
 
 
-def test_the_loss_decides_as_well(npu_bridge, make_npu_config, monkeypatch):
+def test_the_loss_decides_as_well(adapter, make_npu_config, monkeypatch):
     first, _ = products()
     monkeypatch.setenv("TARGET_LOSS", "2")
     config = make_npu_config(experimental_accelerate_train_mode="fast1|loss", precision_mode_v2="origin")
@@ -75,7 +73,7 @@ def test_the_loss_decides_as_well(npu_bridge, make_npu_config, monkeypatch):
     ("fast|step|0.95", {}, "third part is invalid: 0.95 ,you can choose `0.2-0.9`"), ("fast", {}, "Format .* is invalid"),
     ("fast|step", {"precision_mode": "allow_mix_precision"}, "is not support with PRECISION_MODE: allow_mix_precision"),
     ("fast|loss", {"precision_mode": "allow_fp32_to_fp16"}, "LOSS_NOW is not set")])
-def test_wrong_modes_are_errors_of_the_first_run(npu_bridge, make_npu_config, monkeypatch, mode, parameters, message):
+def test_wrong_modes_are_errors_of_the_first_run(adapter, make_npu_config, monkeypatch, mode, parameters, message):
     first, _ = products()
     monkeypatch.setenv("STEP_NOW", "0")
     monkeypatch.setenv("TOTAL_STEP", "9")

@@ -9,11 +9,14 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.graph_analysis.npu_operators import load_operator_list
 from open_seq2seq.rank_tables.rank_table import check_against_environment, read_rank_table
+from tests.fakes.adapter import PACKAGE, load, part
+
+NAME = PACKAGE.split(".")[0]
 
 
 def test_processes_see_devices_and_an_adapter_from_their_environment_alone(npu_server):
     program = ("import glob, importlib.util\n"
-               "print(glob.glob('/dev/davinci[0-9]*'), importlib.util.find_spec('npu_bridge') is None)")
+               "print(glob.glob('/dev/davinci[0-9]*'), importlib.util.find_spec('%s') is None)" % NAME)
     for devices, seen in ((2, "['/dev/davinci0', '/dev/davinci1'] False"), (0, "[] False")):
         output = subprocess.run([sys.executable, "-c", program], env=npu_server.environment(FAKE_ASCEND_DEVICES=devices),
                                 capture_output=True, text=True, timeout=60, check=True).stdout
@@ -48,13 +51,14 @@ def test_the_operator_list_is_the_products_with_the_status_operators(npu_server)
 
 def test_nothing_remains_after_the_fake(npu_server):
     def state():
-        adapter = [name for name in sys.modules if name.split(".")[0] in ("npu_bridge", "fake_ascend", "hccl")]
+        adapter = [name for name in sys.modules if name.split(".")[0] in (NAME, "fake_ascend", "hccl")]
         return (glob.glob, glob.iglob, os.path.exists, dict(os.environ), list(sys.path), adapter, tf.Session.__init__,
-                tf.Session.run, tf.Session.make_callable, tf.Session.close, importlib.util.find_spec("npu_bridge"))
+                tf.Session.run, tf.Session.make_callable, tf.Session.close, importlib.util.find_spec(NAME))
 
     before = state()
     for _ in range(2):
         with npu_server.adapter_here():
-            import npu_bridge.npu_init  # noqa: F401
+            load()
+            part("npu_init")
             assert [old == new for old, new in zip(before, state())] == [False] * 11
         assert state() == before

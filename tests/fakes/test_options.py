@@ -7,6 +7,8 @@ import sys
 import pytest
 import tensorflow.compat.v1 as tf
 
+from tests.fakes.adapter import part
+
 MODES = "'mixed' is invalid, it should be one of the list:\\['force_fp32', 'allow_fp32_to_fp16', 'force_fp16'"
 
 
@@ -52,7 +54,7 @@ def dies(function):
     ({"enable_dump": True, "dump_path": ".", "dump_data": "all"}, tf.errors.InternalError, "'tensor' or 'stats'"),
     ({"enable_exception_dump": 3}, tf.errors.InternalError, "one of 0, 1 and 2"),
     ({"in_out_pair": "[[['a'],['b']]]"}, tf.errors.InternalError, "mix_compile_mode must be True")])
-def test_options_that_end_in_an_error(npu_bridge, make_npu_config, parameters, error, message):
+def test_options_that_end_in_an_error(adapter, make_npu_config, parameters, error, message):
     with pytest.raises(error, match=message):
         first_run(make_npu_config(**parameters))
 
@@ -69,7 +71,7 @@ def test_options_that_end_in_an_error(npu_bridge, make_npu_config, parameters, e
     ({"dynamic_dims": "10;20"}, "should use together"),
     ({"dynamic_dims": "10,", "input_shape": "a:-1,", "dynamic_node_type": 0}, "dynamic_dims string style is invalid"),
     ({"dynamic_dims": "10", "input_shape": "a:-1,", "dynamic_node_type": 2}, "dynamic_node_type should be 0 or 1.")])
-def test_options_that_abort_the_process(npu_bridge, make_npu_config, parameters, message):
+def test_options_that_abort_the_process(adapter, make_npu_config, parameters, message):
     from fake_ascend.options import npu_optimizer, read_options
     entry = npu_optimizer(make_npu_config(**parameters))
     found, text = dies(lambda: read_options(entry))
@@ -82,7 +84,7 @@ def test_options_that_abort_the_process(npu_bridge, make_npu_config, parameters,
     {"jit_compile": "auto", "graph_run_mode": 0}, {"graph_run_mode": -1},
     {"enable_dump": True, "dump_path": ".", "dump_step": "0|5|10-20", "dump_mode": "all", "dump_data": "stats"},
     {"dump_mode": "none"}])  # not read unless something is dumped
-def test_options_that_pass(npu_bridge, make_npu_config, parameters):
+def test_options_that_pass(adapter, make_npu_config, parameters):
     from fake_ascend.options import npu_optimizer, read_options
     assert read_options(npu_optimizer(make_npu_config(**parameters))).offload is True
     first_run(make_npu_config(**parameters))
@@ -92,7 +94,7 @@ def test_options_that_pass(npu_bridge, make_npu_config, parameters):
     ({"ASCEND_DEVICE_ID": "one"}, "ASCEND_DEVICE_ID is invalid, should be int, such as 0, 1, 2."),
     ({"ASCEND_DEVICE_ID": "-1"}, "ASCEND_DEVICE_ID should be >= 0."),
     ({"DEVICE_ID": "0x1"}, "DEVICE_ID is invalid, should be int, such as 0, 1, 2.")])
-def test_device_ids_that_abort_the_process(npu_bridge, monkeypatch, variables, message):
+def test_device_ids_that_abort_the_process(adapter, monkeypatch, variables, message):
     from fake_ascend import process
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -109,7 +111,7 @@ def test_device_ids_that_abort_the_process(npu_bridge, monkeypatch, variables, m
     ({"RANK_TABLE_FILE": "8p.json", "RANK_ID": "0", "CM_CHIEF_IP": "10.0.0.1"}, "cannot be configured at the same time", False),
     ({"RANK_TABLE_FILE": "8p.json", "RANK_ID": "0", "RANK_SIZE": "0"}, "", False)])
 def test_an_unusual_environment_is_only_logged(
-        npu_bridge, make_npu_config, monkeypatch, capfd, variables, message, enabled):
+        adapter, make_npu_config, monkeypatch, capfd, variables, message, enabled):
     from fake_ascend import process
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     for name, value in variables.items():
@@ -119,14 +121,14 @@ def test_an_unusual_environment_is_only_logged(
     assert process.hcom_enabled() is enabled
 
 
-def test_a_bad_tuning_mode_in_the_environment_is_an_error(npu_bridge, make_npu_config, monkeypatch):
+def test_a_bad_tuning_mode_in_the_environment_is_an_error(adapter, make_npu_config, monkeypatch):
     monkeypatch.setenv("AOE_MODE", "7")
     with pytest.raises(tf.errors.InternalError, match="aoe mode:7 is invalid"):
         first_run(make_npu_config())
 
 
-def test_two_variables_for_the_number_of_ranks_are_an_error(npu_bridge, monkeypatch):
-    from npu_bridge.estimator.npu import util
+def test_two_variables_for_the_number_of_ranks_are_an_error(adapter, monkeypatch):
+    util = part("estimator.npu", "util")
     assert util.get_ranksize() == 1
     monkeypatch.setenv("RANK_SIZE", "2")
     assert util.get_ranksize() == 2
@@ -140,7 +142,8 @@ def test_a_bad_run_mode_aborts_the_whole_program(npu_server, tmp_path):
     program = tmp_path / "program.py"
     program.write_text("""
 import tensorflow.compat.v1 as tf
-import npu_bridge
+from tests.fakes.adapter import load
+load()
 config = tf.ConfigProto()
 entry = config.graph_options.rewrite_options.custom_optimizers.add()
 entry.name = "NpuOptimizer"

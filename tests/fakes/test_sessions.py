@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from tests.fakes.adapter import load, part
+
 
 def dense(batch=4):
     """A small network on a placeholder: (input, output, variable)."""
@@ -23,7 +25,7 @@ def types(nodes):
 
 
 def test_the_offloaded_nodes_become_one_geop_and_give_the_same_numbers(
-        npu_bridge, make_npu_config, operators_run, monkeypatch, capfd):
+        adapter, make_npu_config, operators_run, monkeypatch, capfd):
     from fake_ascend import sessions
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     features, output, _ = dense()
@@ -46,7 +48,7 @@ def test_the_offloaded_nodes_become_one_geop_and_give_the_same_numbers(
     ("NpuOptimizer", {"job": "ps"}, None),
     ("NpuOptimizer", {}, "/nowhere/opp")])
 def test_cases_that_silently_run_on_the_cpu(
-        npu_bridge, make_npu_config, operators_run, monkeypatch, capfd, name, parameters, opp_path):
+        adapter, make_npu_config, operators_run, monkeypatch, capfd, name, parameters, opp_path):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     if opp_path:
         monkeypatch.setenv("ASCEND_OPP_PATH", opp_path)
@@ -61,20 +63,20 @@ def test_cases_that_silently_run_on_the_cpu(
 
 def test_sessions_for_the_host_are_unchanged_before_npu_init_is_imported(fake_adapter, graph, operators_run):
     before = tf.Session.__init__
-    import npu_bridge  # noqa: F401
+    load()
     assert tf.Session.__init__ is before
     features, output, _ = dense(batch=None)  # an unknown shape is allowed on the host
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         assert "GeOp" not in types(operators_run(session, output, {features: FEED})[1])
-    import npu_bridge.npu_init  # noqa: F401
+    part("npu_init")
     assert tf.Session.__init__ is not before
     fixed = tf.nn.relu(tf.matmul(tf.placeholder(tf.float32, [2, 2], "fixed"), tf.ones([2, 2])))
     with tf.Session() as session:
         assert "GeOp" in types(operators_run(session, fixed, {"fixed:0": np.ones([2, 2])})[1])
 
 
-def test_the_old_layout_of_the_operator_package_is_found_too(npu_bridge, make_npu_config, operators_run, fake_adapter):
+def test_the_old_layout_of_the_operator_package_is_found_too(adapter, make_npu_config, operators_run, fake_adapter):
     root = fake_adapter.opp_path
     old = os.path.join(root, "built-in", "framework", "tensorflow")
     os.makedirs(os.path.dirname(old))
@@ -85,7 +87,7 @@ def test_the_old_layout_of_the_operator_package_is_found_too(npu_bridge, make_np
         assert "GeOp" in types(operators_run(session, output, {features: FEED})[1])
 
 
-def test_unknown_shapes_are_errors_with_the_tensors_name(npu_bridge, make_npu_config):
+def test_unknown_shapes_are_errors_with_the_tensors_name(adapter, make_npu_config):
     features, output, _ = dense(batch=None)
     with tf.Session(config=make_npu_config()) as session:
         session.run(tf.global_variables_initializer())
@@ -93,7 +95,7 @@ def test_unknown_shapes_are_errors_with_the_tensors_name(npu_bridge, make_npu_co
             session.run(output, {features: FEED})
 
 
-def test_an_unknown_shape_inside_the_graph_is_an_error_with_the_operator(npu_bridge, make_npu_config):
+def test_an_unknown_shape_inside_the_graph_is_an_error_with_the_operator(adapter, make_npu_config):
     features, output, _ = dense()
     chosen = tf.reduce_sum(tf.gather_nd(output, tf.where(output > 3.0)))
     with tf.Session(config=make_npu_config()) as session:
@@ -102,7 +104,7 @@ def test_an_unknown_shape_inside_the_graph_is_an_error_with_the_operator(npu_bri
             session.run(chosen, {features: FEED})
 
 
-def test_batch_norms_scratch_output_is_not_an_unknown_shape(npu_bridge, make_npu_config, operators_run):
+def test_batch_norms_scratch_output_is_not_an_unknown_shape(adapter, make_npu_config, operators_run):
     image = tf.placeholder(tf.float32, [2, 1, 4, 3], "image")
     scale = tf.get_variable("scale", [3], initializer=tf.ones_initializer())
     normal = tf.nn.fused_batch_norm(tf.nn.relu(image), scale, tf.zeros([3]), is_training=True)[0]
@@ -116,7 +118,7 @@ def test_batch_norms_scratch_output_is_not_an_unknown_shape(npu_bridge, make_npu
 
 
 @pytest.mark.parametrize("jit_compile,builds", [("auto", 2), ("false", 2), ("true", 4)])
-def test_shapes_and_builds_are_counted_and_limited(npu_bridge, make_npu_config, monkeypatch, jit_compile, builds):
+def test_shapes_and_builds_are_counted_and_limited(adapter, make_npu_config, monkeypatch, jit_compile, builds):
     from fake_ascend import sessions
     monkeypatch.setenv("FAKE_ASCEND_UNKNOWN_SHAPES", "allow")
     features, output, _ = dense(batch=None)
@@ -130,7 +132,7 @@ def test_shapes_and_builds_are_counted_and_limited(npu_bridge, make_npu_config, 
             session.run(output, {features: np.ones([5, 3])})
 
 
-def test_the_shapes_of_an_iterator_are_seen_where_they_are_not_declared(npu_bridge, make_npu_config, monkeypatch):
+def test_the_shapes_of_an_iterator_are_seen_where_they_are_not_declared(adapter, make_npu_config, monkeypatch):
     from fake_ascend import sessions
     monkeypatch.setenv("FAKE_ASCEND_UNKNOWN_SHAPES", "allow")
     dataset = tf.data.Dataset.from_tensor_slices(np.arange(5, dtype=np.float32)).batch(2)
@@ -142,7 +144,7 @@ def test_the_shapes_of_an_iterator_are_seen_where_they_are_not_declared(npu_brid
         assert [len(graph.shapes) for graph in sessions.graphs(session)] == [2]
 
 
-def test_variables_initialized_in_one_run_with_an_iterator_are_not_on_the_device(npu_bridge, make_npu_config):
+def test_variables_initialized_in_one_run_with_an_iterator_are_not_on_the_device(adapter, make_npu_config):
     kernel = tf.get_variable("kernel", [2], initializer=tf.ones_initializer())
     iterator = tf.data.make_initializable_iterator(tf.data.Dataset.from_tensors(np.ones([2], np.float32)).repeat())
     output = tf.reduce_sum(iterator.get_next() * kernel)
@@ -155,8 +157,8 @@ def test_variables_initialized_in_one_run_with_an_iterator_are_not_on_the_device
         assert session.run(output) == 2.0
 
 
-def test_a_variable_taken_by_reference_on_the_host_is_an_error(npu_bridge, make_npu_config):
-    from npu_bridge.estimator.npu.npu_scope import without_npu_compile_scope
+def test_a_variable_taken_by_reference_on_the_host_is_an_error(adapter, make_npu_config):
+    without_npu_compile_scope = part("estimator.npu.npu_scope", "without_npu_compile_scope")
     counter = tf.get_variable("counter", [], initializer=tf.zeros_initializer(), use_resource=False)
     with without_npu_compile_scope():
         increment = tf.assign_add(counter, 1.0)
@@ -166,8 +168,8 @@ def test_a_variable_taken_by_reference_on_the_host_is_an_error(npu_bridge, make_
             session.run(increment * 2.0)
 
 
-def test_a_host_scope_in_the_middle_leaves_the_smaller_part_on_the_host(npu_bridge, make_npu_config, operators_run):
-    from npu_bridge.estimator.npu.npu_scope import without_npu_compile_scope
+def test_a_host_scope_in_the_middle_leaves_the_smaller_part_on_the_host(adapter, make_npu_config, operators_run):
+    without_npu_compile_scope = part("estimator.npu.npu_scope", "without_npu_compile_scope")
     features, output, _ = dense()
     with without_npu_compile_scope():
         halved = tf.identity(output / 2.0, "halved")
@@ -181,8 +183,8 @@ def test_a_host_scope_in_the_middle_leaves_the_smaller_part_on_the_host(npu_brid
             assert ("Square" in types(nodes)) == (geops == 1) and not types(nodes) & {"MatMul", "Relu"}
 
 
-def test_a_training_step_that_the_host_splits_is_an_error(npu_bridge, make_npu_config):
-    from npu_bridge.estimator.npu.npu_scope import without_npu_compile_scope
+def test_a_training_step_that_the_host_splits_is_an_error(adapter, make_npu_config):
+    without_npu_compile_scope = part("estimator.npu.npu_scope", "without_npu_compile_scope")
     features, output, kernel = dense()
     with tf.variable_scope("second", use_resource=False):
         second = tf.get_variable("kernel", [2, 2], initializer=tf.ones_initializer())
@@ -200,7 +202,7 @@ def test_a_training_step_that_the_host_splits_is_an_error(npu_bridge, make_npu_c
                 session.run(step, {features: FEED})
 
 
-def test_parts_that_do_not_depend_on_each_other_are_one_geop(npu_bridge, make_npu_config, operators_run):
+def test_parts_that_do_not_depend_on_each_other_are_one_geop(adapter, make_npu_config, operators_run):
     """As in the initialization of all variables; a chain behind an operation of the host that depends on them is not."""
     features, output, _ = dense()
     other = tf.nn.relu(tf.matmul(tf.placeholder(tf.float32, [2, 2], "other"), tf.ones([2, 2])))
@@ -215,7 +217,7 @@ def test_parts_that_do_not_depend_on_each_other_are_one_geop(npu_bridge, make_np
             assert types(nodes) & {"MatMul", "Relu", "Tanh"} == host
 
 
-def test_gray_operators_stay_on_the_host_in_mix_compile_mode(npu_bridge, make_npu_config, operators_run):
+def test_gray_operators_stay_on_the_host_in_mix_compile_mode(adapter, make_npu_config, operators_run):
     logits = tf.placeholder(tf.float32, [4, 1, 3], "logits")
     labels = tf.SparseTensor(tf.constant([[0, 0]], tf.int64), tf.constant([1]), tf.constant([1, 1], tf.int64))
     loss = tf.reduce_sum(tf.nn.ctc_loss(labels, tf.nn.relu(logits), tf.constant([4])) * 2.0)
@@ -230,7 +232,7 @@ def test_gray_operators_stay_on_the_host_in_mix_compile_mode(npu_bridge, make_np
     assert values == pytest.approx([-2 * np.log(10 / 81)] * 2)
 
 
-def test_fused_operators_stay_on_the_host_when_remapping_is_on(npu_bridge, make_npu_config, operators_run):
+def test_fused_operators_stay_on_the_host_when_remapping_is_on(adapter, make_npu_config, operators_run):
     image = tf.placeholder(tf.float32, [1, 8, 8, 3], "image")
     output = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(image, tf.get_variable("kernel", [3, 3, 3, 4]), 1, "SAME"),
                                        tf.get_variable("bias", [4])))
@@ -246,7 +248,7 @@ def test_fused_operators_stay_on_the_host_when_remapping_is_on(npu_bridge, make_
     assert found == [False, True]
 
 
-def test_checkpoints_are_written_and_read(npu_bridge, make_npu_config, tmp_path):
+def test_checkpoints_are_written_and_read(adapter, make_npu_config, tmp_path):
     features, output, kernel = dense()
     saver = tf.train.Saver()
     with tf.Session(config=make_npu_config()) as session:
@@ -258,7 +260,7 @@ def test_checkpoints_are_written_and_read(npu_bridge, make_npu_config, tmp_path)
         np.testing.assert_array_equal(session.run(output, {features: FEED}), 3 * OUTPUT - 2)
 
 
-def test_operations_on_the_host_are_listed_when_the_session_ends(npu_bridge, make_npu_config, tmp_path, monkeypatch):
+def test_operations_on_the_host_are_listed_when_the_session_ends(adapter, make_npu_config, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_ASCEND_RECORD_FILE", str(tmp_path / "record"))
     features, output, _ = dense()
     printed = tf.py_func(lambda value: value, [tf.reduce_sum(output)], tf.float32, name="seen")
@@ -275,7 +277,7 @@ def test_operations_on_the_host_are_listed_when_the_session_ends(npu_bridge, mak
     assert [graph["geops"] for graph in record["graphs"]] == [1, 1]
 
 
-def test_callables_are_offloaded_as_well(npu_bridge, make_npu_config):
+def test_callables_are_offloaded_as_well(adapter, make_npu_config):
     from fake_ascend import sessions
     features, output, _ = dense()
     with tf.Session(config=make_npu_config()) as session:

@@ -157,7 +157,6 @@ def test_utterances_without_a_loss_have_no_gradient(make_loss):
     assert not gradient[2, 3].any()
 
 
-@pytest.mark.skipif(not tf.__version__.startswith("1."), reason="npu_bridge is the adapter of TensorFlow 1.15")
 def test_static_inputs_give_a_graph_for_an_npu(make_loss):
     with tf.Graph().as_default() as graph:
         logits = tf.get_variable("logits", [2, 6, 4], use_resource=False)

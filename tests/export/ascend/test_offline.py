@@ -236,7 +236,6 @@ def test_models_that_compute_features_are_refused(export, tone_corpus, run_here,
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("sys.version_info[:2] != (3, 7)", reason="npu_bridge is for TensorFlow 1.15")
 @pytest.mark.parametrize("batch_size", [4, None])
 def test_on_an_npu_the_whole_model_is_offloaded(export, batch_size, tone_corpus, command, npu_server, tmp_path):
     words = ("--model_path", export(batch_size=batch_size, frames=FRAMES), "--data_dir", tone_corpus,

@@ -211,7 +211,6 @@ def test_load_model_finds_the_one_in_a_folder(folder, tmp_path):
         load_model(str(tmp_path / "no"))
 
 
-@pytest.mark.skipif("sys.version_info[:2] != (3, 7)", reason="npu_bridge is for TensorFlow 1.15")
 def test_a_model_that_the_host_would_partly_compute_is_refused(folder, fake_adapter, monkeypatch):
     with model_on_device(str(folder / "static.pb"), select_device("npu", training=False)) as model:
         assert model.logits(*batch(lengths=(48, 20)))[1].tolist() == [24, 10]

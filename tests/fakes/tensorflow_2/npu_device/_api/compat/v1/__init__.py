@@ -1,0 +1,1 @@
+from npu_device.compat.utils import SessionConfigBuilder  # noqa: F401
