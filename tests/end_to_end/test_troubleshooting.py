@@ -1,5 +1,6 @@
 """Every command of docs/troubleshooting.md, on models and data that have the symptom: it shows what the page says."""
 import csv
+import glob
 import os
 import re
 import runpy
@@ -83,6 +84,14 @@ def test_all_commands_of_the_page_are_run_here():
     assert len(few) == 2
     assert [command for command in commands if command not in few and command not in {**DATA, **MODELS, **BEAM}] == []
     assert [command for command in {**DATA, **MODELS, **BEAM} if command not in commands] == []
+
+
+def test_keys_flags_and_checks_that_the_page_names_exist():
+    with open(PAGE, encoding="utf-8") as file:
+        named = set(re.findall(r"`(?:--)?([a-z]+(?:_[a-z]+)+)[`=/ ]", file.read()))
+    sources = "".join(open(path, encoding="utf-8").read() for pattern in ("open_seq2seq/**/*.py", "docs/parameters.md")
+                      for path in glob.glob(os.path.join(REPOSITORY, pattern), recursive=True))
+    assert len(named) > 30 and {name for name in named if name not in sources} == set()
 
 
 @pytest.fixture(scope="module")

@@ -84,15 +84,16 @@ def _mismatch(entries, steps, train):
 
 def _without_words(steps, scored):
     rates = [entry for entry in scored if isinstance(entry.get("word_error_rate"), (int, float))]
-    if not rates or rates[-1]["word_error_rate"] < NO_WORDS or len(steps) < 4:
+    if not rates or rates[-1]["word_error_rate"] < NO_WORDS or not steps:
         return None
     losses = [entry["loss"] for entry in steps]
-    quarter = max(1, len(losses) // 4)
-    before, now = sum(losses[-2 * quarter:-quarter]) / quarter, sum(losses[-quarter:]) / quarter
-    return Symptom("wer-stays-at-100-",
-                   "the WER is still %.0f %% at step %d; the training loss %s (%.4g, a quarter of the training earlier %.4g)" % (
-                       100.0 * rates[-1]["word_error_rate"], rates[-1]["step"],
-                       "still falls" if now < 0.95 * before else "no longer falls", now, before))
+    quarter, trend = len(losses) // 4, ""
+    if quarter >= LAST // 2:             # single losses differ by a factor of 10
+        before, now = sum(losses[-2 * quarter:-quarter]) / quarter, sum(losses[-quarter:]) / quarter
+        trend = "; the training loss %s (%.4g, a quarter of the training earlier %.4g)" % (
+            "still falls" if now < 0.95 * before else "no longer falls", now, before)
+    return Symptom("wer-stays-at-100-", "the WER is still %.0f %% at step %d%s" % (
+        100.0 * rates[-1]["word_error_rate"], rates[-1]["step"], trend))
 
 
 def _overfitting(train, dev):

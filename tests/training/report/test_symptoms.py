@@ -70,6 +70,10 @@ def test_symptoms_of_a_run(name):
 
 def test_the_numbers_are_those_of_the_run():
     text, = [symptom.text for symptom in symptoms(CASES["dev rises"][0])]
+    for losses, trend in ([60.0] * 2 + [28.0] * 22, "no longer falls (28, a quarter of the training earlier 28)"), (
+            [60.0 - step for step in range(24)], "still falls (39.5, a quarter of the training earlier 45.5)"):
+        stuck, = [symptom.text for symptom in symptoms(run_of(losses, train_wer=1.0, dev_wer=1.0))]
+        assert trend in stuck and "100 % at step 240" in stuck
     skipped, = [symptom.text for symptom in symptoms(CASES["bad steps"][0])]
     assert "7 steps were skipped" in skipped and "after step 3" in skipped
     assert "rose from 25 at step 40 to 35 at step 80" in text and "fell from 15 to 4" in text
