@@ -66,10 +66,17 @@ def _watch(arguments):
 
 def _listen(arguments):
     from open_seq2seq.transcription.microphone import listen, require_sounddevice
+    from open_seq2seq.transcription.voice_activity import require_webrtcvad
     # checked before the model is loaded
     require_sounddevice()
-    with contextlib.closing(_transcriber(arguments)) as transcriber:
-        listen(transcriber, arguments.formats, arguments.output, _stop_on_signals(), arguments.microphone_device)
+    voice_activity = arguments.voice_activity != "off"
+    if voice_activity:
+        require_webrtcvad()
+    from open_seq2seq.transcription.streaming import DEFAULT_LATENCY, StreamingTranscriber
+    latency = DEFAULT_LATENCY if arguments.latency is None else arguments.latency
+    with contextlib.closing(_transcriber(arguments)) as transcriber, StreamingTranscriber(
+            transcriber, latency, voice_activity) as stream:
+        listen(stream, arguments.formats, arguments.output, _stop_on_signals(), arguments.microphone_device)
     return 0
 
 

@@ -3,6 +3,7 @@
 ``--microphone`` shows words while they are spoken, and writes the results when it is stopped.
 """
 import queue
+import shutil
 import sys
 import time
 
@@ -13,7 +14,6 @@ from open_seq2seq.decoding.writers import FORMATS
 from open_seq2seq.errors import DeviceError
 from open_seq2seq.transcription.audio_stream import Resampler
 from open_seq2seq.transcription.recordings import Recording, write_results
-from open_seq2seq.transcription.segmentation import FOR_MICROPHONE
 
 BLOCK_SECONDS = 0.1
 LONGEST_BACKLOG = 60.0       # seconds of audio in the queue before a warning
@@ -80,13 +80,14 @@ def require_sounddevice():
     return sounddevice
 
 
-def listen(transcriber, formats, output, stop, device=None):
+def listen(stream, formats, output, stop, device=None):
     """Transcribes the microphone until ``stop`` is set.
 
-    Text on standard output is printed window by window, a line for each; other formats, and all results in a folder, at the end.
+    Text on standard output is printed word by word, a line for each segment; on a terminal with the words that may still change.
+    Other formats, and all results in a folder, are written at the end.
 
     Args:
-      transcriber: a Transcriber.
+      stream: a StreamingTranscriber.
       formats: list of names of ``writers.FORMATS``.
       output: folder for the results, named by date and time; None for standard output, in one format.
       stop: ``threading.Event``.
@@ -101,27 +102,70 @@ def listen(transcriber, formats, output, stop, device=None):
     """
     name = time.strftime("microphone_%Y-%m-%d_%H-%M-%S")
     words, samples = [], 0
-
-    def counted():
-        nonlocal samples
-        for block in microphone_blocks(transcriber.sample_rate, stop, device, _log):
-            samples += len(block)
-            yield block
-
+    # where the results go to a folder, the words are shown on stderr
+    shown = LiveLine(sys.stdout if output is None and formats == ["text"] else sys.stderr, stream.separator)
     _log("listening; Ctrl-C stops")
-    for some in transcriber.stream(counted(), FOR_MICROPHONE, name="the microphone"):
-        words += some
-        line = transcriber.separator.join(word.text for word in some)
-        if line:
-            # where the results go to a folder, the words are shown on stderr
-            print(line, file=sys.stdout if output is None and formats == ["text"] else sys.stderr, flush=True)
-    transcript = make_transcript(words, round(samples / float(transcriber.sample_rate), 3), transcriber.separator)
+    for block in microphone_blocks(stream.sample_rate, stop, device, _log):
+        samples += len(block)
+        words += shown.show(stream.feed(block))
+    words += shown.show(stream.finish())
+    shown.end()
+    transcript = make_transcript(words, round(samples / float(stream.sample_rate), 3), stream.separator)
     if output is not None:
         write_results(output, Recording(name, name, name), formats, transcript)
     elif formats != ["text"]:
         sys.stdout.write(FORMATS[formats[0]][1](transcript, name))
         sys.stdout.flush()
     return transcript
+
+
+class LiveLine:
+    """Shows the text of a stream, a line for each segment.
+
+    Args:
+      file: text file. On a terminal the words that may change follow the final ones, dimmed; elsewhere only final words are
+        written.
+      separator: text between two words.
+    """
+
+    def __init__(self, file, separator):
+        self._file, self._separator, self._line = file, separator, ""
+        self._terminal = file.isatty()
+
+    def show(self, texts):
+        """Shows StreamTexts; returns the list of their Words that are final."""
+        words = []
+        for text in texts:
+            if text.final:
+                words += text.words
+                added = (self._separator if self._line and text.text else "") + text.text
+                self._line += added
+                self._write("" if self._terminal else added)
+            self._redraw("" if text.final else text.text)
+            if text.ends_segment:
+                self.end()
+        return words
+
+    def end(self):
+        """Ends the line."""
+        if self._line:
+            self._redraw("")
+            self._write(("\r\033[K" + self._line if self._terminal else "") + "\n")
+        self._line = ""
+
+    def _redraw(self, partial):
+        if not self._terminal:
+            return
+        # one row of the terminal: a longer line would be written again below itself
+        columns = shutil.get_terminal_size().columns - 1
+        partial = partial[-columns:]
+        room = columns - len(partial) - len(self._separator)
+        line = self._line[-room:] + self._separator if self._line and room > 0 else ""
+        self._write("\r\033[K%s\033[2m%s\033[0m" % (line, partial))
+
+    def _write(self, text):
+        self._file.write(text)
+        self._file.flush()
 
 
 def _log(text):

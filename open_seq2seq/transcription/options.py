@@ -24,6 +24,7 @@ exit status: 0 every recording was transcribed; 2 wrong command line; 3 a record
 result cannot be written (the other recordings are still transcribed); 4 the device or the microphone is missing; 130 after
 SIGINT, 143 after SIGTERM, but 0 with --watch, --microphone and --serve, which run until a signal"""
 
+_MICROPHONE_ONLY = ("microphone_device", "latency", "voice_activity")
 _SERVE_ONLY = ("host", "port", "max_megabytes", "max_seconds")
 
 
@@ -68,6 +69,11 @@ def _parser():
                              "--output, by default to the folder itself")
     parser.add_argument("--microphone", action="store_true", help="transcribe the microphone until Ctrl-C")
     parser.add_argument("--microphone_device", default=None, metavar="NAME|NUMBER", help="the microphone to use")
+    parser.add_argument("--latency", type=_number(float, 0.1, 10.0, "a time"), default=None, metavar="SECONDS",
+                        help="of --microphone: audio after a word that is waited for before it is final (default 0.5); less is "
+                             "faster, more is more accurate")
+    parser.add_argument("--voice_activity", choices=("on", "off"), default=None,
+                        help="of --microphone: on (default): only speech goes through the network; off: everything does")
     parser.add_argument("--serve", action="store_true",
                         help="serve a web page for this machine: upload or record, read, download")
     parser.add_argument("--host", default=None, help="address that --serve listens on (default 127.0.0.1, this machine only)")
@@ -88,8 +94,8 @@ def parse_options(arguments):
 
     Returns:
       ``argparse.Namespace`` of inputs, model, task, device, formats, output (None for standard output), watch, microphone,
-      microphone_device, serve, host, port, max_megabytes, max_seconds; None for options that were not given; decoding, the
-      ``DecodingOptions``. ``~`` in paths is expanded.
+      microphone_device, latency, voice_activity, serve, host, port, max_megabytes, max_seconds; None for options that were not
+      given; decoding, the ``DecodingOptions``. ``~`` in paths is expanded.
 
     Raises:
       UsageError: an option is invalid, or options contradict each other.
@@ -107,8 +113,12 @@ def parse_options(arguments):
             raise UsageError("--watch writes into a folder; give one with --output, or omit --output")
     arguments.decoding = options_from_arguments(arguments)
     _check_serve(arguments)
-    if arguments.microphone_device is not None and not arguments.microphone:
-        raise UsageError("--microphone_device has no effect without --microphone")
+    for name in _MICROPHONE_ONLY:
+        if getattr(arguments, name) is not None and not arguments.microphone:
+            raise UsageError("--%s has no effect without --microphone" % name)
+    if arguments.microphone and arguments.device != "cpu":
+        raise UsageError("--microphone runs on the CPU, because a stream is computed in small pieces; omit --device %s"
+                         % arguments.device)
     if arguments.output is not None and os.path.exists(arguments.output) and not os.path.isdir(arguments.output):
         raise UsageError("--output %s is a file; expected a folder" % arguments.output)
     if arguments.inputs.count(STANDARD_INPUT) > 1:

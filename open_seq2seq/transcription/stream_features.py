@@ -9,7 +9,6 @@ import numpy as np
 from open_seq2seq.config.parameters import Report, check_parameters
 from open_seq2seq.data.speech2text import features as reference
 from open_seq2seq.data.speech2text.feature_graph import FeatureGraph
-from open_seq2seq.errors import UsageError
 from open_seq2seq.export.runtime.features import FeatureExtractor
 
 HISTORY_SECONDS = 8.0       # training normalizes utterances of seconds
@@ -22,23 +21,21 @@ class StreamFeatures:
     Args:
       params: dict of the features' parameters.
       group: frames that are computed at a time.
-
-    Raises:
-      UsageError: the features of a stream cannot be computed.
     """
 
     def __init__(self, params, group):
         checked = check_parameters(FeatureGraph.PARAMETERS, params, "feature_params", Report())
         geometry = reference.Geometry.of(checked)
-        if checked["backend"] != "librosa":
-            raise UsageError('the model has features of the backend "psf", which scales a recording by its loudest sample. A '
-                             'stream does not know it; expected a model of backend "librosa", or transcribe recordings')
-        gain = checked["gain"]
-        raw = dict(params, features_mean=0.0, features_std_dev=1.0, dynamic_range=None, statistics_range=None, min_std_dev=0.0,
-                   gain=1.0 / reference.INT16_SCALE if gain is None else gain)
-        self.hop = geometry.hop
-        self._extractor = FeatureExtractor(raw)
-        self._group = group
+        self.hop, self._group, self._extractor = geometry.hop, group, None
+        self._num_frames = geometry._replace(pad_to=0).num_frames
+        if checked["backend"] == "librosa":
+            gain = checked["gain"]
+            # a fixed gain, because the peak of a stream is not known; normalization removes it from logarithms of energies
+            self._extractor = self._compute = FeatureExtractor(dict(
+                params, features_mean=0.0, features_std_dev=1.0, dynamic_range=None, statistics_range=None, min_std_dev=0.0,
+                gain=1.0 / reference.INT16_SCALE if gain is None else gain))
+        else:
+            self._compute = lambda waveform: reference.psf_features_of_stream(waveform, checked)
         # frames before and after a group that are computed with it and dropped: samples are reflected at the ends of a piece, and
         # pre-emphasis begins there
         self._before = -(-(geometry.offset + 1) // geometry.hop) + 1
@@ -66,7 +63,7 @@ class StreamFeatures:
     def end(self):
         """The frames that are left at the end of the stream, float32 [frames, features]; possibly none."""
         total = self._first + len(self._samples)
-        frames = (self._extractor.num_frames(total) if total else 0) - self._next
+        frames = (self._num_frames(total) if total else 0) - self._next
         if frames <= 0:
             return None
         return self._computed(frames, total)
@@ -77,7 +74,7 @@ class StreamFeatures:
     def _computed(self, frames, end):
         begin = max(self._next - self._before, 0)
         piece = self._samples[begin * self.hop - self._first:end - self._first]
-        computed = self._extractor(piece)[self._next - begin:self._next - begin + frames]
+        computed = self._compute(piece)[self._next - begin:self._next - begin + frames]
         self._next += frames
         keep = max(self._next - self._before, 0) * self.hop
         self._samples, self._first = self._samples[max(keep - self._first, 0):].copy(), max(keep, self._first)
@@ -85,7 +82,8 @@ class StreamFeatures:
 
     def close(self):
         """Frees the session of the features."""
-        self._extractor.close()
+        if self._extractor is not None:
+            self._extractor.close()
 
 
 class StreamNormalizer:
@@ -98,7 +96,9 @@ class StreamNormalizer:
 
     def __init__(self, params, history, earlier):
         self._params = check_parameters(FeatureGraph.PARAMETERS, params, "feature_params", Report())
-        self._axis = 0 if self._params["norm_per_feature"] else None
+        librosa = self._params["backend"] == "librosa"
+        self._axis = 0 if librosa and self._params["norm_per_feature"] else None
+        self._mean, self._deviation = [self._params[name] if librosa else None for name in ("features_mean", "features_std_dev")]
         self._most, self._most_earlier = history, earlier
         self.reset()
 
@@ -119,6 +119,5 @@ class StreamNormalizer:
         """The normalized frames, float32 [frames, features], of frames [frames, features] that follow those seen before."""
         history = np.concatenate([self._history, frames])
         self._history = history[max(len(history) - max(self._most, len(frames)), 0):]
-        normalized = reference.normalize(self._history.astype(np.float64), self._params, self._axis,
-                                         self._params["features_mean"], self._params["features_std_dev"])
+        normalized = reference.normalize(self._history.astype(np.float64), self._params, self._axis, self._mean, self._deviation)
         return normalized[len(normalized) - len(frames):]

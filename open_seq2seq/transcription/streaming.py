@@ -333,7 +333,7 @@ def _checked_block(samples):
     """float32 of a block: floats in -1..1 or int16, [samples] or [samples, channels]."""
     samples = np.asarray(samples)
     if samples.dtype == np.int16:
-        return samples.astype(np.float32) / INT16_SCALE
+        return samples.astype(np.float32) * INT16_SCALE
     if samples.dtype.kind != "f" or samples.ndim not in (1, 2):
         raise DataError("a block is %s %s, expected floats in -1..1 or int16, [samples] or [samples, channels]" % (
             samples.dtype, list(samples.shape)))

@@ -13,7 +13,7 @@ RATES = (8000, 16000, 32000, 48000)     # those of the detector, Hz
 FRAME_SECONDS = 0.02
 AGGRESSIVENESS = 2          # of 0 (most is speech) to 3
 TARGET_LEVEL = -20.0        # dB below full scale, of the loudest frames
-FIRST_LEVEL = -45.0         # assumed before speech was heard: the gain is then 25 dB
+FIRST_LEVEL = -55.0         # assumed before speech was heard: the gain is then 35 dB
 LOWEST_LEVEL = -70.0        # quieter frames are not amplified further: they are the noise of a microphone
 FALL_PER_SECOND = 3.0       # dB by which the level follows speech that becomes quieter
 

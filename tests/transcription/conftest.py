@@ -102,4 +102,5 @@ def _runs(labels):
 @pytest.fixture
 def tones():
     """This module's names for tests: ``spoken``, ``ToneModel`` and the constants."""
-    return types.SimpleNamespace(spoken=spoken, ToneModel=ToneModel, RATE=RATE, FRAME=FRAME, VOCABULARY=VOCABULARY, BLANK=BLANK)
+    return types.SimpleNamespace(spoken=spoken, ToneModel=ToneModel, RATE=RATE, FRAME=FRAME, FEATURE_PARAMS=FEATURE_PARAMS,
+                                 TONE_SECONDS=TONE_SECONDS, VOCABULARY=VOCABULARY, BLANK=BLANK)

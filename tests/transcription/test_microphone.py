@@ -1,4 +1,5 @@
 """The microphone, with a replacement of sounddevice that plays a recording: the real one needs a sound card."""
+import io
 import sys
 import threading
 import types
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 
 from open_seq2seq.errors import DeviceError
-from open_seq2seq.transcription import Transcriber
-from open_seq2seq.transcription.microphone import listen, require_sounddevice
+from open_seq2seq.transcription.microphone import LiveLine, listen, require_sounddevice
+from open_seq2seq.transcription.streaming import StreamingTranscriber, StreamText
+from tests.transcription.tone_network import ToneNetwork
 
 DEVICE_RATE = 48000
 
@@ -45,28 +47,47 @@ def sounddevice(monkeypatch, tones):
     return module
 
 
-def test_words_are_printed_window_by_window(sounddevice, tones, capsys):
-    sounddevice.samples, times = tones.spoken(["abc", "bad", "face"], [1.0, 2.5, 2.5, 1.0])
-    transcript = listen(Transcriber(tones.ToneModel()), ["text"], None, sounddevice.stop)
+@pytest.fixture
+def stream(tones):
+    with ToneNetwork(tones) as network, StreamingTranscriber(network, 0.5, voice_activity=False) as opened:
+        yield opened
+
+
+def test_words_are_printed_while_they_are_spoken(sounddevice, stream, tones, capsys):
+    sounddevice.samples, times = tones.spoken(["abc", "bad", "face"], [0.3, 1.5, 1.5, 1.0])
+    transcript = listen(stream, ["text"], None, sounddevice.stop)
     captured = capsys.readouterr()
-    assert captured.out.split() == ["abc", "bad", "face"] and len(captured.out.splitlines()) > 1
-    assert captured.err == "listening; Ctrl-C stops\n"
+    assert captured.out == "abc bad face\n" and captured.err == "listening; Ctrl-C stops\n"
     assert transcript.duration == pytest.approx(len(sounddevice.samples) / tones.RATE, abs=0.001)
-    assert [word.start for word in transcript.words] == [pytest.approx(start, abs=0.03) for start, _ in times]
+    assert [word.start for word in transcript.words] == [pytest.approx(start, abs=0.06) for start, _ in times]
 
 
-def test_other_formats_are_written_at_the_end(sounddevice, tones, capsys, tmp_path):
+def test_other_formats_are_written_at_the_end(sounddevice, stream, tones, capsys, tmp_path):
     sounddevice.samples, _ = tones.spoken(["abc"], [0.5, 0.5])
-    listen(Transcriber(tones.ToneModel()), ["vtt"], None, sounddevice.stop)
+    listen(stream, ["vtt"], None, sounddevice.stop)
     assert capsys.readouterr().out.startswith("WEBVTT\n\n00:00:00.")
     sounddevice.stop.clear()
-    listen(Transcriber(tones.ToneModel()), ["text", "srt"], str(tmp_path), sounddevice.stop)
+    listen(stream, ["text", "srt"], str(tmp_path), sounddevice.stop)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".srt", ".txt"] and capsys.readouterr().out == ""
 
 
-def test_a_missing_microphone(sounddevice, tones):
+def test_a_missing_microphone(sounddevice, stream):
     with pytest.raises(DeviceError, match="no microphone 'nix': No input device matching"):
-        listen(Transcriber(tones.ToneModel()), ["text"], None, sounddevice.stop, "nix")
+        listen(stream, ["text"], None, sounddevice.stop, "nix")
+
+
+def test_a_terminal_shows_what_may_change(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    file = io.StringIO()
+    file.isatty = lambda: True
+    line = LiveLine(file, " ")
+    line.show([StreamText(False, "one tw", [], 0, 1, 0)])
+    line.show([StreamText(True, "one", [], 0, 1, 0), StreamText(False, "two", [], 0, 1, 0)])
+    assert file.getvalue().endswith("\r\033[Kone \033[2mtwo\033[0m")
+    line.show([StreamText(False, "two " + 10 * "three ", [], 0, 1, 0)])
+    assert len(file.getvalue().rpartition("\033[K")[2]) < 20 + len("\033[2m\033[0m")
+    line.show([StreamText(True, "two", [], 0, 1, 0, True)])
+    assert file.getvalue().endswith("\r\033[Kone two\n")
 
 
 def test_without_sounddevice_the_error_says_how_to_install_it(monkeypatch):

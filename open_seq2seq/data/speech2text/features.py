@@ -251,6 +251,19 @@ def extract_features(waveform, params, rng=None):
                      params["features_std_dev"])
 
 
+def psf_features_of_stream(waveform, params):
+    """Features of backend psf before their normalization, of a part of a recording.
+
+    Args:
+      waveform: float32 [samples] in -1..1, at least one; louder samples are clipped.
+      params: checked dict of ``PARAMETERS``.
+
+    Returns:
+      float32 [frames, num_audio_features]; frames that are padded to a multiple of ``pad_to`` are among them.
+    """
+    return _psf_features(np.clip(waveform, -1, 1), params, Geometry.of(params)).astype(np.float32)
+
+
 def in_feature_units(params, name):
     """The value in dB of a key, in the unit of the features: dB for spectrograms, else logarithms of energies; None stays."""
     if params[name] is None:

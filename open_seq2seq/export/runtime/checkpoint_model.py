@@ -1,6 +1,8 @@
 """A checkpoint in a run's folder, run on the CPU by the evaluation graph."""
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.devices.cpu import Cpu
+from open_seq2seq.devices.lean_graph import new_graph
 from open_seq2seq.export.freeze.folding import fold
 from open_seq2seq.export.freeze.frozen_graph import ExportOptions, check_options, description_of
 from open_seq2seq.export.freeze.model_from_run import with_model_of_run
@@ -36,7 +38,7 @@ class CheckpointModel(LogitModel):
             # described like an exported graph, although this graph takes lengths instead of a mask
             tensors = feature_inputs(None, None, trained.params["data_layer_params"]["num_audio_features"], []).tensors
             super().__init__(description_of(trained, options, tensors), trained.checkpoint)
-        with tf.Graph().as_default():
+        with new_graph(Cpu()).as_default():
             self._features = tf.placeholder(tf.float32, [None, None, self.description.num_audio_features])
             self._lengths = tf.placeholder(tf.int32, [None])
             self._logits = evaluation_network(trained, self._features, self._lengths).logits

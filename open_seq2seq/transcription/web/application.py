@@ -17,6 +17,7 @@ from open_seq2seq.transcription.web.recordings import DONE
 from open_seq2seq.transcription.web.sound import check_sound
 from open_seq2seq.transcription.web.uploads import receive
 
+ANSWERED = "jasper.answered"           # in the environment of a request whose connection was used for a WebSocket
 _ASSETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "assets")
 # not guessed by the system's table, which differs from machine to machine: browsers run scripts only of the right type
 _ASSET_TYPES = {".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml", ".js": "text/javascript"}
@@ -28,6 +29,7 @@ ROUTES = Map([
     Rule("/", methods=["GET"], endpoint="page"),
     Rule("/assets/<asset>", methods=["GET"], endpoint="asset"),
     Rule("/health", methods=["GET"], endpoint="health"),
+    Rule("/live", endpoint="live", websocket=True),
     Rule("/recordings", methods=["POST"], endpoint="upload"),
     Rule("/recordings/<identity>", methods=["GET"], endpoint="describe"),
     Rule("/recordings/<identity>", methods=["DELETE"], endpoint="forget"),
@@ -43,11 +45,12 @@ class Application:
     Args:
       access: Access.
       recordings: Recordings.
+      live: LiveStreams.
       description: dict, what ``/health`` reports in addition.
     """
 
-    def __init__(self, access, recordings, description):
-        self._access, self._recordings, self._description = access, recordings, description
+    def __init__(self, access, recordings, live, description):
+        self._access, self._recordings, self._streams, self._description = access, recordings, live, description
         self._assets = _load_assets()
 
     def __call__(self, environ, start_response):
@@ -79,7 +82,12 @@ class Application:
 
     def _health(self, _):
         busy, finished = self._recordings.count()
-        return _json(200, {"status": "ok", "busy": busy, "finished": finished, **self._description})
+        return _json(200, {"status": "ok", "busy": busy, "finished": finished, "live_problem": self._streams.problem(),
+                           **self._description})
+
+    def _live(self, request):
+        self._streams.serve(request.environ, request.args.to_dict())
+        return _already_answered
 
     def _upload(self, request):
         recording, limits = self._recordings.new(), self._recordings.limits
@@ -131,6 +139,12 @@ class Application:
         content = _WRITERS[extension](recording.transcript, recording.name).encode("utf-8")
         name = "%s.%s" % (os.path.splitext(recording.name)[0] or recording.name, extension)
         return send_file(io.BytesIO(content), request.environ, _DOWNLOAD_TYPES[extension], as_attachment=True, download_name=name)
+
+
+def _already_answered(environ, start_response):
+    """The response after a WebSocket, whose connection has ended."""
+    environ[ANSWERED] = True
+    return []
 
 
 def _json(status, value, headers=None):

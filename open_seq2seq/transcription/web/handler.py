@@ -6,6 +6,7 @@ import time
 from werkzeug.serving import WSGIRequestHandler
 
 from open_seq2seq.transcription.web.access import SECURITY_HEADERS
+from open_seq2seq.transcription.web.application import ANSWERED
 from open_seq2seq.transcription.web.http_error import HttpError
 from open_seq2seq.transcription.web.uploads import RequestBody, content_length
 
@@ -71,6 +72,9 @@ class Handler(WSGIRequestHandler):
             self.end_headers()
 
         blocks = application(environ, start_response)
+        if environ.get(ANSWERED):
+            self.close_connection = True
+            return
         try:
             for block in blocks:
                 self.wfile.write(block)

@@ -11,6 +11,7 @@ from open_seq2seq.errors import UsageError
 from open_seq2seq.transcription.web.access import Access
 from open_seq2seq.transcription.web.application import Application
 from open_seq2seq.transcription.web.handler import Handler
+from open_seq2seq.transcription.web.live import LiveStreams
 from open_seq2seq.transcription.web.recordings import Limits, Recordings
 
 LOOPBACK, PORT = "127.0.0.1", 8000
@@ -71,6 +72,7 @@ class WebServer:
       max_waiting: recordings that may be uploaded, waiting or transcribed at a time.
       max_kept: finished recordings that are kept; the oldest is removed for a new one.
       http_server: what :func:`listen` returned for this host and port; None to listen here.
+      open_stream: function of a latency in s that returns a ``StreamingTranscriber``; None: one of the transcriber's model.
 
     Attributes:
       url: str, the page's address for a browser on this machine.
@@ -82,7 +84,7 @@ class WebServer:
     """
 
     def __init__(self, transcriber, host=LOOPBACK, port=PORT, max_bytes=MAX_BYTES, max_seconds=MAX_SECONDS,
-                 max_waiting=MAX_WAITING, max_kept=MAX_KEPT, http_server=None):
+                 max_waiting=MAX_WAITING, max_kept=MAX_KEPT, http_server=None, open_stream=None):
         self._http = http_server or listen(host, port)
         address, self.port = self._http.server_address[:2]
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -92,7 +94,7 @@ class WebServer:
         self.url = "http://%s:%d/" % ("[%s]" % address if ":" in address else address, self.port)
         access = Access((host,) if self.is_loopback else (host, socket.gethostname()))
         self._recordings = Recordings(transcriber, Limits(max_bytes, max_seconds, max_waiting, max_kept))
-        self._http.app = Application(access, self._recordings, {
+        self._http.app = Application(access, self._recordings, LiveStreams(open_stream or _streams_of(transcriber)), {
             "max_bytes": max_bytes, "max_seconds": max_seconds, "sample_rate": transcriber.sample_rate,
             "decoding": transcriber.decoding})
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, name="web", daemon=True)
@@ -106,6 +108,14 @@ class WebServer:
         self._http.server_close()
         self._http.close_connections()
         self._recordings.close()
+
+
+def _streams_of(transcriber):
+    def open_stream(latency):
+        # not at the top: it imports TensorFlow, which the port is bound without
+        from open_seq2seq.transcription.streaming import StreamingTranscriber
+        return StreamingTranscriber(transcriber, latency)
+    return open_stream
 
 
 class HttpServer(http.server.ThreadingHTTPServer):

@@ -13,6 +13,7 @@ from open_seq2seq.decoding.writers import FORMATS
 from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.transcription.web import server, uploads
 from open_seq2seq.transcription.web.access import CONTENT_SECURITY_POLICY
+from open_seq2seq.transcription.web.live import LiveStreams
 from open_seq2seq.transcription.web.server import WebServer
 
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n" + bytes(5000)
@@ -304,7 +305,8 @@ def test_health(web, wav):
     done(client, wav(500))
     assert client.ask("GET", "/health").json == {"status": "ok", "busy": 0, "finished": 1, "max_bytes": 1234567,
                                                  "max_seconds": 3600.0, "sample_rate": 16000,
-                                                 "decoding": "Decoding of tones"}
+                                                 "decoding": "Decoding of tones",
+                                                 "live_problem": LiveStreams.problem()}
 
 
 def test_connection_stays_open_after_a_refused_file(web, wav):

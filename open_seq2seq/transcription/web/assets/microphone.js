@@ -1,4 +1,4 @@
-// Records the microphone as 16-bit WAV: MediaRecorder's codecs are lossy, and libsndfile cannot read WebM.
+// The microphone as 16-bit samples, recorded as WAV or sent block by block: MediaRecorder's codecs are lossy, and libsndfile cannot read WebM.
 
 const REASONS = {
   NotAllowedError: "The microphone was blocked. Allow it next to the page's address and try again.",
@@ -13,8 +13,8 @@ export function whyNoMicrophone() {
 }
 
 export class Microphone {
-  // onBlock(peak 0..1, seconds recorded) is called several times a second
-  static async open(onBlock) {
+  // onBlock(peak 0..1, seconds recorded, samples of the block) is called for every block; without keep nothing is recorded
+  static async open(onBlock, keep = true) {
     let stream;
     try {
       // these filters are for telephone calls; the network was trained without them
@@ -23,14 +23,15 @@ export class Microphone {
     } catch (error) {
       throw new Error(REASONS[error.name] ?? `The microphone cannot be used (${error.message}).`);
     }
-    const microphone = new Microphone(stream, onBlock);
+    const microphone = new Microphone(stream, onBlock, keep);
     await microphone.start();
     return microphone;
   }
 
-  constructor(stream, onBlock) {
+  constructor(stream, onBlock, keep) {
     this.stream = stream;
     this.onBlock = onBlock;
+    this.keep = keep;
     this.context = new AudioContext();
     this.blocks = [];
     this.samples = 0;
@@ -52,9 +53,9 @@ export class Microphone {
       peak = Math.max(peak, Math.abs(sample));
       integers[i] = Math.round(sample * 32767);
     }
-    this.blocks.push(integers);
+    if (this.keep) this.blocks.push(integers);
     this.samples += integers.length;
-    this.onBlock(peak, this.samples / this.context.sampleRate);
+    this.onBlock(peak, this.samples / this.context.sampleRate, integers);
   }
 
   async stop() {

@@ -1,11 +1,13 @@
 // The page: uploads recordings, polls them until they are transcribed, and shows one of them.
 
 import {Microphone, whyNoMicrophone} from "./microphone.js";
+import {Live} from "./live.js";
 import {RecordingList} from "./recording_list.js";
 import {Result} from "./result.js";
 import * as server from "./server.js";
 import {clock, counted, size, span} from "./words.js";
 
+const LATENCY = 0.5;                           // seconds of audio after a word before it is final
 const POLL_MILLISECONDS = 300;
 const REMEMBERED = "recordings";               // in this tab, so that a reload does not lose them
 
@@ -174,6 +176,64 @@ function acceptRecordings() {
   button.addEventListener("click", toggle);
 }
 
+function acceptSpeech() {
+  const button = element("speak"), final = element("live_final"), partial = element("live_partial");
+  const reason = whyNoMicrophone() ?? limits.live_problem;
+  let live = null;
+  if (reason) {
+    button.disabled = true;
+    button.title = reason;
+    return;
+  }
+
+  function show(text) {
+    if (text.final && text.text) final.textContent += (final.textContent && text.separator) + text.text;
+    partial.textContent = text.final ? "" : text.text;
+  }
+
+  function look(speaking) {
+    button.setAttribute("aria-pressed", String(speaking));
+    element("speak_label").textContent = speaking ? "Stop" : "Words while I speak";
+    element("recording_state").hidden = !speaking;
+    element("recorded_time").hidden = speaking;
+    element("record").disabled = speaking;
+  }
+
+  function ended(error) {
+    partial.textContent = "";
+    live = null;
+    look(false);
+    button.disabled = false;
+    if (error) showError(error.message);
+  }
+
+  async function toggle() {
+    if (live) {
+      button.disabled = true;                  // until the last words have arrived
+      await live.stop();
+      return;
+    }
+    button.disabled = true;
+    final.textContent = partial.textContent = "";
+    const started = new Live(LATENCY, {onText: show, onLevel: (peak) => { element("level").value = peak; }, onEnd: ended});
+    try {
+      await started.start();
+      live = started;
+      element("live").hidden = false;
+      look(true);
+      announce("Listening.");
+    } catch (error) {
+      showError(error.message);
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  button.addEventListener("click", toggle);
+  element("live_copy").addEventListener("click", () => navigator.clipboard.writeText(final.textContent)
+    .catch(() => showError("The browser did not allow copying; select the text instead.")));
+}
+
 async function begin() {
   // read before new recordings are added to it
   const earlier = JSON.parse(sessionStorage.getItem(REMEMBERED) ?? "[]");
@@ -183,6 +243,7 @@ async function begin() {
     limits = await server.limits();
     element("limits").textContent = `WAV, FLAC, OGG, MP3 or AIFF, up to ${limitsText()}.`;
     element("decoding").textContent = `${limits.decoding}.`;
+    acceptSpeech();
   } catch (error) {
     showError(error.message);
     return;
