@@ -46,13 +46,13 @@ def _dictate(options, stack):
 
     # everything that a user can fix is checked before the model is loaded, which takes seconds
     connection = _x11_connection(options, stack)
+    hotkey = _hotkey(options, connection)
     typing = open_typing(options.typing, connection, options.paste_key)
     stack.callback(typing.close)
     path = require_recording(options.stdin, stack) if options.stdin is not None else None
     if path is None:
         require_microphone(options.microphone_device)
     require_webrtcvad()
-    hotkey = _hotkey(options, connection)
     hint = "python -m open_seq2seq.dictate --toggle"
     if hotkey != NO_HOTKEY:
         hint = "%s %s" % ("hold" if options.press == "hold" else "press", hotkey)
@@ -65,7 +65,7 @@ def _dictate(options, stack):
         key = Hotkey(connection, hotkey, lambda: requests.ask(pressed), lambda: released and requests.ask(released))
         stack.callback(key.close)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: requests.ask("quit"))
+        stack.callback(signal.signal, number, signal.signal(number, lambda *_: requests.ask("quit")))
 
     status.say("loading the model")
     from open_seq2seq.dictation.stream import Streams

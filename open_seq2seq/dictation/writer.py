@@ -86,7 +86,14 @@ class Writer:
     def _type(self, pieces):
         text = "".join(text for text, _ in pieces)
         try:
-            self._in_window(lambda: self._typing.type_text(text, self.window))
+            try:
+                self._typing.type_text(text, self.window)
+            except WindowLost:
+                if not self._moves_on():
+                    raise
+                text = text.lstrip(" ")
+                self._typing.type_text(text, self.window)
+                pieces, self._spacing.before = [(text, "")], text
         except BaseException:
             self.unwritten += text
             raise
@@ -103,23 +110,26 @@ class Writer:
         removed = phrase[-1:] if action == "delete_word" else list(phrase)
         if phrase is not self._pending:
             count = sum(len(text) for text, _ in removed)
-            self._in_window(lambda: self._typing.erase(count, self.window))
+            try:
+                self._typing.erase(count, self.window)
+            except WindowLost:
+                if not self._moves_on():
+                    raise
+                # the text is in the other window, where it stays
+                return False
         del phrase[len(phrase) - len(removed):]
         self._spacing.before = removed[0][1]
         return False
 
-    def _in_window(self, send):
-        try:
-            send()
-        except WindowLost:
-            window = self._typing.target() if self._follow_focus else None
-            if window is None or not self._typing.is_open(self.window):
-                raise
-            self.window = window
-            # the Backspace key would delete text of the other window
-            self._forget()
-            self._history.append([])
-            send()
+    def _moves_on(self):
+        """After the focus moved: continues in the window that has it, if the user wants that; returns whether it does."""
+        window = self._typing.target() if self._follow_focus else None
+        if window is None or not self._typing.is_open(self.window):
+            return False
+        self.window = window
+        self._forget()
+        self._history.append([])
+        return True
 
     def _forget(self):
         self._history, self._spacing.before = [], ""
