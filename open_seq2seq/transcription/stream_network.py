@@ -6,7 +6,7 @@ from open_seq2seq.export.runtime.folded_graphs import checked_network
 from open_seq2seq.export.runtime.incremental import IncrementalNetwork
 
 PROBED_FRAMES, MOST_PROBED_FRAMES = 256, 1 << 13
-NO_INFLUENCE = 1e-5        # of the largest change of a logit: the rounding of fast convolutions
+NO_INFLUENCE = 1e-4        # of the largest change of a logit: the rounding of fast convolutions
 
 
 def stream_network(model, frames):
