@@ -31,24 +31,23 @@ CONFIG = os.path.join("configs", "speech2text", "jasper_mini_digits.py")
 LARGEST = 200000                 # bytes
 COLORS = 128
 WIDTH, HIGHEST, MARGIN = 1100, 8000, 8   # CSS pixels
-UTTERANCES = 250                 # of a training that over-fits
 
 SMALL = ["--config_file=" + CONFIG, "--mode=train_eval", "--device=cpu", "--width_multiplier=0.5", "--batch_size_per_gpu=8",
          "--eval_steps=50", "--diagnostics_steps=25", "--try_worst_batch=False", "--save_summaries_steps=None",
          "--print_samples_steps=None", "--metrics_steps=5", "--bad_batches=0"]
 FEW = ["--train_params/data_layer_params/augmentation=None", "--dropout_rate", "0.0"]
 
-# name of the picture: (arguments of the training, whether it has few utterances, whether it reaches its last step, figures of its
-# report)
+# name of the picture: (arguments of the training, number of its utterances (None: all), whether it reaches its last step, figures
+# of its report)
 TRAININGS = {
-    "overfitting": (FEW + ["--max_steps=700"], True, True, ("loss", "word_error_rate")),
-    "underfitting": (["--max_steps=800", "--width_multiplier=0.15"], False, True,
+    "overfitting": (FEW + ["--max_steps=700"], 250, True, ("loss", "word_error_rate")),
+    "underfitting": (["--max_steps=700", "--width_multiplier=0.35", "--lr_policy_params/learning_rate=0.03"], None, True,
                      ("loss", "word_error_rate")),
-    "evaluation_differs": (FEW + ["--max_steps=250", "--encoder_params/bn_momentum=0.9999"], True, True,
+    "evaluation_differs": (FEW + ["--max_steps=250", "--encoder_params/bn_momentum=0.9999"], 64, True,
                            ("loss", "word_error_rate")),
-    "no_words": (["--max_steps=300", "--lr_policy_params/learning_rate=0.0001", "--lr_policy_params/min_lr=0.0"], False, True,
+    "no_words": (["--max_steps=300", "--lr_policy_params/learning_rate=0.0001", "--lr_policy_params/min_lr=0.0"], None, True,
                  ("loss", "word_error_rate")),
-    "diverging": (["--max_steps=300", "--lr_policy_params/learning_rate=10.0", "--max_bad_steps=30"], False, False,
+    "diverging": (["--max_steps=300", "--lr_policy_params/learning_rate=10.0", "--max_bad_steps=30"], None, False,
                   ("loss", "gradient_norm")),
 }
 PAGES = ("training_report", "evaluation_report", "web_page")
@@ -141,10 +140,10 @@ def keep_figures(browser, names):
 
 def photograph_training(browser, name, corpus, folder):
     """Trains until it has gone wrong and photographs figures of its report."""
-    arguments, has_few, ends, figures = TRAININGS[name]
+    arguments, count, ends, figures = TRAININGS[name]
     manifests = {"train": os.path.join(corpus, "train.csv"), "eval": os.path.join(corpus, "dev.csv")}
-    if has_few:
-        manifests["train"] = write_few(manifests["train"], os.path.join(folder, "few.csv"))
+    if count is not None:
+        manifests["train"] = write_few(manifests["train"], os.path.join(folder, name + ".csv"), count)
     logdir = os.path.join(folder, name)
     command = SMALL + arguments + ["--logdir=" + logdir] + [
         "--%s_params/data_layer_params/dataset_files=%r" % (mode, [path]) for mode, path in manifests.items()]
@@ -157,10 +156,10 @@ def photograph_training(browser, name, corpus, folder):
     return photograph(browser, *("#" + figure for figure in figures))
 
 
-def write_few(source, target):
-    """Writes the first utterances of a manifest to another one; returns its path."""
+def write_few(source, target, count):
+    """Writes the first ``count`` utterances of a manifest to another one; returns its path."""
     with open(source, encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))[:UTTERANCES + 1]
+        rows = list(csv.reader(file))[:count + 1]
     place = rows[0].index("wav_filename")
     for row in rows[1:]:
         row[place] = os.path.join(os.path.dirname(source), row[place])
