@@ -1,10 +1,10 @@
-"""Streaming: latency of words in real time, processor time for a second of audio, WER next to that of whole recordings, and memory
-over an hour.
+"""Streaming: latency of words in real time, processor time for a second of audio, WER next to that of whole recordings, memory.
 
     python benchmarks/streaming.py --model RUN_OR_EXPORT --data dev.csv [--parts latency,wer,memory] [--minutes 60]
 
-The stream is the recordings of the data set one after the other with pauses. ``latency`` plays it in real time in blocks of 0.1 s
-and takes the time from the end of each word, found in the recording as a whole, until it is final. Run it while nothing else runs.
+The stream is the recordings of the data set one after the other with pauses. ``latency`` plays it in real time in blocks of
+0.1 s and takes the time from the end of each word (where its sound ends, as in the transcript) until it is final. Run it while
+nothing else runs.
 """
 import argparse
 import csv

@@ -54,7 +54,7 @@ def stream(tones):
 
 
 def test_words_are_printed_while_they_are_spoken(sounddevice, stream, tones, capsys):
-    sounddevice.samples, times = tones.spoken(["abc", "bad", "face"], [0.3, 1.5, 1.5, 1.0])
+    sounddevice.samples, times = tones.spoken(["abc", "bad", "face"], [0.6, 0.9, 0.7, 1.0])
     transcript = listen(stream, ["text"], None, sounddevice.stop)
     captured = capsys.readouterr()
     assert captured.out == "abc bad face\n" and captured.err == "listening; Ctrl-C stops\n"

@@ -65,8 +65,12 @@ class LiveStreams:
             try:
                 self._run(socket, rate, latency)
                 socket.close()
-            except simple_websocket.ConnectionClosed:
+            except simple_websocket.ConnectionClosed:      # by the client
                 pass
+            except Exception:
+                traceback.print_exc(file=sys.stderr)
+                _send_error(socket, "Internal server error; see the terminal that the server was started in.")
+                socket.close()
         finally:
             with self._lock:
                 self._count -= 1
@@ -87,10 +91,6 @@ class LiveStreams:
                         return
         except JasperError as error:
             _send_error(socket, str(error))
-        except (OSError, RuntimeError) as error:
-            traceback.print_exc(file=sys.stderr)
-            _send_error(socket, "Internal server error (%s); see the terminal that the server was started in."
-                        % type(error).__name__)
 
 
 def as_dict(text, separator):
