@@ -41,7 +41,10 @@ def restored_session(trained):
       CheckpointError: the checkpoint is missing, damaged, or has another architecture or vocabulary.
     """
     check_vocabulary(trained)
-    session = tf.Session(config=Cpu().session_config())
+    device = Cpu()
+    config = device.session_config()
+    device.simplify_rewrites(config)
+    session = tf.Session(config=config)
     try:
         restore(session, trained.checkpoint, tf.global_variables(), averaged=trained.params.get("evaluate_ema", True))
     except Exception:
@@ -72,5 +75,4 @@ def read_weights(trained):
     with tf.Graph().as_default():
         evaluation_network(trained, tf.placeholder(tf.float32, [None, None, features]), tf.placeholder(tf.int32, [None]))
         with restored_session(trained) as session:
-            return {variable.op.name: value for variable, value in
-                    ((variable, session.run(variable)) for variable in tf.global_variables())}
+            return session.run({variable.op.name: variable for variable in tf.global_variables()})
