@@ -206,7 +206,7 @@ def test_commands_of_the_beam_search(folders, run_command):
 
 
 @pytest.mark.slow
-def test_sixteen_utterances_are_learned_by_heart(folders, run_command):
+def test_sixteen_utterances_are_memorized(folders, run_command):
     head, train = (command for command in commands_of_page() if command.startswith(("head ", FEW)))
     subprocess.run(["bash", "-c", head], cwd=str(folders["digits"]), env=dict(os.environ, TRAIN="train.csv"), check=True)
     output = check(train, ("digits", 0, ["Validation WER:"]), folders, run_command)
