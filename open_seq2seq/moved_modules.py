@@ -70,12 +70,14 @@ MOVED = {
     "export.bins": "export.ascend.bins",
     "export.checkpoint_model": "export.runtime.checkpoint_model",
     "export.exported_model": "export.runtime.exported_model",
-    "export.fast_filters": "export.freeze.fast_filters",
+    "export.fast_filters": "encoders.fourier_convolution",
     "export.fast_inference_graph": "export.freeze.fast_inference_graph",
     "export.features": "export.runtime.features",
     "export.folding": "export.freeze.folding",
-    "export.frame_pairs": "export.freeze.frame_layouts",
+    "export.frame_pairs": "encoders.fourier_convolution",
     "export.frames": "export.description",
+    "export.freeze.fast_filters": "encoders.fourier_convolution",
+    "export.freeze.frame_layouts": "encoders.fourier_convolution",
     "export.graph_file": "export.runtime.graph_file",
     "export.graph_weights": "export.runtime.graph_file",
     "export.inference_graph": "export.freeze.inference_graph",
@@ -83,7 +85,7 @@ MOVED = {
     "export.offline": "export.ascend.offline",
     "export.onnx_export": "export.freeze.onnx_export",
     "export.onnx_model": "export.runtime.onnx_model",
-    "export.phase_rows": "export.freeze.frame_layouts",
+    "export.phase_rows": "encoders.fourier_convolution",
     "export.references": "export.runtime.scoring",
     "export.restored_network": "export.freeze.trained_model",
     "export.result_bins": "export.ascend.results",
@@ -143,6 +145,9 @@ _COMMAND = "importers are run by open_seq2seq.data.importers.__main__"
 _CONTENT = "the content of a manifest is made by open_seq2seq.data.importers.manifest_writer.manifest_bytes"
 _FRAME = "corpora are written by open_seq2seq.data.importers.frame.import_corpus"
 _VERSION = "an importer's version is an attribute of open_seq2seq.data.importers.frame.Importer"
+
+_FOURIER = "open_seq2seq.encoders.fourier_convolution.convolve_with_transformed computes fast convolutions without phases"
+_BLOCK = "open_seq2seq.encoders.fast_convolutions.inference_block chooses the fast convolutions"
 
 # (path in earlier versions, name) -> name now, with the path of its module if that is another one than the module is now; or, for
 # a name that was removed, a sentence that names what replaces it
@@ -210,6 +215,12 @@ RENAMED = {
     ("evaluation.evaluation", "frame_entropies"): "evaluation.evaluation_graph.frame_entropies",
     ("evaluation.modes", "infer"): "evaluation.inference.infer",
     ("export", "CheckpointError"): "errors.CheckpointError",
+    **{("export." + path, name): _FOURIER for path, names in (
+        ("fast_filters", "Filter PHASES earliest fast_filters rows_needed"), ("frame_pairs", "FramePairs"),
+        ("freeze.fast_filters", "Filter PHASES earliest fast_filters rows_needed"), ("phase_rows", "PhaseRows"),
+        ("freeze.frame_layouts", "FramePairs PhaseRows")) for name in names.split()},
+    **{("export." + path, name): _BLOCK for path in ("fast_inference_graph", "freeze.fast_inference_graph")
+       for name in ("FEWEST_CHANNELS", "FEWEST_TAPS")},
     ("export.ascend.bins", "AIS_BENCH"): "export.ascend.results.AIS_BENCH",
     ("export.ascend.bins", "MSAME"): "export.ascend.results.MSAME",
     ("export.ascend.bins", "PORT"): "export.ascend.results.PORT",

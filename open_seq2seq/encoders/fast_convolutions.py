@@ -8,13 +8,17 @@ The choice compares the processor time of both ways, forward pass and gradients 
 with the R products and the rows of blocks of ``fourier_convolution``. The last two terms are the transforms, which are limited by
 memory. ``benchmarks/convolutions.py`` measures both ways for each layer of a config.
 """
+import math
+
 from open_seq2seq.encoders.fourier_convolution import products_of
 
 # Time of one number of the transformed kernel (written in the forward and the backward pass, its gradient, three reads) and of
 # one of the transformed activations, in multiplications of a matrix product. Measured on an AMD EPYC (Zen 4, TensorFlow 1.15).
 KERNEL, ACTIVATION = 420, 360
+KERNEL_READ = 40  # once, from memory
+TYPICAL_FRAMES = 400  # of a recording in inference: 8 s after a stride of 2
 LEAST_GAIN = 1.1  # predicted; the prediction is within 10 % of the measured time
-LONGEST_BLOCK = 4  # in widths of the kernel; longer blocks save little
+SHORTEST_BLOCK, LONGEST_BLOCK = 1.25, 4  # in widths of the kernel; longer blocks save little
 BYTES = 4
 # transformed kernel and its gradient; transformed inputs, outputs and their gradients
 KERNEL_COPIES, ACTIVATION_COPIES = 2, 2
@@ -53,9 +57,8 @@ class FastConvolutions:
         width = kernel_shape[0]
         if not self._enabled or width == 1 or batch_size is None or frames is None:
             return None
-        shortest = 2 * width  # blocks overlap only their neighbours
         blocks = [Cost(kernel_shape, batch_size, frames, dilation, block)
-                  for block in range(shortest, max(LONGEST_BLOCK * width, shortest) + 1, 2)]
+                  for block in range(2 * math.ceil(SHORTEST_BLOCK * width / 2), LONGEST_BLOCK * width + 1, 2)]
         best = min(blocks, key=lambda cost: cost.multiplications)
         if best.multiplications * LEAST_GAIN > direct_multiplications(kernel_shape, batch_size, frames):
             return None
@@ -77,6 +80,27 @@ class FastConvolutions:
         return lines
 
 
+def inference_block(kernel_shape, frames=TYPICAL_FRAMES):
+    """The block length for inference, in which the transformed kernel is a constant that only has to be read.
+
+    A length of 1.5 kernel widths makes the kernel 2.25 times as large, and takes about W / 4 products for a frame instead of W.
+    Longer blocks would take fewer, but make a file larger.
+
+    Args:
+      kernel_shape: (W, Cin, Cout), of stride 1 and SAME padding.
+      frames: int, frames of a typical input.
+
+    Returns:
+      An even int, or None where the direct sum is as fast.
+    """
+    width, input_channels, output_channels = kernel_shape
+    cost = Cost(kernel_shape, 1, frames, 1, 2 * math.ceil(0.75 * width))
+    multiplications = (cost.rows + KERNEL_READ) * cost.of_kernel + ACTIVATION / 3 * cost.of_activations
+    if width == 1 or multiplications * LEAST_GAIN > direct_multiplications(kernel_shape, 1, frames) / 3:
+        return None
+    return cost.block
+
+
 class Cost:
     """Time and memory of a convolution by Fourier transforms.
 
@@ -85,6 +109,8 @@ class Cost:
       block: int, the block length.
 
     Attributes:
+      rows: of all blocks.
+      of_kernel, of_activations: numbers of the transformed kernel, and of the transformed inputs and outputs.
       multiplications: processor time of the forward pass and the gradients, in multiplications of a matrix product.
       memory: bytes of the transforms that exist at the same time.
     """
@@ -92,11 +118,11 @@ class Cost:
     def __init__(self, kernel_shape, batch_size, frames, dilation, block):
         width, input_channels, output_channels = kernel_shape
         self.block, products = block, products_of(block)
-        rows = batch_size * dilation * -(-frames // (dilation * (block - width + 1)))
-        of_kernel = products * input_channels * output_channels
-        of_activations = products * rows * (input_channels + output_channels)
-        self.multiplications = 3 * rows * of_kernel + KERNEL * of_kernel + ACTIVATION * of_activations
-        self.memory = BYTES * (KERNEL_COPIES * of_kernel + ACTIVATION_COPIES * of_activations)
+        self.rows = batch_size * dilation * -(-frames // (dilation * (block - width + 1)))
+        self.of_kernel = products * input_channels * output_channels
+        self.of_activations = products * self.rows * (input_channels + output_channels)
+        self.multiplications = (3 * self.rows + KERNEL) * self.of_kernel + ACTIVATION * self.of_activations
+        self.memory = BYTES * (KERNEL_COPIES * self.of_kernel + ACTIVATION_COPIES * self.of_activations)
 
 
 def direct_multiplications(kernel_shape, batch_size, frames):

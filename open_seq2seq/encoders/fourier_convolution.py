@@ -71,13 +71,13 @@ def fourier_conv1d(inputs, kernel, block, dilation=1):
     Args:
       inputs: float32 [B, T, Cin]; B and T may be unknown while the graph is built, Cin must be known.
       kernel: float32 [W, Cin, Cout], of static shape.
-      block: int, frames of a block: even, at least ``2 * W - 1``.
+      block: int, frames of a block: even, at least W + 1.
       dilation: int, distance between the kernel's taps in frames.
 
     Returns:
       float32 [B, T, Cout].
     """
-    convolution = _Convolution(inputs, kernel, block, dilation)
+    convolution = _Convolution(inputs, kernel.shape.as_list(), block, dilation)
 
     @tf.custom_gradient
     def convolve(inputs, kernel):
@@ -94,14 +94,46 @@ def fourier_conv1d(inputs, kernel, block, dilation=1):
     return outputs
 
 
+def transformed_kernel(kernel, block):
+    """The transform of a kernel, for :func:`convolve_with_transformed`.
+
+    Args:
+      kernel: array [W, Cin, Cout].
+      block: int, see :func:`fourier_conv1d`.
+
+    Returns:
+      float32 array [R, Cin, Cout].
+    """
+    _, of_kernel, _ = transforms(block, len(kernel))
+    return np.tensordot(of_kernel, kernel.astype(np.float64), 1).astype(np.float32)
+
+
+def convolve_with_transformed(inputs, kernel, width, block, dilation=1):
+    """:func:`fourier_conv1d` for inference: the kernel is transformed once, when the graph is built.
+
+    Args:
+      inputs: float32 [B, T, Cin].
+      kernel: float32 [R, Cin, Cout], see :func:`transformed_kernel`.
+      width: int, taps of the kernel before the transform.
+      block, dilation: see :func:`fourier_conv1d`.
+
+    Returns:
+      float32 [B, T, Cout].
+    """
+    shape = [width] + kernel.shape.as_list()[1:]
+    outputs = _Convolution(inputs, shape, block, dilation).outputs_of_transformed(inputs, kernel)
+    outputs.set_shape([inputs.shape[0], inputs.shape[1], shape[2]])
+    return outputs
+
+
 class _Convolution:
     """Shapes and constants of one convolution.
 
     Rows of blocks are ordered by utterance, phase of the dilation, and block: ``B * dilation * blocks`` rows.
     """
 
-    def __init__(self, inputs, kernel, block, dilation):
-        self._width, self._input_channels, self._output_channels = kernel.shape.as_list()
+    def __init__(self, inputs, kernel_shape, block, dilation):
+        self._width, self._input_channels, self._output_channels = kernel_shape
         self._block, self._dilation = block, dilation
         self._step = block - self._width + 1  # output frames of a block
         self._of_inputs, self._of_kernel, self._of_outputs = _constants(block, self._width)
@@ -114,7 +146,11 @@ class _Convolution:
 
     def outputs(self, inputs, kernel):
         """[B, T, Cout]."""
-        products = tf.matmul(self._transformed_inputs(inputs), self._transformed_kernel(kernel))
+        return self.outputs_of_transformed(inputs, self._transformed_kernel(kernel))
+
+    def outputs_of_transformed(self, inputs, kernel):
+        """[B, T, Cout] from the transformed kernel [R, Cin, Cout]."""
+        products = tf.matmul(self._transformed_inputs(inputs), kernel)
         frames = tf.matmul(self._of_outputs, tf.reshape(products, [self._products, -1]))
         return self._as_frames(frames, self._step, self._output_channels)[:, :self._frames]
 
@@ -162,12 +198,18 @@ class _Convolution:
 
     def _sum_of_blocks(self, blocks):
         """Overlapping blocks [N, rows * Cin], added up where they overlap, as [B, T, Cin]."""
-        first = self._as_frames(blocks[:self._step], self._step, self._input_channels)
-        overlap = tf.pad(blocks[self._step:], [[0, 2 * self._step - self._block], [0, 0]])
-        overlap = self._as_frames(overlap, self._step, self._input_channels)
-        step = self._step * self._dilation
+        total, parts = None, -(-self._block // self._step)
+        for part in range(parts):
+            # step by step, because parts of one step do not overlap
+            frames = blocks[part * self._step:(part + 1) * self._step]
+            missing = (part + 1) * self._step - self._block
+            frames = tf.pad(frames, [[0, missing], [0, 0]]) if missing > 0 else frames
+            frames = self._as_frames(frames, self._step, self._input_channels)
+            shift = self._step * self._dilation
+            frames = tf.pad(frames, [[0, 0], [part * shift, (parts - 1 - part) * shift], [0, 0]])
+            # not tf.add_n: TensorFlow 1.15 plans its memory with a cost model that aborts where sizes are unknown
+            total = frames if total is None else total + frames
         # the padding before the inputs is cut off, and what reaches beyond the last frame, too
-        total = (tf.pad(first, [[0, 0], [0, step], [0, 0]]) + tf.pad(overlap, [[0, 0], [step, 0], [0, 0]]))
         return total[:, self._before:self._before + self._frames]
 
 

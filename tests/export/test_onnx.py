@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+from open_seq2seq.encoders import fast_convolutions
 from open_seq2seq.errors import CheckpointError, DataError, UsageError
 from open_seq2seq.export import load_model
 from open_seq2seq.export.description import read_description
-from open_seq2seq.export.freeze import fast_inference_graph
 from open_seq2seq.export.freeze.onnx_export import export_onnx
 from open_seq2seq.export.quantize import compare, quantize
 from open_seq2seq.export.runtime.exported_model import ExportedModel
@@ -39,7 +39,7 @@ def copied(export, tmp_path):
     {"batch_size": None, "frames": None, "fast_convolutions": True}], ids=lambda options: "-".join(sorted(options)))
 def test_onnxruntime_computes_the_same_logits(copied, options, monkeypatch):
     # the test's network is smaller than those with fast convolutions
-    monkeypatch.setattr(fast_inference_graph, "FEWEST_CHANNELS", 1)
+    monkeypatch.setattr(fast_convolutions, "LEAST_GAIN", 0.0)
     pb = copied(**options)
     path = export_onnx(pb)
     assert path == pb[:-len(".pb")] + ".onnx"
