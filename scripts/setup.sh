@@ -6,7 +6,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 show_help() {
     cat <<'HELP'
-usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx] [--decoding] [--data]
+usage: bash scripts/setup.sh [--tensorflow VERSION] [--distributed] [--onnx] [--decoding] [--data] [--tracking] [--dictation]
+                             [--streaming]
 
 Creates the Python environment; does nothing if it is complete, repairs it if it is not.
 
@@ -19,6 +20,10 @@ Creates the Python environment; does nothing if it is complete, repairs it if it
   --decoding            also installs what a beam search and language models need (needs a C++ compiler; takes a minute)
   --data                also installs pyarrow (corpora in Parquet or Arrow files), num2words (numbers in transcripts),
                         sentencepiece (subword vocabularies) and kaldiio (features in Kaldi's files)
+  --tracking            also installs MLflow, in .venv-tracking: it needs other versions of packages than the project
+  --dictation           also installs what --streaming does and python-xlib (hotkey and typing under X11)
+  --streaming           also installs webrtcvad-wheels, sounddevice and simple-websocket (words while they are spoken, on
+                        the page of transcribe --serve)
   --help
 
 PYTHON=PATH selects the interpreter. The other scripts create the environment themselves.
@@ -93,6 +98,25 @@ install_decoding() {
     say "the packages for decoding are installed"
 }
 
+# MLflow in an environment of its own.
+install_tracking() {
+    local folder="$repository/.venv-tracking" python stamp
+    python="${PYTHON:-$(find_python 3.7 || find_newer_python)}" || { how_to_get_python37; return 3; }
+    stamp="$(sha256sum < "$repository/requirements-tracking.txt") $("$python" --version 2>&1)"
+    if [ "$(cat "$folder/jasper-stamp" 2>/dev/null || true)" = "$stamp" ]; then
+        say "MLflow is already installed"
+        return 0
+    fi
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    run_with_progress "$folder/setup.log" "$python" -m venv "$folder" || return
+    run_with_progress "$folder/setup.log" "$folder/bin/python" -m pip install --progress-bar off \
+        -r "$repository/requirements-tracking.txt" || return
+    run_with_progress "$folder/check.log" "$folder/bin/python" -c 'from mlflow.tracking import MlflowClient' || return
+    say "$stamp" > "$folder/jasper-stamp"
+    say "MLflow is installed: $folder/bin/mlflow"
+}
+
 # Compiles KenLM's build_binary from the source of the Python package into environment $1, in folder $2. Its own build needs Boost.
 build_kenlm() {
     local folder="$1" sources="$2" version
@@ -115,6 +139,9 @@ distributed=no
 onnx=no
 decoding=no
 data=no
+tracking=no
+dictation=no
+streaming=no
 while [ $# -gt 0 ]; do
     case "$1" in
         --tensorflow) tensorflow="$(option_value "$@")"; shift ;;
@@ -123,6 +150,9 @@ while [ $# -gt 0 ]; do
         --onnx) onnx=yes ;;
         --decoding) decoding=yes ;;
         --data) data=yes ;;
+        --tracking) tracking=yes ;;
+        --dictation) dictation=yes; streaming=yes ;;
+        --streaming) streaming=yes ;;
         --help | -h) show_help; exit 0 ;;
         *) usage_error "unknown option $1" ;;
     esac
@@ -141,5 +171,14 @@ if [ "$decoding" = yes ]; then
 fi
 if [ "$data" = yes ]; then
     install_optional "$(environment_folder "$tensorflow")" data "pyarrow, num2words, sentencepiece and kaldiio" "pyarrow.parquet, num2words, sentencepiece, kaldiio"
+fi
+if [ "$tracking" = yes ]; then
+    install_tracking
+fi
+if [ "$dictation" = yes ]; then
+    install_optional "$(environment_folder "$tensorflow")" dictation "the packages for X11" "Xlib.display, Xlib.ext.xtest"
+fi
+if [ "$streaming" = yes ]; then
+    install_optional "$(environment_folder "$tensorflow")" streaming "webrtcvad-wheels, sounddevice and simple-websocket" "webrtcvad, simple_websocket"
 fi
 say "ready: $environment_python (TensorFlow $environment_tensorflow)"

@@ -44,7 +44,8 @@ def recording(trained_digits, tmp_path_factory):
             if event.ends_segment:
                 phrases.append([])
     phrases = [phrase for phrase in phrases if phrase]
-    assert len(phrases) == 2 and min(map(len, phrases)) >= 3, phrases
+    # whether the model is right does not matter here
+    assert len(phrases) == 2 and min(map(len, phrases)) >= 2, phrases
     return path, phrases
 
 
@@ -76,9 +77,9 @@ def dictate(desktop, *arguments):
 def test_spoken_words_arrive_in_a_terminal_and_in_the_text_field_of_a_browser(dictation, desktop, recording, tmp_path):
     first, second = recording[1]
     phrases = tmp_path / "phrases.ini"
-    # the second phrase begins with a word that is replaced, and its last word is punctuation
-    phrases.write_text("[replacements]\n%s = GitHub\n%s = ,\n" % (second[0], second[-1]))
-    replaced = {second[0]: " GitHub", second[-1]: ","}
+    replaced = {second[0]: " GitHub"}
+    replaced.setdefault(next(word for word in second + first if word != second[0]), ",")
+    phrases.write_text("[replacements]\n" + "".join("%s = %s\n" % (spoken, text.strip()) for spoken, text in replaced.items()))
     expected = "".join(replaced.get(word, " " + word) for word in first + second).lstrip(" ")
     terminal = desktop.terminal("terminal")
     process, printed = dictation("--phrases", str(phrases))
