@@ -35,8 +35,8 @@ def valid_name(parts):
 
 def _valid_part(part):
     text = _INVALID.sub("_", part).replace("/", ".").strip()
-    if text in ("", ".", ".."):
-        text = "_"
+    if text in ("", ".") or text.startswith(".."):
+        text = "_" + text
     if text == part or text == part.replace("/", "."):
         return text
     return "%s-%s" % (text, hashlib.sha256(part.encode("utf-8", "replace")).hexdigest()[:8])
@@ -81,7 +81,8 @@ def metric_values(kind, numbers):
     start = [kind] + [str(numbers[key]) for key in selectors if numbers.get(key)]
     found, texts, non_finite = {}, {}, {}
     for parts, value in _leaves({key: value for key, value in numbers.items() if key not in selectors}):
-        name = valid_name(start + parts)
+        # the layers of the kind "layers"
+        name = valid_name(start + (parts[1:] if parts[0] == kind and len(parts) > 1 else parts))
         if isinstance(value, str):
             texts[name] = short_text(value, LONGEST_TAG)
             continue

@@ -7,9 +7,9 @@ messages, one a line, from its standard output; when the input ends, the process
 """
 import contextlib
 import fcntl
+import importlib.util
 import os
 import select
-import subprocess
 import sys
 import time
 
@@ -222,16 +222,36 @@ def send(folder, parent):
         message(SAY, "%s has no %s; expected the folder mlflow of a training that has tracking=[\"mlflow\"]" % (folder, SETTINGS))
         return WITHOUT_MLFLOW
     with open(os.path.join(folder, LOCK), "a") as lock:
-        with contextlib.suppress(OSError):  # not every file system has locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _locked(lock, parent):
+            message(SAY, "another process is sending what waits in %s" % folder)
+            return NOT_ALL_SENT
         try:
             sender = Sender(folder, settings, parent)
         except ImportError as error:
-            if parent.has_ended and settings["python"] not in (None, sys.executable):
-                return subprocess.call(command(settings["python"], folder), env=environment(settings["python"]))
             message(SAY, "%s: %s" % (sys.executable, error))
             return WITHOUT_MLFLOW
         return sender.work()
+
+
+def _locked(lock, parent):
+    """Whether no other process sends; one of a training that was killed may still be ending."""
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if parent.has_ended:
+                return False
+            parent.wait(POLL_SECONDS)
+        except OSError:
+            return True  # not every file system has locks
+
+
+def _change_python(folder):
+    """Continues as the Python that the training of this queue used, where this one has no MLflow."""
+    python = (read_json(os.path.join(folder, SETTINGS), None) or {}).get("python")
+    if importlib.util.find_spec("mlflow") is None and python is not None and python != sys.executable:
+        os.execve(python, command(python, folder), environment(python))
 
 
 def command(python, folder, parent=None):
@@ -263,6 +283,8 @@ def main():
     _is_alone = parent is None
     if parent is not None:
         os.nice(10)  # the training comes first
+    else:
+        _change_python(sys.argv[1])
     status = send(sys.argv[1], Parent(parent))
     if parent is None and segments(sys.argv[1]):
         records, size = QueueReader(sys.argv[1]).waiting

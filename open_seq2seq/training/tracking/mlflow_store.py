@@ -1,8 +1,10 @@
 """Calls of MLflow's client for one run, and what their errors mean for what is to be sent."""
 import contextlib
 import fcntl
+import inspect
 import json
 import os
+import re
 import signal
 import uuid
 
@@ -57,9 +59,10 @@ class MlflowStore:
 
     def __init__(self, folder, settings):
         self._path, self._settings = os.path.join(folder, RUN), settings
-        # retries are the sender's, which looks at its other tasks between them
+        # retries are the sender's, which looks at its other tasks between them; artifacts that a server keeps are sent to the
+        # address in the environment, not to the client's
         os.environ.update(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", MLFLOW_HTTP_REQUEST_TIMEOUT=str(settings["request_seconds"]),
-                          GIT_PYTHON_REFRESH="quiet")
+                          GIT_PYTHON_REFRESH="quiet", MLFLOW_TRACKING_URI=settings["uri"])
         from mlflow import entities
         from mlflow.tracking import MlflowClient
         self._entities, self._client_class, self._client = entities, MlflowClient, None
@@ -133,8 +136,14 @@ class MlflowStore:
         """Makes the run if it does not exist. Returns whether it is new.
 
         Raises:
-          Unavailable, Rejected.
+          Unavailable: it cannot be made. Also where the server rejects it: nothing can be sent without a run.
         """
+        try:
+            return self._open()
+        except Rejected as error:
+            raise Unavailable(str(error))
+
+    def _open(self):
         if self._client is None:
             with self._errors():
                 self._client = self._client_class(self._settings["uri"])
@@ -151,11 +160,19 @@ class MlflowStore:
                 self._write()
                 tags = dict(self._settings["tags"], **{KEY_TAG: self._run["key"], "mlflow.runName": self._settings["run_name"],
                                                        "mlflow.source.name": "open_seq2seq"})
-                self._run["id"] = self._client.create_run(experiment, tags={
-                    valid_name([name]): short_text(text, LONGEST_TAG) for name, text in tags.items()}).info.run_id
+                self._run["id"] = self._create_run(experiment, {
+                    valid_name([name]): short_text(text, LONGEST_TAG) for name, text in tags.items()})
             self._run["experiment_id"] = experiment
             self._write()
         return True
+
+    def _create_run(self, experiment, tags):
+        create = self._client.create_run
+        if "run_name" in inspect.signature(create).parameters:
+            # 1.30 stores the name as a tag of its own: with the tag as well a SQL store rejects the run
+            others = {key: value for key, value in tags.items() if key != "mlflow.runName"}
+            return create(experiment, tags=others, run_name=tags["mlflow.runName"]).info.run_id
+        return create(experiment, tags=tags).info.run_id
 
     @contextlib.contextmanager
     def _locked(self):
@@ -276,7 +293,7 @@ class MlflowStore:
 
     def _artifact_place(self):
         """Why artifacts cannot be sent; None if they can."""
-        if local_folder(self._settings["uri"]) is not None or "://" not in self._settings["uri"]:
+        if local_folder(self._settings["uri"]) is not None:
             return None
         with self._errors():
             uri = self._client.get_run(self._run["id"]).info.artifact_uri
@@ -306,4 +323,5 @@ def local_folder(uri):
     if uri.startswith("file:"):
         path = uri[len("file:"):]
         return path[2:] if path.startswith("//") else path
-    return uri if "://" not in uri and uri != "databricks" else None
+    # mlflow-artifacts:/1/... has one slash
+    return uri if not re.match(r"[a-zA-Z][a-zA-Z0-9+.\-]*:/|databricks$", uri) else None
