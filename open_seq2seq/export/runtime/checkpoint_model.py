@@ -3,6 +3,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.devices.lean_graph import new_graph
+from open_seq2seq.errors import ConfigError
 from open_seq2seq.export.freeze.folding import fold
 from open_seq2seq.export.freeze.frozen_graph import ExportOptions, check_options, description_of
 from open_seq2seq.export.freeze.model_from_run import with_model_of_run
@@ -47,7 +48,10 @@ class CheckpointModel(LogitModel):
     def folded_network(self):
         if self._network is None:
             variables = self._session.graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)
-            network = fold(self._trained.params, self._session.run({variable.op.name: variable for variable in variables}))
+            try:
+                network = fold(self._trained.params, self._session.run({variable.op.name: variable for variable in variables}))
+            except ConfigError:      # its normalization depends on the input
+                return None
             self._network = network._replace(activation=array_function(network.activation))
         return self._network
 
