@@ -41,7 +41,6 @@ MODELS = {
     "run.py --config_file=$CONFIG --logdir=$RUN --mode=replay": (
         "diverged", 0, ["The first value that is not finite is an output of layer conv11, in the forward pass"]),
     EVAL: ("digits", 0, ["substitutions", "deletions", "insertions"]),
-    EVAL + " --group_by=speaker": ("digits", 0, ["Validation WER:"]),
     EVAL + " --eval_batch_size_per_gpu=1": ("digits", 0, ["Validation WER:"]),
     EVAL + " --eval_batch_size_per_gpu=16": ("digits", 0, ["Validation WER:"]),
     EVAL + " --eval_batch_size_per_gpu=16 --encoder_params/use_conv_mask=False": ("digits", 0, ["Validation WER:"]),
