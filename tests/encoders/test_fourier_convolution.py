@@ -19,7 +19,8 @@ def test_the_bilinear_algorithm_is_a_correlation(block, width):
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known shapes", "unknown shapes"])
-@pytest.mark.parametrize("width, block, dilation", [(2, 4, 1), (3, 6, 1), (4, 16, 1), (5, 10, 2), (5, 18, 3), (11, 14, 1), (11, 28, 2)])
+@pytest.mark.parametrize("width, block, dilation", [
+    (2, 4, 1), (3, 6, 1), (4, 16, 1), (5, 10, 2), (5, 18, 3), (11, 14, 1), (11, 28, 2)])
 def test_outputs_and_gradients_equal_the_direct_sum(graph, known, width, block, dilation):
     generator = np.random.RandomState(width)
     for frames in (1, 2, 7, 24, 61):
