@@ -62,7 +62,8 @@ def _dictate(options, stack):
     stack.callback(control.close)
     if hotkey != NO_HOTKEY:
         pressed, released = ("start", "stop") if options.press == "hold" else ("toggle", None)
-        key = Hotkey(connection, hotkey, lambda: requests.ask(pressed), lambda: released and requests.ask(released))
+        key = Hotkey(connection, hotkey, lambda: requests.ask(pressed), lambda: released and requests.ask(released),
+                     requests.fail)
         stack.callback(key.close)
     for number in (signal.SIGINT, signal.SIGTERM):
         stack.callback(signal.signal, number, signal.signal(number, lambda *_: requests.ask("quit")))
@@ -84,6 +85,8 @@ def _dictate(options, stack):
     with status:
         status.say("ready: %s" % ("listening" if options.now else hint))
         dictation.run(at_once=options.now)
+    if requests.error is not None:
+        raise requests.error
     return 0
 
 
@@ -92,10 +95,11 @@ class _Requests:
 
     Attributes:
       handler: Dictation, or None.
+      error: what ended it, or None.
     """
 
     def __init__(self):
-        self.handler = None
+        self.handler = self.error = None
 
     def ask(self, request):
         if self.handler is not None:
@@ -103,6 +107,11 @@ class _Requests:
         elif request == "quit" and threading.current_thread() is threading.main_thread():
             # a signal while the model is loading
             raise KeyboardInterrupt
+
+    def fail(self, error):
+        """Ends the dictation with an error."""
+        self.error = error
+        self.ask("quit")
 
     def answer(self, request):
         if self.handler is None:

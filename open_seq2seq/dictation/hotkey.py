@@ -1,4 +1,5 @@
 """A key that starts and stops dictation in every window of an X11 desktop."""
+import contextlib
 import select
 import threading
 
@@ -17,14 +18,16 @@ class Hotkey:
       text: the key, e.g. "F9", "Pause", "ctrl+alt+d".
       pressed, released: functions without arguments, called in the hotkey's thread. A key that repeats while it is held is
         reported once.
+      lost: function of the ``DeviceError`` that ends the hotkey, called in its thread: the X server has ended.
 
     Raises:
       UsageError: the key is unknown, or the keyboard does not have it.
       DeviceError: another program has taken the key.
     """
 
-    def __init__(self, connection, text, pressed, released):
+    def __init__(self, connection, text, pressed, released, lost):
         self._connection, self._text, self._pressed, self._released = connection, text, pressed, released
+        self._lost = lost
         self._stop = threading.Event()
         display, x = connection.display, connection.xlib.X
         try:
@@ -47,7 +50,7 @@ class Hotkey:
         self._stop.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
-        with self._connection.used():
+        with contextlib.suppress(DeviceError), self._connection.used():
             self._connection.root.ungrab_key(self._keycode, self._connection.xlib.X.AnyModifier)
             self._connection.display.sync()
         self._connection.reserved.discard(self._keycode)
@@ -77,6 +80,12 @@ class Hotkey:
         return 0
 
     def _watch(self):
+        try:
+            self._watch_until_stopped()
+        except DeviceError as error:
+            self._lost(error)
+
+    def _watch_until_stopped(self):
         display, x = self._connection.display, self._connection.xlib.X
         while not self._stop.is_set():
             select.select([display.fileno()], [], [], _WAKE_SECONDS)
@@ -105,6 +114,6 @@ class Hotkey:
             self._released()
         finally:
             if repeats:
-                with self._connection.used():
+                with contextlib.suppress(DeviceError), self._connection.used():
                     display.change_keyboard_control(key=self._keycode, auto_repeat_mode=x.AutoRepeatModeOn)
                     display.sync()

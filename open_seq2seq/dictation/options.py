@@ -45,7 +45,7 @@ def _parser():
     parser.add_argument("--paste_key", default="ctrl+v", metavar="KEYS",
                         help="what pastes in the window, for --typing paste (default ctrl+v; terminals: ctrl+shift+v)")
     parser.add_argument("--follow_focus", action="store_true",
-                        help="continue in another window that gets the focus; default: stop, as when the window is closed")
+                        help="X11: continue in another window that gets the focus; default: stop, as when the window is closed")
     parser.add_argument("--phrases", type=file_path, default=None, metavar="FILE",
                         help="spoken punctuation, commands, replacements, words (default %s if that exists, else the built-in "
                              "English ones)" % "~/.config/jasper/dictation.ini")

@@ -54,8 +54,8 @@ delete word = delete_word
 stop dictation = stop
 
 [words]
-# words and names that are recognized more often (with beam search), one on each line, optionally with a weight: GitHub = 8
-# they are written as they are here
+# words and names that are recognized more often (with beam search) and written as they are here, one on each line; optionally
+# with a weight, GitHub = 8, which without a language model has to be the same for all words
 
 [settings]
 # yes: the first letter of a sentence becomes a capital letter

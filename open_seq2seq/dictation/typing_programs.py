@@ -60,10 +60,11 @@ def open_typing(choice, connection, paste_key, environ=os.environ):
 
 def _keys(wayland, connection):
     if wayland:
-        for kind in (Wtype, Ydotool):
-            if shutil.which(kind.name):
-                return kind()
-        raise DeviceError("no typing tool for Wayland: install wtype (sway, Hyprland and others with the protocol "
+        if Wtype.is_supported():
+            return Wtype()
+        if shutil.which(Ydotool.name):
+            return Ydotool()
+        raise DeviceError("no typing tool for this Wayland desktop: install wtype (sway, Hyprland and others with the protocol "
                           "virtual-keyboard: apt-get install wtype) or ydotool (GNOME, KDE: apt-get install ydotool; it needs "
                           "access to /dev/uinput)")
     if connection is not None:
@@ -134,6 +135,13 @@ class Xdotool(_ProgramTyping):
             return None
         return Window(identifier, title)
 
+    def is_open(self, window):
+        try:
+            _run(["xdotool", "getwindowname", window.identifier])
+        except DeviceError:
+            return False
+        return True
+
     def _type(self, text):
         # xdotool types a newline as Return; --clearmodifiers: a modifier of the hotkey may still be held
         _run(["xdotool", "type", "--clearmodifiers", "--delay", "1", "--file", "-"], text)
@@ -170,6 +178,17 @@ class Wtype(_WaylandTyping):
     """Wayland compositors with the protocol virtual-keyboard: sway, Hyprland, river, labwc and others; not GNOME or KDE."""
 
     name = "wtype"
+
+    @staticmethod
+    def is_supported():
+        """Whether wtype is installed and the compositor has the protocol."""
+        if shutil.which(Wtype.name) is None:
+            return False
+        try:
+            _run(["wtype", "-s", "1"])
+        except DeviceError:
+            return False
+        return True
 
     def _type(self, text):
         # "-" is standard input; newlines and tabs become keys

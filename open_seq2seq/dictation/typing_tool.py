@@ -15,7 +15,9 @@ class Window(collections.namedtuple("Window", "identifier title")):
 
 
 class WindowLost(JasperError):
-    """The window that text is for was closed or lost the focus; nothing was typed. The text says which."""
+    """The window that text is for was closed or lost the focus; nothing was typed. The text says which (exit status 3)."""
+
+    exit_status = 3
 
 
 class TypingTool:

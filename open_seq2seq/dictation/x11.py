@@ -78,7 +78,7 @@ class X11Connection:
 
     def close(self):
         """Closes the connection; releases everything that it has grabbed."""
-        with self.used():
+        with contextlib.suppress(DeviceError), self.used():
             self.display.close()
 
 
@@ -134,7 +134,7 @@ class X11Typing(TypingTool):
             self._display.sync()
 
     def close(self):
-        with self._connection.used():
+        with contextlib.suppress(DeviceError), self._connection.used():
             for keycode, keysyms in self._borrowed.items():
                 self._display.change_keyboard_mapping(keycode, [[0] * len(keysyms)])
             self._borrowed = {}

@@ -177,7 +177,7 @@ def test_a_taken_hotkey_and_a_second_dictation_end_the_command(desktop, environm
     from open_seq2seq.dictation.x11 import X11Connection
     environment.setenv("DISPLAY", desktop.display)
     arguments = ["--model", "/nonexistent", "--stdin", recording_of_silence]
-    with contextlib.closing(X11Connection()) as connection, contextlib.closing(Hotkey(connection, "F9", None, None)):
+    with contextlib.closing(X11Connection()) as connection, contextlib.closing(Hotkey(connection, "F9", None, None, None)):
         assert main(arguments) == 4
         assert re.search("F9.*another program.*--hotkey", capsys.readouterr().err)
     with contextlib.closing(ControlSocket(str)):

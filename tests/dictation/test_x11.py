@@ -6,7 +6,7 @@ import pytest
 
 from open_seq2seq.dictation.typing_tool import WindowLost
 from open_seq2seq.errors import DeviceError, UsageError
-from tests.fixtures.desktop import require_desktop, wait_for
+from tests.fixtures.desktop import Desktop, require_desktop, wait_for
 
 TEXT = "Hello, World! \"GitHub\" ünï кыргыз тили ҢӨҮ ңөү € 日本\n"
 
@@ -121,7 +121,7 @@ def test_a_hotkey_is_reported_once_while_it_is_held_and_text_is_typed_meanwhile(
     from open_seq2seq.dictation.hotkey import Hotkey
     from open_seq2seq.dictation.x11 import X11Typing
     connection, events = connect(), []
-    hotkey = Hotkey(connection, key, lambda: events.append("pressed"), lambda: events.append("released"))
+    hotkey = Hotkey(connection, key, lambda: events.append("pressed"), lambda: events.append("released"), None)
     typing = X11Typing(connection)
     window = typing.target()
     with held(desktop, sent.split("+")):
@@ -141,16 +141,16 @@ def test_a_hotkey_is_reported_once_while_it_is_held_and_text_is_typed_meanwhile(
 
 def test_a_hotkey_that_is_taken_unknown_or_missing_is_refused(connect, desktop):
     from open_seq2seq.dictation.hotkey import Hotkey
-    first = Hotkey(connect(), "ctrl+F8", None, None)
+    first = Hotkey(connect(), "ctrl+F8", None, None, None)
     for key, kind, words in [("ctrl+F8", DeviceError, ["ctrl+F8", "another program", "--hotkey"]),
                              ("alt+F4", DeviceError, ["alt+F4", "desktop"]),    # of the window manager
                              ("F99", UsageError, ["F99", "did you mean"]), ("hyper+a", UsageError, ["hyper", "super"]),
                              ("Touroku", UsageError, ["does not have"])]:
         with pytest.raises(kind) as refused:
-            Hotkey(connect(), key, None, None)
+            Hotkey(connect(), key, None, None, None)
         assert all(word in str(refused.value) for word in words), refused.value
     first.close()
-    Hotkey(connect(), "ctrl+F8", None, None).close()
+    Hotkey(connect(), "ctrl+F8", None, None, None).close()
 
 
 def test_a_display_that_does_not_answer_is_named():
@@ -159,3 +159,20 @@ def test_a_display_that_does_not_answer_is_named():
     with pytest.raises(DeviceError) as error:
         X11Connection(":12345")
     assert "no display" in str(error.value) and ":12345" in str(error.value) and "DISPLAY" in str(error.value)
+
+
+def test_an_x_server_that_ends_is_reported_once_and_everything_can_be_closed(tmp_path):
+    require_desktop()
+    from open_seq2seq.dictation.hotkey import Hotkey
+    from open_seq2seq.dictation.x11 import X11Connection, X11Typing
+    errors = []
+    with contextlib.ExitStack() as stack:
+        connection = X11Connection(Desktop(tmp_path, stack).display)
+        hotkey, typing = Hotkey(connection, "F9", None, None, errors.append), X11Typing(connection)
+        typing.prepare("ң")
+    wait_for(lambda: errors, "the error")
+    with pytest.raises(DeviceError) as error:
+        typing.target()
+    assert "connection to the display is lost" in str(error.value) and len(errors) == 1
+    for part in (hotkey, typing, connection):
+        part.close()
