@@ -225,7 +225,11 @@ build_environment() {
     run_with_progress "$folder/setup.log" "$python" -m venv "$folder" || return
     run_with_progress "$folder/setup.log" "$folder/bin/python" -m pip install "pip>=22" || return
     for file in $(requirement_files "$tensorflow"); do arguments+=(-r "$repository/$file"); done
-    run_with_progress "$folder/setup.log" "$folder/bin/python" -m pip install --progress-bar off "${arguments[@]}" || return
+    # pip compiles with one core, which takes as long as the rest. A package may contain files of other versions of Python, which
+    # cannot be compiled and are not needed; pip does not mind them either
+    run_with_progress "$folder/setup.log" "$folder/bin/python" -m pip install --no-compile --progress-bar off \
+        "${arguments[@]}" || return
+    "$folder/bin/python" -m compileall -q -j 0 "$folder/lib" >> "$folder/setup.log" 2>&1 < /dev/null || true
     run_with_progress "$folder/check.log" "$folder/bin/python" -c 'import tensorflow, librosa, soundfile, soxr' || return
     stamp_of "$tensorflow" "$version" > "$folder/jasper-stamp" || return
     rm "$folder/jasper-unfinished" || return

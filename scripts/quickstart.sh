@@ -81,11 +81,18 @@ measure_speed() {
     say "$seconds s per step: $steps steps in $minutes minutes"
 }
 
+# Deletes what this script has put into the output folder, and nothing else.
+remove_model() {
+    rm -rf "$output/model"
+    rm -f "$output"/{benchmark,evaluation,inference}.log "$output"/{one_utterance,transcript}.csv
+}
+
 # Decides how long to train and whether to resume; stores the decision in the output folder.
 prepare_output() {
     local order="$output/quickstart.txt" stored_corpus="" stored_steps=""
-    if [ "$fresh" = yes ] && [ -f "$order" ]; then rm -rf "$output"; fi
-    if [ -f "$order" ]; then
+    if [ "$fresh" = yes ] && [ -f "$order" ]; then
+        remove_model
+    elif [ -f "$order" ]; then
         { read -r stored_steps && read -r stored_corpus; } < "$order" || true
         if [ "$stored_corpus" != "$corpus" ]; then
             complain "$output holds a model trained on ${stored_corpus:-another corpus}, not on $corpus;"
@@ -105,18 +112,16 @@ prepare_output() {
 }
 
 train() {
-    local resume=()
+    local resume=(--no_dir_check) # a training that stopped before its first checkpoint has left logs, and starts again there
     if [ -f "$output/model/logs/model.ckpt-$steps.index" ]; then
         say "$output/model is already trained for $steps steps (--fresh trains a new model, --max_steps trains longer)"
         return 0
     fi
-    if [ -f "$output/model/logs/checkpoint" ]; then
+    if compgen -G "$output/model/logs/model.ckpt-*.index" > /dev/null; then
         say "resuming the training in $output/model"
         resume=(--continue_learning)
-    elif [ -d "$output/model" ]; then
-        rm -rf "$output/model" # stopped before its first checkpoint: nothing to resume from
     fi
-    if ! run_model --mode=train_eval --enable_logs --max_steps="$steps" ${resume[@]+"${resume[@]}"}; then
+    if ! run_model --mode=train_eval --enable_logs --max_steps="$steps" "${resume[@]}"; then
         complain "training stopped; the same command resumes from its last checkpoint"
         return 1
     fi

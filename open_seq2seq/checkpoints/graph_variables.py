@@ -33,16 +33,19 @@ class GraphVariables:
         """Whether these are all global variables of their graph."""
         return len(self._variables) == len(self._graph.get_collection_ref(tf.GraphKeys.GLOBAL_VARIABLES))
 
-    def read(self, session, names=None):
+    def read(self, session, names=None, compiled=True):
         """Dict of variables' names -> copies of their values.
 
         Args:
           session: a session in which all variables are initialized.
-          names: which to copy; None for all.
+          names: which to read; None for all.
+          compiled: whether the device compiles a graph for every set of fetches; all variables are fetched then.
         """
         chosen = set(self.names if names is None else names)
+        fetched = [(name, variable) for name, variable in zip(self.names, self._variables) if compiled or name in chosen]
+        values = session.run([variable for _, variable in fetched])
         # a session on a CPU may return the memory of the variable itself, which the next step changes
-        return {name: np.array(value) for name, value in zip(self.names, session.run(self._variables)) if name in chosen}
+        return {name: np.array(value) for (name, _), value in zip(fetched, values) if name in chosen}
 
     def assignments(self, values):
         """What a session runs to set variables.

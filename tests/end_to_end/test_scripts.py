@@ -236,9 +236,22 @@ def test_quickstart_resumes_or_starts_again(repository):
     again = call(repository, "scripts/quickstart.sh")
     assert again.status == 0 and "is already trained for 30 steps" in again.out
     assert modes() == [(False, "eval"), (False, "infer")]
+    write(repository / "runs" / "quickstart" / "notes.txt", "a user's")
+    write(repository / "runs" / "quickstart" / "model" / "old", "")
     assert call(repository, "scripts/quickstart.sh", "--fresh", "--minutes=1").status == 0
+    assert (repository / "runs" / "quickstart" / "notes.txt").exists()
+    assert not (repository / "runs" / "quickstart" / "model" / "old").exists()
     assert modes() == [(False, "train"), (False, "train_eval"), (False, "eval"), (False, "infer")]
     assert (repository / "runs" / "quickstart" / "model" / "logs" / "model.ckpt-120.index").exists()
+
+    # stopped before the first checkpoint: it starts again, and deletes nothing
+    for checkpoint in (repository / "runs" / "quickstart" / "model" / "logs").iterdir():
+        checkpoint.unlink()
+    write(repository / "runs" / "quickstart" / "model" / "logs" / "metrics.jsonl", "{}")
+    assert call(repository, "scripts/quickstart.sh").status == 0
+    assert "--no_dir_check" in (repository / "calls.txt").read_text().splitlines()[0]
+    assert modes()[0] == (False, "train_eval")
+    assert (repository / "runs" / "quickstart" / "model" / "logs" / "metrics.jsonl").exists()
 
     other = call(repository, "scripts/quickstart.sh", "--recordings=.", "--output=runs/quickstart")
     assert other.status == 3 and "not on %s" % (repository / "corpus" / "fsdd") in other.err

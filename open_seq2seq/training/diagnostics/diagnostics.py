@@ -58,6 +58,7 @@ class DiagnosticGraph:
       group: a ``ProcessGroup``.
 
     Attributes:
+      device: as given.
       observer: the LayerObserver for the evaluation model if :attr:`shares_evaluation`.
       shares_evaluation: whether the subsets are scored with the operations that evaluate the dev data.
       subsets: OrderedDict from "train" and "dev" to Evaluations; with tasks these are of the main task, and there are others,
@@ -67,7 +68,7 @@ class DiagnosticGraph:
 
     def __init__(self, base_model, params, evaluation_params, data_layer, device, group):
         self._base_model, self._params = base_model, params
-        self._device, self._group, self._data_layer = device, group, data_layer
+        self.device, self._group, self._data_layer = device, group, data_layer
         self.observer = LayerObserver()
         # batches of static shapes have separate operations
         self.shares_evaluation = evaluation_params is not None and data_layer.buckets is None
@@ -93,11 +94,11 @@ class DiagnosticGraph:
         own = config_of_task(self._params, task, evaluation=False, classes=classes)
         # only the utterances are used, not the order of a training
         own["data_layer_params"] = dict(own["data_layer_params"], sampling_temperature=None, mix=ROW)
-        return build_data_layer(own, "train", self._device, self._group)
+        return build_data_layer(own, "train", self.device, self._group)
 
     def _add(self, name, training_layer, evaluation, observer):
         """Adds the subsets of a task, whose names end with ``name``; ``evaluation``: of its dev data, or None."""
-        count, seed = diagnosed_utterances(self._params, self._device), self._params["random_seed"]
+        count, seed = diagnosed_utterances(self._params, self.device), self._params["random_seed"]
         subset, dev = training_layer.subset(count, seed), evaluation and evaluation.data_layer.subset(count, seed)
         if self.shares_evaluation and isinstance(evaluation, Evaluation):
             self.subsets["train" + name] = Evaluation(evaluation.graph, subset)
@@ -109,7 +110,7 @@ class DiagnosticGraph:
             self.subsets["dev" + name] = self._graph(params, dev, None)
 
     def _graph(self, params, layer, observer):
-        return build_evaluation(self._base_model, params, "eval", layer, self._device, self._group, observer)
+        return build_evaluation(self._base_model, params, "eval", layer, self.device, self._group, observer)
 
     def runs(self):
         """List of (name, list of what is fetched), like ``Evaluation.runs``, for the subsets with their observations."""
@@ -154,7 +155,8 @@ class Diagnostics:
         """Starts after ``step`` updates; see ``Schedule.start`` for ``preparation``."""
         self._schedule.start(step, preparation)
         if self._is_first:
-            self._progress.start(graph_variables(session.graph).read(session, self._progress.names))
+            self._progress.start(graph_variables(session.graph).read(session, self._progress.names,
+                                                                     self._graph.device.static_shapes))
 
     def use_clock(self, clock):
         """Measures time with another clock from now on: a function that returns seconds."""

@@ -101,7 +101,10 @@ def _is_worth_trying(params, shape_step, fetches, shape, what, available, group)
     """
     if available == float("inf"):
         return True
-    if largest_possible_bytes(fetches, shape) < available:
+    most = largest_possible_bytes(fetches, shape)
+    if most < available:
+        log_line("The longest batch, %s, fits into memory: it takes at most %.3g GB, and %.3g GB are available" % (
+            what, most / 1e9, available / 1e9))
         return False
     trainable = {variable.op.name for variable in tf.trainable_variables()}
     need = step_memory(fetches, shape_step.batch, shape, trainable)
@@ -113,7 +116,7 @@ def _is_worth_trying(params, shape_step, fetches, shape, what, available, group)
         raise DeviceError("the longest batch (%s) does not fit into memory: it takes %s. %s. %s. --try_worst_batch=False trains "
                           "without this check" % (what, gigabytes, _advised(params, shape, fitting, "would fit"), ADVICE))
     if CERTAINLY * need.total < available:
-        log_line("The longest batch, %s, fits into memory by an estimate (%s)" % (what, gigabytes))
+        log_line("The longest batch, %s, fits into memory by an estimate: %s" % (what, gigabytes))
         return False
     copies = sum(variable.shape.num_elements() * variable.dtype.size for variable in tf.global_variables())
     if need.total + copies > available:
