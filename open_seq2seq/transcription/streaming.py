@@ -28,6 +28,7 @@ from open_seq2seq.transcription.voice_activity import VoiceActivity
 GROUP_SECONDS = 0.16        # features that are computed and given to the network at a time
 DEFAULT_LATENCY = 0.5
 LATENCIES = (0.1, 10.0)     # s
+RATES = (1000, 1000000)     # Hz, of blocks
 LEAST_KNOWN = 0.5           # s of audio whose features are normalized together at the start of a stream
 SPEECH_WINDOW = 0.1         # a segment begins where at least half of this time is speech, in s
 BEFORE_SPEECH = 0.3         # s of a segment before its first speech
@@ -152,8 +153,8 @@ class StreamingTranscriber:
         """
         block = _checked_block(samples)
         rate = self.sample_rate if sample_rate is None else sample_rate
-        if not isinstance(rate, (int, float)) or not rate > 0:
-            raise DataError("the sample rate is %r, expected samples per second" % (sample_rate,))
+        if not isinstance(rate, (int, float)) or not RATES[0] <= rate <= RATES[1]:
+            raise DataError("the sample rate is %r, expected %d to %d samples per second" % ((sample_rate,) + RATES))
         pieces = [self._samples]
         if rate != self._rate:
             if self._resampler is not None:

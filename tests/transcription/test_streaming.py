@@ -116,7 +116,7 @@ def test_rate_and_channels_may_change(stream, tones):
 
 @pytest.mark.parametrize("samples, rate, message", [
     (np.full(100, np.nan), None, "NaN"), (np.zeros(100, np.int32), None, "int32"), (np.zeros([2, 2, 2]), None, "shape|expected"),
-    (np.zeros(100), 0, "sample rate"), (np.zeros(100), "fast", "sample rate")])
+    (np.zeros(100), 0, "sample rate"), (np.zeros(100), 1e9, "sample rate"), (np.zeros(100), "fast", "sample rate")])
 def test_bad_blocks(stream, samples, rate, message):
     with pytest.raises(DataError, match=message):
         stream.feed(samples, rate)
