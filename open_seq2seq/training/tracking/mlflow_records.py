@@ -89,7 +89,7 @@ def metric_values(kind, numbers):
         try:
             number = float(value)
         except OverflowError:
-            number = math.copysign(math.inf, value)
+            number = math.inf if value > 0 else -math.inf
         if math.isfinite(number):
             found[name] = number
         else:

@@ -74,7 +74,7 @@ class Sender:
         self._folder, self._settings, self._parent, self._clock = folder, settings, parent, clock
         self._store, self._queue = MlflowStore(folder, settings), QueueReader(folder)
         self._step, self._failures, self._rejections, self._failed_since = 0, 0, 0, None
-        self._last_answer = clock()
+        self._last_answer, self._is_running = clock(), False
 
     def work(self):
         """Sends until the training has ended and everything is sent, or the server does not answer for ``wait_seconds``.
@@ -94,9 +94,11 @@ class Sender:
                     self._available()
             if self._parent.has_ended:
                 ended_at = self._clock() if ended_at is None else ended_at
-                if is_empty:
+                if is_empty and not self._is_running:
                     self._queue.remove_sent()
                     return ALL_SENT
+                if is_empty:
+                    is_empty = self._set_killed()
                 if is_empty is None and self._clock() - max(ended_at, self._last_answer) >= self._patience:
                     return NOT_ALL_SENT
             if is_empty:
@@ -108,6 +110,16 @@ class Sender:
     def _patience(self):
         # a server that has not answered for a while will not, either, because the training has ended
         return 0.0 if self._failures > 1 else self._settings["wait_seconds"]
+
+    def _set_killed(self):
+        """Sets the status of a run whose training ended without doing so; returns None if the server does not answer."""
+        try:
+            self._handled(self._store.status, "KILLED")
+        except Unavailable as error:
+            self._unavailable(str(error))
+            return None
+        self._is_running = False
+        return False
 
     def _unavailable(self, reason):
         self._failures += 1
@@ -193,6 +205,7 @@ class Sender:
         """Sends a record that is not a measurement; returns a list of what was rejected."""
         if record["type"] == "start":
             self._store.status("RUNNING")
+            self._is_running = True
             if record["key"] is None:
                 return self._store.tags([("resumed_at", str(record["step"]))])
         elif record["type"] == "parameters":
@@ -205,6 +218,7 @@ class Sender:
             self._store.artifact(record["path"], record["folder"])
         elif record["type"] == "finish":
             self._store.status(_STATUSES[record["status"]])
+            self._is_running = False
         return []
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import types
 
 import numpy as np
@@ -94,6 +95,30 @@ def test_everything_arrives_in_a_local_folder_and_a_resumed_training_continues_i
     record(third, 0, 1)
     third.finish(FAILED)
     assert sorted(run["status"] for run in stored_runs("mlruns")) == ["FAILED", "FINISHED"]
+
+
+_KILLED = '''
+import os, sys, types
+from open_seq2seq.training.tracking.mlflow_tracker import MlflowTracker
+tracker = MlflowTracker({"mlflow_params": {"python": sys.argv[1], "uri": "mlruns"}},
+                        types.SimpleNamespace(path="run", checkpoints="run"))
+tracker.start(0, None)
+tracker.metrics("step", 1, 1.7e9, {"loss": 2.0})
+print(tracker._process.pid, flush=True)
+os.kill(os.getpid(), 9)
+'''
+
+
+def test_what_a_killed_training_has_recorded_is_sent(tracker):
+    tracker()  # skips the test without MLflow
+    killed = subprocess.run([sys.executable, "-c", _KILLED, mlflow_python()], env=dict(os.environ, PYTHONPATH=CODE),
+                            stdout=subprocess.PIPE)
+    assert killed.returncode == -9
+    while segments("run/mlflow"):
+        os.kill(int(killed.stdout), 0)  # raises an error if the process has ended without sending everything
+        time.sleep(0.05)
+    run, = stored_runs("mlruns")
+    assert run["status"] == "KILLED" and losses(run) == {1: 2.0}
 
 
 @pytest.mark.parametrize("hangs", [True, False])
