@@ -65,10 +65,10 @@ def _watch(arguments):
 
 
 def _listen(arguments):
-    from open_seq2seq.transcription.microphone import listen, require_sounddevice
+    from open_seq2seq.transcription.microphone import listen, require_microphone
     from open_seq2seq.transcription.voice_activity import require_webrtcvad
     # checked before the model is loaded
-    require_sounddevice()
+    require_microphone(arguments.microphone_device)
     voice_activity = arguments.voice_activity != "off"
     if voice_activity:
         require_webrtcvad()

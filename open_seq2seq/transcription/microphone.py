@@ -43,12 +43,11 @@ def microphone_blocks(sample_rate, stop, device=None, warn=None):
         blocks.put(samples[:, 0].copy())
 
     try:
-        rate = float(sounddevice.query_devices(device, "input")["default_samplerate"])
+        rate = require_microphone(device)
         stream = sounddevice.InputStream(samplerate=rate, device=device, channels=1, dtype="float32",
                                          blocksize=int(rate * BLOCK_SECONDS), callback=heard)
     except (sounddevice.PortAudioError, ValueError) as error:
-        raise DeviceError("no microphone%s: %s. Connect one, or choose another: %s lists them" % (
-            "" if device is None else " %r" % device, error, "python -m sounddevice"))
+        raise _no_microphone(device, error)
     resampler, warned = Resampler(rate, sample_rate, "the microphone"), False
     with stream:
         while not stop.is_set():
@@ -63,6 +62,20 @@ def microphone_blocks(sample_rate, stop, device=None, warn=None):
     while not blocks.empty():
         yield resampler(blocks.get())
     yield resampler(np.zeros([0], np.float32), last=True)
+
+
+def require_microphone(device=None):
+    """The sample rate in Hz of a microphone; arguments and errors: see :func:`microphone_blocks`."""
+    sounddevice = require_sounddevice()
+    try:
+        return float(sounddevice.query_devices(device, "input")["default_samplerate"])
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise _no_microphone(device, error)
+
+
+def _no_microphone(device, error):
+    return DeviceError("no microphone%s: %s. Connect one, or choose another: %s lists them" % (
+        "" if device is None else " %r" % device, error, "python -m sounddevice"))
 
 
 def require_sounddevice():

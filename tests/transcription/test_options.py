@@ -36,6 +36,10 @@ def test_several_formats_go_into_a_folder(tmp_path):
     (["--serve", "--output=x"], "omit --output"),
     (["--watch=x", "--output=-"], "--watch writes into a folder"),
     (["a.wav", "--microphone_device=1"], "no effect without --microphone"),
+    (["a.wav", "--latency=1"], "--latency has no effect without --microphone"),
+    (["--microphone", "--latency=0"], "--latency.*'0', expected a time from 0.1 to 10"),
+    (["--serve", "--voice_activity=off"], "--voice_activity has no effect without --microphone"),
+    (["--microphone", "--device=npu"], "--microphone runs on the CPU"),
     (["a.wav", "--modle=x"], "--modle=x"),
 ])
 def test_invalid_command_lines(arguments, message, monkeypatch):
@@ -65,6 +69,11 @@ def test_home_folders_are_expanded(monkeypatch, tmp_path):
     assert options.inputs == [str(tmp_path / "a.wav"), "-", "./~"]
     assert (options.model, options.output) == (str(tmp_path / "run"), str(tmp_path / "out"))
     assert parse_options(["--watch=~/in", "--model=m"]).watch == str(tmp_path / "in")
+
+
+def test_a_microphone_has_a_name_or_a_number():
+    devices = [parse_options(["--model=m", "--microphone", "--microphone_device", text]).microphone_device for text in ("3", "USB 3")]
+    assert devices == [3, "USB 3"]
 
 
 def test_the_command_runs_in_any_thread(capsys):
