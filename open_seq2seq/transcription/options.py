@@ -73,7 +73,8 @@ def _parser():
                         help="transcribe the files in this folder and those that appear in it, until stopped; results go to "
                              "--output, by default to the folder itself")
     parser.add_argument("--microphone", action="store_true", help="transcribe the microphone until Ctrl-C")
-    parser.add_argument("--microphone_device", type=_name_or_number, default=None, metavar="NAME|NUMBER", help="the microphone to use")
+    parser.add_argument("--microphone_device", type=_name_or_number, default=None, metavar="NAME|NUMBER",
+                        help="the microphone to use")
     parser.add_argument("--latency", type=_number(float, 0.1, 10.0, "a time"), default=None, metavar="SECONDS",
                         help="of --microphone: audio after a word that is waited for before it is final (default 0.5); less is "
                              "faster, more is more accurate")

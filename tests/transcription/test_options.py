@@ -72,8 +72,8 @@ def test_home_folders_are_expanded(monkeypatch, tmp_path):
 
 
 def test_a_microphone_has_a_name_or_a_number():
-    devices = [parse_options(["--model=m", "--microphone", "--microphone_device", text]).microphone_device for text in ("3", "USB 3")]
-    assert devices == [3, "USB 3"]
+    for text, device in (("3", 3), ("USB 3", "USB 3")):
+        assert parse_options(["--model=m", "--microphone", "--microphone_device", text]).microphone_device == device
 
 
 def test_the_command_runs_in_any_thread(capsys):
