@@ -12,6 +12,7 @@ from open_seq2seq.checkpoints.files import latest_checkpoint
 from open_seq2seq.checkpoints.restore import open_checkpoint
 from tests.end_to_end.test_multi_task import TASKS, add_speakers
 from tests.paths import REPOSITORY
+from tests.training.tracking.mlflow_tools import mlflow_python, stored_runs
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +140,16 @@ def test_only_the_first_rank_writes_and_a_second_run_resumes(launch, corpus):
     assert half.status == 0 and "the run resumes at the same position in the data" in half.logs[0]
     refused = launch(2, "--continue_learning", "--max_steps=None", "--num_epochs=9", *words)
     assert refused.status == 2 and "num_epochs and the learning-rate schedule do not" in refused.err + refused.logs[0]
+
+
+def test_several_ranks_are_one_run_of_mlflow(launch, corpus):
+    words = ("--logdir=run", "--batch_size_per_gpu=4", "--metrics_steps=1", "--tracking=['mlflow']", "--mlflow_params/uri=mlruns",
+             "--mlflow_params/python=" + mlflow_python(), "--mlflow_params/wait_seconds=120.0")
+    trained = launch(2, *words)
+    assert trained.status == 0, trained.err + trained.logs[1]
+    run, = stored_runs(str(corpus / "mlruns"))
+    assert run["status"] == "FINISHED" and run["metrics"]["start/processes"][0][0] == 2.0
+    assert sorted(step for _, _, step in run["metrics"]["step/loss"]) == [1, 2, 3, 4, 5, 6]
 
 
 def test_ranks_that_differ_are_an_error_that_names_them(launch, corpus):
