@@ -25,8 +25,8 @@ common_options_help() {
                      the ModelZoo port, is used if it is newer than that in result)
   --environment FILE a shell file to source first, e.g. /usr/local/Ascend/ascend-toolkit/set_env.sh (with an NPU the files
                      below /usr/local/Ascend are sourced by default if ASCEND_OPP_PATH is not set)
-  --python PATH      use this Python (default: with an NPU the first of $PYTHON, python3, python3.7 that has the adapter
-                     npu_bridge; else the environment .venv, which is created if it is missing)
+  --python PATH      use this Python (default: with an NPU the first of $PYTHON, python3, python3.7 that has an adapter,
+                     npu_bridge or npu_device; else the environment .venv, which is created if it is missing)
   --help
   -- ARGUMENTS       flags and config keys for run.py, e.g. -- --max_steps=100 --batch_size_per_gpu=16
 HELP
@@ -129,7 +129,7 @@ missing_for_npu() {
     "$1" -c 'if True:
         import importlib.util as util
         if not (util.find_spec("npu_bridge") or util.find_spec("npu_device")):
-            print("npu_bridge")
+            print("npu_bridge or npu_device")
         for name in ("tensorflow", "numpy", "soundfile"):
             if util.find_spec(name) is None:
                 print(name)' 2>/dev/null || echo "a working Python"
@@ -151,8 +151,9 @@ find_npu_python() {
         if [ "$candidate" = "$option_python" ]; then break; fi
     done
     complain "no Python was found that can use an NPU; tried:${candidates:- none}"
-    complain "npu_bridge, the TensorFlow adapter, comes with the CANN toolkit and its plugin (tfplugin): source its set_env.sh or give"
-    complain "it with --environment. Other missing modules: PYTHON -m pip install tensorflow==1.15.0 soundfile soxr. See docs/ascend.md"
+    complain "The TensorFlow adapter (npu_bridge for TensorFlow 1.15.0, npu_device for 2.6.5) comes with the CANN toolkit and its plugin"
+    complain "(tfplugin): source its set_env.sh or give it with --environment. Other missing modules: PYTHON -m pip install"
+    complain "tensorflow==1.15.0 soundfile soxr. See docs/ascend.md"
     davinci_present || complain "There is no NPU either (no /dev/davinci*); install the driver, or start the container with its devices."
     return 4
 }

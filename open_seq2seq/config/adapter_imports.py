@@ -16,8 +16,15 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.errors import ConfigError
 
-# the adapter for TensorFlow 1.15 and for 2.6, and the Python package of HCCL that comes with CANN
+# the adapter for TensorFlow 1.15 and for 2.6.5, and the Python package of HCCL that comes with CANN
 PACKAGES = ("npu_bridge", "npu_device", "hccl")
+
+# a program for graph mode begins with this call, which --device npu makes itself; on other machines it has no effect
+_GRAPH_MODE = ("npu_device.compat", "enable_v1")
+# of eager mode: they change tf.device and tf.function for the whole process, or have no effect on sessions
+_EAGER_MODE = {"open": "it opens the device for eager mode, and this trainer runs graphs. Remove it; --device npu needs none",
+               "global_options": "it sets options of eager mode, and this trainer runs graphs. Remove it; the options of the "
+                                 "adapter are in npu_params"}
 
 
 class MissingAdapterError(ConfigError, AttributeError):
@@ -132,6 +139,13 @@ class _AdapterModule(types.ModuleType):
     def __getattr__(self, name):
         if name.startswith("__") and name != "__all__":
             raise AttributeError(name)
+        if (self.__name__, name) == _GRAPH_MODE:
+            return lambda: None
+        if self.__name__ == "npu_device":
+            if name == "compat":  # also without ``import npu_device.compat``
+                return _AdapterModule("npu_device.compat", self._imports)
+            if name in _EAGER_MODE:
+                raise MissingAdapterError("npu_device.%s is used: %s" % (name, _EAGER_MODE[name]))
         real = self._imports.real(self.__name__)
         if name == "__all__":
             # not its tf: the config has one with a fast contrib

@@ -87,8 +87,24 @@ def check_experiment(base_model, params_of_mode, memory_bytes, environ=None):
       DataError: manifests are missing, and no bucket lengths are given instead.
       DeviceError: the installed operator list is damaged.
     """
+    with control_flow_of_adapter():
+        return _check(base_model, params_of_mode, memory_bytes, load_operator_list(environ))
+
+
+@contextlib.contextmanager
+def control_flow_of_adapter():
+    """Context that builds loops and conditions as on an NPU: ``npu_device`` switches TensorFlow 2 to those of version 1."""
+    is_version_2 = tf.control_flow_v2_enabled()
+    tf.disable_control_flow_v2()
+    try:
+        yield
+    finally:
+        if is_version_2:
+            tf.enable_control_flow_v2()
+
+
+def _check(base_model, params_of_mode, memory_bytes, operator_list):
     begin = time.monotonic()
-    operator_list = load_operator_list(environ)
     params_of_mode, data_source = _with_shapes(params_of_mode)
     npu_params = next(iter(params_of_mode.values()))["npu_params"]
     rows_of_mode, shapes, padding_share, evaluation = collections.OrderedDict(), collections.OrderedDict(), None, None

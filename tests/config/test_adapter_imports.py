@@ -54,6 +54,42 @@ def test_without_the_adapter_what_uses_it_is_named(write_config, without_adapter
     assert str(refused.value).startswith(path + ":")
 
 
+PORTED = ["import npu_device\nnpu_device.compat.enable_v1()", "import npu_device as npu\nnpu.compat.enable_v1()",
+          "import npu_device\nfrom npu_device.compat.v1.npu_init import *\nnpu_device.compat.enable_v1()"]
+
+
+@pytest.mark.parametrize("lines", PORTED)
+def test_the_call_for_graph_mode_has_no_effect(write_config, without_adapter, lines):
+    """Every program for npu_device begins with it; the device makes the call itself."""
+    before = sessions(), tf.executing_eagerly()
+    notes = [note for note in load_experiment(write_config(lines), "describe").notes if "import of" in note]
+    assert len(notes) == lines.count("import npu_device") + lines.count("from npu_device")
+    assert (sessions(), tf.executing_eagerly()) == before
+
+
+@pytest.mark.skipif(ON_1_15, reason="npu_device is the adapter of TensorFlow 2.6.5")
+@pytest.mark.parametrize("lines", PORTED)
+def test_with_npu_device_a_config_changes_nothing_of_the_process(write_config, fake_adapter, lines):
+    before = sessions(), tf.executing_eagerly()
+    load_experiment(write_config(lines), "describe")
+    assert (sessions(), tf.executing_eagerly()) == before
+    for name in ("cpu", "npu"):
+        assert select_device(name).name == name
+
+
+@pytest.mark.parametrize("line, expected", [
+    ("npu_device.open().as_default()", "npu_device.open is used: it opens the device for eager mode.*Remove it"),
+    ("npu_device.global_options().precision_mode = 'force_fp32'", "npu_device.global_options is used.*are in npu_params"),
+    ("npu_device.distribute.all_reduce([])", "npu_device.distribute is used, but")])
+def test_eager_mode_in_a_config_is_an_error(write_config, line, expected):
+    path = write_config("import npu_device\n" + line)
+    with pytest.raises(ConfigError, match=expected) as refused:
+        load_experiment(path, "describe")
+    with open(path) as file:
+        number = file.read().splitlines().index(line) + 1
+    assert str(refused.value).startswith("%s:%d: " % (path, number))
+
+
 @NEEDS_FAKE
 @pytest.mark.parametrize("line", [line for line in IMPORTS if "npu_config" not in line])
 def test_with_the_adapter_the_sessions_stay_as_they_are(write_config, fake_adapter, line):
