@@ -282,7 +282,6 @@ RENAMED = {
         "forms are parsed by werkzeug.formparser in open_seq2seq.transcription.web.uploads.receive",
     ("transcription.web.multipart", "boundary_of"):
         "forms are parsed by werkzeug.formparser in open_seq2seq.transcription.web.uploads.receive",
-    ("training.step_log", "open_summaries"): "use open_seq2seq.training.tracking.tensorboard_tracker.TensorBoardTracker",
     ("transcription.web.refusal", "Refusal"): "HttpError",
     ("transcription.web.uploads", "body_length"):
         "use open_seq2seq.transcription.web.uploads.content_length; receive checks the length",
