@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from open_seq2seq.decoding.word_times import BestPath, WordBuilder, best_path
+from open_seq2seq.decoding.word_times import LONGEST_TAIL, BestPath, WordBuilder, best_path
 from open_seq2seq.text.vocabulary import WORD_MARK
 from open_seq2seq.transcription.section_search import SectionSearch
 from open_seq2seq.transcription.stitching import BETWEEN_WORDS, LogitPath, Piece
@@ -31,6 +31,7 @@ class SegmentReader:
         self._search = SectionSearch(decoder, frame_seconds, waits=True) if decoder.needs_logits else None
         self._builder = WordBuilder(description.vocabulary, description.blank, frame_seconds)
         self._searched = WordBuilder(description.vocabulary, description.blank, frame_seconds)
+        self._tail, self._last_character = int(round(LONGEST_TAIL / frame_seconds)), None
         self._rest, self._first = None, first_frame      # final frames that the builder did not receive; number of the first
         self._waiting = []                               # greedy words whose section is not searched yet
         self.partial = []
@@ -70,7 +71,7 @@ class SegmentReader:
           (list of Words that are final, the position after the frames that were read).
         """
         words = []
-        for first, end in _runs(~path.loud & self._silent[path.labels]):
+        for first, end in self._pauses(path):
             if first >= final or end <= position:
                 continue
             if end - first >= self._pause:
@@ -99,7 +100,7 @@ class SegmentReader:
     def _words_of(self, path, position):
         """List of (Word, whether its end is known) of the frames from ``position`` on, without changing the builder."""
         builder, found = copy.deepcopy(self._builder), []
-        for first, end in _runs(~path.loud & self._silent[path.labels]):
+        for first, end in self._pauses(path):
             if end <= position or end - first < self._pause:
                 continue
             first = max(first, position)
@@ -108,11 +109,21 @@ class SegmentReader:
         found = [(word, True) for word in found + builder.add(_greedy(path, position, None), self._first + position)]
         return found + [(word, False) for word in builder.end()]
 
+    def _pauses(self, path):
+        """List of (first, end) of the runs of frames without output that are quiet, or later than a word's sound can last."""
+        frames, silent = np.arange(len(path.labels)), self._silent[path.labels]
+        before = -self._tail - 1 if self._last_character is None else self._last_character - self._first
+        since = frames - np.maximum.accumulate(np.where(silent, before, frames))
+        return _runs(silent & (~path.loud | (since > self._tail)))
+
     def _feed(self, path, first, end):
         """Gives the builder frames of a path; returns the list of Words that are final with them."""
         if first >= end:
             return []
         words = self._builder.add(_greedy(path, first, end), self._first + first)
+        characters = np.flatnonzero(~self._silent[path.labels[first:end]])
+        if len(characters):
+            self._last_character = self._first + first + int(characters[-1])
         if self._search is None:
             return words
         self._waiting += words
