@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from open_seq2seq.dictation.typing_tool import NO_WINDOW, TypingTool, Window, WindowLost
+from open_seq2seq.dictation.typing_tool import NO_WINDOW, TypingTool, Window, WindowLost, split_shortcut
 from open_seq2seq.dictation.x11 import X11Typing
 from open_seq2seq.errors import DeviceError, UsageError
 
@@ -198,9 +198,8 @@ class Wtype(_WaylandTyping):
         _run(_WTYPE + ["-k", "BackSpace"] * count)
 
     def _press(self, shortcut):
-        *modifiers, key = shortcut.split("+")
-        names = {"super": "logo", "control": "ctrl"}
-        modifiers = [names.get(name.lower(), name.lower()) for name in modifiers]
+        modifiers, key = split_shortcut(shortcut)
+        modifiers = ["logo" if name == "super" else name for name in modifiers]
         command = list(_WTYPE)
         for name in modifiers:
             command += ["-M", name]
@@ -214,6 +213,14 @@ class Ydotool(_WaylandTyping):
     """Keys through the kernel's uinput, for every desktop and the console; only characters of the American keyboard."""
 
     name = "ydotool"
+
+    def __init__(self):
+        super().__init__()
+        sockets = [os.environ.get("YDOTOOL_SOCKET", ""), "/tmp/.ydotool_socket",
+                   os.path.join(os.environ.get("XDG_RUNTIME_DIR", ""), ".ydotool_socket")]
+        if not os.access("/dev/uinput", os.W_OK) and not any(map(os.path.exists, sockets)):
+            raise DeviceError("ydotool cannot type: /dev/uinput cannot be opened, and its service ydotoold is not running. Start "
+                              "ydotoold as root, or let your user write to /dev/uinput (modprobe uinput)")
 
     def _type(self, text):
         if not text.isascii() if hasattr(text, "isascii") else any(ord(character) > 127 for character in text):
@@ -231,6 +238,11 @@ class Ydotool(_WaylandTyping):
             _run(["ydotool", "key"] + strokes * count)
         else:
             _run(["ydotool", "key"] + [shortcut] * count)
+
+    def check_shortcut(self, shortcut):
+        modifiers, key = split_shortcut(shortcut)
+        if key.lower() not in _KERNEL_KEYS:
+            raise ValueError("has the key %r, which is unknown with ydotool; expected v or Insert" % key)
 
     def _help(self):
         done = subprocess.run(["ydotool", "key", "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_SECONDS)
@@ -254,6 +266,10 @@ class Paste(TypingTool):
     def __init__(self, keys, wayland, paste_key):
         self._keys, self._paste_key = keys, paste_key
         self.knows_focus = keys.knows_focus
+        try:
+            keys.check_shortcut(paste_key)
+        except ValueError as error:
+            raise UsageError("--paste_key %s %s. Examples: ctrl+v, ctrl+shift+v, shift+Insert" % (paste_key, error))
         if wayland:
             _require("wl-copy")
             self._read, self._writers = ["wl-paste", "--no-newline"], [["wl-copy"]]

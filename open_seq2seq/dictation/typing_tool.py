@@ -20,6 +20,21 @@ class WindowLost(JasperError):
     exit_status = 3
 
 
+def split_shortcut(text):
+    """(list of modifiers, key) of a text like ``ctrl+shift+v`` or ``F9``; the modifiers are ctrl, alt, shift and super.
+
+    Raises:
+      ValueError: a modifier is unknown; its text says which.
+    """
+    *modifiers, key = [part.strip() for part in text.split("+")]
+    names = {"control": "ctrl", "meta": "alt", "win": "super", "windows": "super", "cmd": "super"}
+    modifiers = [names.get(name.lower(), name.lower()) for name in modifiers]
+    for name in modifiers:
+        if name not in ("ctrl", "alt", "shift", "super"):
+            raise ValueError("has the unknown modifier %r, expected ctrl, alt, shift or super" % name)
+    return modifiers, key
+
+
 class TypingTool:
     """Sends keys to the focused window.
 
@@ -59,6 +74,10 @@ class TypingTool:
     def press(self, shortcut, window):
         """Presses a combination of keys, e.g. ``ctrl+v``; raises like :meth:`type_text`."""
         raise NotImplementedError
+
+    def check_shortcut(self, shortcut):
+        """Raises ValueError if :meth:`press` does not know a combination of keys; its text says why."""
+        split_shortcut(shortcut)
 
     def prepare(self, characters):
         """Called with the characters that will be typed, before the first text."""

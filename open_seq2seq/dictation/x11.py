@@ -6,7 +6,7 @@ processed, and no window closes. A key therefore never reaches another window th
 import contextlib
 import threading
 
-from open_seq2seq.dictation.typing_tool import NO_WINDOW, TypingTool, Window, WindowLost
+from open_seq2seq.dictation.typing_tool import NO_WINDOW, TypingTool, Window, WindowLost, split_shortcut
 from open_seq2seq.errors import DeviceError
 
 _RETURN, _TAB, _BACKSPACE = 0xff0d, 0xff09, 0xff08
@@ -127,6 +127,9 @@ class X11Typing(TypingTool):
             modifiers, keysym = parse_shortcut(self._xlib, shortcut)
             held = [self._modifiers[name][0] for name in modifiers if self._modifiers.get(name)]
             self._send([keysym], window, held)
+
+    def check_shortcut(self, shortcut):
+        parse_shortcut(self._xlib, shortcut)
 
     def prepare(self, characters):
         with self._connection.used():
@@ -288,12 +291,7 @@ def parse_shortcut(xlib, text):
       ValueError: a part is unknown; its text says which.
     """
     import difflib
-    *modifiers, key = [part.strip() for part in text.split("+")]
-    names = {"control": "ctrl", "meta": "alt", "win": "super", "windows": "super", "cmd": "super"}
-    modifiers = [names.get(name.lower(), name.lower()) for name in modifiers]
-    for name in modifiers:
-        if name not in ("ctrl", "alt", "shift", "super"):
-            raise ValueError("has the unknown modifier %r, expected ctrl, alt, shift or super" % name)
+    modifiers, key = split_shortcut(text)
     xlib.XK.load_keysym_group("xf86")
     aliases = {"enter": "Return", "esc": "Escape", "del": "Delete", "pageup": "Prior", "pagedown": "Next"}
     known = [name[3:] for name in dir(xlib.XK) if name.startswith("XK_")]

@@ -12,7 +12,7 @@ import soundfile
 
 from open_seq2seq.dictate import main
 from tests.fixtures.chromium import find_chromium
-from tests.fixtures.desktop import wait_for
+from tests.fixtures.desktop import require_package, require_program, wait_for
 from tests.paths import REPOSITORY
 
 RATE = 16000
@@ -23,6 +23,7 @@ oninput="document.title = 'field ' + JSON.stringify(this.value)"></textarea>"""
 @pytest.fixture(scope="module")
 def recording(trained_digits, tmp_path_factory):
     """Two utterances with a pause between them, and the words of each that a stream of them has."""
+    require_package("webrtcvad")
     from open_seq2seq.transcription.streaming import StreamingTranscriber
     with open(str(trained_digits.folder / "dev.csv")) as file:
         rows = [line.split(",") for line in file.read().splitlines()[1:]]
@@ -52,7 +53,6 @@ def recording(trained_digits, tmp_path_factory):
 @pytest.fixture
 def dictation(desktop, trained_digits, recording, tmp_path):
     """Starts the command with flags; returns (process, function that returns what it printed)."""
-    pytest.importorskip("webrtcvad")
     with contextlib.ExitStack() as stack:
         def start(*flags):
             log = tmp_path / "log"
@@ -75,6 +75,7 @@ def dictate(desktop, *arguments):
 
 @pytest.mark.slow
 def test_spoken_words_arrive_in_a_terminal_and_in_the_text_field_of_a_browser(dictation, desktop, recording, tmp_path):
+    require_program("Chromium", find_chromium())
     first, second = recording[1]
     phrases = tmp_path / "phrases.ini"
     replaced = {second[0]: " GitHub"}
@@ -89,14 +90,13 @@ def test_spoken_words_arrive_in_a_terminal_and_in_the_text_field_of_a_browser(di
     desktop.run("xdotool", "keyup", "F9")
     wait_for(lambda: dictate(desktop, "--status") == "idle", "the end")
     terminal.close()
-    if find_chromium() is not None:
-        page = tmp_path / "page.html"
-        page.write_text(PAGE)
-        desktop.program("field", find_chromium(), "--no-sandbox", "--user-data-dir=%s" % (tmp_path / "profile"), "--disable-gpu",
-                        "--no-first-run", "--disable-dev-shm-usage", "--disable-background-networking", "--app=file://%s" % page)
-        assert dictate(desktop, "--toggle") == "listening"
-        wait_for(lambda: desktop.focused_title() == "field " + json.dumps(expected), expected, desktop.focused_title)
-        assert dictate(desktop, "--toggle") in ("finishing", "idle")
+    page = tmp_path / "page.html"
+    page.write_text(PAGE)
+    desktop.program("field", find_chromium(), "--no-sandbox", "--user-data-dir=%s" % (tmp_path / "profile"), "--disable-gpu",
+                    "--no-first-run", "--disable-dev-shm-usage", "--disable-background-networking", "--app=file://%s" % page)
+    assert dictate(desktop, "--toggle") == "listening"
+    wait_for(lambda: desktop.focused_title() == "field " + json.dumps(expected), expected, desktop.focused_title)
+    assert dictate(desktop, "--toggle") in ("finishing", "idle")
     assert dictate(desktop, "--quit") == "ended" and process.wait() == 0
     # neither words nor sound are kept
     assert first[1] not in printed() and "Traceback" not in printed()
@@ -111,7 +111,8 @@ def test_a_window_that_closes_while_text_arrives_ends_the_dictation_and_no_other
     wait_for(lambda: words[0] in terminal.text(), words[0], terminal.text)
     terminal.close()
     wait_for(lambda: "closed" in printed(), "the message", printed)
-    assert '"first"' in printed() and dictate(desktop, "--status") == "idle" and process.poll() is None
+    wait_for(lambda: dictate(desktop, "--status") == "idle", "the end")
+    assert '"first"' in printed() and process.poll() is None
     assert desktop.focused_title() == "other" and other.text() == ""
     # the next press dictates into the other window, from the recording's beginning
     desktop.run("xdotool", "key", "ctrl+alt+d")
@@ -125,7 +126,6 @@ def test_a_window_that_closes_while_text_arrives_ends_the_dictation_and_no_other
 
 @pytest.mark.slow
 def test_dictation_without_a_display_prints_the_text(trained_digits, recording, tmp_path):
-    pytest.importorskip("webrtcvad")
     environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
     with open(recording[0], "rb") as sound:
         done = subprocess.run([sys.executable, "-m", "open_seq2seq.dictate", "--model", str(trained_digits.run), "--now",

@@ -153,6 +153,16 @@ def test_a_hotkey_that_is_taken_unknown_or_missing_is_refused(connect, desktop):
     Hotkey(connect(), "ctrl+F8", None, None, None).close()
 
 
+@pytest.mark.parametrize("choice", ["xtest", "xdotool"])
+def test_unknown_keys_that_paste_are_refused(desktop, connect, monkeypatch, choice):
+    from open_seq2seq.dictation.typing_programs import open_typing
+    monkeypatch.setenv("DISPLAY", desktop.display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(UsageError) as error:
+        open_typing("paste", connect() if choice == "xtest" else None, "ctl+v")
+    assert "--paste_key ctl+v" in str(error.value) and "ctrl" in str(error.value)
+
+
 def test_a_display_that_does_not_answer_is_named():
     require_desktop()
     from open_seq2seq.dictation.x11 import X11Connection
