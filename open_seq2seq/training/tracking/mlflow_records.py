@@ -58,7 +58,7 @@ def parameter_values(values):
 def short_text(value, longest):
     """A value as one line of at most ``longest`` characters, never empty."""
     text = value if isinstance(value, str) else repr(value)
-    # a local store reads a value with several lines as several values
+    # tables show one line
     text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
     if not text.strip():
         text = repr(text)
