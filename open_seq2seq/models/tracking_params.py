@@ -7,7 +7,7 @@ from open_seq2seq.files import expanded_home
 
 TENSORBOARD, MLFLOW = "tensorboard", "mlflow"
 # https://user:password@host
-_CREDENTIALS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*://[^/?#]*@")
+CREDENTIALS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*://[^/?#]*@")
 
 
 class Address(String):
@@ -21,7 +21,7 @@ class Address(String):
             return value
         if not value.strip():
             report.problem(path, "is empty; expected %s" % self.description)
-        elif _CREDENTIALS.match(value):
+        elif CREDENTIALS.match(value):
             # a config is copied into the run directory and into MLflow
             report.problem(path, "contains a user name or a password. Configs are recorded, so set the environment variables "
                                  "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead and remove what precedes the @")

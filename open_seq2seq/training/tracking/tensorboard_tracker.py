@@ -24,7 +24,8 @@ class TensorBoardTracker(Tracker):
         The first event is a session start at the first step that this run makes: TensorBoard then drops what an earlier part of
         the run wrote from that step on, before it was killed. Without it a resumed curve doubles back.
         """
-        self._writer, self._graph = tf.summary.FileWriter(self._directory), graph
+        with tf.Graph().as_default():  # TensorFlow 2 allows the writer only where operations are not run at once
+            self._writer, self._graph = tf.summary.FileWriter(self._directory), graph
         self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), step + 1)
 
     def metrics(self, kind, step, seconds, numbers):

@@ -11,6 +11,7 @@ import types
 import numpy as np
 import pytest
 
+from open_seq2seq.errors import UsageError
 from open_seq2seq.training.tracking.mlflow_queue import segments
 from open_seq2seq.training.tracking.mlflow_sender import CODE
 from open_seq2seq.training.tracking.mlflow_tracker import MlflowTracker
@@ -95,6 +96,29 @@ def test_everything_arrives_in_a_local_folder_and_a_resumed_training_continues_i
     record(third, 0, 1)
     third.finish(FAILED)
     assert sorted(run["status"] for run in stored_runs("mlruns")) == ["FAILED", "FINISHED"]
+
+
+_DELETE = "import sys; from mlflow.tracking import MlflowClient; MlflowClient('mlruns').delete_run(sys.argv[1])"
+
+
+def test_a_deleted_run_is_replaced_by_one_with_the_same_parameters(tracker, monkeypatch, capsys):
+    first = tracker()
+    record(first, 0, 2)
+    first.parameters({"max_steps": 9})
+    first.finish(STOPPED)
+    deleted, = stored_runs("mlruns")
+    subprocess.run([mlflow_python(), "-c", _DELETE, deleted["id"]], check=True)
+    second = tracker()
+    record(second, 2, 4)
+    second.finish(FINISHED)
+    run, = stored_runs("mlruns")
+    assert run["id"] != deleted["id"] and sorted(losses(run)) == [3, 4] and run["parameters"] == {"max_steps": "9"}
+    assert run["status"] == "FINISHED" and deleted["id"] + " was deleted" in capsys.readouterr().out
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host")
+    with pytest.raises(UsageError) as error:
+        tracker()
+    assert "MLFLOW_TRACKING_PASSWORD" in str(error.value) and "secret" not in str(error.value)
 
 
 _KILLED = '''
