@@ -5,8 +5,8 @@ import contextlib
 import tensorflow.compat.v1 as tf
 
 Execution = collections.namedtuple("Execution", "fast_gradients dtype sum_over_ranks host_scope random_seed observer "
-                                                "mean_over_ranks fast_convolutions")
-Execution.__new__.__defaults__ = (True, tf.float32, None, contextlib.suppress, None, None, None, None)
+                                                "mean_over_ranks fast_convolutions recompute")
+Execution.__new__.__defaults__ = (True, tf.float32, None, contextlib.suppress, None, None, None, None, False)
 Execution.__doc__ = """Settings of the device and the process group that change how a model is computed, but not its result.
 
 fast_gradients: compute convolution gradients as forward convolutions, see ``encoders/convolution.py``. It works for both dtypes,
@@ -23,6 +23,8 @@ observer: an object whose methods are called while the graph is built, see ``tra
   activation function; scope is the variable scope.
 mean_over_ranks: function from a list of float32 tensors to a list of their means over all processes, for losses that are divided
   by a number that differs between the processes. None: one process.
+recompute: in training, keep only the inputs of each block for the backward pass and compute its activations again, see
+  ``encoders/recomputation.py``: less memory, more time.
 """
 
 ALONE = Execution()  # one process, float32

@@ -14,10 +14,14 @@ class RandomDraws:
     Args:
       seed: int, seed of the training; None uses the graph's seed and ignores the positions.
       positions: int64 [B], positions of the rows in the stream of all training utterances; None uses the graph's seed.
+      late: draw when the activations are computed. TensorFlow otherwise draws for all layers at the beginning of a step, because
+        nothing else is needed for it, and keeps the numbers: as much memory as the activations.
     """
 
-    def __init__(self, seed=None, positions=None):
+    def __init__(self, seed=None, positions=None, late=False):
         self._seed, self._positions = seed, positions
+        self._late = late
+        self._drawn = {}  # the graph's seed gives other numbers when a part is built a second time (encoders/recomputation.py)
         self._stateless = seed is not None and positions is not None
 
     def like(self, activations, name):
@@ -30,9 +34,15 @@ class RandomDraws:
         Returns:
           float32 [B, T, C]. The numbers of a frame do not depend on T.
         """
+        with tf.control_dependencies([activations] if self._late else []):
+            return self._like(activations, name)
+
+    def _like(self, activations, name):
         shape, batch_size = tf.shape(activations), activations.shape.as_list()[0]
         if not self._stateless:
-            return tf.random_uniform(shape)
+            if name not in self._drawn:
+                self._drawn[name] = tf.random_uniform(shape)
+            return self._drawn[name]
         if batch_size is None:
             # a loop at run time, two to three times slower
             drawn = tf.map_fn(lambda row: self._draw(shape[1:], name, row), tf.range(shape[0]), dtype=tf.float32, back_prop=False)
@@ -43,7 +53,11 @@ class RandomDraws:
 
     def of_batch(self, name):
         """One number for the whole batch, that of the first row; float32 scalar. ``name``: see :meth:`like`."""
-        return self._draw([], name, 0) if self._stateless else tf.random_uniform([])
+        if self._stateless:
+            return self._draw([], name, 0)
+        if name not in self._drawn:
+            self._drawn[name] = tf.random_uniform([])
+        return self._drawn[name]
 
     def _draw(self, shape, name, row):
         # The data pipeline uses (seed, position). These seeds are larger than any seed of a config, and contain the layer's name.

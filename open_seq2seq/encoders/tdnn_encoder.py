@@ -1,4 +1,6 @@
 """The time-delay neural network encoder: Wav2Letter+, Jasper (arXiv:1904.03288) and QuartzNet (arXiv:1910.10261)."""
+import copy
+
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.config.parameters import Bool, Callable, Choice, Either, Float, Int, Parameter, child_path, require_rules
@@ -8,6 +10,7 @@ from open_seq2seq.encoders.input_transform import InputTransform, transformed
 from open_seq2seq.encoders.interface import ALONE, EncoderOutput
 from open_seq2seq.encoders.normalization import instance_norm, layer_norm
 from open_seq2seq.encoders.random_draws import RandomDraws
+from open_seq2seq.encoders.recomputation import recomputed
 from open_seq2seq.encoders.shapes import check_tensor, dimension
 from open_seq2seq.encoders.variables import VARIABLE_PARAMETERS, make_initializer, make_regularizer
 
@@ -165,7 +168,7 @@ class TDNNEncoder:
             with tf.variable_scope(self._name, use_resource=False):
                 features = transformed(features, self._params["input_transform"], self._training)
         activations = tf.cast(features, self._settings.execution.dtype)
-        draws = RandomDraws(self._settings.execution.random_seed, positions)
+        draws = RandomDraws(self._settings.execution.random_seed, positions, late=self._settings.execution.recompute)
         fast_convolutions = self._settings.execution.fast_convolutions
         stream = _Stream(activations, feature_lengths, self._params["use_conv_mask"], self._params["mask_batch_norm"], draws,
                          None if fast_convolutions is None else fast_convolutions.feature_frames)
@@ -180,24 +183,49 @@ class TDNNEncoder:
                     residual_inputs = list(dense_inputs)
                 elif layer["residual"]:
                     residual_inputs = [stream.activations]
-                for repeat_index in range(layer["repeat"]):
-                    if repeat_index > 0:
-                        stream.mask_activations()
-                    last = repeat_index == layer["repeat"] - 1
-                    name = _name(block_index, repeat_index)
-                    self._convolution(stream, name, layer, block_index, residual_inputs if last else [], norm_count)
-                    norm_count += 1
-                    if self._training:
-                        keep = layer["dropout_keep_prob"]
-                        stream.drop_out(self._params["dropout_keep_prob"] if keep is None else keep,
-                                        name, final=last and layer is self._params["convnet_layers"][-1])
-                layers[name] = stream.activations, stream.lengths
+                self._block(stream, layer, block_index, residual_inputs, norm_count)
+                norm_count += layer["repeat"]
+                layers[_name(block_index, layer["repeat"] - 1)] = stream.activations, stream.lengths
         return EncoderOutput(stream.activations, stream.lengths, layers)
+
+    def _block(self, stream, layer, block_index, residual_inputs, norm_count):
+        """Applies a block to ``stream``, whose activations are the last of the residual inputs if there are any."""
+        if not (self._training and self._settings.execution.recompute):
+            self._convolutions(stream, layer, block_index, residual_inputs, norm_count)
+            return
+
+        def build(tensors):
+            branch = copy.copy(start)
+            branch.activations = tensors[-1]
+            self._convolutions(branch, layer, block_index, tensors if residual_inputs else [], norm_count)
+            branches.append(branch)
+            return branch.activations
+
+        start, branches = copy.copy(stream), []
+        outputs = recomputed(build, residual_inputs or [stream.activations])
+        stream.follow(branches[0], outputs)
+
+    def _convolutions(self, stream, layer, block_index, residual_inputs, norm_count):
+        """Applies the convolutions of a block, each with normalization, activation and dropout."""
+        for repeat_index in range(layer["repeat"]):
+            if repeat_index > 0:
+                stream.mask_activations()
+            last = repeat_index == layer["repeat"] - 1
+            name = _name(block_index, repeat_index)
+            self._convolution(stream, name, layer, block_index, residual_inputs if last else [], norm_count + repeat_index)
+            if self._training:
+                keep = layer["dropout_keep_prob"]
+                stream.drop_out(self._params["dropout_keep_prob"] if keep is None else keep,
+                                name, final=last and layer is self._params["convnet_layers"][-1])
 
     def _convolution(self, stream, name, layer, block_index, residual_inputs, norm_count):
         """Applies one convolution, its normalization, residual sum and activation to ``stream``."""
         residual = None
         if residual_inputs:
+            # TensorFlow starts what has its inputs: it would compute the branches of all later blocks now, and keep them
+            if self._training and self._settings.execution.recompute:
+                with tf.control_dependencies([stream.activations]):
+                    residual_inputs = [tf.identity(inputs) for inputs in residual_inputs]
             residual = self._residual(stream, name, layer, residual_inputs)
         with tf.variable_scope(name):
             convolution = blocks.ConvolutionSettings(
@@ -275,6 +303,10 @@ class _Stream:
             self._mask = tf.cast(mask, self.activations.dtype)
             # float32, because float16 can count frames only up to 2048
             self._batch_norm_mask = mask if self._mask_batch_norm else None
+
+    def follow(self, other, activations):
+        """Takes everything from a copy of itself, but ``activations`` for its activations."""
+        self.__dict__.update(other.__dict__, activations=activations)
 
     @property
     def batch_norm_mask(self):

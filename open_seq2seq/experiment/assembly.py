@@ -67,7 +67,8 @@ def execution_of(params, mode, device, group, data_layer=None):
                      params["random_seed"] if device.stateless_dropout else None,
                      mean_over_ranks=group.average if group.size > 1 else None,
                      fast_convolutions=FastConvolutions(params["fast_convolutions"], _typical_frames(params, data_layer),
-                                                        total_bytes()))
+                                                        total_bytes()),
+                     recompute=params["recompute"] == "blocks")
 
 
 def _typical_frames(params, data_layer):
