@@ -60,6 +60,12 @@ def name_for_tensorflow():
     return NPU_BRIDGE if tf.__version__.startswith("1.") else NPU_DEVICE
 
 
+def adapter_name():
+    """Name of the adapter that fits this TensorFlow if it can be imported, else None."""
+    name = name_for_tensorflow()
+    return name if importlib.util.find_spec(name) is not None else None
+
+
 def has_adapter():
     """Whether this Python has an adapter, perhaps for another TensorFlow."""
     return any(importlib.util.find_spec(name) is not None for name in TENSORFLOW_OF)
@@ -82,7 +88,7 @@ def installed_version(name):
 def missing_adapter():
     """List with a sentence about the missing adapter; empty if there is one for this TensorFlow."""
     expected = name_for_tensorflow()
-    if importlib.util.find_spec(expected) is not None:
+    if adapter_name() is not None:
         version = installed_version(expected) or ""
         # the version of an adapter is that of the TensorFlow it was built for; the first releases had others
         if not version.startswith(("1.15.", "2.")) or version.split(".")[:2] == tf.__version__.split(".")[:2]:
