@@ -13,7 +13,7 @@ from open_seq2seq.files import expanded_path
 # not help; set the variable to 0 to see them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if os.path.exists("/dev/nvidiactl") else "3")
 
-INSTALLED_COMMANDS = ("jasper-train", "jasper-transcribe")  # as in pyproject.toml
+INSTALLED_COMMANDS = ("jasper-train", "jasper-transcribe", "jasper-dictate")  # as in pyproject.toml
 # Imports and the graph create a million objects that stay. With Python's threshold of 700, a sixth of the start was spent
 # looking for garbage among them
 NEW_OBJECTS_BEFORE_COLLECTION = 100000

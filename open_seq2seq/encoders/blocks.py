@@ -39,10 +39,6 @@ def convolve(inputs, convolution, encoder, regularizer=None, typical_frames=None
     width, stride, dilation, padding = convolution.width, convolution.stride, convolution.dilation, convolution.padding
     if not convolution.separable:
         kernel = _weights("kernel", [width, input_channels, convolution.channels], inputs.dtype, regularizer)
-        if encoder.training and encoder.execution.recompute:
-            # TensorFlow would transform the kernels of all layers at the beginning of a step, and keep the results
-            with tf.control_dependencies([inputs]):
-                kernel = tf.identity(kernel)
         return _convolve(inputs, kernel, stride, dilation, padding, encoder, typical_frames)
     depthwise = _weights("depthwise_kernel", [width, input_channels, 1], inputs.dtype, regularizer)
     pointwise = _weights("pointwise_kernel", [1, input_channels, convolution.channels], inputs.dtype, regularizer)

@@ -87,6 +87,9 @@ def fourier_conv1d(inputs, kernel, block, dilation=1):
                 again = tf.identity(inputs), tf.identity(kernel)
             return convolution.gradients(*again, outputs_gradient)
 
+        # without this dependency TensorFlow would transform the kernels of all layers at the beginning of a step and keep them
+        with tf.control_dependencies([inputs]):
+            kernel = tf.identity(kernel)
         return convolution.outputs(inputs, kernel), gradients
 
     outputs = convolve(inputs, kernel)

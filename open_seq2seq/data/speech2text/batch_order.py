@@ -32,7 +32,7 @@ class TrainingOrder:
       seed: int.
       num_workers, worker_id: how many workers share the global batches, and which one this is.
       length_pool: that many global batches of the stream are sorted by length together and cut into batches again, in an order
-        drawn from (seed, pool): batches of similar lengths need less padding. 0: the stream is not sorted.
+        drawn from (seed, pool): batches of similar lengths need less padding. At most an epoch; 0: the stream is not sorted.
       sortagrad: the first epoch goes from the shortest utterance to the longest. Not together with ``length_pool``.
       sampling: DataSetSampling of several data sets, which decides the utterances and the order of every epoch; None: all.
     """
@@ -42,9 +42,11 @@ class TrainingOrder:
         self.lengths = np.asarray(lengths)
         self.batch_size, self.shuffle = batch_size, shuffle
         self.seed = seed % 2 ** 32         # the range that RandomState accepts
-        self.num_workers, self.worker_id, self.length_pool = num_workers, worker_id, length_pool
+        self.num_workers, self.worker_id = num_workers, worker_id
         self._sortagrad, self._sampling, self._shuffle_buffer = sortagrad, sampling, shuffle_buffer
         self._epoch_size = len(self.lengths) if sampling is None else sampling.size
+        # a pool of several epochs would put the copies of an utterance into the same batch
+        self.length_pool = min(length_pool, self._epoch_size // (batch_size * num_workers))
         self._epochs = {}
         self._pools, self._pool_epochs = {}, {}
 
