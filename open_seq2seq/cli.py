@@ -108,10 +108,24 @@ class Parser(argparse.ArgumentParser):
             flag = argument.partition("=")[0]
             if not flag.startswith("--") or flag in known:
                 continue
-            close = difflib.get_close_matches(flag, known, 1) or [other for other in known if other.startswith(flag)]
-            if close:
-                return "%s is unknown (did you mean %s?): " % (flag, close[0])
+            close = closest(flag, known)
+            if close is not None:
+                return "%s is unknown (did you mean %s?): " % (flag, close)
         return ""
+
+
+def closest(name, known, cutoff=0.6):
+    """The one of the ``known`` names that is closest to ``name``, None where none is close.
+
+    A name that ``name`` abbreviates is close, e.g. "config_file" to "config".
+    """
+    name, known = str(name)[:100], list(known)
+    found = difflib.get_close_matches(name, known, 1, cutoff)
+    longer = [other for other in known if other.startswith(name)] if len(name) >= 4 else []
+    # an abbreviation of only one name is not a misspelling of another
+    if longer and (not found or len(longer) == 1):
+        found = longer
+    return found[0] if found else None
 
 
 class _HelpWithDefaults(argparse.ArgumentDefaultsHelpFormatter):

@@ -249,7 +249,7 @@ RENAMED = {
     ("log_lines", "report_only_troubles"): "report_only_problems",
     ("modes", "TRAINING"):
         'the modes that train are "train" and "train_eval"; all modes are in open_seq2seq.experiment.flags.MODES',
-    ("optimizers.larc", "larc_factor"): "larc_factors computes the factors of all layers: open_seq2seq.optimizers.larc.larc_factors",
+    ("optimizers.larc", "larc_factor"): "open_seq2seq.optimizers.larc.larc_factors takes all layers",
     ("training.averaging.mode", "chosen"): "chosen_sources",
     ("training.checkpoints.transfer", "whole_checkpoint"): "valid_checkpoint",
     ("training.course", "Course"): "StoppingPolicy",

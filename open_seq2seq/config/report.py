@@ -1,6 +1,5 @@
 """What a check of a config finds, and how messages name keys and show values."""
-import difflib
-
+from open_seq2seq.cli import closest
 from open_seq2seq.errors import ConfigError
 
 LONGEST_SHOWN = 300  # characters of a value in a message
@@ -98,20 +97,6 @@ def require_rules(check_rules, params, path):
     report = Report()
     check_rules(params, path, report)
     report.raise_problems()
-
-
-def closest(name, known, cutoff=0.6):
-    """The one of the ``known`` names that is closest to ``name``, None where none is close.
-
-    A name that ``name`` abbreviates is close, e.g. "config_file" to "config".
-    """
-    name, known = str(name)[:100], list(known)
-    found = difflib.get_close_matches(name, known, 1, cutoff)
-    longer = [other for other in known if other.startswith(name)] if len(name) >= 4 else []
-    # an abbreviation of only one name is not a misspelling of another
-    if longer and (not found or len(longer) == 1):
-        found = longer
-    return found[0] if found else None
 
 
 def did_you_mean(name, known):

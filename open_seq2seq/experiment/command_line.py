@@ -4,9 +4,8 @@ import difflib
 import os
 
 import open_seq2seq
-from open_seq2seq.cli import Parser, command_name
+from open_seq2seq.cli import Parser, closest, command_name
 from open_seq2seq.config.overrides import Override
-from open_seq2seq.config.report import closest
 from open_seq2seq.errors import UsageError
 from open_seq2seq.experiment.flags import (
     COMBINE_FLAGS,

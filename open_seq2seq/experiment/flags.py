@@ -2,8 +2,8 @@
 import argparse
 import collections
 
-from open_seq2seq.cli import file_path, positive_number
-from open_seq2seq.config.report import closest, shown
+from open_seq2seq.cli import closest, file_path, positive_number
+from open_seq2seq.config.report import shown
 from open_seq2seq.log_lines import LOG_FORMATS
 
 MODES = ("train", "eval", "train_eval", "infer", "describe", "npu_check", "export", "combine", "replay", "report",

@@ -15,10 +15,11 @@ import types
 import warnings
 
 import open_seq2seq
+from open_seq2seq.cli import closest
 from open_seq2seq.config.overrides import SECTIONS, apply_override, prefer_typed_length, section_of, typed
 from open_seq2seq.config.provenance import KeyPath, Sources, check_nesting, copied, nested_update
 from open_seq2seq.config.repeated_keys import repeated_keys
-from open_seq2seq.config.report import Report, closest, key_text, shown
+from open_seq2seq.config.report import Report, key_text, shown
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.experiment.command_line import FLAG_NAMES
 from open_seq2seq.experiment.playbook import evaluate_each_epoch, note_contradictions, spread

@@ -14,7 +14,7 @@ import fnmatch
 
 import tensorflow.compat.v1 as tf
 
-from open_seq2seq.config.report import closest
+from open_seq2seq.cli import closest
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.optimizers.parallel_schedule import schedule_step
 

@@ -2,7 +2,8 @@
 import collections
 import numbers
 
-from open_seq2seq.config.report import closest, shown
+from open_seq2seq.cli import closest
+from open_seq2seq.config.report import shown
 from open_seq2seq.errors import ConfigError
 
 FIELDS = ("low", "high", "step", "log", "values")
