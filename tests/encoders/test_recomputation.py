@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.config.contrib import l2_regularizer
 from open_seq2seq.config.parameters import checked_part
 from open_seq2seq.encoders import Execution, TDNNEncoder
 
@@ -49,7 +50,7 @@ def _doubled(tensors):
 
 
 @pytest.mark.parametrize("changes", [
-    {}, {"mask_batch_norm": True, "regularizer": tf.keras.regularizers.l2, "regularizer_params": {"l": 0.01}},
+    {}, {"mask_batch_norm": True, "regularizer": l2_regularizer, "regularizer_params": {"scale": 0.01}},
     {"drop_block_prob": 0.5}, {"synchronized": True},
     {"normalization": "layer_norm", "convnet_layers": [layer(), layer(dilation=[2])]},
     {"convnet_layers": [layer(type="sep_conv1d"), layer(type="sep_conv1d", residual=True)]},
