@@ -3,10 +3,11 @@
 On a CPU a product of large matrices is limited by arithmetic, so fewer multiplications take less time. On an NPU the matrix unit
 is limited by memory, and fast convolutions save nothing.
 """
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.encoders.fast_convolutions import inference_block
-from open_seq2seq.encoders.fourier_convolution import convolve_with_transformed, transformed_kernel
+from open_seq2seq.encoders.fourier_convolution import convolve_with_transformed, products_of, transformed_kernel
 from open_seq2seq.export.freeze.inference_graph import InferenceGraph
 
 
@@ -15,15 +16,48 @@ class FastInferenceGraph(InferenceGraph):
 
     Args:
       network: a ``FoldedNetwork``.
+      largest: bytes that all constants may have together; convolutions whose transformed kernel would exceed it, stay plain.
+        None: no limit.
+
+    Attributes:
+      fast: list of the names of the fast convolutions.
+      too_large: list of the names of those that stay plain because of ``largest``.
     """
 
-    def _main(self, layer, images, bias):
-        block = None
-        if layer.depthwise is None and layer.stride == 1 and layer.padding == "SAME":
+    def __init__(self, network, largest=None):
+        super().__init__(network)
+        self._blocks, self.too_large = {}, []
+        size = sum(map(_constant_bytes, network.convolutions)) + _constant_bytes(
+            [network.output_kernel, network.output_bias] + list(network.input_transform or ()))
+        for layer in network.convolutions:
+            if layer.kernel is None or layer.depthwise is not None or layer.stride > 1 or layer.padding != "SAME":
+                continue
             block = inference_block(layer.kernel.shape)
+            if block is None:
+                continue
+            larger = size + _transformed_bytes(layer.kernel, block) - layer.kernel.nbytes
+            if largest is not None and larger > largest:
+                self.too_large.append(layer.name)
+            else:
+                self._blocks[layer.name], size = block, larger
+        self.fast = list(self._blocks)
+
+    def _main(self, layer, images, bias):
+        block = self._blocks.get(layer.name)
         if block is None:
             return super()._main(layer, images, bias)
         kernel = self._constant("transformed_kernel", transformed_kernel(layer.kernel, block))
         outputs = convolve_with_transformed(tf.squeeze(images, [1]), kernel, len(layer.kernel), block, layer.dilation)
         outputs = tf.expand_dims(outputs, 1)
         return outputs if bias is None else tf.nn.bias_add(outputs, self._constant("bias", bias))
+
+
+def _constant_bytes(values):
+    """Bytes of the arrays among ``values``."""
+    return sum(value.nbytes for value in values if isinstance(value, np.ndarray))
+
+
+def _transformed_bytes(kernel, block):
+    """Bytes of a transformed kernel and of the transforms of inputs and outputs, in float32."""
+    width, input_channels, output_channels = kernel.shape
+    return 4 * products_of(block) * (input_channels * output_channels + block + block - width + 1)

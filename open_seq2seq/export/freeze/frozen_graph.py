@@ -26,6 +26,7 @@ from open_seq2seq.export.freeze.folding import fold
 from open_seq2seq.export.freeze.inference_graph import InferenceGraph
 from open_seq2seq.export.freeze.model_inputs import audio_inputs, feature_inputs
 from open_seq2seq.export.freeze.trained_model import evaluation_network, read_weights, restored_session
+from open_seq2seq.log_lines import log_line
 from open_seq2seq.text import steps
 
 DEFAULT_FRAMES = 2336  # 23.4 s in 10 ms steps: what the public Ascend port exports
@@ -141,7 +142,12 @@ def _folded_graph(trained, options, dtype):
     _check_size(sum(array.size for array in weights.values()) * dtype.size)
     network = fold(trained.params, weights)
     if options.fast_convolutions:
-        return FastInferenceGraph(network)
+        graph = FastInferenceGraph(network, LARGEST_GRAPH)
+        if graph.too_large:
+            log_line("Note: %d of %d fast convolutions stay plain, from %s on: their transformed kernels would make the graph "
+                     "larger than the 2.1 GB of one file" % (
+                         len(graph.too_large), len(graph.fast) + len(graph.too_large), graph.too_large[0]))
+        return graph
     return InferenceGraph(network, dtype)
 
 

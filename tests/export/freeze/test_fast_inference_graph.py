@@ -1,4 +1,6 @@
 """The graph with fast convolutions gives the logits of the plain one, for networks with random weights."""
+import functools
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -112,3 +114,26 @@ def test_layers_with_few_channels_stay_plain(monkeypatch):
     features = np.zeros([1, 1, 16, FEATURES], np.float32)
     _, _, graph = logits_of(network, FastInferenceGraph, features, np.array([8]), True)
     assert convolutions(graph) == len(layers) + 1
+
+
+def test_a_graph_has_as_many_fast_convolutions_as_its_largest_size_allows():
+    layers, fast_layers = NETWORKS["widths"]
+    network = FoldedNetwork(layers, tf.nn.relu, True, np.random.RandomState(1).randn(CHANNELS, LABELS).astype(np.float32),
+                            np.zeros([LABELS], np.float32))
+    features, lengths = np.random.RandomState(2).randn(1, 1, 16, FEATURES).astype(np.float32), np.array([8])
+
+    def constant_bytes(graph):
+        return sum(tf.make_ndarray(operation.get_attr("value")).nbytes for operation in graph.get_operations()
+                   if operation.type == "Const" and operation.get_attr("dtype") == tf.float32)
+
+    expected, _, graph = logits_of(network, InferenceGraph, features, lengths, True)
+    smallest, numbers = constant_bytes(graph), []
+    largest = constant_bytes(logits_of(network, FastInferenceGraph, features, lengths, True)[2])
+    for limit in np.linspace(smallest, largest + 100, 5).astype(int):
+        limited = functools.partial(FastInferenceGraph, largest=limit)
+        actual, _, graph = logits_of(network, limited, features, lengths, True)
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
+        built = limited(network)
+        numbers.append(len(built.fast))
+        assert constant_bytes(graph) <= limit + 100 and len(built.fast) + len(built.too_large) == fast_layers
+    assert numbers[0] == 0 and 0 < numbers[2] < fast_layers and numbers[-1] == fast_layers

@@ -6,6 +6,7 @@ import tensorflow.compat.v1 as tf
 from open_seq2seq.decoding.greedy import collapse
 from open_seq2seq.errors import CheckpointError, ConfigError, UsageError
 from open_seq2seq.export.freeze.frozen_graph import ExportOptions, freeze
+from open_seq2seq.export.freeze.trained_model import read_weights
 from open_seq2seq.export.runtime.checkpoint_model import CheckpointModel
 from open_seq2seq.export.runtime.exported_model import ExportedModel
 from tests.export.networks import DENSE, VOCABULARY, batch, largest_difference, layer, trained_model, write
@@ -51,7 +52,7 @@ def test_logits_do_not_depend_on_the_padding(tmp_path, name, folded):
 
 
 @pytest.mark.slow
-def test_fast_convolutions_are_as_exact(tmp_path, monkeypatch):
+def test_fast_convolutions_are_as_exact(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("open_seq2seq.encoders.fast_convolutions.LEAST_GAIN", 0.0)  # at any size
     trained = trained_model(tmp_path)
     features, lengths = batch()
@@ -65,6 +66,12 @@ def test_fast_convolutions_are_as_exact(tmp_path, monkeypatch):
             assert largest_difference(expected, model.logits(features, lengths)) < 4e-6
     fast, _ = freeze(trained, STATIC._replace(fast_convolutions=True))
     assert count(fast, "Conv2D") < count(plain, "Conv2D")
+    assert "stay plain" not in capsys.readouterr().out
+    smallest = sum(array.nbytes for array in read_weights(trained).values())
+    monkeypatch.setattr("open_seq2seq.export.freeze.frozen_graph.LARGEST_GRAPH", smallest)
+    limited, _ = freeze(trained, STATIC._replace(fast_convolutions=True))
+    assert count(limited, "Conv2D") > count(fast, "Conv2D")
+    assert "stay plain" in capsys.readouterr().out
 
 
 def count(graph_def, operation):
