@@ -160,6 +160,20 @@ def whole_number(minimum):
     return parse
 
 
+def number_between(kind, minimum, maximum, what):
+    """An argparse type: a number of a kind (int, float) in a range; ``what`` says what it is, e.g. "a port"."""
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        # not "value < minimum", which is false for NaN
+        if value is None or not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError("is %r, expected %s from %s to %s" % (text, what, minimum, maximum))
+        return value
+    return parse
+
+
 def positive_number(text):
     """An argparse type: a finite float above 0."""
     try:

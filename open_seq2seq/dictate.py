@@ -79,7 +79,8 @@ def _dictate(options, stack):
         sound = Microphone(streams.sample_rate, options.microphone_device, status.warn)
     else:
         sound = Recording(path, streams.sample_rate, is_endless=not options.now)
-    writer = Writer(typing, options.phrases, options.by == "phrase", streams.separator, options.follow_focus)
+    writer = Writer(typing, options.phrases, options.by == "phrase", streams.separator, options.follow_focus,
+                    status.warn)
     dictation = Dictation(streams.open, streams.sample_rate, sound, writer, status)
     requests.handler = dictation
     with status:

@@ -59,9 +59,10 @@ class Dictation:
         Raises:
           JasperError: with ``at_once``, what ended the dictation.
         """
-        self._status.show(IDLE)
         if at_once:
             self._start()
+        else:
+            self._status.show(IDLE)
         while True:
             try:
                 request, answer = self._requests.get(timeout=0.1 if at_once else None)
@@ -106,7 +107,8 @@ class Dictation:
     def _listen(self, stop):
         try:
             self._type_until(stop)
-        except JasperError as error:
+        except (JasperError, OSError) as error:
+            # OSError: the pipe or the disk of standard output
             self._fail(error)
         except BaseException as error:
             self._failed = error

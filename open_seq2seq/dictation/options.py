@@ -2,12 +2,13 @@
 import argparse
 import os
 
-from open_seq2seq.cli import Parser, file_path, positive_number
+from open_seq2seq.cli import Parser, file_path, number_between
 from open_seq2seq.decoding.options import BEAM, add_decoding_arguments, options_from_arguments
 from open_seq2seq.dictation.control import REQUESTS
 from open_seq2seq.dictation.phrases import default_path, read_phrases
 from open_seq2seq.dictation.typing_programs import CHOICES
 from open_seq2seq.errors import UsageError
+from open_seq2seq.transcription.options import DEFAULT_LATENCY, LATENCIES
 
 DEFAULT_HOTKEY = "F9"
 NO_HOTKEY = "none"
@@ -50,8 +51,9 @@ def _parser():
                         help="spoken punctuation, commands, replacements, words (default %s if that exists, else the built-in "
                              "English ones)" % "~/.config/jasper/dictation.ini")
     parser.add_argument("--print_phrases", action="store_true", help="print the built-in file of phrases, and end")
-    parser.add_argument("--latency", type=positive_number, default=0.5, metavar="SECONDS",
-                        help="sound after a word that is heard before it is typed: more is more accurate (default 0.5)")
+    parser.add_argument("--latency", type=number_between(float, *LATENCIES, "a time"), default=DEFAULT_LATENCY,
+                        metavar="SECONDS", help="sound after a word that is heard before it is typed: more is more accurate "
+                                                "(default %g)" % DEFAULT_LATENCY)
     parser.add_argument("--microphone_device", default=None, metavar="NAME|NUMBER",
                         help="the microphone to use; python -m sounddevice lists them")
     parser.add_argument("--stdin", default=None, metavar="FILE|-",

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from open_seq2seq.dictation.typing_tool import NO_WINDOW, TypingTool, Window, WindowLost, split_shortcut
+from open_seq2seq.dictation.typing_tool import NO_WINDOW, CannotErase, TypingTool, Window, WindowLost, split_shortcut
 from open_seq2seq.dictation.x11 import X11Typing
 from open_seq2seq.errors import DeviceError, UsageError
 
@@ -324,10 +324,13 @@ class Paste(TypingTool):
 
 
 class StandardOutput(TypingTool):
-    """Prints the text, for use without a display or in a pipe. What was printed cannot be erased."""
+    """Prints the text, for use without a display or in a pipe. What was printed cannot be erased. The last line is ended."""
 
     name = "stdout"
     knows_focus = False
+
+    def __init__(self):
+        self._line_is_open = False
 
     def target(self):
         return Window(None, "standard output")
@@ -335,12 +338,19 @@ class StandardOutput(TypingTool):
     def type_text(self, text, window):
         sys.stdout.write(text)
         sys.stdout.flush()
+        if text:
+            self._line_is_open = not text.endswith("\n")
 
     def erase(self, count, window):
-        raise DeviceError("text on standard output cannot be deleted")
+        raise CannotErase("what was printed on standard output cannot be deleted; --by phrase prints a phrase when it has ended")
 
     def press(self, shortcut, window):
         raise DeviceError("standard output has no keys")
+
+    def close(self):
+        if self._line_is_open:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
 
 
 def _sway_focus():

@@ -20,6 +20,10 @@ class WindowLost(JasperError):
     exit_status = 3
 
 
+class CannotErase(JasperError):
+    """Text that is where no key can delete it, e.g. in a pipe. It stays, and the dictation continues."""
+
+
 def split_shortcut(text):
     """(list of modifiers, key) of a text like ``ctrl+shift+v`` or ``F9``; the modifiers are ctrl, alt, shift and super.
 
@@ -68,7 +72,7 @@ class TypingTool:
         raise NotImplementedError
 
     def erase(self, count, window):
-        """Presses the Backspace key ``count`` times; raises like :meth:`type_text`."""
+        """Presses the Backspace key ``count`` times; raises like :meth:`type_text`, or CannotErase."""
         raise NotImplementedError
 
     def press(self, shortcut, window):

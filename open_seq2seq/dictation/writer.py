@@ -1,6 +1,6 @@
 """From recognized words to keys: phrases, spaces, what can be deleted, and the window that all of it is for."""
 from open_seq2seq.dictation.phrases import Command, PhraseFinder, Spacing
-from open_seq2seq.dictation.typing_tool import WindowLost
+from open_seq2seq.dictation.typing_tool import CannotErase, WindowLost
 
 
 class Writer:
@@ -11,15 +11,17 @@ class Writer:
       phrases: Phrases.
       whole_phrases: whether text is typed at the end of a phrase instead of word by word.
       separator: the text between two words of the model.
-      follow_focus: whether text goes on into another window that the user gives the focus to.
+      follow_focus: whether text continues in another window that the user gives the focus to.
+      warn: function of a text that the user should read.
 
     Attributes:
       window: the ``Window`` that text is for, or None.
       unwritten: str, text that was recognized and not typed because the window was lost.
     """
 
-    def __init__(self, typing, phrases, whole_phrases=False, separator=" ", follow_focus=False):
-        self._typing, self._phrases = typing, phrases
+    def __init__(self, typing, phrases, whole_phrases=False, separator=" ", follow_focus=False,
+                 warn=lambda text: None):
+        self._typing, self._phrases, self._warn = typing, phrases, warn
         self._whole_phrases, self._follow_focus = whole_phrases, follow_focus
         self._finder, self._spacing = PhraseFinder(phrases), Spacing(phrases.capitalize, separator)
         self._history = []                   # of each phrase the list of (text, text before it) that was typed
@@ -116,6 +118,9 @@ class Writer:
                 if not self._moves_on():
                     raise
                 # the text is in the other window, where it stays
+                return False
+            except CannotErase as error:
+                self._warn(str(error))
                 return False
         del phrase[len(phrase) - len(removed):]
         self._spacing.before = removed[0][1]

@@ -2,12 +2,15 @@
 import argparse
 import os
 
-from open_seq2seq.cli import Parser
+from open_seq2seq.cli import Parser, number_between
 from open_seq2seq.decoding.options import add_decoding_arguments, options_from_arguments
 from open_seq2seq.decoding.writers import FORMATS
 from open_seq2seq.errors import UsageError
 from open_seq2seq.files import expanded_home, expanded_path, printable
 from open_seq2seq.transcription.recordings import STANDARD_INPUT
+
+DEFAULT_LATENCY = 0.5
+LATENCIES = (0.1, 10.0)     # s
 
 _DESCRIPTION = """Transcribes recordings of any length, sample rate and number of channels: WAV, FLAC, OGG, MP3 and others
 (docs/audio.md). Long recordings are split at pauses; the text is continuous."""
@@ -37,18 +40,6 @@ def _formats(text):
     return names
 
 
-def _number(kind, minimum, maximum, what):
-    def parse(text):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not minimum <= value <= maximum:
-            raise argparse.ArgumentTypeError("is %r, expected %s from %s to %s" % (text, what, minimum, maximum))
-        return value
-    return parse
-
-
 def _name_or_number(text):
     """sounddevice takes a number as an int, and a str as a part of a name."""
     return int(text) if text.isdigit() else text
@@ -75,18 +66,18 @@ def _parser():
     parser.add_argument("--microphone", action="store_true", help="transcribe the microphone until Ctrl-C")
     parser.add_argument("--microphone_device", type=_name_or_number, default=None, metavar="NAME|NUMBER",
                         help="the microphone to use")
-    parser.add_argument("--latency", type=_number(float, 0.1, 10.0, "a time"), default=None, metavar="SECONDS",
-                        help="of --microphone: audio after a word that is waited for before it is final (default 0.5); less is "
-                             "faster, more is more accurate")
+    parser.add_argument("--latency", type=number_between(float, *LATENCIES, "a time"), default=None, metavar="SECONDS",
+                        help="of --microphone: audio after a word that is waited for before it is final (default %g); less is "
+                             "faster, more is more accurate" % DEFAULT_LATENCY)
     parser.add_argument("--voice_activity", choices=("on", "off"), default=None,
                         help="of --microphone: on (default): only speech goes through the network; off: everything does")
     parser.add_argument("--serve", action="store_true",
                         help="serve a web page for this machine: upload or record, read, download")
     parser.add_argument("--host", default=None, help="address that --serve listens on (default 127.0.0.1, this machine only)")
-    parser.add_argument("--port", type=_number(int, 0, 65535, "a port"), default=None, help="of --serve (default 8000)")
-    parser.add_argument("--max_megabytes", type=_number(int, 1, 1 << 20, "a size"), default=None,
+    parser.add_argument("--port", type=number_between(int, 0, 65535, "a port"), default=None, help="of --serve (default 8000)")
+    parser.add_argument("--max_megabytes", type=number_between(int, 1, 1 << 20, "a size"), default=None,
                         help="largest upload that --serve accepts (default 200)")
-    parser.add_argument("--max_seconds", type=_number(float, 1, 1e6, "a time"), default=None,
+    parser.add_argument("--max_seconds", type=number_between(float, 1, 1e6, "a time"), default=None,
                         help="longest recording that --serve accepts (default 3600)")
     add_decoding_arguments(parser)
     return parser

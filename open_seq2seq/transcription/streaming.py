@@ -20,14 +20,13 @@ from open_seq2seq.errors import DataError, UsageError
 from open_seq2seq.export import load_model
 from open_seq2seq.text.vocabulary import Vocabulary
 from open_seq2seq.transcription.audio_stream import Resampler
+from open_seq2seq.transcription.options import DEFAULT_LATENCY, LATENCIES
 from open_seq2seq.transcription.stream_features import EARLIER_SECONDS, HISTORY_SECONDS, StreamFeatures, StreamNormalizer
 from open_seq2seq.transcription.stream_network import stream_network
 from open_seq2seq.transcription.stream_words import SegmentReader
 from open_seq2seq.transcription.voice_activity import VoiceActivity
 
 GROUP_SECONDS = 0.16        # features that are computed and given to the network at a time
-DEFAULT_LATENCY = 0.5
-LATENCIES = (0.1, 10.0)     # s
 RATES = (1000, 1000000)     # Hz, of blocks
 LEAST_KNOWN = 0.5           # s of audio whose features are normalized together at the start of a stream
 SPEECH_WINDOW = 0.1         # a segment begins where at least half of this time is speech, in s

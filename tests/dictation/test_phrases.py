@@ -3,6 +3,7 @@ import pytest
 
 from open_seq2seq.dictation.options import parse_options
 from open_seq2seq.dictation.phrases import DEFAULT_FILE, Command, read_phrases
+from open_seq2seq.dictation.typing_programs import open_typing
 from open_seq2seq.dictation.typing_tool import TypingTool, Window, WindowLost
 from open_seq2seq.dictation.writer import Writer
 from open_seq2seq.errors import UsageError
@@ -98,6 +99,23 @@ def test_words_become_text(phrases, spoken, written, by_phrase):
         assert field.calls <= 1
 
 
+def test_printed_text_ends_with_a_line_and_stays_where_it_cannot_be_deleted(phrases, capsys):
+    printed, warnings = open_typing("stdout", None, "ctrl+v"), []
+    writer = Writer(printed, phrases(), warn=warnings.append)
+    writer.begin()
+    writer.add("one two delete that three delete word four".split())
+    assert not writer.end_phrase()
+    printed.close()
+    assert capsys.readouterr().out == "four\n" and not warnings
+    writer = Writer(printed, phrases(), warn=warnings.append)
+    writer.begin()
+    for word in "one two delete that three delete word four".split():
+        writer.add([word])
+    writer.end_phrase()
+    printed.close()
+    assert capsys.readouterr().out == "one two three four\n" and len(warnings) == 2 and "--by phrase" in warnings[0]
+
+
 def test_sentences_begin_with_a_capital_letter_if_the_user_wants_it(phrases):
     field = TextField()
     writer = Writer(field, phrases("yes"))
@@ -180,7 +198,8 @@ def test_an_invalid_file_says_what_is_wrong(tmp_path, text, expected):
     ([], "--model is missing"), (["--toggle", "--model", "x"], "alone"), (["--toggle", "--quit"], "alone"),
     (["--model", "x", "--stdin", "a.wav", "--microphone_device", "1"], "no effect with --stdin"),
     (["--modle", "x"], "did you mean --model"), (["--model", "x", "--typing", "magic"], "xdotool"),
-    (["--model", "x", "--latency", "0"], "finite number above 0"),
+    (["--model", "x", "--latency", "0"], "from 0.1 to 10"), (["--model", "x", "--latency", "50"], "from 0.1 to 10"),
+    (["--model", "x", "--latency", "nan"], "from 0.1 to 10"),
 ])
 def test_wrong_command_lines_are_explained(arguments, expected, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
