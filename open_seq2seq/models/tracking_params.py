@@ -1,6 +1,7 @@
 """The keys ``tracking`` and ``mlflow_params``: where a training is recorded besides ``metrics.jsonl``."""
 import re
 
+from open_seq2seq.cli import closest
 from open_seq2seq.config.parameters import Bool, Choice, DictOf, FilePath, Float, Int, List, Parameter, String, Struct
 from open_seq2seq.config.report import shown
 from open_seq2seq.files import expanded_home
@@ -8,6 +9,22 @@ from open_seq2seq.files import expanded_home
 TENSORBOARD, MLFLOW = "tensorboard", "mlflow"
 # https://user:password@host
 CREDENTIALS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*://[^/?#]*@")
+
+# mlflow's; extensions of MLflow have others
+_SCHEMES = ("http", "https", "file", "sqlite", "mysql", "postgresql", "mssql", "databricks")
+_HOST_AND_PORT = re.compile(r"[a-zA-Z0-9][\w.\-]*:\d{1,5}/?$")
+
+
+def misspelled(address):
+    """What is wrong with an address that MLflow would take for a folder or for another scheme: the end of a sentence, or ""."""
+    scheme, separator, _ = address.partition("://")
+    scheme = scheme.lower()
+    close = closest(scheme, _SCHEMES) if separator and scheme.partition("+")[0] not in _SCHEMES else None
+    if close is not None:
+        return ", whose scheme is unknown (did you mean %s://?)" % close
+    if _HOST_AND_PORT.match(address):
+        return ", which lacks http:// or https:// (a folder of this name is ./%s)" % address
+    return ""
 
 
 class Address(String):
@@ -25,6 +42,8 @@ class Address(String):
             # a config is copied into the run directory and into MLflow
             report.problem(path, "contains a user name or a password. Configs are recorded, so set the environment variables "
                                  "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead and remove what precedes the @")
+        elif misspelled(value):
+            report.problem(path, "is %s%s" % (shown(value), misspelled(value)))
         elif "://" not in value:
             try:
                 return expanded_home(value)

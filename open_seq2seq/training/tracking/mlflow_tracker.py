@@ -12,7 +12,7 @@ import uuid
 from open_seq2seq.errors import UsageError
 from open_seq2seq.files import printable, replaced_file
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.models.tracking_params import CREDENTIALS, mlflow_settings
+from open_seq2seq.models.tracking_params import CREDENTIALS, misspelled, mlflow_settings
 from open_seq2seq.training.metrics import plain_numbers
 from open_seq2seq.training.tracking import mlflow_sender
 from open_seq2seq.training.tracking.mlflow_queue import QueueReader, QueueWriter
@@ -92,6 +92,8 @@ class MlflowTracker(Tracker):
             raise UsageError("the environment variable MLFLOW_TRACKING_URI contains a user name or a password, and addresses are "
                              "written into the run directory. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead "
                              "and remove what precedes the @")
+        if not chosen["uri"] and misspelled(uri):
+            raise UsageError("the environment variable MLFLOW_TRACKING_URI is %s%s" % (uri, misspelled(uri)))
         folder = local_folder(uri)
         name, tags = _name_and_tags(run_directory.path)
         self._settings = {

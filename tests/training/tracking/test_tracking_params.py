@@ -24,6 +24,8 @@ def checked(**values):
     ({"tracking": "mlflow"}, ["tracking", "a list"]),
     ({"mlflow_params": {"uri": "https://me:secret@host/x"}}, ["uri", "MLFLOW_TRACKING_PASSWORD"]),
     ({"mlflow_params": {"uri": ""}}, ["uri", "empty"]),
+    ({"mlflow_params": {"uri": "htp://host:5000"}}, ["uri", "htp://host", "did you mean http://"]),
+    ({"mlflow_params": {"uri": "localhost:5000"}}, ["uri", "localhost:5000", "lacks http://", "./localhost:5000"]),
     ({"mlflow_params": {"uri": "~nobody_of_this_name/x"}}, ["uri", "no such user"]),
     ({"mlflow_params": {"adress": "x"}}, ["adress", "unknown"]),
     ({"mlflow_params": {"wait_seconds": -1.0}}, ["wait_seconds", "at least 0"])])
@@ -31,6 +33,13 @@ def test_a_mistake_is_reported(values, words):
     _, problems, _ = checked(**values)
     text, = problems
     assert all(word in text for word in words) and "secret" not in text
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "./localhost:5000", "C:/runs", "http://localhost:5000", "HTTPS://host/mlflow", "file:///x",
+                                 "sqlite:///runs.db", "mysql+pymysql://host/db", "databricks", "databricks://profile",
+                                 "arn:aws:sagemaker:us-east-1:1:mlflow-tracking-server/x", "uc:catalog"])
+def test_addresses_that_are_accepted(uri):
+    assert not checked(tracking=["mlflow"], mlflow_params={"uri": uri})[1]
 
 
 def test_defaults_and_what_has_no_effect(tmp_path):
