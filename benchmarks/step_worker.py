@@ -16,7 +16,7 @@ def arguments_of(words=None):
     parser.add_argument("--model", required=True)
     parser.add_argument("--batch_size", type=int, required=True)
     parser.add_argument("--frames", type=int, required=True)
-    parser.add_argument("--recompute", help="value of the config's key recompute")
+    parser.add_argument("--recompute", choices=["blocks"], help="value of the config's key recompute")
     parser.add_argument("--comparable", action="store_true",
                         help="an optimizer that every framework has: NovoGrad without LARC, constant learning rate")
     parser.add_argument("--exact", action="store_true", help="no dropout, and utterances of different lengths")

@@ -76,7 +76,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     network.add_arguments(parser, seconds=90.0)
     parser.add_argument("--against", metavar="REVISION", help="measure this git revision in turns with the present files")
-    parser.add_argument("--recompute", metavar="VALUE", help="measure the config's key recompute, e.g. blocks, in turns")
+    parser.add_argument("--recompute", choices=["blocks"], help="measure the config's key recompute in turns")
     arguments = parser.parse_args()
     case = network.case_of(arguments)
     title = "training step, %s, batch %d x %d frames" % (arguments.model, case.batch_size, case.frames)

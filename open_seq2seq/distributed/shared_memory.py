@@ -20,10 +20,11 @@ import time
 import numpy as np
 
 from open_seq2seq.distributed.rendezvous_notes import ERRORS, RendezvousNotes
+from open_seq2seq.errors import DeviceError
 from open_seq2seq.log_lines import log_line
 
 VARIABLE = "JASPER_SHARED_MEMORY"
-"""Environment variable: 0 turns this module off."""
+"""Environment variable: 0 turns this module off, 1 or nothing leaves it on."""
 
 CHUNK_NUMBERS = 1 << 19
 """float32 numbers that a rank writes at once, 2 MB; longer arrays are exchanged in several rounds."""
@@ -41,8 +42,15 @@ def is_possible(environ):
 
     Args:
       environ: mapping of the environment variables, with Horovod's numbers.
+
+    Raises:
+      DeviceError: the user's variable is neither 0 nor 1.
     """
-    return (environ.get(VARIABLE) != "0" and hasattr(socket, "AF_UNIX")
+    text = environ.get(VARIABLE) or "1"
+    if text not in ("0", "1"):
+        raise DeviceError('%s is "%s", expected 0 (ranks of one machine exchange through TCP) or 1 (through shared memory). '
+                          "Correct or unset it (default: 1)" % (VARIABLE, text[:40]))
+    return (text == "1" and hasattr(socket, "AF_UNIX")
             and environ.get("HOROVOD_LOCAL_SIZE") == environ.get("HOROVOD_SIZE"))
 
 

@@ -54,5 +54,33 @@ def test_initial_values_and_constants_behind_control_inputs_stay_separate():
         assert tf.constant(large).op is not tf.constant(large).op
 
 
+def test_constants_of_a_device_or_next_to_a_variable_stay_separate():
+    with LeanGraph().as_default() as graph:
+        variable = tf.get_variable("variable", [2], use_resource=False)
+        with tf.colocate_with(variable.op):
+            next_to_variable = tf.constant(5.0)
+        with tf.device("/cpu:0"):
+            on_device = tf.constant(5.0)
+        anywhere = tf.constant(5.0)
+        assert len({next_to_variable.op.name, on_device.op.name, anywhere.op.name}) == 3
+        assert next_to_variable.op.colocation_groups() == [b"loc:@variable"] and on_device.device and not anywhere.device
+        total = anywhere + 1.0
+        definition = tf.graph_util.extract_sub_graph(graph.as_graph_def(), [total.op.name])
+    with tf.Graph().as_default():
+        tf.import_graph_def(definition)  # fails if a constant refers to the variable
+
+
+def test_a_shared_constant_is_found_under_each_of_its_names():
+    with LeanGraph().as_default() as graph, tf.Session() as session:
+        first = tf.constant(3.0, name="first")
+        with tf.name_scope("scope"):
+            assert tf.constant(3.0, name="threshold").op is first.op
+        assert graph.get_tensor_by_name("scope/threshold:0") is first and graph.get_tensor_by_name("first:0") is first
+        assert graph.get_operation_by_name("scope/threshold") is first.op
+        assert session.run("scope/threshold:0") == 3.0
+        with pytest.raises(KeyError, match="scope/other"):
+            graph.get_tensor_by_name("scope/other:0")
+
+
 def test_only_a_cpu_shares_constants():
     assert isinstance(new_graph(CPU), LeanGraph) and not isinstance(new_graph(NPU), LeanGraph)

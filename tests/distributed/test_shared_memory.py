@@ -11,6 +11,7 @@ import pytest
 from open_seq2seq.distributed import shared_memory
 from open_seq2seq.distributed.lost_peers import is_caused_by_lost_peer
 from open_seq2seq.distributed.shared_memory import CHUNK_NUMBERS, SharedMemory, is_possible
+from open_seq2seq.errors import DeviceError
 
 
 def connected(size):
@@ -121,6 +122,14 @@ def test_connecting_leaves_no_files_and_all_ranks_agree_where_there_is_no_room(f
     ({"HOROVOD_SIZE": "2", "HOROVOD_LOCAL_SIZE": "2"}, True),
     ({"HOROVOD_SIZE": "4", "HOROVOD_LOCAL_SIZE": "2"}, False),
     ({"HOROVOD_SIZE": "2", "HOROVOD_LOCAL_SIZE": "2", "JASPER_SHARED_MEMORY": "0"}, False),
+    ({"HOROVOD_SIZE": "2", "HOROVOD_LOCAL_SIZE": "2", "JASPER_SHARED_MEMORY": "1"}, True),
+    ({"HOROVOD_SIZE": "2", "HOROVOD_LOCAL_SIZE": "2", "JASPER_SHARED_MEMORY": ""}, True),
 ])
 def test_only_ranks_of_one_machine_share_memory(environ, possible):
     assert is_possible(environ) is possible
+
+
+@pytest.mark.parametrize("value", ["off", "no", "false", "2", "00"])
+def test_a_switch_of_unknown_value_is_refused(value):
+    with pytest.raises(DeviceError, match="JASPER_SHARED_MEMORY.*%s.*expected 0" % value):
+        is_possible({"HOROVOD_SIZE": "2", "HOROVOD_LOCAL_SIZE": "2", "JASPER_SHARED_MEMORY": value})
