@@ -38,10 +38,11 @@ def _dictate(options, stack):
     from open_seq2seq.dictation.hotkey import Hotkey
     from open_seq2seq.dictation.listening import Dictation
     from open_seq2seq.dictation.options import NO_HOTKEY
-    from open_seq2seq.dictation.sound import Microphone, Recording, require_microphone, require_recording
+    from open_seq2seq.dictation.sound import Microphone, Recording, require_recording
     from open_seq2seq.dictation.status import StatusLine
     from open_seq2seq.dictation.typing_programs import open_typing
     from open_seq2seq.dictation.writer import Writer
+    from open_seq2seq.transcription.microphone import require_microphone
     from open_seq2seq.transcription.voice_activity import require_webrtcvad
 
     # everything that a user can fix is checked before the model is loaded, which takes seconds

@@ -8,7 +8,7 @@ from open_seq2seq.dictation.control import REQUESTS
 from open_seq2seq.dictation.phrases import default_path, read_phrases
 from open_seq2seq.dictation.typing_programs import CHOICES
 from open_seq2seq.errors import UsageError
-from open_seq2seq.transcription.options import DEFAULT_LATENCY, LATENCIES
+from open_seq2seq.transcription.options import DEFAULT_LATENCY, LATENCIES, name_or_number
 
 DEFAULT_HOTKEY = "F9"
 NO_HOTKEY = "none"
@@ -54,7 +54,7 @@ def _parser():
     parser.add_argument("--latency", type=number_between(float, *LATENCIES, "a time"), default=DEFAULT_LATENCY,
                         metavar="SECONDS", help="sound after a word that is heard before it is typed: more is more accurate "
                                                 "(default %g)" % DEFAULT_LATENCY)
-    parser.add_argument("--microphone_device", default=None, metavar="NAME|NUMBER",
+    parser.add_argument("--microphone_device", type=name_or_number, default=None, metavar="NAME|NUMBER",
                         help="the microphone to use; python -m sounddevice lists them")
     parser.add_argument("--stdin", default=None, metavar="FILE|-",
                         help="hear this recording, or one on standard input, in place of the microphone")

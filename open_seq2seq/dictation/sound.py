@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 
-from open_seq2seq.errors import DeviceError
 from open_seq2seq.transcription.audio_stream import blocks_of_file, inspect_recording, spooled
 from open_seq2seq.transcription.microphone import microphone_blocks
 
@@ -28,25 +27,6 @@ class Microphone:
     def blocks(self, stop):
         """Yields float32 [samples], one channel, until ``stop`` is set; raises DeviceError if the microphone is missing."""
         return microphone_blocks(self._sample_rate, stop, self._device, self._warn)
-
-
-def require_microphone(device=None):
-    """Checks that there is a microphone.
-
-    Raises:
-      DeviceError: the package sounddevice, its library or the microphone is missing; the message says how to fix it.
-    """
-    try:
-        import sounddevice
-    except ImportError:
-        raise DeviceError("the microphone needs the package sounddevice; install it: python -m pip install sounddevice")
-    except OSError as error:      # the package is installed, but not the library that it wraps
-        raise DeviceError("the microphone needs the library PortAudio (%s); install it: apt-get install libportaudio2" % error)
-    try:
-        sounddevice.query_devices(device, "input")
-    except (sounddevice.PortAudioError, ValueError) as error:
-        raise DeviceError("no microphone%s: %s. Connect one, or choose another with --microphone_device: python -m sounddevice "
-                          "lists them" % ("" if device is None else " %r" % device, str(error).strip().rstrip(".")))
 
 
 class Recording:

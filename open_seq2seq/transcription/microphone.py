@@ -17,6 +17,7 @@ from open_seq2seq.transcription.recordings import Recording, write_results
 
 BLOCK_SECONDS = 0.1
 LONGEST_BACKLOG = 60.0       # seconds of audio in the queue before a warning
+SILENT_WAITS = 50            # times BLOCK_SECONDS without a block, after which the microphone is lost; silence has blocks, too
 
 
 def microphone_blocks(sample_rate, stop, device=None, warn=None):
@@ -32,7 +33,7 @@ def microphone_blocks(sample_rate, stop, device=None, warn=None):
       float32 [samples], one channel.
 
     Raises:
-      DeviceError: sounddevice or PortAudio is missing, or the microphone does not exist.
+      DeviceError: sounddevice or PortAudio is missing, the microphone does not exist, or it was disconnected.
     """
     sounddevice = require_sounddevice()
     blocks = queue.Queue()
@@ -48,12 +49,16 @@ def microphone_blocks(sample_rate, stop, device=None, warn=None):
                                          blocksize=int(rate * BLOCK_SECONDS), callback=heard)
     except (sounddevice.PortAudioError, ValueError) as error:
         raise _no_microphone(device, error)
-    resampler, warned = Resampler(rate, sample_rate, "the microphone"), False
+    resampler, warned, waits = Resampler(rate, sample_rate, "the microphone"), False, 0
     with stream:
         while not stop.is_set():
             try:
-                block = blocks.get(timeout=BLOCK_SECONDS)
+                block, waits = blocks.get(timeout=BLOCK_SECONDS), 0
             except queue.Empty:
+                waits += 1
+                if waits == SILENT_WAITS:
+                    raise DeviceError("the microphone%s has sent nothing for %.0f s. Is it still connected? Start again when it "
+                                      "is" % ("" if device is None else " %r" % device, SILENT_WAITS * BLOCK_SECONDS))
                 continue
             if blocks.qsize() * BLOCK_SECONDS > LONGEST_BACKLOG and not warned and warn is not None:
                 warned = True
@@ -74,8 +79,10 @@ def require_microphone(device=None):
 
 
 def _no_microphone(device, error):
-    return DeviceError("no microphone%s: %s. Connect one, or choose another: %s lists them" % (
-        "" if device is None else " %r" % device, error, "python -m sounddevice"))
+    # PortAudio's words for no default microphone are "Error querying device -1"
+    reason = "the system has no default one" if device is None and "device -1" in str(error) else str(error).strip().rstrip(".")
+    return DeviceError("no microphone%s: %s. Connect one, or choose another with --microphone_device: python -m sounddevice "
+                       "lists them" % ("" if device is None else " %r" % device, reason))
 
 
 def require_sounddevice():
@@ -87,9 +94,9 @@ def require_sounddevice():
     try:
         import sounddevice
     except ImportError:
-        raise DeviceError("--microphone needs the package sounddevice; install it: python -m pip install sounddevice")
+        raise DeviceError("the microphone needs the package sounddevice; install it: python -m pip install sounddevice")
     except OSError as error:      # the package is installed, but not the library that it wraps
-        raise DeviceError("--microphone needs the library PortAudio (%s); install it: apt-get install libportaudio2" % error)
+        raise DeviceError("the microphone needs the library PortAudio (%s); install it: apt-get install libportaudio2" % error)
     return sounddevice
 
 
@@ -110,7 +117,7 @@ def listen(stream, formats, output, stop, device=None):
       Transcript of the whole recording.
 
     Raises:
-      DeviceError: see :func:`microphone_blocks`.
+      DeviceError: see :func:`microphone_blocks`; after a disconnection the results are written first.
       StorageError: a result cannot be written.
     """
     name = time.strftime("microphone_%Y-%m-%d_%H-%M-%S")
@@ -118,9 +125,15 @@ def listen(stream, formats, output, stop, device=None):
     # where the results go to a folder, the words are shown on stderr
     shown = LiveLine(sys.stdout if output is None and formats == ["text"] else sys.stderr, stream.separator)
     _log("listening; Ctrl-C stops")
-    for block in microphone_blocks(stream.sample_rate, stop, device, _log):
-        samples += len(block)
-        words += shown.show(stream.feed(block))
+    lost = None
+    try:
+        for block in microphone_blocks(stream.sample_rate, stop, device, _log):
+            samples += len(block)
+            words += shown.show(stream.feed(block))
+    except DeviceError as error:
+        if not samples:
+            raise
+        lost = error        # disconnected: what was spoken before is written
     words += shown.show(stream.finish())
     shown.end()
     transcript = make_transcript(words, round(samples / float(stream.sample_rate), 3), stream.separator)
@@ -129,6 +142,8 @@ def listen(stream, formats, output, stop, device=None):
     elif formats != ["text"]:
         sys.stdout.write(FORMATS[formats[0]][1](transcript, name))
         sys.stdout.flush()
+    if lost is not None:
+        raise lost
     return transcript
 
 

@@ -40,8 +40,8 @@ def _formats(text):
     return names
 
 
-def _name_or_number(text):
-    """sounddevice takes a number as an int, and a str as a part of a name."""
+def name_or_number(text):
+    """An argparse type: sounddevice takes a number as an int, and a str as a part of a name."""
     return int(text) if text.isdigit() else text
 
 
@@ -64,8 +64,8 @@ def _parser():
                         help="transcribe the files in this folder and those that appear in it, until stopped; results go to "
                              "--output, by default to the folder itself")
     parser.add_argument("--microphone", action="store_true", help="transcribe the microphone until Ctrl-C")
-    parser.add_argument("--microphone_device", type=_name_or_number, default=None, metavar="NAME|NUMBER",
-                        help="the microphone to use")
+    parser.add_argument("--microphone_device", type=name_or_number, default=None, metavar="NAME|NUMBER",
+                        help="the microphone to use; python -m sounddevice lists them")
     parser.add_argument("--latency", type=number_between(float, *LATENCIES, "a time"), default=None, metavar="SECONDS",
                         help="of --microphone: audio after a word that is waited for before it is final (default %g); less is "
                              "faster, more is more accurate" % DEFAULT_LATENCY)

@@ -194,6 +194,11 @@ def test_an_invalid_file_says_what_is_wrong(tmp_path, text, expected):
     assert all(part in message for part in expected + ["phrases.ini"]), message
 
 
+def test_a_microphone_is_named_or_numbered():
+    assert parse_options(["--model", "x", "--microphone_device", "2"]).microphone_device == 2
+    assert parse_options(["--model", "x", "--microphone_device", "USB 2"]).microphone_device == "USB 2"
+
+
 @pytest.mark.parametrize("arguments, expected", [
     ([], "--model is missing"), (["--toggle", "--model", "x"], "alone"), (["--toggle", "--quit"], "alone"),
     (["--model", "x", "--stdin", "a.wav", "--microphone_device", "1"], "no effect with --stdin"),

@@ -22,7 +22,7 @@ class PortAudioError(Exception):
 @pytest.fixture
 def sounddevice(monkeypatch, tones):
     """A stand-in for the module; its microphone hears ``samples`` (16 kHz) and then sets ``stop``."""
-    module = types.SimpleNamespace(PortAudioError=PortAudioError, samples=None, stop=threading.Event())
+    module = types.SimpleNamespace(PortAudioError=PortAudioError, samples=None, stop=threading.Event(), is_disconnected=False)
 
     class InputStream:
         def __init__(self, samplerate, device, channels, dtype, blocksize, callback):
@@ -33,7 +33,8 @@ def sounddevice(monkeypatch, tones):
 
         def __enter__(self):
             self._play()
-            module.stop.set()
+            if not module.is_disconnected:
+                module.stop.set()
 
         def __exit__(self, *exception):
             return False
@@ -41,6 +42,8 @@ def sounddevice(monkeypatch, tones):
     def query_devices(device, kind):
         if device == "nix":
             raise ValueError("No input device matching 'nix'")
+        if module.samples is None:
+            raise PortAudioError("Error querying device -1")
         return {"default_samplerate": float(DEVICE_RATE)}
     module.InputStream, module.query_devices = InputStream, query_devices
     monkeypatch.setitem(sys.modules, "sounddevice", module)
@@ -72,8 +75,24 @@ def test_other_formats_are_written_at_the_end(sounddevice, stream, tones, capsys
 
 
 def test_a_missing_microphone(sounddevice, stream):
-    with pytest.raises(DeviceError, match="no microphone 'nix': No input device matching"):
+    with pytest.raises(DeviceError, match="no microphone 'nix': No input device matching.*--microphone_device"):
         listen(stream, ["text"], None, sounddevice.stop, "nix")
+    with pytest.raises(DeviceError, match="no microphone: the system has no default one. Connect one"):
+        listen(stream, ["text"], None, sounddevice.stop)
+
+
+def test_a_microphone_that_is_disconnected_ends_listening(sounddevice, stream, tones, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("open_seq2seq.transcription.microphone.SILENT_WAITS", 2)
+    sounddevice.samples, _ = tones.spoken(["abc"], [0.5, 0.9])
+    sounddevice.is_disconnected = True
+    with pytest.raises(DeviceError, match="still connected"):
+        listen(stream, ["text"], None, sounddevice.stop)
+    # what was spoken before stays
+    assert capsys.readouterr().out == "abc\n"
+    with pytest.raises(DeviceError, match="still connected"):
+        listen(stream, ["text"], str(tmp_path), sounddevice.stop)
+    file, = tmp_path.iterdir()
+    assert file.read_text() == "abc\n"
 
 
 def test_a_terminal_shows_what_may_change(monkeypatch):
