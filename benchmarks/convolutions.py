@@ -16,6 +16,7 @@ import network
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.cli import whole_number
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.encoders import fast_convolutions
 from open_seq2seq.encoders.convnet_layers import convolved_frames
@@ -77,7 +78,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__ % fast_convolutions.LEAST_GAIN,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     network.add_arguments(parser)
-    parser.add_argument("--threads", type=int, default=1, help="threads of an operation (default %(default)s)")
+    parser.add_argument("--threads", type=whole_number(1), default=1, help="threads of an operation (default %(default)s)")
     arguments = parser.parse_args()
     case = network.case_of(arguments)
     config = Cpu().session_config()

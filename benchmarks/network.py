@@ -37,9 +37,11 @@ Network.__doc__ = """A network that is ready to run. fetches: what one ``session
 
 def add_arguments(parser, seconds=None):
     """Adds the arguments that all benchmarks of networks have; ``seconds``: default of --seconds, None leaves it out."""
+    from open_seq2seq.cli import whole_number  # earlier revisions do not have it, see step_worker.py
     parser.add_argument("--model", choices=sorted(CASES), default="jasper5x3", help="quarter: jasper5x3, channels / 4")
-    parser.add_argument("--batch_size", type=int, help="utterances in a batch; default 2, quarter 8, mini 16")
-    parser.add_argument("--frames", type=int, help="feature frames of every utterance; default 800, quarter 400, mini 300")
+    parser.add_argument("--batch_size", type=whole_number(1), help="utterances in a batch; default 2, quarter 8, mini 16")
+    parser.add_argument("--frames", type=whole_number(1),
+                        help="feature frames of every utterance; default 800, quarter 400, mini 300")
     if seconds is not None:
         parser.add_argument("--seconds", type=float, default=seconds, help="how long to measure (default %(default)s)")
 

@@ -19,6 +19,7 @@ from noise_corpus import CONFIG, REPOSITORY, run_words, write_corpus
 
 sys.path.insert(0, REPOSITORY)
 
+from open_seq2seq.cli import whole_number  # noqa: E402
 from open_seq2seq.errors import DeviceError  # noqa: E402
 from open_seq2seq.launch.cost_model import Cluster, Link, Training, gradient_numbers, predict  # noqa: E402
 
@@ -160,10 +161,11 @@ def report(arguments, ones, twos, limits, gradient_bytes, large, small):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=3, help="repetitions of all measurements (default %(default)s)")
-    parser.add_argument("--steps", type=int, default=50, help="steps of each measurement (default %(default)s)")
-    parser.add_argument("--warm_up", type=int, default=10, help="steps before the measurement (default %(default)s)")
-    parser.add_argument("--batch_size", type=int, default=16, help="utterances of one rank's batch (default %(default)s)")
+    parser.add_argument("--turns", type=whole_number(1), default=3, help="repetitions of all measurements (default %(default)s)")
+    parser.add_argument("--steps", type=whole_number(1), default=50, help="steps of each measurement (default %(default)s)")
+    parser.add_argument("--warm_up", type=whole_number(0), default=10, help="steps before the measurement (default %(default)s)")
+    parser.add_argument("--batch_size", type=whole_number(1), default=16,
+                        help="utterances of one rank's batch (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of every utterance (default %(default)s)")
     parser.add_argument("--sync_batch_norm", action="store_true", help="statistics of batch norm over both ranks")
     parser.add_argument("--only_all_reduce", type=int, metavar="BYTES", help=argparse.SUPPRESS)

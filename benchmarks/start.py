@@ -21,6 +21,8 @@ import network
 from noise_corpus import write_corpus
 from training_step import checkout_of
 
+from open_seq2seq.cli import whole_number
+
 UTTERANCES, SECONDS = 64, 6.0
 Start = collections.namedtuple("Start", "seconds processor_seconds")
 
@@ -71,8 +73,8 @@ def commands(arguments, corpus, run):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config_file", default="configs/speech2text/jasper5x3_LibriSpeech_nvgrad_masks_1p.py")
-    parser.add_argument("--batch_size", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch_size", type=whole_number(1), default=2)
+    parser.add_argument("--rounds", type=whole_number(1), default=3)
     parser.add_argument("--against", metavar="REVISION", help="measure this git revision in turns with the present files")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:

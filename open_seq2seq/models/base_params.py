@@ -138,7 +138,7 @@ RUN = (
                   "False: always the direct sum. Results are equal up to rounding"),
     Parameter("recompute", Choice(None, "blocks"), default=None,
               doc="blocks: for the backward pass keep only the inputs of the encoder's blocks and compute the rest again, which "
-                  "takes less memory and more time (benchmarks/README.md); None: keep all activations. Results are equal"),
+                  "takes less memory and more time (docs/speed.md); None: keep all activations. Results are equal"),
     Parameter("use_xla_jit", Bool(), default=False, doc="compile the graph with XLA"),
     Parameter("max_bad_steps", Int(minimum=1), default=50,
               doc="consecutive steps with a non-finite loss or gradient after which training ends; overflows that reduce the "
