@@ -22,7 +22,7 @@ SHORTEST_BLOCK, LONGEST_BLOCK = 1.25, 4  # in widths of the kernel; longer block
 BYTES = 4
 # transformed kernel and its gradient; transformed inputs, outputs and their gradients
 KERNEL_COPIES, ACTIVATION_COPIES = 2, 2
-MEMORY_SHARE = 0.25  # of the host's memory
+MEMORY_SHARE = 0.25  # of the host's memory for this process
 
 
 class FastConvolutions:
@@ -32,8 +32,8 @@ class FastConvolutions:
       enabled: False chooses the direct sum always.
       feature_frames: typical feature frames of the rows of a batch, for graphs that do not know the number; None: such graphs use
         the direct sum.
-      total_memory: bytes; a convolution whose transforms need more than ``MEMORY_SHARE`` of it uses the direct sum. None: no
-        limit.
+      total_memory: bytes of the host for this process; a convolution whose transforms need more than ``MEMORY_SHARE`` of it
+        uses the direct sum. None: no limit.
 
     Attributes:
       chosen: dict from the names of the convolutions that use Fourier transforms to their block lengths.
@@ -73,7 +73,7 @@ class FastConvolutions:
             lines.append("fast_convolutions: %d convolutions by Fourier transforms" % len(self.chosen))
         for name, memory in sorted(self.too_large.items()):
             lines.append("fast_convolutions: %s uses the direct sum: its Fourier transforms would need %.1f GiB, and at most "
-                         "%.1f GiB (%d %% of the memory) are used for one convolution; a smaller batch needs less" % (
+                         "%.1f GiB (%d %% of a process's memory) are used for one convolution; a smaller batch needs less" % (
                              name, memory / 2.0 ** 30, self._limit / 2.0 ** 30, round(100 * MEMORY_SHARE)))
         return lines
 

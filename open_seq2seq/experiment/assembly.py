@@ -63,11 +63,14 @@ def execution_of(params, mode, device, group, data_layer=None):
         # no gradients are needed, and TensorFlow fuses a convolution only with a batch norm that follows it directly
         return Execution(False, dtype, host_scope=device.host_scope)
     together = params["sync_batch_norm"] and group.size > 1
+    memory = total_bytes()
+    if memory is not None:
+        memory //= group.local_size  # the processes of a machine share it
     return Execution(device.fast_gradients, dtype, group.sum_in_step if together else None, device.host_scope,
                      params["random_seed"] if device.stateless_dropout else None,
                      mean_over_ranks=group.average if group.size > 1 else None,
                      fast_convolutions=FastConvolutions(params["fast_convolutions"], _typical_frames(params, data_layer),
-                                                        total_bytes()),
+                                                        memory),
                      recompute=params["recompute"] == "blocks")
 
 

@@ -1,11 +1,15 @@
 """Convolutions by Fourier transforms against the direct sum, and the choice between them."""
+import types
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.encoders.convolution import conv1d
 from open_seq2seq.encoders.fast_convolutions import FastConvolutions
 from open_seq2seq.encoders.fourier_convolution import products_of, transforms
+from open_seq2seq.experiment import assembly
 
 
 @pytest.mark.parametrize("block, width", [(4, 2), (6, 3), (10, 5), (16, 5), (22, 11), (64, 25)])
@@ -74,3 +78,15 @@ def test_a_convolution_that_is_too_large_for_the_memory_uses_the_direct_sum_and_
     line, = [line for line in small.notes() if "conv51" in line]
     assert "direct sum" in line and "GiB" in line and "smaller batch" in line
     assert FastConvolutions(total_memory=2 ** 36).block("conv51", WIDE, 16, 400, 1) is not None
+
+
+def test_the_processes_of_a_machine_share_its_memory(monkeypatch):
+    monkeypatch.setattr(assembly, "total_bytes", lambda: 2 ** 33)
+    params = dict(dtype=tf.float32, sync_batch_norm=False, random_seed=0, fast_convolutions=True, recompute=None,
+                  data_layer_params={})
+    found = []
+    for processes in (1, 8):
+        group = types.SimpleNamespace(size=processes, local_size=processes, average=None)
+        convolutions = assembly.execution_of(params, "train", Cpu(), group).fast_convolutions
+        found.append(convolutions.block("conv51", WIDE, 16, 400, 1))
+    assert found[0] is not None and found[1] is None
