@@ -88,7 +88,7 @@ def _put(notes, key, text):
     try:
         notes.put(key, text)
     except ERRORS:
-        pass  # the others then wait in vain and report it
+        pass  # the others then time out and report it
 
 
 def _wait_for(notes, key):
