@@ -32,6 +32,8 @@ def environment(arguments):
     complete = os.path.join(folder, "complete")
     if not os.path.exists(complete):
         base = arguments.python or next(filter(None, map(shutil.which, PYTHONS)), None)
+        if arguments.python and shutil.which(arguments.python) is None:
+            raise SystemExit("--python %s: there is no such program" % arguments.python)
         if base is None:
             raise SystemExit("none of %s is on the PATH: name a Python for which PyTorch has a wheel with --python" % (
                 ", ".join(PYTHONS)))
