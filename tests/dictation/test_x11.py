@@ -89,6 +89,8 @@ def test_a_window_that_closes_between_two_words_gets_the_first_and_no_other_gets
     closing = desktop.program("closing", "xterm", "-T", "closing", "-fn", "fixed", "-e", "sh", "-c",
                               "stty -icanon; head -c 12 > /dev/null")
     window = typing.target()
+    # outside of both: keys that are sent at the very moment of the end go to the window below the pointer (docs/dictation.md)
+    desktop.run("xdotool", "mousemove", "999", "799")
     with pytest.raises(WindowLost):
         while True:
             typing.type_text("word ", window)
