@@ -13,6 +13,7 @@ import traceback
 import numpy as np
 
 from open_seq2seq.errors import JasperError
+from open_seq2seq.transcription.options import DEFAULT_LATENCY, LATENCIES
 from open_seq2seq.transcription.web.http_error import HttpError
 
 MOST_STREAMS = 4
@@ -50,7 +51,7 @@ class LiveStreams:
         Raises:
           HttpError: 400 for wrong arguments, 501 if a package is missing, 503 if there are too many streams.
         """
-        rate, latency = _number(arguments, "sample_rate", None, *RATES), _number(arguments, "latency", 0.5, 0.1, 10.0)
+        rate, latency = _number(arguments, "sample_rate", None, *RATES), _number(arguments, "latency", DEFAULT_LATENCY, *LATENCIES)
         problem = self.problem()
         if problem is not None:
             raise HttpError(501, problem)
