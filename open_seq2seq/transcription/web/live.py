@@ -51,7 +51,8 @@ class LiveStreams:
         Raises:
           HttpError: 400 for wrong arguments, 501 if a package is missing, 503 if there are too many streams.
         """
-        rate, latency = _number(arguments, "sample_rate", None, *RATES), _number(arguments, "latency", DEFAULT_LATENCY, *LATENCIES)
+        rate = _number(arguments, "sample_rate", None, *RATES)
+        latency = _number(arguments, "latency", DEFAULT_LATENCY, *LATENCIES)
         problem = self.problem()
         if problem is not None:
             raise HttpError(501, problem)
