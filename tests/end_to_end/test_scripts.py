@@ -185,8 +185,10 @@ def test_ci_counts_both_test_runs_and_fails_when_either_does(repository):
     nothing = hashlib.sha256(b"# nothing\n").hexdigest() + "  - "
     for folder in (".venv", ".venv-current"):
         made_of = (repository / folder / "jasper-stamp").read_text()
-        for name in ("onnx", "decoding", "data"):
+        for name in ("onnx", "decoding", "data", "streaming", "dictation"):
             (repository / folder / ("jasper-%s-stamp" % name)).write_text(nothing + made_of)
+    python = call(repository, "-c", 'source scripts/environment.sh; "$(find_python 3.7 || find_newer_python)" --version').out
+    write(repository / ".venv-tracking" / "jasper-stamp", nothing + python)
     horovod = "horovod==0.28.1\n"
     (repository / "requirements-distributed.txt").write_text("# nothing\n" + horovod)
     built_of = " ".join((repository / ".venv" / "jasper-stamp").read_text().split(" ")[:3]) + "\n" + horovod

@@ -290,7 +290,7 @@ def environment(python):
 def main():
     """The process: ``FOLDER [PARENT]``."""
     if len(sys.argv) not in (2, 3) or sys.argv[1].startswith("-"):
-        print(__doc__.strip())
+        print("usage: python -m open_seq2seq.training.tracking.mlflow_sender FOLDER\n\n" + __doc__.strip())
         sys.exit(0 if "--help" in sys.argv else 2)
     global _is_alone
     parent = int(sys.argv[2]) if len(sys.argv) == 3 else None
