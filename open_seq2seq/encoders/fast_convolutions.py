@@ -13,11 +13,12 @@ import math
 from open_seq2seq.encoders.fourier_convolution import products_of
 
 # Time of one number of the transformed kernel (written in the forward and the backward pass, its gradient, three reads) and of
-# one of the transformed activations, in multiplications of a matrix product. Measured on an AMD EPYC (Zen 4, TensorFlow 1.15).
-KERNEL, ACTIVATION = 340, 330
-KERNEL_READ = 40  # once, from memory
+# one of the transformed activations, in multiplications of a matrix product. Measured on an AMD EPYC (Zen 4) with TensorFlow 1.15
+# and two threads, which wait for memory together; with one thread the kernel's number is 340.
+KERNEL, ACTIVATION = 540, 320
+KERNEL_READ = 64  # once, from memory
 TYPICAL_FRAMES = 400  # of a recording in inference: 8 s after a stride of 2
-LEAST_GAIN = 1.1  # predicted; the measured gain was 0 to 20 % higher
+LEAST_GAIN = 1.1  # predicted
 SHORTEST_BLOCK, LONGEST_BLOCK = 1.25, 4  # in widths of the kernel; longer blocks save little
 BYTES = 4
 # transformed kernel and its gradient; transformed inputs, outputs and their gradients
@@ -135,6 +136,3 @@ def direct_multiplications(kernel_shape, batch_size, frames):
     """Multiplications of the forward pass and both gradients of the direct sum."""
     width, input_channels, output_channels = kernel_shape
     return 3 * batch_size * frames * width * input_channels * output_channels
-
-
-OFF = FastConvolutions(enabled=False)
