@@ -146,7 +146,8 @@ RUN = (
     Parameter("bad_batches", Int(minimum=0), default=3,
               doc="number of steps with a non-finite loss or gradient whose batch is examined and kept for --mode=replay"),
     Parameter("try_worst_batch", Bool(), default=True,
-              doc="check before training that the longest batch fits into memory; it is computed once where an estimate does not tell"),
+              doc="check before training that the longest batch fits into memory; where an estimate does not tell, it is "
+                  "computed once"),
     Parameter("npu_params", NpuParams(), default=OWN_DEFAULTS, doc="options of the Ascend NPU and its adapter"),
     Parameter("search_space", Either(Dict(), FilePath()), default=None,
               doc="--mode=search: keys and their ranges, a dict or a YAML file (docs/search.md); None: those for small corpora"),
