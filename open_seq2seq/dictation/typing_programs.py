@@ -18,7 +18,7 @@ PROGRAMS = {"xdotool": "xdotool", "wtype": "wtype", "ydotool": "ydotool", "xclip
 CHOICES = ("auto", "xtest", "xdotool", "wtype", "ydotool", "paste", "stdout")
 
 _SECONDS = 10.0                      # for one call of a program
-_PASTED_AFTER = 0.3                  # seconds until the window has asked for the clipboard
+_PASTED_AFTER = 0.5                  # seconds until the window has asked for the clipboard, which no program reports
 
 
 def open_typing(choice, connection, paste_key, environ=os.environ):

@@ -48,6 +48,8 @@ def typing(request, desktop, connect, terminal, monkeypatch):
     for name, value in desktop.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    # on a busy machine the terminal may ask for the clipboard late
+    monkeypatch.setattr("open_seq2seq.dictation.typing_programs._PASTED_AFTER", 2.0)
     tool = open_typing(request.param, connect(), "shift+Insert")
     yield tool
     tool.close()
