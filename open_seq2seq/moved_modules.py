@@ -161,10 +161,8 @@ RENAMED = {
         "use open_seq2seq.data.importers.folder.read_folder, which also finds the transcripts",
     ("data.importers.folder", "read_transcript"):
         "use open_seq2seq.data.importers.entries.cleaned_transcript on what the file contains",
-    ("data.importers.corpus_folder", "DESCRIPTION_FILE"): _FRAME,
-    ("data.importers.corpus_folder", "is_complete"): _FRAME,
-    ("data.importers.corpus_folder", "new_corpus"): _FRAME,
-    ("data.importers.corpus_folder", "read_description"): _FRAME,
+    **{("data.importers.corpus_folder", name): _FRAME
+       for name in ("DESCRIPTION_FILE", "is_complete", "new_corpus", "read_description")},
     ("data.importers.fsdd", "MODULE"): _COMMAND,
     ("data.importers.fsdd", "VERSION"): _VERSION,
     ("data.importers.fsdd", "join"): "concatenate",
@@ -275,14 +273,9 @@ RENAMED = {
     ("transcription.web.downloads", "content_disposition"):
         "werkzeug makes the header: werkzeug.utils.send_file with download_name",
     ("transcription.web.handler", "ROUTES"): "the routes are werkzeug's, in open_seq2seq.transcription.web.application.ROUTES",
-    ("transcription.web.multipart", "FilePart"):
-        "forms are parsed by werkzeug.formparser in open_seq2seq.transcription.web.uploads.receive",
-    ("transcription.web.multipart", "MAX_BOUNDARY"):
-        "forms are parsed by werkzeug.formparser in open_seq2seq.transcription.web.uploads.receive",
-    ("transcription.web.multipart", "MAX_PART_HEADER"):
-        "forms are parsed by werkzeug.formparser in open_seq2seq.transcription.web.uploads.receive",
-    ("transcription.web.multipart", "boundary_of"):
-        "forms are parsed by werkzeug.formparser in open_seq2seq.transcription.web.uploads.receive",
+    **{("transcription.web.multipart", name):
+       "forms are parsed by werkzeug.formparser in open_seq2seq.transcription.web.uploads.receive"
+       for name in ("FilePart", "MAX_BOUNDARY", "MAX_PART_HEADER", "boundary_of")},
     ("transcription.web.refusal", "Refusal"): "HttpError",
     ("transcription.web.uploads", "body_length"):
         "use open_seq2seq.transcription.web.uploads.content_length; receive checks the length",
