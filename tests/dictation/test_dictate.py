@@ -86,7 +86,7 @@ def test_spoken_words_arrive_in_a_terminal_and_in_the_text_field_of_a_browser(di
     process, printed = dictation("--phrases", str(phrases))
     assert process.poll() is None, printed()
     desktop.run("xdotool", "keydown", "F9")
-    terminal.wait_for(expected)
+    assert terminal.text_after(expected) == expected
     desktop.run("xdotool", "keyup", "F9")
     wait_for(lambda: dictate(desktop, "--status") == "idle", "the end")
     terminal.close()
@@ -116,7 +116,7 @@ def test_a_window_that_closes_while_text_arrives_ends_the_dictation_and_no_other
     assert desktop.focused_title() == "other" and other.text() == ""
     # the next press dictates into the other window, from the recording's beginning
     desktop.run("xdotool", "key", "ctrl+alt+d")
-    other.wait_for(" ".join(words))
+    assert other.text_after(" ".join(words)) == " ".join(words)
     desktop.run("xdotool", "key", "ctrl+alt+d")
     wait_for(lambda: dictate(desktop, "--status") == "idle", "the end")
     process.terminate()

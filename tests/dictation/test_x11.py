@@ -63,7 +63,7 @@ def test_text_arrives_in_the_focused_window_and_can_be_deleted(typing, terminal,
     typing.type_text(text, window)
     typing.type_text("abc", window)
     typing.erase(2, window)
-    terminal.wait_for(text + "abc" + "\x7f\x7f")
+    assert terminal.text_after(text + "abc" + "\x7f\x7f") == text + "abc" + "\x7f\x7f"
 
 
 def test_nothing_is_typed_elsewhere_when_the_window_closes_or_loses_the_focus(typing, terminal, desktop):
@@ -79,7 +79,7 @@ def test_nothing_is_typed_elsewhere_when_the_window_closes_or_loses_the_focus(ty
             send()
         assert "closed" in str(lost.value)
     typing.type_text("end", typing.target())
-    second.wait_for("end")
+    assert second.text_after("end") == "end"
     second.close()
     assert terminal.text() == ""
 
@@ -102,7 +102,7 @@ def test_a_window_that_closes_between_two_words_gets_the_first_and_no_other_gets
     wait_for(lambda: desktop.focused_title() == "first", "the other terminal")
     typing.type_text("end", typing.target())
     # its text has not a letter of the other window's
-    terminal.wait_for("end")
+    assert terminal.text_after("end") == "end"
     assert typed >= 3
 
 
@@ -116,7 +116,7 @@ def test_modifiers_and_caps_lock_do_not_change_the_text(connect, terminal, deskt
     typing.type_text("Bbҥ", typing.target())
     desktop.run("xdotool", "key", "Caps_Lock")
     typing.type_text("Cc", typing.target())
-    terminal.wait_for("AaAaBbҥCc")
+    assert terminal.text_after("AaAaBbҥCc") == "AaAaBbҥCc"
     typing.close()
 
 
@@ -134,13 +134,14 @@ def test_a_hotkey_is_reported_once_while_it_is_held_and_text_is_typed_meanwhile(
             # together longer than the time after which a key repeats
             time.sleep(0.008)
         wait_for(lambda: events == ["pressed"], "the press", lambda: events)
-    wait_for(lambda: events == ["pressed", "released"], "the release", lambda: events)
-    terminal.wait_for("abd " * 100)
+    wait_for(lambda: len(events) > 1, "the release", lambda: events)
+    assert events == ["pressed", "released"]
+    assert terminal.text_after("abd " * 100) == "abd " * 100
     hotkey.close()
     # the letter and the space were typed with other keys, which are free again
     typing.close()
     typing.type_text("d ", window)
-    terminal.wait_for("abd " * 100 + "d ")
+    assert terminal.text_after("abd " * 100 + "d ") == "abd " * 100 + "d "
 
 
 def test_a_hotkey_that_is_taken_unknown_or_missing_is_refused(connect, desktop):
