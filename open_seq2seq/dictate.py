@@ -47,7 +47,7 @@ def _dictate(options, stack):
 
     # everything that a user can fix is checked before the model is loaded, which takes seconds
     connection = _x11_connection(options, stack)
-    hotkey = _hotkey(options, connection)
+    hotkey = _hotkey(options)
     typing = open_typing(options.typing, connection, options.paste_key)
     stack.callback(typing.close)
     path = require_recording(options.stdin, stack) if options.stdin is not None else None
@@ -128,13 +128,13 @@ def _x11_connection(options, stack):
     from open_seq2seq.errors import DeviceError
     if not os.environ.get("DISPLAY") or _is_wayland() and not options.hotkey and options.typing in ("auto", "wtype", "ydotool"):
         return None
-    if options.typing == "stdout" and _hotkey(options, True) == NO_HOTKEY:
+    if options.typing == "stdout" and _hotkey(options) == NO_HOTKEY:
         return None
     try:
         __import__("Xlib")
     except ImportError:
         # xdotool needs no package
-        if _hotkey(options, None) != NO_HOTKEY:
+        if _hotkey(options) != NO_HOTKEY:
             raise DeviceError("the hotkey needs the package python-xlib; install it: python -m pip install python-xlib; or use "
                               "--hotkey none and a shortcut of the desktop that calls python -m open_seq2seq.dictate --toggle")
         return None
@@ -147,13 +147,13 @@ def _is_wayland():
     return bool(os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _hotkey(options, connection):
+def _hotkey(options):
     """The hotkey to take, or "none"."""
     from open_seq2seq.dictation.options import DEFAULT_HOTKEY, NO_HOTKEY
     from open_seq2seq.errors import UsageError
     if options.hotkey is None:
         return NO_HOTKEY if options.now or _is_wayland() or not os.environ.get("DISPLAY") else DEFAULT_HOTKEY
-    if options.hotkey != NO_HOTKEY and connection is None and not os.environ.get("DISPLAY"):
+    if options.hotkey != NO_HOTKEY and not os.environ.get("DISPLAY"):
         raise UsageError("--hotkey needs X11. Under Wayland let a shortcut of the desktop call python -m open_seq2seq.dictate "
                          "--toggle")
     return options.hotkey

@@ -71,7 +71,7 @@ def _listen(arguments):
     require_microphone(arguments.microphone_device)
     voice_activity = arguments.voice_activity != "off"
     if voice_activity:
-        require_webrtcvad()
+        require_webrtcvad(", or stream without voice activity (--voice_activity off)")
     from open_seq2seq.transcription.streaming import DEFAULT_LATENCY, StreamingTranscriber
     latency = DEFAULT_LATENCY if arguments.latency is None else arguments.latency
     with contextlib.closing(_transcriber(arguments)) as transcriber, StreamingTranscriber(

@@ -18,9 +18,10 @@ The file is an INI file::
 """
 import collections
 import configparser
-import difflib
+import math
 import os
 
+from open_seq2seq.cli import closest
 from open_seq2seq.decoding.options import DEFAULT_HOT_WORD_WEIGHT
 from open_seq2seq.errors import UsageError
 
@@ -124,9 +125,9 @@ def read_phrases(path=None):
             str(error).replace("\n", " ")))
     for section in parser.sections():
         if section not in _SECTIONS:
-            close = difflib.get_close_matches(section, _SECTIONS, 1)
+            close = closest(section, _SECTIONS)
             raise UsageError("%s: unknown section [%s]%s; expected %s" % (
-                name, section, " (did you mean [%s]?)" % close[0] if close else "", ", ".join("[%s]" % known
+                name, section, " (did you mean [%s]?)" % close if close else "", ", ".join("[%s]" % known
                                                                                               for known in _SECTIONS)))
     table, hot_words = {}, {}
     for spoken, weight in _items(parser, "words"):
@@ -160,10 +161,15 @@ def _capitalize(parser, name):
 
 
 def _weight(name, word, text):
+    if text is None or not text.strip():
+        return DEFAULT_HOT_WORD_WEIGHT
     try:
-        return DEFAULT_HOT_WORD_WEIGHT if text is None or not text.strip() else float(text)
+        weight = float(text)
     except ValueError:
-        raise UsageError("%s: [words] %s = %s: the weight is not a number, e.g. %s = 8" % (name, word, text, word))
+        weight = math.nan
+    if not math.isfinite(weight):
+        raise UsageError("%s: [words] %s = %s: the weight is not a finite number, e.g. %s = 8" % (name, word, text, word))
+    return weight
 
 
 def _unescaped(name, spoken, text):

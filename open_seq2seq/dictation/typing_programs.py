@@ -223,7 +223,7 @@ class Ydotool(_WaylandTyping):
                               "ydotoold as root, or let your user write to /dev/uinput (modprobe uinput)")
 
     def _type(self, text):
-        if not text.isascii() if hasattr(text, "isascii") else any(ord(character) > 127 for character in text):
+        if not text.isascii():
             raise DeviceError("ydotool types only ASCII characters, and the text is %r; use --typing paste" % text)
         _run(["ydotool", "type", "--", text])
 

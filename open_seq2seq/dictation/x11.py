@@ -6,6 +6,7 @@ processed, so no program and no click moves the focus. Only the end of a program
 import contextlib
 import threading
 
+from open_seq2seq.cli import closest
 from open_seq2seq.dictation.typing_tool import NO_WINDOW, TypingTool, Window, WindowLost, split_shortcut
 from open_seq2seq.errors import DeviceError
 
@@ -295,7 +296,6 @@ def parse_shortcut(xlib, text):
     Raises:
       ValueError: a part is unknown; its text says which.
     """
-    import difflib
     modifiers, key = split_shortcut(text)
     xlib.XK.load_keysym_group("xf86")
     aliases = {"enter": "Return", "esc": "Escape", "del": "Delete", "pageup": "Prior", "pagedown": "Next"}
@@ -304,8 +304,8 @@ def parse_shortcut(xlib, text):
     name = aliases.get(key.lower(), key)
     keysym = xlib.XK.string_to_keysym(name) or xlib.XK.string_to_keysym(by_lower_case.get(name.lower(), ""))
     if not keysym:
-        close = difflib.get_close_matches(key.lower(), by_lower_case, 1)
-        raise ValueError("has the unknown key %r%s" % (key, "; did you mean %s?" % by_lower_case[close[0]] if close else ""))
+        close = closest(key.lower(), by_lower_case)
+        raise ValueError("has the unknown key %r%s" % (key, "; did you mean %s?" % by_lower_case[close] if close else ""))
     return modifiers, keysym
 
 

@@ -18,8 +18,11 @@ LOWEST_LEVEL = -70.0        # quieter frames are not amplified further: they are
 FALL_PER_SECOND = 3.0       # dB by which the level follows speech that becomes quieter
 
 
-def require_webrtcvad():
+def require_webrtcvad(instead=""):
     """The module webrtcvad.
+
+    Args:
+      instead: the end of the message: what works without the package.
 
     Raises:
       UsageError: it is not installed.
@@ -28,7 +31,7 @@ def require_webrtcvad():
         import webrtcvad
     except ImportError as error:
         raise UsageError("voice activity needs the package webrtcvad-wheels (%s); install it: python -m pip install "
-                         "webrtcvad-wheels, or stream without voice activity (--voice_activity off)" % error)
+                         "webrtcvad-wheels%s" % (error, instead))
     return webrtcvad
 
 

@@ -179,6 +179,7 @@ def test_the_file_gives_hot_words_and_the_built_in_one_is_valid(phrases, tmp_pat
     ("[commands]\na b = erase", ["a b", "erase", "delete_word"]),
     ("[commands]\ncomma = stop\n[replacements]\ncomma = ,", ["comma", "[replacements]"]),
     ("[words]\nzebra = big", ["zebra", "big", "number"]),
+    ("[words]\nzebra = nan", ["zebra", "nan", "number"]),
     ("[settings]\ncapitals = yes", ["capitals", "capitalize"]),
     ("[settings]\ncapitalize = perhaps", ["perhaps", "yes or no"]),
     (b"[words]\n\xff\xfe", ["UTF-8"]),
