@@ -83,6 +83,12 @@ def mlflow_settings(params):
     return dict({parameter.name: parameter.default for parameter in PARAMETERS}, **params["mlflow_params"])
 
 
+def without_tracking(params):
+    """``params`` without the keys of this module, which do not change what is trained."""
+    own = {parameter.name for parameter in TRACKING}
+    return {name: value for name, value in params.items() if name not in own}
+
+
 def check_rules(checked, path, report):
     """Notes keys that have no effect; without TensorBoard no summary is computed."""
     tracking = checked.get("tracking")

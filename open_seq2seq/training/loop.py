@@ -22,7 +22,7 @@ from open_seq2seq.evaluation.all_tasks import log_all, run_all
 from open_seq2seq.evaluation.record import record_evaluation
 from open_seq2seq.experiment.saving import flattened, plain, resolved_config, write_resolved_config
 from open_seq2seq.log_lines import log_line
-from open_seq2seq.models import tracking_params
+from open_seq2seq.models.tracking_params import without_tracking
 from open_seq2seq.progress import ProgressBar
 from open_seq2seq.training.determinism import note_on_threads, require_repeatable
 from open_seq2seq.training.diagnostics.diagnostics import Diagnostics
@@ -385,9 +385,7 @@ def agreed_facts(params, graph):
         ("contents of the data", fingerprint([(utterance.num_samples, utterance.transcript)
                                               for utterance in layer.utterances])),
         ("last step", str(graph.last_step))])
-    others = [parameter.name for parameter in tracking_params.TRACKING]
-    facts.update(("config " + path, repr(value)) for path, value in flattened(plain(
-        {name: value for name, value in params.items() if name not in others})))
+    facts.update(("config " + path, repr(value)) for path, value in flattened(plain(without_tracking(params))))
     # only the first rank reads and writes these, and each machine has its own
     places = ("logdir", "load_model", "checkpoint_dir", "load_checkpoint_dir", "save_checkpoint_dir",
               "parallel_training/processes", "parallel_training/folder")

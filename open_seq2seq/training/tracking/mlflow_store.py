@@ -17,7 +17,7 @@ KEY_TAG = "jasper.run"
 _REJECTED = frozenset(["INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS",
                        "INVALID_STATE", "MALFORMED_REQUEST", "REQUEST_LIMIT_EXCEEDED"])
 _UNREADABLE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-_SLOWEST_UPLOAD = 2e5   # bytes a second
+SLOWEST_UPLOAD = 2e5   # bytes a second
 
 
 class Unavailable(Exception):
@@ -288,7 +288,7 @@ class MlflowStore:
             raise Rejected("%s does not exist any more" % path)
         for file in sorted(files):
             inside = os.path.dirname(os.path.relpath(file, path)) if file != path else ""
-            with self._errors(2.0 * self._settings["request_seconds"] + os.path.getsize(file) / _SLOWEST_UPLOAD):
+            with self._errors(2.0 * self._settings["request_seconds"] + os.path.getsize(file) / SLOWEST_UPLOAD):
                 self._client.log_artifact(self._run["id"], file, os.path.join(folder, inside) if inside else folder)
 
     def _artifact_place(self):

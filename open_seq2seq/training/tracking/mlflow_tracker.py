@@ -17,7 +17,7 @@ from open_seq2seq.training.metrics import plain_numbers
 from open_seq2seq.training.tracking import mlflow_sender
 from open_seq2seq.training.tracking.mlflow_queue import QueueReader, QueueWriter
 from open_seq2seq.training.tracking.mlflow_records import LONGEST_TAG, short_text, valid_name
-from open_seq2seq.training.tracking.mlflow_store import local_folder
+from open_seq2seq.training.tracking.mlflow_store import SLOWEST_UPLOAD, local_folder
 from open_seq2seq.training.tracking.tracker import STOPPED, Tracker
 
 FOLDER = "mlflow"                 # next to the checkpoints
@@ -26,7 +26,6 @@ REQUEST_SECONDS = 10              # for an answer of the server
 _STOPPED_SECONDS = 5.0            # at the end of a training that a signal ended: whoever sent it may soon send SIGKILL
 _UNAVAILABLE_SECONDS = 1.0        # for a server that has not answered for a while
 _RESTART_SECONDS = 300.0          # between two starts of a sender that ended by itself
-_SLOWEST_UPLOAD = 2e5             # bytes a second
 # a folder mlflow in the working directory, which would be found first, has no origin
 _HAS_MLFLOW = ("import importlib.util, sys; sys.path.pop(0); found = importlib.util.find_spec('mlflow'); "
                "sys.exit(found is None or found.origin is None)")
@@ -201,7 +200,7 @@ class MlflowTracker(Tracker):
         """Waits until the sender has ended, or has had no answer of the server for so long."""
         self._upload, answered = 0, self._clock()
         while True:
-            allowed = _UNAVAILABLE_SECONDS if self._is_waiting else seconds + self._upload / _SLOWEST_UPLOAD
+            allowed = _UNAVAILABLE_SECONDS if self._is_waiting else seconds + self._upload / SLOWEST_UPLOAD
             left = answered + allowed - self._clock()
             if left <= 0.0:
                 return

@@ -6,7 +6,7 @@ import re
 
 from open_seq2seq.checkpoints.files import latest_checkpoint
 from open_seq2seq.experiment.saving import flattened, plain
-from open_seq2seq.models.tracking_params import MLFLOW, TENSORBOARD, TRACKING, mlflow_settings
+from open_seq2seq.models.tracking_params import MLFLOW, TENSORBOARD, mlflow_settings, without_tracking
 from open_seq2seq.training.report.mode import FOLDER as REPORT
 from open_seq2seq.training.tracking.tracker import FAILED, STOPPED, Trackers
 
@@ -59,8 +59,7 @@ def track_config(trackers, params, path):
       params: the checked config of mode "train".
       path: of its ``resolved_config_DATE.json``, next to the other files that describe the run.
     """
-    own = [parameter.name for parameter in TRACKING]
-    trackers.parameters(dict(flattened(plain({name: value for name, value in params.items() if name not in own}))))
+    trackers.parameters(dict(flattened(plain(without_tracking(params)))))
     date = re.match(r"resolved_config_(.*)\.json$", os.path.basename(path)).group(1)
     for file in sorted(glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "*_%s.*" % date))):
         if not os.path.basename(file).startswith(("stdout_", "stderr_")):  # still being written
