@@ -3,17 +3,15 @@
 The layers, the initial weights, the batch and the settings come from a file that ``step_worker.py --export`` writes. It needs
 TensorFlow 1.15, because later versions have no ``tf.layers``. Memory comes from TensorFlow's default allocator.
 """
-import argparse
-import ast
 import os
 import sys
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import turns  # noqa: E402
+import worker_input  # noqa: E402
 
 MODEL = "ForwardPass/"
 
@@ -68,14 +66,9 @@ def novograd(loss, learning_rate, settings):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--values", required=True, help="file of step_worker.py --export")
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--learning_rate", type=float, required=True)
-    arguments = parser.parse_args()
+    arguments = worker_input.arguments_of(__doc__)
     output = turns.private_output()
-    values = np.load(arguments.values)
-    settings = {name: ast.literal_eval(str(values[name])) for name in ("layers", "batch_norm", "optimizer")}
+    values, settings = worker_input.read_values(arguments.values)
     # a variable: TensorFlow would fold what depends on constants
     features = tf.get_variable("features", initializer=values["batch:features"], trainable=False)
     lengths, labels, label_lengths = (tf.constant(values["batch:" + name]) for name in (

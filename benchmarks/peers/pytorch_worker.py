@@ -4,8 +4,6 @@ The layers, the initial weights, the batch and the settings come from a file tha
 is that of "Jasper: An End-to-End Convolutional Neural Acoustic Model" (arXiv:1904.03288) as NVIDIA trains it: convolutions with
 masked inputs, batch norm, dense residual connections of 1x1 convolutions with batch norm, ReLU, dropout, CTC, NovoGrad.
 """
-import argparse
-import ast
 import os
 import sys
 
@@ -17,6 +15,7 @@ from torch.nn import functional
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import turns  # noqa: E402
+import worker_input  # noqa: E402
 
 ENCODER = "ForwardPass/w2l_encoder/"
 DECODER = "ForwardPass/fully_connected_ctc_decoder/fully_connected/"
@@ -165,16 +164,11 @@ class NovoGrad:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--values", required=True, help="file of step_worker.py --export")
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--learning_rate", type=float, required=True)
-    arguments = parser.parse_args()
+    arguments = worker_input.arguments_of(__doc__)
     output = turns.private_output()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    values = np.load(arguments.values)
-    settings = {name: ast.literal_eval(str(values[name])) for name in ("layers", "batch_norm", "optimizer")}
+    values, settings = worker_input.read_values(arguments.values)
     features, lengths, labels, label_lengths = (torch.from_numpy(values["batch:" + name]) for name in (
         "features", "feature_lengths", "labels", "label_lengths"))
     network = Jasper(settings["layers"], settings["batch_norm"], features.shape[2], len(values[DECODER + "bias"]))
