@@ -23,6 +23,8 @@ observer: an object whose methods are called while the graph is built, see ``tra
   activation function; scope is the variable scope.
 mean_over_ranks: function from a list of float32 tensors to a list of their means over all processes, for losses that are divided
   by a number that differs between the processes. None: one process.
+fast_convolutions: a ``FastConvolutions``, which chooses the convolutions of a training that use Fourier transforms, float32 with
+  fast gradients only; None: no convolution does.
 recompute: in training, keep only the inputs of each block for the backward pass and compute its activations again, see
   ``encoders/recomputation.py``: less memory, more time.
 """
