@@ -63,7 +63,7 @@ class HorovodGroup(ProcessGroup):
         os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", "%d" % math.ceil(GLOO_TIMEOUT * peer_timeout(environ)))
         self._heartbeats = Heartbeats(rank, size, environ, functools.partial(end_process, rank, size))
         # Gloo aborts the process when another one is missing, so Horovod is initialized only after all processes have started
-        wait_for_all_ranks(rank, size, environ, before=self._heartbeats.send)
+        run = wait_for_all_ranks(rank, size, environ, before=self._heartbeats.send)
         self._heartbeats.start()
         try:
             self._horovod.init()
@@ -74,7 +74,7 @@ class HorovodGroup(ProcessGroup):
             raise DeviceError("rank %d of %d: Horovod cannot start: %s" % (rank, size, error))
         self._memory = None
         if on_cpu and shared_memory.is_possible(environ):
-            self._memory = shared_memory.connect(rank, size, environ)
+            self._memory = shared_memory.connect(rank, size, environ, run)
         remove_note(rank, environ)
         self.rank, self.size = self._horovod.rank(), self._horovod.size()
         self.local_rank, self.local_size = self._horovod.local_rank(), self._horovod.local_size()

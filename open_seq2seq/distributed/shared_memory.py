@@ -16,6 +16,7 @@ import struct
 import tempfile
 import threading
 import time
+import urllib.parse
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def is_possible(environ):
             and environ.get("HOROVOD_LOCAL_SIZE") == environ.get("HOROVOD_SIZE"))
 
 
-def connect(rank, size, environ):
+def connect(rank, size, environ, run):
     """A :class:`SharedMemory` that is connected to all other ranks, or None on all ranks if one of them cannot take part.
 
     All ranks call it together, after each of them has started.
@@ -63,8 +64,9 @@ def connect(rank, size, environ):
       rank: this process's number.
       size: number of processes.
       environ: mapping of the environment variables.
+      run: str, HOST:PID of rank 0, so that no rank reads the notes of an earlier run that used the same server.
     """
-    notes = RendezvousNotes(environ, _SCOPE, 10)
+    notes = RendezvousNotes(environ, "%s_%s" % (_SCOPE, urllib.parse.quote(run, safe="")), 10)
     memory, problem = None, ""
     try:
         memory = _create(size, notes) if rank == 0 else _open(rank, size, notes)

@@ -27,6 +27,9 @@ def wait_for_all_ranks(rank, size, environ, before=lambda: None):
       environ: mapping of the environment variables. ``HOROVOD_START_TIMEOUT`` is the time limit in seconds, as for Horovod.
       before: function that sends a request to the same server, before the others can learn that this process has started.
 
+    Returns:
+      str, the process of rank 0 (HOST:PID): the same on all ranks, and another one in a later run that uses the same server.
+
     Raises:
       DeviceError: no server answers at the rendezvous address, a network interface is missing, the processes have different
         numbers of processes, two have the same rank, or some did not start in time.
@@ -39,13 +42,15 @@ def wait_for_all_ranks(rank, size, environ, before=lambda: None):
     try:
         _repeat(before, deadline)
         _repeat(lambda: notes.put(rank, own), deadline)
-        missing = list(range(size))
+        processes = [None] * size
         while True:
-            missing = [other for other in missing if not _has_started(other, rank, size, own, notes, deadline)]
-            # its own note every time: a second process of the same rank may start later
-            _has_started(rank, rank, size, own, notes, deadline)
+            for other in range(size):
+                # its own note every time: a second process of the same rank may start later
+                if processes[other] is None or other == rank:
+                    processes[other] = _started_process(other, rank, size, own, notes, deadline)
+            missing = [other for other in range(size) if processes[other] is None]
             if not missing:
-                return
+                return processes[0]
             if time.monotonic() > deadline:
                 raise DeviceError("rank %d of %d: rank %s did not start within %g s. The reason is at the end of its log; "
                                   "HOROVOD_START_TIMEOUT sets the time limit" % (
@@ -73,11 +78,11 @@ def _seconds_to_wait(rank, size, environ):
     return seconds
 
 
-def _has_started(other, rank, size, own, notes, deadline):
-    """Whether rank ``other`` has stored a note; raises DeviceError for a note that contradicts this process's ``own``."""
+def _started_process(other, rank, size, own, notes, deadline):
+    """HOST:PID of rank ``other``, None without its note; raises DeviceError for one that contradicts this process's ``own``."""
     note = _repeat(lambda: notes.get(other), deadline)
     if note is None:
-        return False
+        return None
     other_size, _, process = note.partition(" ")
     if other == rank and note != own:
         raise DeviceError("rank %d of %d: another process, %s, has the same rank. Each process needs a different HOROVOD_RANK" % (
@@ -85,7 +90,7 @@ def _has_started(other, rank, size, own, notes, deadline):
     if other_size != str(size):
         raise DeviceError("rank %d of %d: HOROVOD_SIZE is %d here but %s on rank %d (%s). Start all processes with the same "
                           "HOROVOD_SIZE" % (rank, size, size, other_size, other, process))
-    return True
+    return process
 
 
 def _check_interfaces(rank, size, environ):

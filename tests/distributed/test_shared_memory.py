@@ -4,6 +4,7 @@ import mmap
 import os
 import socket
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -88,13 +89,13 @@ class Notes:
     known = None
 
     def __init__(self, environ, scope, timeout):
-        pass
+        self._scope = scope
 
     def put(self, rank, text):
-        self.known[rank] = text
+        self.known[self._scope, rank] = text
 
     def get(self, rank):
-        return self.known.get(rank)
+        return self.known.get((self._scope, rank))
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -108,7 +109,7 @@ def test_connecting_leaves_no_files_and_all_ranks_agree_where_there_is_no_room(f
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "posix_fallocate", fail)
-    ranks = together([lambda rank=rank: shared_memory.connect(rank, 3, {}) for rank in range(3)])
+    ranks = together([lambda rank=rank: shared_memory.connect(rank, 3, {}, "here:7") for rank in range(3)])
     assert list(tmp_path.iterdir()) == []
     if full:
         assert ranks == [None] * 3
@@ -116,6 +117,17 @@ def test_connecting_leaves_no_files_and_all_ranks_agree_where_there_is_no_room(f
     else:
         sums = together([functools.partial(rank.sum, [np.float32(number)], 1.0) for number, rank in enumerate(ranks)])
         assert sums == [[3.0]] * 3
+
+
+def test_a_second_run_on_the_same_server_does_not_read_the_notes_of_the_first(monkeypatch):
+    monkeypatch.setattr(Notes, "known", {})
+    monkeypatch.setattr(shared_memory, "RendezvousNotes", Notes)
+    monkeypatch.setattr(shared_memory, "_SECONDS_TO_CONNECT", 5.0)
+    for run in "here:7", "here:8":
+        # rank 1 first: it has to wait for the folder of this run
+        late = functools.partial(lambda run: time.sleep(0.2) or shared_memory.connect(0, 2, {}, run), run)
+        ranks = together([late, functools.partial(shared_memory.connect, 1, 2, {}, run)])
+        assert together([functools.partial(rank.sum, [np.float32(2)], 1.0) for rank in ranks]) == [[4.0]] * 2
 
 
 @pytest.mark.parametrize("environ, possible", [
