@@ -2,6 +2,7 @@
 
 TensorFlow is imported where it is needed, because the launcher uses this package without it.
 """
+import contextlib
 import re
 
 
@@ -39,9 +40,21 @@ class ProcessGroup:
         """:meth:`sum` as a part of every training step; the operations of a graph run together, in the order they are built."""
         return self.sum(tensors)
 
+    def average_in_step(self, tensors):
+        """:meth:`average` as a part of every training step, see :meth:`sum_in_step`."""
+        return self.average(tensors)
+
     def average_gradients(self, tensors):
         """:meth:`average` of the gradients of a training step, after all its :meth:`sum_in_step`."""
         return self.average(tensors)
+
+    @contextlib.contextmanager
+    def alternative(self):
+        """Context manager for operations of which a session runs only these, or none: a kind of step, or steps of another shape.
+
+        They are ordered after what was built before it, and nothing that is built after it waits for them.
+        """
+        yield
 
     def gather(self, tensor):
         """int32 [size, K]: the ``tensor`` int32 [K] of every rank."""

@@ -57,7 +57,7 @@ class ShapeStepBuilder:
 
     def __init__(self, base_model, params, data_layer, last_step, steps_per_epoch, device, group, requests,
                  learning_rate_factor=None, optimization_class=Optimization, job=None):
-        self._params, self._requests = params, requests
+        self._params, self._requests, self._alternative = params, requests, group.alternative
         execution = execution_of(params, "train", device, group, data_layer)
         self.fast_convolutions = execution.fast_convolutions
         self._model = base_model(params, "train", output_sizes(data_layer), execution=execution)
@@ -122,7 +122,10 @@ class ShapeStepBuilder:
 
         if self._params["backstitch_scale"] == 0.0:
             return shape_step()
-        plain = None if self._params["backstitch_interval"] == 1 else shape_step()
+        plain = None
+        if self._params["backstitch_interval"] != 1:
+            with self._alternative():
+                plain = shape_step()
         with tf.name_scope(BACKSTITCH_SCOPE):
             backstitch = shape_step(second_pass)
         return backstitch if plain is None else plain._replace(backstitch=backstitch)
@@ -219,7 +222,8 @@ class TrainingGraph:
                 dataset = self._dataset(0, number)
                 self._iterators.append(tf.data.Iterator.from_structure(tf.data.get_output_types(dataset),
                                                                        tf.data.get_output_shapes(dataset)))
-                self.shape_steps.append(builder(*next_batch(self._iterators[-1], timed=not device.static_shapes)))
+                with group.alternative():
+                    self.shape_steps.append(builder(*next_batch(self._iterators[-1], timed=not device.static_shapes)))
         self.notes = builder.fast_convolutions.notes()
         if self.job is not None:
             self.job.connect(self._iterators)

@@ -65,7 +65,7 @@ class Requests:
         """(mean over all ranks of a float32 scalar, dict of what a step fetches for :meth:`take`)."""
         if self._own is None:
             return self._group.average([value])[0], {}
-        mean, requests = self._group.average([value, self._own])
+        mean, requests = self._group.average_in_step([value, self._own])
         return mean, {"requests": requests}
 
     def feed(self):

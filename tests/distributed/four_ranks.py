@@ -73,7 +73,7 @@ def steps(results):
     loss = tf.reduce_sum(second) * mine
     gradient, = tf.gradients(loss, [vector])
     large = tf.range(700000, dtype=tf.float32) * mine
-    means = group.average_gradients([gradient, large, tf.reduce_sum(large[:3])])
+    means = group.average_gradients([gradient, large]) + group.average_in_step([tf.reduce_sum(large[:3])])
     plain = group.average([gradient, large, tf.reduce_sum(large[:3])])
     shapes = [tensor.shape.as_list() for tensor in [first, second] + means]
     with tf.Session(config=tf.ConfigProto(inter_op_parallelism_threads=1)) as session:

@@ -1,5 +1,8 @@
 """Collective operations over Horovod in real processes."""
 import pytest
+import tensorflow.compat.v1 as tf
+
+from open_seq2seq.distributed.horovod_group import HorovodGroup
 
 
 @pytest.mark.slow
@@ -47,3 +50,32 @@ def test_the_exchanges_of_a_step_through_shared_memory_equal_those_of_horovod(fo
         # the weights of the losses are 1 to 4: d loss / d (r v) = 10 s + 10 * 10 v = 200 v
         assert result["gradient"] == [200.0, 400.0]
         assert result["equal"] == [True, True, True] and result["bits"] == results[0]["bits"]
+
+
+def test_a_step_does_not_wait_for_the_exchanges_of_another_kind_of_step():
+    group = HorovodGroup.__new__(HorovodGroup)
+    group.size, group._memory = 2, object()
+    with tf.Graph().as_default():
+        statistics = group.sum_in_step([tf.ones([3])])
+        with group.alternative():
+            plain = group.average_gradients(statistics)
+            loss = group.average_in_step([tf.ones([])])
+        second_pass = group.sum_in_step([tf.zeros([3])])
+        other = group.average_gradients(second_pass)
+
+        def exchanges(tensors):
+            """Names of the exchanges that a session runs to fetch tensors."""
+            found, waiting = set(), [tensor.op for tensor in tensors]
+            while waiting:
+                operation = waiting.pop()
+                if operation.type == "PyFunc":
+                    if operation.name in found:
+                        continue
+                    found.add(operation.name)
+                waiting += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+            return found
+
+        first, gradients, mean_loss, again, last = (exchanges(tensors) for tensors in (
+            statistics, plain, loss, second_pass, other))
+        assert (len(first), len(gradients), len(mean_loss), len(again), len(last)) == (1, 2, 3, 2, 3)
+        assert first < gradients < mean_loss and first < again < last and last & mean_loss == first
