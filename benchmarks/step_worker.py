@@ -3,6 +3,7 @@
 It is not called by hand. The benchmark's own code is that of this directory; the network and its config are those of --checkout.
 """
 import argparse
+import inspect
 import os
 import sys
 
@@ -63,7 +64,9 @@ def build(arguments):
     case = network.CASES[arguments.model]._replace(batch_size=arguments.batch_size, frames=arguments.frames)
     base_model, params = network.checked_params(case, "train")
     changed_params(params, arguments)
-    device = Cpu()
+    # as select_device does; earlier revisions lack the argument
+    saves_memory = params.get("recompute") is not None and "saves_memory" in inspect.signature(Cpu).parameters
+    device = Cpu(saves_memory=True) if saves_memory else Cpu()
     with tf.Graph().as_default():
         tf.set_random_seed(0)
         batch = network.synthetic_batch(case, params["data_layer_params"]["num_audio_features"])

@@ -12,6 +12,7 @@ from open_seq2seq.checkpoints.graph_variables import graph_variables
 from open_seq2seq.checkpoints.manifest import READING_ERRORS, fault_of, is_damaged_manifest, manifest_path
 from open_seq2seq.checkpoints.moving_average import COUNTER, SUFFIX, is_average
 from open_seq2seq.checkpoints.source_names import MASTER_COPY, MODEL_SCOPE, SourceNames, describe_lost_slots, slot_of
+from open_seq2seq.checkpoints.tensor_reading import read_tensors
 from open_seq2seq.encoders.input_transform import require_same_transform
 from open_seq2seq.errors import CheckpointError
 from open_seq2seq.log_lines import log_line
@@ -104,15 +105,14 @@ def read_values(checkpoint, variables, partial=False, averaged=False, finite=Tru
             matching.append((source, variable))
     if not partial:
         _refuse_other_architecture(checkpoint, missing, mismatched, shapes, sources)
-    numbers = {}
     try:
-        values = {variable.op.name: np.asarray(reader.get_tensor(source), variable.dtype.base_dtype.as_numpy_dtype)
-                  for source, variable in matching}
-        if state is not None:
-            numbers = {name: reader.get_tensor(STATE_SCOPE + name) for name in state.get()
-                       if reader.has_tensor(STATE_SCOPE + name)}
+        saved = [STATE_SCOPE + name for name in ([] if state is None else state.get()) if STATE_SCOPE + name in types]
+        tensors = read_tensors(checkpoint, shapes, types, [source for source, _ in matching] + saved)
     except (tf.errors.OpError, IndexError) as error:
         raise CheckpointError("checkpoint %s is damaged: %s. Use an earlier one" % (checkpoint, str(error).split("\n")[0]))
+    values = {variable.op.name: np.asarray(tensors[source], variable.dtype.base_dtype.as_numpy_dtype)
+              for source, variable in matching}
+    numbers = {name[len(STATE_SCOPE):]: tensors[name] for name in saved}
     if finite:
         require_finite(((source, values[variable.op.name]) for source, variable in matching
                         if variable.op.name.startswith(MODEL_SCOPE) and variable.dtype.base_dtype.is_floating), checkpoint)

@@ -33,4 +33,6 @@ def select_device(name, training=True, params=None, group=None):
     name = resolve_device_name(name)
     if name == "npu":
         return Npu(training, params, group)
-    return Gpu(group) if name == "gpu" else Cpu(note=unused_gpu_note())
+    if name == "gpu":
+        return Gpu(group)
+    return Cpu(note=unused_gpu_note(), saves_memory=training and params is not None and params["recompute"] is not None)

@@ -161,10 +161,13 @@ class _Convolution:
         """The gradients by inputs [B, T, Cin] and kernel [W, Cin, Cout] from the one by the outputs [B, T, Cout]."""
         gradient = tf.matmul(self._of_outputs, self._as_blocks(gradient), transpose_a=True)
         gradient = tf.reshape(gradient, [self._products, self._rows, self._output_channels])
-        by_kernel = tf.matmul(self._transformed_inputs(inputs), gradient, transpose_a=True)
-        by_kernel = tf.matmul(self._of_kernel, tf.reshape(by_kernel, [self._products, -1]), transpose_a=True)
         by_inputs = tf.matmul(gradient, self._transformed_kernel(kernel), transpose_b=True)
         by_inputs = tf.matmul(self._of_inputs, tf.reshape(by_inputs, [self._products, -1]), transpose_a=True)
+        # the transforms of a wide layer's kernel and of its gradient take 200 to 300 MB each: one after the other
+        with tf.control_dependencies([by_inputs]):
+            inputs = tf.identity(inputs)
+        by_kernel = tf.matmul(self._transformed_inputs(inputs), gradient, transpose_a=True)
+        by_kernel = tf.matmul(self._of_kernel, tf.reshape(by_kernel, [self._products, -1]), transpose_a=True)
         return self._sum_of_blocks(by_inputs), tf.reshape(by_kernel, kernel.shape)
 
     def _transformed_inputs(self, inputs):

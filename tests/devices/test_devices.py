@@ -1,4 +1,8 @@
 """Selection of a device, and the CPU and GPU devices."""
+import platform
+import subprocess
+import sys
+
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -42,6 +46,49 @@ def test_mixed_precision_on_a_cpu_is_float32_with_a_note():
     cpu = select_device("cpu")
     assert cpu.precision_note(tf.float32) is None
     assert "computes in float32" in cpu.precision_note("mixed")
+
+
+HEAPS_OF_THREADS = """
+import ctypes
+import sys
+import threading
+from open_seq2seq.devices import select_device
+
+select_device("cpu", True, {"recompute": sys.argv[1] or None})
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+
+def use_and_free():
+    for mebibytes in (24, 16):  # what is freed first decides where the next block comes from
+        block = ctypes.c_void_p(library.malloc(ctypes.c_size_t(mebibytes << 20)))
+        library.memset(block, 1, ctypes.c_size_t(mebibytes << 20))
+        library.free(block)
+
+def resident_mib():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+
+before = resident_mib()
+threads = [threading.Thread(target=use_and_free) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(resident_mib() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
+def test_a_training_that_recomputes_keeps_no_free_memory_in_the_heaps_of_threads():
+    def kept_mib(recompute):
+        return float(subprocess.run([sys.executable, "-c", HEAPS_OF_THREADS, recompute], stdout=subprocess.PIPE,
+                                    stderr=subprocess.DEVNULL, text=True, check=True).stdout)
+
+    if tf.__version__.startswith("1."):
+        assert kept_mib("blocks") < 10 < 40 < kept_mib("")
+    else:
+        # TensorFlow 2 allocates tensors in these heaps, too
+        assert kept_mib("blocks") > 40
 
 
 def test_xla_is_enabled_only_on_request():
