@@ -23,7 +23,7 @@ from training_step import checkout_of
 
 from open_seq2seq.cli import whole_number
 
-UTTERANCES, SECONDS = 64, 6.0
+UTTERANCES, SECONDS = 20, 6.0  # few: then every batch of an evaluation prints a line
 Start = collections.namedtuple("Start", "seconds processor_seconds")
 
 

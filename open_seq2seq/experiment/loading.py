@@ -313,7 +313,8 @@ def _importing_from(folder):
     finally:
         sys.path[:] = path
         for name in set(sys.modules) - known:
-            file = getattr(sys.modules[name], "__file__", None)
+            # not getattr: it would import TensorFlow's lazily loaded contrib, which takes half a second
+            file = getattr(sys.modules[name], "__dict__", {}).get("__file__")
             top = name.split(".")[0]
             if file and top != "open_seq2seq" and os.path.abspath(file) in (
                     os.path.join(folder, top + ".py"), os.path.join(folder, *name.split(".")) + ".py",

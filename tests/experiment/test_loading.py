@@ -1,5 +1,6 @@
 import hashlib
 import os
+import subprocess
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ from open_seq2seq.config.overrides import parse_overrides
 from open_seq2seq.errors import ConfigError
 from open_seq2seq.experiment.loading import load_experiment
 from open_seq2seq.models import Speech2Text
+from tests.paths import REPOSITORY
 
 
 def load(path, *words, mode="train"):
@@ -319,3 +321,14 @@ def test_a_key_similar_to_a_flag_is_a_key(write_config):
         base_model = Own
     """)
     assert load(path, "--outputs=3").params["train"]["outputs"] == 3
+
+
+@pytest.mark.skipif(not tf.__version__.startswith("1."), reason="TensorFlow 2 has no contrib")
+def test_loading_a_config_does_not_import_the_contrib_modules_of_tensorflow():
+    # they are imported when any attribute of the module tensorflow.contrib is read, and take half a second
+    script = ("import sys\n"
+              "from open_seq2seq.experiment.loading import load_experiment\n"
+              "load_experiment('configs/speech2text/jasper_mini_digits.py', 'eval', [])\n"
+              "print(sorted(name for name in sys.modules if '.contrib.' in name)[:3])")
+    printed = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == "[]"
