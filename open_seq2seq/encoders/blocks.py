@@ -67,7 +67,8 @@ def _convolve(inputs, kernel, stride, dilation, padding, encoder, typical_frames
             block = execution.fast_convolutions.block(
                 tf.get_variable_scope().name, kernel.shape.as_list(), batch_size, typical_frames if frames is None else frames,
                 dilation)
-        return tf.expand_dims(conv1d(inputs, kernel, stride, dilation, padding, execution.fast_gradients, block), 1)
+        return tf.expand_dims(conv1d(inputs, kernel, stride, dilation, padding, execution.fast_gradients, block,
+                                     gradients_in_turn=execution.recompute), 1)
     if padding == "VALID":
         inputs = _at_least_one_window(inputs, kernel.shape.as_list()[0], dilation)
     # No gradients are needed here, and TensorFlow fuses the Conv2D and the FusedBatchNorm only if no op is between them.

@@ -21,7 +21,8 @@ from open_seq2seq.encoders.shapes import at_least, dimension, pad_frames
 GRADIENT_NAME = "Conv1DGradientsAsForwardConvolutions"
 
 
-def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=True, block=None, name=None):
+def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=True, block=None, name=None,
+           gradients_in_turn=False):
     """Convolution over time without bias, with TensorFlow's padding.
 
     Args:
@@ -35,6 +36,7 @@ def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=
       block: frames of the blocks whose Fourier transforms compute the convolution, see ``fourier_conv1d``, for float32,
         "SAME", stride 1 and fast gradients; None for the direct sum. Outputs and gradients are equal up to rounding.
       name: name scope of the ops.
+      gradients_in_turn: with a block, see ``fourier_conv1d``.
 
     Returns:
       Tensor of the inputs' type, [B, T', Cout].
@@ -57,7 +59,7 @@ def conv1d(inputs, kernel, stride=1, dilation=1, padding="SAME", fast_gradients=
         if kernel.shape.as_list()[0] == 1 and stride == 1:
             return _convolve_one_tap(inputs, kernel)
         if block is not None:
-            return fourier_conv1d(inputs, kernel, block, dilation)
+            return fourier_conv1d(inputs, kernel, block, dilation, gradients_in_turn)
         with tf.get_default_graph().gradient_override_map({"Conv2D": GRADIENT_NAME}):
             return _convolve(inputs, kernel, stride, dilation, padding)
 

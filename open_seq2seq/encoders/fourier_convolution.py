@@ -62,7 +62,7 @@ def products_of(block):
     return 3 * block // 2 - 1
 
 
-def fourier_conv1d(inputs, kernel, block, dilation=1):
+def fourier_conv1d(inputs, kernel, block, dilation=1, gradients_in_turn=False):
     """Convolution of stride 1 with SAME padding, without bias.
 
     Outputs and gradients are those of ``conv1d`` up to rounding. Nothing but inputs and kernel is kept for the gradients: the
@@ -73,6 +73,8 @@ def fourier_conv1d(inputs, kernel, block, dilation=1):
       kernel: float32 [W, Cin, Cout], of static shape.
       block: int, frames of a block: even, at least W + 1.
       dilation: int, distance between the kernel's taps in frames.
+      gradients_in_turn: compute the two gradients one after the other. The transforms of a wide layer's kernel and of its
+        gradient take 200 to 300 MB each, and are then not needed at the same time; small batches take a tenth longer.
 
     Returns:
       float32 [B, T, Cout].
@@ -85,7 +87,7 @@ def fourier_conv1d(inputs, kernel, block, dilation=1):
             # without the dependency TensorFlow would compute the transforms in the forward pass and keep them
             with tf.control_dependencies([outputs_gradient]):
                 again = tf.identity(inputs), tf.identity(kernel)
-            return convolution.gradients(*again, outputs_gradient)
+            return convolution.gradients(*again, outputs_gradient, gradients_in_turn)
 
         # without this dependency TensorFlow would transform the kernels of all layers at the beginning of a step and keep them
         with tf.control_dependencies([inputs]):
@@ -157,14 +159,13 @@ class _Convolution:
         frames = tf.matmul(self._of_outputs, tf.reshape(products, [self._products, -1]))
         return self._as_frames(frames, self._step, self._output_channels)[:, :self._frames]
 
-    def gradients(self, inputs, kernel, gradient):
+    def gradients(self, inputs, kernel, gradient, in_turn):
         """The gradients by inputs [B, T, Cin] and kernel [W, Cin, Cout] from the one by the outputs [B, T, Cout]."""
         gradient = tf.matmul(self._of_outputs, self._as_blocks(gradient), transpose_a=True)
         gradient = tf.reshape(gradient, [self._products, self._rows, self._output_channels])
         by_inputs = tf.matmul(gradient, self._transformed_kernel(kernel), transpose_b=True)
         by_inputs = tf.matmul(self._of_inputs, tf.reshape(by_inputs, [self._products, -1]), transpose_a=True)
-        # the transforms of a wide layer's kernel and of its gradient take 200 to 300 MB each: one after the other
-        with tf.control_dependencies([by_inputs]):
+        with tf.control_dependencies([by_inputs] if in_turn else []):
             inputs = tf.identity(inputs)
         by_kernel = tf.matmul(self._transformed_inputs(inputs), gradient, transpose_a=True)
         by_kernel = tf.matmul(self._of_kernel, tf.reshape(by_kernel, [self._products, -1]), transpose_a=True)
