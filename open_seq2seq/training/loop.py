@@ -279,7 +279,8 @@ class TrainingRun:
 
         # iter_size batches forward and backward; the optimizer's update is made with the last one
         for _ in range(graph.iter_size - 1):
-            self._run_batch(graph.shape_step_of_batch(self.micro_batches).accumulate_fetches())
+            # the requests, too: the ranks' exchanges form a chain, in which that of the losses comes before those of gradients
+            self._run_batch(graph.shape_step_of_batch(self.micro_batches).accumulate_fetches(), graph.requests.feed)
         shape_step = graph.shape_step_to_update(self.micro_batches, self.step)
         values = self._run_batch(shape_step.update_fetches(*self.log.wants(self.step + 1)), graph.feed)
         loss, requests, is_made = float(values["loss"]), graph.requests.take(values), bool(values["finite"])
@@ -308,7 +309,7 @@ class TrainingRun:
         self.saving.report()
         return loss
 
-    def _run_batch(self, fetches, feed=dict):
+    def _run_batch(self, fetches, feed):
         """Computes the next batch of the stream and counts it.
 
         Args:

@@ -79,7 +79,7 @@ def try_longest_batches(session, params, graph, device, group):
 def _make_step(session, graph, number, fetches, before):
     graph.start_longest_batch(session, number)
     for _ in range(graph.iter_size - 1):
-        session.run(graph.shape_steps[number].accumulate_fetches())
+        session.run(graph.shape_steps[number].accumulate_fetches(), graph.requests.feed())
     session.run(fetches, graph.feed())
     graph_variables(session.graph).write(session, before)
 
