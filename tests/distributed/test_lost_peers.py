@@ -14,6 +14,7 @@ PRELUDE = '''
 import os, signal, sys, threading
 import numpy as np
 import tensorflow.compat.v1 as tf
+tf.disable_v2_behavior()
 from open_seq2seq.distributed import open_group
 from open_seq2seq.distributed.lost_peers import translate_errors
 from open_seq2seq.errors import PeerLostError

@@ -16,6 +16,7 @@ PATIENCE = 240
 RANK = '''
 import os, sys
 import tensorflow.compat.v1 as tf
+tf.disable_v2_behavior()
 import horovod.tensorflow as hvd
 hvd.init()
 total = hvd.allreduce(tf.constant([float(hvd.rank() + 1)]), op=hvd.Sum)
@@ -35,6 +36,7 @@ with tf.Session() as session:
 STOPPING = '''
 import os, signal, sys
 import tensorflow.compat.v1 as tf
+tf.disable_v2_behavior()
 import horovod.tensorflow as horovod
 from open_seq2seq.cli import exit_status_of
 from open_seq2seq.distributed import open_group
