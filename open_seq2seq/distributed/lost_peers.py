@@ -116,9 +116,14 @@ class PeerWatch:
 
     def start(self):
         """Call it when the session of the network is open: the first session decides on TensorFlow's threads."""
-        # runs before Horovod's own exit handler, which ends all operations
-        atexit.register(self.stop)
+        atexit.register(self._end)
         self._thread.start()
+
+    def _end(self):
+        """At the end of the process: the thread must not return from TensorFlow 2 when Python has ended, which would abort it."""
+        self.stop()
+        self._horovod.shutdown()  # as Horovod's own exit handler does; it ends all operations
+        self._thread.join(GRACE_SECONDS)
 
     def stop(self):
         """From now on this process does not depend on its peers."""

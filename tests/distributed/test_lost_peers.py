@@ -68,6 +68,15 @@ with tf.Session() as session:
 print("finished")
 '''
 
+# all ranks find the same mistake
+REFUSED = PRELUDE + '''
+total, = group.sum([tf.ones([4])])
+with tf.Session() as session:
+    group.start(session)
+    session.run(total)
+    sys.exit(2)
+'''
+
 # rank 1 ends in the middle of training
 DYING = PRELUDE + '''
 weight = tf.Variable(tf.ones([1000]))
@@ -165,3 +174,11 @@ def test_a_rank_killed_in_the_middle_of_a_transfer(run_ranks, victim):
 @pytest.mark.slow
 def test_ranks_that_finish_at_different_times_all_finish(run_ranks):
     assert [outcome.out for outcome in run_ranks(FINISHING, size=3)] == ["finished\n"] * 3
+
+
+@pytest.mark.slow
+def test_ranks_that_end_with_an_error_keep_their_exit_status(run_ranks):
+    # on TensorFlow 2.6.5 the thread of PeerWatch could abort the process when Python had ended
+    for _ in range(3):
+        outcomes = run_ranks(REFUSED, expect_success=False)
+        assert [outcome.status for outcome in outcomes] == [2, 2]
