@@ -2,6 +2,7 @@
 import collections
 import contextlib
 import functools
+import importlib
 import math
 import os
 import warnings
@@ -205,6 +206,10 @@ def import_horovod(rank, size):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # Horovod makes the symbols of TensorFlow's libraries visible to all that is loaded later. TensorFlow 2.6.5 has a
+            # function of another SQLite among them, with which Python's module would misread its transactions (findings/README.md)
+            with contextlib.suppress(ImportError):
+                importlib.import_module("sqlite3")
             import horovod.tensorflow as horovod
     except Exception as error:
         raise DeviceError("rank %d of %d: several processes on a CPU or GPU need Horovod, built for this TensorFlow (%s), but it "

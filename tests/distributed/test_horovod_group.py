@@ -1,8 +1,12 @@
 """Collective operations over Horovod in real processes."""
+import subprocess
+import sys
+
 import pytest
 import tensorflow.compat.v1 as tf
 
 from open_seq2seq.distributed.horovod_group import HorovodGroup
+from tests.paths import REPOSITORY
 
 
 @pytest.mark.slow
@@ -79,3 +83,16 @@ def test_a_step_does_not_wait_for_the_exchanges_of_another_kind_of_step():
             statistics, plain, loss, second_pass, other))
         assert (len(first), len(gradients), len(mean_loss), len(again), len(last)) == (1, 2, 3, 2, 3)
         assert first < gradients < mean_loss and first < again < last and last & mean_loss == first
+
+
+def test_databases_of_sqlite_work_after_horovod_is_imported(tmp_path, needs_horovod):
+    script = ("import sys\n"
+              "from open_seq2seq.distributed.horovod_group import import_horovod\n"
+              "import_horovod(0, 1)\n"
+              "import sqlite3\n"
+              "connection = sqlite3.connect(sys.argv[1])\n"
+              "print(connection.in_transaction)\n"
+              "connection.rollback()\n")
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.db")], cwd=REPOSITORY, capture_output=True,
+                          text=True)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
