@@ -207,7 +207,7 @@ def import_horovod(rank, size):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Horovod makes the symbols of TensorFlow's libraries visible to all that is loaded later. TensorFlow 2.6.5 has a
-            # function of another SQLite among them, with which Python's module would misread its transactions (findings/README.md)
+            # function of another SQLite among them, with which Python would misread its transactions (findings/README.md)
             with contextlib.suppress(ImportError):
                 importlib.import_module("sqlite3")
             import horovod.tensorflow as horovod
