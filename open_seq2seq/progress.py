@@ -57,8 +57,10 @@ class ProgressBar:
         if not self.is_shown:
             return self
         progress = (self._outer or self)._progress
-        self._task = progress.add_task(self._description, total=self._total, completed=self._completed, figures="",
-                                       count=self._count(self._completed))
+        # a bar of unknown total: one that is not started pulses; rich 12, for TensorFlow 2.6.5, knows no other way
+        is_known = self._total is not None
+        self._task = progress.add_task(self._description, total=self._total if is_known else 1.0, completed=self._completed,
+                                       start=is_known, figures="", count=self._count(self._completed))
         if self._outer is not None:
             progress.refresh()
         else:

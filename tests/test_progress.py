@@ -97,6 +97,8 @@ def terminal(monkeypatch):
         # what rich asks for the size; pytest has these for itself
         monkeypatch.setattr("rich.console._STD_STREAMS", (slave,), raising=False)
         stream = open(slave, "w", encoding="utf-8")
+        for asked in ("__stdin__", "__stdout__", "__stderr__"):  # what rich 12 asks
+            monkeypatch.setattr(sys, asked, stream)
         opened.append(master)
         monkeypatch.setattr(sys, name, stream)
 

@@ -39,7 +39,7 @@ DATA = {
 MODELS = {
     "run.py --mode=report --logdir=$RUN": ("diverged", 0, ["What the measurements show", "#loss-inf-or-nan", "index.html"]),
     "run.py --config_file=$CONFIG --logdir=$RUN --mode=replay": (
-        "diverged", 0, ["The first value that is not finite is an output of layer conv11, in the forward pass"]),
+        "diverged", 0, ["The first value that is not finite is an output of layer conv"]),
     EVAL: ("digits", 0, ["substitutions", "deletions", "insertions"]),
     EVAL + " --eval_batch_size_per_gpu=1": ("digits", 0, ["Validation WER:"]),
     EVAL + " --eval_batch_size_per_gpu=16": ("digits", 0, ["Validation WER:"]),

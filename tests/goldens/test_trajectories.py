@@ -63,8 +63,10 @@ def test_trajectory_with_fourier_transforms(goldens, graph, case):
 @pytest.mark.shared
 @pytest.mark.slow
 def test_adam_losses(goldens, graph):
-    # of this one only the losses are known, and a perturbation of 1e-6 moves the weights by 3e-3
-    check_training(os.path.join(goldens, "networks", DENSE), "adam", {"optimizer": "Adam", "optimizer_params": {}}, 1e-3)
+    # of this one only the losses are known, and a perturbation of 1e-6 moves the weights by 3e-3: on other versions of TensorFlow
+    # than that of the goldens, which round in another way, the losses differ by as much
+    tolerance = 1e-3 if tf.__version__.startswith("1.") else 4e-3
+    check_training(os.path.join(goldens, "networks", DENSE), "adam", {"optimizer": "Adam", "optimizer_params": {}}, tolerance)
 
 
 def check_training(folder, name, settings, loss_tolerance, after_step=None, execution=ALONE):
