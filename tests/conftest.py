@@ -58,9 +58,11 @@ def pytest_collection_modifyitems(config, items):
     if config.getoption("--shuffle") is not None:
         items[:] = _shuffled(items, config.getoption("--shuffle"))
     if any("needs_horovod" in getattr(item, "fixturenames", ()) for item in items):
-        # its library crashes a process that has loaded onnxruntime's before; tests run in any order, and in several processes
-        with contextlib.suppress(ImportError):
-            importlib.import_module("horovod.tensorflow")
+        # its library crashes a process that has loaded onnxruntime's before; tests run in any order, and in several processes.
+        # sqlite3 first: see import_horovod
+        for name in ("sqlite3", "horovod.tensorflow"):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
 
 
 def _shared(*parts):
