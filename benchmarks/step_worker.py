@@ -3,7 +3,6 @@
 It is not called by hand. The benchmark's own code is that of this directory; the network and its config are those of --checkout.
 """
 import argparse
-import inspect
 import os
 import sys
 
@@ -54,7 +53,7 @@ def build(arguments):
     import numpy as np
     import tensorflow.compat.v1 as tf
 
-    from open_seq2seq.devices.cpu import Cpu
+    from open_seq2seq.devices import select_device
     from open_seq2seq.distributed import Single
     from open_seq2seq.experiment.assembly import execution_of
     from open_seq2seq.optimizers import optimize
@@ -64,9 +63,7 @@ def build(arguments):
     case = network.CASES[arguments.model]._replace(batch_size=arguments.batch_size, frames=arguments.frames)
     base_model, params = network.checked_params(case, "train")
     changed_params(params, arguments)
-    # as select_device does; earlier revisions lack the argument
-    saves_memory = params.get("recompute") is not None and "saves_memory" in inspect.signature(Cpu).parameters
-    device = Cpu(saves_memory=True) if saves_memory else Cpu()
+    device = select_device("cpu", True, params)
     with tf.Graph().as_default():
         tf.set_random_seed(0)
         batch = network.synthetic_batch(case, params["data_layer_params"]["num_audio_features"])
