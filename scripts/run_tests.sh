@@ -44,6 +44,7 @@ say "checking style"
 layers="$("$(dirname "$environment_python")/lint-imports" --no-cache)" || { status=$?; say "$layers"; }
 say "testing with TensorFlow $environment_tensorflow ($environment_python)"
 # the status of the tests has precedence; pytest's 5, no test found, is a failure too
-"$environment_python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile ${arguments[@]+"${arguments[@]}"} ||
+"$environment_python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+    --max-worker-restart 1 ${arguments[@]+"${arguments[@]}"} ||
     status=$?
 exit "$status"

@@ -1,6 +1,7 @@
 """Shared fixtures: the reference numbers, a fresh graph for each test; the environment without the user's settings."""
 import collections
 import contextlib
+import faulthandler
 import importlib.util
 import os
 import random
@@ -27,6 +28,10 @@ SETTINGS = ("JASPER_", "RANK_", "DEVICE_", "ASCEND_", "HCCL_", "HOROVOD_", "OMPI
             "AOE_", "JOB_ID", "COLUMNS", "LINES", "PYTHONWARNINGS", "TF_CONFIG", "CUDA_VISIBLE_DEVICES", "BATCH_")
 SETTINGS_OF_TESTS = ("JASPER_SHARED", "JASPER_WITHOUT_CHROMIUM")
 
+# seconds that a test has, after its time limit, to stop its processes
+GRACE = 60
+_stderr = os.fdopen(os.dup(2), "w")  # pytest replaces descriptor 2 while a test runs
+
 SHARED = os.environ.get("JASPER_SHARED", os.path.join(os.path.dirname(REPOSITORY), "shared"))
 
 
@@ -39,6 +44,20 @@ def pytest_configure():
     for name in list(os.environ):
         if name.startswith(SETTINGS) and name not in SETTINGS_OF_TESTS:
             del os.environ[name]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """Ends the process when its test waits in C code, e.g. in TensorFlow, where the signal of pytest-timeout is not handled.
+
+    The test is then a failure for pytest-xdist, which continues with another process. Without pytest-xdist somebody is watching,
+    perhaps in a debugger.
+    """
+    limit = float(item.config.getini("timeout") or 0)
+    if limit and "PYTEST_XDIST_WORKER" in os.environ:
+        faulthandler.dump_traceback_later(limit + GRACE, exit=True, file=_stderr)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 def _shuffled(items, seed):
