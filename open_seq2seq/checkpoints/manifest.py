@@ -7,18 +7,16 @@ import collections
 import functools
 import glob
 import os
-import zlib
 
 import tensorflow.compat.v1 as tf
 
+from open_seq2seq.checkpoints.file_checksums import checksum
 from open_seq2seq.files import checksum_of, parsed_json
 
 VERSION = 2
 CHECKSUM = "checksum"  # SHA-256 of the other entries; version 1 had none
 # what TensorFlow's reader raises, depending on the version
 READING_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
-# fits into a processor's cache; larger blocks are not faster
-_BLOCK_BYTES = 1 << 18
 
 Fault = collections.namedtuple("Fault", "reason is_damage")
 Fault.__doc__ = """What is wrong with a checkpoint.
@@ -37,18 +35,6 @@ def data_files(checkpoint):
     """Paths of TensorFlow's files of a checkpoint: the data first, the index last."""
     data = sorted(glob.glob(glob.escape(checkpoint) + ".data-*-of-*[0-9]"))
     return data + [path for path in [checkpoint + ".index"] if os.path.exists(path)]
-
-
-def checksum(path):
-    """(size in bytes, CRC-32 as 8 hexadecimal digits) of a file."""
-    block, size, crc = bytearray(_BLOCK_BYTES), 0, 0
-    with open(path, "rb", buffering=0) as file:
-        while True:
-            count = file.readinto(block)
-            if not count:
-                return size, "%08x" % crc
-            size += count
-            crc = zlib.crc32(memoryview(block)[:count], crc)
 
 
 def make_manifest(checkpoint, facts):

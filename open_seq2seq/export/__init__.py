@@ -1,6 +1,8 @@
 """Trained models outside of training: export to frozen graphs, and one interface that runs any of them."""
 import os
+import sys
 
+from open_seq2seq.checkpoints.file_checksums import compute_ahead
 from open_seq2seq.errors import UsageError
 from open_seq2seq.export.formats import INSTALL_ONNX, QUANTIZED, model_in_folder
 
@@ -34,5 +36,8 @@ def load_model(path, task=None):
     if path.endswith(".onnx"):
         from open_seq2seq.export.runtime.onnx_model import OnnxModel
         return OnnxModel(path)
+    if "tensorflow" not in sys.modules:
+        # a second of one core, in which the other one reads the checkpoint
+        compute_ahead(path)
     from open_seq2seq.export.runtime.checkpoint_model import CheckpointModel
     return CheckpointModel(path, task=task)

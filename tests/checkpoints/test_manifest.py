@@ -11,7 +11,7 @@ from open_seq2seq.checkpoints.description import (
     resolved_config_of,
     vocabulary_of,
 )
-from open_seq2seq.checkpoints.manifest import checksum, fault_of, is_damaged_manifest, manifest_path, read_manifest
+from open_seq2seq.checkpoints.manifest import fault_of, is_damaged_manifest, manifest_path, read_manifest
 from open_seq2seq.checkpoints.writer import write_checkpoint
 from open_seq2seq.errors import CheckpointError
 
@@ -156,12 +156,6 @@ def test_an_unknown_width_is_left_to_the_check_of_shapes(checkpoint, trained):
         json.dump({"params": trained, "vocabulary": [1, "a"]}, file)
     require_trained_width({"width_multiplier": 1.0, "encoder_params": {"convnet_layers": [{"num_channels": 8}]}}, checkpoint)
     assert vocabulary_of(checkpoint) is None
-
-
-def test_a_checksum_goes_over_all_blocks_of_a_file(tmp_path):
-    content = np.random.RandomState(0).bytes(3 * (1 << 18) + 17)
-    (tmp_path / "file").write_bytes(content)
-    assert checksum(str(tmp_path / "file")) == (len(content), "%08x" % zlib.crc32(content))
 
 
 @pytest.mark.parametrize("with_manifest", [True, False])
