@@ -113,6 +113,26 @@ def transformed_kernel(kernel, block):
     return np.tensordot(of_kernel, kernel.astype(np.float64), 1).astype(np.float32)
 
 
+def kernel_of_transformed(transformed, width):
+    """The kernel whose transform is given, up to rounding: the inverse of :func:`transformed_kernel`.
+
+    Args:
+      transformed: array [R, Cin, Cout].
+      width: int, taps W of the kernel.
+
+    Returns:
+      float32 array [W, Cin, Cout].
+
+    Raises:
+      ValueError: R is not the number of products of any block, or of one that is too short for the kernel.
+    """
+    block = 2 * (len(transformed) + 1) // 3
+    if block % 2 or products_of(block) != len(transformed) or not 0 < width <= block:
+        raise ValueError("%d matrices are not the transform of a kernel with %d taps" % (len(transformed), width))
+    _, of_kernel, _ = transforms(block, width)
+    return np.tensordot(np.linalg.pinv(of_kernel).astype(np.float32), transformed, 1)
+
+
 def convolve_with_transformed(inputs, kernel, width, block, dilation=1):
     """:func:`fourier_conv1d` for inference: the kernel is transformed once, when the graph is built.
 

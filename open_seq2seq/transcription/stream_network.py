@@ -17,7 +17,7 @@ def stream_network(model, frames):
       frames: features that are added at a time, with those of the look-ahead.
 
     Returns:
-      An :class:`IncrementalNetwork`; or a :class:`WindowNetwork` for a model with fast convolutions or of another precision.
+      An :class:`IncrementalNetwork`; or a :class:`WindowNetwork` for a model with batch norm or of another precision.
 
     Raises:
       UsageError: the model can compute neither.

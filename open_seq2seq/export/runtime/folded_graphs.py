@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.devices.cpu import Cpu
 from open_seq2seq.encoders.input_transform import SCOPE as INPUT_TRANSFORM
+from open_seq2seq.export.freeze.fast_inference_graph import plain_form
 from open_seq2seq.export.freeze.folding import DECODER, ENCODER, FoldedConvolution, FoldedNetwork
 
 GraphNode = collections.namedtuple("GraphNode", "op name inputs stride dilation padding")
@@ -45,16 +46,20 @@ def array_function(activation):
 
 
 def network_of_graph(nodes, constants):
-    """The network of a graph with plain convolutions.
+    """The network of a graph.
 
     Args:
       nodes: list of :class:`GraphNode` in the order of computation.
       constants: dict from name to array: kernels float32 [width, Cin, Cout], depthwise ones [width, Cin, 1], biases [Cout].
 
     Returns:
-      A ``FoldedNetwork`` whose activation is a function of arrays; None if the graph was not made by ``inference_graph``, or has
-      fast convolutions, batch norm or another precision.
+      A ``FoldedNetwork`` whose activation is a function of arrays; None if the graph was not made by ``inference_graph`` or
+      ``fast_inference_graph``, or has batch norm or another precision.
     """
+    try:
+        nodes, constants = plain_form(nodes, constants)
+    except ValueError:
+        return None
     nodes = [node for node in nodes if node.name.startswith(ENCODER)]
     operations = {node.op for node in nodes}
     activations = operations.intersection(ACTIVATIONS)

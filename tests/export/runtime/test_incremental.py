@@ -82,8 +82,7 @@ def test_unfinished_features_give_the_logits_of_what_was_received(tmp_path, make
         ("plain residual", ExportOptions(1, 160, with_features=True), IncrementalNetwork),
         ("two strides", ExportOptions(None, None), IncrementalNetwork),
         ("dense", ExportOptions(None, None, folded=False), WindowNetwork),
-        ("dense", ExportOptions(None, None, half_precision=True), WindowNetwork),
-        ("dense", ExportOptions(None, None, fast_convolutions=True), None))])
+        ("dense", ExportOptions(None, None, half_precision=True), WindowNetwork))])
 def test_frozen_graphs(tmp_path, name, options, kind):
     trained = trained_model(tmp_path, **NETWORKS[name])
     path, _ = write(trained, options, tmp_path / "m.pb")
@@ -94,6 +93,28 @@ def test_frozen_graphs(tmp_path, name, options, kind):
         expected = at_once(checkpoint, features)
         tolerance = 0.02 if options.half_precision else 1e-4
         np.testing.assert_allclose(network.logits(), expected, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("frames", [None, 160])
+@pytest.mark.parametrize("name", ["dense"] + [pytest.param(one, marks=pytest.mark.slow) for one in sorted(NETWORKS)
+                                              if one not in ("dense", "other activation", "block is dropped", "not padded")])
+def test_frozen_graphs_with_fast_convolutions(tmp_path, monkeypatch, name, frames):
+    monkeypatch.setattr("open_seq2seq.encoders.fast_convolutions.LEAST_GAIN", 0.0)  # at any size
+    trained = trained_model(tmp_path, **NETWORKS[name])
+    path, _ = write(trained, ExportOptions(1, frames, fast_convolutions=True), tmp_path / "m.pb")
+    with load_model(path) as model, CheckpointModel(None, trained) as checkpoint:
+        fast = [operation.name for operation in model.session.graph.get_operations() if "/transformed_kernel" in operation.name]
+        assert bool(fast) == (name != "separable")
+        network, folded = stream_network(model, 32), checkpoint.folded_network()
+        assert type(network) is IncrementalNetwork
+        for found, expected in zip(model.folded_network().convolutions, folded.convolutions):
+            assert (found.name, found.stride, found.dilation, found.padding, found.branches, found.opens_block) == (
+                expected.name, expected.stride, expected.dilation, expected.padding, expected.branches, expected.opens_block)
+            np.testing.assert_allclose(found.kernel, expected.kernel, atol=1e-5 * np.abs(expected.kernel).max())
+        features = features_of(64)
+        network.add(features)
+        expected = at_once(checkpoint, features)
+        np.testing.assert_allclose(network.logits(), expected, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.slow
