@@ -52,7 +52,8 @@ def map_unordered(function, tasks, workers, on_utterances, advice, initialize=No
             if not running:
                 return
             done, running = concurrent.futures.wait(running, _SECONDS, concurrent.futures.FIRST_COMPLETED)
-            on_utterances(counter.value)
+            # without the lock, which a worker that was killed may have held
+            on_utterances(counter.get_obj().value)
             for future in done:
                 yield future.result()
     except concurrent.futures.process.BrokenProcessPool:
