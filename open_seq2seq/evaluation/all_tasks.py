@@ -3,11 +3,10 @@ import collections
 
 from open_seq2seq.checkpoints.description import labels_of_task
 from open_seq2seq.data.tasks import LABEL
-from open_seq2seq.errors import ConfigError
 from open_seq2seq.evaluation.evaluation_graph import build_evaluation
 from open_seq2seq.evaluation.scoring import log_evaluation, run_evaluation
 from open_seq2seq.experiment.assembly import build_data_layer
-from open_seq2seq.models.task_params import config_of_task, evaluated_tasks, main_task
+from open_seq2seq.models.task_params import config_of_task, evaluated_tasks
 
 
 def classes_of(data_layer, name):
@@ -44,21 +43,12 @@ def build_task_evaluations(base_model, params, training_layer, device, group, re
 
     Returns:
       Dict from names of tasks to ``Evaluation`` or ``TaskEvaluation``; empty without tasks.
-
-    Raises:
-      ConfigError: a metric that decides is one of a task without data for an evaluation.
     """
     found = collections.OrderedDict()
     for name in evaluated_tasks(params):
         own = config_of_task(params, name, classes=classes_of(training_layer, name))
         layer = build_data_layer(own, "eval", device, group, rejected_file)
         found[name] = build_evaluation(base_model, own, "eval", layer, device, group)
-    if params.get("tasks"):
-        for key in ("best_metric", "stopping_metric"):
-            name, _, metric = params[key].partition(".")
-            if metric and name not in found and name != main_task(params):
-                raise ConfigError('%s is "%s", and the task has no data to be evaluated on; give tasks["%s"]["data"]'
-                                  '["eval_files"]' % (key, params[key], name))
     return found
 
 

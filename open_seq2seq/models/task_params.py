@@ -200,7 +200,7 @@ def check_rules(params, mode, path, report):
       report: receives the problems.
     """
     tasks = params.get("tasks")
-    _check_metrics(params, path, report)
+    _check_metrics(params, mode, path, report)
     if not tasks or not isinstance(tasks, dict):
         if params.get("main_task") is not None:
             report.problem(child_path(path, "main_task"), 'is "%s", but the config has no tasks; remove it' % params["main_task"])
@@ -218,7 +218,7 @@ def check_rules(params, mode, path, report):
         report.problem(where, "has only weights of 0, so nothing would be trained; give a task a weight above 0")
 
 
-def _check_metrics(params, path, report):
+def _check_metrics(params, mode, path, report):
     for key in ("best_metric", "stopping_metric"):
         value = params.get(key)
         if not isinstance(value, str) or "." not in value:
@@ -227,6 +227,14 @@ def _check_metrics(params, path, report):
         if value not in known:
             report.problem(child_path(path, key), 'is "%s", which no evaluation measures %s' % (
                 value, did_you_mean(value, ["loss", "wer"] + known)))
+            continue
+        name = value.partition(".")[0]
+        # known metrics are those of tasks whose data are a dict; one of its values may be invalid, and is then absent
+        data = {"dataset_files": None, "eval_files": None, **params["tasks"][name]["data"]}
+        main = params.get("main_task") or next(iter(params["tasks"]))
+        if mode == "eval" and name != main and not task_data.is_evaluated(data):
+            report.problem(child_path(path, key), 'is "%s", and the task has no data to be evaluated on; give tasks["%s"]["data"]'
+                           '["eval_files"]' % (value, name))
 
 
 def _kind(task):

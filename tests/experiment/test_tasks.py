@@ -95,6 +95,17 @@ def test_a_mode_of_one_output_has_the_params_of_one_task(load):
     assert sorted(load(tasks, mode="train_eval").params["eval"]["tasks"]) == ["early", "letters"]
 
 
+@pytest.mark.parametrize("data", ['"eval_files": []', '"dataset_files": ["other.csv"]'])
+def test_a_metric_of_a_task_without_data_for_the_evaluation_is_named_before_anything_is_built(load, data):
+    tasks = '{"letters": {"data": {}}, "early": {"data": {%s}, "layer": "conv11"}}'
+    lines = 'base_params["%s"] = "early.wer"'
+    with pytest.raises(ConfigError, match=r'best_metric.* is "early.wer", and the task has no data .* tasks\["early"\]'):
+        load(tasks % data, lines % "best_metric", mode="train_eval")
+    # without an evaluation, or with data
+    load(tasks % data, lines % "best_metric", mode="train")
+    load(tasks % (data + ', "eval_files": "dev.csv"' if "eval" not in data else ""), lines % "stopping_metric", mode="train_eval")
+
+
 @pytest.mark.parametrize("source, expected", [
     ('p = {"tasks": {\n"a": 1,\n"b": 2, "a": 3}}', [("a", 3, 2, "tasks")]),
     ('p["tasks"] = {"q": 1, "q": 2}', [("q", 1, 1, "tasks")]),
