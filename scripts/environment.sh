@@ -211,6 +211,22 @@ run_with_progress() {
     return "$status"
 }
 
+# Folder of what was compiled from $1, a text that decides what the result is, on this kind of machine; other clones of this user
+# take it from there.
+compiled_folder() {
+    local machine
+    machine="$(uname -m; getconf GNU_LIBC_VERSION 2>/dev/null; g++ --version 2>/dev/null | head -n 1)"
+    printf '%s/jasper-trainer/%s' "${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}" \
+        "$(printf '%s\n%s' "$1" "$machine" | sha256sum | cut -c1-24)"
+}
+
+# Keeps file $1 in folder $2 of compiled_folder; a folder that cannot be written is no error.
+keep_compiled() {
+    local part
+    { mkdir -p "$2" && part="$(mktemp "$2/.part.XXXXXX")" && cp "$1" "$part" && chmod 755 "$part" &&
+        mv "$part" "$2/$(basename "$1")"; } 2>/dev/null || true
+}
+
 # Creates or completes folder $1 with interpreter $2 for TensorFlow $3.
 build_environment() {
     local folder="$1" python="$2" tensorflow="$3" version present file started=$SECONDS arguments=()

@@ -26,28 +26,50 @@ Creates the Python environment; does nothing if it is complete, repairs it if it
                         the page of transcribe --serve)
   --help
 
-PYTHON=PATH selects the interpreter. The other scripts create the environment themselves.
+PYTHON=PATH selects the interpreter. The other scripts create the environment themselves. What was compiled is kept in
+~/.cache/jasper-trainer ($XDG_CACHE_HOME) for other clones; delete that folder to compile it again.
 HELP
 }
 
-# Builds Horovod against the TensorFlow of the environment; its stamp holds what it was built from.
+# Installs Horovod's wheel $2 into environment $1.
+install_horovod() {
+    # pip would keep an installed Horovod that was built for another TensorFlow
+    run_with_progress "$1/horovod.log" "$1/bin/python" -m pip uninstall --yes horovod || return
+    run_with_progress "$1/horovod.log" "$1/bin/python" -m pip install --progress-bar off --no-cache-dir "$2" || return
+    run_with_progress "$1/check.log" "$1/bin/python" -c 'import horovod.tensorflow'
+}
+
+# Compiles Horovod against the TensorFlow of environment $1; writes the wheel to folder $2.
+compile_horovod() {
+    command -v g++ >/dev/null || { complain "g++ was not found; Horovod needs a C++ compiler (Debian: apt install g++ make)"; return 3; }
+    say "building Horovod; this takes several minutes"
+    run_with_progress "$1/horovod.log" "$1/bin/python" -m pip install --progress-bar off cmake==3.27.9 wheel || return
+    # without pip's cache, whose Horovod may have been built for another TensorFlow
+    run_with_progress "$1/horovod.log" env PATH="$1/bin:$PATH" HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 \
+        HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_GLOO=1 "$1/bin/python" -m pip wheel -v \
+        --no-build-isolation --no-cache-dir --no-deps --progress-bar off --wheel-dir "$2" -r "$repository/requirements-distributed.txt"
+}
+
+# Horovod for the TensorFlow of environment $1; the stamp holds what it was built from.
 build_horovod() {
-    local folder="$1" stamp
+    local folder="$1" stamp compiled wheels made
     # TensorFlow and Python decide what it is built for; other packages may change without building it again
     stamp="$({ cut -d " " -f 1-3 "$folder/jasper-stamp"; grep -v '^#' "$repository/requirements-distributed.txt"; } | sha256sum)"
     if [ "$(cat "$folder/jasper-horovod-stamp" 2>/dev/null || true)" = "$stamp" ]; then
         say "Horovod is already built"
         return 0
     fi
-    command -v g++ >/dev/null || { complain "g++ was not found; Horovod needs a C++ compiler (Debian: apt install g++ make)"; return 3; }
-    say "building Horovod; this takes several minutes"
-    run_with_progress "$folder/horovod.log" "$folder/bin/python" -m pip install --progress-bar off cmake==3.27.9 wheel || return
-    # pip would keep an installed or cached Horovod that was built for another TensorFlow
-    run_with_progress "$folder/horovod.log" "$folder/bin/python" -m pip uninstall --yes horovod || return
-    run_with_progress "$folder/horovod.log" env PATH="$folder/bin:$PATH" HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 \
-        HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_GLOO=1 "$folder/bin/python" -m pip install -v \
-        --no-build-isolation --no-cache-dir --progress-bar off -r "$repository/requirements-distributed.txt" || return
-    run_with_progress "$folder/check.log" "$folder/bin/python" -c 'import horovod.tensorflow' || return
+    compiled="$(compiled_folder "Horovod $stamp")"
+    wheels=("$compiled"/horovod-*.whl)
+    if [ -f "${wheels[0]}" ] && install_horovod "$folder" "${wheels[0]}"; then
+        say "Horovod was built before, in $compiled"
+    else
+        made="$(mktemp -d)"
+        compile_horovod "$folder" "$made" || { rm -rf "$made"; return 3; }
+        install_horovod "$folder" "$made"/horovod-*.whl || { rm -rf "$made"; return 3; }
+        keep_compiled "$made"/horovod-*.whl "$compiled"
+        rm -rf "$made"
+    fi
     say "$stamp" > "$folder/jasper-horovod-stamp"
     say "Horovod is built"
 }
@@ -77,7 +99,7 @@ install_optional() {
 
 # Packages for beam search and language models, and KenLM's build_binary.
 install_decoding() {
-    local folder="$1" requirements stamp sources
+    local folder="$1" requirements stamp sources compiled
     requirements="$(requirements_of_option "$folder" decoding)"
     stamp="$(sha256sum < "$requirements") $(cat "$folder/jasper-stamp")"
     if [ "$(cat "$folder/jasper-decoding-stamp" 2>/dev/null || true)" = "$stamp" ]; then
@@ -89,9 +111,15 @@ install_decoding() {
         -r "$requirements" || return
     run_with_progress "$folder/decoding.log" "$folder/bin/python" -m pip install --progress-bar off --no-deps \
         pyctcdecode==0.5.0 || return
-    sources="$(mktemp -d)"
-    run_with_progress "$folder/decoding.log" build_kenlm "$folder" "$sources" || { rm -rf "$sources"; return 3; }
-    rm -rf "$sources"
+    compiled="$(compiled_folder "KenLM $(grep '^kenlm==' "$repository/requirements-decoding.txt")")"
+    if [ -f "$compiled/build_binary" ]; then
+        install -m 755 "$compiled/build_binary" "$folder/bin/build_binary" || return
+    else
+        sources="$(mktemp -d)"
+        run_with_progress "$folder/decoding.log" build_kenlm "$folder" "$sources" || { rm -rf "$sources"; return 3; }
+        rm -rf "$sources"
+        keep_compiled "$folder/bin/build_binary" "$compiled"
+    fi
     run_with_progress "$folder/check.log" env PYTHONPATH="$repository" "$folder/bin/python" -c \
         'import kenlm, optuna; from open_seq2seq.decoding.searches import import_pyctcdecode; import_pyctcdecode()' || return
     say "$stamp" > "$folder/jasper-decoding-stamp"

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 
 import hypothesis
 import pytest
@@ -38,6 +39,8 @@ SHARED = os.environ.get("JASPER_SHARED", os.path.join(os.path.dirname(REPOSITORY
 def pytest_addoption(parser):
     parser.addoption("--shuffle", type=int, metavar="SEED",
                      help="run the test files, and the tests of each file, in a random order")
+    parser.addoption("--slow-until", type=float, metavar="TIME",
+                     help="skip the slow tests that have not begun at this time, in seconds since 1970")
 
 
 def pytest_configure():
@@ -58,6 +61,12 @@ def pytest_runtest_protocol(item):
         faulthandler.dump_traceback_later(limit + GRACE, exit=True, file=_stderr)
     yield
     faulthandler.cancel_dump_traceback_later()
+
+
+def pytest_runtest_setup(item):
+    until = item.config.getoption("--slow-until")
+    if until is not None and time.time() > until and item.get_closest_marker("slow"):
+        pytest.skip("the time for slow tests is over: this machine is several times slower than a quiet one")
 
 
 def _shuffled(items, seed):

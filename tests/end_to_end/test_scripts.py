@@ -180,7 +180,8 @@ def test_ci_counts_both_test_runs_and_fails_when_either_does(repository):
     write(repository / "tests" / "test_it.py", "\n".join((
         "import os, pytest", "def test_fast(): assert not os.environ.get('BREAK')",
         "@pytest.mark.slow", "def test_slow(): pass", "def test_skipped(): pytest.skip('why')")))
-    write(repository / "conftest.py", "def pytest_addoption(parser): parser.addoption('--shuffle')\n")
+    write(repository / "conftest.py",
+          "def pytest_addoption(parser):\n    parser.addoption('--shuffle')\n    parser.addoption('--slow-until')\n")
     # Horovod counts as built, the other packages as installed
     nothing = hashlib.sha256(b"# nothing\n").hexdigest() + "  - "
     for folder in (".venv", ".venv-current"):
