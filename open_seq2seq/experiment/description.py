@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from open_seq2seq.data.speech2text.dataset import Batch
 from open_seq2seq.data.speech2text.stored_features import input_width
-from open_seq2seq.data.tasks import FEATURES, class_names
+from open_seq2seq.data.tasks import FEATURES, TRANSCRIPT, class_names
 from open_seq2seq.errors import DataError
 from open_seq2seq.progress import print_table
 from open_seq2seq.text.vocabulary import Vocabulary, locate
@@ -31,9 +31,10 @@ multiplications and additions in the products of the forward pass. Unknown figur
 
 Description = collections.namedtuple(
     "Description", "trainable_parameters variables layers receptive_field_frames receptive_field_seconds "
-                   "flops_per_audio_second output_frames_per_second vocabulary_size")
+                   "flops_per_audio_second output_frames_per_second vocabulary_size outputs")
 Description.__doc__ = """A network. variables: dict name -> shape, non-trainable ones included; layers: list of :class:`Layer`;
-vocabulary_size: labels without the blank; the other fields are totals of the fields of :class:`Layer`."""
+vocabulary_size: labels without the blank, None of a task without transcripts; outputs: what the last layer computes, for people;
+the other fields are totals of the fields of :class:`Layer`."""
 
 _Geometry = collections.namedtuple("_Geometry", "kind kernel_size stride dilation channels downsampling receptive_field")
 
@@ -53,6 +54,10 @@ def describe(base_model, params):
     window = {key: data.get(key) or default for key, default in DEFAULT_WINDOW.items()}
     vocabulary_size = _vocabulary_size(data.get("vocab_file"))
     sizes = {name: _size_of_task(task["data"], input_width(data)) for name, task in (params.get("tasks") or {}).items()}
+    tasks = list((params.get("tasks") or {}).values())
+    outputs = "%d characters and the CTC blank" % vocabulary_size
+    if len(tasks) == 1 and tasks[0]["data"]["kind"] != TRANSCRIPT:
+        outputs, vocabulary_size = _outputs_of_task(tasks[0]["data"], list(sizes.values())[0]), None
     sizes = sizes or vocabulary_size
     with tf.Graph().as_default():
         features = tf.placeholder(tf.float32, [None, None, input_width(data)], "features")
@@ -70,7 +75,15 @@ def describe(base_model, params):
         sum(_size(variables[name]) for name in trainable), variables, layers,
         last.receptive_field if last else None, _seconds(last.receptive_field, window) if last else None,
         sum(layer.flops_per_audio_second for layer in layers) if last else None,
-        frames_per_second / last.downsampling if last else None, vocabulary_size)
+        frames_per_second / last.downsampling if last else None, vocabulary_size, outputs)
+
+
+def _outputs_of_task(task, size):
+    if task["kind"] == FEATURES:
+        return "%d features for each feature frame" % size
+    if class_names(task) is None:
+        return "the classes of the training data, here counted as %d because the config does not name them" % size
+    return "%d classes" % size
 
 
 def _size_of_task(task, num_features):
@@ -188,7 +201,7 @@ def _cells(layer):
 
 def _totals(description):
     yield "Total trainable parameters: %d" % description.trainable_parameters
-    yield "Outputs: %d characters and the CTC blank" % description.vocabulary_size
+    yield "Outputs: " + description.outputs
     if description.receptive_field_frames is not None:
         yield "Receptive field: %d frames, %.2f s" % (description.receptive_field_frames, description.receptive_field_seconds)
         yield "Output frames: %g per second of audio" % description.output_frames_per_second

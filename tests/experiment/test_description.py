@@ -11,6 +11,12 @@ from open_seq2seq.experiment.description import describe, print_description
 from open_seq2seq.experiment.loading import load_experiment
 from tests.paths import REPOSITORY
 
+TASKS = """
+base_params["tasks"] = {"letters": {"data": {}}, "clean": {"data": {"kind": "features"}},
+                        "speaker": {"data": {"kind": "label", "column": "speaker"}},
+                        "accent": {"data": {"kind": "label", "column": "accent", "classes": ["north", "south", "west"]}}}
+"""
+
 JASPER_5X3 = os.path.join(REPOSITORY, "configs", "speech2text", "jasper5x3_LibriSpeech_nvgrad_masks_1p.py")
 
 SMALL = """
@@ -155,3 +161,16 @@ base_params["encoder_params"] = {"initializer": None, "regularizer": None}
     assert described.trainable_parameters == 3 + 3 * 29 + 29
     assert described.receptive_field_frames is None and described.flops_per_audio_second is None
     assert described.layers[-1].output_shape == [None, 29] and described.layers[-1].kind == "linear"
+
+
+@pytest.mark.parametrize("task, outputs, channels", [
+    ("letters", "28 characters and the CTC blank", 29), ("clean", "3 features for each feature frame", 6), ("accent", "3 classes", 3),
+    ("speaker", "the classes of the training data, here counted as 2 because the config does not name them", 2)])
+def test_the_outputs_of_a_task(tmp_path, capsys, task, outputs, channels):
+    (tmp_path / "tasks.py").write_text(SMALL + TASKS)
+    experiment = load_experiment(str(tmp_path / "tasks.py"), "describe", task=task)
+    described = describe(experiment.base_model, experiment.params["describe"])
+    assert described.outputs == outputs and described.layers[-1].output_shape[1] == channels
+    assert described.vocabulary_size == (28 if task == "letters" else None)
+    print_description(experiment)
+    assert "*** Outputs: %s\n" % outputs in capsys.readouterr().out
