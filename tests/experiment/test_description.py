@@ -164,7 +164,8 @@ base_params["encoder_params"] = {"initializer": None, "regularizer": None}
 
 
 @pytest.mark.parametrize("task, outputs, channels", [
-    ("letters", "28 characters and the CTC blank", 29), ("clean", "3 features for each feature frame", 6), ("accent", "3 classes", 3),
+    ("letters", "28 characters and the CTC blank", 29), ("clean", "3 features for each feature frame", 6),
+    ("accent", "3 classes", 3),
     ("speaker", "the classes of the training data, here counted as 2 because the config does not name them", 2)])
 def test_the_outputs_of_a_task(tmp_path, capsys, task, outputs, channels):
     (tmp_path / "tasks.py").write_text(SMALL + TASKS)
