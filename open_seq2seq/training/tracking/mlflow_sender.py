@@ -123,11 +123,12 @@ class Sender:
 
     def _unavailable(self, reason):
         self._failures += 1
-        message(IS_WAITING)
         if self._failed_since is None:
             self._failed_since = self._clock()
             message(SAY, "%s does not answer (%s). What is not sent waits in %s" % (
                 self._settings["uri"], reason, self._folder))
+        # last: a training that has ended may stop reading now
+        message(IS_WAITING)
 
     def _available(self):
         message(SAY, "%s answers again after %.0f s; what has waited is being sent" % (
