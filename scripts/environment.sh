@@ -223,8 +223,8 @@ compiled_folder() {
 # Keeps file $1 in folder $2 of compiled_folder; a folder that cannot be written is no error.
 keep_compiled() {
     local part
-    { mkdir -p "$2" && part="$(mktemp "$2/.part.XXXXXX")" && cp "$1" "$part" && chmod 755 "$part" &&
-        mv "$part" "$2/$(basename "$1")"; } 2>/dev/null || true
+    { mkdir -p "$2" && part="$(mktemp "$2/.part.XXXXXX")" && cp -p "$1" "$part" && mv "$part" "$2/$(basename "$1")"; } 2>/dev/null ||
+        true
 }
 
 # Creates or completes folder $1 with interpreter $2 for TensorFlow $3.

@@ -62,16 +62,16 @@ build_horovod() {
     compiled="$(compiled_folder "Horovod $stamp")"
     wheels=("$compiled"/horovod-*.whl)
     if [ -f "${wheels[0]}" ] && install_horovod "$folder" "${wheels[0]}"; then
-        say "Horovod was built before, in $compiled"
+        say "Horovod is installed from $compiled, where it was built before"
     else
         made="$(mktemp -d)"
         compile_horovod "$folder" "$made" || { rm -rf "$made"; return 3; }
         install_horovod "$folder" "$made"/horovod-*.whl || { rm -rf "$made"; return 3; }
         keep_compiled "$made"/horovod-*.whl "$compiled"
         rm -rf "$made"
+        say "Horovod is built"
     fi
     say "$stamp" > "$folder/jasper-horovod-stamp"
-    say "Horovod is built"
 }
 
 # Prints the requirement file for option $2 in environment $1. TensorFlow 2.6.5 needs older versions of some packages.

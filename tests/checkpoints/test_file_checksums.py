@@ -31,9 +31,9 @@ def wait_for_thread():
     thread.join()
 
 
-@pytest.mark.parametrize("block_bytes", [1 << 18, 1000, 1])
+@pytest.mark.parametrize("block_bytes", [1 << 25, 1 << 18, 1000])
 def test_a_checksum_goes_over_all_blocks_of_a_file(tmp_path, block_bytes):
-    (tmp_path / "file").write_bytes(np.random.RandomState(0).bytes(3 * 1000 + 17))
+    (tmp_path / "file").write_bytes(np.random.RandomState(0).bytes(3 * (1 << 18) + 17))
     (tmp_path / "empty").write_bytes(b"")
     for name in ("file", "empty"):
         assert file_checksums._checksum(str(tmp_path / name), block_bytes) == expected(tmp_path / name)

@@ -31,8 +31,13 @@ def transcribe(folder, *arguments, model="run", **options):
     return command(folder, "-m", "open_seq2seq.transcribe", "--model=" + model, *arguments, **options)
 
 
-def speech(groups, seed):
+def speech(groups, seed, pauses=(0.05, 0.12)):
     """Digits spoken in groups with short pauses between them, as in the training data.
+
+    Args:
+      groups: their number.
+      seed: of the digits, the pauses and the noise.
+      pauses: shortest and longest pause in s. A network of few steps may join the words before and after a very short one.
 
     Returns:
       (list of words, float32 samples, list of (start, end) in s of each word's group)
@@ -48,7 +53,7 @@ def speech(groups, seed):
             samples = soxr.resample(spoken, espeak.SAMPLE_RATE, RATE)
             sound = np.flatnonzero(np.abs(samples) > 0.01)
             samples = samples[sound[0]:sound[-1] + 1]
-            gap = int(RATE * draw.uniform(0.05, 0.12))
+            gap = int(RATE * draw.uniform(*pauses))
             pieces += [samples, np.zeros(gap, np.float32)]
             words += group
             limits += [(position / RATE, (position + len(samples)) / RATE)] * len(group)
@@ -101,13 +106,12 @@ def sigterm():
 def test_a_split_recording_has_the_text_of_the_whole(trained, transcriber):
     from open_seq2seq.transcription import Transcriber
     from open_seq2seq.transcription.segmentation import Segmentation
-    words, samples, limits = speech(80, 1000)
+    words, samples, limits = speech(80, 1000, (0.1, 0.17))
     path = str(trained / "long.flac")
     soundfile.write(path, samples, RATE)
     assert len(samples) > 90 * RATE and len(words) > 250
     whole = Transcriber(transcriber.model, segmentation=Segmentation(1e4, 1e4, 1.0, False)).transcribe(path).text.split()
-    # about a tenth of the words; the training's rounding depends on the processor
-    assert Levenshtein.distance(whole, words) <= 0.15 * len(words)
+    assert Levenshtein.distance(whole, words) <= 0.1 * len(words)
     # at a cut the network sees less context
     assert Levenshtein.distance(transcriber.transcribe(path).text.split(), whole) <= 0.05 * len(whole)
     done = transcribe(trained, path, "--format=json,text", "--output=out", model="export/jasper_infer_float32.pb")
@@ -129,7 +133,7 @@ def test_a_split_recording_has_the_text_of_the_whole(trained, transcriber):
                 found += 1
                 if place == 0 or limits[place] != limits[place - 1]:
                     beginnings.append(word["start"] - limits[place][0])
-    assert found >= 0.85 * len(words) and abs(np.median(beginnings)) < 0.1
+    assert found >= 0.9 * len(words) and abs(np.median(beginnings)) < 0.1
     assert all(0 < word["confidence"] <= 1 for word in record["words"])
 
 
